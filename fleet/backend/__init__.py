@@ -1,0 +1,1 @@
+"""Performs what `cloud` decides: consumer, store, S-PIN worker. The only writer of the store."""

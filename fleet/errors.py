@@ -1,0 +1,177 @@
+"""Every error the project raises on purpose.
+
+    FleetError
+    ├── UsageError                what the user asked for cannot be done as asked
+    │   ├── UnknownName           with the nearest right name
+    │   ├── InvalidVin
+    │   └── ScenarioError         file:line:column, what was expected
+    ├── Undecodable               bytes that are not a message; goes to quarantine
+    ├── LinkError                 the connection to a broker
+    │   ├── Unreachable           no connection came about
+    │   ├── ConnectRefused        the broker answered no, with its reason
+    │   ├── SubscribeRefused
+    │   ├── PublishRefused        definite: the broker did not take the message
+    │   └── ConnectionLost        what was under way may still have arrived
+    ├── StoreError
+    │   ├── StoreTooNew
+    │   └── StoreFull
+    └── BrokerError               the private Mosquitto could not be run
+
+An error carries its fields, and `hint` says what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FleetError(Exception):
+    """Root of all errors raised on purpose; `str(error)` is for people, `hint` is the next step (or "")."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(FleetError):
+    """What was asked for cannot be done as it was asked."""
+
+
+class UnknownName(UsageError):
+    """A name that does not exist; the hint names the nearest one that does, or all of them."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind = kind
+        self.name = name
+        self.known = sorted(known)
+        super().__init__(f"unknown {kind} {name!r}", hint=nearest_hint(name, self.known))
+
+
+class InvalidVin(UsageError):
+    """A vehicle identification number that is not one."""
+
+    def __init__(self, text: str, problem: str) -> None:
+        self.text = text
+        super().__init__(
+            f"{text[:40]!r} is not a VIN: {problem}", hint="A VIN has 17 characters, A-Z and 0-9 without I, O and Q."
+        )
+
+
+class ScenarioError(UsageError):
+    """A scenario file that cannot be used; says where and what was expected."""
+
+    def __init__(self, message: str, *, file: str, line: int, column: int, hint: str = "") -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        super().__init__(f"{file}:{line}:{column}: {message}", hint=hint)
+
+
+class Undecodable(FleetError):
+    """A payload or a topic that is no message of ours. `reason` is one word for counting."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
+
+
+class LinkError(FleetError):
+    """Something about the connection to a broker."""
+
+
+class Unreachable(LinkError):
+    """No connection to the broker came about."""
+
+    def __init__(self, host: str, port: int, cause: str, *, hint: str = "") -> None:
+        self.host = host
+        self.port = port
+        self.cause = cause
+        super().__init__(
+            f"no connection to {host}:{port}: {cause}",
+            hint=hint or "Is the broker running there, and is the port right?",
+        )
+
+
+class ConnectRefused(LinkError):
+    """The broker answered the CONNECT with a reason code of 0x80 or above."""
+
+    def __init__(self, client_id: str, code: int, name: str, *, hint: str = "") -> None:
+        self.client_id = client_id
+        self.code = code
+        self.name = name
+        super().__init__(f"the broker refused the connection of {client_id!r}: {name} (0x{code:02X})", hint=hint)
+
+
+class SubscribeRefused(LinkError):
+    """The broker answered a SUBSCRIBE with a reason code of 0x80 or above."""
+
+    def __init__(self, client_id: str, topic_filter: str, code: int, name: str) -> None:
+        self.client_id = client_id
+        self.topic_filter = topic_filter
+        self.code = code
+        self.name = name
+        super().__init__(
+            f"the broker refused {client_id!r} the subscription to {topic_filter!r}: {name} (0x{code:02X})",
+            hint="Does the broker's access control allow this user to read that topic?",
+        )
+
+
+class PublishRefused(LinkError):
+    """The broker answered a PUBLISH with a reason code of 0x80 or above: the message was not taken."""
+
+    def __init__(self, client_id: str, topic: str, code: int, name: str) -> None:
+        self.client_id = client_id
+        self.topic = topic
+        self.code = code
+        self.name = name
+        super().__init__(
+            f"the broker refused {client_id!r} a publish to {topic!r}: {name} (0x{code:02X})",
+            hint="Does the broker's access control allow this user to write that topic?",
+        )
+
+
+class ConnectionLost(LinkError):
+    """The connection broke; what was under way may still have arrived."""
+
+
+class StoreError(FleetError):
+    """Something about the store of the back end."""
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a newer version."""
+
+    def __init__(self, path: str, found: int, known: int) -> None:
+        self.path = path
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"{path} has schema version {found}; this fleet knows up to {known}",
+            hint="Use the fleet version that wrote it, or another --store.",
+        )
+
+
+class StoreFull(StoreError):
+    """No room to commit; nothing of the batch was acknowledged."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"no room left to write {path}",
+            hint="Free space there; what was not committed stays with the broker and is delivered again.",
+        )
+
+
+class BrokerError(FleetError):
+    """The private Mosquitto could not be started or died."""
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """Suggest the nearest of `known`; without a near one, list them all."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(names)}." if names else ""

@@ -1,0 +1,111 @@
+"""Scenario time: integer microseconds since 1970-01-01 UTC, and durations in the same unit."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+Instant = int
+"""Microseconds since 1970-01-01T00:00:00 UTC."""
+Duration = int
+"""Microseconds."""
+
+MICROSECOND: Final = 1
+MILLISECOND: Final = 1_000
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS: Final = {
+    "us": MICROSECOND,
+    "ms": MILLISECOND,
+    "s": SECOND,
+    "sec": SECOND,
+    "min": MINUTE,
+    "h": HOUR,
+    "d": DAY,
+    "day": DAY,
+    "days": DAY,
+    "week": 7 * DAY,
+    "weeks": 7 * DAY,
+}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
+
+
+class Clock(Protocol):
+    """Where scenario time comes from. Real and scaled clocks live in `runtime`; a virtual one will, too."""
+
+    @property
+    def factor(self) -> float:
+        """Scenario seconds per wall second."""
+        ...
+
+    def now(self) -> Instant:
+        """Return the scenario time."""
+        ...
+
+    def wall_us(self) -> int:
+        """Return the wall time, in microseconds since 1970 UTC."""
+        ...
+
+    def wall_us_at(self, instant: Instant) -> int:
+        """Return the wall time at which the scenario reaches, or reached, `instant`."""
+        ...
+
+
+def from_datetime(moment: datetime) -> Instant:
+    """Convert an aware datetime exactly, without floating point.
+
+    Raises ValueError for a naive one: a time without a zone is not an instant.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone")
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def to_datetime(instant: Instant) -> datetime:
+    """Convert to an aware datetime in UTC."""
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def format_instant(instant: Instant) -> str:
+    """Write as ISO 8601 in UTC, with microseconds only where there are any: 2026-03-02T06:00:00Z."""
+    return to_datetime(instant).replace(tzinfo=None).isoformat() + "Z"
+
+
+def parse_duration(text: str) -> Duration:
+    """Read `90 s`, `10 min`, `1 h 30 min`, `2 days`, `250 ms`.
+
+    Raises ValueError for a number without a unit, an unknown unit or nothing at all.
+    """
+    total = 0
+    position = 0
+    while position < len(text):
+        match = _DURATION.match(text, position)
+        if match is None:
+            raise ValueError(f"{text!r} is not a duration: write a number and a unit, such as '10 min' or '1 h 30 min'")
+        number, unit = match.groups()
+        if unit not in _UNITS:
+            raise ValueError(f"{unit!r} is not a unit of time: use ms, s, min, h, days or weeks")
+        total += round(float(number) * _UNITS[unit])
+        position = match.end()
+    if not text.strip():
+        raise ValueError("a duration is empty: write a number and a unit, such as '10 min'")
+    return total
+
+
+def format_duration(duration: Duration) -> str:
+    """Write for people, the two largest units: `1 h 30 min`, `45 s`, `2 days 3 h`, `250 ms`."""
+    if duration < 0:
+        return "-" + format_duration(-duration)
+    if duration < SECOND:
+        return f"{duration / MILLISECOND:g} ms"
+    parts = []
+    for size, name in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s")):
+        count, duration = divmod(duration, size)
+        if count:
+            parts.append(f"{count} {'day' if name == 'days' and count == 1 else name}")
+    return " ".join(parts[:2])

@@ -1,0 +1,1 @@
+"""Records and reports; never influences what it watches."""

@@ -1,0 +1,60 @@
+"""The clocks that read the machine's time. Scenario time = start + (wall - epoch) · factor."""
+
+from __future__ import annotations
+
+import time
+
+from fleet.errors import UsageError
+from fleet.kernel.instants import Instant
+
+
+def wall_us() -> int:
+    """Return the wall time in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+class ScaledClock:
+    """Scenario time that runs `factor` times as fast as the wall; with factor 1 and start = epoch it is the wall's.
+
+    The wall time is read once and then carried on by the monotonic clock, so that a corrected system clock moves no car.
+    """
+
+    def __init__(self, start: Instant, *, factor: float = 1.0, epoch_wall_us: int | None = None) -> None:
+        """Let the scenario be at `start` when the wall is at `epoch_wall_us` (now when None)."""
+        self._anchor_ns = time.monotonic_ns()
+        self._anchor_wall_us = wall_us()
+        self.start = start
+        self.epoch_wall_us = self._anchor_wall_us if epoch_wall_us is None else epoch_wall_us
+        self._factor = factor
+
+    @property
+    def factor(self) -> float:
+        """Scenario seconds per wall second."""
+        return self._factor
+
+    def wall_us(self) -> int:
+        """Return the wall time, never running back."""
+        return self._anchor_wall_us + (time.monotonic_ns() - self._anchor_ns) // 1000
+
+    def now(self) -> Instant:
+        """Return the scenario time."""
+        return self.start + int((self.wall_us() - self.epoch_wall_us) * self._factor)
+
+    def wall_us_at(self, instant: Instant) -> int:
+        """Return the wall time at which the scenario reaches `instant`."""
+        return self.epoch_wall_us + int((instant - self.start) / self._factor)
+
+
+def parse_clock(text: str) -> float:
+    """Read `--clock`: `real` is 1, `x60` is 60 scenario seconds a second. Raises UsageError."""
+    if text == "real":
+        return 1.0
+    try:
+        factor = float(text.removeprefix("x"))
+    except ValueError:
+        factor = 0.0
+    if not text.startswith("x") or not 0 < factor <= 100_000:
+        raise UsageError(
+            f"{text!r} is no clock", hint="Write 'real', or 'x60' for sixty scenario seconds a second (at most x100000)."
+        )
+    return factor

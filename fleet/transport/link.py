@@ -1,0 +1,184 @@
+"""The Link protocol: one durable MQTT 5 connection that keeps itself up, as its owner sees it.
+
+A link calls its owner back and never makes it wait, so that ten thousand links need no task or future each, and
+a simulated broker needs no event loop. All calls, both ways, happen on one thread. A link never blocks.
+
+Life of a link: `open` → (link_up → … → link_down)* → `close`. While open it connects, and after every failure or
+loss it tries again by full-jitter exponential back-off, telling the owner each time through `link_down`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from fleet.errors import LinkError, PublishRefused, UsageError
+from fleet.wire.frame import Frame
+
+DEFAULT_PORT: Final = 1883
+DEFAULT_TLS_PORT: Final = 8883
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a broker listens; `tls` None is plain TCP."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+
+    @staticmethod
+    def from_url(url: str, tls: ssl.SSLContext | None = None) -> Endpoint:
+        """Read `mqtt://host:1883` or `mqtts://host:8883` (the context, or the system's trust, is used for mqtts)."""
+        parts = urlsplit(url if "://" in url else f"mqtt://{url}")
+        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"}:
+            raise UsageError(
+                f"{url!r} is not the address of a broker", hint="Write mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS."
+            )
+        if parts.username is not None or parts.password is not None:
+            raise UsageError(
+                "the address of a broker holds a user or password",
+                hint="Secrets come from files or the environment, not from a URL.",
+            )
+        try:
+            port = parts.port
+        except ValueError:
+            raise UsageError(f"{url!r} has no valid port", hint="A port is a number from 1 to 65535.") from None
+        if parts.scheme == "mqtts":
+            return Endpoint(parts.hostname, port or DEFAULT_TLS_PORT, tls or ssl.create_default_context())
+        return Endpoint(parts.hostname, port or DEFAULT_PORT)
+
+    def __str__(self) -> str:
+        """Write as an address without any secret."""
+        return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says in the client's name when it is gone without a DISCONNECT for `delay_s` seconds."""
+
+    frame: Frame
+    delay_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """How one client connects. Durations are wall seconds.
+
+    With `clean_start` False the session is resumed; `session_expiry_s` is how long the broker keeps it, 0 ends it
+    with the connection. `receive_maximum` bounds the QoS 1 messages received and not yet acknowledged.
+    """
+
+    client_id: str
+    username: str | None = None
+    password: str | None = None
+    keep_alive_s: int = 60
+    clean_start: bool = False
+    session_expiry_s: int = 3600
+    receive_maximum: int = 64
+    will: Will | None = None
+    subscriptions: tuple[tuple[str, int], ...] = ()
+    connect_timeout_s: float = 10.0
+    source_address: str = ""
+
+
+class BackOff:
+    """Full-jitter exponential back-off: the n-th wait is uniform in [0, min(cap, first · 2^n))."""
+
+    __slots__ = ("_attempt", "_cap_s", "_draw", "_first_s")
+
+    def __init__(self, draw: Callable[[], float], *, first_s: float = 1.0, cap_s: float = 30.0) -> None:
+        """Take a source of draws in [0, 1), the first window and the largest one, in seconds."""
+        self._draw = draw
+        self._first_s = first_s
+        self._cap_s = cap_s
+        self._attempt = 0
+
+    def next_s(self) -> float:
+        """Return how long to wait before the next attempt, and widen the window."""
+        window = min(self._cap_s, self._first_s * float(1 << min(self._attempt, 16)))
+        self._attempt += 1
+        return window * self._draw()
+
+    def reset(self) -> None:
+        """Start again with the first window: the connection came about."""
+        self._attempt = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A received frame and what the link needs to acknowledge it. `connection` tells the connections of a link apart."""
+
+    frame: Frame
+    packet_id: int
+    connection: int
+
+
+class LinkOwner(Protocol):
+    """What a link calls. Must return quickly and raise nothing."""
+
+    def link_up(self, session_present: bool) -> None:
+        """The broker accepted the connection, and all subscriptions are in force."""
+        ...
+
+    def link_down(self, error: LinkError | None) -> None:
+        """The connection was lost or did not come about; None after `drop` or `close`.
+
+        Every token without an outcome is now unknown: it may have arrived. The link is already trying again.
+        """
+        ...
+
+    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
+        """The broker took the frame published under `token`, or (error) definitely did not. QoS 0: it was written."""
+        ...
+
+    def link_received(self, delivery: Delivery) -> None:
+        """A frame came in. At QoS 1 the broker keeps it until `Link.acknowledge`."""
+        ...
+
+
+class Link(Protocol):
+    """One client of a broker."""
+
+    @property
+    def is_up(self) -> bool:
+        """True between link_up and link_down."""
+        ...
+
+    def open(self) -> None:
+        """Start connecting, and stay connected. Does nothing when already open."""
+        ...
+
+    def publish(self, frame: Frame, token: int) -> None:
+        """Send; the outcome comes through `link_acknowledged` under the owner's `token`.
+
+        Frames of one link arrive in their order. Raises ConnectionLost while the link is not up.
+        """
+        ...
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Tell the broker it may forget the delivery; call in the order of arrival.
+
+        Does nothing for QoS 0, and nothing for a delivery of an earlier connection: the broker sends that again.
+        """
+        ...
+
+    def drop(self) -> None:
+        """Cut the connection without a word, as a car does that loses coverage. `open` connects again."""
+        ...
+
+    async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
+        """Publish `last` and wait for its outcome (bounded), disconnect (the will is not sent) and stop.
+
+        With `end_session` the broker forgets the session. Does not raise; safe to call twice.
+        """
+        ...
+
+
+class LinkFactory(Protocol):
+    """Makes links of one kind to one broker."""
+
+    def __call__(self, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> Link: ...

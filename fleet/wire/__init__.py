@@ -1,0 +1,1 @@
+"""What car and cloud agree on: messages, topics, codec. Not who sends, and not how."""

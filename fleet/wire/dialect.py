@@ -1,0 +1,269 @@
+"""The seam between messages and bytes: a dialect writes messages as frames and reads frames as messages.
+
+`FleetDialect` is ours, in MessagePack or JSON. Other systems' topics and payloads are further dialects.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from fleet.errors import Undecodable
+from fleet.wire.frame import Frame
+from fleet.wire.messages import (
+    SCHEMA_VERSION,
+    Command,
+    DeskAnswer,
+    DeskRequest,
+    Event,
+    FromCar,
+    Header,
+    Presence,
+    Reply,
+    Request,
+    Response,
+    Status,
+    Stored,
+    ToCar,
+)
+from fleet.wire.topics import Topics
+from fleet.wire.trace import traceparent
+
+MESSAGEPACK: Final = "application/vnd.msgpack"
+JSON: Final = "application/json"
+MAX_PAYLOAD: Final = 64 * 1024
+"""Bytes; what is larger is no message of ours."""
+
+
+class Codec(Protocol):
+    """Bytes to objects of a type and back."""
+
+    content_type: str
+
+    def encode(self, message: Any) -> bytes: ...
+    def decode(self, payload: bytes, kind: Any) -> Any: ...
+
+
+class _Codec:
+    """A msgspec codec with its decoders made once per type."""
+
+    def __init__(self, content_type: str, encoder: Any, decoder: Any) -> None:
+        self.content_type = content_type
+        self.encode = encoder.encode
+        self._decoder = decoder
+        self._decoders: dict[Any, Any] = {}
+
+    def decode(self, payload: bytes, kind: Any) -> Any:
+        """Read `payload` as `kind`; raises Undecodable `type` for the wrong fields, `encoding` for no codec's bytes."""
+        decoder = self._decoders.get(kind)
+        if decoder is None:
+            decoder = self._decoders[kind] = self._decoder(kind)
+        try:
+            return decoder.decode(payload)
+        except msgspec.ValidationError as error:
+            raise Undecodable("type", str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Undecodable("encoding", f"{len(payload)} bytes are no {self.content_type}: {error}") from None
+        except RecursionError:
+            raise Undecodable("encoding", f"{len(payload)} bytes nest too deeply") from None
+
+
+def messagepack_codec() -> Codec:
+    """Return the codec that is used unless the user asks for JSON."""
+    return _Codec(MESSAGEPACK, msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder)
+
+
+def json_codec() -> Codec:
+    """Return the codec for people and for back ends without MessagePack."""
+    return _Codec(JSON, msgspec.json.Encoder(), msgspec.json.Decoder)
+
+
+class Dialect(Protocol):
+    """How one system writes what our cars and desk mean."""
+
+    topics: Topics
+
+    def from_car(self, message: FromCar) -> Frame: ...
+    def to_car(self, vin: str, message: ToCar, *, expiry_s: int | None = None) -> Frame: ...
+    def read_from_car(self, frame: Frame) -> FromCar: ...
+    def read_to_car(self, frame: Frame) -> ToCar: ...
+
+
+class FleetDialect:
+    """Our own topics and payloads. Writes with one codec, reads both, told by the content type."""
+
+    def __init__(self, topics: Topics | None = None, codec: Codec | None = None) -> None:
+        """Take the topics (default prefix when None) and the codec to write with (MessagePack when None)."""
+        self.topics = topics or Topics()
+        self._codec = codec or messagepack_codec()
+        self._readers: dict[str | None, Codec] = {MESSAGEPACK: messagepack_codec(), JSON: json_codec()}
+        self._readers[None] = self._codec
+
+    # --- car to cloud
+
+    def from_car(self, message: FromCar) -> Frame:
+        """Write what a car sends; presence is retained."""
+        if isinstance(message, Status):
+            topic = self.topics.status(message.vin)
+        elif isinstance(message, Event):
+            topic = self.topics.event(message.vin, message.name)
+        elif isinstance(message, Response):
+            return self._frame(
+                self.topics.response(message.vin, message.name),
+                message,
+                trace=(message.command_id,),
+                correlation=message.command_id.encode(),
+            )
+        elif isinstance(message, Presence):
+            return self._frame(self.topics.presence(message.vin), message, trace=(message.vin, message.boot), retain=True)
+        else:
+            return self._frame(
+                f"{self.topics.prefix}/{message.vin}/request/{message.name}",
+                message,
+                trace=(message.id,),
+                correlation=message.id.encode(),
+                response_topic=f"{self.topics.prefix}/{message.vin}/reply/{message.name}",
+            )
+        return self._frame(topic, message, trace=(message.vin, message.boot, message.seq))
+
+    def read_from_car(self, frame: Frame) -> FromCar:
+        """Read what a car sent. Raises Undecodable: `size`, `topic`, `vin`, `encoding`, `type`, `foreign_vin`, `name`."""
+        address = self.topics.parse(frame.topic)
+        kind: type[FromCar]
+        match address.channel:
+            case "status":
+                kind = Status
+            case "event":
+                kind = Event
+            case "response":
+                kind = Response
+            case "request":
+                kind = Request
+            case "presence":
+                kind = Presence
+            case _:
+                raise Undecodable("topic", f"{frame.topic[:120]!r} is not written by cars")
+        message: FromCar = self._decode(frame, kind)
+        if message.vin != address.vin:
+            raise Undecodable("foreign_vin", f"{message.vin[:40]!r} was sent on the topic of {address.vin}")
+        if isinstance(message, Event | Response | Request) and message.name != address.name:
+            raise Undecodable("name", f"{message.name[:40]!r} was sent on the topic of {address.name[:40]!r}")
+        return message
+
+    # --- cloud to car
+
+    def to_car(self, vin: str, message: ToCar, *, expiry_s: int | None = None) -> Frame:
+        """Write what the cloud sends to the car; commands carry their response topic and correlation data."""
+        if isinstance(message, Command):
+            return self._frame(
+                self.topics.command(vin, message.name),
+                message,
+                trace=(message.id,),
+                expiry_s=expiry_s,
+                correlation=message.id.encode(),
+                response_topic=self.topics.response(vin, message.name),
+            )
+        if isinstance(message, Reply):
+            return self._frame(
+                f"{self.topics.prefix}/{vin}/reply/{message.name}",
+                message,
+                trace=(message.id,),
+                expiry_s=expiry_s,
+                correlation=message.id.encode(),
+            )
+        return self._frame(self.topics.stored(vin), message, trace=(vin, message.boot, message.through), qos=0)
+
+    def read_to_car(self, frame: Frame) -> ToCar:
+        """Read what the cloud sent. Raises Undecodable as `read_from_car` does, and `retained` for a retained command."""
+        address = self.topics.parse(frame.topic)
+        kind: type[ToCar]
+        match address.channel:
+            case "command":
+                if frame.retain:
+                    raise Undecodable("retained", "a retained command is refused: it would run again at every connect")
+                kind = Command
+            case "reply":
+                kind = Reply
+            case "stored":
+                kind = Stored
+            case _:
+                raise Undecodable("topic", f"{frame.topic[:120]!r} is not written to cars")
+        message: ToCar = self._decode(frame, kind)
+        if isinstance(message, Command) and message.vin != address.vin:
+            raise Undecodable("foreign_vin", f"{message.vin[:40]!r} was sent on the topic of {address.vin}")
+        if not isinstance(message, Stored) and message.name != address.name:
+            raise Undecodable("name", f"{message.name[:40]!r} was sent on the topic of {address.name[:40]!r}")
+        return message
+
+    # --- tools and the desk
+
+    def desk_request(self, request: DeskRequest, *, answer_topic: str, expiry_s: int = 30) -> Frame:
+        """Write what a tool asks of the desk; it expires soon, because it may hold an S-PIN."""
+        return self._frame(
+            self.topics.desk_request(),
+            request,
+            trace=(request.id,),
+            expiry_s=expiry_s,
+            correlation=request.id.encode(),
+            response_topic=answer_topic,
+        )
+
+    def read_desk_request(self, frame: Frame) -> DeskRequest:
+        """Read what a tool asked. Raises Undecodable; its detail never holds a part of the payload."""
+        try:
+            request: DeskRequest = self._decode(frame, DeskRequest)
+        except Undecodable as error:
+            raise Undecodable(error.reason, "a request to the desk that cannot be read; not kept, it may hold an S-PIN") from None
+        return request
+
+    def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
+        """Write a step of the desk's answer to the response topic of the request."""
+        return self._frame(topic, answer, trace=(answer.id,), correlation=answer.id.encode(), expiry_s=60)
+
+    def read_desk_answer(self, frame: Frame) -> DeskAnswer:
+        """Read a step of an answer. Raises Undecodable."""
+        answer: DeskAnswer = self._decode(frame, DeskAnswer)
+        return answer
+
+    # --- shared
+
+    def _frame(
+        self,
+        topic: str,
+        message: object,
+        *,
+        trace: tuple[object, ...],
+        qos: int = 1,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        correlation: bytes | None = None,
+        response_topic: str | None = None,
+    ) -> Frame:
+        return Frame(
+            topic=topic,
+            payload=self._codec.encode(message),
+            qos=qos,
+            retain=retain,
+            expiry_s=expiry_s,
+            correlation=correlation,
+            response_topic=response_topic,
+            content_type=self._codec.content_type,
+            user_properties=(("traceparent", traceparent(*trace)), ("schema", SCHEMA_VERSION)),
+        )
+
+    def _decode(self, frame: Frame, kind: Any) -> Any:
+        if len(frame.payload) > MAX_PAYLOAD:
+            raise Undecodable("size", f"{len(frame.payload)} bytes are more than {MAX_PAYLOAD}")
+        reader = self._readers.get(frame.content_type)
+        if reader is None:
+            raise Undecodable("content_type", f"{str(frame.content_type)[:60]!r} is neither {MESSAGEPACK} nor {JSON}")
+        return reader.decode(frame.payload, kind)
+
+    def header_of(self, frame: Frame) -> Header | None:
+        """Read just the header of a frame that does not decode as a whole, for the account; None without one."""
+        try:
+            header: Header = self._decode(frame, Header)
+        except Undecodable:
+            return None
+        return header

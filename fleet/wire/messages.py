@@ -1,0 +1,339 @@
+"""The messages of the contract as msgspec Structs: maps with readable names on the wire, units last in the names.
+
+A field that has nothing to say is left out. Readers ignore fields they do not know, so new ones may be added.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+SCHEMA_VERSION: Final = "1"
+"""Goes with every message as the user property `schema`."""
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Part of a message; None means not reported or not there."""
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every message of a car starts with.
+
+    `boot` is one run of the car's computer, `seq` counts its messages from 1 without a gap (presence is not
+    counted and has 0), `captured_at` is the scenario time of measuring in µs. `due_wall_us` and `sent_wall_us`
+    exist only live: when the message should have gone out, and when it first did.
+    """
+
+    vin: str
+    boot: int
+    seq: int
+    captured_at: int
+    due_wall_us: int | None = None
+    sent_wall_us: int | None = None
+
+
+# --- status -------------------------------------------------------------------------------------------------
+
+Trigger = Literal["engine_off", "left", "refresh", "command", "load", "charging"]
+"""Why a status was sent: `left` is the driver walking away, `load` a load stage that asked."""
+
+VehicleState = Literal["offline", "parked", "ignition_on", "driving"]
+
+
+class Energy(Group, frozen=True, kw_only=True):
+    fuel_level_percent: float | None = None
+    fuel_range_km: float | None = None
+    charge_percent: float | None = None
+    electric_range_km: float | None = None
+
+
+class AdBlue(Group, frozen=True, kw_only=True):
+    level_percent: float
+    range_km: float
+    warning: Literal["none", "low", "very_low", "critical", "empty"] = "none"
+
+
+class Service(Group, frozen=True, kw_only=True):
+    """Distance and time that are left; negative when overdue."""
+
+    inspection_km: float
+    inspection_days: int
+    oil_change_km: float | None = None
+    oil_change_days: int | None = None
+
+
+class Door(Group, frozen=True, kw_only=True):
+    open: bool = False
+    locked: bool = True
+
+
+class Doors(Group, frozen=True, kw_only=True):
+    """Each door, the bonnet and the boot lid."""
+
+    front_left: Door
+    front_right: Door
+    rear_left: Door
+    rear_right: Door
+    bonnet: Door
+    boot: Door
+
+
+class Windows(Group, frozen=True, kw_only=True):
+    """True where open; `sunroof` is None for a car without one."""
+
+    front_left: bool = False
+    front_right: bool = False
+    rear_left: bool = False
+    rear_right: bool = False
+    sunroof: bool | None = None
+
+
+class Lights(Group, frozen=True, kw_only=True):
+    parking_lights_on: bool = False
+
+
+class Position(Group, frozen=True, kw_only=True):
+    """WGS 84 degrees as the car's receiver saw them; `parked_at` is None while it is not parked."""
+
+    latitude: float
+    longitude: float
+    accuracy_m: float
+    fixed_at: int
+    parked_at: int | None = None
+
+
+class Climate(Group, frozen=True, kw_only=True):
+    """`state` tells what runs; `outside_c` is measured, `target_c` is None for a heater without one."""
+
+    state: Literal["off", "heating", "ventilation", "climatisation"] = "off"
+    remaining_min: int = 0
+    target_c: float | None = None
+    outside_c: float | None = None
+
+
+class Charging(Group, frozen=True, kw_only=True):
+    state: Literal["unplugged", "plugged_in", "charging", "complete"] = "unplugged"
+    plugged_in: bool = False
+    remaining_min: int = 0
+    max_current_a: int = 16
+    power_kw: float = 0.0
+
+
+class TripData(Group, frozen=True, kw_only=True):
+    """One trip, or a day's trips together. Litres and kWh are totals, not per 100 km."""
+
+    distance_km: float
+    duration_min: float
+    average_speed_kmh: float
+    fuel_l: float | None = None
+    energy_kwh: float | None = None
+
+
+class DrivingData(Group, frozen=True, kw_only=True):
+    last_trip: TripData | None = None
+    today: TripData | None = None
+
+
+class WarningLight(Group, frozen=True, kw_only=True):
+    id: str
+    text: str
+    category: Literal["lighting", "tyre", "engine", "assistance", "other"]
+    priority: int
+
+
+class Health(Group, frozen=True, kw_only=True):
+    """The newest health report; the first comes after 20 km with the engine off and coverage."""
+
+    reported_at: int
+    mileage_km: float
+    warnings: tuple[WarningLight, ...] = ()
+
+
+class LowVoltage(Group, frozen=True, kw_only=True):
+    """The 12 V battery."""
+
+    charge_percent: float
+    voltage_v: float
+
+
+class Status(Header, frozen=True, kw_only=True, omit_defaults=True):
+    """The car's status, whole or some groups of it. A group that is None is not part of this message."""
+
+    trigger: Trigger
+    state: VehicleState
+    mileage_km: float | None = None
+    energy: Energy | None = None
+    adblue: AdBlue | None = None
+    service: Service | None = None
+    doors: Doors | None = None
+    windows: Windows | None = None
+    lights: Lights | None = None
+    position: Position | None = None
+    climate: Climate | None = None
+    charging: Charging | None = None
+    driving: DrivingData | None = None
+    health: Health | None = None
+    low_voltage: LowVoltage | None = None
+
+
+STATUS_GROUPS: Final = (
+    "mileage_km", "energy", "adblue", "service", "doors", "windows", "lights", "position",
+    "climate", "charging", "driving", "health", "low_voltage",
+)  # fmt: skip
+"""The parts of a status that are sent, merged and shown as units."""
+
+
+# --- other messages of a car ------------------------------------------------------------------------------------
+
+
+class Event(Header, frozen=True, kw_only=True, omit_defaults=True):
+    """Something happened: engine_on, engine_off, trip, heater_ended, refuelled, low_voltage_low …"""
+
+    name: str
+    data: dict[str, Any] = {}
+
+
+class Request(Header, frozen=True, kw_only=True, omit_defaults=True):
+    """The car asks an online service; the answer comes as a reply with the same name and id."""
+
+    id: str
+    name: str
+    data: dict[str, Any] = {}
+
+
+class Presence(Header, frozen=True, kw_only=True, omit_defaults=True):
+    """Retained: whether the car is connected. As a will it says `offline` with reason `lost`."""
+
+    connection: Literal["online", "offline"]
+    reason: Literal["lost", "shutdown", "deep_sleep"] | None = None
+
+
+CommandState = Literal["queued", "sent", "accepted", "in_progress", "succeeded", "rejected", "failed", "expired", "unknown"]
+TERMINAL_STATES: Final = frozenset({"succeeded", "rejected", "failed", "expired", "unknown"})
+
+
+class Response(Header, frozen=True, kw_only=True, omit_defaults=True):
+    """A command's progress or end, as the car sees it.
+
+    `awake` is False when the car had to be woken for it; latency figures keep the two apart. `detail` says
+    more for people, such as the distance that was too far.
+    """
+
+    command_id: str
+    name: str
+    state: CommandState
+    reason: str | None = None
+    detail: str | None = None
+    awake: bool = True
+
+
+# --- to the car -------------------------------------------------------------------------------------------------
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the desk asks of a car. The S-PIN is never part of it.
+
+    `issued_at` and `expires_at` are scenario µs; the car alone decides that it is too late. `parameters` is
+    judged by the car, so that one it cannot read is answered `malformed` and not lost.
+    """
+
+    id: str
+    vin: str
+    name: str
+    issued_at: int
+    expires_at: int
+    parameters: dict[str, Any] = {}
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer of an online service."""
+
+    id: str
+    name: str
+    data: dict[str, Any] = {}
+    error: str | None = None
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything of `boot` through this sequence number is committed."""
+
+    boot: int
+    through: int
+
+
+CarMessage = Status | Event | Response | Request
+"""What a car numbers, keeps in its outbox and accounts for."""
+FromCar = CarMessage | Presence
+ToCar = Command | Reply | Stored
+
+
+# --- tools and the desk -----------------------------------------------------------------------------------------
+
+
+class CommandRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="command"):
+    """A user asks the desk for a command. The same id asked again is answered again and sent once.
+
+    `user` is None for the car's primary user. `spin` or a still valid `token` goes with what needs the S-PIN.
+    `ttl_s` is in scenario seconds; None takes the command's own. `due_wall_us` is when the user meant to ask.
+    """
+
+    id: str
+    vin: str
+    name: str
+    parameters: dict[str, Any] = {}
+    user: str | None = None
+    spin: str | None = None
+    token: str | None = None
+    ttl_s: float | None = None
+    due_wall_us: int | None = None
+
+    def __repr__(self) -> str:
+        """Leave the S-PIN and the token out: what is logged or raised must not show them."""
+        return f"CommandRequest(id={self.id!r}, vin={self.vin!r}, name={self.name!r}, parameters={self.parameters!r})"
+
+
+class SetSpin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="set_spin"):
+    """Set (and so unlock) the S-PIN of a car's user; None is the primary user."""
+
+    id: str
+    vin: str
+    spin: str
+    user: str | None = None
+
+    def __repr__(self) -> str:
+        """Leave the S-PIN out."""
+        return f"SetSpin(id={self.id!r}, vin={self.vin!r}, user={self.user!r})"
+
+
+class AnnounceClock(msgspec.Struct, frozen=True, kw_only=True, tag="announce_clock"):
+    """The simulator tells the back end which scenario time it is: `start` was at `epoch_wall_us`, and runs at `factor`."""
+
+    id: str
+    start: int
+    epoch_wall_us: int
+    factor: float
+
+
+DeskRequest = CommandRequest | SetSpin | AnnounceClock
+
+
+class DeskAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step of what was asked of the desk; the last one is `final`.
+
+    For a command each transition is an answer. `token` comes once with a right S-PIN and spares it for a while.
+    """
+
+    id: str
+    state: CommandState
+    reason: str | None = None
+    detail: str | None = None
+    final: bool = False
+    at: int = 0
+    awake: bool | None = None
+    token: str | None = None
+    by: Literal["desk", "car"] = "desk"
+
+    def __repr__(self) -> str:
+        """Leave the token out."""
+        return f"DeskAnswer(id={self.id!r}, state={self.state!r}, reason={self.reason!r}, final={self.final!r})"

@@ -1,0 +1,95 @@
+"""All topics, built and read in one place. A VIN is checked before it becomes part of one."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, get_args
+
+from fleet.errors import Undecodable, UsageError
+from fleet.wire.vin import checked_vin, is_vin
+
+DEFAULT_PREFIX: Final = "fleet/v1"
+
+Channel = Literal["status", "event", "presence", "command", "response", "request", "reply", "stored", "desk"]
+"""What kind of message a topic carries; `desk` is the one topic that belongs to no car."""
+
+_NAMED: Final = {"event", "command", "response", "request", "reply"}
+_CHANNELS: Final = frozenset(get_args(Channel))
+
+
+class Address(NamedTuple):
+    """What a topic says: the channel, whose car (empty for the desk), and the name where the channel has names."""
+
+    channel: Channel
+    vin: str
+    name: str
+
+
+class Topics:
+    """The topics under one prefix, `fleet/v1` unless the user says otherwise."""
+
+    def __init__(self, prefix: str = DEFAULT_PREFIX) -> None:
+        """Take the prefix; raises UsageError for one that is empty or holds wildcards."""
+        if not prefix or prefix.startswith("/") or prefix.endswith("/") or any(c in prefix for c in "+#$\0"):
+            raise UsageError(
+                f"{prefix!r} cannot be a topic prefix",
+                hint="Use names joined by '/', such as 'fleet/v1'; no '+', '#', '$', no '/' at either end.",
+            )
+        self.prefix = prefix
+        self._head = prefix + "/"
+
+    def status(self, vin: str) -> str:
+        return f"{self._head}{checked_vin(vin)}/status"
+
+    def event(self, vin: str, name: str) -> str:
+        return f"{self._head}{checked_vin(vin)}/event/{name}"
+
+    def presence(self, vin: str) -> str:
+        return f"{self._head}{checked_vin(vin)}/presence"
+
+    def command(self, vin: str, name: str) -> str:
+        return f"{self._head}{checked_vin(vin)}/command/{name}"
+
+    def response(self, vin: str, name: str) -> str:
+        return f"{self._head}{checked_vin(vin)}/response/{name}"
+
+    def stored(self, vin: str) -> str:
+        return f"{self._head}{checked_vin(vin)}/stored"
+
+    def desk_request(self) -> str:
+        return f"{self._head}desk/request"
+
+    def desk_answer(self, client_id: str) -> str:
+        """Where one tool wants its answers: the response topic of its requests."""
+        return f"{self._head}desk/answer/{client_id}"
+
+    def car_subscriptions(self, vin: str) -> tuple[tuple[str, int], ...]:
+        """Return the (filter, QoS) a car subscribes: its own commands, replies and storage marks, nothing else."""
+        own = self._head + checked_vin(vin)
+        return ((f"{own}/command/+", 1), (f"{own}/reply/+", 1), (f"{own}/stored", 0))
+
+    def backend_subscriptions(self) -> tuple[tuple[str, int], ...]:
+        """Return the (filter, QoS) of the back end: all that cars send, and what tools ask of the desk."""
+        head = self._head
+        return (
+            (f"{head}+/status", 1),
+            (f"{head}+/event/+", 1),
+            (f"{head}+/presence", 1),
+            (f"{head}+/response/+", 1),
+            (f"{head}+/request/+", 1),
+            (f"{head}desk/request", 1),
+        )
+
+    def parse(self, topic: str) -> Address:
+        """Read a topic. Raises Undecodable with reason `topic` or `vin`, never another error."""
+        if not topic.startswith(self._head):
+            raise Undecodable("topic", f"{topic[:120]!r} is not under {self.prefix!r}")
+        parts = topic[len(self._head) :].split("/")
+        if parts[0] == "desk":
+            return Address("desk", "", "/".join(parts[1:]))
+        if not is_vin(parts[0]):
+            raise Undecodable("vin", f"{parts[0][:40]!r} in the topic is not a VIN")
+        channel = parts[1] if len(parts) > 1 else ""
+        named = channel in _NAMED
+        if channel not in _CHANNELS or len(parts) != (3 if named else 2) or (named and not parts[2]):
+            raise Undecodable("topic", f"{topic[:120]!r} is no topic of a car")
+        return Address(channel, parts[0], parts[2] if named else "")  # type: ignore[arg-type]
