@@ -1,0 +1,445 @@
+"""The command desk: decides who may command which car, and follows each command to its one terminal state.
+
+Pure: its driver stores, hashes, publishes and tells the time. What it decides: the S-PIN and rights, the states
+`queued`, `sent`, `rejected`, `expired` and `unknown`. What it does not: whether the car can or will obey.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final, assert_never
+
+from fleet.cloud.desk_io import (
+    Answer,
+    By,
+    CarAnswered,
+    CarSeen,
+    ClockChanged,
+    CommandAsked,
+    CommandOpened,
+    CommandPublished,
+    CommandRecord,
+    DeskInput,
+    DeskOutput,
+    LateResult,
+    PresenceChanged,
+    SendCommand,
+    SpinHashed,
+    SpinJobFailed,
+    SpinSettingAsked,
+    SpinVerified,
+    Transition,
+    UserRecord,
+)
+from fleet.cloud.spin_guard import BAD_FORMAT, BUSY, PRIMARY, Decision, Refusal, SpinGuard, is_spin
+from fleet.errors import Undecodable
+from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
+from fleet.kernel.timers import TimerHeap
+from fleet.wire.commands import COMMANDS, LONGEST_TIME_TO_LIVE, read_parameters
+from fleet.wire.messages import TERMINAL_STATES, Command, CommandRequest, CommandState, DeskAnswer, Response
+from fleet.wire.vin import is_vin
+
+REMEMBERED: Final = 10_000
+"""Ended commands kept in memory to answer a repeated request; older ones are looked up in the store."""
+OPEN_PER_CAR: Final = 64
+LONGEST_ID: Final = 100
+SHORTEST_EXPIRY_S: Final = 5
+_SKEW: Final = 30 * SECOND
+_SKEW_WALL: Final = 7 * SECOND
+"""A broker keeps a command at least 5 wall seconds, with a second of slack, and the answer has to come back."""
+_PATIENCE: Final = 10 * MINUTE
+_PATIENCE_WALL: Final = 10 * SECOND
+_RANK: Final[dict[CommandState | None, int]] = {None: -1, "queued": 0, "sent": 1, "accepted": 2, "in_progress": 3}
+_ENDED: Final = 4
+_FROM_CAR: Final = frozenset({"accepted", "in_progress"}) | TERMINAL_STATES
+
+
+class _Open:
+    """A command that has no terminal state yet. `seen` is True once the car may have been connected since sending."""
+
+    __slots__ = ("record", "seen")
+
+    def __init__(self, record: CommandRecord, *, seen: bool) -> None:
+        self.record = record
+        self.seen = seen
+
+
+class Desk:
+    """A `Machine` of `DeskInput` and `DeskOutput`."""
+
+    def __init__(
+        self,
+        *,
+        factor: float = 1.0,
+        users: Iterable[UserRecord] = (),
+        known_vins: Iterable[str] = (),
+        presence: Iterable[PresenceChanged] = (),
+    ) -> None:
+        """Start from what the store holds; `factor` is scenario seconds per wall second."""
+        self._factor = factor
+        self._guard = SpinGuard(users)
+        self._known = set(known_vins)
+        self._presence = {entry.vin: entry for entry in presence}
+        self._open: dict[str, _Open] = {}
+        self._by_vin: dict[str, set[str]] = {}
+        self._ended: OrderedDict[str, CommandRecord] = OrderedDict()
+        self._timers: TimerHeap[str] = TimerHeap()
+
+    # --- Machine
+
+    def receive(self, message: DeskInput, now: Instant) -> list[DeskOutput]:  # noqa: C901, PLR0911 (one case per input)
+        """Take one input and return what is to be stored, hashed and published, in that order."""
+        match message:
+            case CommandAsked():
+                return self._asked(message, now)
+            case SpinSettingAsked():
+                return self._set_spin(message, now)
+            case SpinVerified():
+                return self._decided(*self._guard.verified(message.job, message.right, message.token, now), now)
+            case SpinHashed():
+                return self._decided(*self._guard.hashed(message.job, message.spin), now)
+            case SpinJobFailed():
+                return self._decided(*self._guard.failed(message.job), now)
+            case CommandPublished():
+                return self._published(message, now)
+            case CarAnswered():
+                return self._car_answered(message.response, now)
+            case CarSeen():
+                self._known.add(message.vin)
+                return []
+            case PresenceChanged():
+                self._presence[message.vin] = message
+                if message.connection != "offline":
+                    self._connected(message.vin)
+                return []
+            case ClockChanged():
+                self._clock_changed(message)
+                return []
+            case _:
+                assert_never(message)
+
+    def deadline(self) -> Instant | None:
+        """Return when the next command is given up."""
+        return self._timers.next_deadline()
+
+    def wake(self, now: Instant) -> list[DeskOutput]:
+        """End the commands whose deadline has come."""
+        outputs: list[DeskOutput] = []
+        for _, command_id in self._timers.pop_due(now, limit=1_000):
+            held = self._open[command_id]
+            if held.seen:
+                outputs += self._move(held, "unknown", now, detail="no answer of the car by the deadline")
+            else:
+                detail = "the car was not connected while the command was valid"
+                outputs += self._move(held, "expired", now, detail=detail)
+        return outputs
+
+    # --- what drivers ask
+
+    def restore(self, records: Iterable[CommandRecord], now: Instant) -> list[DeskOutput]:
+        """Take over the store's commands without a terminal state, after a restart.
+
+        What was `queued` is sent again, as nobody knows whether it was: a car executes an id once.
+        """
+        outputs: list[DeskOutput] = []
+        for record in records:
+            # What the car's connection did meanwhile is not known, so such a command can only become `unknown`.
+            left = min(record.expires_at - now, record.expires_at - record.asked_at)  # another clock may run now
+            record = replace(record, expires_at=now + left)  # noqa: PLW2901
+            held = self._keep(record, seen=True)
+            if record.state is None:
+                detail = "the back end was restarted before the S-PIN was checked; ask again"
+                outputs += self._move(held, "rejected", now, reason="spin_required", detail=detail)
+                continue
+            if record.state == "queued" and now < record.expires_at:
+                outputs.append(self._sending(record, now))
+            # The answer may wait in the broker's session, so a deadline long past gets some time, too.
+            due = record.expires_at if _RANK[record.state] < _RANK["accepted"] else now + self._patience()
+            self._timers.set(record.id, max(due, now) + self._skew())
+        return outputs
+
+    def remembers(self, command_id: str) -> bool:
+        """Tell whether a repeated request with this id can be answered without the store."""
+        return command_id in self._open or command_id in self._ended
+
+    def is_open(self, command_id: str) -> bool:
+        """Tell whether the command still waits for its terminal state."""
+        return command_id in self._open
+
+    # --- requests
+
+    def _asked(self, message: CommandAsked, now: Instant) -> list[DeskOutput]:
+        request, topic = message.request, message.answer_topic
+        if not 0 < len(request.id) <= LONGEST_ID:
+            return [_answer(topic, request.id[:LONGEST_ID], now, "malformed", f"an id has 1 to {LONGEST_ID} characters")]
+        held = self._open.get(request.id)
+        earlier = held.record if held is not None else self._ended.get(request.id) or message.stored
+        if earlier is not None:
+            if (earlier.vin, earlier.name) != (request.vin[:40], request.name[:40]):
+                return [_answer(topic, request.id, now, "malformed", "this id belongs to another command")]
+            if held is not None:
+                held.record = replace(held.record, answer_topic=topic)
+            return [] if earlier.state is None else [Answer(topic, _present(earlier))]
+        return self._new_command(request, topic, now)
+
+    def _new_command(self, request: CommandRequest, topic: str, now: Instant) -> list[DeskOutput]:
+        refusal = self._unfit(request)
+        user_name = request.user or PRIMARY
+        outputs: list[DeskOutput] = []
+        if refusal is None:
+            user, outputs = self._guard.enrol(request.vin, user_name)
+            if user is None:
+                refusal = Refusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car")
+        record = CommandRecord(
+            id=request.id,
+            vin=request.vin[:40],
+            name=request.name[:40],
+            user=user_name[:40],
+            # What was refused is not kept: somebody may have written the S-PIN where it does not belong.
+            parameters=request.parameters if refusal is None else {},
+            answer_topic=topic,
+            asked_at=now,
+            expires_at=now + (_time_to_live(request) or 0),
+            due_wall_us=request.due_wall_us,
+            changed_at=now,
+        )
+        outputs.append(CommandOpened(record))
+        held = self._keep(record, seen=False)
+        if refusal is not None:
+            return outputs + self._refuse(held, refusal, now)
+        key = (request.vin, user_name)
+        if not COMMANDS[request.name].needs_spin or self._guard.token_valid(key, request.token, now):
+            return outputs + self._queue(held, now)
+        refusal = self._guard.refusal(key, request.spin)
+        if refusal is None and request.spin is not None:
+            started = self._guard.submit(key, request.id, request.spin, sets=False)
+            if started is not None:
+                return outputs + started
+        return outputs + self._refuse(held, refusal or BUSY, now)
+
+    def _unfit(self, request: CommandRequest) -> Refusal | None:
+        """Return what is wrong with a request whoever asks."""
+        if not is_vin(request.vin):
+            return Refusal("invalid_vin", "a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
+        if request.vin not in self._known:
+            return Refusal("unknown_vin", "no message of this car has ever arrived")
+        try:
+            read_parameters(request.name, request.parameters)
+        except Undecodable as error:
+            hidden = request.spin is not None and request.spin in error.detail
+            return Refusal(error.reason, "the parameters do not fit the command" if hidden else error.detail)
+        if _time_to_live(request) is None:
+            return Refusal("argument_out_of_range", f"a time to live is above 0 and at most {LONGEST_TIME_TO_LIVE // SECOND} s")
+        if len(self._by_vin.get(request.vin, ())) >= OPEN_PER_CAR:
+            return Refusal("busy", f"{OPEN_PER_CAR} commands of this car are under way")
+        return None
+
+    def _queue(self, held: _Open, now: Instant, token: str | None = None) -> list[DeskOutput]:
+        """Send what passed all checks, unless the car cannot be woken."""
+        record = held.record
+        presence = self._presence.get(record.vin)
+        offline = presence is not None and presence.connection == "offline"
+        if offline and presence is not None and presence.reason == "deep_sleep":
+            refusal = Refusal("deep_sleep", "the car saves its battery and cannot be reached until it is driven")
+            return self._refuse(held, refusal, now, token)
+        held.seen = not offline
+        # Time to live counts from here: how long the S-PIN took is not the car's affair.
+        held.record = record = replace(record, expires_at=record.expires_at - record.asked_at + now)
+        self._timers.set(record.id, record.expires_at + self._skew())
+        outputs = self._move(held, "queued", now, token=token)
+        return [*outputs, self._sending(record, now)]
+
+    def _sending(self, record: CommandRecord, now: Instant) -> SendCommand:
+        wall_s = math.ceil((record.expires_at - now) / (SECOND * self._factor))
+        command = Command(
+            id=record.id,
+            vin=record.vin,
+            name=record.name,
+            issued_at=now,
+            expires_at=record.expires_at,
+            parameters=dict(record.parameters),
+        )
+        return SendCommand(command, max(wall_s, SHORTEST_EXPIRY_S))
+
+    def _set_spin(self, message: SpinSettingAsked, now: Instant) -> list[DeskOutput]:
+        request, topic = message.request, message.answer_topic
+        user_name = request.user or PRIMARY
+        refusal: Refusal | None = None
+        outputs: list[DeskOutput] = []
+        if not is_vin(request.vin):
+            refusal = Refusal("invalid_vin", "a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
+        elif request.vin not in self._known:
+            refusal = Refusal("unknown_vin", "no message of this car has ever arrived")
+        elif not is_spin(request.spin):
+            refusal = BAD_FORMAT
+        else:
+            user, outputs = self._guard.enrol(request.vin, user_name)
+            if user is None:
+                refusal = Refusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car")
+        if refusal is None:
+            key = (request.vin, user_name)
+            started = self._guard.submit(key, request.id[:LONGEST_ID], request.spin, sets=True, answer_topic=topic)
+            if started is not None:
+                return outputs + started
+            refusal = BUSY
+        return [*outputs, _answer(topic, request.id[:LONGEST_ID], now, refusal.reason, refusal.detail)]
+
+    def _decided(self, decisions: list[Decision], outputs: list[DeskOutput], now: Instant) -> list[DeskOutput]:
+        """Carry out what became of S-PIN jobs. What the guard stores goes first: an answer must not outlive its count."""
+        for decision in decisions:
+            job, refusal = decision.job, decision.refusal
+            if job.sets:
+                outputs.append(
+                    _answer(job.answer_topic, job.request_id, now, refusal.reason, refusal.detail)
+                    if refusal is not None
+                    else Answer(job.answer_topic, DeskAnswer(id=job.request_id, state="succeeded", final=True, at=now))
+                )
+            elif (held := self._open.get(job.request_id)) is not None:
+                outputs += self._refuse(held, refusal, now) if refusal is not None else self._queue(held, now, decision.token)
+        return outputs
+
+    # --- life of a command
+
+    def _published(self, message: CommandPublished, now: Instant) -> list[DeskOutput]:
+        held = self._open.get(message.command_id)
+        if held is None or held.record.state != "queued":
+            return []
+        if message.refused is not None:
+            detail = f"the broker refused the command: {message.refused[:80]}"
+            return self._move(held, "failed", now, reason="publish_refused", detail=detail)
+        return self._move(held, "sent", now)
+
+    def _car_answered(self, response: Response, now: Instant) -> list[DeskOutput]:
+        if response.state not in _FROM_CAR:
+            return []
+        held = self._open.get(response.command_id)
+        if held is None:
+            return self._late(response, now)
+        if held.record.vin != response.vin or held.record.state is None:
+            return []
+        held.seen = True
+        if _RANK.get(response.state, _ENDED) <= _RANK[held.record.state]:
+            return []
+        # The broker's acknowledgement can be overtaken by the answer, which proves as much.
+        outputs = self._move(held, "sent", now) if held.record.state == "queued" else []
+        outputs += self._move(
+            held,
+            response.state,
+            now,
+            reason=None if response.reason is None else response.reason[:60],
+            detail=None if response.detail is None else response.detail[:500],
+            by="car",
+            awake=response.awake,
+        )
+        if response.state not in TERMINAL_STATES:
+            self._timers.set(response.command_id, now + self._patience())
+        return outputs
+
+    def _late(self, response: Response, now: Instant) -> list[DeskOutput]:
+        """Note how the car ended what the desk had given up. What is no longer remembered, the store decides."""
+        ended = self._ended.get(response.command_id)
+        given_up = ended is None or (ended.vin == response.vin and ended.by == "desk" and ended.state in {"expired", "unknown"})
+        if response.state not in TERMINAL_STATES or not given_up:
+            return []
+        reason = None if response.reason is None else response.reason[:60]
+        return [LateResult(response.command_id, response.vin, response.state, reason, now)]
+
+    def _refuse(self, held: _Open, refusal: Refusal, now: Instant, token: str | None = None) -> list[DeskOutput]:
+        return self._move(held, "rejected", now, reason=refusal.reason, detail=refusal.detail, token=token)
+
+    def _move(
+        self,
+        held: _Open,
+        state: CommandState,
+        now: Instant,
+        *,
+        reason: str | None = None,
+        detail: str | None = None,
+        by: By = "desk",
+        awake: bool | None = None,
+        token: str | None = None,
+    ) -> list[DeskOutput]:
+        """Change the state: store it, then tell the user. The only place where a command ends."""
+        record = replace(held.record, state=state, reason=reason, detail=detail, by=by, awake=awake, changed_at=now)
+        held.record = record
+        if state in TERMINAL_STATES:
+            self._forget(record)
+        outputs: list[DeskOutput] = [Transition(record.id, state, reason, detail, now, by, awake)]
+        if record.answer_topic:
+            outputs.append(Answer(record.answer_topic, _present(record, token)))
+        return outputs
+
+    def _keep(self, record: CommandRecord, *, seen: bool) -> _Open:
+        held = self._open[record.id] = _Open(record, seen=seen)
+        self._by_vin.setdefault(record.vin, set()).add(record.id)
+        return held
+
+    def _forget(self, record: CommandRecord) -> None:
+        del self._open[record.id]
+        self._timers.set(record.id, None)
+        same_car = self._by_vin[record.vin]
+        same_car.discard(record.id)
+        if not same_car:
+            del self._by_vin[record.vin]
+        self._ended[record.id] = replace(record, parameters={})
+        if len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+
+    def _connected(self, vin: str) -> None:
+        for command_id in self._by_vin.get(vin, ()):
+            self._open[command_id].seen = True
+
+    # --- time
+
+    def _skew(self) -> Duration:
+        return max(_SKEW, int(_SKEW_WALL * self._factor))
+
+    def _patience(self) -> Duration:
+        return max(_PATIENCE, int(_PATIENCE_WALL * self._factor))
+
+    def _clock_changed(self, message: ClockChanged) -> None:
+        """Keep what is left of every pending time, in scenario time."""
+        self._factor = message.factor
+        self._guard.shift(message.shift)
+        moved = []
+        while (at := self._timers.next_deadline()) is not None:
+            moved += [(due + message.shift, command_id) for due, command_id in self._timers.pop_due(at, limit=1_000)]
+        for due, command_id in moved:
+            self._timers.set(command_id, due)
+        for held in self._open.values():
+            record = held.record
+            held.record = replace(record, asked_at=record.asked_at + message.shift, expires_at=record.expires_at + message.shift)
+
+
+def _time_to_live(request: CommandRequest) -> Duration | None:
+    """Return the scenario time a request may take, None when what it asks for is out of range."""
+    if request.ttl_s is None:
+        known = COMMANDS.get(request.name)
+        return known.time_to_live if known is not None else 0
+    if not 0 < request.ttl_s <= LONGEST_TIME_TO_LIVE / SECOND:  # refuses NaN, too
+        return None
+    return max(1, round(request.ttl_s * SECOND))
+
+
+def _present(record: CommandRecord, token: str | None = None) -> DeskAnswer:
+    """Tell the state a command is in."""
+    assert record.state is not None, "a command whose S-PIN is being checked has nothing to tell yet"
+    return DeskAnswer(
+        id=record.id,
+        state=record.state,
+        reason=record.reason,
+        detail=record.detail,
+        final=record.state in TERMINAL_STATES,
+        at=record.changed_at,
+        awake=record.awake,
+        token=token,
+        by=record.by,
+    )
+
+
+def _answer(topic: str, request_id: str, now: Instant, reason: str, detail: str) -> Answer:
+    """Refuse something that never became a command."""
+    return Answer(topic, DeskAnswer(id=request_id, state="rejected", reason=reason, detail=detail, final=True, at=now))

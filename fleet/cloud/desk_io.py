@@ -1,0 +1,239 @@
+"""What goes into the command desk and what comes out: frozen, documented, one union each. Decides nothing.
+
+An S-PIN passes through some of these; it is left out of every `repr`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fleet.kernel.instants import Duration, Instant
+from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswer, Response, SetSpin
+
+By = Literal["desk", "car"]
+
+# --- what the store keeps -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SpinHash:
+    """An S-PIN as it is kept: `cost` says how `digest` was made, in the words of whoever made it."""
+
+    salt: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+    cost: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """A person enrolled on a car. `spin` is None until it is set; `locked` ends when it is set again."""
+
+    vin: str
+    name: str
+    role: str = "primary"
+    spin: SpinHash | None = None
+    wrong_tries: int = 0
+    locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """A command as the desk remembers it. `state` is None while its S-PIN is being verified."""
+
+    id: str
+    vin: str
+    name: str
+    user: str
+    parameters: Mapping[str, Any]
+    answer_topic: str
+    asked_at: Instant
+    expires_at: Instant
+    due_wall_us: int | None = None
+    state: CommandState | None = None
+    reason: str | None = None
+    detail: str | None = None
+    by: By = "desk"
+    changed_at: Instant = 0
+    awake: bool | None = None
+
+
+# --- inputs -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAsked:
+    """A user asks for a command. `stored` is what the store holds under the same id, where the driver looked it up."""
+
+    request: CommandRequest
+    answer_topic: str
+    stored: CommandRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpinSettingAsked:
+    """A user sets the S-PIN."""
+
+    request: SetSpin
+    answer_topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpinVerified:
+    """The answer to `VerifySpin`; `token` is fresh and unpredictable whether or not the S-PIN was right."""
+
+    job: int
+    right: bool
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SpinHashed:
+    """The answer to `HashSpin`."""
+
+    job: int
+    spin: SpinHash
+
+
+@dataclass(frozen=True, slots=True)
+class SpinJobFailed:
+    """A verification or a hash came to no result; says nothing about the S-PIN."""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandPublished:
+    """The broker took a command, or (`refused`, the reason's name) definitely did not."""
+
+    command_id: str
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CarAnswered:
+    """A car's response came in; possibly again, possibly out of order."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class CarSeen:
+    """A message of this car is about to be stored: from now on it is known."""
+
+    vin: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChanged:
+    """What the twin of the car now says of its connection."""
+
+    vin: str
+    connection: Literal["online", "offline"] | None
+    reason: Literal["lost", "shutdown", "deep_sleep"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockChanged:
+    """Scenario time was announced anew: it runs at `factor` and jumped by `shift`, and all that is pending with it."""
+
+    factor: float
+    shift: Duration
+
+
+DeskInput = (
+    CommandAsked
+    | SpinSettingAsked
+    | SpinVerified
+    | SpinHashed
+    | SpinJobFailed
+    | CommandPublished
+    | CarAnswered
+    | CarSeen
+    | PresenceChanged
+    | ClockChanged
+)
+
+# --- outputs ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOpened:
+    """To be stored: a request the desk has taken up; its first transition follows now or after a verification."""
+
+    record: CommandRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """To be stored: a command's state changed."""
+
+    command_id: str
+    state: CommandState
+    reason: str | None
+    detail: str | None
+    at: Instant
+    by: By = "desk"
+    awake: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LateResult:
+    """To be stored beside a state that stays: how the car ended a command the desk had already given up."""
+
+    command_id: str
+    vin: str
+    state: CommandState
+    reason: str | None
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUser:
+    """To be stored: a user is new or has changed."""
+
+    user: UserRecord
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySpin:
+    """To be answered with `SpinVerified` (or `SpinJobFailed`) under the same job."""
+
+    job: int
+    vin: str
+    user: str
+    spin: str = field(repr=False)
+    against: SpinHash
+
+
+@dataclass(frozen=True, slots=True)
+class HashSpin:
+    """To be answered with `SpinHashed` (or `SpinJobFailed`) under the same job."""
+
+    job: int
+    vin: str
+    user: str
+    spin: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SendCommand:
+    """To be published to the car, once what goes before it is stored; answered with `CommandPublished`.
+
+    `expiry_s` is in wall seconds.
+    """
+
+    command: Command
+    expiry_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """To be published to `topic`, once what goes before it is stored."""
+
+    topic: str
+    answer: DeskAnswer
+
+
+DeskOutput = CommandOpened | Transition | LateResult | StoreUser | VerifySpin | HashSpin | SendCommand | Answer

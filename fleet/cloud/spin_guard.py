@@ -1,0 +1,213 @@
+"""S-PINs as the desk handles them: tries, locks, tokens, and one verification at a time per user. Hashes nothing.
+
+Verifications of one user wait for each other, because guesses that run side by side would all see the same count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from hmac import compare_digest
+from typing import Final
+
+from fleet.cloud.desk_io import DeskOutput, HashSpin, SpinHash, StoreUser, UserRecord, VerifySpin
+from fleet.kernel.instants import MINUTE, Duration, Instant
+
+PRIMARY: Final = "primary"
+"""The name of the user that every car has until accounts exist."""
+TRIES: Final = 3
+TOKEN_LIFETIME: Final = 5 * MINUTE
+TOKENS_PER_USER: Final = 4
+WAITING_PER_USER: Final = 8
+JOBS: Final = 1_000
+"""Verifications under way or waiting, of all users."""
+
+UserKey = tuple[str, str]
+"""VIN and user name."""
+
+_FORMAT: Final = re.compile(r"[0-9]{4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not: a reason of the contract and words for people."""
+
+    reason: str
+    detail: str
+
+
+BUSY: Final = Refusal("busy", "too many S-PINs are being checked; ask again in a moment")
+LOCKED: Final = Refusal("spin_locked", "three wrong S-PINs locked it; setting a new one unlocks it")
+BAD_FORMAT: Final = Refusal("malformed", "an S-PIN has exactly 4 digits")
+
+
+@dataclass(frozen=True, slots=True)
+class SpinJob:
+    """One S-PIN to be verified for a command, or (`sets`) to be hashed and kept."""
+
+    job: int
+    request_id: str
+    spin: str = field(repr=False)
+    sets: bool
+    answer_topic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a job ended: passed when `refusal` is None; a right S-PIN brings a token."""
+
+    job: SpinJob
+    refusal: Refusal | None = None
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One user's jobs: the one under way, and those that wait for it."""
+
+    running: SpinJob
+    waiting: deque[SpinJob] = field(default_factory=deque)
+
+
+class SpinGuard:
+    """All users with their S-PINs, tries and tokens."""
+
+    def __init__(self, users: Iterable[UserRecord] = ()) -> None:
+        """Start from the users the store holds. Tokens are not kept across a restart."""
+        self._users = {(user.vin, user.name): user for user in users}
+        self._tokens: dict[UserKey, list[tuple[str, Instant]]] = {}
+        self._lanes: dict[UserKey, _Lane] = {}
+        self._keys: dict[int, UserKey] = {}
+        self._waiting = 0
+        self._next_job = 1
+
+    def enrol(self, vin: str, name: str) -> tuple[UserRecord | None, list[DeskOutput]]:
+        """Return the user, or None when there is none of that name; the primary user is enrolled when first met."""
+        user = self._users.get((vin, name))
+        if user is not None or name != PRIMARY:
+            return user, []
+        user = self._users[vin, name] = UserRecord(vin, name)
+        return user, [StoreUser(user)]
+
+    def refusal(self, key: UserKey, spin: str | None) -> Refusal | None:
+        """Return why `spin` of a user need not be verified at all, None when it has to be."""
+        user = self._users[key]
+        if user.locked:
+            return LOCKED
+        if user.spin is None:
+            return Refusal("spin_required", f"no S-PIN is set for this car; set one: fleet user set-spin {key[0]}")
+        if spin is None:
+            return Refusal("spin_required", "this command needs the S-PIN, or a token that is still valid")
+        return None if is_spin(spin) else BAD_FORMAT
+
+    def token_valid(self, key: UserKey, token: str | None, now: Instant) -> bool:
+        """Tell whether `token` was given to this very user less than five minutes ago."""
+        if token is None or self._users[key].locked:
+            return False
+        held = [entry for entry in self._tokens.get(key, ()) if now < entry[1]]
+        if held:
+            self._tokens[key] = held
+        else:
+            self._tokens.pop(key, None)
+        return any(compare_digest(token.encode(), known.encode()) for known, _ in held)
+
+    def submit(self, key: UserKey, request_id: str, spin: str, *, sets: bool, answer_topic: str = "") -> list[DeskOutput] | None:
+        """Take up a job; return what starts it (nothing when it waits its turn), or None when there is no room."""
+        lane = self._lanes.get(key)
+        if self._waiting >= JOBS or (lane is not None and len(lane.waiting) >= WAITING_PER_USER):
+            return None
+        job = SpinJob(self._next_job, request_id, spin, sets, answer_topic)
+        self._next_job += 1
+        self._waiting += 1
+        if lane is not None:
+            lane.waiting.append(job)
+            return []
+        self._lanes[key] = _Lane(job)
+        return [self._start(key, job)]
+
+    def verified(self, number: int, right: bool, token: str, now: Instant) -> tuple[list[Decision], list[DeskOutput]]:
+        """Count the try and decide the job and, when it locked the S-PIN, all that wait behind it."""
+        key = self._keys.get(number)
+        if key is None:
+            return [], []
+        user = self._users[key]
+        job = self._lanes[key].running
+        outputs: list[DeskOutput] = []
+        if right:
+            if user.wrong_tries:
+                outputs.append(self._change(key, replace(user, wrong_tries=0)))
+            tokens = self._tokens.setdefault(key, [])
+            tokens.append((token, now + TOKEN_LIFETIME))
+            del tokens[:-TOKENS_PER_USER]
+            decision = Decision(job, token=token)
+        else:
+            wrong = user.wrong_tries + 1
+            outputs.append(self._change(key, replace(user, wrong_tries=wrong, locked=wrong >= TRIES)))
+            decision = Decision(job, Refusal("spin_wrong", _tries_left(TRIES - wrong)))
+            if wrong >= TRIES:
+                self._tokens.pop(key, None)
+        return self._go_on(number, decision, outputs)
+
+    def hashed(self, number: int, spin: SpinHash) -> tuple[list[Decision], list[DeskOutput]]:
+        """Keep a new S-PIN: the count starts again, a lock ends, tokens of the old one are void."""
+        key = self._keys.get(number)
+        if key is None:
+            return [], []
+        self._tokens.pop(key, None)
+        changed = self._change(key, replace(self._users[key], spin=spin, wrong_tries=0, locked=False))
+        return self._go_on(number, Decision(self._lanes[key].running), [changed])
+
+    def failed(self, number: int) -> tuple[list[Decision], list[DeskOutput]]:
+        """Give a job up without counting a try."""
+        key = self._keys.get(number)
+        if key is None:
+            return [], []
+        return self._go_on(number, Decision(self._lanes[key].running, BUSY), [])
+
+    def shift(self, by: Duration) -> None:
+        """Move the end of all tokens, because scenario time jumped."""
+        for key, tokens in self._tokens.items():
+            self._tokens[key] = [(token, until + by) for token, until in tokens]
+
+    def _change(self, key: UserKey, user: UserRecord) -> StoreUser:
+        self._users[key] = user
+        return StoreUser(user)
+
+    def _start(self, key: UserKey, job: SpinJob) -> DeskOutput:
+        self._keys[job.job] = key
+        vin, user = key
+        if job.sets:
+            return HashSpin(job.job, vin, user, job.spin)
+        against = self._users[key].spin
+        assert against is not None, "a command without an S-PIN to check against is refused before it gets here"
+        return VerifySpin(job.job, vin, user, job.spin, against)
+
+    def _go_on(self, number: int, decision: Decision, outputs: list[DeskOutput]) -> tuple[list[Decision], list[DeskOutput]]:
+        """End the running job and start the next one that still has to be checked."""
+        key = self._keys.pop(number)
+        lane = self._lanes[key]
+        decisions = [decision]
+        self._waiting -= 1
+        while lane.waiting:
+            job = lane.waiting.popleft()
+            if job.sets or not self._users[key].locked:
+                lane.running = job
+                outputs.append(self._start(key, job))
+                return decisions, outputs
+            self._waiting -= 1
+            decisions.append(Decision(job, LOCKED))
+        del self._lanes[key]
+        return decisions, outputs
+
+
+def is_spin(text: str) -> bool:
+    """Tell whether `text` has the form of an S-PIN: four ASCII digits, 0000 included."""
+    return _FORMAT.fullmatch(text) is not None
+
+
+def _tries_left(left: int) -> str:
+    if left <= 0:
+        return "no tries left: it is locked now; setting a new one unlocks it"
+    return f"{left} {'try' if left == 1 else 'tries'} left"
