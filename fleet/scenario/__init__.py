@@ -1,1 +1,1 @@
-"""Scenario files: schema, loader with exact error places, expectations. Text and a seed in, cars and loads out."""
+"""Scenario files: what they may say, how they are read, and whether a report meets their expectations."""

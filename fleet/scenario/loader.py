@@ -1,0 +1,388 @@
+"""Scenario files: found, read, checked and changed by what the command line overrides.
+
+Reading walks the YAML nodes beside the types, because only nodes know line and column, and so that one pass
+finds every error and not just the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_origin
+
+import msgspec
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
+from fleet.scenario.checks import CHECKS, Steps
+from fleet.scenario.scalars import Misread, Readable, shown
+from fleet.scenario.schema import Scenario, Vocabulary
+
+_SUFFIXES: Final = (".yaml", ".yml")
+_DEEPEST: Final = 4
+"""How deep plain data may nest inside one value; more is an alias bomb or a mistake."""
+_LARGEST_BYTES: Final = 4_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What the command line changes in a scenario; None leaves it as it is."""
+
+    cars: int | None = None
+    seed: int | None = None
+    clock: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """One line of the list of scenarios; `duration_us` is scenario time."""
+
+    name: str
+    purpose: str
+    cars: int
+    duration_us: int
+    path: Path
+
+
+# --- public -----------------------------------------------------------------------------------------------------
+
+
+def find_scenario(name_or_path: str, directory: Path) -> Path:
+    """Return the file: a path when it looks like one or exists, else the shipped scenario of that name.
+
+    Raises UsageError for a path that leads nowhere, and UnknownName with the nearest shipped name.
+    """
+    path = Path(name_or_path)
+    if "/" in name_or_path or path.suffix in _SUFFIXES:
+        if path.is_file():
+            return path
+        problem = "is a directory" if path.is_dir() else "there is no such file"
+        raise UsageError(f"{name_or_path}: {problem}", hint=f"Shipped scenarios: {', '.join(_names(directory))}.")
+    shipped_path = directory / f"{name_or_path}.yaml"
+    if shipped_path.is_file():
+        return shipped_path
+    if path.is_file():
+        return path
+    raise UnknownName("scenario", name_or_path, _names(directory))
+
+
+def shipped(directory: Path, vocabulary: Vocabulary) -> list[Shipped]:
+    """Return the scenarios in `directory`, by name; raises ScenarioError for a broken one."""
+    found = []
+    for name in _names(directory):
+        path = directory / f"{name}.yaml"
+        scenario = load(path, vocabulary)
+        found.append(
+            Shipped(
+                name=name,
+                purpose=" ".join(scenario.purpose.split()),
+                cars=scenario.cars,
+                duration_us=scenario.duration,
+                path=path,
+            )
+        )
+    return found
+
+
+def load(path: Path, vocabulary: Vocabulary, overrides: Overrides | None = None) -> Scenario:
+    """Read, check and override the scenario in `path`.
+
+    Raises UsageError when the file cannot be read or an override cannot be met, and the first ScenarioError of a
+    file that is wrong; `check` gives them all.
+    """
+    scenario = parse(read_text(path), str(path), vocabulary)
+    return scenario if overrides is None else override(scenario, overrides)
+
+
+def parse(text: str, file: str, vocabulary: Vocabulary) -> Scenario:
+    """Return the scenario in `text`; raises its first ScenarioError. `file` is the name that errors give."""
+    scenario, errors = _read(text, file, vocabulary)
+    if errors:
+        raise errors[0]
+    assert scenario is not None, "without an error there is a scenario"
+    return scenario
+
+
+def check(text: str, file: str, vocabulary: Vocabulary) -> list[ScenarioError]:
+    """Return everything that is wrong with a scenario file, in the order of its lines; empty when it is right."""
+    return _read(text, file, vocabulary)[1]
+
+
+def read_text(path: Path) -> str:
+    """Read a file as UTF-8; raises UsageError when there is none to read, ScenarioError where it is not UTF-8."""
+    try:
+        if path.is_file() and path.stat().st_size > _LARGEST_BYTES:
+            raise UsageError(f"{path} is larger than {_LARGEST_BYTES // 1_000_000} MB", hint="Is it a scenario file?")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file", hint="`fleet scenarios` lists those that are shipped.") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: is a directory", hint="Name a file in it.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        message = f"byte 0x{error.object[error.start]:02X} is not UTF-8"
+        raise ScenarioError(message, file=str(path), line=line, column=column, hint="Save the file as UTF-8.") from None
+
+
+def override(scenario: Scenario, overrides: Overrides) -> Scenario:
+    """Return the scenario with another number of cars, seed or clock; raises UsageError for what cannot be."""
+    changes: dict[str, Any] = {}
+    if overrides.cars is not None:
+        counts = scale([fleet.count for fleet in scenario.fleets], overrides.cars)
+        changes["fleets"] = tuple(
+            msgspec.structs.replace(fleet, count=count) for fleet, count in zip(scenario.fleets, counts, strict=True)
+        )
+    if overrides.seed is not None:
+        if not 0 <= overrides.seed < 1 << 63:
+            raise UsageError(f"the seed {overrides.seed} is out of range", hint="A whole number from 0 to 2^63 - 1.")
+        changes["seed"] = overrides.seed
+    if overrides.clock is not None:
+        changes["clock"] = type(scenario.clock)(overrides.clock)
+    return msgspec.structs.replace(scenario, **changes)
+
+
+def scale(counts: list[int], total: int) -> list[int]:
+    """Scale `counts` in proportion so that they sum to `total` exactly and none becomes 0 (largest remainder).
+
+    Raises UsageError when there are fewer cars than fleets.
+    """
+    if total < len(counts):
+        fleets = "1 fleet" if len(counts) == 1 else f"{len(counts)} fleets"
+        raise UsageError(f"{total} cars are too few for {fleets}", hint=f"At least {len(counts)}, one for each fleet.")
+    whole = sum(counts)
+    scaled = [count * total // whole for count in counts]
+    by_remainder = sorted(range(len(counts)), key=lambda i: (-(counts[i] * total % whole), i))
+    for index in by_remainder[: total - sum(scaled)]:
+        scaled[index] += 1
+    while 0 in scaled:
+        scaled[scaled.index(max(scaled))] -= 1
+        scaled[scaled.index(0)] += 1
+    return scaled
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+class _Broken:
+    """Stands for a value that was reported as wrong."""
+
+
+_BROKEN: Final = _Broken()
+
+
+class _Reader:
+    """Reads nodes into types and gathers what is wrong, each with the place it was found at."""
+
+    def __init__(self, file: str, vocabulary: Vocabulary) -> None:
+        self.file = file
+        self.vocabulary = vocabulary
+        self.errors: list[ScenarioError] = []
+
+    def fail(self, node: Node, steps: Steps, message: str, hint: str = "") -> _Broken:
+        label = _label(steps)
+        mark = node.start_mark
+        text = f"{label}: {message}" if label else message
+        self.errors.append(ScenarioError(text, file=self.file, line=mark.line + 1, column=mark.column + 1, hint=hint))
+        return _BROKEN
+
+    def read(self, node: Node, wanted: Any, steps: Steps) -> Any:
+        """Return the value of `node` as `wanted`, or _BROKEN after reporting why not."""
+        if isinstance(wanted, UnionType):
+            (wanted,) = (option for option in get_args(wanted) if option is not NoneType)
+        origin = get_origin(wanted)
+        if origin is tuple:
+            return self._list(node, get_args(wanted)[0], steps)
+        if origin is dict:
+            return self._table(node, get_args(wanted)[1], steps)
+        if issubclass(wanted, msgspec.Struct):
+            return self._struct(node, wanted, steps)
+        if issubclass(wanted, Readable):
+            return self._readable(node, wanted, steps)
+        return self._scalar(node, wanted, steps)
+
+    def _readable(self, node: Node, wanted: type[Readable], steps: Steps) -> object:
+        if isinstance(node, MappingNode):
+            self._entries(node, steps)  # only for keys that come twice
+        try:
+            return wanted.parse(_plain(node))
+        except Misread as error:
+            return self.fail(_descend(node, error.at), (*steps, *error.at), str(error), error.hint)
+
+    def _scalar(self, node: Node, wanted: type, steps: Steps) -> object:
+        value = _plain(node)
+        expected = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[wanted]
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not wanted:
+            return self.fail(node, steps, f"{expected} is expected, not {shown(value)}")
+        return value
+
+    def _list(self, node: Node, item: Any, steps: Steps) -> object:
+        if not isinstance(node, SequenceNode):
+            return self.fail(node, steps, f"a list is expected, not {shown(_plain(node))}")
+        values = [self.read(child, item, (*steps, index)) for index, child in enumerate(node.value)]
+        return _BROKEN if any(value is _BROKEN for value in values) else tuple(values)
+
+    def _table(self, node: Node, item: Any, steps: Steps) -> object:
+        entries = self._entries(node, steps)
+        if entries is None:
+            return _BROKEN
+        values = {key: self.read(child, item, (*steps, key)) for key, (_, child) in entries.items()}
+        return _BROKEN if any(value is _BROKEN for value in values.values()) else values
+
+    def _entries(self, node: Node, steps: Steps) -> dict[str, tuple[Node, Node]] | None:
+        """Return key -> (key node, value node), reporting keys that come twice or are no text."""
+        if not isinstance(node, MappingNode):
+            self.fail(node, steps, f"a mapping (key: value) is expected, not {shown(_plain(node))}")
+            return None
+        entries: dict[str, tuple[Node, Node]] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                self.fail(key_node, steps, f"a key is a word, not {shown(_plain(key_node))}")
+            elif key_node.value in entries:
+                first = entries[key_node.value][0].start_mark.line + 1
+                self.fail(key_node, steps, f"the key {shown(key_node.value)} comes twice, first in line {first}")
+            else:
+                entries[key_node.value] = (key_node, value_node)
+        return entries
+
+    def _struct(self, node: Node, wanted: type[msgspec.Struct], steps: Steps) -> object:
+        entries = self._entries(node, steps)
+        if entries is None:
+            return _BROKEN
+        fields = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
+        for key, (key_node, _) in entries.items():
+            if key not in fields:
+                self.fail(key_node, steps, f"unknown key {shown(key)}", nearest_hint(key, fields))
+        values: dict[str, Any] = {}
+        broken = False
+        checkable = True
+        for key, field in fields.items():
+            if key in entries:
+                value = self.read(entries[key][1], field.type, (*steps, key))
+            elif field.required:
+                value = self.fail(node, steps, f"the key {key!r} is missing{_wanted(field.type)}")
+            else:
+                continue
+            if value is _BROKEN:
+                broken = True
+                checkable = checkable and not field.required
+            else:
+                values[field.name] = value
+        if checkable:
+            self._check(node, wanted(**values), steps, broken=broken)
+        return _BROKEN if broken else wanted(**values)
+
+    def _check(self, node: Node, part: msgspec.Struct, steps: Steps, *, broken: bool) -> None:
+        """Report what is wrong with a part; of a broken one, where a default fills the gap, only what it does say."""
+        check = CHECKS.get(type(part))
+        for problem in check(part, self.vocabulary) if check else ():
+            if problem.at or not broken:
+                place = _descend(node, problem.at, key=problem.is_key)
+                self.fail(place, (*steps, *problem.at), problem.message, problem.hint)
+
+
+def _read(text: str, file: str, vocabulary: Vocabulary) -> tuple[Scenario | None, list[ScenarioError]]:
+    try:
+        node = YAML(typ="rt", pure=True).compose(text)
+    except ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        character = error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
+        return None, [ScenarioError(f"the character U+{character:04X} is not allowed", file=file, line=line, column=column)]
+    except MarkedYAMLError as error:
+        return None, [_syntax_error(error, file)]
+    except (YAMLError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return None, [ScenarioError(f"no YAML: {what}", file=file, line=1, column=1)]
+    if node is None:
+        hint = "`fleet scenarios` lists examples to start from."
+        return None, [ScenarioError("the file is empty: a scenario is expected", file=file, line=1, column=1, hint=hint)]
+    reader = _Reader(file, vocabulary)
+    scenario = reader.read(node, Scenario, ())
+    reader.errors.sort(key=lambda error: (error.line, error.column))
+    return (None if reader.errors else scenario), reader.errors
+
+
+def _syntax_error(error: MarkedYAMLError, file: str) -> ScenarioError:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    problem = str(error.problem or error.context or "it is no YAML")
+    hint = ""
+    if "'\\t'" in problem:
+        problem, hint = "a tab cannot indent", "Indent with spaces."
+    elif "'%'" in problem or "'@'" in problem or "'`'" in problem:
+        hint = "Put the value in quotes."
+    elif "mapping values are not allowed" in problem:
+        hint = "Is a value with a colon missing its quotes, or a line indented too far?"
+    elif "another document" in problem:
+        problem, hint = "a second document begins: one scenario in a file is expected", "Remove the '---'."
+    return ScenarioError(f"no YAML: {problem}", file=file, line=line, column=column, hint=hint)
+
+
+def _plain(node: Node, depth: int = 0) -> Any:
+    """Return the node as plain data; what lies too deep becomes a list that no type reads."""
+    if depth > _DEEPEST:
+        return []
+    if isinstance(node, SequenceNode):
+        return [_plain(child, depth + 1) for child in node.value]
+    if isinstance(node, MappingNode):
+        return {str(key.value): _plain(child, depth + 1) for key, child in node.value}
+    return _plain_scalar(str(node.tag).rpartition(":")[2], str(node.value))
+
+
+def _plain_scalar(kind: str, text: str) -> str | int | float | bool | None:
+    """Return a scalar of a YAML kind; what YAML calls a number or a truth but is not spelt plainly stays text."""
+    if kind == "null":
+        return None
+    if kind == "bool" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind in ("int", "float"):
+        try:
+            return int(text.replace("_", "")) if kind == "int" else float(text.replace("_", ""))
+        except ValueError:
+            return text
+    return text
+
+
+def _descend(node: Node, at: Steps, *, key: bool = False) -> Node:
+    """Return the node that `at` leads to, or the last one on the way that exists; `key` asks for the key itself."""
+    for index, step in enumerate(at):
+        found: Node | None = None
+        if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+            found = node.value[step]
+        elif isinstance(node, MappingNode):
+            pairs = [pair for pair in node.value if pair[0].value == step]
+            if pairs:
+                found = pairs[0][0 if key and index == len(at) - 1 else 1]
+        if found is None:
+            return node
+        node = found
+    return node
+
+
+def _label(steps: Steps) -> str:
+    text = ""
+    for step in steps:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def _wanted(kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, Readable):
+        return f": {kind.expected} is expected"
+    return ""
+
+
+def _names(directory: Path) -> list[str]:
+    return sorted(path.stem for path in directory.glob("*.yaml")) if directory.is_dir() else []
