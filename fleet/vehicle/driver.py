@@ -1,0 +1,491 @@
+"""The driver: which trips a day brings, how fast they are driven, and how the car is left.
+
+Everything follows from (key, day) alone, so one day or one driver more changes no other. Knows places and roads,
+but no car: how much fuel is left or what the modem does is not the driver's business.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from itertools import accumulate
+from typing import Final, Literal, get_args
+from zoneinfo import ZoneInfo
+
+from fleet.errors import UnknownName
+from fleet.kernel.draws import Draws
+from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant, from_datetime, to_datetime
+from fleet.vehicle.geo import DETOUR_MEAN, DETOUR_MOST, distance_m
+from fleet.vehicle.region import GARAGE_SHARE, Place, Region
+
+Profile = Literal["commuter", "errands", "courier", "weekend", "parked"]
+Purpose = Literal["work", "errand", "delivery", "home"]
+
+COMMUTER_SHARE: Final = 0.4
+"""Private drivers who go to work by car (ours); the others run errands. Only these two make up the published mixture."""
+
+TRIPS_WEEKDAY: Final = {0: 0.354, 2: 0.299, 3: 0.083, 4: 0.125, 5: 0.139}
+"""Trips a car makes on a working day (MiD 2017 via emobpy 0.6.2)."""
+TRIPS_WEEKEND: Final = {0: 0.507, 2: 0.228, 3: 0.063, 4: 0.096, 5: 0.106}
+"""The share of 0 from the same source; the others in the proportions of a working day (ours)."""
+_TRIPS_WEEKEND_ONLY: Final = {0: 0.1, 2: 0.45, 3: 0.15, 4: 0.2, 5: 0.1}
+_TRIPS_HARDLY: Final = {0: 0.95, 2: 0.05}
+
+LENGTHS_KM: Final = ((0.6, 0.0), (5.0, 0.38), (10.0, 0.70), (20.0, 0.84), (50.0, 0.96))
+"""Trip lengths: (km, share of the trips up to it), MiD 2017 via emobpy; even between them, and at least 0.6 km (ours)."""
+_TAIL_MEAN_KM: Final = 150.0
+"""Beyond 50 km: exponential and cut off, so that the mean over all trips is about 15 km (ours)."""
+_LONGEST_KM: Final = {2: 300.0, 3: 200.0, 4: 200.0, 5: 200.0}
+"""By the number of trips of the day: all of them fit into it (ours)."""
+_LONGEST_COMMUTE_KM: Final = 100.0
+
+DEPARTURES_WEEKDAY: Final = (0.5,) * 6 + (4.8,) * 3 + (5.2,) * 5 + (6.9,) * 3 + (8.5,) * 3 + (3.3,) * 3 + (0.5,)
+"""Percent of a working day's trips that start in each hour (emobpy 0.6.2): what both profiles give together."""
+_TO_WORK: Final = (0,) * 5 + (4, 24, 36, 26, 10) + (0,) * 14
+_FROM_WORK: Final = (0,) * 14 + (10, 20, 30, 30, 10) + (0,) * 5
+_AFTER_WORK: Final = (0,) * 16 + (10, 20, 20, 20, 15, 10, 5) + (0,)
+_ERRANDS: Final = (0.9,) * 6 + (1.6,) * 3 + (9.2,) * 5 + (8.0,) * 3 + (6.3,) * 3 + (2.4,) * 3 + (0.9,)
+"""What is left of the published hours when the commuters' trips are taken out (fitted; ours)."""
+_WEEKEND: Final = (0.4,) * 6 + (1.5,) * 3 + (8.0,) * 5 + (8.0,) * 3 + (7.0,) * 3 + (3.0,) * 3 + (0.8,)
+"""Hours of Saturdays and Sundays: later than on working days (ours)."""
+
+SHORTEST_STAY: Final = 10 * MINUTE
+"""Between an arrival and the next departure (ours); a courier's stops take 3 to 8 minutes."""
+_KMH: Final = 1.0 / 3.6
+
+
+def _cumulative(weights: tuple[float, ...]) -> tuple[float, ...]:
+    total = sum(weights)
+    return tuple(weight / total for weight in accumulate(weights))
+
+
+_HOURS: Final = {
+    name: _cumulative(weights)
+    for name, weights in {
+        "to_work": _TO_WORK,
+        "from_work": _FROM_WORK,
+        "after_work": _AFTER_WORK,
+        "errands": _ERRANDS,
+        "weekend": _WEEKEND,
+    }.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTrip:
+    """A trip the driver means to make: when it starts (µs UTC), where it leads, and what for.
+
+    It starts where the trip before it ended, the day's first one at home.
+    """
+
+    departure: Instant
+    destination: Place
+    purpose: Purpose
+
+
+class Driver:
+    """Who drives one car. Plans a day at a time, from nothing but the key and the date."""
+
+    __slots__ = ("garage_share", "home", "key", "profile", "region", "work")
+
+    def __init__(
+        self, key: int, region: Region, home: Place, work: Place, profile: Profile, garage_share: float = GARAGE_SHARE
+    ) -> None:
+        """Take what `draw_driver` draws; `garage_share` is the share of destinations without coverage."""
+        self.key: Final = key
+        self.region: Final = region
+        self.home: Final = home
+        self.work: Final = work
+        self.profile: Final[Profile] = profile
+        self.garage_share: Final = garage_share
+
+    def local_date(self, now: Instant) -> date:
+        """Return the date where the driver lives."""
+        return to_datetime(now).astimezone(self.region.zone).date()
+
+    def next_midnight(self, now: Instant) -> Instant:
+        """Return the instant at which the driver's next day begins."""
+        return _local_day(self.region.zone, self.local_date(now).toordinal())[1]
+
+    def plan_day(self, day: date) -> tuple[PlannedTrip, ...]:
+        """Return the trips of a local date, in their order: from home and, last of all, home again.
+
+        Each departs after the one before it has arrived, however slowly it was driven, and the last arrives before
+        midnight. Number, lengths and hours: see the tables above (MiD 2017 via emobpy); places are chained (ours).
+        """
+        if self.profile == "parked":
+            return ()
+        ordinal = day.toordinal()
+        draws = Draws(self.key, "day", ordinal)
+        is_weekend = ordinal % 7 in {6, 0}
+        if self.profile == "courier":
+            return () if ordinal % 7 == 0 else self._courier_day(draws, ordinal)
+        count = _draw_count(draws, self.profile, is_weekend=is_weekend)
+        if count == 0:
+            return ()
+        goes_to_work = self.profile == "commuter" and not is_weekend
+        stops = self._draw_stops(draws, count, goes_to_work=goes_to_work)
+        if goes_to_work:
+            hours = ["to_work", "from_work", *["after_work"] * (count - 2)]
+        else:
+            hours = ["weekend" if is_weekend else "errands"] * count
+        starts = [_draw_second(draws, name) for name in hours]
+        starts[2 if goes_to_work else 0 :] = sorted(starts[2 if goes_to_work else 0 :])
+        departures = self._feasible([_utc(self.region.zone, ordinal, second) for second in starts], stops, ordinal)
+        return tuple(
+            PlannedTrip(departure, stop, "home" if stop is self.home else "work" if stop is self.work else "errand")
+            for departure, stop in zip(departures, stops, strict=True)
+        )
+
+    def _draw_stops(self, draws: Draws, count: int, *, goes_to_work: bool) -> list[Place]:
+        """Return the destinations of a day's trips: tours of two or three trips that begin and end at home."""
+        longest_km = _LONGEST_KM[count]
+        stops: list[Place] = []
+        for length in {2: (2,), 3: (3,), 4: (2, 2), 5: (3, 2)}[count]:
+            if goes_to_work and not stops:
+                first = self.work
+                first_km = distance_m(*self.home.position, *first.position) * DETOUR_MEAN / 1000.0
+            else:
+                first_km = draw_length_km(draws, longest_km)
+                first = self.region.draw_destination(draws, self.home, first_km, "errand", self.garage_share)
+            stops.append(first)
+            if length == 3:
+                stops.append(self._second_stop(draws, first, first_km, longest_km))
+            stops.append(self.home)
+        return stops
+
+    def _second_stop(self, draws: Draws, first: Place, first_km: float, longest_km: float) -> Place:
+        """Return the stop between `first` and home, so that all three trips have lengths of the distribution.
+
+        Two draws give three sides. The way home is as long as the way out, unless the middle would be too long for a
+        triangle: then one of the two lengths is used twice, each as often, which keeps the mixture.
+        """
+        onward_km = home_km = draw_length_km(draws, longest_km)
+        bits = draws.bits()
+        if onward_km <= 1.9 * first_km:
+            home_km = first_km
+        elif bits & 1:
+            onward_km = home_km = first_km
+        garage = draws.chance(self.garage_share)
+        scale = 1000.0 / DETOUR_MEAN
+        return self.region.place_beyond(self.home, first, home_km * scale, onward_km * scale, left=bool(bits & 2), garage=garage)
+
+    def _courier_day(self, draws: Draws, ordinal: int) -> tuple[PlannedTrip, ...]:
+        """Return a working day of 10 to 25 deliveries a few kilometres apart, between about 8 and 18 h (ours)."""
+        zone = self.region.zone
+        departure = _utc(zone, ordinal, 8 * 3600 + draws.integer(0, 3600))
+        closing = _utc(zone, ordinal, 17 * 3600)
+        place = self.home
+        trips: list[PlannedTrip] = []
+        for _ in range(draws.integer(10, 25)):
+            stop = self.region.draw_destination(draws, place, 1.0 + draws.exponential(2.5), "delivery", 0.03)
+            trips.append(PlannedTrip(departure, stop, "delivery"))
+            stay = int(draws.uniform(3 * MINUTE, 8 * MINUTE))
+            departure += longest_drive(distance_m(*place.position, *stop.position)) + stay
+            place = stop
+            if departure > closing:
+                break
+        trips.append(PlannedTrip(departure, self.home, "home"))
+        return tuple(trips)
+
+    def _feasible(self, wanted: list[Instant], stops: list[Place], ordinal: int) -> list[Instant]:
+        """Move departures apart where a drive would not be over, and forward where the day would not suffice."""
+        place = self.home
+        takes = []
+        for stop in stops:
+            takes.append(longest_drive(distance_m(*place.position, *stop.position)) + SHORTEST_STAY)
+            place = stop
+        earliest = wanted[0]
+        departures = []
+        for want, take in zip(wanted, takes, strict=True):
+            departures.append(max(want, earliest))
+            earliest = departures[-1] + take
+        latest = _local_day(self.region.zone, ordinal)[1]
+        for index in range(len(departures) - 1, -1, -1):
+            latest -= takes[index]
+            if departures[index] <= latest:
+                break
+            departures[index] = latest
+        return departures
+
+
+def draw_driver(key: int, region: Region, profile: str | None = None, *, garage_share: float = GARAGE_SHARE) -> Driver:
+    """Draw a driver: home, work place and, unless it is given, the profile (commuter or errands).
+
+    Raises UnknownName for a profile that does not exist.
+    """
+    draws = Draws(key, "driver")
+    drawn: Profile = "commuter" if draws.chance(COMMUTER_SHARE) else "errands"
+    home = region.draw_home(draws, garage_share)
+    work = region.draw_destination(draws, home, draw_length_km(draws, _LONGEST_COMMUTE_KM), "work", garage_share)
+    if profile is not None:
+        for known in PROFILES:
+            if known == profile:
+                drawn = known
+                break
+        else:
+            raise UnknownName("driver profile", profile, PROFILES)
+    return Driver(key, region, home, work, drawn, garage_share)
+
+
+PROFILES: Final[tuple[Profile, ...]] = get_args(Profile)
+
+
+def draw_length_km(draws: Draws, longest_km: float) -> float:
+    """Draw the length of a trip on the road in km, at most `longest_km` (≥ 50); see LENGTHS_KM."""
+    point = draws.unit()
+    low_km, low = LENGTHS_KM[0]
+    for high_km, high in LENGTHS_KM[1:]:
+        if point < high:
+            return low_km + (high_km - low_km) * (point - low) / (high - low)
+        low_km, low = high_km, high
+    share = (point - low) / (1.0 - low)
+    return low_km - _TAIL_MEAN_KM * math.log(1.0 - share * (1.0 - math.exp((low_km - longest_km) / _TAIL_MEAN_KM)))
+
+
+def _draw_count(draws: Draws, profile: Profile, *, is_weekend: bool) -> int:
+    if profile == "weekend":
+        table = _TRIPS_WEEKEND_ONLY if is_weekend else _TRIPS_HARDLY
+    else:
+        table = TRIPS_WEEKEND if is_weekend else TRIPS_WEEKDAY
+    point = draws.unit()
+    for count, share in table.items():
+        point -= share
+        if point < 0.0:
+            return count
+    return 0
+
+
+def _draw_second(draws: Draws, hours: str) -> int:
+    """Draw a second of the day by one of the hour tables."""
+    hour = min(bisect_right(_HOURS[hours], draws.unit()), 23)
+    return hour * 3600 + draws.bits() % 3600
+
+
+# --- local time
+
+
+@lru_cache(maxsize=256)
+def _local_day(zone: ZoneInfo, ordinal: int) -> tuple[Instant, Instant, bool]:
+    """Return the instants at which a local date begins and ends, and whether the clocks stay as they are."""
+    day = date.fromordinal(ordinal)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    begin, end = from_datetime(midnight), from_datetime(midnight + timedelta(days=1))
+    return begin, end, end - begin == DAY
+
+
+def _utc(zone: ZoneInfo, ordinal: int, second: int) -> Instant:
+    """Convert a local wall time; one that the clocks jump over counts on, of one that comes twice the first is meant."""
+    begin, _, is_plain = _local_day(zone, ordinal)
+    if is_plain:
+        return begin + second * SECOND
+    day = date.fromordinal(ordinal)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    return from_datetime(midnight + timedelta(seconds=second))
+
+
+# --- speed
+
+
+class SpeedProfile:
+    """How a path is driven: pieces of constant acceleration, stops included. Closed form; elapsed times in µs."""
+
+    __slots__ = ("_accelerations", "_distances_m", "_speeds", "_starts_s", "duration_us", "length_m")
+
+    def __init__(self, blocks: list[tuple[float, float, float]]) -> None:
+        """Take blocks of (length in m, speed aimed at in m/s, seconds of waiting at its end; 0 drives through)."""
+        self._starts_s: list[float] = []
+        self._distances_m: list[float] = []
+        self._speeds: list[float] = []
+        self._accelerations: list[float] = []
+        travelled = 0.0
+        elapsed = 0.0
+        ends = _end_speeds(blocks)
+        speed = 0.0
+        for (length, aim, wait), end in zip(blocks, ends, strict=True):
+            elapsed = self._add_block(elapsed, travelled, length, (speed, aim, end))
+            travelled += length
+            speed = end
+            if wait:
+                self._add(elapsed, travelled, 0.0, 0.0)
+                elapsed += wait
+        self.length_m: Final = travelled
+        self.duration_us: Final[Duration] = math.ceil(elapsed * SECOND)
+
+    def _add(self, start_s: float, distance: float, speed: float, acceleration: float) -> None:
+        self._starts_s.append(start_s)
+        self._distances_m.append(distance)
+        self._speeds.append(speed)
+        self._accelerations.append(acceleration)
+
+    def _add_block(self, elapsed: float, travelled: float, length: float, speeds: tuple[float, float, float]) -> float:
+        """Accelerate, cruise and brake over `length`, by (first, aimed, last) speed; return the time at its end."""
+        first, aim, last = speeds
+        reachable = math.sqrt((2.0 * length * _PULL * _BRAKE + _BRAKE * first * first + _PULL * last * last) / (_PULL + _BRAKE))
+        top = max(first, last, min(aim, reachable))
+        pull_m = (top * top - first * first) / (2.0 * _PULL)
+        brake_m = (top * top - last * last) / (2.0 * _BRAKE)
+        if top > first:
+            self._add(elapsed, travelled, first, _PULL)
+            elapsed += (top - first) / _PULL
+        cruise_m = length - pull_m - brake_m
+        if cruise_m > 0.0:
+            self._add(elapsed, travelled + pull_m, top, 0.0)
+            elapsed += cruise_m / top
+        if top > last:
+            self._add(elapsed, travelled + length - brake_m, top, -_BRAKE)
+            elapsed += (top - last) / _BRAKE
+        return elapsed
+
+    def distance_at(self, elapsed_us: Duration) -> float:
+        """Return the metres driven; never falls, and is exactly `length_m` at `duration_us` and after it."""
+        if elapsed_us <= 0:
+            return 0.0
+        if elapsed_us >= self.duration_us:
+            return self.length_m
+        seconds = elapsed_us / SECOND
+        piece = bisect_right(self._starts_s, seconds) - 1
+        within = seconds - self._starts_s[piece]
+        distance = self._distances_m[piece] + (self._speeds[piece] + 0.5 * self._accelerations[piece] * within) * within
+        # Rounding must not let a piece overrun the start of the next.
+        limit = self._distances_m[piece + 1] if piece + 1 < len(self._distances_m) else self.length_m
+        return min(distance, limit)
+
+    def speed_at(self, elapsed_us: Duration) -> float:
+        """Return the speed in km/h; 0 before the start and after the end."""
+        if elapsed_us < 0 or elapsed_us >= self.duration_us:
+            return 0.0
+        seconds = elapsed_us / SECOND
+        piece = bisect_right(self._starts_s, seconds) - 1
+        return max(0.0, self._speeds[piece] + self._accelerations[piece] * (seconds - self._starts_s[piece])) / _KMH
+
+    def elapsed_at(self, distance_m: float) -> Duration:
+        """Return when `distance_m` is first reached: what a zone on the way takes as its deadline."""
+        if distance_m <= 0.0:
+            return 0
+        if distance_m >= self.length_m:
+            return self.duration_us
+        piece = bisect_left(self._distances_m, distance_m) - 1
+        rest = distance_m - self._distances_m[piece]
+        speed, acceleration = self._speeds[piece], self._accelerations[piece]
+        root = math.sqrt(max(0.0, speed * speed + 2.0 * acceleration * rest))
+        return min(math.ceil((self._starts_s[piece] + 2.0 * rest / (speed + root)) * SECOND), self.duration_us)
+
+
+_PULL: Final = 1.4
+_BRAKE: Final = 1.8
+"""Acceleration and deceleration in m/s² (ours): brisk everyday driving."""
+_STOP_SPACING_M: Final = 650.0
+_MOST_STOPS: Final = 7
+"""Stops in one of the two town sections; on longer ones they lie farther apart."""
+_WAIT_MEAN_S: Final = 48.0
+_WAIT_MOST_S: Final = 180.0
+
+
+def _end_speeds(blocks: list[tuple[float, float, float]]) -> list[float]:
+    """Return the speed at the end of each block: 0 at stops, else what both neighbours allow and physics reaches."""
+    ends = []
+    speed = 0.0
+    last = len(blocks) - 1
+    for index, (length, aim, wait) in enumerate(blocks):
+        aimed = 0.0 if wait or index == last else min(aim, blocks[index + 1][1])
+        speed = min(aimed, math.sqrt(speed * speed + 2.0 * _PULL * length))
+        ends.append(speed)
+    for index in range(last, 0, -1):
+        ends[index - 1] = min(ends[index - 1], math.sqrt(ends[index] ** 2 + 2.0 * _BRAKE * blocks[index][0]))
+    return ends
+
+
+def speed_plan(draws: Draws, path_length_m: float) -> SpeedProfile:
+    """Return how a road of that length is driven: town with stops at both ends, country road, motorway between them.
+
+    Short drives average about 22 km/h, drives of 100 km and more about 80 (ours, so that a day's driving comes to the
+    45 minutes of MiD 2017). Raises ValueError for a length that is not positive.
+    """
+    if path_length_m <= 0.0:
+        raise ValueError(f"a drive of {path_length_m} m has no speed")
+    length = path_length_m
+    town_m = min(length, 4_000.0 + 0.35 * (length - 4_000.0), 10_000.0) if length > 4_000.0 else length
+    road_m = min(length - town_m, 12_000.0)
+    motorway_m = length - town_m - road_m
+    blocks: list[tuple[float, float, float]] = []
+    if road_m <= 0.0:
+        _add_town(draws, blocks, town_m)
+    else:
+        share = draws.uniform(0.35, 0.65)
+        _add_town(draws, blocks, town_m * share)
+        if motorway_m > 2_000.0:
+            blocks.append((road_m * 0.5, draws.uniform(60, 90) * _KMH, 0.0))
+            _add_motorway(draws, blocks, motorway_m)
+            blocks.append((road_m * 0.5, draws.uniform(60, 90) * _KMH, 0.0))
+        else:
+            blocks.append((road_m + motorway_m, draws.uniform(55, 80) * _KMH, 0.0))
+        _add_town(draws, blocks, town_m * (1.0 - share))
+    last_m, aim, _ = blocks.pop()
+    # What rounding left over belongs to the last block: the profile ends where the path ends.
+    blocks.append((last_m, aim, 0.0))
+    profile = SpeedProfile(blocks)
+    return profile
+
+
+def _add_town(draws: Draws, blocks: list[tuple[float, float, float]], length_m: float) -> None:
+    """Add blocks from one stop to the next: traffic lights, junctions, jams."""
+    count = max(1, min(round(length_m / _STOP_SPACING_M), _MOST_STOPS))
+    mean_s = _WAIT_MEAN_S * max(1.0, length_m / (count * _STOP_SPACING_M))
+    even_m = length_m / count
+    before = 0.0
+    for index in range(1, count + 1):
+        bits = draws.bits()
+        after = (bits & 1023) / 1023 * 0.6 - 0.3 if index < count else 0.0
+        speed = (28.0 + (bits >> 10 & 1023) / 1023 * 20.0) * _KMH
+        wait = -mean_s * math.log(1.0 - (bits >> 20 & 1023) / 1024)
+        blocks.append((even_m * (1.0 + after - before), speed, min(wait, _WAIT_MOST_S)))
+        before = after
+
+
+def _add_motorway(draws: Draws, blocks: list[tuple[float, float, float]], length_m: float) -> None:
+    """Add one to three stretches of motorway, now and then one of slow traffic."""
+    count = 1 if length_m < 20_000.0 else 3
+    for _ in range(count):
+        speed = draws.uniform(50, 80) if draws.chance(0.06) else draws.uniform(95, 128)
+        blocks.append((length_m / count, speed * _KMH, 0.0))
+
+
+def longest_drive(straight_m: float) -> Duration:
+    """Return a time within which any drive over that straight line is over, however the draws fall (ours; tested)."""
+    road_m = straight_m * DETOUR_MOST
+    return int((1_080.0 + road_m / 12.0 if road_m > 6_000.0 else 60.0 + road_m * 0.25) * SECOND)
+
+
+# --- leaving the car
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """How the driver leaves the car: `delay_s` between engine off and walking away; `open_window` is None if all are shut."""
+
+    locks: bool
+    open_window: Literal["front_left", "front_right", "rear_left", "rear_right"] | None
+    boot_left_open: bool
+    lights_left_on: bool
+    delay_s: float
+
+
+_WINDOWS: Final[tuple[Literal["front_left", "front_right", "rear_left", "rear_right"], ...]] = (
+    "front_left", "front_left", "front_left", "front_right", "rear_left", "rear_right",
+)  # fmt: skip
+
+
+def leaving_habits(draws: Draws) -> Leaving:
+    """Draw how a car is left (all shares ours).
+
+    97 % are locked; 2 % have a window open, mostly the driver's; 0.4 % the boot, which then cannot be locked; 0.4 % the
+    parking lights on. Between engine off and walking away lie 15 to 90 s.
+    """
+    boot_left_open = draws.chance(0.004)
+    locks = draws.chance(0.97) and not boot_left_open
+    open_window = draws.choice(_WINDOWS) if draws.chance(0.02) else None
+    return Leaving(locks, open_window, boot_left_open, draws.chance(0.004), round(draws.uniform(15.0, 90.0), 1))
