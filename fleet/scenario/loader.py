@@ -253,6 +253,8 @@ class _Reader:
                 first = entries[key_node.value][0].start_mark.line + 1
                 self.fail(key_node, steps, f"the key {shown(key_node.value)} comes twice, first in line {first}")
             else:
+                if isinstance(value_node, ScalarNode) and value_node.start_mark.index == value_node.end_mark.index:
+                    value_node.start_mark = key_node.start_mark  # nothing is written: the key is what there is to see
                 entries[key_node.value] = (key_node, value_node)
         return entries
 
@@ -261,15 +263,19 @@ class _Reader:
         if entries is None:
             return _BROKEN
         fields = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
+        hints = []
         for key, (key_node, _) in entries.items():
             if key not in fields:
-                self.fail(key_node, steps, f"unknown key {shown(key)}", nearest_hint(key, fields))
+                hints.append(nearest_hint(key, fields))
+                self.fail(key_node, steps, f"unknown key {shown(key)}", hints[-1])
         values: dict[str, Any] = {}
         broken = False
         checkable = True
         for key, field in fields.items():
             if key in entries:
                 value = self.read(entries[key][1], field.type, (*steps, key))
+            elif nearest_hint(key, [key]) in hints:
+                value = _BROKEN  # it is there, misspelt, and that has been said
             elif field.required:
                 value = self.fail(node, steps, f"the key {key!r} is missing{_wanted(field.type)}")
             else:
@@ -294,7 +300,7 @@ class _Reader:
 
 def _read(text: str, file: str, vocabulary: Vocabulary) -> tuple[Scenario | None, list[ScenarioError]]:
     try:
-        node = YAML(typ="rt", pure=True).compose(text)
+        node = YAML(typ="safe", pure=True).compose(text)
     except ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")

@@ -1,0 +1,50 @@
+"""A vocabulary and a right scenario that the tests break in one place each."""
+
+from __future__ import annotations
+
+from fleet.scenario.schema import Vocabulary
+
+VOCABULARY = Vocabulary(
+    models={"born": ("electric",), "leon": ("diesel", "e_hybrid", "petrol")},
+    regions={"munich": "Europe/Berlin", "lisbon": "Europe/Lisbon"},
+    profiles=("commuter", "parked"),
+    equipment=("parking_heater", "navi_system"),
+    reasons=("too_far", "busy"),
+)
+
+GOOD = """\
+scenario: small
+purpose: Shows every element once.
+seed: 7
+start: 2026-03-02T05:00
+duration: 17 h
+clock: x1800
+region: munich
+fleets:
+  - name: commuters
+    count: 30
+    models: {born: 1, leon: 2}
+    energies: {leon: {petrol: 1, diesel: 3}}
+    profile: commuter
+    coverage: {garages: 6 %, holes: 0.02}
+    equipment: {parking_heater: true}
+  - name: parked
+    count: 10
+    models: {leon: 1}
+    profile: parked
+    region: lisbon
+    places: {parked_at: {latitude: 48.1, longitude: 11.5, spread: 300 m}}
+commands:
+  - name: honk
+    rate: 120 per hour
+    during: 06:00-09:00
+    parameters: {mode: flash}
+    distance: {from: 0 m, to: 900 m}
+  - name: heater
+    count: 20
+    parameters: {minutes: [10, 30, 60]}
+    spin: {right: 95 %, wrong: 5 %}
+expectations:
+  - lost == 0
+  - commands.rejected.too_far >= 1
+"""

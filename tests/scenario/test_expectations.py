@@ -1,0 +1,113 @@
+"""Expectations: read, checked against the known paths, held against a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.scenario.expectations import COUNTS, MEASURES, Expectation
+from fleet.scenario.scalars import Misread
+
+REPORT: dict[str, Any] = {
+    "cars": 40,
+    "lost": 0,
+    "stored": 300,
+    "created": 400,
+    "commands": {"total": 50, "succeeded": 45, "rejected": {"too_far": 3, "busy": 1}, "failed": {}, "unknown": 1},
+    "latency_ms": {"command_round_trip": {"p50": 8.5, "p99": 41.0, "max": None}},
+    "generator": {"cpu_percent": 40.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "passed"),
+    [
+        ("lost == 0", 0, True),
+        ("stored != 300", 300, False),
+        ("cars > 39", 40, True),
+        ("cars < 40", 40, False),
+        ("commands.unknown <= 0", 1, False),
+        ("commands.rejected.too_far >= 3", 3, True),
+        ("commands.rejected.fuel_low == 0", 0, True),
+        ("commands.rejected == 4", 4, True),
+        ("commands.failed == 0", 0, True),
+        ("commands.expired == 0", 0, True),
+        ("duplicates == 0", 0, True),
+        ("latency_ms.command_round_trip.p99 <= 60", 41.0, True),
+        ("latency_ms.command_round_trip.p99 <= 40 ms", 41.0, False),
+        ("latency_ms.command_round_trip.p99 <= 0.06 s", 41.0, True),
+        ("commands.succeeded / commands.total >= 90 %", 0.9, True),
+        ("commands.succeeded / commands.total > 0.9", 0.9, False),
+        ("stored/created>=75%", 0.75, True),
+        ("generator.cpu_percent < 50 %", 40.0, True),
+    ],
+)
+def test_an_expectation_holds_or_not(text: str, value: float, passed: bool) -> None:
+    """The outcome carries the text, the value that was found and whether it passed."""
+    outcome = Expectation.parse(text).evaluate(REPORT)
+    assert (outcome.text, outcome.value, outcome.passed, outcome.note) == (text, value, passed, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("latency_ms.command_round_trip.p90 <= 60", "latency_ms.command_round_trip.p90: nothing was measured"),
+        ("latency_ms.command_round_trip.max <= 60", "latency_ms.command_round_trip.max: nothing was measured"),
+        ("latency_ms.publish_to_ack.p50 >= 0", "latency_ms.publish_to_ack.p50: nothing was measured"),
+        ("stored / dropped >= 0", "dropped: it is 0, and nothing divides by it"),
+        ("lost / generator.late_sends >= 0", "generator.late_sends: nothing was measured"),
+    ],
+)
+def test_what_was_not_measured_does_not_pass(text: str, note: str) -> None:
+    """A missing figure fails the expectation and says so, whatever the comparison."""
+    outcome = Expectation.parse(text).evaluate(REPORT)
+    assert (outcome.value, outcome.passed, outcome.note) == (None, False, note)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("losst == 0", "the report has no 'losst'", "Did you mean 'lost'?"),
+        ("commands.succeded > 1", "the report has no 'commands.succeded'", "Did you mean 'commands.succeeded'?"),
+        ("lost / totl > 1", "the report has no 'totl'", None),
+        ("latency_ms.command_round_trip.p95 <= 60", "the report has no 'latency_ms.command_round_trip.p95'",
+         "Did you mean 'latency_ms.command_round_trip.p99'?"),
+        ("lost = 0", f"{Expectation.expected} is expected, not 'lost = 0'", ""),
+        ("lost == none", f"{Expectation.expected} is expected, not 'lost == none'", ""),
+        ("lost == 0 ms", "'ms' is not a unit of lost: no unit is expected", ""),
+        ("lost / stored == 0 ms", "'ms' is not a unit of a ratio: '%' or no unit is expected", ""),
+        ("latency_ms.publish_to_ack.p50 <= 3 min", "'min' is not a unit of latency_ms.publish_to_ack.p50: 'ms', 's' or no unit is expected", ""),
+    ],
+)  # fmt: skip
+def test_a_wrong_expectation_is_refused_when_it_is_read(text: str, message: str, hint: str | None) -> None:
+    """A misspelt path cannot pass by being absent from the report."""
+    with pytest.raises(Misread) as caught:
+        Expectation.parse(text)
+    assert str(caught.value) == message
+    assert hint is None or caught.value.hint == hint
+
+
+def test_it_is_no_text_at_all() -> None:
+    """A number or a mapping is refused like any other wrong value."""
+    with pytest.raises(Misread, match="not a mapping"):
+        Expectation.parse({"lost == 0": None})
+
+
+def test_reasons_are_named() -> None:
+    """Whoever knows the reasons can check them."""
+    assert Expectation.parse("commands.rejected.too_far / commands.total < 10 %").reasons() == ["too_far"]
+    assert Expectation.parse("lost == 0").reasons() == []
+
+
+@given(st.sampled_from([*COUNTS, *MEASURES]), st.sampled_from(["==", "!=", "<=", ">=", "<", ">"]), st.integers(-5, 10**9))
+def test_every_known_path_is_read_and_held_against_an_empty_report(path: str, comparison: str, bound: int) -> None:
+    """An empty report has counts of 0 and no measures."""
+    outcome = Expectation.parse(f"{path} {comparison} {bound}").evaluate({})
+    if path in MEASURES:
+        assert (outcome.value, outcome.passed) == (None, False)
+    else:
+        assert outcome.value == 0
+        assert outcome.passed is {"==": bound == 0, "!=": bound != 0, "<=": bound >= 0, ">=": bound <= 0, "<": bound > 0, ">": bound < 0}[comparison]  # fmt: skip
