@@ -145,10 +145,10 @@ class Desk:
         What was `queued` is sent again, as nobody knows whether it was: a car executes an id once.
         """
         outputs: list[DeskOutput] = []
-        for record in records:
+        for stored in records:
             # What the car's connection did meanwhile is not known, so such a command can only become `unknown`.
-            left = min(record.expires_at - now, record.expires_at - record.asked_at)  # another clock may run now
-            record = replace(record, expires_at=now + left)  # noqa: PLW2901
+            left = min(stored.expires_at - now, stored.expires_at - stored.asked_at)  # another clock may run now
+            record = replace(stored, expires_at=now + left)
             held = self._keep(record, seen=True)
             if record.state is None:
                 detail = "the back end was restarted before the S-PIN was checked; ask again"

@@ -1,0 +1,180 @@
+"""The tables of the store, how a store file is opened, and what SQLite's errors mean in words. Reads no message.
+
+A store survives `kill -9` at any moment (WAL), but the last commits before a power cut may be gone: with
+synchronous=NORMAL a commit is not flushed to the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from fleet.errors import StoreError, StoreFull, StoreTooNew
+
+SCHEMA: Final = 1
+"""Kept in `PRAGMA user_version`, which can be read before anything is known of the tables."""
+APPLICATION_ID: Final = 0x464C_4531
+"""`FLE1` in the file's header: tells our stores from other people's databases."""
+
+_TABLES: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY, vin TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL,
+    name TEXT, trigger TEXT, captured_at INTEGER NOT NULL, due_wall_us INTEGER, sent_wall_us INTEGER,
+    received_at INTEGER NOT NULL, stored_at INTEGER NOT NULL, content_type TEXT, payload BLOB NOT NULL);
+CREATE INDEX message_of_car ON message (vin, captured_at);
+
+CREATE TABLE sequence (
+    vin TEXT NOT NULL, boot INTEGER NOT NULL, high INTEGER NOT NULL, missing INTEGER NOT NULL, gaps BLOB NOT NULL,
+    duplicates INTEGER NOT NULL, PRIMARY KEY (vin, boot)) WITHOUT ROWID;
+
+CREATE TABLE newest (
+    vin TEXT PRIMARY KEY, model TEXT, state TEXT, connection TEXT, connection_reason TEXT, latitude REAL, longitude REAL,
+    mileage_km REAL, captured_at INTEGER NOT NULL, stored_at INTEGER NOT NULL, twin BLOB NOT NULL);
+
+CREATE TABLE command (
+    id TEXT PRIMARY KEY, vin TEXT NOT NULL, name TEXT NOT NULL, user TEXT NOT NULL, parameters TEXT NOT NULL,
+    answer_topic TEXT NOT NULL, state TEXT, reason TEXT, detail TEXT, decided_by TEXT, awake INTEGER,
+    late_result TEXT, late_at INTEGER, asked_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, changed_at INTEGER NOT NULL,
+    due_wall_us INTEGER, asked_wall_us INTEGER NOT NULL, sent_wall_us INTEGER, first_answer_wall_us INTEGER,
+    ended_wall_us INTEGER);
+CREATE INDEX command_of_car ON command (vin, asked_at);
+CREATE INDEX command_open ON command (id) WHERE ended_wall_us IS NULL;
+
+CREATE TABLE command_transition (
+    id INTEGER PRIMARY KEY, command_id TEXT NOT NULL, state TEXT NOT NULL, reason TEXT, detail TEXT,
+    decided_by TEXT NOT NULL, at INTEGER NOT NULL, wall_us INTEGER NOT NULL);
+CREATE INDEX transition_of_command ON command_transition (command_id);
+
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+    size INTEGER NOT NULL, payload BLOB, vin TEXT, boot INTEGER, seq INTEGER);
+CREATE UNIQUE INDEX quarantine_once ON quarantine (vin, boot, seq) WHERE seq > 0;
+
+CREATE TABLE user (
+    vin TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, salt BLOB, digest BLOB, cost TEXT,
+    wrong_tries INTEGER NOT NULL, locked INTEGER NOT NULL, PRIMARY KEY (vin, name)) WITHOUT ROWID;
+"""
+
+_NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""A full file system shows up as any of these, depending on which of the store's files wanted to grow."""
+
+
+def open_for_writing(path: Path, *, created_by: str) -> sqlite3.Connection:
+    """Open or create the store; the caller sees to it that there is one writer.
+
+    Raises StoreTooNew, StoreFull, or StoreError for a path that cannot be a store.
+    """
+    _check_place(path)
+    connection = None
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
+        fresh = _check_identity(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA cache_size = -65536")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        if fresh:
+            _create(connection, created_by)
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise in_words(error, path) from error
+    except StoreError:
+        if connection is not None:
+            connection.close()
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open an existing store without the right to change it. Raises StoreTooNew or StoreError."""
+    if not path.is_file():
+        raise StoreError(
+            f"there is no store at {path}", hint="Name it with --store or FLEET_STORE; `fleet run` tells where it is."
+        )
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    try:
+        return _opened_for_reading(address, path)
+    except sqlite3.OperationalError as error:
+        # A store that nobody has open, in a folder we may not write, cannot get the shared memory that WAL wants.
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or Path(f"{path}-wal").exists():
+            raise in_words(error, path) from error
+    except sqlite3.Error as error:
+        raise in_words(error, path) from error
+    try:
+        return _opened_for_reading(address + "&immutable=1", path)
+    except sqlite3.Error as error:
+        raise in_words(error, path) from error
+
+
+def _opened_for_reading(address: str, path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
+    try:
+        if _check_identity(connection, path):
+            raise StoreError(f"{path} is empty", hint="Nothing was stored there yet, or it is not the store you mean.")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def in_words(error: sqlite3.Error, path: Path) -> StoreError:
+    """Say what an SQLite error means for the user."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    if code in _NO_ROOM or code & 0xFF == sqlite3.SQLITE_FULL:
+        return StoreFull(str(path))
+    match code & 0xFF:
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return StoreError(f"{path} is not a database, or a broken one", hint="Name another --store, or move the file away.")
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return StoreError(f"{path} cannot be opened or written: {error}", hint="May this user write the file and its folder?")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreError(
+                f"{path} is locked by another program", hint="Does something else write to it? Only the back end may."
+            )
+    return StoreError(f"{path}: {error}", hint="The store could not be used; is its disk in order?")
+
+
+def _check_place(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise StoreError(f"the folder {path.parent} does not exist", hint="Create it, or name another --store.")
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder", hint="Name a file in it, such as fleet.sqlite.")
+
+
+def _check_identity(connection: sqlite3.Connection, path: Path) -> bool:
+    """Return True for an empty database, False for one of our stores; raise for anything else."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if application == 0 and version == 0 and tables == 0:
+        return True
+    if application != APPLICATION_ID:
+        raise StoreError(f"{path} is a database of something else", hint="Name another --store.")
+    if version > SCHEMA:
+        raise StoreTooNew(str(path), version, SCHEMA)
+    return False
+
+
+def _create(connection: sqlite3.Connection, created_by: str) -> None:
+    """Make the tables in one transaction, so that a store exists whole or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in _TABLES.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)", [("schema", str(SCHEMA)), ("created_by", json.dumps(created_by))]
+        )
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,395 @@
+"""The writer of the store: one batch of messages and decisions is one transaction. Knows no broker and no clock.
+
+Survives `kill -9` at any moment, not a power cut (see `schema`). Which sequence numbers have been seen and the newest
+state of each car are kept in memory, loaded when a car is first met, and written with the rows they belong to.
+One thread at a time may use a Store; `load` and `find_command` have a connection of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from fleet.backend.schema import in_words, open_for_reading, open_for_writing
+from fleet.cloud.desk_io import (
+    CommandOpened,
+    CommandRecord,
+    LateResult,
+    PresenceChanged,
+    SpinHash,
+    StoreUser,
+    Transition,
+    UserRecord,
+)
+from fleet.cloud.sequence import Gap, SeenSequence
+from fleet.cloud.twin import Twin, merge_presence, merge_status
+from fleet.errors import StoreError
+from fleet.wire.messages import TERMINAL_STATES, CarMessage, Presence, Status
+
+QUARANTINE_KEEPS: Final = 4096
+"""Bytes of a payload that was not understood."""
+_CHUNKS: Final = (256, 64, 16, 4, 1)
+"""Rows per INSERT: one statement with many rows lets go of the interpreter lock once, not once for every row."""
+_MESSAGE_COLUMNS: Final = (
+    "vin, boot, seq, kind, name, trigger, captured_at, due_wall_us, sent_wall_us, received_at, stored_at, content_type, payload"
+)
+_NEWEST_COLUMNS: Final = (
+    "vin, state, connection, connection_reason, latitude, longitude, mileage_km, captured_at, stored_at, twin"
+)
+_NEWEST_UPDATE: Final = " ON CONFLICT (vin) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in _NEWEST_COLUMNS.split(", ")[1:]
+)
+
+StoredWrite = CommandOpened | Transition | LateResult | StoreUser
+"""What the desk wants kept."""
+
+
+class Arrival(NamedTuple):
+    """A counted message of a car. `payload` is MessagePack whatever `content_type` it came in; times are wall µs."""
+
+    message: CarMessage
+    kind: str
+    name: str | None
+    trigger: str | None
+    payload: bytes
+    content_type: str | None
+    received_at: int
+
+
+class Quarantined(NamedTuple):
+    """A frame that was not understood, and why. `payload` is None where it may hold a secret."""
+
+    received_at: int
+    topic: str
+    reason: str
+    detail: str
+    size: int
+    payload: bytes | None
+    vin: str | None
+    boot: int | None
+    seq: int | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is committed together. `writes` are the desk's, each with the wall time of its decision."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    presences: list[Presence] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    writes: list[tuple[StoredWrite, int]] = field(default_factory=list)
+    meta: dict[str, str] = field(default_factory=dict)
+    prepared: _Prepared | None = None
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """What is left of a batch once duplicates are known; made once, so that a commit can be tried again."""
+
+    fresh: list[Arrival] = field(default_factory=list)
+    twins: dict[str, Twin] = field(default_factory=dict)
+    sequences: dict[tuple[str, int], _Seen] = field(default_factory=dict)
+    duplicates: int = 0
+
+
+@dataclass(slots=True)
+class Committed:
+    """What a commit did: the messages that were new, how many were not, and through which number each boot is whole."""
+
+    fresh: list[Arrival]
+    duplicates: int
+    through: list[tuple[str, int, int]]
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What the back end needs to go on after a restart."""
+
+    users: list[UserRecord]
+    vins: list[str]
+    presence: list[PresenceChanged]
+    commands: list[CommandRecord]
+    meta: dict[str, str]
+
+
+class _Seen:
+    """The numbers of one boot, and how often one came again."""
+
+    __slots__ = ("duplicates", "numbers")
+
+    def __init__(self, numbers: SeenSequence, duplicates: int) -> None:
+        self.numbers = numbers
+        self.duplicates = duplicates
+
+
+class Store:
+    """The only writer of a store file."""
+
+    def __init__(self, path: Path, *, created_by: str = "") -> None:
+        """Open or create the store; raises StoreError and its kin, also when another back end has it open."""
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._lookup: sqlite3.Connection | None = None
+        self._lock = _sole_writer(path)
+        try:
+            self._connection = open_for_writing(path, created_by=created_by)
+            self._lookup = open_for_reading(path)
+        except BaseException:
+            self.close()
+            raise
+        self._seen: dict[tuple[str, int], _Seen] = {}
+        self._twins: dict[str, Twin] = {}
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode_twin = msgspec.msgpack.Decoder(Twin).decode
+        self._decode_gaps = msgspec.msgpack.Decoder(list[Gap]).decode
+
+    def close(self) -> None:
+        """Close the file; what was committed is kept."""
+        for connection in (self._lookup, self._connection):
+            if connection is not None:
+                connection.close()
+        self._lookup = self._connection = None
+        self._lock.close()
+
+    # --- writing
+
+    def commit(self, batch: Batch, stored_at: int) -> Committed:
+        """Store a batch whole or, with StoreFull or StoreError raised, not at all; the same batch may be tried again."""
+        assert self._connection is not None, "the store is closed"
+        connection = self._connection
+        try:
+            prepared = batch.prepared
+            if prepared is None:
+                prepared = batch.prepared = self._prepare(batch)
+            connection.execute("BEGIN IMMEDIATE")
+            self._write_messages(prepared, stored_at)
+            self._write_rest(batch)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise in_words(error, self.path) from error
+        through = [(vin, boot, seen.numbers.through) for (vin, boot), seen in prepared.sequences.items()]
+        return Committed(prepared.fresh, prepared.duplicates, through)
+
+    def _prepare(self, batch: Batch) -> _Prepared:
+        """Tell new messages from known ones and merge them.
+
+        All reading comes first: an error in the middle would leave numbers noted whose rows are never written.
+        """
+        prepared = _Prepared()
+        fresh, twins, sequences = prepared.fresh, prepared.twins, prepared.sequences
+        for message in [arrival.message for arrival in batch.arrivals]:
+            key = (message.vin, message.boot)
+            if key not in sequences:
+                sequences[key] = self._seen.get(key) or self._load_seen(key)
+            if message.vin not in twins:
+                twins[message.vin] = self._twins.get(message.vin) or self._load_twin(message.vin)
+        for presence in batch.presences:
+            if presence.vin not in twins:
+                twins[presence.vin] = self._twins.get(presence.vin) or self._load_twin(presence.vin)
+        for arrival in batch.arrivals:
+            message = arrival.message
+            seen = sequences[message.vin, message.boot]
+            if not seen.numbers.add(message.seq):
+                seen.duplicates += 1
+                prepared.duplicates += 1
+                continue
+            fresh.append(arrival)
+            if type(message) is Status:
+                merge_status(twins[message.vin], message)
+        for presence in batch.presences:
+            merge_presence(twins[presence.vin], presence)
+        return prepared
+
+    def _load_seen(self, key: tuple[str, int]) -> _Seen:
+        assert self._connection is not None
+        row = self._connection.execute("SELECT high, gaps, duplicates FROM sequence WHERE vin = ? AND boot = ?", key).fetchone()
+        seen = _Seen(SeenSequence(), 0) if row is None else _Seen(SeenSequence(row[0], self._decode_gaps(row[1])), row[2])
+        self._seen[key] = seen
+        return seen
+
+    def _load_twin(self, vin: str) -> Twin:
+        assert self._connection is not None
+        row = self._connection.execute("SELECT twin FROM newest WHERE vin = ?", (vin,)).fetchone()
+        twin = self._twins[vin] = Twin(vin=vin) if row is None else self._decode_twin(row[0])
+        return twin
+
+    def _write_messages(self, prepared: _Prepared, stored_at: int) -> None:
+        values: list[Any] = []
+        for message, kind, name, trigger, payload, content_type, received_at in prepared.fresh:
+            values += (
+                message.vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us,
+                message.sent_wall_us, received_at, stored_at, content_type, payload,
+            )  # fmt: skip
+        self._insert("INSERT INTO message", _MESSAGE_COLUMNS, values)
+        values = []
+        encode = self._encode
+        for (vin, boot), seen in prepared.sequences.items():
+            numbers = seen.numbers
+            values += (vin, boot, numbers.high, numbers.missing, encode(numbers.gaps), seen.duplicates)
+        self._insert("INSERT OR REPLACE INTO sequence", "vin, boot, high, missing, gaps, duplicates", values)
+        values = []
+        for vin, twin in prepared.twins.items():
+            position = twin.position
+            latitude, longitude = (None, None) if position is None else (position.latitude, position.longitude)
+            values += (
+                vin, twin.state, twin.connection, twin.connection_reason, latitude, longitude, twin.mileage_km,
+                twin.captured_at, stored_at, encode(twin),
+            )  # fmt: skip
+        self._insert("INSERT INTO newest", _NEWEST_COLUMNS, values, _NEWEST_UPDATE)
+
+    def _insert(self, head: str, columns: str, values: Sequence[Any], tail: str = "") -> None:
+        """Insert rows that follow each other in `values`, many in one statement."""
+        assert self._connection is not None
+        width = columns.count(",") + 1
+        row = f"({','.join('?' * width)})"
+        start = 0
+        for size in _CHUNKS:
+            while len(values) - start >= size * width:
+                sql = f"{head} ({columns}) VALUES {','.join([row] * size)}{tail}"
+                self._connection.execute(sql, values[start : start + size * width])
+                start += size * width
+
+    def _write_rest(self, batch: Batch) -> None:
+        assert self._connection is not None
+        if batch.quarantined:
+            # Sent again after a crash, the same message is one row: the account counts it once.
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO quarantine (received_at, topic, reason, detail, size, payload, vin, boot, seq)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                batch.quarantined,
+            )
+        for write, wall_us in batch.writes:
+            _write_decision(self._connection, write, wall_us)
+        if batch.meta:
+            self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(batch.meta.items()))
+
+    # --- reading, for the driver
+
+    def load(self) -> Loaded:
+        """Return what the store knows that the desk must know, too."""
+        assert self._lookup is not None, "the store is closed"
+        run = self._lookup.execute
+        try:
+            return Loaded(
+                users=[_user(row) for row in run("SELECT vin, name, role, salt, digest, cost, wrong_tries, locked FROM user")],
+                vins=[row[0] for row in run("SELECT vin FROM newest")],
+                presence=[
+                    PresenceChanged(*row)
+                    for row in run("SELECT vin, connection, connection_reason FROM newest WHERE connection IS NOT NULL")
+                ],
+                commands=[_command(row) for row in run(_RECORD + " WHERE ended_wall_us IS NULL ORDER BY rowid")],
+                meta=dict(run("SELECT name, value FROM meta").fetchall()),
+            )
+        except sqlite3.Error as error:
+            raise in_words(error, self.path) from error
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """Return the command with this id, None when there never was one."""
+        assert self._lookup is not None, "the store is closed"
+        try:
+            row = self._lookup.execute(_RECORD + " WHERE id = ?", (command_id,)).fetchone()
+        except sqlite3.Error as error:
+            raise in_words(error, self.path) from error
+        return None if row is None else _command(row)
+
+
+_RECORD: Final = (
+    "SELECT id, vin, name, user, parameters, answer_topic, asked_at, expires_at, due_wall_us, state, reason, detail,"
+    " decided_by, changed_at, awake FROM command"
+)
+
+
+def _command(row: tuple[Any, ...]) -> CommandRecord:
+    command_id, vin, name, user, parameters, topic, asked_at, expires_at, due, state, reason, detail, by, at, awake = row
+    return CommandRecord(
+        id=command_id, vin=vin, name=name, user=user, parameters=msgspec.json.decode(parameters), answer_topic=topic,
+        asked_at=asked_at, expires_at=expires_at, due_wall_us=due, state=state, reason=reason, detail=detail,
+        by=by or "desk", changed_at=at, awake=None if awake is None else bool(awake),
+    )  # fmt: skip
+
+
+def _user(row: tuple[Any, ...]) -> UserRecord:
+    vin, name, role, salt, digest, cost, wrong_tries, locked = row
+    spin = None if salt is None else SpinHash(salt, digest, cost)
+    return UserRecord(vin, name, role, spin, wrong_tries, bool(locked))
+
+
+def _write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us: int) -> None:
+    match write:
+        case CommandOpened(record=record):
+            connection.execute(
+                "INSERT INTO command (id, vin, name, user, parameters, answer_topic, asked_at, expires_at, changed_at,"
+                " due_wall_us, asked_wall_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                (
+                    record.id, record.vin, record.name, record.user, msgspec.json.encode(record.parameters).decode(),
+                    record.answer_topic, record.asked_at, record.expires_at, record.asked_at, record.due_wall_us, wall_us,
+                ),
+            )  # fmt: skip
+        case Transition():
+            _write_transition(connection, write, wall_us)
+        case LateResult():
+            result = write.state if write.reason is None else f"{write.state}({write.reason})"
+            connection.execute(
+                "UPDATE command SET late_result = ?, late_at = ? WHERE id = ? AND vin = ? AND late_result IS NULL"
+                " AND decided_by = 'desk' AND state IN ('expired', 'unknown')",
+                (result, write.at, write.command_id, write.vin),
+            )
+        case StoreUser(user=user):
+            spin = (None, None, None) if user.spin is None else (user.spin.salt, user.spin.digest, user.spin.cost)
+            connection.execute(
+                "INSERT OR REPLACE INTO user (vin, name, role, salt, digest, cost, wrong_tries, locked)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (user.vin, user.name, user.role, *spin, user.wrong_tries, user.locked),
+            )
+
+
+def _write_transition(connection: sqlite3.Connection, change: Transition, wall_us: int) -> None:
+    """Move the command on and keep the step. A command that has ended is not touched, whatever the desk believes."""
+    queued, sent = change.state == "queued", change.state == "sent"
+    moved = connection.execute(
+        "UPDATE command SET state = :state, reason = :reason, detail = :detail, decided_by = :by, awake = :awake,"
+        " changed_at = :at,"
+        # Time to live counts from the moment the command was queued.
+        " expires_at = CASE WHEN :queued THEN expires_at - asked_at + :at ELSE expires_at END,"
+        " sent_wall_us = CASE WHEN :sent THEN :wall ELSE sent_wall_us END,"
+        " first_answer_wall_us = CASE WHEN :by = 'car' THEN coalesce(first_answer_wall_us, :wall)"
+        " ELSE first_answer_wall_us END,"
+        " ended_wall_us = CASE WHEN :ended THEN :wall END"
+        " WHERE id = :id AND ended_wall_us IS NULL",
+        {
+            "id": change.command_id, "state": change.state, "reason": change.reason, "detail": change.detail,
+            "by": change.by, "awake": change.awake, "at": change.at, "queued": queued, "sent": sent, "wall": wall_us,
+            "ended": change.state in TERMINAL_STATES,
+        },
+    )  # fmt: skip
+    if moved.rowcount:
+        connection.execute(
+            "INSERT INTO command_transition (command_id, state, reason, detail, decided_by, at, wall_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (change.command_id, change.state, change.reason, change.detail, change.by, change.at, wall_us),
+        )
+
+
+def _sole_writer(path: Path) -> Any:
+    """Hold the file beside the store that says it has a writer; the system lets go of it when the process ends."""
+    try:
+        handle = Path(f"{path}.lock").open("ab")  # noqa: SIM115 (held as long as the store)
+    except OSError as error:
+        hint = "Create it, or name another --store."
+        if not path.parent.is_dir():
+            raise StoreError(f"the folder {path.parent} does not exist", hint=hint) from error
+        raise StoreError(f"{path} cannot be written: {error.strerror}", hint="May this user write there?") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise StoreError(f"{path} is in use by another back end", hint="Stop that one first, or name another --store.") from None
+    return handle
