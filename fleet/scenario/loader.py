@@ -165,7 +165,8 @@ def scale(counts: list[int], total: int) -> list[int]:
     for index in by_remainder[: total - sum(scaled)]:
         scaled[index] += 1
     while 0 in scaled:
-        scaled[scaled.index(max(scaled))] -= 1
+        # From the largest, and of equals from the one that was smaller, so that the order of sizes stays.
+        scaled[max(range(len(counts)), key=lambda i: (scaled[i], -counts[i]))] -= 1
         scaled[scaled.index(0)] += 1
     return scaled
 

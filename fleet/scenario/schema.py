@@ -145,7 +145,7 @@ class SpinMix(Readable):
 
 
 class Coverage(_Part, frozen=True, kw_only=True):
-    """Where there is no network: the share of parking places, and of the time on the road."""
+    """Where there is no network: the share of parking places that are garages, and of drives that pass a hole."""
 
     garages: Share = Share(0)
     holes: Share = Share(0)

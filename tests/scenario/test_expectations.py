@@ -1,5 +1,7 @@
 """Expectations: read, checked against the known paths, held against a report."""
 
+# ruff: noqa: E501 - a table of cases reads best with one case in a line
+
 from __future__ import annotations
 
 from typing import Any

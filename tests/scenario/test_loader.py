@@ -1,5 +1,7 @@
 """Scenario files: found, read with every error at its place, overridden and scaled."""
 
+# ruff: noqa: E501 - a table of cases reads best with one case in a line
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -21,7 +23,7 @@ def errors_of(text: str) -> list[str]:
 def test_a_right_file_is_read_whole() -> None:
     """Every element arrives in its type."""
     scenario = parse(GOOD, "f.yaml", VOCABULARY)
-    assert (scenario.scenario, scenario.seed, scenario.duration, scenario.clock) == ("small", 7, 17 * HOUR, 1800)
+    assert (scenario.scenario, scenario.seed, scenario.duration, scenario.clock) == ("small", 7, 17 * HOUR, 1800.0)
     assert scenario.cars == 40
     commuters, parked = scenario.fleets
     assert commuters.energies == {"leon": {"petrol": 1, "diesel": 3}}
@@ -29,10 +31,10 @@ def test_a_right_file_is_read_whole() -> None:
     assert commuters.equipment == {"parking_heater": True}
     assert (scenario.region_of(commuters), scenario.region_of(parked)) == ("munich", "lisbon")
     assert parked.places is not None
-    assert parked.places.parked_at.spread == 300
+    assert parked.places.parked_at.spread == 300.0
     honk, heater = scenario.commands
     assert honk.distance is not None
-    assert (honk.distance.low_m, honk.distance.high_m) == (0, 900)
+    assert (honk.distance.low_m, honk.distance.high_m) == (0.0, 900.0)
     assert heater.parameters["minutes"].choices == (10, 30, 60)
     assert [str(expectation) for expectation in scenario.expectations] == ["lost == 0", "commands.rejected.too_far >= 1"]
 
@@ -41,7 +43,7 @@ def test_json_is_yaml() -> None:
     """A program may write a scenario as JSON."""
     text = '{"scenario": "j", "purpose": "p", "seed": 1, "start": "2026-03-02T05:00", "duration": "1 h", "region": "munich", '
     text += '"fleets": [{"name": "a", "count": 1, "models": {"born": 1}}]}'
-    assert parse(text, "f.json", VOCABULARY).clock == 1
+    assert parse(text, "f.json", VOCABULARY).clock == 1.0
 
 
 def test_no_is_a_word() -> None:
@@ -236,7 +238,7 @@ def test_overrides_change_only_what_they_name(tmp_path: Path) -> None:
     path.write_text(GOOD)
     scenario = load(path, VOCABULARY, Overrides(cars=8, seed=99, clock=60))
     assert [fleet.count for fleet in scenario.fleets] == [6, 2]
-    assert (scenario.seed, scenario.clock, str(scenario.clock)) == (99, 60, "x60")
+    assert (scenario.seed, scenario.clock, str(scenario.clock)) == (99, 60.0, "x60")
     assert load(path, VOCABULARY, Overrides()) == load(path, VOCABULARY)
 
 
