@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from fleet.errors import UnknownName
 from fleet.kernel.draws import Draws
-from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant, from_datetime, to_datetime
+from fleet.kernel.instants import DAY, MINUTE, SECOND, Duration, Instant, from_datetime, to_datetime
 from fleet.vehicle.geo import DETOUR_MEAN, DETOUR_MOST, distance_m
 from fleet.vehicle.region import GARAGE_SHARE, Place, Region
 
@@ -92,7 +92,14 @@ class Driver:
     __slots__ = ("garage_share", "home", "key", "profile", "region", "work")
 
     def __init__(
-        self, key: int, region: Region, home: Place, work: Place, profile: Profile, garage_share: float = GARAGE_SHARE
+        self,
+        key: int,
+        region: Region,
+        *,
+        home: Place,
+        work: Place,
+        profile: Profile,
+        garage_share: float = GARAGE_SHARE,
     ) -> None:
         """Take what `draw_driver` draws; `garage_share` is the share of destinations without coverage."""
         self.key: Final = key
@@ -228,7 +235,7 @@ def draw_driver(key: int, region: Region, profile: str | None = None, *, garage_
                 break
         else:
             raise UnknownName("driver profile", profile, PROFILES)
-    return Driver(key, region, home, work, drawn, garage_share)
+    return Driver(key, region, home=home, work=work, profile=drawn, garage_share=garage_share)
 
 
 PROFILES: Final[tuple[Profile, ...]] = get_args(Profile)
@@ -295,8 +302,11 @@ class SpeedProfile:
 
     __slots__ = ("_accelerations", "_distances_m", "_speeds", "_starts_s", "duration_us", "length_m")
 
-    def __init__(self, blocks: list[tuple[float, float, float]]) -> None:
-        """Take blocks of (length in m, speed aimed at in m/s, seconds of waiting at its end; 0 drives through)."""
+    def __init__(self, blocks: list[tuple[float, float, float]], length_m: float) -> None:
+        """Take blocks of (length in m, speed aimed at in m/s, seconds of waiting at its end; 0 drives through).
+
+        `length_m` is the blocks' length together, free of what adding them up rounds away.
+        """
         self._starts_s: list[float] = []
         self._distances_m: list[float] = []
         self._speeds: list[float] = []
@@ -312,7 +322,7 @@ class SpeedProfile:
             if wait:
                 self._add(elapsed, travelled, 0.0, 0.0)
                 elapsed += wait
-        self.length_m: Final = travelled
+        self.length_m: Final = length_m
         self.duration_us: Final[Duration] = math.ceil(elapsed * SECOND)
 
     def _add(self, start_s: float, distance: float, speed: float, acceleration: float) -> None:
@@ -380,9 +390,16 @@ _BRAKE: Final = 1.8
 """Acceleration and deceleration in m/s² (ours): brisk everyday driving."""
 _STOP_SPACING_M: Final = 650.0
 _MOST_STOPS: Final = 7
-"""Stops in one of the two town sections; on longer ones they lie farther apart."""
-_WAIT_MEAN_S: Final = 48.0
-_WAIT_MOST_S: Final = 180.0
+"""Stops in one of the two town sections; on longer ones they lie farther apart and take longer."""
+_WAIT_MEAN_S: Final = 46.0
+"""A stop stands for all waiting on its stretch: lights, junctions, queues, the search for a parking space."""
+_TOWN_KMH: Final = (28.0, 48.0)
+_ROAD_KMH: Final = (60.0, 90.0)
+_MOTORWAY_KMH: Final = (95.0, 128.0)
+_SLOW_KMH: Final = (50.0, 80.0)
+_SLOW_SHARE: Final = 0.06
+_TWO_STRETCHES_M: Final = 20_000.0
+"""A motorway section from this length on has a second stretch, at its own speed; only the first can be slow."""
 
 
 def _end_speeds(blocks: list[tuple[float, float, float]]) -> list[float]:
@@ -407,57 +424,78 @@ def speed_plan(draws: Draws, path_length_m: float) -> SpeedProfile:
     """
     if path_length_m <= 0.0:
         raise ValueError(f"a drive of {path_length_m} m has no speed")
-    length = path_length_m
-    town_m = min(length, 4_000.0 + 0.35 * (length - 4_000.0), 10_000.0) if length > 4_000.0 else length
-    road_m = min(length - town_m, 12_000.0)
-    motorway_m = length - town_m - road_m
+    town_m, road_m, motorway_m = _sections(path_length_m)
     blocks: list[tuple[float, float, float]] = []
     if road_m <= 0.0:
         _add_town(draws, blocks, town_m)
     else:
         share = draws.uniform(0.35, 0.65)
         _add_town(draws, blocks, town_m * share)
-        if motorway_m > 2_000.0:
-            blocks.append((road_m * 0.5, draws.uniform(60, 90) * _KMH, 0.0))
+        blocks.append((road_m * 0.5, draws.uniform(*_ROAD_KMH) * _KMH, 0.0))
+        if motorway_m > 0.0:
             _add_motorway(draws, blocks, motorway_m)
-            blocks.append((road_m * 0.5, draws.uniform(60, 90) * _KMH, 0.0))
-        else:
-            blocks.append((road_m + motorway_m, draws.uniform(55, 80) * _KMH, 0.0))
+        blocks.append((road_m * 0.5, draws.uniform(*_ROAD_KMH) * _KMH, 0.0))
         _add_town(draws, blocks, town_m * (1.0 - share))
+    # The wait at the end of the last block is none: the engine is switched off there.
     last_m, aim, _ = blocks.pop()
-    # What rounding left over belongs to the last block: the profile ends where the path ends.
     blocks.append((last_m, aim, 0.0))
-    profile = SpeedProfile(blocks)
-    return profile
+    return SpeedProfile(blocks, path_length_m)
+
+
+def _sections(length_m: float) -> tuple[float, float, float]:
+    """Return how many metres of a drive are town, country road and motorway."""
+    if length_m <= 4_000.0:
+        return length_m, 0.0, 0.0
+    town_m = min(4_000.0 + 0.35 * (length_m - 4_000.0), 10_000.0)
+    road_m = length_m - town_m
+    if road_m <= 14_000.0:
+        return town_m, road_m, 0.0
+    return town_m, 12_000.0, road_m - 12_000.0
 
 
 def _add_town(draws: Draws, blocks: list[tuple[float, float, float]], length_m: float) -> None:
-    """Add blocks from one stop to the next: traffic lights, junctions, jams."""
+    """Add blocks from one stop to the next."""
     count = max(1, min(round(length_m / _STOP_SPACING_M), _MOST_STOPS))
-    mean_s = _WAIT_MEAN_S * max(1.0, length_m / (count * _STOP_SPACING_M))
     even_m = length_m / count
+    mean_s = _WAIT_MEAN_S * max(1.0, even_m / _STOP_SPACING_M)
+    slowest, fastest = _TOWN_KMH
     before = 0.0
     for index in range(1, count + 1):
         bits = draws.bits()
         after = (bits & 1023) / 1023 * 0.6 - 0.3 if index < count else 0.0
-        speed = (28.0 + (bits >> 10 & 1023) / 1023 * 20.0) * _KMH
-        wait = -mean_s * math.log(1.0 - (bits >> 20 & 1023) / 1024)
-        blocks.append((even_m * (1.0 + after - before), speed, min(wait, _WAIT_MOST_S)))
+        speed = slowest + (bits >> 10 & 1023) / 1023 * (fastest - slowest)
+        wait = mean_s * (0.2 + (bits >> 20 & 1023) / 1023 * 1.6)
+        blocks.append((even_m * (1.0 + after - before), speed * _KMH, wait))
         before = after
 
 
 def _add_motorway(draws: Draws, blocks: list[tuple[float, float, float]], length_m: float) -> None:
-    """Add one to three stretches of motorway, now and then one of slow traffic."""
-    count = 1 if length_m < 20_000.0 else 3
-    for _ in range(count):
-        speed = draws.uniform(50, 80) if draws.chance(0.06) else draws.uniform(95, 128)
-        blocks.append((length_m / count, speed * _KMH, 0.0))
+    """Add one or two stretches of motorway, the first of them now and then in slow traffic."""
+    count = 1 if length_m < _TWO_STRETCHES_M else 2
+    speed = draws.uniform(*_SLOW_KMH) if draws.chance(_SLOW_SHARE) else draws.uniform(*_MOTORWAY_KMH)
+    first_m = length_m if count == 1 else min(length_m * draws.uniform(0.2, 0.5), 40_000.0)
+    blocks.append((first_m, speed * _KMH, 0.0))
+    if count == 2:
+        blocks.append((length_m - first_m, draws.uniform(*_MOTORWAY_KMH) * _KMH, 0.0))
 
 
 def longest_drive(straight_m: float) -> Duration:
-    """Return a time within which any drive over that straight line is over, however the draws fall (ours; tested)."""
-    road_m = straight_m * DETOUR_MOST
-    return int((1_080.0 + road_m / 12.0 if road_m > 6_000.0 else 60.0 + road_m * 0.25) * SECOND)
+    """Return a time within which any drive over that straight line is over, however the draws fall.
+
+    The longest road at the lowest speeds and with the longest waits of `speed_plan`.
+    """
+    town_m, road_m, motorway_m = _sections(straight_m * DETOUR_MOST)
+    stops = 2.0 + town_m / _STOP_SPACING_M
+    slow_m = min(motorway_m, 40_000.0)
+    seconds = (
+        stops * (1.8 * _WAIT_MEAN_S + 15.0)
+        + town_m / (_TOWN_KMH[0] * _KMH)
+        + road_m / (_ROAD_KMH[0] * _KMH)
+        + slow_m / (_SLOW_KMH[0] * _KMH)
+        + (motorway_m - slow_m) / (_MOTORWAY_KMH[0] * _KMH)
+        + 60.0
+    )
+    return math.ceil(seconds) * SECOND
 
 
 # --- leaving the car
