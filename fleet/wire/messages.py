@@ -35,7 +35,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 # --- status -------------------------------------------------------------------------------------------------
 
-Trigger = Literal["engine_off", "left", "refresh", "command", "load", "charging"]
+Trigger = Literal["engine_off", "left", "refresh", "command", "load", "charging", "heater"]
 """Why a status was sent: `left` is the driver walking away, `load` a load stage that asked."""
 
 VehicleState = Literal["offline", "parked", "ignition_on", "driving"]

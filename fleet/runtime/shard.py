@@ -1,0 +1,340 @@
+"""Drives the cars of one process: one timer heap, one link a car, and no task, timer or tick for each of them.
+
+Carries inputs to the cars and performs what they want done; decides nothing about cars itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
+from fleet.kernel.draws import Draws
+from fleet.kernel.instants import Clock, Instant
+from fleet.kernel.timers import TimerHeap
+from fleet.observe.histogram import Histogram
+from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings, Will
+from fleet.vehicle.car import Car
+from fleet.vehicle.signals import (
+    Acknowledged,
+    Announce,
+    CarInput,
+    CarOutput,
+    Connect,
+    Disconnect,
+    Drop,
+    LinkDown,
+    LinkUp,
+    PowerOff,
+    PowerOn,
+    Received,
+    Transmit,
+)
+from fleet.wire.dialect import Dialect
+from fleet.wire.frame import Frame
+
+DEADLINES_PER_TURN: Final = 400
+"""Cars woken before the loop may serve its sockets again; more starves them, and the other way round."""
+PRESENCE_TOKEN: Final = 0
+LATE_US: Final = 100_000
+"""A deadline met later than this, in wall time, counts as late."""
+DRAIN_S: Final = 10.0
+
+log = structlog.get_logger()
+
+
+class Actor(Protocol):
+    """What the shard's timer heap wakes: a car on its link, or the users."""
+
+    def deadline(self) -> Instant | None: ...
+    def wake(self, at: Instant) -> None: ...
+    def __hash__(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkPlan:
+    """How cars connect: durations in wall seconds, and where a car's password comes from."""
+
+    password_for: Callable[[str], str | None]
+    keep_alive_s: int = 60
+    session_expiry_s: int = 3600
+    will_delay_s: int = 10
+    first_back_off_s: float = 1.0
+    end_session: bool = False
+    clear_presence: bool = False
+    source_addresses: Sequence[str] = ("",)
+
+
+class Counts:
+    """What the shard has seen happen, for progress and report."""
+
+    def __init__(self) -> None:
+        self.publish_to_ack = Histogram()
+        self.lag = Histogram()
+        self.late = 0
+        self.connects = 0
+        self.losses = 0
+        self.unreadable: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.link_errors: Counter[str] = Counter()
+
+
+class CarOnLink:
+    """One car and its connection; the owner of the link."""
+
+    __slots__ = ("_due_wall_us", "_frame", "_link", "_shard", "_token", "car")
+
+    def __init__(self, shard: Shard, car: Car) -> None:
+        self.car = car
+        self._shard = shard
+        self._link: Link | None = None
+        self._frame: Frame | None = None
+        self._token = PRESENCE_TOKEN
+        self._due_wall_us = 0
+
+    # --- timer heap
+
+    def deadline(self) -> Instant | None:
+        return self.car.deadline()
+
+    def wake(self, at: Instant) -> None:
+        self._perform(self.car.wake(at), at)
+
+    def put(self, message: CarInput) -> None:
+        """Hand the car an input now."""
+        now = self._shard.clock.now()
+        self._perform(self.car.receive(message, now), now)
+        self._shard.reschedule(self)
+
+    # --- the car's outputs
+
+    def _perform(self, outputs: Sequence[CarOutput], now: Instant) -> None:
+        for output in outputs:
+            match output:
+                case Transmit():
+                    self._transmit(output)
+                case Announce(presence):
+                    self._publish(self._shard.dialect.from_car(presence), PRESENCE_TOKEN)
+                case Connect():
+                    self._link = self._link or self._shard.make_link(self, now)
+                    self._link.open()
+                case Drop():
+                    if self._link is not None:
+                        self._link.drop()
+                case Disconnect(last):
+                    if self._link is not None:
+                        self._shard.close_link(self._link, self._shard.dialect.from_car(last))
+                        self._link = None
+
+    def _transmit(self, output: Transmit) -> None:
+        """Send the message, a repeated one as the very bytes of the first time."""
+        clock = self._shard.clock
+        if not output.again or self._frame is None or self._token != output.message.seq:
+            self._due_wall_us = clock.wall_us_at(output.due_at)
+            message = msgspec.structs.replace(output.message, due_wall_us=self._due_wall_us, sent_wall_us=clock.wall_us())
+            self._frame = self._shard.dialect.from_car(message)
+            self._token = output.message.seq
+        self._publish(self._frame, self._token)
+
+    def _publish(self, frame: Frame, token: int) -> None:
+        if self._link is None:
+            return
+        try:
+            self._link.publish(frame, token)
+        except ConnectionLost:
+            return  # link_down is on its way, and the car repeats what has no outcome
+
+    # --- the link's calls
+
+    def link_up(self, session_present: bool) -> None:
+        self._shard.counts.connects += 1
+        self.put(LinkUp(session_present))
+
+    def link_down(self, error: LinkError | None) -> None:
+        if error is not None:
+            self._shard.link_failed(self.car.vin, error)
+        self.put(LinkDown())
+
+    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
+        if error is not None:
+            self._shard.publish_refused(error)
+        if token == PRESENCE_TOKEN:
+            return
+        if token == self._token:
+            self._frame = None
+            if error is None:
+                self._shard.counts.publish_to_ack.record(self._shard.clock.wall_us() - self._due_wall_us)
+        self.put(Acknowledged(token, refused=error is not None))
+
+    def link_received(self, delivery: Delivery) -> None:
+        try:
+            message = self._shard.dialect.read_to_car(delivery.frame)
+        except Undecodable as error:
+            self._shard.counts.unreadable[error.reason] += 1
+            log.warning("car refused a message", vin=self.car.vin, topic=delivery.frame.topic, reason=error.reason)
+        else:
+            self.put(Received(message))
+        if self._link is not None:
+            self._link.acknowledge(delivery)
+
+
+class Shard:
+    """Some of a scenario's cars, alive in real or scaled time."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        cars: Iterable[Car],
+        links: LinkFactory,
+        dialect: Dialect,
+        plan: LinkPlan,
+    ) -> None:
+        """Take the cars, and what makes their links; nothing happens before `start`."""
+        self.clock = clock
+        self.dialect = dialect
+        self.counts = Counts()
+        self.cars = {car.vin: CarOnLink(self, car) for car in cars}
+        self.first_error: LinkError | None = None
+        self._links = links
+        self._plan = plan
+        self._timers: TimerHeap[Actor] = TimerHeap()
+        self._handle: asyncio.TimerHandle | None = None
+        self._handle_at: Instant | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._running = False
+
+    # --- life
+
+    def start(self) -> None:
+        """Switch all cars on."""
+        self._running = True
+        for car in self.cars.values():
+            car.put(PowerOn())
+
+    async def stop(self) -> None:
+        """Let no more time pass for the cars, give what is under way a bounded while, and disconnect all."""
+        self._running = False
+        if self._handle is not None:
+            self._handle.cancel()
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                while any(self._sending()):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("messages without acknowledgement at the end", messages=sum(1 for _ in self._sending()))
+        for car in self.cars.values():
+            car.put(PowerOff())
+        while self._closing:
+            await asyncio.wait(self._closing)
+
+    def _sending(self) -> Iterable[CarOnLink]:
+        return (car for car in self.cars.values() if car.car.telematics.is_up and car.car.telematics.in_outbox)
+
+    # --- time
+
+    def add(self, actor: Actor) -> None:
+        """Let the timer heap wake another actor, such as the users."""
+        self.reschedule(actor)
+
+    def reschedule(self, actor: Actor) -> None:
+        """Note the actor's next deadline, and look at the clock earlier if it is the first one now."""
+        self._timers.set(actor, actor.deadline())
+        self._set_handle()
+
+    def _set_handle(self) -> None:
+        at = self._timers.next_deadline()
+        if not self._running or at is None or (self._handle_at is not None and self._handle_at <= at):
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle_at = at
+        wait_s = (self.clock.wall_us_at(at) - self.clock.wall_us()) / 1e6
+        self._handle = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._run_due)
+
+    def _run_due(self) -> None:
+        self._handle = self._handle_at = None
+        now = self.clock.now()
+        wall_us = self.clock.wall_us()
+        for at, actor in self._timers.pop_due(now, DEADLINES_PER_TURN):
+            behind_us = max(0, wall_us - self.clock.wall_us_at(at))
+            self.counts.lag.record(behind_us)
+            self.counts.late += behind_us > LATE_US
+            actor.wake(at)
+            self._timers.set(actor, actor.deadline())
+        self._set_handle()
+
+    # --- links
+
+    def make_link(self, owner: CarOnLink, now: Instant) -> Link:
+        """Make the link of a car: its VIN is client id and user name, and its will tells when it is lost."""
+        vin = owner.car.vin
+        settings = LinkSettings(
+            client_id=vin,
+            username=vin,
+            password=self._plan.password_for(vin),
+            keep_alive_s=self._plan.keep_alive_s,
+            session_expiry_s=self._plan.session_expiry_s,
+            will=Will(self.dialect.from_car(owner.car.will(now)), self._plan.will_delay_s),
+            subscriptions=self.dialect.topics.car_subscriptions(vin),
+        )
+        draws = Draws(owner.car.key, "back-off")
+        return self._links(settings, owner, BackOff(draws.unit, first_s=self._plan.first_back_off_s))
+
+    def close_link(self, link: Link, last: Frame) -> None:
+        """Close in the background; `stop` waits for it."""
+        if self._plan.clear_presence:
+            last = Frame(topic=last.topic, payload=b"", retain=True)
+        task = asyncio.create_task(link.close(end_session=self._plan.end_session, last=last), name="close link")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def link_failed(self, vin: str, error: LinkError) -> None:
+        """Count it; the link goes on trying."""
+        name = type(error).__name__
+        self.counts.losses += 1
+        if not self.counts.link_errors[name]:
+            log.warning("car has no connection", vin=vin, error=str(error))
+        self.counts.link_errors[name] += 1
+        self.first_error = self.first_error or error
+
+    def publish_refused(self, error: PublishRefused) -> None:
+        """Count it and tell once per reason."""
+        if not self.counts.refusals[error.name]:
+            log.warning("publish refused", error=str(error), hint=error.hint)
+        self.counts.refusals[error.name] += 1
+
+    # --- what is known
+
+    def account(self) -> dict[str, int]:
+        """Return the cars' part of the account, summed up."""
+        names = ("created", "published", "acknowledged", "refused", "dropped", "in_outbox", "repeated")
+        totals = dict.fromkeys(names, 0)
+        for held in self.cars.values():
+            for name in names:
+                totals[name] += getattr(held.car.telematics, name)
+        return totals
+
+    def outboxes(self) -> dict[str, dict[str, object]]:
+        """Return boot and sequence numbers of what cars still hold, by VIN, for those that hold any."""
+        return {
+            vin: {"boot": held.car.telematics.boot, "seqs": held.car.telematics.outbox_seqs}
+            for vin, held in self.cars.items()
+            if held.car.telematics.in_outbox
+        }
+
+    def states(self) -> tuple[Counter[str], Counter[str]]:
+        """Count the cars by vehicle state and by connection, now."""
+        now = self.clock.now()
+        states: Counter[str] = Counter()
+        connections: Counter[str] = Counter()
+        for held in self.cars.values():
+            states[held.car.state(now)] += 1
+            connections[held.car.connection(now)] += 1
+        return states, connections

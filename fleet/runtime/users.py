@@ -1,0 +1,245 @@
+"""The users of a scenario: people who send commands to their cars through the desk, and wait for the outcome.
+
+One connection stands for all of them, as one app back end does. Latency counts from when a user meant to ask.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
+from fleet.kernel.draws import Draws, stream_key
+from fleet.kernel.instants import SECOND, Instant
+from fleet.observe.histogram import Histogram
+from fleet.runtime.shard import Shard
+from fleet.scenario.schema import CommandLoad, Scenario
+from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
+from fleet.vehicle.car import Car
+from fleet.vehicle.geo import offset
+from fleet.wire.commands import COMMANDS
+from fleet.wire.dialect import FleetDialect
+from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, SetSpin
+
+WAITING_LIMIT: Final = 50_000
+"""Commands without an outcome that are kept for measuring; more are not measured, and that is counted."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A command that a user will send: when, and of which load it is the n-th."""
+
+    at: Instant
+    load: int
+    n: int
+
+
+@dataclass(slots=True)
+class Asked:
+    """A command on its way: when it was due in wall time, and whether the car has answered yet."""
+
+    due_wall_us: int
+    answered: bool = False
+
+
+def plan_wishes(scenario: Scenario, start: Instant, zone: str, cars: int, *, share: float = 1.0) -> list[Wish]:
+    """Draw when users send which command over the whole run; `share` is this shard's part of the fleet."""
+    wishes: list[Wish] = []
+    for number, load in enumerate(scenario.commands):
+        draws = Draws(stream_key(scenario.seed, "users", load.name, str(number)), "when")
+        spans = load.during.intervals(start, scenario.duration, zone) if load.during else [(start, start + scenario.duration)]
+        seconds = sum(end - begin for begin, end in spans) / SECOND
+        count = (
+            load.count if load.count is not None else _poisson(draws, load.rate.per_second(cars) * seconds if load.rate else 0)
+        )
+        wishes.extend(Wish(_within(spans, draws.unit()), number, n) for n in range(round(count * share)))
+    wishes.sort(key=lambda wish: (wish.at, wish.load, wish.n))
+    return wishes
+
+
+def _poisson(draws: Draws, mean: float) -> int:
+    """Return a Poisson count; by its normal approximation, which is what large counts have."""
+    return max(0, round(draws.normal(mean, mean**0.5)))
+
+
+def _within(spans: list[tuple[Instant, Instant]], point: float) -> Instant:
+    """Return the instant at `point` (0 to 1) of all spans joined."""
+    left = int(point * sum(end - begin for begin, end in spans))
+    for begin, end in spans:
+        if left < end - begin:
+            return begin + left
+        left -= end - begin
+    return spans[-1][1]
+
+
+class Users:
+    """Sends the planned commands when their time comes, and measures. An actor of the shard's heap, owner of a link."""
+
+    def __init__(
+        self, *, scenario: Scenario, wishes: list[Wish], shard: Shard, links: LinkFactory, dialect: FleetDialect,
+        client_id: str, password: str | None, announce: AnnounceClock | None,
+    ) -> None:  # fmt: skip
+        """Take what is to be sent; `announce` tells the back end the scenario time before the first command."""
+        self.round_trip = Histogram()
+        self.round_trip_waking = Histogram()
+        self.outcomes: Counter[str] = Counter()
+        self.unmeasured = 0
+        self.asked = 0
+        self.error: LinkError | None = None
+        self._scenario = scenario
+        self._wishes = wishes
+        self._next = 0
+        self._shard = shard
+        self._dialect = dialect
+        self._answer_topic = dialect.topics.desk_answer(client_id)
+        self._waiting: dict[str, Asked] = {}
+        self._with_spin: set[str] = set()
+        self._unsent: dict[int, Any] = {}
+        self._token = 0
+        self._cars = [held.car for held in shard.cars.values()]
+        settings = LinkSettings(
+            client_id=client_id,
+            username="tool",
+            password=password,
+            receive_maximum=1024,
+            session_expiry_s=3600,
+            subscriptions=((self._answer_topic, 1),),
+        )
+        key = stream_key(scenario.seed, client_id)
+        self._key = key
+        self._link = links(settings, self, BackOff(Draws(key, "back-off").unit))
+        if announce is not None:
+            self._publish(announce)
+
+    def open(self) -> None:
+        self._link.open()
+
+    async def close(self) -> None:
+        await self._link.close(end_session=True)
+
+    @property
+    def is_up(self) -> bool:
+        return self._link.is_up
+
+    @property
+    def waiting(self) -> int:
+        """How many commands have no outcome yet."""
+        return len(self._waiting)
+
+    # --- actor
+
+    def deadline(self) -> Instant | None:
+        return self._wishes[self._next].at if self._next < len(self._wishes) else None
+
+    def wake(self, at: Instant) -> None:
+        """Send the commands whose time has come."""
+        due = bisect.bisect_right(self._wishes, at, lo=self._next, key=lambda wish: wish.at)
+        for wish in self._wishes[self._next : due]:
+            self._send_wish(wish)
+        self._next = due
+
+    def _send_wish(self, wish: Wish) -> None:
+        load = self._scenario.commands[wish.load]
+        draws = Draws(self._key, f"wish-{wish.load}", wish.n)
+        car = draws.choice(self._cars)
+        request_id = f"{self._key:016x}-{wish.load}-{wish.n}"
+        spin = self._spin(car, load, draws)
+        request = CommandRequest(
+            id=request_id,
+            vin=car.vin,
+            name=load.name,
+            parameters=self._parameters(car, load, draws, wish.at),
+            spin=spin,
+            due_wall_us=self._shard.clock.wall_us_at(wish.at),
+        )
+        self.asked += 1
+        if len(self._waiting) < WAITING_LIMIT:
+            self._waiting[request_id] = Asked(request.due_wall_us or 0)
+        else:
+            self.unmeasured += 1
+        self._publish(request)
+
+    def _parameters(self, car: Car, load: CommandLoad, draws: Draws, at: Instant) -> dict[str, Any]:
+        parameters: dict[str, Any] = {name: values.draw(draws) for name, values in load.parameters.items()}
+        if load.distance is not None:
+            away_m = load.distance.draw_m(draws)
+            latitude, longitude = _stand(car, away_m, draws, at)
+            parameters |= {"latitude": latitude, "longitude": longitude}
+        return parameters
+
+    def _spin(self, car: Car, load: CommandLoad, draws: Draws) -> str | None:
+        """Return the S-PIN this user types; the right one is set at the desk before it is first used."""
+        if not COMMANDS[load.name].needs_spin:
+            return None
+        kind = load.spin.draw(draws) if load.spin is not None else "right"
+        right = f"{Draws(car.key, 'spin').integer(0, 9999):04d}"
+        if car.vin not in self._with_spin:
+            self._with_spin.add(car.vin)
+            self._publish(SetSpin(id=f"{self._key:016x}-spin-{car.vin}", vin=car.vin, spin=right))
+        if kind == "none":
+            return None
+        return right if kind == "right" else f"{(int(right) + 1) % 10_000:04d}"
+
+    def _publish(self, request: CommandRequest | SetSpin | AnnounceClock) -> None:
+        """Send to the desk; while there is no connection requests wait, since users would try again."""
+        self._token += 1
+        self._unsent[self._token] = request
+        if self._link.is_up:
+            self._transmit(self._token, request)
+
+    def _transmit(self, token: int, request: CommandRequest | SetSpin | AnnounceClock) -> None:
+        try:
+            self._link.publish(self._dialect.desk_request(request, answer_topic=self._answer_topic, expiry_s=120), token)
+        except ConnectionLost:
+            return  # it stays unsent, and goes out when the link is up again
+
+    # --- the link's calls
+
+    def link_up(self, session_present: bool) -> None:  # noqa: ARG002
+        self.error = None
+        for token, request in list(self._unsent.items()):
+            self._transmit(token, request)
+
+    def link_down(self, error: LinkError | None) -> None:
+        if error is not None and self.error is None:
+            log.warning("the users have no connection to the desk", error=str(error), hint=error.hint)
+        self.error = error
+
+    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
+        self._unsent.pop(token, None)
+        if error is not None:
+            log.warning("a request to the desk was refused", error=str(error), hint=error.hint)
+
+    def link_received(self, delivery: Delivery) -> None:
+        self._link.acknowledge(delivery)
+        try:
+            answer = self._dialect.read_desk_answer(delivery.frame)
+        except Undecodable as error:
+            log.warning("an answer of the desk cannot be read", reason=error.reason)
+            return
+        self._take(answer)
+
+    def _take(self, answer: DeskAnswer) -> None:
+        asked = self._waiting.get(answer.id)
+        if asked is None:
+            return
+        if answer.by == "car" and not asked.answered:
+            asked.answered = True
+            histogram = self.round_trip if answer.awake else self.round_trip_waking
+            histogram.record(self._shard.clock.wall_us() - asked.due_wall_us)
+        if answer.final:
+            del self._waiting[answer.id]
+            self.outcomes[answer.state if answer.reason is None else f"{answer.state}({answer.reason})"] += 1
+
+
+def _stand(car: Car, away_m: float, draws: Draws, at: Instant) -> tuple[float, float]:
+    """Return where the user stands: so many metres from where the car really is, in any direction."""
+    east, north = draws.normal(0, 1), draws.normal(0, 1)
+    scale = away_m / max(1e-9, (east * east + north * north) ** 0.5)
+    return offset(*car.true_position(at), east * scale, north * scale)

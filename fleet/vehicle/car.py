@@ -1,0 +1,511 @@
+"""The car: one state machine put together from driver, drive, energy, body, climate, commands and telematics.
+
+Everything it does by itself stands in its agenda; between two entries its state is a closed form of time. It
+knows no broker and no clock: what it wants done comes out as outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+from fleet.kernel.draws import Draws
+from fleet.kernel.instants import HOUR, MINUTE, Instant
+from fleet.vehicle import living
+from fleet.vehicle.agenda import Agenda, Kind
+from fleet.vehicle.body import Body
+from fleet.vehicle.catalogue import Equipment
+from fleet.vehicle.driver import Driver, PlannedTrip
+from fleet.vehicle.geo import offset
+from fleet.vehicle.journey import Journey
+from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
+from fleet.vehicle.powertrain import Levels, Powertrain
+from fleet.vehicle.region import Place, ambient_c
+from fleet.vehicle.remote import Remote
+from fleet.vehicle.signals import (
+    Acknowledged,
+    Announce,
+    AskStatus,
+    CarInput,
+    CarOutput,
+    Connect,
+    Disconnect,
+    DriveTo,
+    Drop,
+    LinkDown,
+    LinkUp,
+    PowerOff,
+    PowerOn,
+    Received,
+    SetCoverage,
+    SetOpening,
+    SwitchOff,
+    SwitchOn,
+)
+from fleet.vehicle.status import build_status, health_report
+from fleet.vehicle.telematics import OUTBOX_LIMIT, Telematics
+from fleet.wire.messages import (
+    CarMessage,
+    Command,
+    CommandState,
+    Event,
+    Health,
+    Position,
+    Presence,
+    Response,
+    Trigger,
+    TripData,
+)
+
+GPS_SIGMA_M: Final = 5.0
+"""Rayleigh parameter of the receiver's error: 39 % of fixes within 5 m, 86 % within 10 m."""
+GPS_ACCURACY_M: Final = 8.0
+"""What the receiver says of itself, on average (ours)."""
+STAY_AWAKE: Final = 3 * MINUTE
+"""How long the car stays awake after a command or after its driver has gone (ours)."""
+
+ConnectionState = Literal["online", "reachable", "offline"]
+
+
+@dataclass(frozen=True, slots=True)
+class CarSettings:
+    """What a fleet's cars have in common besides equipment.
+
+    `hole_share` is the share (0 to 1) of drives that pass a hole in the network; garages belong to the places.
+    """
+
+    hole_share: float = 0.08
+    outbox_limit: int = OUTBOX_LIMIT
+
+
+class Heater(NamedTuple):
+    """The parking heater at work."""
+
+    mode: Literal["heating", "ventilation"]
+    started_at: Instant
+    ends_at: Instant
+    minutes: int
+
+
+class Car:
+    """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
+
+    __slots__ = (
+        "_next_start", "_outputs", "_plan", "_powered", "_true_position", "agenda", "body", "charging_ends_at",
+        "driver", "engine_is_on", "equipment", "fix", "health", "heater", "in_deep_sleep", "journey", "key",
+        "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
+        "remote", "settings", "start_m", "telematics", "today", "trip_count", "vin",
+    )  # fmt: skip
+
+    powertrain: Powertrain
+    low_voltage: LowVoltageBattery
+    body: Body
+    plugged_in: bool
+
+    def __init__(
+        self,
+        *,
+        vin: str,
+        key: int,
+        equipment: Equipment,
+        driver: Driver,
+        boot: int,
+        now: Instant,
+        settings: CarSettings | None = None,
+    ) -> None:
+        """Make a car that has been parked at its driver's home; `key` is the root of all its draws."""
+        self.vin = vin
+        self.key = key
+        self.equipment = equipment
+        self.driver = driver
+        self.settings = settings or CarSettings()
+        draws = self.draws("initial")
+        self.powertrain = Powertrain(equipment, draws, now)
+        self.start_m = self.powertrain.odometer_m
+        self.body = Body(has_sunroof=equipment.sunroof)
+        self.low_voltage = LowVoltageBattery(equipment.battery_12v_ah, draws.uniform(75, 98), now)
+        self.telematics = Telematics(boot, limit=self.settings.outbox_limit)
+        self.remote = Remote()
+        self.agenda = Agenda()
+        self.journey: Journey | None = None
+        self.heater: Heater | None = None
+        self.health: Health | None = None
+        self.last_trip: TripData | None = None
+        self.today: TripData | None = None
+        self.engine_is_on = False
+        self.plugged_in = bool(equipment.usable_kwh) and draws.chance(0.7)
+        self.in_deep_sleep = False
+        self.parked_at: Instant = now - int(draws.uniform(2, 14) * HOUR)
+        self.low_voltage_due: Instant | None = None
+        self.charging_ends_at: Instant | None = None
+        self.place_kind = driver.home.kind
+        self.trip_count = 0
+        self._powered = False
+        self._true_position = (driver.home.latitude, driver.home.longitude)
+        self._plan: tuple[PlannedTrip, ...] = ()
+        self._next_start: Instant | None = None
+        self._outputs: list[CarOutput] = []
+        self.fix = self._receive_fix(self._true_position, self.parked_at, self.parked_at)
+        self.telematics.covered = not driver.home.garage
+
+    # --- the machine
+
+    def receive(self, message: CarInput, now: Instant) -> Sequence[CarOutput]:
+        """Take one input at `now`; what was due before it is done first."""
+        self._catch_up(now)
+        match message:
+            case Acknowledged(seq, refused):
+                self._extend(self.telematics.acknowledge(seq, refused=refused))
+            case Received(Command() as command):
+                self.remote.arrive(self, command, now)
+            case Received():
+                pass  # replies and storage marks: no service of this car waits for one
+            case LinkUp():
+                self._outputs.append(Announce(self._presence("online", None, now)))
+                self._extend(self.telematics.link_up())
+            case LinkDown():
+                self.telematics.link_down()
+            case AskStatus():
+                self.send_status("load", now)
+            case PowerOn():
+                self._power_on(now)
+            case PowerOff():
+                self._power_off(now)
+            case SetCoverage(covered):
+                self.set_coverage(covered, now)
+            case SetOpening(name, opened):
+                self.body.set_opening(name, opened=opened)
+            case SwitchOn():
+                living.switch_on(self, now)
+            case SwitchOff():
+                living.switch_off(self, now)
+            case DriveTo(place, purpose):
+                living.drive_to(self, place, purpose, now)
+        return self._taken()
+
+    def deadline(self) -> Instant | None:
+        """Return when the car next does something by itself."""
+        return self.agenda.next_at() if self._powered else None
+
+    def wake(self, now: Instant) -> Sequence[CarOutput]:
+        """Do what is due."""
+        self._catch_up(now)
+        return self._taken()
+
+    def _taken(self) -> Sequence[CarOutput]:
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    def _extend(self, output: CarOutput | None) -> None:
+        if output is not None:
+            self._outputs.append(output)
+
+    def _catch_up(self, now: Instant) -> None:
+        if not self._powered:
+            return
+        while (due := self.agenda.pop_due(now)) is not None:
+            at, kind, data = due
+            self._do(kind, data, at)
+
+    def _do(self, kind: Kind, data: Any, at: Instant) -> None:
+        match kind:
+            case Kind.PLAN_DAY:
+                self.plan_day(at)
+            case Kind.START:
+                if data == self._next_start:
+                    living.start_planned(self, at)
+            case Kind.STOPPED:
+                if self.journey is not None and data == self.journey.index:
+                    living.switch_off(self, at)
+            case Kind.LEFT:
+                living.leave(self, data, at)
+            case Kind.COVERAGE:
+                trip, covered = data
+                if self.journey is not None and self.journey.index == trip:
+                    self.set_coverage(covered, at)
+            case Kind.WOKEN:
+                self.stay_awake(at)
+                self.remote.woken(self, at)
+            case Kind.ACTUATED:
+                self.remote.actuated(self, data, at)
+            case Kind.HEATER_OVER:
+                if self.heater is not None and self.heater.ends_at == at:
+                    self.stop_heater(data, at)
+            case Kind.CHARGED:
+                living.charged(self, at)
+            case Kind.LOW_VOLTAGE:
+                self._low_voltage_due(at)
+
+    # --- what others ask of it
+
+    def draws(self, purpose: str, index: int = 0) -> Draws:
+        """Open one of the car's streams of draws."""
+        return Draws(self.key, purpose, index)
+
+    def state(self, now: Instant) -> Literal["parked", "ignition_on", "driving"]:
+        """Return the vehicle state as the car knows it."""
+        if not self.engine_is_on:
+            return "parked"
+        if self.journey is not None and self.journey.move_at <= now < self.journey.arrive_at:
+            return "driving"
+        return "ignition_on"
+
+    def connection(self, now: Instant) -> ConnectionState:
+        """Return `reachable` for a connected car that sleeps and would have to wake."""
+        if not self.telematics.is_up:
+            return "offline"
+        return "online" if self.is_awake(now) else "reachable"
+
+    def is_awake(self, now: Instant) -> bool:
+        return self.engine_is_on or now < self.low_voltage.awake_until
+
+    def levels(self, now: Instant) -> Levels:
+        """Return odometer, fuel, charge and AdBlue at `now`."""
+        return self.powertrain.levels(now, self.journey.distance_at(now) if self.journey else 0.0)
+
+    def true_position(self, now: Instant) -> tuple[float, float]:
+        """Return where the car really is, (latitude, longitude) in degrees."""
+        return self.journey.position_at(now) if self.journey else self._true_position
+
+    def position(self, now: Instant) -> Position:
+        """Return the last fix; the receiver measures anew while the engine is on."""
+        if self.engine_is_on:
+            self.fix = self._receive_fix(self.true_position(now), now, None)
+        return self.fix
+
+    def _receive_fix(self, true: tuple[float, float], now: Instant, parked_at: Instant | None) -> Position:
+        draws = self.draws("gps", now)
+        latitude, longitude = offset(*true, draws.normal(0, GPS_SIGMA_M), draws.normal(0, GPS_SIGMA_M))
+        return Position(
+            latitude=round(latitude, 7),
+            longitude=round(longitude, 7),
+            accuracy_m=round(GPS_ACCURACY_M * draws.uniform(0.7, 1.25), 1),
+            fixed_at=now,
+            parked_at=parked_at,
+        )
+
+    # --- messages
+
+    def send(self, message: CarMessage) -> None:
+        """Hand a numbered message to the modem."""
+        self._extend(self.telematics.put(message))
+
+    def send_status(self, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> None:
+        """Send the status, whole or some groups. A refresh with the engine on renews the health report."""
+        if trigger == "refresh" and self.engine_is_on:
+            self.health = health_report(self, now)
+        self.send(build_status(self, trigger, now, groups))
+
+    def send_event(self, name: str, now: Instant, data: Mapping[str, Any] | None = None) -> None:
+        """Send an event."""
+        self.send(
+            Event(
+                vin=self.vin,
+                boot=self.telematics.boot,
+                seq=self.telematics.next_seq(),
+                captured_at=now,
+                name=name,
+                data=dict(data or {}),
+            )
+        )
+
+    def respond(
+        self,
+        command_id: str,
+        name: str,
+        state: CommandState,
+        now: Instant,
+        *,
+        reason: str | None,
+        detail: str | None,
+        awake: bool,
+    ) -> None:
+        """Send a step of a command's life."""
+        self.send(
+            Response(
+                vin=self.vin,
+                boot=self.telematics.boot,
+                seq=self.telematics.next_seq(),
+                captured_at=now,
+                command_id=command_id,
+                name=name,
+                state=state,
+                reason=reason,
+                detail=detail,
+                awake=awake,
+            )
+        )
+
+    def _presence(
+        self, connection: Literal["online", "offline"], reason: Literal["shutdown", "deep_sleep"] | None, now: Instant
+    ) -> Presence:
+        return Presence(vin=self.vin, boot=self.telematics.boot, seq=0, captured_at=now, connection=connection, reason=reason)
+
+    def will(self, now: Instant) -> Presence:
+        """Return what the broker is to say when the car is gone without a word."""
+        return Presence(vin=self.vin, boot=self.telematics.boot, seq=0, captured_at=now, connection="offline", reason="lost")
+
+    # --- power, coverage, sleep
+
+    def _power_on(self, now: Instant) -> None:
+        if self._powered:
+            return
+        self._powered = True
+        self.telematics.reachable_since = now
+        if self.plugged_in:
+            living.start_charging(self, now)
+        self.plan_day(now)
+        self._watch_low_voltage(now)
+        self._connect_if_possible()
+
+    def _power_off(self, now: Instant) -> None:
+        self._powered = False
+        if self.telematics.wanted:
+            self.telematics.wanted = False
+            self._outputs.append(Disconnect(self._presence("offline", "shutdown", now)))
+
+    def _connect_if_possible(self) -> None:
+        if self.telematics.covered and not self.in_deep_sleep and not self.telematics.wanted:
+            self.telematics.wanted = True
+            self._outputs.append(Connect())
+
+    def set_coverage(self, covered: bool, now: Instant) -> None:
+        """Lose the network or find it again; without it messages wait in the outbox."""
+        if covered == self.telematics.covered:
+            return
+        self.telematics.covered = covered
+        if covered:
+            self.telematics.reachable_since = now
+            self._connect_if_possible()
+        elif self.telematics.wanted:
+            self.telematics.wanted = False
+            self.telematics.link_down()
+            self._outputs.append(Drop())
+
+    def stay_awake(self, now: Instant) -> None:
+        """Stay awake for a while from `now` on."""
+        self.low_voltage.stay_awake(now, now + STAY_AWAKE)
+        self._watch_low_voltage(now)
+
+    def _watch_low_voltage(self, now: Instant) -> None:
+        """Plan the instants at which the 12 V battery would fall below its two limits."""
+        for percent in (LOW_PERCENT, DEEP_SLEEP_PERCENT):
+            at = self.low_voltage.falls_below_at(percent, now)
+            if at is None:
+                continue
+            if self.low_voltage_due is None or at < self.low_voltage_due:
+                self.low_voltage_due = at
+                self.agenda.add(at, Kind.LOW_VOLTAGE)
+            return
+
+    def _low_voltage_due(self, now: Instant) -> None:
+        """Act on a battery that is really low now; the plan may be older than a drive that charged it."""
+        if self.low_voltage_due != now:
+            return
+        self.low_voltage_due = None
+        percent = self.low_voltage.percent(now)
+        if self.engine_is_on or percent >= LOW_PERCENT:
+            self._watch_low_voltage(now)
+            return
+        if percent < DEEP_SLEEP_PERCENT:
+            self.in_deep_sleep = True
+            if self.telematics.wanted:
+                self.telematics.wanted = False
+                self.telematics.link_down()
+                self._outputs.append(Disconnect(self._presence("offline", "deep_sleep", now)))
+            return
+        self.send_event("low_voltage_low", now, {"charge_percent": round(percent, 1)})
+        self._watch_low_voltage(now)
+
+    def leave_deep_sleep(self, now: Instant) -> None:
+        """The engine runs: the modem switches itself on again."""
+        if self.in_deep_sleep:
+            self.in_deep_sleep = False
+            self.telematics.reachable_since = now
+        self._connect_if_possible()
+
+    # --- the day
+
+    def plan_day(self, now: Instant) -> None:
+        """Ask the driver for the day's trips; the rest of yesterday's plan is dropped."""
+        self.today = None
+        self._plan = self.driver.plan_day(self.driver.local_date(now))
+        self.agenda.add(self.driver.next_midnight(now), Kind.PLAN_DAY)
+        if self.journey is None:
+            self.plan_next_trip(now)
+
+    def plan_next_trip(self, not_before: Instant) -> None:
+        """Put the next trip of the day into the agenda; late trips start as soon as possible, past ones are skipped."""
+        while self._plan:
+            trip = self._plan[0]
+            if trip.departure >= not_before or self.trip_count:
+                self._next_start = max(trip.departure, not_before)
+                self.agenda.add(self._next_start, Kind.START, self._next_start)
+                return
+            self._plan = self._plan[1:]  # before the scenario began
+        self._next_start = None
+
+    def next_trip(self) -> PlannedTrip | None:
+        """Return the trip of the plan whose time has come."""
+        return self._plan[0] if self._plan else None
+
+    def trip_done(self) -> None:
+        """Strike the next trip off the plan: it starts now, or leads nowhere."""
+        self._plan = self._plan[1:]
+
+    def count_trip(self) -> int:
+        """Number the drive that starts now, from 1."""
+        self.trip_count += 1
+        self._next_start = None
+        return self.trip_count
+
+    def arrive(self, place: Place, true_position: tuple[float, float]) -> None:
+        """Be at a place."""
+        self.place_kind = place.kind
+        self._true_position = true_position
+
+    def park(self, now: Instant, place: Place | None) -> None:
+        """Stand with the engine off: fix the position once, and lose coverage in a garage."""
+        self.parked_at = now
+        self.fix = self._receive_fix(self._true_position, now, now)
+        self.stay_awake(now)
+        if place is not None:
+            self.set_coverage(not place.garage, now)
+
+    # --- heater
+
+    def start_heater(self, minutes: int, now: Instant) -> None:
+        """Run the parking heater; it ends by itself, or when the fuel reaches the reserve."""
+        warm = ambient_c(self.fix.latitude, now, self.key) >= 15.0
+        mode: Literal["heating", "ventilation"] = "ventilation" if self.equipment.heater_chooses_mode and warm else "heating"
+        self.powertrain.settle(now)
+        self.low_voltage.settle(now)
+        self.low_voltage.heater_on = True
+        over_at = now + minutes * MINUTE
+        reason = "time"
+        if mode == "heating":
+            self.powertrain.heating_since = now
+            reserve_at = self.powertrain.fuel_above_reserve_until(now)
+            if reserve_at < over_at:
+                over_at, reason = reserve_at, "fuel_low"
+        self.heater = Heater(mode, now, over_at, minutes)
+        self.agenda.add(over_at, Kind.HEATER_OVER, reason)
+        self._watch_low_voltage(now)
+        self.send_status("command", now, ("climate",))
+
+    def stop_heater(self, reason: str, now: Instant) -> None:
+        """End the heater when it runs: by time, by a stop, by the engine, or for want of fuel."""
+        if self.heater is None:
+            return
+        heater, self.heater = self.heater, None
+        self.powertrain.settle(now)
+        self.powertrain.heating_since = None
+        self.low_voltage.settle(now)
+        self.low_voltage.heater_on = False
+        self.send_event(
+            "heater_ended",
+            now,
+            {"reason": reason, "mode": heater.mode, "minutes": round((now - heater.started_at) / MINUTE, 2)},
+        )
+        self.send_status("heater", now, ("climate", "energy"))

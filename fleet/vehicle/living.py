@@ -1,0 +1,252 @@
+"""What a driver does with the car: get in, drive, refuel on the way, switch off, walk away, plug in.
+
+Functions on a car, called when its agenda or an input says so. What they decide by chance comes from the car's
+own streams, told apart by the number of the drive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fleet.kernel.draws import Draws
+from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
+from fleet.vehicle.agenda import Kind
+from fleet.vehicle.driver import Leaving, leaving_habits, speed_plan
+from fleet.vehicle.geo import Path, road_path
+from fleet.vehicle.journey import Journey
+from fleet.vehicle.powertrain import Levels
+from fleet.vehicle.region import Place
+from fleet.vehicle.status import health_report
+from fleet.wire.messages import TripData
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+SAME_PLACE_M: Final = 50.0
+"""Nobody drives less than this (ours)."""
+PLUGS_IN_AT_HOME: Final = 0.8
+"""Share of arrivals at home after which an electric car is plugged in (ours)."""
+FIRST_HEALTH_REPORT_M: Final = 20_000.0
+"""The first health report needs this distance, then engine off and coverage."""
+STATION_STOP: Final = 6 * MINUTE
+LEFT_GROUPS: Final = ("doors", "windows", "lights")
+CHARGE_GROUPS: Final = ("energy", "charging")
+
+
+# --- starting
+
+
+def start_planned(car: Car, now: Instant) -> None:
+    """Start the next trip of the plan, by way of a station when the car needs one."""
+    trip = car.next_trip()
+    if trip is None or car.engine_is_on:
+        return
+    here = car.true_position(now)
+    path = road_path(_draws(car, "path"), here, trip.destination.position)
+    if path.length_m < SAME_PLACE_M:
+        car.trip_done()
+        car.plan_next_trip(now)
+    elif car.powertrain.must_stop_for_energy(now, path.length_m):
+        _drive(car, _path_to_station(car, path, now), None, "station", now)
+    else:
+        car.trip_done()
+        _drive(car, path, trip.destination, trip.purpose, now)
+
+
+def drive_to(car: Car, place: Place, purpose: str, now: Instant) -> None:
+    """Drive to a place, whatever the plan says; does nothing while another drive is under way."""
+    if car.journey is not None:
+        return
+    path = road_path(_draws(car, "path"), car.true_position(now), place.position)
+    if path.length_m < SAME_PLACE_M:
+        return
+    _drive(car, path, place, purpose, now)
+
+
+def _path_to_station(car: Car, path: Path, now: Instant) -> Path:
+    """Return a road to a station that lies on the way and within reach."""
+    reach_m = 0.7 * sum(car.powertrain.range_m(car.levels(now)))
+    draws = _draws(car, "station")
+    nearby_m = draws.uniform(800, 4_000)
+    far_enough = path.length_m > reach_m > 4 * nearby_m
+    at_m = min(reach_m if far_enough else nearby_m, 0.6 * path.length_m)
+    return road_path(draws, path.position_at(0.0), path.position_at(at_m))
+
+
+def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant) -> None:
+    """Start the engine and drive along `path`, to `place` or (None) to a station at its end."""
+    if not _engine_on(car, now):
+        return
+    index = car.count_trip()
+    draws = car.draws("drive", index)
+    if place is None:
+        latitude, longitude = path.position_at(path.length_m)
+        place = Place(latitude, longitude, "on the way", "petrol_station" if car.equipment.tank_l else "charging_station")
+    profile = speed_plan(draws, path.length_m)
+    journey = Journey(
+        index=index,
+        path=path,
+        profile=profile,
+        started_at=now,
+        move_at=now + int(draws.uniform(5, 25) * SECOND),
+        place=place,
+        purpose=purpose,
+        station=purpose == "station",
+    )
+    car.journey = journey
+    car.powertrain.begin_drive(draws, path.length_m / 1000 / (profile.duration_us / HOUR))
+    car.agenda.add(journey.arrive_at + int(draws.uniform(3, 20) * SECOND), Kind.STOPPED, index)
+    car.agenda.add(journey.move_at + 15 * SECOND, Kind.COVERAGE, (index, True))
+    if draws.chance(car.settings.hole_share):
+        begins = journey.move_at + 20 * SECOND + int(profile.duration_us * draws.uniform(0.1, 0.6))
+        car.agenda.add(begins, Kind.COVERAGE, (index, False))
+        car.agenda.add(begins + int(profile.duration_us * draws.uniform(0.05, 0.3)), Kind.COVERAGE, (index, True))
+
+
+def switch_on(car: Car, now: Instant) -> None:
+    """Start the engine and stay; does nothing when it runs."""
+    if not car.engine_is_on:
+        _engine_on(car, now)
+
+
+def _engine_on(car: Car, now: Instant) -> bool:
+    """Get in, unplug, start; False when the engine does not start for want of AdBlue."""
+    car.body.get_in()
+    if car.plugged_in:
+        _unplug(car, now)
+    if car.equipment.adblue_l and car.levels(now).adblue_l <= 0:
+        car.send_event("engine_not_started", now, {"reason": "adblue_empty"})
+        return False
+    car.stop_heater("engine_start", now)
+    car.powertrain.settle(now)
+    car.low_voltage.settle(now)
+    car.low_voltage.engine_on = True
+    car.low_voltage.lights_on = False
+    car.engine_is_on = True
+    car.remote.wake_ups = 0
+    car.leave_deep_sleep(now)
+    car.send_event("engine_on", now)
+    return True
+
+
+# --- stopping
+
+
+def switch_off(car: Car, now: Instant) -> None:
+    """End the drive here and switch the engine off: the car sends what it is now. Does nothing when it is off."""
+    if not car.engine_is_on:
+        return
+    journey, car.journey = car.journey, None
+    driven_m = 0.0
+    if journey is not None:
+        journey.cut(now)
+        driven_m = journey.length_m
+        car.arrive(journey.place, journey.position_at(now))
+    before = car.powertrain.levels(now)
+    after = car.powertrain.settle(now, driven_m)
+    car.low_voltage.settle(now)
+    car.low_voltage.engine_on = False
+    car.engine_is_on = False
+    car.park(now, journey.place if journey is not None else None)
+    if car.telematics.covered and after.odometer_m - car.start_m >= FIRST_HEALTH_REPORT_M:
+        car.health = health_report(car, now)
+    car.send_event("engine_off", now)
+    if journey is not None:
+        _record_trip(car, journey, before, after, now)
+    car.send_status("engine_off", now)
+    habits = leaving_habits(_draws(car, "leaving"))
+    car.agenda.add(
+        now + int(habits.delay_s * SECOND), Kind.LEFT, (car.trip_count, habits, journey is not None and journey.station)
+    )
+
+
+def _record_trip(car: Car, journey: Journey, before: Levels, after: Levels, now: Instant) -> None:
+    """Keep the trip's data, add them to the day's, and send them as an event."""
+    e = car.equipment
+    trip = _trip_data(
+        journey.length_m / 1000,
+        (now - journey.started_at) / MINUTE,
+        round(before.fuel_l - after.fuel_l, 3) if e.tank_l else None,
+        round(before.charge_kwh - after.charge_kwh, 3) if e.usable_kwh else None,
+    )
+    day = car.today
+    car.last_trip = trip
+    car.today = trip if day is None else _trip_data(
+        day.distance_km + trip.distance_km,
+        day.duration_min + trip.duration_min,
+        None if trip.fuel_l is None else round((day.fuel_l or 0) + trip.fuel_l, 3),
+        None if trip.energy_kwh is None else round((day.energy_kwh or 0) + trip.energy_kwh, 3),
+    )  # fmt: skip
+    data = {
+        "started_at": journey.started_at,
+        "distance_km": trip.distance_km,
+        "duration_min": trip.duration_min,
+        "average_speed_kmh": trip.average_speed_kmh,
+        "fuel_l": trip.fuel_l,
+        "energy_kwh": trip.energy_kwh,
+    }
+    car.send_event("trip", now, {name: value for name, value in data.items() if value is not None})
+
+
+def _trip_data(distance_km: float, duration_min: float, fuel_l: float | None, energy_kwh: float | None) -> TripData:
+    return TripData(
+        distance_km=round(distance_km, 3),
+        duration_min=round(duration_min, 2),
+        average_speed_kmh=round(distance_km / duration_min * 60, 1) if duration_min else 0.0,
+        fuel_l=fuel_l,
+        energy_kwh=energy_kwh,
+    )
+
+
+def leave(car: Car, data: tuple[int, Leaving, bool], now: Instant) -> None:
+    """Walk away: lock up well or badly, refuel or plug in where one does that, and tell what has changed."""
+    trip_count, habits, at_station = data
+    if car.engine_is_on or trip_count != car.trip_count:
+        return  # drove off again before getting out
+    car.low_voltage.settle(now)
+    car.body.leave(habits)
+    car.low_voltage.lights_on = car.body.lights_on
+    groups: tuple[str, ...] = LEFT_GROUPS
+    if at_station:
+        car.send_event("refuelled", now, car.powertrain.refill(now))
+        groups += ("energy", "adblue")
+    elif car.place_kind == "home" and car.equipment.usable_kwh and _draws(car, "plug").chance(PLUGS_IN_AT_HOME):
+        start_charging(car, now)
+        groups += CHARGE_GROUPS
+    car.stay_awake(now)
+    car.send_status("left", now, groups)
+    car.plan_next_trip(now + (STATION_STOP if at_station else MINUTE))
+
+
+# --- charging
+
+
+def start_charging(car: Car, now: Instant) -> None:
+    """Plug in and charge to the limit."""
+    car.plugged_in = True
+    car.powertrain.settle(now)
+    car.powertrain.charging_since = now
+    car.charging_ends_at = car.powertrain.charged_at(now)
+    car.agenda.add(car.charging_ends_at, Kind.CHARGED)
+
+
+def charged(car: Car, now: Instant) -> None:
+    """Charging has reached its limit, if this is the charging that was planned to."""
+    if car.charging_ends_at != now:
+        return
+    car.powertrain.settle(now)
+    car.powertrain.charging_since = None
+    car.charging_ends_at = None
+    car.send_status("charging", now, CHARGE_GROUPS)
+
+
+def _unplug(car: Car, now: Instant) -> None:
+    car.powertrain.settle(now)
+    car.powertrain.charging_since = None
+    car.charging_ends_at = None
+    car.plugged_in = False
+
+
+def _draws(car: Car, purpose: str) -> Draws:
+    """Open a stream for the drive that is next, or was last."""
+    return car.draws(purpose, car.trip_count)

@@ -1,0 +1,78 @@
+"""The 12 V battery: what sleeping, waking, lights and the heater cost, and when it is too low; closed forms of time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fleet.kernel.instants import HOUR, Instant
+from fleet.wire.messages import LowVoltage
+
+ASLEEP_A: Final = 0.025
+AWAKE_A: Final = 0.6
+LIGHTS_A: Final = 0.9
+HEATER_A: Final = 2.5
+CHARGING_A: Final = 25.0
+"""Currents of a present-day car with a telematics unit (ours, of the size that manuals and road clubs name)."""
+LOW_PERCENT: Final = 50.0
+"""Below this the event `low_voltage_low` is sent and comfort commands are rejected with `battery_low` (ours)."""
+DEEP_SLEEP_PERCENT: Final = 40.0
+"""Below this the telematics unit switches itself off until the next drive (ours)."""
+
+
+class LowVoltageBattery:
+    """Charge at a base instant and the currents since: awake until `awake_until`, asleep after it."""
+
+    __slots__ = ("_since", "awake_until", "capacity_ah", "charge_ah", "engine_on", "heater_on", "lights_on")
+
+    def __init__(self, capacity_ah: float, charge_percent: float, now: Instant) -> None:
+        """Take the capacity and the charge at `now`; the car is asleep."""
+        self.capacity_ah = capacity_ah
+        self.charge_ah = capacity_ah * charge_percent / 100
+        self._since = now
+        self.awake_until = now
+        self.engine_on = False
+        self.lights_on = False
+        self.heater_on = False
+
+    def charge_at(self, now: Instant) -> float:
+        """Return the charge in Ah."""
+        if self.engine_on:
+            return min(self.capacity_ah, self.charge_ah + CHARGING_A * (now - self._since) / HOUR)
+        awake = max(0, min(now, self.awake_until) - self._since)
+        drain_ah = (awake * (AWAKE_A - ASLEEP_A) + (now - self._since) * self._constant_a()) / HOUR
+        return max(0.0, self.charge_ah - drain_ah)
+
+    def _constant_a(self) -> float:
+        return ASLEEP_A + LIGHTS_A * self.lights_on + HEATER_A * self.heater_on
+
+    def percent(self, now: Instant) -> float:
+        """Return the charge in percent."""
+        return self.charge_at(now) / self.capacity_ah * 100
+
+    def settle(self, now: Instant) -> None:
+        """Make the charge at `now` the new base; call before a consumer is switched or the car wakes."""
+        self.charge_ah = self.charge_at(now)
+        self._since = now
+
+    def stay_awake(self, now: Instant, until: Instant) -> None:
+        """Keep the car awake until `until`, or longer if it already is."""
+        self.settle(now)
+        self.awake_until = max(self.awake_until, until)
+
+    def falls_below_at(self, percent: float, now: Instant) -> Instant | None:
+        """Return when the charge falls below `percent` if nothing changes; None with the engine on or when it has."""
+        spare_ah = self.charge_at(now) - self.capacity_ah * percent / 100
+        if self.engine_on or spare_ah <= 0:
+            return None
+        awake = max(0, self.awake_until - now)
+        constant_a = self._constant_a()
+        in_wake_ah = awake * (constant_a + AWAKE_A - ASLEEP_A) / HOUR
+        if spare_ah < in_wake_ah:
+            return now + int(spare_ah / (constant_a + AWAKE_A - ASLEEP_A) * HOUR) + 1
+        return now + awake + int((spare_ah - in_wake_ah) / constant_a * HOUR) + 1
+
+    def report(self, now: Instant) -> LowVoltage:
+        """Return charge and the voltage that goes with it: 11.8 V empty to 12.8 V full at rest, 14.2 V charging."""
+        percent = self.percent(now)
+        volts = 14.2 if self.engine_on else 11.8 + percent / 100
+        return LowVoltage(charge_percent=round(percent, 1), voltage_v=round(volts, 2))

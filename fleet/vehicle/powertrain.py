@@ -1,0 +1,207 @@
+"""What driving, heating and charging do to odometer, fuel, charge and AdBlue; all closed forms of distance and time."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from fleet.kernel.draws import Draws
+from fleet.kernel.instants import DAY, HOUR, MINUTE, Duration, Instant
+from fleet.vehicle.catalogue import Equipment
+from fleet.wire.messages import AdBlue, Charging, Energy, Service
+
+HEATER_L_PER_HOUR: Final = 0.4
+"""0.2 l in half an hour, as owners' manuals of fuel-fired parking heaters state."""
+ADBLUE_WARNINGS_KM: Final = ((2400.0, "none"), (1750.0, "low"), (900.0, "very_low"), (0.0, "critical"))
+"""Above the first range there is no warning; at 0 km the engine does not restart (owners' manuals)."""
+LOW_LEVEL_PERCENT: Final = 12.0
+"""A driver looks for a station below this (ours)."""
+REACH_MARGIN: Final = 0.9
+"""Share of the shown range that a driver trusts (ours)."""
+CHARGE_LIMIT: Final = 1.0
+HYBRID_RESERVE: Final = 0.12
+"""Share of the usable charge that an e-Hybrid keeps for hybrid driving (ours)."""
+
+_SERVICE: Final = {"fixed": (15_000_000.0, 365), "long_life": (30_000_000.0, 730)}
+"""Metres and days between services: 15 000 km or a year, LongLife 30 000 km or two."""
+
+
+class Levels(NamedTuple):
+    """What the tanks hold and the odometer shows at one instant."""
+
+    odometer_m: float
+    fuel_l: float
+    charge_kwh: float
+    adblue_l: float
+
+
+class Consumption(NamedTuple):
+    """What one drive uses per metre."""
+
+    fuel_l: float
+    charge_kwh: float
+    adblue_l: float
+
+
+class Powertrain:
+    """Levels at a base, and what has changed them since: a drive (by distance), the heater and charging (by time)."""
+
+    __slots__ = (
+        "adblue_l", "charge_kwh", "charging_since", "drive", "equipment", "fuel_l",
+        "heating_since", "next_oil_at", "next_oil_m", "next_service_at", "next_service_m", "odometer_m",
+    )  # fmt: skip
+
+    def __init__(self, equipment: Equipment, draws: Draws, now: Instant) -> None:
+        """Draw the levels with which the car enters the scenario: driven for a while, serviced in time or nearly."""
+        self.equipment = equipment
+        self.odometer_m = draws.uniform(2_000_000, 120_000_000)
+        self.fuel_l = equipment.tank_l * draws.uniform(0.25, 1.0)
+        self.charge_kwh = equipment.usable_kwh * draws.uniform(0.4, 1.0)
+        self.adblue_l = equipment.adblue_l * draws.uniform(0.3, 1.0)
+        self.drive: Consumption | None = None
+        self.heating_since: Instant | None = None
+        self.charging_since: Instant | None = None
+        metres, days = _SERVICE[equipment.service_interval]
+        self.next_service_m = self.odometer_m + metres * draws.uniform(-0.02, 1.0)
+        self.next_service_at = now + int(days * DAY * draws.uniform(-0.02, 1.0))
+        self.next_oil_m = self.odometer_m + metres * draws.uniform(-0.02, 1.0)
+        self.next_oil_at = now + int(days * DAY * draws.uniform(-0.02, 1.0))
+
+    # --- closed forms
+
+    def levels(self, now: Instant, driven_m: float = 0.0) -> Levels:
+        """Return the levels at `now`, `driven_m` metres into the drive under way."""
+        fuel_l, charge_kwh, adblue_l = self.fuel_l, self.charge_kwh, self.adblue_l
+        if self.drive is not None:
+            electric_m = min(driven_m, self._electric_reach_m(self.drive))
+            charge_kwh -= electric_m * self.drive.charge_kwh
+            fuel_l -= (driven_m - electric_m) * self.drive.fuel_l
+            adblue_l -= driven_m * self.drive.adblue_l
+        if self.heating_since is not None:
+            fuel_l -= HEATER_L_PER_HOUR * (now - self.heating_since) / HOUR
+        if self.charging_since is not None:
+            charge_kwh += self.equipment.charge_power_kw * (now - self.charging_since) / HOUR
+            charge_kwh = min(charge_kwh, self.equipment.usable_kwh * CHARGE_LIMIT)
+        return Levels(self.odometer_m + driven_m, max(fuel_l, 0.0), max(charge_kwh, 0.0), max(adblue_l, 0.0))
+
+    def _electric_reach_m(self, drive: Consumption) -> float:
+        if drive.charge_kwh <= 0:
+            return 0.0
+        kept_kwh: float = HYBRID_RESERVE * self.equipment.usable_kwh if self.equipment.energy == "e-hybrid" else 0.0
+        return max(0.0, self.charge_kwh - kept_kwh) / drive.charge_kwh
+
+    def range_m(self, levels: Levels) -> tuple[float, float]:
+        """Return the range on fuel and the range on charge, at the car's ordinary consumption."""
+        e = self.equipment
+        fuel_m = levels.fuel_l / e.fuel_l_per_100km * 100_000 if e.fuel_l_per_100km else 0.0
+        electric_m = levels.charge_kwh / e.kwh_per_100km * 100_000 if e.kwh_per_100km else 0.0
+        return fuel_m, electric_m
+
+    def adblue_range_km(self, levels: Levels) -> float:
+        """Return the distance the AdBlue still lasts."""
+        return levels.adblue_l / self.equipment.adblue_l_per_1000km * 1000.0
+
+    def fuel_above_reserve_until(self, now: Instant) -> Instant:
+        """Return until when a heater that starts now finds fuel above the reserve."""
+        spare_l = self.levels(now).fuel_l - self.equipment.reserve_l
+        return now + int(spare_l / HEATER_L_PER_HOUR * HOUR)
+
+    def must_stop_for_energy(self, now: Instant, distance_m: float) -> bool:
+        """Tell whether a driver would look for a station before, or on, a drive of this length."""
+        levels = self.levels(now)
+        fuel_m, electric_m = self.range_m(levels)
+        e = self.equipment
+        low = levels.fuel_l < e.tank_l * LOW_LEVEL_PERCENT / 100 if e.tank_l else levels.charge_kwh < e.usable_kwh * 0.15
+        out_of_adblue = bool(e.adblue_l) and self.adblue_range_km(levels) < distance_m / 1000 + 50
+        return low or out_of_adblue or distance_m > REACH_MARGIN * (fuel_m + electric_m)
+
+    def charged_at(self, now: Instant) -> Instant:
+        """Return when charging, started or under way at `now`, reaches the limit."""
+        missing_kwh = max(0.0, self.equipment.usable_kwh * CHARGE_LIMIT - self.levels(now).charge_kwh)
+        return now + int(missing_kwh / self.equipment.charge_power_kw * HOUR) + 1
+
+    # --- changes
+
+    def begin_drive(self, draws: Draws, average_kmh: float) -> None:
+        """Fix what the coming drive uses per metre: more in town and with a heavy foot (ours)."""
+        e = self.equipment
+        style = draws.uniform(0.92, 1.12) * (1.18 if average_kmh < 30 else 1.0 if average_kmh < 70 else 1.08)
+        self.drive = Consumption(
+            e.fuel_l_per_100km * style / 100_000,
+            e.kwh_per_100km * style / 100_000,
+            e.adblue_l_per_1000km * style / 1_000_000,
+        )
+
+    def settle(self, now: Instant, driven_m: float = 0.0) -> Levels:
+        """Make the levels at `now` the new base; ends the drive, and keeps heater and charging going."""
+        levels = self.levels(now, driven_m)
+        self.odometer_m, self.fuel_l, self.charge_kwh, self.adblue_l = levels
+        self.drive = None
+        if self.heating_since is not None:
+            self.heating_since = now
+        if self.charging_since is not None:
+            self.charging_since = now
+        return levels
+
+    def refill(self, now: Instant) -> dict[str, float]:
+        """Fill up at a station; AdBlue when its first warning is on. Returns what was taken, by unit."""
+        self.settle(now)
+        e = self.equipment
+        taken: dict[str, float] = {}
+        if e.tank_l:
+            taken["fuel_l"] = round(e.tank_l - self.fuel_l, 2)
+            self.fuel_l = e.tank_l
+        else:
+            charged_kwh = max(self.charge_kwh, 0.9 * e.usable_kwh)
+            taken["energy_kwh"] = round(charged_kwh - self.charge_kwh, 2)
+            self.charge_kwh = charged_kwh
+        if e.adblue_l and self.adblue_range_km(self.levels(now)) < ADBLUE_WARNINGS_KM[0][0]:
+            taken["adblue_l"] = round(e.adblue_l - self.adblue_l, 2)
+            self.adblue_l = e.adblue_l
+        return taken
+
+    # --- what is reported
+
+    def energy(self, levels: Levels) -> Energy:
+        e = self.equipment
+        fuel_m, electric_m = self.range_m(levels)
+        return Energy(
+            fuel_level_percent=round(levels.fuel_l / e.tank_l * 100, 1) if e.tank_l else None,
+            fuel_range_km=round(fuel_m / 1000, 1) if e.tank_l else None,
+            charge_percent=round(levels.charge_kwh / e.usable_kwh * 100, 1) if e.usable_kwh else None,
+            electric_range_km=round(electric_m / 1000, 1) if e.usable_kwh else None,
+        )
+
+    def adblue(self, levels: Levels) -> AdBlue | None:
+        if not self.equipment.adblue_l:
+            return None
+        range_km = self.adblue_range_km(levels)
+        warning = next((name for above_km, name in ADBLUE_WARNINGS_KM if range_km > above_km), "empty")
+        return AdBlue(
+            level_percent=round(levels.adblue_l / self.equipment.adblue_l * 100, 1),
+            range_km=round(range_km, 1),
+            warning=warning,  # type: ignore[arg-type]
+        )
+
+    def service(self, levels: Levels, now: Instant) -> Service:
+        inspection_km = round((self.next_service_m - levels.odometer_m) / 1000, 1)
+        inspection_days = (self.next_service_at - now) // DAY
+        if not self.equipment.tank_l:
+            return Service(inspection_km=inspection_km, inspection_days=inspection_days)
+        return Service(
+            inspection_km=inspection_km,
+            inspection_days=inspection_days,
+            oil_change_km=round((self.next_oil_m - levels.odometer_m) / 1000, 1),
+            oil_change_days=(self.next_oil_at - now) // DAY,
+        )
+
+    def charging(self, now: Instant, *, plugged_in: bool) -> Charging | None:
+        e = self.equipment
+        if not e.usable_kwh:
+            return None
+        if not plugged_in:
+            return Charging()
+        remaining: Duration = self.charged_at(now) - now if self.charging_since is not None else 0
+        if remaining > MINUTE // 2:
+            return Charging(state="charging", plugged_in=True, remaining_min=-(-remaining // MINUTE), power_kw=e.charge_power_kw)
+        full = self.levels(now).charge_kwh >= e.usable_kwh * CHARGE_LIMIT - 0.01
+        return Charging(state="complete" if full else "plugged_in", plugged_in=True)

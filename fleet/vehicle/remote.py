@@ -1,0 +1,192 @@
+"""Remote commands in the car: wake for them, judge them when they run, run each id once, answer every time.
+
+Knows what a command does to the car, not who may ask for it: that is the desk's.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fleet.errors import Undecodable
+from fleet.kernel.instants import MILLISECOND, SECOND, Duration, Instant
+from fleet.vehicle.agenda import Kind
+from fleet.vehicle.rules import Refusal, refusal
+from fleet.wire.commands import COMMANDS, Heater, HonkAndFlash, Lock, Parameters, Refresh, Unlock, read_parameters
+from fleet.wire.messages import Command, CommandState
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+REMEMBERED: Final = 64
+"""Command ids whose last answer is kept, so that one delivered twice runs once. Older ones have expired by then."""
+WAITING_LIMIT: Final = 16
+"""Commands that may wait for the car to wake; more are rejected as `busy`."""
+
+
+class Answer(NamedTuple):
+    """The last answer to a command, to be repeated when it comes again."""
+
+    name: str
+    state: CommandState
+    reason: str | None
+    detail: str | None
+    awake: bool
+
+
+class Running(NamedTuple):
+    """A command between `accepted` and its end."""
+
+    command: Command
+    parameters: Parameters
+    awake: bool
+
+
+class Remote:
+    """The commands of one car: waiting for it to wake, running, and remembered."""
+
+    __slots__ = ("_answers", "_running", "_waiting", "_woken", "wake_ups")
+
+    def __init__(self) -> None:
+        self._waiting: list[Command] | None = None
+        self._running: dict[str, Running] | None = None
+        self._answers: OrderedDict[str, Answer] | None = None
+        self._woken = 0
+        self.wake_ups = 0
+
+    # --- arrival
+
+    def arrive(self, car: Car, command: Command, now: Instant) -> None:
+        """Take a command: repeat the answer of a known one, run it, or wake the car for it first."""
+        known = self._answers.get(command.id) if self._answers else None
+        if known is not None:
+            car.respond(command.id, known.name, known.state, now, reason=known.reason, detail=known.detail, awake=known.awake)
+            return
+        if self._waiting is None and car.is_awake(now):
+            self._execute(car, command, now, awake=True)
+            return
+        if self._waiting is None:
+            self._waiting = []
+            self.wake_ups += 1
+            self._woken += 1
+            car.agenda.add(now + _wake_delay(car, self._woken), Kind.WOKEN)
+        if any(waiting.id == command.id for waiting in self._waiting):
+            return  # it will be answered once the car is awake
+        if len(self._waiting) >= WAITING_LIMIT:
+            self._end(car, command, "rejected", now, Refusal("busy", "too many commands wait for the car to wake"), awake=False)
+            return
+        self._waiting.append(command)
+
+    def woken(self, car: Car, now: Instant) -> None:
+        """The car is awake: run what waited, in the order of arrival."""
+        waiting, self._waiting = self._waiting or [], None
+        for command in waiting:
+            self._execute(car, command, now, awake=False)
+
+    # --- execution
+
+    def _execute(self, car: Car, command: Command, now: Instant, *, awake: bool) -> None:
+        if now > command.expires_at:
+            self._end(car, command, "expired", now, None, awake=awake)
+            return
+        try:
+            parameters = read_parameters(command.name, command.parameters)
+        except Undecodable as error:
+            self._end(car, command, "rejected", now, Refusal(error.reason, error.detail), awake=awake)
+            return
+        refused = self._busy(command, parameters) or refusal(car, parameters, now)
+        if refused is not None:
+            self._end(car, command, "rejected", now, refused, awake=awake)
+            return
+        car.stay_awake(now)
+        self._answer(car, command, "accepted", now, None, awake=awake)
+        if isinstance(parameters, Refresh):
+            self._end(car, command, "succeeded", now, None, awake=awake)
+            car.send_status("refresh", now)
+            return
+        if self._running is None:
+            self._running = {}
+        self._running[command.id] = Running(command, parameters, awake)
+        self._answer(car, command, "in_progress", now, None, awake=awake)
+        car.agenda.add(now + _actuation(parameters), Kind.ACTUATED, command.id)
+
+    def _busy(self, command: Command, parameters: Parameters) -> Refusal | None:
+        """One command of a kind at a time; a stop is never busy."""
+        if not self._running or (isinstance(parameters, Heater) and parameters.action == "stop"):
+            return None
+        kind = COMMANDS[command.name].kind
+        for running in self._running.values():
+            if COMMANDS[running.command.name].kind == kind:
+                return Refusal("busy", f"{running.command.name} is still in progress")
+        return None
+
+    def actuated(self, car: Car, command_id: str, now: Instant) -> None:
+        """The actuator is done: the command succeeded, unless the car's state has changed under it."""
+        running = self._running.pop(command_id, None) if self._running else None
+        if running is None:
+            return  # ended early
+        if not self._running:
+            self._running = None
+        changed = self._changed(car, running.parameters, now)
+        if changed is not None:
+            self._end(car, running.command, "failed", now, changed, awake=running.awake)
+            return
+        self._end(car, running.command, "succeeded", now, None, awake=running.awake)
+        match running.parameters:
+            case Lock():
+                car.body.locked = True
+                car.send_status("command", now, ("doors",))
+            case Unlock():
+                car.body.locked = False
+                car.send_status("command", now, ("doors",))
+            case Heater(action="start", minutes=minutes):
+                car.start_heater(minutes, now)
+            case Heater():
+                car.stop_heater("stopped", now)
+                self._cancel_heater_start(car, now)
+
+    def _changed(self, car: Car, parameters: Parameters, now: Instant) -> Refusal | None:
+        """Judge again what may have changed while the actuator worked."""
+        if isinstance(parameters, Heater) and parameters.action == "stop":
+            return None
+        if isinstance(parameters, HonkAndFlash):
+            return Refusal("engine_running", "somebody started the engine") if car.engine_is_on else None
+        return refusal(car, parameters, now)
+
+    def _cancel_heater_start(self, car: Car, now: Instant) -> None:
+        for running in list((self._running or {}).values()):
+            if isinstance(running.parameters, Heater) and running.parameters.action == "start":
+                assert self._running is not None
+                del self._running[running.command.id]
+                self._end(car, running.command, "failed", now, Refusal("cancelled", "a stop came first"), awake=running.awake)
+
+    # --- answers
+
+    def _answer(
+        self, car: Car, command: Command, state: CommandState, now: Instant, refused: Refusal | None, *, awake: bool
+    ) -> None:
+        reason, detail = refused or (None, None)
+        if self._answers is None:
+            self._answers = OrderedDict()
+        self._answers[command.id] = Answer(command.name, state, reason, detail, awake)
+        if len(self._answers) > REMEMBERED:
+            self._answers.popitem(last=False)
+        car.respond(command.id, command.name, state, now, reason=reason, detail=detail, awake=awake)
+
+    _end = _answer
+
+
+def _actuation(parameters: Parameters) -> Duration:
+    """How long the actuator takes until its success is known (ours, but for the 10 s of the horn)."""
+    match parameters:
+        case HonkAndFlash():
+            return int(parameters.duration_s * SECOND)
+        case Heater(action="start"):
+            return 3 * SECOND
+        case _:
+            return 800 * MILLISECOND
+
+
+def _wake_delay(car: Car, index: int) -> Duration:
+    """Draw how long waking takes: about 15 s, from seconds to tens of seconds."""
+    return int(min(60.0, 15.0 * 2.0 ** car.draws("wake", index).normal(0.0, 0.6)) * SECOND)

@@ -1,0 +1,99 @@
+"""Builds a status, whole or some of its groups, from what the car is at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from fleet.kernel.instants import MINUTE, Instant
+from fleet.vehicle.low_voltage import LOW_PERCENT
+from fleet.vehicle.powertrain import Levels
+from fleet.vehicle.region import ambient_c
+from fleet.wire.messages import STATUS_GROUPS, AdBlue, Climate, DrivingData, Health, Service, Status, Trigger, WarningLight
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+_ADBLUE_PRIORITY = {"low": 3, "very_low": 2, "critical": 1, "empty": 1}
+
+
+def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> Status:
+    """Return the status with the named groups, all of them when None. Numbers it: it must be sent or dropped."""
+    levels = car.levels(now)
+    wanted = STATUS_GROUPS if groups is None else groups
+    values: dict[str, Any] = {name: _BUILDERS[name](car, levels, now) for name in wanted}
+    return Status(
+        vin=car.vin,
+        boot=car.telematics.boot,
+        seq=car.telematics.next_seq(),
+        captured_at=now,
+        trigger=trigger,
+        state=car.state(now),
+        **values,
+    )
+
+
+def _climate(car: Car, _levels: Levels, now: Instant) -> Climate:
+    outside_c = round(ambient_c(car.fix.latitude, now, car.key), 1)
+    if car.heater is None:
+        return Climate(outside_c=outside_c)
+    return Climate(state=car.heater.mode, remaining_min=-(-(car.heater.ends_at - now) // MINUTE), outside_c=outside_c)
+
+
+def _driving(car: Car, _levels: Levels, _now: Instant) -> DrivingData | None:
+    if car.last_trip is None:
+        return None
+    return DrivingData(last_trip=car.last_trip, today=car.today)
+
+
+def _health(car: Car, _levels: Levels, _now: Instant) -> Health | None:
+    return car.health
+
+
+def health_report(car: Car, now: Instant) -> Health:
+    """Return a health report of this moment: mileage, and what the car would warn of, most urgent first."""
+    levels = car.levels(now)
+    lights = [
+        *_adblue_warning(car.powertrain.adblue(levels)),
+        *_service_warnings(car.powertrain.service(levels, now)),
+    ]
+    e = car.equipment
+    if e.tank_l and levels.fuel_l <= e.reserve_l:
+        lights.append(WarningLight(id="fuel_reserve", text="Fuel reserve reached", category="engine", priority=2))
+    if car.low_voltage.percent(now) < LOW_PERCENT:
+        lights.append(WarningLight(id="low_voltage_low", text="12 V battery is low", category="other", priority=2))
+    lights.sort(key=lambda light: (light.priority, light.id))
+    return Health(reported_at=now, mileage_km=round(levels.odometer_m / 1000, 1), warnings=tuple(lights))
+
+
+def _adblue_warning(adblue: AdBlue | None) -> list[WarningLight]:
+    if adblue is None or adblue.warning == "none":
+        return []
+    text = f"AdBlue: refill, {adblue.range_km:.0f} km left"
+    return [WarningLight(id=f"adblue_{adblue.warning}", text=text, category="engine", priority=_ADBLUE_PRIORITY[adblue.warning])]
+
+
+def _service_warnings(service: Service) -> list[WarningLight]:
+    lights = []
+    if service.inspection_km < 0 or service.inspection_days < 0:
+        lights.append(WarningLight(id="inspection_due", text="Inspection is due", category="other", priority=3))
+    if (service.oil_change_km or 0) < 0 or (service.oil_change_days or 0) < 0:
+        lights.append(WarningLight(id="oil_change_due", text="Oil change is due", category="engine", priority=3))
+    return lights
+
+
+_BUILDERS: Final[dict[str, Callable[[Car, Levels, Instant], Any]]] = {
+    "mileage_km": lambda _car, levels, _now: round(levels.odometer_m / 1000, 3),
+    "energy": lambda car, levels, _now: car.powertrain.energy(levels),
+    "adblue": lambda car, levels, _now: car.powertrain.adblue(levels),
+    "service": lambda car, levels, now: car.powertrain.service(levels, now),
+    "doors": lambda car, _levels, _now: car.body.doors(),
+    "windows": lambda car, _levels, _now: car.body.windows(),
+    "lights": lambda car, _levels, _now: car.body.lights(),
+    "position": lambda car, _levels, now: car.position(now),
+    "climate": _climate,
+    "charging": lambda car, _levels, now: car.powertrain.charging(now, plugged_in=car.plugged_in),
+    "driving": _driving,
+    "health": _health,
+    "low_voltage": lambda car, _levels, now: car.low_voltage.report(now),
+}
