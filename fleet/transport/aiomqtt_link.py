@@ -1,0 +1,491 @@
+"""`Link` on aiomqtt and paho-mqtt: the reference implementation, for the tools that watch and command.
+
+One named task per link connects, waits for the end of the connection and tries again; a `Connection` (an aiomqtt
+client) lives as long as one TCP connection. Knows nothing of cars, outboxes or payloads.
+
+aiomqtt runs paho's connect in a thread because it blocks. Here the socket is made ready on the event loop first and
+then handed to paho, so nothing blocks, every callback comes on the loop's thread, an attempt can be cut off at any
+moment, and an error keeps its cause.
+"""
+# ruff: noqa: ARG002  paho fixes the arguments of its callbacks
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import aiomqtt
+import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from fleet.errors import ConnectionLost, ConnectRefused, LinkError, PublishRefused, SubscribeRefused, Unreachable
+from fleet.transport.dial import dial, in_words
+from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings, Will
+from fleet.wire.frame import Frame
+
+GOODBYE_TIMEOUT_S: Final = 5.0
+"""How long `close` waits for the outcome of the last frame, and again for the end of the connection."""
+
+_REFUSAL: Final = 0x80
+_HIGHEST_PACKET_ID: Final = 65_535
+_CONNECT_HINTS: Final = {
+    0x84: "The broker does not speak MQTT 5.",
+    0x85: "The broker does not accept this client id; a listener may demand that it equals the user name.",
+    0x86: "Are the user name and the password right?",
+    0x87: "Are the user name and the password right, and does this listener of the broker know that user?",
+    0x88: "The broker is not available; it is tried again.",
+    0x89: "The broker is busy; it is tried again.",
+    0x8A: "The broker has banned this client.",
+    0x97: "A quota of the broker is used up.",
+    0x9F: "Too many connects a second for the broker; it is tried again.",
+}
+_T = TypeVar("_T")
+
+
+def aiomqtt_links(endpoint: Endpoint, *, handshakes: int = 90) -> LinkFactory:
+    """Return a factory of links to `endpoint`; its links together have at most `handshakes` connects under way.
+
+    Beyond the broker's listen backlog (100 in Mosquitto) the kernel repeats a connect only after a second.
+    """
+    gate = asyncio.Semaphore(handshakes)
+
+    def make(settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> AiomqttLink:
+        return AiomqttLink(endpoint, settings, owner, back_off, gate)
+
+    return make
+
+
+class AiomqttLink:
+    """One client of a broker; `fleet.transport.link.Link` says what its methods promise."""
+
+    def __init__(
+        self, endpoint: Endpoint, settings: LinkSettings, owner: LinkOwner, back_off: BackOff, gate: asyncio.Semaphore
+    ) -> None:
+        """Take where and how to connect, whom to call, how long to wait, and the limit of handshakes under way."""
+        self._endpoint = endpoint
+        self._settings = settings
+        self._owner = owner
+        self._back_off = back_off
+        self._gate = gate
+        self._task: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._connection: Connection | None = None
+        self._connections = 0
+        self._up = False
+        # A session present is trusted to hold our subscriptions, unless a SUBSCRIBE of ours was cut off or refused.
+        self._subscribed = True
+        # What came before link_up; QoS 1 is bounded by Receive Maximum, QoS 0 by one round trip.
+        self._early: list[Delivery] = []
+
+    @property
+    def is_up(self) -> bool:
+        """True between link_up and link_down, and false at once when the connection is lost or dropped."""
+        return self._up and self._connection is not None and not self._connection.gone.done()
+
+    def open(self) -> None:
+        """Start connecting, and stay connected."""
+        if self._task is None:
+            name = f"link {self._settings.client_id}"
+            self._task = asyncio.get_running_loop().create_task(self._stay_connected(), name=name)
+            self._task.add_done_callback(_report_defect)
+
+    def publish(self, frame: Frame, token: int) -> None:
+        """Send; the outcome comes through `link_acknowledged`. Raises ConnectionLost while the link is not up."""
+        if self._connection is None or not self.is_up:
+            raise ConnectionLost(f"{self._settings.client_id!r} is not connected", hint="Publish after link_up.")
+        self._connection.send(frame, token)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Tell the broker it may forget the delivery."""
+        connection = self._connection
+        if delivery.frame.qos and connection is not None and connection.number == delivery.connection and self.is_up:
+            connection.acknowledge(delivery.packet_id)
+
+    def drop(self) -> None:
+        """Cut the connection without a word. `is_up` is false at once, link_down(None) follows on the loop."""
+        task, self._task = self._task, None
+        self._up = False
+        if self._connection is not None:
+            self._connection.abort()
+        if task is not None and not task.done():
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            task.cancel()
+
+    async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
+        """Publish `last`, disconnect and stop. While the link is down there is nobody to end the session with."""
+        try:
+            connection = self._connection
+            if connection is not None and self.is_up:
+                if last is not None:
+                    await connection.send_last(last, GOODBYE_TIMEOUT_S)
+                await connection.disconnect(end_session, GOODBYE_TIMEOUT_S)
+        finally:
+            self.drop()
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    async def _stay_connected(self) -> None:
+        while self._ending:  # after drop and open: the old connection says link_down first
+            await asyncio.wait(self._ending)
+        while True:
+            try:
+                error = await self._live_one_connection()
+            except asyncio.CancelledError:
+                self._owner.link_down(None)
+                raise
+            self._owner.link_down(error)
+            if error is None:
+                return
+            await asyncio.sleep(self._back_off.next_s())
+
+    async def _live_one_connection(self) -> LinkError | None:
+        """Connect and wait for the end; return why it ended, None when we wanted it."""
+        self._connections += 1
+        connection = Connection(self._endpoint, self._settings, self._connections, self._received, self._outcome)
+        self._connection = connection
+        try:
+            await self._come_up(connection)
+            return await connection.gone
+        except LinkError as error:
+            return error
+        finally:
+            self._up = False
+            self._connection = None
+            self._early.clear()
+            connection.abort()
+
+    async def _come_up(self, connection: Connection) -> None:
+        endpoint, settings = self._endpoint, self._settings
+        waiting_for = "the network"
+        try:
+            async with self._gate, asyncio.timeout(settings.connect_timeout_s):
+                sock = await dial(endpoint, settings.source_address)
+                waiting_for = "the broker, which took the connection but does not answer"
+                resumed = await connection.start(sock)
+                if settings.subscriptions and not (resumed and self._subscribed):
+                    self._subscribed = False
+                    await connection.subscribe_all(settings.subscriptions)
+                self._subscribed = True
+        except TimeoutError:
+            cause = f"timed out after {settings.connect_timeout_s:g} s waiting for {waiting_for}"
+            raise Unreachable(endpoint.host, endpoint.port, cause) from None
+        if connection.gone.done():
+            return
+        self._back_off.reset()
+        self._up = True
+        self._owner.link_up(resumed)
+        for delivery in self._early:
+            if not self.is_up:
+                break
+            self._owner.link_received(delivery)
+
+    def _received(self, delivery: Delivery) -> None:
+        if self._up:
+            self._owner.link_received(delivery)
+        else:
+            self._early.append(delivery)
+
+    def _outcome(self, token: int, error: PublishRefused | None) -> None:
+        self._owner.link_acknowledged(token, error)
+
+
+class Connection(aiomqtt.Client):
+    """One TCP connection: an aiomqtt client with manual acknowledgement, reason codes and no tasks of its own.
+
+    Everything happens on the loop's thread, and paho only queues while an event loop drives it: the outcome of a
+    publish can never come before `publish` has noted its packet id.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: LinkSettings,
+        number: int,
+        received: Callable[[Delivery], None],
+        outcome: Callable[[int, PublishRefused | None], None],
+    ) -> None:
+        """Prepare; `start` connects. `number` tells the connections of a link apart."""
+        self._complaints = _Complaints()
+        super().__init__(
+            endpoint.host,
+            endpoint.port,
+            username=settings.username,
+            password=settings.password,
+            identifier=settings.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            keepalive=settings.keep_alive_s,
+            clean_start=settings.clean_start,
+            will=_aiomqtt_will(settings.will),
+            properties=_connect_properties(settings),
+            logger=self._complaints,
+        )
+        self._client.manual_ack_set(True)
+        self.number = number
+        self.gone: asyncio.Future[LinkError | None] = self._loop.create_future()
+        self._settings = settings
+        self._deliver = received
+        self._outcome = outcome
+        self._connack: asyncio.Future[tuple[bool, ReasonCode]] = self._loop.create_future()
+        self._suback: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
+        self._last_word: asyncio.Future[None] = self._loop.create_future()
+        self._under_way: dict[int, tuple[int | None, str]] = {}  # packet id: token (None: the last word), topic
+        self._parting = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What the link asks for
+
+    async def start(self, sock: socket.socket) -> bool:
+        """Connect over a socket that is ready; return whether the session was present. Raises LinkError."""
+        if self.gone.done():  # dropped while the socket was made
+            sock.close()
+            raise ConnectionLost(f"{self._settings.client_id!r} was dropped")
+        self._client._create_socket = lambda: sock  # type: ignore[method-assign]
+        self._client_connect()
+        resumed, reason = await self._answer(self._connack)
+        if reason.value >= _REFUSAL:
+            hint = _CONNECT_HINTS.get(reason.value, "")
+            raise ConnectRefused(self._settings.client_id, reason.value, reason.getName(), hint=hint)
+        return resumed
+
+    async def subscribe_all(self, filters: tuple[tuple[str, int], ...]) -> None:
+        """Subscribe in one packet; raises SubscribeRefused for the first filter the broker refuses."""
+        self._client.subscribe([(topic_filter, SubscribeOptions(qos=qos)) for topic_filter, qos in filters])
+        reasons = await self._answer(self._suback)
+        for (topic_filter, _), reason in zip(filters, reasons, strict=False):
+            if reason.value >= _REFUSAL:
+                raise SubscribeRefused(self._settings.client_id, topic_filter, reason.value, reason.getName())
+
+    def send(self, frame: Frame, token: int | None) -> None:
+        """Queue a publish; its outcome goes to the link under `token`."""
+        client = self._client
+        assert len(self._under_way) < _HIGHEST_PACKET_ID, "the owner bounds what is under way"
+        # paho would reuse the packet id of a QoS 0 frame, and refuse to send one still in use at QoS 1.
+        while client._last_mid % _HIGHEST_PACKET_ID + 1 in self._under_way:
+            client._mid_generate()
+        properties = _frame_properties(frame, PacketTypes.PUBLISH)
+        info = client.publish(frame.topic, frame.payload, frame.qos, frame.retain, properties)
+        self._under_way[info.mid] = (token, frame.topic)
+
+    async def send_last(self, frame: Frame, timeout_s: float) -> None:
+        """Publish the frame before the end and wait for its outcome, the end of the connection or the time-out."""
+        self.send(frame, None)
+        ends: set[asyncio.Future[Any]] = {self._last_word, self.gone}
+        await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Send the PUBACK."""
+        self._client.ack(packet_id, 1)
+
+    async def disconnect(self, end_session: bool, timeout_s: float) -> None:
+        """Send DISCONNECT, so that the will is not sent, and wait for the end."""
+        if self.gone.done():
+            return
+        self._parting = True
+        properties = None
+        if end_session:
+            properties = _properties(PacketTypes.DISCONNECT)
+            properties.SessionExpiryInterval = 0
+        self._client.disconnect(properties=properties)
+        await asyncio.wait({self.gone}, timeout=timeout_s)
+
+    def abort(self) -> None:
+        """Close the socket without a word; nothing is called after this."""
+        self._end(None)
+        self._client._sock_close()
+        self._under_way.clear()
+
+    async def _answer(self, answer: asyncio.Future[_T]) -> _T:
+        ends: set[asyncio.Future[Any]] = {answer, self.gone}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise self.gone.result() or ConnectionLost(f"{self._settings.client_id!r} was dropped")
+
+    def _end(self, error: LinkError | None) -> None:
+        if not self.gone.done():
+            self.gone.set_result(error)
+
+    # What paho calls, through aiomqtt
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        # paho sends 20 at a time unless told; more than the broker's Receive Maximum would end the connection.
+        client.max_inflight_messages_set(vars(properties).get("ReceiveMaximum", _HIGHEST_PACKET_ID))
+        if not self._connack.done():
+            self._connack.set_result((flags.session_present, reason_code))
+
+    def _on_subscribe(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        mid: int,
+        reason_codes: list[ReasonCode],
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._suback.done():
+            self._suback.set_result(reason_codes)
+
+    def _on_publish(self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties) -> None:
+        token, topic = self._under_way.pop(mid, (None, ""))
+        if token is None:
+            if topic and not self._last_word.done():
+                self._last_word.set_result(None)
+        elif reason_code.value >= _REFUSAL:
+            name = reason_code.getName()
+            self._outcome(token, PublishRefused(self._settings.client_id, topic, reason_code.value, name))
+        else:  # 0x10, nobody subscribed to it, is a success too
+            self._outcome(token, None)
+
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        self._deliver(Delivery(_frame(message), message.mid, self.number))
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self.gone.done():
+            self._end(None if self._parting else self._loss(flags.is_disconnect_packet_from_server, reason_code))
+
+    def _loss(self, said_by_broker: bool, reason: ReasonCode) -> LinkError:
+        """Put in words why the connection ended against our wish."""
+        if said_by_broker:
+            cause = f"the broker ended it: {reason.getName()}"
+        elif self._complaints.last is not None:
+            cause = in_words(self._complaints.last)
+        elif reason.getName() == "Keep alive timeout":
+            cause = f"the broker was silent for longer than the keep-alive of {self._settings.keep_alive_s} s"
+        else:
+            cause = "the other side closed it"
+        if self._connack.done():
+            return ConnectionLost(f"the connection of {self._settings.client_id!r} was lost: {cause}")
+        hint = "Does the broker speak MQTT 5 on this port, and does it want TLS or a client certificate?"
+        return Unreachable(self._hostname, self._port, f"ended before the broker answered: {cause}", hint=hint)
+
+    # The socket. aiomqtt adds writers by way of call_soon_threadsafe; by then a drop may have closed the socket and
+    # its number may belong to another one. On the loop's own thread it can be done at once.
+
+    def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        self._loop.add_reader(sock.fileno(), self._read)
+        self._timer = self._loop.call_later(1.0, self._keep_alive)
+
+    def _on_socket_close(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        self._loop.remove_reader(sock.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        self._loop.add_writer(sock.fileno(), self._drive, self._client.loop_write)
+
+    def _read(self) -> None:
+        self._drive(self._client.loop_read)
+        # TLS may hold decoded bytes of which the event loop sees nothing.
+        while isinstance(sock := self._client.socket(), ssl.SSLSocket) and sock.pending():
+            self._drive(self._client.loop_read)
+
+    def _keep_alive(self) -> None:
+        self._drive(self._client.loop_misc)
+        if self._client.socket() is not None:
+            self._timer = self._loop.call_later(1.0, self._keep_alive)
+
+    def _drive(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001  a packet that breaks the protocol makes paho raise anything
+            self._loop.call_exception_handler({"message": "a link could not go on", "exception": error})
+            self._end(ConnectionLost(f"the connection of {self._settings.client_id!r} broke: {error!r}"))
+            self._client._sock_close()
+
+
+class _Complaints(logging.Logger):
+    """Keeps the last error of the socket that paho would only log."""
+
+    def __init__(self) -> None:
+        super().__init__("fleet.transport.paho", logging.ERROR)
+        self.last: OSError | None = None
+
+    def handle(self, record: logging.LogRecord) -> None:
+        for argument in record.args if isinstance(record.args, tuple) else ():
+            if isinstance(argument, OSError):
+                self.last = argument
+
+
+def _report_defect(task: asyncio.Task[None]) -> None:
+    """Show an error that is ours (an owner that raised) as soon as the link's task dies of it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        task.get_loop().call_exception_handler({"message": "a link died", "exception": error, "task": task})
+
+
+# Frames to and from paho
+
+
+def _frame(message: paho.MQTTMessage) -> Frame:
+    held = vars(message.properties)
+    correlation = held.get("CorrelationData")
+    expiry_s = held.get("MessageExpiryInterval")
+    return Frame(
+        topic=message.topic,
+        payload=bytes(message.payload),
+        qos=message.qos,
+        retain=bool(message.retain),
+        expiry_s=None if expiry_s is None else max(1, expiry_s),
+        response_topic=held.get("ResponseTopic"),
+        correlation=None if correlation is None else bytes(correlation),
+        content_type=held.get("ContentType"),
+        user_properties=tuple((name, value) for name, value in held.get("UserProperty", ())),
+        duplicate=bool(message.dup),
+    )
+
+
+def _frame_properties(frame: Frame, packet_type: int) -> Properties | None:
+    values = {
+        "MessageExpiryInterval": frame.expiry_s,
+        "ResponseTopic": frame.response_topic,
+        "CorrelationData": frame.correlation,
+        "ContentType": frame.content_type,
+        "UserProperty": list(frame.user_properties) or None,
+    }
+    if all(value is None for value in values.values()):
+        return None
+    properties = _properties(packet_type)
+    for name, value in values.items():
+        if value is not None:
+            setattr(properties, name, value)
+    return properties
+
+
+def _properties(packet_type: int) -> Properties:
+    return Properties(packet_type)  # type: ignore[no-untyped-call]
+
+
+def _aiomqtt_will(will: Will | None) -> aiomqtt.Will | None:
+    if will is None:
+        return None
+    frame = will.frame
+    properties = _frame_properties(frame, PacketTypes.WILLMESSAGE) or _properties(PacketTypes.WILLMESSAGE)
+    properties.WillDelayInterval = will.delay_s
+    return aiomqtt.Will(frame.topic, frame.payload, frame.qos, frame.retain, properties)
+
+
+def _connect_properties(settings: LinkSettings) -> Properties:
+    properties = _properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = settings.session_expiry_s
+    properties.ReceiveMaximum = settings.receive_maximum
+    return properties
