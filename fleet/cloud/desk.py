@@ -169,6 +169,11 @@ class Desk:
         """Tell whether the command still waits for its terminal state."""
         return command_id in self._open
 
+    @property
+    def open_count(self) -> int:
+        """How many commands wait for their terminal state."""
+        return len(self._open)
+
     # --- requests
 
     def _asked(self, message: CommandAsked, now: Instant) -> list[DeskOutput]:

@@ -1,0 +1,43 @@
+"""What the consumer collects until the next commit, and what is to be done once that is through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fleet.backend.store import Batch, StoredWrite
+from fleet.cloud.desk_io import Answer, SendCommand
+from fleet.transport.link import Delivery
+
+BATCH_MESSAGES = 1_000
+BATCH_WAIT_S = 0.02
+
+
+@dataclass(slots=True)
+class Pending:
+    """One batch under collection.
+
+    `round_trips` are (due wall µs, awake) of commands whose first answer by the car is in it. `urgent`: somebody
+    waits for an answer, so the batch does not wait for more.
+    """
+
+    batch: Batch = field(default_factory=Batch)
+    deliveries: list[Delivery] = field(default_factory=list)
+    actions: list[SendCommand | Answer] = field(default_factory=list)
+    round_trips: list[tuple[int, bool]] = field(default_factory=list)
+    urgent: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """True while there is nothing to commit, to acknowledge or to do."""
+        batch = self.batch
+        return not (self.deliveries or self.actions or batch.writes or batch.meta or batch.arrivals or batch.quarantined)
+
+    def write(self, write: StoredWrite, wall_us: int) -> None:
+        """Add a decision of the desk."""
+        self.batch.writes.append((write, wall_us))
+        self.urgent = True
+
+    def after_commit(self, action: SendCommand | Answer) -> None:
+        """Publish once everything collected so far is stored."""
+        self.actions.append(action)
+        self.urgent = True

@@ -1,0 +1,339 @@
+"""Takes what cars and tools send, has it stored in batches, and acknowledges it only then.
+
+Nothing that arrives can stop it: what is not understood goes to quarantine with its reason. While a batch is being
+committed in the one writer thread, the next one collects; the broker's Receive Maximum bounds how much that can be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+import structlog
+
+from fleet.backend.batching import BATCH_MESSAGES, BATCH_WAIT_S, Pending
+from fleet.backend.desk_driver import DeskDriver
+from fleet.backend.publisher import Publisher
+from fleet.backend.store import QUARANTINE_KEEPS, Arrival, Committed, Quarantined, Store
+from fleet.cloud.desk_io import CarAnswered, CarSeen, PresenceChanged
+from fleet.errors import LinkError, PublishRefused, StoreFull, Undecodable
+from fleet.observe.histogram import Histogram
+from fleet.transport.link import Delivery, Link
+from fleet.wire.dialect import MESSAGEPACK, FleetDialect
+from fleet.wire.frame import Frame
+from fleet.wire.messages import DeskAnswer, Event, Header, Presence, Response, Status
+
+RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
+"""At least two batches: one being committed, one collecting. The rest keeps the broker from waiting for us."""
+UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
+_INT64: Final = 1 << 63
+_RETRY_FIRST_S: Final = 0.25
+_RETRY_LAST_S: Final = 5.0
+_WARNINGS: Final = 20
+
+_log = structlog.get_logger(__name__)
+
+
+class Consumer:
+    """A `LinkOwner`: from link to store and back. `run` must be running for anything to be stored."""
+
+    def __init__(
+        self,
+        store: Store,
+        dialect: FleetDialect,
+        *,
+        wall_us: Callable[[], int],
+        known_vins: list[str],
+        announce_stored: bool = False,
+    ) -> None:
+        """Take the store and the dialect; `announce_stored` tells cars what is stored, for delivery until stored."""
+        self._store = store
+        self._dialect = dialect
+        self._wall_us = wall_us
+        self._announce_stored = announce_stored
+        self._desk_topic = dialect.topics.desk_request()
+        self._answer_head = dialect.topics.desk_answer("")
+        self._known = set(known_vins)
+        self._presence_boot: dict[str, int] = {}
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-store")
+        self._collecting = Pending()
+        self._due = asyncio.Event()
+        self._abandon = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopping = False
+        self._link: Link | None = None
+        self._driver: DeskDriver | None = None
+        self._publisher: Publisher | None = None
+        self.stored = 0
+        self.duplicates = 0
+        self.unsafe_dropped = 0
+        self.arrived = 0
+        self.quarantined: Counter[str] = Counter()
+        self.publish_to_stored = Histogram()
+        self.commit_us = Histogram()
+        self.batch_messages = Histogram()
+        self.round_trip = Histogram()
+        self.round_trip_waking = Histogram()
+        self.warnings: deque[str] = deque(maxlen=_WARNINGS)
+        self.refusal: LinkError | None = None
+
+    def attach(self, link: Link, driver: DeskDriver, publisher: Publisher) -> None:
+        """Take the parts that know this one; before `run`."""
+        self._link, self._driver, self._publisher = link, driver, publisher
+
+    @property
+    def cars(self) -> int:
+        """How many cars are known."""
+        return len(self._known)
+
+    def collecting(self) -> Pending:
+        """Return the batch that is being collected."""
+        return self._collecting
+
+    # --- LinkOwner
+
+    def link_up(self, session_present: bool) -> None:
+        """Publish what waited."""
+        self.refusal = None
+        _log.info("connected to the broker", session_present=session_present)
+        if self._publisher is not None:
+            self._publisher.link_up()
+
+    def link_down(self, error: LinkError | None) -> None:
+        """Note why; the link is trying again. What is collected is stored, but acknowledged in vain: it comes again."""
+        self.refusal = error
+        if error is not None and not self._stopping:
+            self.warn(f"the connection to the broker is gone: {error}")
+
+    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
+        """Pass on the outcome of a publish."""
+        if self._publisher is not None:
+            self._publisher.acknowledged(token, error)
+
+    def link_received(self, delivery: Delivery) -> None:
+        """Decode into the batch, or into its quarantine."""
+        if self._stopping:
+            return  # not acknowledged, so the broker keeps it for the next back end
+        frame = delivery.frame
+        pending = self._collecting
+        self.arrived += 1
+        if frame.qos:
+            pending.deliveries.append(delivery)
+        elif len(pending.batch.arrivals) >= UNACKNOWLEDGED_LIMIT:
+            # Nothing holds the sender of QoS 0 back, so this is the only bound on memory there can be.
+            self.unsafe_dropped += 1
+            return
+        received_at = self._wall_us()
+        try:
+            self._take(frame, received_at)
+        except Undecodable as error:
+            self._quarantine(frame, error, received_at)
+        except Exception as error:  # noqa: BLE001 (one message must not stop all the others)
+            _log.error("a message could not be handled", topic=frame.topic[:120], error=type(error).__name__)
+            self._quarantine(frame, Undecodable("internal", type(error).__name__), received_at)
+        self.changed()
+
+    # --- decoding
+
+    def _take(self, frame: Frame, received_at: int) -> None:
+        if frame.topic == self._desk_topic:
+            self._take_request(frame)
+            return
+        if not frame.payload and self._dialect.topics.parse(frame.topic).channel == "presence":
+            return  # how a retained presence is removed from the broker
+        message = self._dialect.read_from_car(frame)
+        driver = self._driver
+        assert driver is not None, "attached before the link is opened"
+        if not _storable(message):
+            raise Undecodable("range", "a number of the header is outside of what can be stored")
+        vin = message.vin
+        if vin not in self._known:
+            self._known.add(vin)
+            driver.feed(CarSeen(vin))
+        if isinstance(message, Presence):
+            self._collecting.batch.presences.append(message)
+            if message.boot >= self._presence_boot.get(vin, 0):
+                self._presence_boot[vin] = message.boot
+                driver.feed(PresenceChanged(vin, message.connection, message.reason))
+            return
+        if message.seq < 1:
+            raise Undecodable("range", "messages are numbered from 1")
+        if isinstance(message, Status):
+            kind, name, trigger = "status", None, message.trigger
+        elif isinstance(message, Response):
+            kind, name, trigger = "response", message.name, None
+        else:
+            kind, name, trigger = ("event" if isinstance(message, Event) else "request"), message.name, None
+        payload = frame.payload if frame.content_type == MESSAGEPACK else self._encode(message)
+        self._collecting.batch.arrivals.append(Arrival(message, kind, name, trigger, payload, frame.content_type, received_at))
+        if kind == "response":
+            assert isinstance(message, Response)
+            driver.feed(CarAnswered(message))
+
+    def _take_request(self, frame: Frame) -> None:
+        """Give the desk what a tool asks. Answers go under the tools' own topic only, never to a car's."""
+        topic = frame.response_topic or ""
+        if topic and (not topic.startswith(self._answer_head) or len(topic) > 200 or "+" in topic or "#" in topic):
+            raise Undecodable("answer_topic", f"answers go to topics under {self._answer_head!r} only")
+        if frame.retain:
+            raise Undecodable("retained", "a retained request would be asked again at every connect")
+        driver = self._driver
+        assert driver is not None, "attached before the link is opened"
+        self._collecting.urgent = True
+        try:
+            request = self._dialect.read_desk_request(frame)
+        except Undecodable as error:
+            if topic and frame.correlation is not None:
+                asked = frame.correlation[:100].decode(errors="replace")
+                answer = DeskAnswer(
+                    id=asked, state="rejected", reason="malformed", detail=error.reason, final=True, at=driver.clock.now()
+                )
+                driver.answer(topic, answer)
+            raise
+        due = getattr(request, "due_wall_us", None)
+        if due is not None and not 0 <= due < _INT64:
+            raise Undecodable("range", "the due time is outside of what can be stored")
+        driver.ask(request, topic)
+
+    def _quarantine(self, frame: Frame, error: Undecodable, received_at: int) -> None:
+        secret = frame.topic == self._desk_topic
+        vin = boot = seq = None
+        if not secret and (header := self._dialect.header_of(frame)) is not None and _storable(header):
+            vin, boot, seq = header.vin[:40], header.boot, header.seq
+        self._collecting.batch.quarantined.append(
+            Quarantined(
+                received_at=received_at,
+                topic=frame.topic[:200],
+                reason=error.reason,
+                detail=error.detail[:500],
+                size=len(frame.payload),
+                payload=None if secret else frame.payload[:QUARANTINE_KEEPS],
+                vin=vin,
+                boot=boot,
+                seq=seq,
+            )
+        )
+        self.quarantined[error.reason] += 1
+        if self.quarantined[error.reason] == 1:
+            self.warn(f"first message in quarantine for {error.reason!r}: {error.detail[:120]}")
+
+    # --- committing
+
+    def changed(self) -> None:
+        """See whether the batch is due: by size, by its oldest, or because somebody waits for an answer."""
+        pending = self._collecting
+        if self._stopping or pending.urgent or len(pending.deliveries) >= BATCH_MESSAGES:
+            self._due.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BATCH_WAIT_S, self._due.set)
+
+    async def run(self) -> None:
+        """Commit batch after batch until `finish`; raises StoreError when the store fails for good."""
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            pending = self._collecting
+            if pending.empty and not pending.batch.presences:
+                if self._stopping:
+                    return
+                continue
+            self._collecting = Pending()
+            committed = await self._commit(pending)
+            if committed is None:
+                return
+            self._finish(pending, committed)
+            if self._stopping:
+                self._due.set()
+
+    async def _commit(self, pending: Pending) -> Committed | None:
+        """Commit, however long the disk stays full; None when told to give up. Nothing is acknowledged meanwhile."""
+        loop = asyncio.get_running_loop()
+        wait_s = _RETRY_FIRST_S
+        while True:
+            begun = self._wall_us()
+            try:
+                committed = await loop.run_in_executor(self._writer, self._store.commit, pending.batch, begun)
+            except StoreFull as error:
+                self.warn(f"{error}; trying again, and taking no more from the broker meanwhile")
+                try:
+                    await asyncio.wait_for(self._abandon.wait(), wait_s)
+                except TimeoutError:
+                    wait_s = min(2 * wait_s, _RETRY_LAST_S)
+                    continue
+                return None
+            if wait_s > _RETRY_FIRST_S:
+                self.warn("there is room again; storing goes on")
+            self.commit_us.record(self._wall_us() - begun)
+            return committed
+
+    def _finish(self, pending: Pending, committed: Committed) -> None:
+        """Acknowledge in the order of arrival, then do what had to wait for the commit."""
+        link, publisher = self._link, self._publisher
+        assert link is not None, "attached before the first commit"
+        assert publisher is not None, "attached before the first commit"
+        for delivery in pending.deliveries:
+            link.acknowledge(delivery)
+        for action in pending.actions:
+            publisher.send(action)
+        if self._announce_stored:
+            publisher.send_stored(committed.through)
+        done_at = self._wall_us()
+        record = self.publish_to_stored.record
+        for arrival in committed.fresh:
+            due = arrival.message.due_wall_us
+            if due is not None:
+                record(done_at - due)
+        for due, awake in pending.round_trips:
+            (self.round_trip if awake else self.round_trip_waking).record(done_at - due)
+        self.stored += len(committed.fresh)
+        self.duplicates += committed.duplicates
+        if pending.batch.arrivals:
+            self.batch_messages.record(len(pending.batch.arrivals))
+
+    async def wait_for_quiet(self, quiet_s: float, *, limit_s: float) -> None:
+        """Wait until nothing has arrived for `quiet_s`, but no longer than `limit_s`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + limit_s
+        seen = -1
+        while quiet_s > 0 and seen != self.arrived and loop.time() < until:
+            seen = self.arrived
+            await asyncio.sleep(min(quiet_s, max(0.0, until - loop.time())))
+
+    def finish(self) -> None:
+        """Take nothing more, and let `run` end with the batch that holds what has arrived."""
+        self._stopping = True
+        self._due.set()
+
+    def abandon(self) -> None:
+        """Make `run` end although a batch cannot be committed; the broker keeps what is in it."""
+        self._stopping = True
+        self._abandon.set()
+        self._due.set()
+
+    def close(self) -> None:
+        """Let go of the writer thread."""
+        self._writer.shutdown(wait=True)
+
+    def warn(self, text: str) -> None:
+        """Log a warning and keep it for the progress view."""
+        _log.warning(text)
+        self.warnings.append(text)
+
+
+def _storable(header: Header) -> bool:
+    """Tell whether all numbers of the header fit into the store's 64 bits."""
+    return (
+        0 <= header.seq < _INT64
+        and 0 <= header.boot < _INT64
+        and -_INT64 <= header.captured_at < _INT64
+        and (header.due_wall_us is None or 0 <= header.due_wall_us < _INT64)
+        and (header.sent_wall_us is None or 0 <= header.sent_wall_us < _INT64)
+    )

@@ -1,0 +1,235 @@
+"""Runs the desk: gives it inputs and the time, has S-PINs hashed in threads, and passes on what it wants stored and sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+
+from fleet.backend.batching import Pending
+from fleet.backend.spin import SpinVault
+from fleet.backend.store import Loaded, Store
+from fleet.cloud.desk import Desk
+from fleet.cloud.desk_io import (
+    Answer,
+    ClockChanged,
+    CommandAsked,
+    CommandOpened,
+    CommandPublished,
+    DeskInput,
+    DeskOutput,
+    HashSpin,
+    LateResult,
+    SendCommand,
+    SpinHash,
+    SpinHashed,
+    SpinJobFailed,
+    SpinSettingAsked,
+    SpinVerified,
+    StoreUser,
+    Transition,
+    VerifySpin,
+)
+from fleet.errors import StoreError
+from fleet.kernel.instants import Clock, Instant
+from fleet.wire.messages import TERMINAL_STATES, AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, SetSpin
+
+CLOCK: Final = "clock"
+"""Where meta keeps the last announcement."""
+_FASTEST: Final = 1_000_000.0
+_LONGEST_SLEEP_S: Final = 3600.0
+_AWAITED: Final = 10_000
+"""Commands whose round trip is being measured."""
+
+_log = structlog.get_logger(__name__)
+
+
+class ClockFactory(Protocol):
+    """Makes scenario clocks; `runtime.clocks.ScaledClock` is one."""
+
+    def __call__(self, start: Instant, *, factor: float, epoch_wall_us: int | None) -> Clock: ...
+
+
+class DeskDriver:
+    """The desk in an event loop. What it decides goes into the batch that `collecting` returns."""
+
+    def __init__(
+        self,
+        store: Store,
+        loaded: Loaded,
+        vault: SpinVault,
+        *,
+        make_clock: ClockFactory,
+        wall_us: Callable[[], int],
+        collecting: Callable[[], Pending],
+        changed: Callable[[], None],
+    ) -> None:
+        """Take the desk up where the store left it; `changed` is called after something was put into the batch."""
+        self._store = store
+        self._vault = vault
+        self._make_clock = make_clock
+        self._wall_us = wall_us
+        self._collecting = collecting
+        self._changed = changed
+        self.clock = self._clock_of(loaded.meta.get(CLOCK))
+        self.desk = Desk(factor=self.clock.factor, users=loaded.users, known_vins=loaded.vins, presence=loaded.presence)
+        self._to_restore = loaded.commands
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fleet-spin")
+        self._jobs: set[asyncio.Future[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_for: Instant | None = None
+        self._awaited: dict[str, int] = {}
+        self.ended: dict[str, Counter[str]] = {}
+
+    def start(self) -> None:
+        """Go on with the commands that were open when the back end last ran."""
+        restored, self._to_restore = self._to_restore, []
+        self._perform(self.desk.restore(restored, self.clock.now()))
+
+    async def wait_for_spins(self, limit_s: float) -> None:
+        """Let S-PIN work that is under way come to an end, for at most `limit_s`."""
+        if self._jobs:
+            await asyncio.wait(set(self._jobs), timeout=limit_s)
+
+    def close(self) -> None:
+        """Stop the timer and the threads."""
+        self._set_timer(None)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def feed(self, message: DeskInput) -> None:
+        """Give the desk an input and perform what comes out."""
+        self._perform(self.desk.receive(message, self.clock.now()))
+
+    def ask(self, request: DeskRequest, answer_topic: str) -> None:
+        """Take what a tool asks."""
+        match request:
+            case CommandRequest():
+                earlier = None if self.desk.remembers(request.id) else self._store.find_command(request.id)
+                if earlier is None and len(self._awaited) < _AWAITED:
+                    self._awaited.setdefault(request.id, request.due_wall_us or self._wall_us())
+                self.feed(CommandAsked(request, answer_topic, earlier))
+            case SetSpin():
+                self.feed(SpinSettingAsked(request, answer_topic))
+            case AnnounceClock():
+                self._announced(request, answer_topic)
+
+    def published(self, command_id: str, refused: str | None) -> None:
+        """Pass on what the broker said to a command."""
+        self.feed(CommandPublished(command_id, refused))
+
+    # --- outputs
+
+    def _perform(self, outputs: Iterable[DeskOutput]) -> None:
+        pending = self._collecting()
+        for output in outputs:
+            match output:
+                case VerifySpin():
+                    self._verify(output)
+                case HashSpin():
+                    self._hash(output)
+                case Answer(topic=""):
+                    pass
+                case SendCommand() | Answer():
+                    pending.after_commit(output)
+                case Transition():
+                    pending.write(output, self._wall_us())
+                    self._measure(output, pending)
+                case CommandOpened() | LateResult() | StoreUser():
+                    pending.write(output, self._wall_us())
+        self._rearm()
+        self._changed()
+
+    def _measure(self, change: Transition, pending: Pending) -> None:
+        """Note the round trip of a car's first answer, and how commands end."""
+        if change.by == "car" and (due := self._awaited.pop(change.command_id, None)) is not None:
+            pending.round_trips.append((due, change.awake is not False))
+        if change.state in TERMINAL_STATES:
+            self._awaited.pop(change.command_id, None)
+            self.ended.setdefault(change.state, Counter())[change.reason or ""] += 1
+
+    def _verify(self, work: VerifySpin) -> None:
+        arguments = (work.vin, work.user, work.spin, work.against)
+        self._run(work.job, partial(self._vault.verify, *arguments), self._verified)
+
+    def _verified(self, job: int, right: bool) -> None:
+        self.feed(SpinVerified(job, right, self._vault.token()))
+
+    def _hash(self, work: HashSpin) -> None:
+        self._run(work.job, partial(self._vault.hash, work.vin, work.user, work.spin), self._hashed)
+
+    def _hashed(self, job: int, spin: SpinHash) -> None:
+        self.feed(SpinHashed(job, spin))
+
+    def _run(self, job: int, work: Callable[[], Any], done: Callable[[int, Any], None]) -> None:
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        self._jobs.add(future)
+        future.add_done_callback(partial(self._ran, job, done))
+
+    def _ran(self, job: int, done: Callable[[int, Any], None], future: asyncio.Future[Any]) -> None:
+        self._jobs.discard(future)
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            done(job, future.result())
+            return
+        # Only the kind of error: its text or its frames could show what was hashed.
+        _log.error("an S-PIN could not be hashed", error=type(error).__name__)
+        self.feed(SpinJobFailed(job))
+
+    # --- time
+
+    def _announced(self, request: AnnounceClock, answer_topic: str) -> None:
+        limit = 1 << 60
+        if not (0 < request.factor <= _FASTEST and abs(request.start) < limit and abs(request.epoch_wall_us) < limit):
+            detail = f"a clock runs at a factor above 0 and at most {_FASTEST:g}, from a time within reach"
+            self.answer(answer_topic, DeskAnswer(
+                id=request.id, state="rejected", reason="argument_out_of_range", detail=detail, final=True, at=self.clock.now()
+            ))  # fmt: skip
+            return
+        self._set_timer(None)  # the same deadline may now be another wall time away
+        before = self.clock
+        self.clock = self._make_clock(request.start, factor=request.factor, epoch_wall_us=request.epoch_wall_us)
+        self._collecting().batch.meta[CLOCK] = msgspec.json.encode(request).decode()
+        self.feed(ClockChanged(request.factor, self.clock.now() - before.now()))
+        self.answer(answer_topic, DeskAnswer(id=request.id, state="succeeded", final=True, at=self.clock.now()))
+
+    def answer(self, topic: str, answer: DeskAnswer) -> None:
+        """Answer with the next commit, for what the desk itself does not see; without a topic nobody listens."""
+        if topic:
+            self._collecting().after_commit(Answer(topic, answer))
+        self._changed()
+
+    def _clock_of(self, announced: str | None) -> Clock:
+        """Return the clock of the last announcement; the wall's before any."""
+        if announced is not None:
+            try:
+                kept = msgspec.json.decode(announced, type=AnnounceClock)
+            except msgspec.DecodeError as error:
+                raise StoreError(f"the clock kept in the store cannot be read: {error}") from None
+            return self._make_clock(kept.start, factor=kept.factor, epoch_wall_us=kept.epoch_wall_us)
+        now = self._wall_us()
+        return self._make_clock(now, factor=1.0, epoch_wall_us=now)
+
+    def _rearm(self) -> None:
+        deadline = self.desk.deadline()
+        if deadline is None or deadline != self._timer_for or self._timer is None:
+            self._set_timer(deadline)
+
+    def _set_timer(self, deadline: Instant | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_for = None, deadline
+        if deadline is not None:
+            wait_s = (self.clock.wall_us_at(deadline) - self.clock.wall_us()) / 1_000_000
+            self._timer = asyncio.get_running_loop().call_later(min(max(wait_s, 0.0), _LONGEST_SLEEP_S), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._perform(self.desk.wake(self.clock.now()))

@@ -1,0 +1,98 @@
+"""Publishes commands and answers, and again after a lost connection, until the broker has said yes or no.
+
+A command may so be published twice: a car executes an id once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from fleet.cloud.desk_io import Answer, SendCommand
+from fleet.errors import ConnectionLost, PublishRefused
+from fleet.transport.link import Link
+from fleet.wire.dialect import FleetDialect
+from fleet.wire.frame import Frame
+from fleet.wire.messages import Stored
+
+HELD: Final = 20_000
+"""Frames without an outcome; beyond it answers are dropped and counted, as whoever waits can ask again."""
+_UNTRACKED: Final = 0
+
+_log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """What the back end sends. Its owner passes on what the link says."""
+
+    def __init__(
+        self, dialect: FleetDialect, *, outcome: Callable[[str, str | None], None], still_wanted: Callable[[str], bool]
+    ) -> None:
+        """Take who is told of a command's outcome (id, name of the refusal), and who knows whether it is still open."""
+        self._dialect = dialect
+        self._outcome = outcome
+        self._still_wanted = still_wanted
+        self._link: Link | None = None
+        self._held: dict[int, SendCommand | Answer] = {}
+        self._next_token = _UNTRACKED + 1
+        self.dropped = 0
+        self.refused = 0
+
+    def attach(self, link: Link) -> None:
+        """Take the link to publish on."""
+        self._link = link
+
+    @property
+    def in_flight(self) -> int:
+        """How many frames have no outcome yet."""
+        return len(self._held)
+
+    def send(self, action: SendCommand | Answer) -> None:
+        """Publish now, or as soon as the link is up."""
+        if len(self._held) >= HELD and isinstance(action, Answer):
+            self.dropped += 1
+            return
+        token = self._next_token
+        self._next_token += 1
+        self._held[token] = action
+        self._publish(token, action)
+
+    def send_stored(self, through: Iterable[tuple[str, int, int]]) -> None:
+        """Tell cars what is stored. Not repeated when lost: the next mark covers this one."""
+        link = self._link
+        if link is None or not link.is_up:
+            return
+        with suppress(ConnectionLost):
+            for vin, boot, number in through:
+                link.publish(self._dialect.to_car(vin, Stored(boot=boot, through=number)), _UNTRACKED)
+
+    def link_up(self) -> None:
+        """Publish again what has no outcome, in its order."""
+        for token, action in list(self._held.items()):
+            if isinstance(action, SendCommand) and not self._still_wanted(action.command.id):
+                del self._held[token]
+            else:
+                self._publish(token, action)
+
+    def acknowledged(self, token: int, error: PublishRefused | None) -> None:
+        """Note an outcome; tokens that are not ours, or no longer, mean nothing."""
+        action = self._held.pop(token, None)
+        if error is not None:
+            self.refused += 1
+            _log.warning("publish refused", topic=error.topic, reason=error.name)
+        if isinstance(action, SendCommand):
+            self._outcome(action.command.id, None if error is None else error.name)
+
+    def _publish(self, token: int, action: SendCommand | Answer) -> None:
+        if self._link is None or not self._link.is_up:
+            return
+        with suppress(ConnectionLost):  # held, and published again when the link is up
+            self._link.publish(self._frame(action), token)
+
+    def _frame(self, action: SendCommand | Answer) -> Frame:
+        if isinstance(action, SendCommand):
+            return self._dialect.to_car(action.command.vin, action.command, expiry_s=action.expiry_s)
+        return self._dialect.desk_answer(action.answer, topic=action.topic)

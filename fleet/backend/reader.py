@@ -1,0 +1,260 @@
+"""Read-only access to a store for tools and reports, beside the back end that writes it. Changes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import msgspec
+
+from fleet.backend.schema import in_words, open_for_reading
+from fleet.cloud.sequence import Gap
+from fleet.cloud.twin import Twin
+from fleet.observe.histogram import Histogram
+
+_CAR_COLUMNS: Final = (
+    "SELECT vin, model, state, connection, connection_reason, latitude, longitude, mileage_km, captured_at, stored_at FROM newest"
+)
+_MESSAGE_COLUMNS: Final = (
+    "SELECT vin, boot, seq, kind, name, trigger, captured_at, due_wall_us, sent_wall_us, received_at, stored_at,"
+    " content_type, payload FROM message"
+)
+_COMMAND_COLUMNS: Final = (
+    "SELECT id, vin, name, user, parameters, state, reason, detail, decided_by, awake, late_result, asked_at, expires_at,"
+    " changed_at, due_wall_us, asked_wall_us, sent_wall_us, first_answer_wall_us, ended_wall_us FROM command"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CarRow:
+    """One line about a car. `captured_at` is scenario µs, `stored_at` wall µs; None is not known."""
+
+    vin: str
+    model: str | None
+    state: str | None
+    connection: str | None
+    connection_reason: str | None
+    latitude: float | None
+    longitude: float | None
+    mileage_km: float | None
+    captured_at: int
+    stored_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A stored message; `content` is its payload as plain data. `captured_at` is scenario µs, the other times wall µs."""
+
+    vin: str
+    boot: int
+    seq: int
+    kind: str
+    name: str | None
+    trigger: str | None
+    captured_at: int
+    due_wall_us: int | None
+    sent_wall_us: int | None
+    received_at: int
+    stored_at: int
+    content_type: str | None
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A command; `state` is None while its S-PIN is being checked. Times are scenario µs unless named wall."""
+
+    id: str
+    vin: str
+    name: str
+    user: str
+    parameters: dict[str, Any]
+    state: str | None
+    reason: str | None
+    detail: str | None
+    decided_by: str | None
+    awake: bool | None
+    late_result: str | None
+    asked_at: int
+    expires_at: int
+    changed_at: int
+    due_wall_us: int | None
+    asked_wall_us: int
+    sent_wall_us: int | None
+    first_answer_wall_us: int | None
+    ended_wall_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionRow:
+    """One step of a command; `at` is scenario µs."""
+
+    state: str
+    reason: str | None
+    detail: str | None
+    decided_by: str
+    at: int
+    wall_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class BootAccount:
+    """What arrived of one boot of a car: all numbers up to `high` but those in `gaps`; `duplicates` came again."""
+
+    high: int
+    gaps: tuple[Gap, ...]
+    missing: int
+    duplicates: int
+
+    @property
+    def stored(self) -> int:
+        """How many messages of the boot are stored."""
+        return self.high - self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAccount:
+    """The store's side of the account. `quarantined` counts all, `quarantined_of_boots` those that name a counted message."""
+
+    stored: int
+    duplicates: int
+    quarantined: int
+    quarantined_of_boots: int
+    quarantined_by_reason: dict[str, int]
+    boots: dict[tuple[str, int], BootAccount]
+
+
+class StoreReader:
+    """A store opened for reading. Every method raises StoreError when the file cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open; raises StoreError with a hint for a missing or foreign file, StoreTooNew for a newer one."""
+        self.path = path
+        self._connection = open_for_reading(path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def __enter__(self) -> StoreReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def cars(self) -> list[CarRow]:
+        """Return all known cars in the order of their VINs."""
+        return [CarRow(*row) for row in self._rows(_CAR_COLUMNS + " ORDER BY vin")]
+
+    def status(self, vin: str) -> Twin | None:
+        """Return the newest known state of a car, None when none of its messages arrived."""
+        for row in self._rows("SELECT twin FROM newest WHERE vin = ?", (vin,)):
+            twin: Twin = msgspec.msgpack.decode(row[0], type=Twin)
+            return twin
+        return None
+
+    def history(self, vin: str, *, limit: int = 20, since: int | None = None, kind: str | None = None) -> list[MessageRow]:
+        """Return a car's messages measured at or after `since` (scenario µs), the newest first."""
+        found = self._rows(
+            _MESSAGE_COLUMNS + " WHERE vin = :vin AND (:since IS NULL OR captured_at >= :since)"
+            " AND (:kind IS NULL OR kind = :kind) ORDER BY captured_at DESC, id DESC LIMIT :limit",
+            {"vin": vin, "since": since, "kind": kind, "limit": limit},
+        )
+        return [MessageRow(*[*row[:12], msgspec.msgpack.decode(row[12])]) for row in found]
+
+    def commands(self, *, vin: str | None = None, state: str | None = None, limit: int = 100) -> list[CommandRow]:
+        """Return commands, the newest first."""
+        found = self._rows(
+            _COMMAND_COLUMNS + " WHERE (:vin IS NULL OR vin = :vin) AND (:state IS NULL OR state = :state)"
+            " ORDER BY rowid DESC LIMIT :limit",
+            {"vin": vin, "state": state, "limit": limit},
+        )
+        return [_command_row(row) for row in found]
+
+    def command(self, command_id: str) -> CommandRow | None:
+        """Return one command, None when there is none with this id."""
+        for row in self._rows(_COMMAND_COLUMNS + " WHERE id = ?", (command_id,)):
+            return _command_row(row)
+        return None
+
+    def transitions(self, command_id: str) -> list[TransitionRow]:
+        """Return the steps of a command in their order."""
+        found = self._rows(
+            "SELECT state, reason, detail, decided_by, at, wall_us FROM command_transition WHERE command_id = ? ORDER BY id",
+            (command_id,),
+        )
+        return [TransitionRow(*row) for row in found]
+
+    def command_counts(self) -> dict[str, dict[str, int]]:
+        """Return how many commands are in each state, by reason (empty where there is none)."""
+        counts: dict[str, dict[str, int]] = {}
+        for state, reason, count in self._rows(
+            "SELECT coalesce(state, 'checking'), coalesce(reason, ''), count(*) FROM command GROUP BY 1, 2 ORDER BY 1, 2"
+        ):
+            counts.setdefault(state, {})[reason] = count
+        return counts
+
+    def account(self, boots: Collection[int] | None = None) -> StoreAccount:
+        """Return what arrived, of all boots or of the given ones only (`quarantined` counts all in either case)."""
+        read_gaps = msgspec.msgpack.Decoder(tuple[Gap, ...]).decode
+        accounts = {
+            (vin, boot): BootAccount(high, read_gaps(gaps), missing, duplicates)
+            for vin, boot, high, missing, gaps, duplicates in self._rows(
+                "SELECT vin, boot, high, missing, gaps, duplicates FROM sequence"
+            )
+            if boots is None or boot in boots
+        }
+        counted = self._rows("SELECT boot, count(*) FROM quarantine WHERE seq > 0 GROUP BY boot")
+        by_reason = dict(self._rows("SELECT reason, count(*) FROM quarantine GROUP BY reason ORDER BY reason"))
+        return StoreAccount(
+            stored=sum(account.stored for account in accounts.values()),
+            duplicates=sum(account.duplicates for account in accounts.values()),
+            quarantined=sum(by_reason.values()),
+            quarantined_of_boots=sum(count for boot, count in counted if boots is None or boot in boots),
+            quarantined_by_reason=by_reason,
+            boots=accounts,
+        )
+
+    def publish_to_stored(self, boots: Collection[int] | None = None) -> Histogram:
+        """Return how long messages took from their due time to the commit that stored them, in wall µs."""
+        histogram = Histogram()
+        for boot, took in self._rows("SELECT boot, stored_at - due_wall_us FROM message WHERE due_wall_us IS NOT NULL"):
+            if boots is None or boot in boots:
+                histogram.record(took)
+        return histogram
+
+    def command_round_trip(self, *, awake: bool) -> Histogram:
+        """Return how long users waited from the due time for a car's first answer, in wall µs."""
+        histogram = Histogram()
+        for (took,) in self._rows(
+            "SELECT first_answer_wall_us - coalesce(due_wall_us, asked_wall_us) FROM command"
+            " WHERE first_answer_wall_us IS NOT NULL AND coalesce(awake, 1) = ?",
+            (awake,),
+        ):
+            histogram.record(took)
+        return histogram
+
+    def meta(self) -> dict[str, str]:
+        """Return what the store says of itself: schema, created_by, clock."""
+        return dict(self._rows("SELECT name, value FROM meta"))
+
+    def _rows(self, sql: str, parameters: tuple[Any, ...] | dict[str, Any] = ()) -> Iterator[tuple[Any, ...]]:
+        with self._errors_in_words():
+            yield from self._connection.execute(sql, parameters)
+
+    @contextmanager
+    def _errors_in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise in_words(error, self.path) from error
+
+
+def _command_row(row: tuple[Any, ...]) -> CommandRow:
+    awake = None if row[9] is None else bool(row[9])
+    return CommandRow(*[*row[:4], msgspec.json.decode(row[4]), *row[5:9], awake, *row[10:]])

@@ -1,0 +1,219 @@
+"""Assembles the back end from store, consumer, desk and link, and runs it. Reads no clock and no configuration file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import structlog
+
+from fleet import __version__
+from fleet.backend.consumer import RECEIVE_MAXIMUM, Consumer
+from fleet.backend.desk_driver import ClockFactory, DeskDriver
+from fleet.backend.publisher import Publisher
+from fleet.backend.spin import SpinCost, SpinVault
+from fleet.backend.store import Store
+from fleet.errors import LinkError
+from fleet.observe.histogram import Histogram
+from fleet.transport.link import BackOff, Link, LinkFactory, LinkSettings
+from fleet.wire.dialect import FleetDialect
+
+CLIENT_ID: Final = "backend"
+_SESSION_EXPIRY_S: Final = 7 * 24 * 3600
+_SPIN_WAIT_S: Final = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendConfig:
+    """What a back end is made of. Secrets are left out of its `repr`.
+
+    `make_clock` and `wall_us` bring the time (`ScaledClock` and `wall_us` of `runtime.clocks`), `draw` the jitter of
+    reconnects. `announce_stored` is for cars that keep messages until they are stored.
+    """
+
+    store: Path
+    links: LinkFactory
+    pepper: bytes = field(repr=False)
+    make_clock: ClockFactory
+    wall_us: Callable[[], int]
+    draw: Callable[[], float]
+    dialect: FleetDialect = field(default_factory=FleetDialect)
+    spin_cost: SpinCost = field(default_factory=SpinCost)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    client_id: str = CLIENT_ID
+    session_expiry_s: int = _SESSION_EXPIRY_S
+    receive_maximum: int = RECEIVE_MAXIMUM
+    keep_alive_s: int = 60
+    announce_stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How the back end is doing, since it was started. Durations are wall µs in the histograms.
+
+    `commands_ended` counts by state and reason ("" without one). Round trips go from the user's due time to the
+    publishing of the car's first answer, apart for cars that had to be woken.
+    """
+
+    connected: bool
+    cars: int
+    arrived: int
+    stored: int
+    duplicates: int
+    quarantined: dict[str, int]
+    unsafe_dropped: int
+    answers_dropped: int
+    publishes_refused: int
+    commands_open: int
+    commands_ended: dict[str, dict[str, int]]
+    publish_to_stored: Histogram
+    round_trip: Histogram
+    round_trip_waking: Histogram
+    commit_us: Histogram
+    batch_messages: Histogram
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write for JSON; `Histogram.from_dict` reads the histograms back."""
+        plain: dict[str, Any] = {}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            plain[name] = value.to_dict() if isinstance(value, Histogram) else value
+        return plain
+
+
+class Backend:
+    """One back end. `async with Backend(config):`, or `start` and `stop`, or `run` until it is stopped or fails."""
+
+    def __init__(self, config: BackendConfig) -> None:
+        """Open the store; raises StoreError and its kin at once, before anything is connected."""
+        self._config = config
+        vault = SpinVault(config.pepper, config.spin_cost)
+        self._store = Store(config.store, created_by=f"fleet {__version__}")
+        try:
+            loaded = self._store.load()
+            self._consumer = Consumer(
+                self._store,
+                config.dialect,
+                wall_us=config.wall_us,
+                known_vins=loaded.vins,
+                announce_stored=config.announce_stored,
+            )
+            self._driver = DeskDriver(
+                self._store,
+                loaded,
+                vault,
+                make_clock=config.make_clock,
+                wall_us=config.wall_us,
+                collecting=self._consumer.collecting,
+                changed=self._consumer.changed,
+            )
+        except BaseException:
+            self._store.close()
+            raise
+        self._publisher = Publisher(config.dialect, outcome=self._driver.published, still_wanted=self._driver.desk.is_open)
+        self._link: Link | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """True while the broker is connected and all subscriptions are in force."""
+        return self._link is not None and self._link.is_up
+
+    @property
+    def last_error(self) -> LinkError | None:
+        """Why there is no connection, when there is none."""
+        return self._consumer.refusal
+
+    async def start(self) -> None:
+        """Begin connecting and storing; returns at once."""
+        config = self._config
+        settings = LinkSettings(
+            client_id=config.client_id,
+            username=config.username,
+            password=config.password,
+            keep_alive_s=config.keep_alive_s,
+            clean_start=False,
+            session_expiry_s=config.session_expiry_s,
+            receive_maximum=config.receive_maximum,
+            subscriptions=config.dialect.topics.backend_subscriptions(),
+        )
+        self._link = config.links(settings, self._consumer, BackOff(config.draw))
+        self._publisher.attach(self._link)
+        self._consumer.attach(self._link, self._driver, self._publisher)
+        self._driver.start()
+        self._running = asyncio.create_task(self._consumer.run(), name="backend-consumer")
+        self._link.open()
+
+    async def run(self) -> None:
+        """Start (unless started) and stay until `stop` is called; raises StoreError when the store fails for good."""
+        if self._running is None:
+            await self.start()
+        assert self._running is not None
+        await asyncio.shield(self._running)
+
+    async def stop(self, *, quiet_s: float = 0.0, limit_s: float = 10.0, end_session: bool = False) -> None:
+        """Store and acknowledge what has arrived, disconnect, close the store. Safe to call twice.
+
+        Waits until nothing has arrived for `quiet_s`, but no longer than `limit_s`: with a full disk the rest stays
+        with the broker. The broker keeps the session unless `end_session`. Raises what made the store fail.
+        """
+        running, self._running = self._running, None
+        if running is None:
+            self._store.close()
+            return
+        try:
+            await self._consumer.wait_for_quiet(quiet_s, limit_s=limit_s)
+            await self._driver.wait_for_spins(min(limit_s, _SPIN_WAIT_S))
+            self._consumer.finish()
+            done, _ = await asyncio.wait({running}, timeout=limit_s)
+            if not done:
+                self._consumer.abandon()
+        finally:
+            if self._link is not None:
+                await self._link.close(end_session=end_session)
+            self._consumer.abandon()
+            try:
+                await running
+            finally:
+                self._driver.close()
+                self._consumer.close()
+                self._store.close()
+                _log.info("the back end has stopped", stored=self._consumer.stored)
+
+    async def __aenter__(self) -> Backend:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.stop()
+
+    def snapshot(self) -> Snapshot:
+        """Return the counters as they are now; the histograms are live, not copies."""
+        consumer, driver = self._consumer, self._driver
+        return Snapshot(
+            connected=self.connected,
+            cars=consumer.cars,
+            arrived=consumer.arrived,
+            stored=consumer.stored,
+            duplicates=consumer.duplicates,
+            quarantined=dict(consumer.quarantined),
+            unsafe_dropped=consumer.unsafe_dropped,
+            answers_dropped=self._publisher.dropped,
+            publishes_refused=self._publisher.refused,
+            commands_open=driver.desk.open_count,
+            commands_ended={state: dict(reasons) for state, reasons in driver.ended.items()},
+            publish_to_stored=consumer.publish_to_stored,
+            round_trip=consumer.round_trip,
+            round_trip_waking=consumer.round_trip_waking,
+            commit_us=consumer.commit_us,
+            batch_messages=consumer.batch_messages,
+            warnings=tuple(consumer.warnings),
+        )
