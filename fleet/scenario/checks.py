@@ -5,6 +5,7 @@ Each check looks at one part, so that one broken part hides no error in another.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from typing import Any, Final
 import msgspec
 
 from fleet.errors import nearest_hint
-from fleet.kernel.instants import DAY
+from fleet.kernel.instants import DAY, SECOND, format_duration
 from fleet.scenario.scalars import Misread, shown
 from fleet.scenario.schema import CommandLoad, Fleet, Place, Scenario, Vocabulary
-from fleet.wire.commands import CommandType
+from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
 
 Steps = tuple[str | int, ...]
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -46,6 +47,7 @@ def _check_scenario(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Prob
     if not 0 < scenario.duration <= _LONGEST_DAYS * DAY:
         yield Problem(("duration",), f"a duration above 0 and at most {_LONGEST_DAYS} days is expected")
     yield from _check_fleets(scenario.fleets)
+    yield from _check_targets(scenario)
     yield from _check_expectations(scenario, vocabulary)
     unknown_region = list(_known(("region",), "region", scenario.region, vocabulary.regions))
     yield from unknown_region
@@ -64,6 +66,13 @@ def _check_fleets(fleets: tuple[Fleet, ...]) -> Iterator[Problem]:
         if fleet.name in seen:
             yield Problem(("fleets", index, "name"), f"there are two fleets named {fleet.name!r}")
         seen.add(fleet.name)
+
+
+def _check_targets(scenario: Scenario) -> Iterator[Problem]:
+    names = [fleet.name for fleet in scenario.fleets]
+    for index, load in enumerate(scenario.commands):
+        if load.fleet is not None:
+            yield from _known(("commands", index, "fleet"), "fleet", load.fleet, names)
 
 
 def _check_expectations(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -93,7 +102,7 @@ def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
     if fleet.count <= 0:
         yield Problem(("count",), f"{fleet.count} cars are no fleet: a whole number above 0 is expected")
     if not fleet.models:
-        yield Problem(("models",), "no model is named: at least one, such as {born: 1}, is expected")
+        yield Problem(("models",), "no model is named: at least one, such as {Born: 1}, is expected")
     yield from _check_weights(("models",), "model", fleet.models, vocabulary.models)
     for model, energies in fleet.energies.items():
         at = ("energies", model)
@@ -103,11 +112,14 @@ def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
         if not energies:
             yield Problem(at, "no energy is named: at least one weight is expected")
         yield from _check_weights(at, f"energy of {model}", energies, vocabulary.models.get(model, energies))
-    yield from _known(("profile",), "profile", fleet.profile, vocabulary.profiles)
+    if fleet.profile is not None:
+        yield from _known(("profile",), "profile", fleet.profile, vocabulary.profiles)
     if fleet.region is not None:
         yield from _known(("region",), "region", fleet.region, vocabulary.regions)
-    for item in fleet.equipment:
+    for item, value in fleet.equipment.items():
         yield from _known(("equipment", item), "equipment", item, vocabulary.equipment, is_key=True)
+        if item in vocabulary.equipment:
+            yield from _check_value(("equipment", item), value, vocabulary.equipment[item])
 
 
 def _check_place(place: Place, _: Vocabulary) -> Iterator[Problem]:
@@ -128,6 +140,9 @@ def _check_command(load: CommandLoad, vocabulary: Vocabulary) -> Iterator[Proble
         yield Problem(("count",), "'rate' and 'count' exclude each other: one of them is expected", is_key=True)
     if load.count is not None and not 0 < load.count <= _MOST_COMMANDS:
         yield Problem(("count",), f"{load.count} is out of range: a whole number from 1 to {_MOST_COMMANDS} is expected")
+    if load.time_to_live is not None and not SECOND <= load.time_to_live <= LONGEST_TIME_TO_LIVE:
+        most = format_duration(LONGEST_TIME_TO_LIVE)
+        yield Problem(("time_to_live",), f"{load.time_to_live} is out of range: 1 s to {most} is expected")
 
 
 def _check_parameters(load: CommandLoad, known: CommandType) -> Iterator[Problem]:
@@ -163,7 +178,11 @@ def _check_value(at: Steps, value: object, wanted: Any) -> Iterator[Problem]:
             words = [str(word) for word in described.values]
             yield Problem(at, f"{shown(value)} is not one of {', '.join(words)}", nearest_hint(str(value), words))
         else:
-            names = {msgspec.inspect.IntType: "a whole number", msgspec.inspect.FloatType: "a number"}
+            names = {
+                msgspec.inspect.BoolType: "true or false",
+                msgspec.inspect.IntType: "a whole number",
+                msgspec.inspect.FloatType: "a number",
+            }
             yield Problem(at, f"{names.get(type(described), 'another kind of value')} is expected, not {shown(value)}")
 
 
@@ -182,7 +201,11 @@ def _known(at: Steps, kind: str, name: str, known: Iterable[str], *, is_key: boo
 
 
 def _unknown(at: Steps, kind: str, name: str, known: Iterable[str], *, is_key: bool = False) -> Problem:
-    return Problem(at, f"unknown {kind} {shown(name)}", nearest_hint(name, known), is_key)
+    # Names are compared in lower case, because models are written with a capital.
+    written = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), written, n=1)
+    hint = f"Did you mean {written[near[0]]!r}?" if near else nearest_hint(name, written.values())
+    return Problem(at, f"unknown {kind} {shown(name)}", hint, is_key)
 
 
 def _name(at: Steps, name: str) -> Iterator[Problem]:

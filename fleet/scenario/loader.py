@@ -20,7 +20,7 @@ from ruamel.yaml.reader import ReaderError
 from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
 from fleet.scenario.checks import CHECKS, Steps
 from fleet.scenario.scalars import Misread, Readable, shown
-from fleet.scenario.schema import Scenario, Vocabulary
+from fleet.scenario.schema import Plain, Scenario, Vocabulary
 
 _SUFFIXES: Final = (".yaml", ".yml")
 _DEEPEST: Final = 4
@@ -198,6 +198,8 @@ class _Reader:
 
     def read(self, node: Node, wanted: Any, steps: Steps) -> Any:
         """Return the value of `node` as `wanted`, or _BROKEN after reporting why not."""
+        if wanted == Plain:
+            return self._anything(node, steps)
         if isinstance(wanted, UnionType):
             (wanted,) = (option for option in get_args(wanted) if option is not NoneType)
         origin = get_origin(wanted)
@@ -226,6 +228,12 @@ class _Reader:
             value = float(value)
         if type(value) is not wanted:
             return self.fail(node, steps, f"{expected} is expected, not {shown(value)}")
+        return value
+
+    def _anything(self, node: Node, steps: Steps) -> object:
+        value = _plain(node)
+        if value is None or isinstance(value, list | dict):
+            return self.fail(node, steps, f"a word, a number, true or false is expected, not {shown(value)}")
         return value
 
     def _list(self, node: Node, item: Any, steps: Steps) -> object:

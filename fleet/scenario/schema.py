@@ -169,24 +169,25 @@ class Fleet(_Part, frozen=True, kw_only=True):
     """So many cars that are alike in how they are drawn.
 
     `models` and `energies` are weights; a model without energies takes its catalogue's own mix. `region` None is
-    the scenario's. `equipment` overrides what the catalogue would draw.
+    the scenario's, and `profile` None the usual mix of commuters and others. `equipment` overrides what the catalogue would draw.
     """
 
     name: str
     count: int
     models: dict[str, float]
     energies: dict[str, dict[str, float]] = {}
-    profile: str = "commuter"
+    profile: str | None = None
     region: str | None = None
     coverage: Coverage = Coverage()
-    equipment: dict[str, bool] = {}
+    equipment: dict[str, Plain] = {}
     places: Places | None = None
 
 
 class CommandLoad(_Part, frozen=True, kw_only=True):
     """Commands that users send, evenly spread by chance over the run or over a time of day.
 
-    Either `rate` or `count` (over the whole run) says how many. `distance` is how far the user stands from the car,
+    Either `rate` or `count` (over the whole run) says how many, `fleet` to which cars (None: all). `time_to_live` is
+    scenario time, None the command's own; a fast clock needs a long one. `distance` is how far the user stands from the car,
     for commands that say so.
     """
 
@@ -194,6 +195,8 @@ class CommandLoad(_Part, frozen=True, kw_only=True):
     rate: Rate | None = None
     count: int | None = None
     during: Window | None = None
+    fleet: str | None = None
+    time_to_live: Duration | None = None
     parameters: dict[str, Values] = {}
     distance: Distances | None = None
     spin: SpinMix | None = None
@@ -227,13 +230,14 @@ class Scenario(_Part, frozen=True, kw_only=True):
 class Vocabulary:
     """The names a scenario may use. Whatever is handed in here is all there is.
 
-    `models` maps a model to its energies, `regions` a region to its IANA time zone. An empty `reasons` accepts any.
+    `models` maps a model to its energies, `regions` a region to its IANA time zone, `equipment` a field to its type.
+    An empty `reasons` accepts any.
     """
 
     models: Mapping[str, Collection[str]]
     regions: Mapping[str, str]
     profiles: Collection[str]
-    equipment: Collection[str]
+    equipment: Mapping[str, Any]
     reasons: Collection[str] = ()
     commands: Mapping[str, CommandType] = field(default_factory=lambda: COMMANDS)
 
@@ -269,6 +273,8 @@ def json_schema() -> dict[str, Any]:
 
 def _schema_of(kind: Any) -> dict[str, Any]:
     # msgspec's own generator would describe our types by their fields; in a file they are written as one text.
+    if kind == Plain:
+        return {"type": ["string", "number", "boolean"]}
     if isinstance(kind, UnionType):
         (kind,) = (option for option in get_args(kind) if option is not NoneType)
     if get_origin(kind) is tuple:

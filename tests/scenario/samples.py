@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fleet.scenario.schema import Vocabulary
 
 VOCABULARY = Vocabulary(
-    models={"born": ("electric",), "leon": ("diesel", "e_hybrid", "petrol")},
+    models={"Born": ("electric",), "Leon": ("diesel", "e-hybrid", "petrol")},
     regions={"munich": "Europe/Berlin", "lisbon": "Europe/Lisbon"},
     profiles=("commuter", "parked"),
-    equipment=("parking_heater", "navi_system"),
+    equipment={"parking_heater": bool, "doors": int, "media": Literal["media_system", "navi_system"]},
     reasons=("too_far", "busy"),
 )
 
@@ -23,14 +25,14 @@ region: munich
 fleets:
   - name: commuters
     count: 30
-    models: {born: 1, leon: 2}
-    energies: {leon: {petrol: 1, diesel: 3}}
+    models: {Born: 1, Leon: 2}
+    energies: {Leon: {petrol: 1, diesel: 3}}
     profile: commuter
     coverage: {garages: 6 %, holes: 0.02}
     equipment: {parking_heater: true}
   - name: parked
     count: 10
-    models: {leon: 1}
+    models: {Leon: 1}
     profile: parked
     region: lisbon
     places: {parked_at: {latitude: 48.1, longitude: 11.5, spread: 300 m}}
@@ -42,6 +44,8 @@ commands:
     distance: {from: 0 m, to: 900 m}
   - name: heater
     count: 20
+    fleet: commuters
+    time_to_live: 30 min
     parameters: {minutes: [10, 30, 60]}
     spin: {right: 95 %, wrong: 5 %}
 expectations:

@@ -26,7 +26,7 @@ def test_a_right_file_is_read_whole() -> None:
     assert (scenario.scenario, scenario.seed, scenario.duration, scenario.clock) == ("small", 7, 17 * HOUR, 1800.0)
     assert scenario.cars == 40
     commuters, parked = scenario.fleets
-    assert commuters.energies == {"leon": {"petrol": 1, "diesel": 3}}
+    assert commuters.energies == {"Leon": {"petrol": 1, "diesel": 3}}
     assert commuters.coverage.garages == 0.06
     assert commuters.equipment == {"parking_heater": True}
     assert (scenario.region_of(commuters), scenario.region_of(parked)) == ("munich", "lisbon")
@@ -42,7 +42,7 @@ def test_a_right_file_is_read_whole() -> None:
 def test_json_is_yaml() -> None:
     """A program may write a scenario as JSON."""
     text = '{"scenario": "j", "purpose": "p", "seed": 1, "start": "2026-03-02T05:00", "duration": "1 h", "region": "munich", '
-    text += '"fleets": [{"name": "a", "count": 1, "models": {"born": 1}}]}'
+    text += '"fleets": [{"name": "a", "count": 1, "models": {"Born": 1}}]}'
     assert parse(text, "f.json", VOCABULARY).clock == 1.0
 
 
@@ -73,18 +73,20 @@ BROKEN = [
     ("count: 30", "count: 2000000", "9:3: fleets: 2000010 cars are too many: at most 1000000 are expected", ""),
     ("    count: 30\n", "", "9:5: fleets[0]: the key 'count' is missing", ""),
     ("count: 30", "cuont: 30", "10:5: fleets[0]: unknown key 'cuont'", "Did you mean 'count'?"),
-    ("models: {born: 1, leon: 2}", "models: {bron: 1, leon: 2}", "11:14: fleets[0].models.bron: unknown model 'bron'", "Did you mean 'born'?"),
-    ("models: {born: 1, leon: 2}", "models: {born: -1, leon: 2}", "11:20: fleets[0].models.born: -1 is no weight: a number above 0 is expected", ""),
-    ("models: {leon: 1}", "models: {}", "18:13: fleets[1].models: no model is named: at least one, such as {born: 1}, is expected", ""),
-    ("models: {leon: 1}", "models: leon", "18:13: fleets[1].models: a mapping (key: value) is expected, not 'leon'", ""),
-    ("petrol: 1, diesel: 3", "petrool: 1", "12:23: fleets[0].energies.leon.petrool: unknown energy of leon 'petrool'", "Did you mean 'petrol'?"),
-    ("energies: {leon:", "energies: {ateca:", "12:16: fleets[0].energies.ateca: this fleet has no 'ateca' among its models", None),
+    ("models: {Born: 1, Leon: 2}", "models: {bron: 1, Leon: 2}", "11:14: fleets[0].models.bron: unknown model 'bron'", "Did you mean 'Born'?"),
+    ("models: {Born: 1, Leon: 2}", "models: {Born: -1, Leon: 2}", "11:20: fleets[0].models.Born: -1 is no weight: a number above 0 is expected", ""),
+    ("models: {Leon: 1}", "models: {}", "18:13: fleets[1].models: no model is named: at least one, such as {Born: 1}, is expected", ""),
+    ("models: {Leon: 1}", "models: Leon", "18:13: fleets[1].models: a mapping (key: value) is expected, not 'Leon'", ""),
+    ("petrol: 1, diesel: 3", "petrool: 1", "12:23: fleets[0].energies.Leon.petrool: unknown energy of Leon 'petrool'", "Did you mean 'petrol'?"),
+    ("energies: {Leon:", "energies: {Ateca:", "12:16: fleets[0].energies.Ateca: this fleet has no 'Ateca' among its models", None),
     ("profile: commuter", "profile: comuter", "13:14: fleets[0].profile: unknown profile 'comuter'", "Did you mean 'commuter'?"),
     ("garages: 6 %", "garages: 6",
      "14:25: fleets[0].coverage.garages: 6 is not between 0 and 1: a share such as '6 %' or 0.06 is expected", "Did you mean '6 %'?"),
     ("{parking_heater: true}", "{parkingheater: true}", "15:17: fleets[0].equipment.parkingheater: unknown equipment 'parkingheater'",
      "Did you mean 'parking_heater'?"),
     ("{parking_heater: true}", "{parking_heater: no}", "15:33: fleets[0].equipment.parking_heater: true or false is expected, not 'no'", ""),
+    ("{parking_heater: true}", "{media: navi}", "15:24: fleets[0].equipment.media: 'navi' is not one of media_system, navi_system", None),
+    ("{parking_heater: true}", "{media: [navi]}", "15:24: fleets[0].equipment.media: a word, a number, true or false is expected, not a list", ""),
     ("name: parked", "name: commuters", "16:11: fleets[1].name: there are two fleets named 'commuters'", ""),
     ("latitude: 48.1", "latitude: 148.1", "21:36: fleets[1].places.parked_at.latitude: 148.1 is out of range: -90 to 90 degrees are expected", ""),
     ("name: honk", "name: honks", "23:11: commands[0].name: unknown command 'honks'", "Did you mean 'honk'?"),
@@ -98,13 +100,16 @@ BROKEN = [
     ("    distance: {from: 0 m, to: 900 m}\n", "", "23:5: commands[0]: honk lacks 'distance': how far the user stands from the car", None),
     ("to: 900 m", "to: 900", "27:31: commands[0].distance.to: 900 has no unit: a distance such as '400 m' or '1.5 km' is expected", "Did you mean '900 m'?"),
     ("{from: 0 m, to: 900 m}", "{from: 0 m, from: 900 m, to: 1 km}", "27:27: commands[0].distance: the key 'from' comes twice, first in line 27", ""),
-    ("minutes: [10, 30, 60]", "minutes: [10, half, 60]", "30:32: commands[1].parameters.minutes[1]: a whole number is expected, not 'half'", ""),
+    ("minutes: [10, 30, 60]", "minutes: [10, half, 60]", "32:32: commands[1].parameters.minutes[1]: a whole number is expected, not 'half'", ""),
+    ("fleet: commuters", "fleet: comuters", "30:12: commands[1].fleet: unknown fleet 'comuters'", "Did you mean 'commuters'?"),
+    ("30 min", "8 days", "31:19: commands[1].time_to_live: 8 days is out of range: 1 s to 7 days is expected", ""),
+    ("30 min", "30", "31:19: commands[1].time_to_live: 30 has no unit: a duration such as '10 min' or '1 h 30 min' is expected", None),
     ("count: 20", "count: 20\n    distance: 5 m", "30:5: commands[1].distance: heater does not say where the user stands", ""),
     ("during: 06:00-09:00", "spin: right", "25:5: commands[0].spin: honk needs no S-PIN", ""),
-    ("wrong: 5 %", "wrong: 6 %", "31:11: commands[1].spin: the shares add up to 101 %: 100 % is expected", ""),
-    ("lost == 0", "losst == 0", "33:5: expectations[0]: the report has no 'losst'", "Did you mean 'lost'?"),
-    ("too_far >= 1", "to_far >= 1", "34:5: expectations[1]: unknown reason 'to_far'", "Did you mean 'too_far'?"),
-    ("  - lost == 0", "  - lost: 0", "33:5: expectations[0]: an expectation such as 'lost == 0' or 'commands.succeeded / commands.total >= 90 %' is expected, not a mapping", ""),
+    ("wrong: 5 %", "wrong: 6 %", "33:11: commands[1].spin: the shares add up to 101 %: 100 % is expected", ""),
+    ("lost == 0", "losst == 0", "35:5: expectations[0]: the report has no 'losst'", "Did you mean 'lost'?"),
+    ("too_far >= 1", "to_far >= 1", "36:5: expectations[1]: unknown reason 'to_far'", "Did you mean 'too_far'?"),
+    ("  - lost == 0", "  - lost: 0", "35:5: expectations[0]: an expectation such as 'lost == 0' or 'commands.succeeded / commands.total >= 90 %' is expected, not a mapping", ""),
 ]  # fmt: skip
 
 
@@ -141,9 +146,9 @@ def test_what_is_no_scenario_at_all(text: str, error: str) -> None:
 
 def test_all_errors_come_in_one_pass() -> None:
     """What is wrong in one place hides nothing elsewhere; the first is what `parse` raises."""
-    text = GOOD.replace("17 h", "10").replace("born: 1", "bron: 1").replace("6 %", "6").replace("mode: flash", "mode: flsh")
+    text = GOOD.replace("17 h", "10").replace("Born: 1", "bron: 1").replace("6 %", "6").replace("mode: flash", "mode: flsh")
     text = text.replace("lost == 0", "losst == 0")
-    assert [error.split(":")[1] for error in errors_of(text)] == ["5", "11", "14", "26", "33"]
+    assert [error.split(":")[1] for error in errors_of(text)] == ["5", "11", "14", "26", "35"]
     with pytest.raises(ScenarioError, match=r"f\.yaml:5:11: duration") as caught:
         parse(text, "f.yaml", VOCABULARY)
     assert (caught.value.line, caught.value.column) == (5, 11)

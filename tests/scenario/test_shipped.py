@@ -1,0 +1,60 @@
+"""The scenarios that come with the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleet.kernel.instants import MINUTE
+from fleet.scenario.loader import check, load, read_text, shipped
+from fleet.scenario.vocabulary import catalogue_vocabulary
+
+DIRECTORY = Path(__file__).parents[2] / "scenarios"
+FILES = sorted(DIRECTORY.glob("*.yaml"))
+
+
+def test_the_promised_ones_are_there() -> None:
+    """What README and demo name exists, with its purpose."""
+    listed = {line.name: line for line in shipped(DIRECTORY, catalogue_vocabulary())}
+    assert {"rush-hour", "find-my-car"} <= set(listed)
+    assert listed["rush-hour"].cars == 500
+    assert all(line.purpose for line in listed.values())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_is_right_and_named_like_its_file(path: Path) -> None:
+    """No shipped file has an error, and each says what it is for to a reader."""
+    assert check(read_text(path), path.name, catalogue_vocabulary()) == []
+    assert load(path, catalogue_vocabulary()).scenario == path.stem
+    assert read_text(path).startswith("# "), "a comment tells the reader what the file is"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_fast_clocks_have_commands_that_live_long_enough(path: Path) -> None:
+    """No command may be too old after one real second of waiting."""
+    scenario = load(path, catalogue_vocabulary())
+    for command in scenario.commands:
+        time_to_live = command.time_to_live or catalogue_vocabulary().commands[command.name].time_to_live
+        assert time_to_live / scenario.clock >= MINUTE / 60
+        if scenario.clock >= 1000:
+            assert time_to_live >= 30 * MINUTE
+
+
+def test_the_guide_has_an_example_of_every_key() -> None:
+    """The README shows each element of the language, and its examples are right."""
+    text = (DIRECTORY / "README.md").read_text(encoding="utf-8")
+    examples = [part.partition("```")[0] for part in text.split("```yaml\n")[1:]]
+    whole = examples[0]
+    assert check(whole, "README.md", catalogue_vocabulary()) == []
+    from fleet.scenario.schema import json_schema
+
+    def keys(schema: dict[str, object]) -> set[str]:
+        properties = schema.get("properties")
+        found = set(properties) if isinstance(properties, dict) else set()
+        for child in [*(properties.values() if isinstance(properties, dict) else ()), schema.get("items")]:
+            if isinstance(child, dict):
+                found |= keys(child)
+        return found
+
+    assert [key for key in sorted(keys(json_schema())) if f"{key}:" not in whole] == []
