@@ -22,6 +22,7 @@ from fleet.vehicle.geo import DETOUR_MEAN, DETOUR_MOST, distance_m
 from fleet.vehicle.region import GARAGE_SHARE, Place, Region
 
 Profile = Literal["commuter", "errands", "courier", "weekend", "parked"]
+PROFILES: Final[tuple[Profile, ...]] = get_args(Profile)
 Purpose = Literal["work", "errand", "delivery", "home"]
 
 COMMUTER_SHARE: Final = 0.4
@@ -142,10 +143,12 @@ class Driver:
         starts = [_draw_second(draws, name) for name in hours]
         starts[2 if goes_to_work else 0 :] = sorted(starts[2 if goes_to_work else 0 :])
         departures = self._feasible([_utc(self.region.zone, ordinal, second) for second in starts], stops, ordinal)
-        return tuple(
-            PlannedTrip(departure, stop, "home" if stop is self.home else "work" if stop is self.work else "errand")
-            for departure, stop in zip(departures, stops, strict=True)
-        )
+        return tuple(PlannedTrip(departure, stop, self._purpose(stop)) for departure, stop in zip(departures, stops, strict=True))
+
+    def _purpose(self, stop: Place) -> Purpose:
+        if stop is self.home:
+            return "home"
+        return "work" if stop is self.work else "errand"
 
     def _draw_stops(self, draws: Draws, count: int, *, goes_to_work: bool) -> list[Place]:
         """Return the destinations of a day's trips: tours of two or three trips that begin and end at home."""
@@ -188,7 +191,7 @@ class Driver:
         place = self.home
         trips: list[PlannedTrip] = []
         for _ in range(draws.integer(10, 25)):
-            stop = self.region.draw_destination(draws, place, 1.0 + draws.exponential(2.5), "delivery", 0.03)
+            stop = self.region.draw_destination(draws, place, 1.0 + draws.exponential(2.5), "delivery", self.garage_share)
             trips.append(PlannedTrip(departure, stop, "delivery"))
             stay = int(draws.uniform(3 * MINUTE, 8 * MINUTE))
             departure += longest_drive(distance_m(*place.position, *stop.position)) + stay
@@ -205,8 +208,8 @@ class Driver:
         for stop in stops:
             takes.append(longest_drive(distance_m(*place.position, *stop.position)) + SHORTEST_STAY)
             place = stop
+        departures: list[Instant] = []
         earliest = wanted[0]
-        departures = []
         for want, take in zip(wanted, takes, strict=True):
             departures.append(max(want, earliest))
             earliest = departures[-1] + take
@@ -236,9 +239,6 @@ def draw_driver(key: int, region: Region, profile: str | None = None, *, garage_
         else:
             raise UnknownName("driver profile", profile, PROFILES)
     return Driver(key, region, home=home, work=work, profile=drawn, garage_share=garage_share)
-
-
-PROFILES: Final[tuple[Profile, ...]] = get_args(Profile)
 
 
 def draw_length_km(draws: Draws, longest_km: float) -> float:
@@ -393,9 +393,9 @@ _MOST_STOPS: Final = 7
 """Stops in one of the two town sections; on longer ones they lie farther apart and take longer."""
 _WAIT_MEAN_S: Final = 46.0
 """A stop stands for all waiting on its stretch: lights, junctions, queues, the search for a parking space."""
-_TOWN_KMH: Final = (28.0, 48.0)
-_ROAD_KMH: Final = (60.0, 90.0)
-_MOTORWAY_KMH: Final = (95.0, 128.0)
+_TOWN_KMH: Final = (27.0, 47.0)
+_ROAD_KMH: Final = (58.0, 88.0)
+_MOTORWAY_KMH: Final = (90.0, 126.0)
 _SLOW_KMH: Final = (50.0, 80.0)
 _SLOW_SHARE: Final = 0.06
 _TWO_STRETCHES_M: Final = 20_000.0
@@ -419,7 +419,7 @@ def _end_speeds(blocks: list[tuple[float, float, float]]) -> list[float]:
 def speed_plan(draws: Draws, path_length_m: float) -> SpeedProfile:
     """Return how a road of that length is driven: town with stops at both ends, country road, motorway between them.
 
-    Short drives average about 22 km/h, drives of 100 km and more about 80 (ours, so that a day's driving comes to the
+    Drives in town average about 22 km/h, 35 km about 43, 150 km about 79 (ours, so that a day's driving comes to the
     45 minutes of MiD 2017). Raises ValueError for a length that is not positive.
     """
     if path_length_m <= 0.0:
@@ -446,7 +446,7 @@ def _sections(length_m: float) -> tuple[float, float, float]:
     """Return how many metres of a drive are town, country road and motorway."""
     if length_m <= 4_000.0:
         return length_m, 0.0, 0.0
-    town_m = min(4_000.0 + 0.35 * (length_m - 4_000.0), 10_000.0)
+    town_m = min(4_000.0 + 0.5 * (length_m - 4_000.0), 11_000.0)
     road_m = length_m - town_m
     if road_m <= 14_000.0:
         return town_m, road_m, 0.0

@@ -126,8 +126,9 @@ def road_path(draws: Draws, start: LatLon, end: LatLon) -> Path:
     east_m = (end[1] - lon1) * east
     if math.hypot(north_m, east_m) < _SHORTEST_BEND_M:
         return Path((start, end))
-    # A hair inside the limits: over long distances the metric of each leg differs a little from that of the whole.
-    detour = draws.uniform(DETOUR_LEAST + 0.005, DETOUR_MOST - 0.005)
+    # Inside the limits by more the farther it is: the metric of a leg differs a little from that of the whole.
+    margin = 0.004 + min(math.hypot(north_m, east_m) / 4e6, 0.1)
+    detour = draws.uniform(DETOUR_LEAST + margin, DETOUR_MOST - margin)
     slope = math.sqrt(detour * detour - 1.0)
     along = lateral = 0.0
     points = [start]
