@@ -1,0 +1,41 @@
+# `make demo` and `make test` set up everything they need; see tools/setup.sh.
+# ARGS goes to the command that runs: make test ARGS="-k loader -x"
+
+.DEFAULT_GOAL := help
+# The targets share one environment, so `make -j` must not start two of them at once.
+.NOTPARALLEL:
+.PHONY: help demo test test-fast check build clean
+
+ARGS ?=
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Set up and let 500 cars live a working day in half a minute
+	@bash tools/setup.sh broker
+	@.venv/bin/fleet run rush-hour $(ARGS)
+
+test: ## Set up and run all tests
+	@bash tools/setup.sh dev broker
+	@.venv/bin/python -m pytest $(ARGS)
+
+test-fast: ## Set up and run the tests that need no broker
+	@bash tools/setup.sh dev
+	@.venv/bin/python -m pytest -m "not live" $(ARGS)
+
+check: ## Formatting, lint, types and the direction of imports
+	@bash tools/setup.sh dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+build: ## Build the wheel into dist/
+	@bash tools/setup.sh
+	@rm -rf dist
+	.venv/bin/python -m pip wheel -q --no-deps --wheel-dir dist .
+	@ls dist
+
+clean: ## Remove what was built and cached; .venv stays
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find fleet tests -name __pycache__ -type d -prune -exec rm -rf {} +
