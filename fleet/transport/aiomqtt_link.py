@@ -323,8 +323,9 @@ class Connection(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        # paho sends 20 at a time unless told; more than the broker's Receive Maximum would end the connection.
-        client.max_inflight_messages_set(vars(properties).get("ReceiveMaximum", _HIGHEST_PACKET_ID))
+        # paho sends 20 at a time unless told; more than the broker's Receive Maximum would end the connection. Its
+        # setter refuses once the connection is there, though nothing was sent yet.
+        client._max_inflight_messages = vars(properties).get("ReceiveMaximum", _HIGHEST_PACKET_ID)
         if not self._connack.done():
             self._connack.set_result((flags.session_present, reason_code))
 
@@ -375,7 +376,8 @@ class Connection(aiomqtt.Client):
         else:
             cause = "the other side closed it"
         if self._connack.done():
-            return ConnectionLost(f"the connection of {self._settings.client_id!r} was lost: {cause}")
+            hint = "The link tries again. If it goes on: does another client use the same client id?"
+            return ConnectionLost(f"the connection of {self._settings.client_id!r} was lost: {cause}", hint=hint)
         hint = "Does the broker speak MQTT 5 on this port, and does it want TLS or a client certificate?"
         return Unreachable(self._hostname, self._port, f"ended before the broker answered: {cause}", hint=hint)
 

@@ -6,6 +6,7 @@ Knows nothing of MQTT.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 
@@ -85,7 +86,9 @@ def in_words(error: OSError) -> str:
         return f"certificate verify failed: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
-    return error.strerror or str(error) or type(error).__name__
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error) or type(error).__name__
+    return os.strerror(error.errno)  # asyncio puts words of its own into strerror
 
 
 def _dial_hint(error: OSError) -> str:

@@ -1,0 +1,30 @@
+"""Fixtures of all tests: a live broker, one per module."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.mosquitto import PrivateMosquitto
+from tests.lab import VINS, LiveBroker
+
+pytest.register_assert_rewrite("tests.link_conformance")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def live_broker() -> AsyncIterator[LiveBroker]:
+    """A Mosquitto shared by the tests of a module; each takes VINs of its own from it."""
+    secret = FleetSecret.new()
+    async with PrivateMosquitto(secret=secret, vins=VINS) as broker:
+        yield LiveBroker(broker, secret)
+
+
+@pytest.fixture
+async def own_broker() -> AsyncIterator[LiveBroker]:
+    """A Mosquitto that a test may kill."""
+    secret = FleetSecret.new()
+    async with PrivateMosquitto(secret=secret, vins=VINS[:4]) as broker:
+        yield LiveBroker(broker, secret)

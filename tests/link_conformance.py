@@ -1,0 +1,615 @@
+"""What every implementation of `Link` promises, against a real Mosquitto and a scripted peer.
+
+To put an implementation to it: subclass `LinkConformance` in a test module, mark it live, and give it a fixture
+`make_links` that returns a function from an Endpoint to a LinkFactory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fleet.errors import ConnectionLost, ConnectRefused, PublishRefused, SubscribeRefused, Unreachable
+from fleet.runtime.mosquitto import free_port
+from fleet.transport.link import Endpoint, LinkSettings, Will
+from fleet.wire.frame import Frame
+from tests import scripted_broker as scripted
+from tests.lab import TOPICS, Lab, LiveBroker, MakeLinks
+from tests.scripted_broker import Script, ScriptedBroker, publish_packet
+
+ANYONE = LinkSettings(client_id="anyone", subscriptions=(("a/+", 1),))
+
+
+@pytest.fixture
+async def lab(live_broker: LiveBroker, make_links: MakeLinks) -> AsyncIterator[Lab]:
+    """Links to the broker of the module."""
+    made = Lab(live_broker, make_links)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def own_lab(own_broker: LiveBroker, make_links: MakeLinks) -> AsyncIterator[Lab]:
+    """Links to a broker that may be killed."""
+    made = Lab(own_broker, make_links)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(scope="session")
+def self_signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody vouches for, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "broker.crt", folder / "broker.key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=broker"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    return certificate, key
+
+
+def server_context(self_signed: tuple[Path, Path]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*self_signed)
+    return context
+
+
+class Connecting:
+    """How a link comes up, and what it says when it does not."""
+
+    async def test_connects_and_says_so_once(self, lab: Lab) -> None:
+        """An opened link calls link_up once and is up; a second open changes nothing."""
+        link, owner = lab.car(lab.broker.new_vin())
+        before = link.is_up
+        link.open()
+        link.open()
+        assert await owner.wait_for_up() is False
+        assert (before, link.is_up) == (False, True)
+        assert owner.calls == ["up"]
+
+    async def test_wrong_password_is_connect_refused_and_tried_again(self, lab: Lab) -> None:
+        """A refusal names its code and a next step, and the link keeps trying."""
+        link, owner = lab.car(lab.broker.new_vin(), password="wrong")
+        link.open()
+        await owner.wait_for_down(3)
+        assert owner.calls == ["down"] * 3
+        for error in owner.downs:
+            assert isinstance(error, ConnectRefused)
+            assert error.code == 0x87
+            assert "password" in error.hint
+
+    async def test_nobody_listening_is_unreachable(self, lab: Lab) -> None:
+        """A refused TCP connection is Unreachable with the cause in words, once for each attempt."""
+        link, owner = lab.link(Endpoint("127.0.0.1", free_port("127.0.0.1")), ANYONE)
+        link.open()
+        await owner.wait_for_down(2)
+        error = owner.downs[0]
+        assert isinstance(error, Unreachable)
+        assert "refused" in error.cause
+
+    async def test_unknown_name_is_unreachable(self, lab: Lab) -> None:
+        """A host name that does not resolve is Unreachable, not an error of another kind."""
+        link, owner = lab.link(Endpoint("broker.invalid", 1883), ANYONE)
+        link.open()
+        assert isinstance(await owner.wait_for_down(), Unreachable)
+
+    async def test_silent_broker_is_unreachable_after_the_time_out(self, lab: Lab) -> None:
+        """A peer that takes the connection and never answers is reported within connect_timeout_s."""
+        async with ScriptedBroker(Script(connack=None)) as broker:
+            link, owner = lab.link(broker.endpoint(), LinkSettings(client_id="anyone", connect_timeout_s=0.2))
+            link.open()
+            error = await owner.wait_for_down()
+            assert isinstance(error, Unreachable)
+            assert "timed out" in error.cause
+            assert "does not answer" in error.cause
+            await link.close()
+
+    async def test_hanging_up_at_once_is_unreachable_at_once(self, lab: Lab) -> None:
+        """A peer that ends the connection instead of answering does not cost the time-out."""
+        async with ScriptedBroker(Script(hang_up_on_connect=True)) as broker:
+            link, owner = lab.link(broker.endpoint(), LinkSettings(client_id="anyone", connect_timeout_s=60))
+            link.open()
+            assert isinstance(await owner.wait_for_down(), Unreachable)
+            await link.close()
+
+    @pytest.mark.parametrize("code", [0x80, 0x84, 0x86, 0x89, 0x9F])
+    async def test_refusal_keeps_its_code(self, lab: Lab, code: int) -> None:
+        """Every reason code of a CONNACK reaches the owner."""
+        async with ScriptedBroker(Script(connack=code)) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            error = await owner.wait_for_down()
+            assert isinstance(error, ConnectRefused)
+            assert error.code == code
+            await link.close()
+
+    async def test_untrusted_certificate_is_told_in_words(self, lab: Lab, self_signed: tuple[Path, Path]) -> None:
+        """A certificate that cannot be verified is Unreachable and says so, not a time-out."""
+        async with ScriptedBroker(tls=server_context(self_signed)) as broker:
+            link, owner = lab.link(broker.endpoint(ssl.create_default_context()), ANYONE)
+            link.open()
+            error = await owner.wait_for_down()
+            assert isinstance(error, Unreachable)
+            assert error.cause == "certificate verify failed: self-signed certificate"
+            await link.close()
+
+    async def test_trusted_certificate_comes_up(self, lab: Lab, self_signed: tuple[Path, Path]) -> None:
+        """TLS with a trusted certificate works like plain TCP."""
+        async with ScriptedBroker(tls=server_context(self_signed)) as broker:
+            trust = ssl.create_default_context(cafile=self_signed[0])
+            link, owner = lab.link(broker.endpoint(trust), ANYONE)
+            link.open()
+            await owner.wait_for_up()
+            link.publish(Frame(topic="a/b", payload=b"over TLS"), 1)
+            assert await owner.wait_for_outcome(1) is None
+            broker.send(publish_packet("a/b", b"back", 7))
+            await owner.wait_for_payload(b"back")
+            await link.close()
+
+    async def test_close_while_connecting_is_quick(self, lab: Lab) -> None:
+        """Closing does not wait for an attempt under way; the owner hears link_down(None) once."""
+        async with ScriptedBroker(Script(connack=None)) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            await broker.wait_for_packets(scripted.CONNECT, 1)
+            await asyncio.wait_for(link.close(), 1)
+            assert owner.calls == ["down"]
+            assert owner.downs == [None]
+
+
+class Publishing:
+    """What becomes of a frame."""
+
+    async def test_acknowledged(self, lab: Lab) -> None:
+        """A frame nobody subscribed to (0x10) and one somebody did are both successes under their tokens."""
+        vin = lab.broker.new_vin()
+        link, owner = await lab.car_up(vin)
+        link.publish(Frame(topic=TOPICS.status(vin), payload=b"1"), 41)
+        assert await owner.wait_for_outcome(41) is None
+        _, watcher = await lab.user_up("tool", f"watch-{vin}", subscriptions=((TOPICS.status(vin), 1),))
+        link.publish(Frame(topic=TOPICS.status(vin), payload=b"2"), 42)
+        assert await owner.wait_for_outcome(42) is None
+        await watcher.wait_for_payload(b"2")
+
+    async def test_qos_0_is_acknowledged_when_written(self, lab: Lab) -> None:
+        """At QoS 0 the outcome says that the frame was written."""
+        vin = lab.broker.new_vin()
+        _, watcher = await lab.user_up("tool", f"watch-{vin}", subscriptions=((TOPICS.status(vin), 1),))
+        link, owner = await lab.car_up(vin)
+        link.publish(Frame(topic=TOPICS.status(vin), payload=b"0", qos=0), 9)
+        assert await owner.wait_for_outcome(9) is None
+        assert (await watcher.wait_for_payload(b"0")).frame.qos == 0
+
+    async def test_refused_by_access_control(self, lab: Lab) -> None:
+        """A forbidden publish is PublishRefused under its token, and the link stays up."""
+        vin, other = lab.broker.new_vin(), lab.broker.new_vin()
+        link, owner = await lab.car_up(vin)
+        link.publish(Frame(topic=TOPICS.status(other), payload=b"forged"), 1)
+        link.publish(Frame(topic=TOPICS.status(vin), payload=b"own"), 2)
+        error = await owner.wait_for_outcome(1)
+        assert isinstance(error, PublishRefused)
+        assert (error.code, error.topic) == (0x87, TOPICS.status(other))
+        assert await owner.wait_for_outcome(2) is None
+        assert link.is_up
+        assert owner.downs == []
+
+    async def test_down_raises_connection_lost(self, lab: Lab) -> None:
+        """Before open, after drop and after close a publish raises ConnectionLost."""
+        vin = lab.broker.new_vin()
+        frame = Frame(topic=TOPICS.status(vin), payload=b"")
+        link, owner = lab.car(vin)
+        with pytest.raises(ConnectionLost):
+            link.publish(frame, 1)
+        link.open()
+        await owner.wait_for_up()
+        link.drop()
+        with pytest.raises(ConnectionLost):
+            link.publish(frame, 2)
+        await link.close()
+        with pytest.raises(ConnectionLost):
+            link.publish(frame, 3)
+        assert owner.outcomes == []
+
+    async def test_publish_then_drop_in_one_breath(self, lab: Lab) -> None:
+        """A drop right after a publish gives link_down(None) and no outcome for it."""
+        vin = lab.broker.new_vin()
+        link, owner = await lab.car_up(vin)
+        for token in range(50):
+            link.publish(Frame(topic=TOPICS.status(vin), payload=b"?"), token)
+        link.drop()
+        await owner.wait_for_down()
+        assert owner.calls == ["up", "down"]
+
+    async def test_receive_maximum_of_the_broker_is_kept(self, lab: Lab) -> None:
+        """No more QoS 1 frames are under way than the broker wants; the rest waits its turn in order."""
+        async with ScriptedBroker(Script(receive_maximum=3, puback=None)) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            await owner.wait_for_up()
+            for token in range(5):
+                link.publish(Frame(topic="a/b", payload=b"%d" % token), token)
+            link.publish(Frame(topic="a/b", payload=b"mark", qos=0), 5)
+            await owner.wait_for_outcome(5)
+            first = await broker.wait_for_packets(scripted.PUBLISH, 4)
+            assert [body[-1:] for body in first] == [b"0", b"1", b"2", b"k"]
+            packet_id = first[0][5:7]
+            broker.send(scripted.packet(0x40, packet_id))
+            assert (await broker.wait_for_packets(scripted.PUBLISH, 5))[-1].endswith(b"3")
+            assert await owner.wait_for_outcome(0) is None
+            await link.close()
+
+    async def test_two_thousand_in_order(self, lab: Lab) -> None:
+        """Frames of one link arrive in their order, none lost, and their outcomes come in order too."""
+        vin = lab.broker.new_vin()
+        _, watcher = await lab.user_up("tool", f"watch-{vin}", subscriptions=((TOPICS.status(vin), 1),))
+        link, owner = await lab.car_up(vin)
+        for number in range(2000):
+            link.publish(Frame(topic=TOPICS.status(vin), payload=b"%d" % number), number)
+        await watcher.wait_for_deliveries(2000)
+        await owner.wait_for_outcome(1999)
+        assert watcher.payloads == [b"%d" % number for number in range(2000)]
+        assert owner.outcomes == [(number, None) for number in range(2000)]
+
+
+class Receiving:
+    """What comes in, and manual acknowledgement."""
+
+    async def test_properties_round_trip(self, lab: Lab) -> None:
+        """All MQTT 5 properties arrive as sent; the expiry may have run down by a second."""
+        vin = lab.broker.new_vin()
+        _, car = await lab.car_up(vin)
+        backend, _ = await lab.user_up("backend", f"backend-{vin}")
+        sent = Frame(
+            topic=TOPICS.command(vin, "honk"),
+            payload=bytes(range(256)),
+            expiry_s=60,
+            response_topic=TOPICS.desk_answer("someone"),
+            correlation=b"\x00\xff\x01",
+            content_type="application/msgpack",
+            user_properties=(("name", "first"), ("name", "second"), ("größe", "Ü")),
+        )
+        backend.publish(sent, 1)
+        [delivery] = await car.wait_for_deliveries(1)
+        got = delivery.frame
+        assert got.expiry_s in {59, 60}
+        assert got == Frame(**{name: getattr(sent, name) for name in sent.__struct_fields__} | {"expiry_s": got.expiry_s})
+
+    async def test_retain_flag_as_received(self, lab: Lab) -> None:
+        """The retain flag is set on what was kept for a new subscriber and clear on what comes live."""
+        vin = lab.broker.new_vin()
+        topic = TOPICS.presence(vin)
+        link, owner = await lab.car_up(vin)
+        link.publish(Frame(topic=topic, payload=b"kept", retain=True), 1)
+        await owner.wait_for_outcome(1)
+        _, watcher = await lab.user_up("tool", f"watch-{vin}", subscriptions=((topic, 1),))
+        assert (await watcher.wait_for_payload(b"kept")).frame.retain
+        link.publish(Frame(topic=topic, payload=b"", retain=True), 2)
+        assert not (await watcher.wait_for_payload(b"")).frame.retain
+
+    async def test_unacknowledged_comes_again(self, lab: Lab) -> None:
+        """After a reconnect the broker repeats, marked as duplicate, exactly what was not acknowledged."""
+        vin = lab.broker.new_vin()
+        link, car = await lab.car_up(vin, acknowledges=False)
+        backend, _ = await lab.user_up("backend", f"backend-{vin}")
+        for number in range(6):
+            backend.publish(Frame(topic=TOPICS.command(vin, "x"), payload=b"%d" % number), number)
+        first = await car.wait_for_deliveries(6)
+        for delivery in first[:2]:
+            link.acknowledge(delivery)
+        link.publish(Frame(topic=TOPICS.status(vin), payload=b"behind the acknowledgements"), 1)
+        await car.wait_for_outcome(1)
+        link.drop()
+        link.open()
+        assert await car.wait_for_up(2) is True
+        await car.wait_for_deliveries(10)
+        again = car.deliveries[6:]
+        assert [delivery.frame.payload for delivery in again] == [b"2", b"3", b"4", b"5"]
+        assert all(delivery.frame.duplicate for delivery in again)
+        assert not any(delivery.frame.duplicate for delivery in first)
+        assert {delivery.connection for delivery in again} != {delivery.connection for delivery in first}
+
+    async def test_acknowledging_a_delivery_of_an_earlier_connection_does_nothing(self, lab: Lab) -> None:
+        """A late acknowledgement must not hit another message that has the same packet id now."""
+        async with ScriptedBroker(Script(session_present=True)) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE, acknowledges=False)
+            link.open()
+            await owner.wait_for_up()
+            broker.send(publish_packet("a/b", b"old", 5))
+            [old] = await owner.wait_for_deliveries(1)
+            link.drop()
+            link.open()
+            await owner.wait_for_up(2)
+            link.acknowledge(old)
+            link.publish(Frame(topic="a/b", payload=b"mark"), 1)
+            await owner.wait_for_outcome(1)
+            assert broker.of_type(scripted.PUBACK) == []
+            await link.close()
+
+    async def test_acknowledgements_keep_their_order(self, lab: Lab) -> None:
+        """PUBACKs go out in the order in which the owner acknowledged, and none for QoS 0."""
+        async with ScriptedBroker() as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            await owner.wait_for_up()
+            for packet_id in (5, 3, 0, 9):
+                broker.send(publish_packet("a/b", b"m", packet_id))
+            acknowledgements = await broker.wait_for_packets(scripted.PUBACK, 3)
+            assert [int.from_bytes(body[:2], "big") for body in acknowledgements] == [5, 3, 9]
+            assert [delivery.frame.qos for delivery in owner.deliveries] == [1, 1, 0, 1]
+            await link.close()
+
+    async def test_link_up_comes_before_what_is_received(self, lab: Lab) -> None:
+        """A message that overtakes the SUBACK is received after link_up."""
+        script = Script(before_suback=publish_packet("a/b", b"early", 1))
+        async with ScriptedBroker(script) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            await owner.wait_for_payload(b"early")
+            assert owner.calls == ["up", "received"]
+            await link.close()
+
+    async def test_receive_maximum_bounds_what_is_unacknowledged(self, lab: Lab) -> None:
+        """The broker sends no more than receive_maximum messages ahead of the acknowledgements."""
+        vin = lab.broker.new_vin()
+        link, car = await lab.car_up(vin, acknowledges=False, receive_maximum=2)
+        backend, sent = await lab.user_up("backend", f"backend-{vin}")
+        for number in range(4):
+            backend.publish(Frame(topic=TOPICS.command(vin, "x"), payload=b"%d" % number), number)
+        await sent.wait_for_outcome(3)
+        backend.publish(Frame(topic=TOPICS.stored(vin), payload=b"mark", qos=0), 4)
+        await car.wait_for_payload(b"mark")
+        assert car.payloads == [b"0", b"1", b"mark"]
+        link.acknowledge(car.deliveries[0])
+        await car.wait_for_payload(b"2")
+
+    async def test_two_links_do_not_mix(self, lab: Lab) -> None:
+        """Each owner hears only of its own link, though tokens and packet ids are equal."""
+        vins = [lab.broker.new_vin(), lab.broker.new_vin()]
+        cars = [await lab.car_up(vin) for vin in vins]
+        backend, _ = await lab.user_up("backend", f"backend-{vins[0]}")
+        for vin, (link, _) in zip(vins, cars, strict=True):
+            link.publish(Frame(topic=TOPICS.status(vin), payload=b""), 1)
+            backend.publish(Frame(topic=TOPICS.command(vin, "x"), payload=vin.encode()), 1)
+        for vin, (_, owner) in zip(vins, cars, strict=True):
+            await owner.wait_for_payload(vin.encode())
+            await owner.wait_for_outcome(1)
+            assert owner.payloads == [vin.encode()]
+            assert owner.outcomes == [(1, None)]
+
+
+class Sessions:
+    """What the broker keeps between connections."""
+
+    async def test_resumed_without_subscribing_again(self, lab: Lab) -> None:
+        """With the session present no SUBSCRIBE is sent; without it one is."""
+        for present, expected in ((True, 0), (False, 1)):
+            async with ScriptedBroker(Script(session_present=present)) as broker:
+                link, owner = lab.link(broker.endpoint(), ANYONE)
+                link.open()
+                assert await owner.wait_for_up() is present
+                link.publish(Frame(topic="a/b", payload=b"mark"), 1)
+                await owner.wait_for_outcome(1)
+                assert len(broker.of_type(scripted.SUBSCRIBE)) == expected
+                await link.close()
+
+    async def test_refused_subscription_takes_the_link_down(self, lab: Lab) -> None:
+        """A SUBACK of 0x80 or above names the filter; the link tries again and subscribes again, session or not."""
+        async with ScriptedBroker(Script(suback=(0x87,))) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            error = await owner.wait_for_down()
+            assert isinstance(error, SubscribeRefused)
+            assert (error.code, error.topic_filter) == (0x87, "a/+")
+            assert owner.ups == []
+            broker.script = Script(session_present=True)
+            await owner.wait_for_up()
+            assert len(broker.of_type(scripted.SUBSCRIBE)) >= 2
+            await link.close()
+
+    async def test_messages_queued_while_away_arrive(self, lab: Lab) -> None:
+        """What was published at QoS 1 while the car was away arrives in order, after link_up."""
+        vin = lab.broker.new_vin()
+        link, car = await lab.car_up(vin)
+        link.drop()
+        await car.wait_for_down()
+        backend, sent = await lab.user_up("backend", f"backend-{vin}")
+        for number in range(100):
+            backend.publish(Frame(topic=TOPICS.command(vin, "x"), payload=b"%d" % number), number)
+        await sent.wait_for_outcome(99)
+        link.open()
+        assert await car.wait_for_up(2) is True
+        await car.wait_for_deliveries(100)
+        assert car.payloads == [b"%d" % number for number in range(100)]
+        assert car.calls[:3] == ["up", "down", "up"]
+
+    async def test_expired_message_is_not_delivered(self, lab: Lab) -> None:
+        """A message whose expiry passed while the car was away is gone; a later one still comes."""
+        vin = lab.broker.new_vin()
+        link, car = await lab.car_up(vin)
+        link.drop()
+        await car.wait_for_down()
+        backend, sent = await lab.user_up("backend", f"backend-{vin}")
+        backend.publish(Frame(topic=TOPICS.command(vin, "x"), payload=b"short", expiry_s=1), 1)
+        backend.publish(Frame(topic=TOPICS.command(vin, "x"), payload=b"long", expiry_s=60), 2)
+        await sent.wait_for_outcome(2)
+        await lab.hourglass(3)
+        link.open()
+        await car.wait_for_payload(b"long")
+        assert car.payloads == [b"long"]
+
+    async def test_close_keeps_the_session_and_end_session_forgets_it(self, lab: Lab) -> None:
+        """After close the session is there; after close(end_session=True) it is not."""
+        vin = lab.broker.new_vin()
+        link, car = await lab.car_up(vin)
+        await link.close()
+        link.open()
+        assert await car.wait_for_up(2) is True
+        await link.close(end_session=True)
+        link.open()
+        assert await car.wait_for_up(3) is False
+        assert car.downs == [None, None]
+
+    async def test_clean_start_forgets_the_session(self, lab: Lab) -> None:
+        """With clean_start nothing is resumed."""
+        vin = lab.broker.new_vin()
+        first, _ = await lab.car_up(vin)
+        await first.close()
+        _, second = await lab.car_up(vin, clean_start=True)
+        assert second.ups == [False]
+
+    async def test_session_expires(self, lab: Lab) -> None:
+        """With session_expiry_s 0 the session ends with the connection."""
+        vin = lab.broker.new_vin()
+        link, car = await lab.car_up(vin, session_expiry_s=0)
+        link.drop()
+        link.open()
+        assert await car.wait_for_up(2) is False
+
+
+class Ending:
+    """Drop, close, will, and a broker that goes away."""
+
+    async def test_drop_then_open(self, lab: Lab) -> None:
+        """Drop gives one link_down(None) before the next link_up, however soon open follows."""
+        vin = lab.broker.new_vin()
+        link, car = await lab.car_up(vin)
+        link.drop()
+        assert not link.is_up
+        link.open()
+        assert await car.wait_for_up(2) is True
+        assert car.calls == ["up", "down", "up"]
+        assert car.downs == [None]
+
+    async def test_dropped_link_stays_down(self, lab: Lab) -> None:
+        """Without open a dropped link does not come back."""
+        async with ScriptedBroker() as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            await owner.wait_for_up()
+            link.drop()
+            await broker.wait_for_end()
+            assert broker.of_type(scripted.DISCONNECT) == []
+            await link.close()
+            assert owner.calls == ["up", "down"]
+            assert len(broker.of_type(scripted.CONNECT)) == 1
+
+    async def test_will_comes_after_drop_with_its_delay(self, lab: Lab) -> None:
+        """A drop makes the broker send the will after its delay; a reconnect within the delay takes it back."""
+        lost, returned = lab.broker.new_vin(), lab.broker.new_vin()
+        topics = tuple((TOPICS.presence(vin), 1) for vin in (lost, returned))
+        _, watcher = await lab.user_up("tool", f"watch-{lost}", subscriptions=topics)
+        links = {}
+        for vin in (returned, lost):
+            will = Will(Frame(topic=TOPICS.presence(vin), payload=b"lost " + vin.encode(), content_type="t"), 1)
+            links[vin], _ = await lab.car_up(vin, will=will)
+        links[returned].drop()
+        links[returned].open()
+        links[lost].drop()
+        dropped_at = asyncio.get_running_loop().time()
+        delivery = await watcher.wait_for_payload(b"lost " + lost.encode())
+        assert asyncio.get_running_loop().time() - dropped_at > 0.5
+        assert delivery.frame.content_type == "t"
+        assert watcher.payloads == [b"lost " + lost.encode()]
+
+    async def test_will_is_not_sent_on_close(self, lab: Lab) -> None:
+        """Close says goodbye, so the will is not sent, but `last` is, before the end."""
+        vin = lab.broker.new_vin()
+        topic = TOPICS.presence(vin)
+        _, watcher = await lab.user_up("tool", f"watch-{vin}", subscriptions=((topic, 1),))
+        link, car = await lab.car_up(vin, will=Will(Frame(topic=topic, payload=b"will"), 0))
+        await link.close(last=Frame(topic=topic, payload=b"goodbye"))
+        assert car.calls == ["up", "down"]
+        link.open()
+        await car.wait_for_up(2)
+        link.publish(Frame(topic=topic, payload=b"back"), 1)
+        await watcher.wait_for_payload(b"back")
+        assert watcher.payloads == [b"goodbye", b"back"]
+
+    async def test_close_twice_and_unopened(self, lab: Lab) -> None:
+        """Close is safe at any time and as often as one likes."""
+        vin = lab.broker.new_vin()
+        link, car = lab.car(vin)
+        await link.close()
+        await link.close(end_session=True, last=Frame(topic=TOPICS.status(vin), payload=b""))
+        assert car.calls == []
+        link.open()
+        await car.wait_for_up()
+        await asyncio.gather(link.close(), link.close())
+        assert car.calls == ["up", "down"]
+
+    async def test_close_is_bounded_when_the_broker_hangs(self, own_lab: Lab) -> None:
+        """A paused broker cannot hold up close beyond its bound."""
+        link, car = await own_lab.car_up(own_lab.broker.new_vin())
+        own_lab.broker.mosquitto.pause()
+        await asyncio.wait_for(link.close(), 8)
+        own_lab.broker.mosquitto.resume()
+        assert car.downs == [None]
+
+    async def test_reason_of_the_broker_is_told(self, lab: Lab) -> None:
+        """A DISCONNECT of the broker is ConnectionLost with its reason in words."""
+        async with ScriptedBroker() as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            await owner.wait_for_up()
+            broker.send(bytes((0xE0, 1, 0x8E)))
+            error = await owner.wait_for_down()
+            assert isinstance(error, ConnectionLost)
+            assert "taken over" in str(error)
+            await link.close()
+
+    async def test_second_client_of_the_same_id_ends_the_first(self, lab: Lab) -> None:
+        """The first of two clients with one id hears ConnectionLost, once."""
+        first, owner = await lab.user_up("tool", "twin")
+        await lab.user_up("tool", "twin")
+        error = await owner.wait_for_down()
+        first.drop()
+        assert isinstance(error, ConnectionLost)
+        assert owner.calls == ["up", "down"]
+
+    async def test_broker_killed_and_restarted(self, own_lab: Lab) -> None:
+        """One link_down for the loss, more while it is away, then link_up by back-off; what is lost is subscribed again."""
+        vin = own_lab.broker.new_vin()
+        link, car = await own_lab.car_up(vin)
+        own_lab.broker.mosquitto.kill()
+        assert isinstance(await car.wait_for_down(), ConnectionLost)
+        assert isinstance(await car.wait_for_down(2), Unreachable)
+        assert not link.is_up
+        await own_lab.broker.mosquitto.start()
+        assert await car.wait_for_up(2) is False
+        backend, _ = await own_lab.user_up("backend", "backend")
+        backend.publish(Frame(topic=TOPICS.command(vin, "x"), payload=b"after"), 1)
+        await car.wait_for_payload(b"after")
+
+    async def test_broker_stopped_and_restarted_keeps_sessions(self, own_lab: Lab) -> None:
+        """A broker that ended in good order resumes the session and delivers what it held."""
+        vin = own_lab.broker.new_vin()
+        link, car = await own_lab.car_up(vin)
+        link.drop()
+        await car.wait_for_down()
+        backend, sent = await own_lab.user_up("backend", "backend")
+        backend.publish(Frame(topic=TOPICS.command(vin, "x"), payload=b"held"), 1)
+        await sent.wait_for_outcome(1)
+        await backend.close()
+        await own_lab.broker.mosquitto.stop()
+        await own_lab.broker.mosquitto.start()
+        link.open()
+        assert await car.wait_for_up(2) is True
+        await car.wait_for_payload(b"held")
+
+    async def test_hung_broker_is_noticed_by_keep_alive(self, own_lab: Lab) -> None:
+        """A broker that keeps the connection and answers nothing is lost after the keep-alive."""
+        _, car = await own_lab.car_up(own_lab.broker.new_vin(), keep_alive_s=1, connect_timeout_s=1.0)
+        own_lab.broker.mosquitto.pause()
+        error = await car.wait_for_down()
+        own_lab.broker.mosquitto.resume()
+        assert isinstance(error, ConnectionLost)
+        assert "keep-alive" in str(error)
+        await car.wait_for_up(2)
+
+
+class LinkConformance(Connecting, Publishing, Receiving, Sessions, Ending):
+    """The whole suite."""
