@@ -37,9 +37,9 @@ _TRIPS_HARDLY: Final = {0: 0.95, 2: 0.05}
 
 LENGTHS_KM: Final = ((0.6, 0.0), (5.0, 0.38), (10.0, 0.70), (20.0, 0.84), (50.0, 0.96))
 """Trip lengths: (km, share of the trips up to it), MiD 2017 via emobpy; even between them, and at least 0.6 km (ours)."""
-_TAIL_MEAN_KM: Final = 150.0
+_TAIL_MEAN_KM: Final = 180.0
 """Beyond 50 km: exponential and cut off, so that the mean over all trips is about 15 km (ours)."""
-_LONGEST_KM: Final = {2: 300.0, 3: 200.0, 4: 200.0, 5: 200.0}
+_LONGEST_KM: Final = {2: 300.0, 3: 250.0, 4: 250.0, 5: 250.0}
 """By the number of trips of the day: all of them fit into it (ours)."""
 _LONGEST_COMMUTE_KM: Final = 100.0
 
@@ -48,7 +48,7 @@ DEPARTURES_WEEKDAY: Final = (0.5,) * 6 + (4.8,) * 3 + (5.2,) * 5 + (6.9,) * 3 + 
 _TO_WORK: Final = (0,) * 5 + (4, 24, 36, 26, 10) + (0,) * 14
 _FROM_WORK: Final = (0,) * 14 + (10, 20, 30, 30, 10) + (0,) * 5
 _AFTER_WORK: Final = (0,) * 16 + (10, 20, 20, 20, 15, 10, 5) + (0,)
-_ERRANDS: Final = (0.9,) * 6 + (1.6,) * 3 + (9.2,) * 5 + (8.0,) * 3 + (6.3,) * 3 + (2.4,) * 3 + (0.9,)
+_ERRANDS: Final = (0.7,) * 6 + (1.9,) * 3 + (9.2,) * 5 + (7.4,) * 3 + (6.9,) * 3 + (2.4,) * 3 + (0.9,)
 """What is left of the published hours when the commuters' trips are taken out (fitted; ours)."""
 _WEEKEND: Final = (0.4,) * 6 + (1.5,) * 3 + (8.0,) * 5 + (8.0,) * 3 + (7.0,) * 3 + (3.0,) * 3 + (0.8,)
 """Hours of Saturdays and Sundays: later than on working days (ours)."""
@@ -391,7 +391,7 @@ _BRAKE: Final = 1.8
 _STOP_SPACING_M: Final = 650.0
 _MOST_STOPS: Final = 7
 """Stops in one of the two town sections; on longer ones they lie farther apart and take longer."""
-_WAIT_MEAN_S: Final = 46.0
+_WAIT_MEAN_S: Final = 47.0
 """A stop stands for all waiting on its stretch: lights, junctions, queues, the search for a parking space."""
 _TOWN_KMH: Final = (27.0, 47.0)
 _ROAD_KMH: Final = (58.0, 88.0)

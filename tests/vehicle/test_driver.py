@@ -115,7 +115,7 @@ def test_a_day_has_45_minutes_of_driving(week: list[list[Drive]]) -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(0, 5), (6, 8), (9, 13), (14, 16), (17, 19), (20, 22), (23, 23)])
 def test_departures_of_a_working_day_are_the_published_ones(week: list[list[Drive]], first: int, last: int) -> None:
-    """Percent of the trips in each band of hours, within 1.5 points, both profiles together."""
+    """Percent of the trips in each band of hours, within 2 points, both profiles together."""
     hours = [
         to_datetime(drive.trip.departure).astimezone(BERLIN).hour
         for car_day in week
@@ -123,7 +123,7 @@ def test_departures_of_a_working_day_are_the_published_ones(week: list[list[Driv
         if drive.day.weekday() < 5
     ]
     found = 100 * sum(first <= hour <= last for hour in hours) / len(hours)
-    assert found == pytest.approx(sum(DEPARTURES_WEEKDAY[first : last + 1]), abs=1.5), f"seed {SEED}"
+    assert found == pytest.approx(sum(DEPARTURES_WEEKDAY[first : last + 1]), abs=2.0), f"seed {SEED}"
 
 
 def test_published_hours_are_whole() -> None:
@@ -157,16 +157,19 @@ def test_a_day_can_be_driven_as_it_is_planned(key: int, profile: str, where: str
             assert b.trip.departure - a.trip.departure - a.duration_us >= 10 * MINUTE
 
 
-def test_the_longest_days_fit_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five trips of the greatest length each still end before midnight."""
+@pytest.mark.parametrize("day", [MONDAY, date(2026, 3, 29)])
+def test_the_longest_days_fit_too(monkeypatch: pytest.MonkeyPatch, day: date) -> None:
+    """Five trips of the greatest length each still end before midnight, even on the day of 23 hours."""
     monkeypatch.setattr("fleet.vehicle.driver.draw_length_km", lambda _, longest_km: longest_km)
+    counts = set()
     for n in range(60):
-        who = driver(n, "errands")
-        drives = driven(n, who, MONDAY)
+        drives = driven(n, driver(n, "errands"), day)
+        counts.add(len(drives))
         assert all(a.trip.departure + a.duration_us < b.trip.departure for a, b in pairwise(drives))
         if drives:
-            assert drives[0].trip.departure >= begin_of(MONDAY, BERLIN)
-            assert drives[-1].trip.departure + drives[-1].duration_us <= begin_of(MONDAY, BERLIN) + DAY
+            assert drives[0].trip.departure >= begin_of(day, BERLIN)
+            assert drives[-1].trip.departure + drives[-1].duration_us <= begin_of(day + timedelta(days=1), BERLIN)
+    assert 5 in counts, f"seed {SEED}"
 
 
 def test_plans_depend_on_key_and_day_alone() -> None:
