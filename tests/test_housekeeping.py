@@ -1,0 +1,230 @@
+"""What the repository says about itself is true: commands that exist, versions that agree, files that are shipped."""
+
+from __future__ import annotations
+
+import re
+import stat
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+import fleet
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+COMPOSE: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def targets() -> dict[str, list[str]]:
+    """Return each target of the Makefile with its recipe."""
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text_of("Makefile").splitlines():
+        match = re.match(r"([a-z][a-z-]*):", line)
+        if match:
+            current = found.setdefault(match[1], [])
+        elif line.startswith("\t"):
+            current.append(line.strip())
+    return found
+
+
+def cli_commands() -> set[str]:
+    """Return the subcommands of `fleet`, or skip while there is no command line yet."""
+    import typer
+
+    from fleet import cli
+
+    app = getattr(cli, "app", None)
+    if not isinstance(app, typer.Typer):
+        pytest.skip("the command line does not exist yet")
+    command = typer.main.get_command(app)
+    return set(getattr(command, "commands", {}))
+
+
+# --- make, set-up, continuous integration ---------------------------------------------------------------------------
+
+
+def test_make_has_what_is_promised() -> None:
+    """Each promised target is there, and is phony, so that a file of its name cannot disable it."""
+    promised = {"help", "demo", "test", "test-fast", "check", "build", "clean"}
+    assert set(targets()) == promised
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", text_of("Makefile"), re.MULTILINE)
+    assert set(phony.split()) == promised
+    assert ".DEFAULT_GOAL := help" in text_of("Makefile")
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "test-fast", "check", "build"])
+def test_targets_set_themselves_up(target: str) -> None:
+    """On a fresh clone every target works first: its recipe begins with the set-up."""
+    assert targets()[target][0].startswith("@bash tools/setup.sh")
+
+
+def test_demo_and_test_bring_a_broker() -> None:
+    """Both need a Mosquitto; `demo` runs the scenario that is shipped under that name."""
+    assert targets()["demo"][0] == "@bash tools/setup.sh broker"
+    assert targets()["test"][0] == "@bash tools/setup.sh dev broker"
+    assert "fleet run rush-hour" in targets()["demo"][1]
+    assert (ROOT / "scenarios" / "rush-hour.yaml").is_file()
+
+
+@pytest.mark.parametrize("script", ["tools/setup.sh", ".ci/run"])
+def test_scripts_can_be_run_and_stop_at_errors(script: str) -> None:
+    """They are executable, are valid bash, and do not go on after a failure."""
+    path = ROOT / script
+    assert path.stat().st_mode & stat.S_IXUSR
+    assert "\nset -euo pipefail\n" in path.read_text(encoding="utf-8")
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def test_set_up_refuses_words_it_does_not_know() -> None:
+    """A slip is refused before anything is installed."""
+    refused = subprocess.run(["bash", "tools/setup.sh", "brocker"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr == "setup: unknown word 'brocker'\nsetup: Use: tools/setup.sh [dev] [broker]\n"
+
+
+def test_continuous_integration_runs_check_and_test() -> None:
+    """What it runs is what a contributor runs."""
+    lines = text_of(".ci/run").splitlines()
+    assert [line for line in lines if line.startswith("make ")] == ["make check", "make test"]
+
+
+# --- package ---------------------------------------------------------------------------------------------------------
+
+
+def test_versions_agree() -> None:
+    """There is one version, in the package; the changelog knows every released one."""
+    assert PYPROJECT["project"]["dynamic"] == ["version"]
+    assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "fleet/__init__.py"
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", fleet.__version__)
+    released = re.findall(r"^## \[(.+?)\]", text_of("CHANGELOG.md"), re.MULTILINE)
+    assert released[0] == "Unreleased"
+    # 0.1.0 is what is being worked towards; a version beyond it has an entry.
+    assert fleet.__version__ in released or fleet.__version__ == "0.1.0"
+
+
+def test_python_versions_agree() -> None:
+    """Package, linters, set-up and image mean the same oldest Python, and none promises another."""
+    assert PYPROJECT["project"]["requires-python"] == ">=3.11"
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == "py311"
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == "3.11"
+    assert "sys.version_info < (3, 11)" in text_of("tools/setup.sh")
+    classifiers = PYPROJECT["project"]["classifiers"]
+    (image,) = set(re.findall(r"^FROM python:(3\.\d+)-", text_of("Dockerfile"), re.MULTILINE))
+    assert f"Programming Language :: Python :: {image}" in classifiers
+    assert sys.version_info >= (3, 11)
+
+
+def test_the_wheel_carries_its_data() -> None:
+    """Scenarios and the broker's configuration go into the wheel, and what goes in exists."""
+    included: dict[str, str] = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert set(included) >= {"broker", "scenarios"}
+    for source, target in included.items():
+        assert (ROOT / source).is_dir()
+        assert target.startswith("fleet/_data/")
+
+
+def test_the_image_gets_all_that_the_wheel_is_made_of() -> None:
+    """Whatever the build reads is copied into it, and is not ignored."""
+    needed = {"fleet", "pyproject.toml", PYPROJECT["project"]["readme"], *PYPROJECT["project"]["license-files"]}
+    needed |= set(PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"])
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text_of("Dockerfile"), re.MULTILINE)
+    assert {name for names in copied for name in names.split()} == needed
+    allowed = {line.removeprefix("!") for line in text_of(".dockerignore").splitlines() if line.startswith("!")}
+    assert allowed == needed
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """Beside each run-time dependency stands what it is for."""
+    block = text_of("pyproject.toml").partition("\ndependencies = [\n")[2].partition("\n]")[0]
+    lines = [line.strip() for line in block.splitlines()]
+    assert len(lines) == len(PYPROJECT["project"]["dependencies"])
+    for line in lines:
+        assert re.fullmatch(r'"[^"]+",\s+# .{10,}', line), f"no reason: {line}"
+
+
+def test_silenced_lints_have_their_reason() -> None:
+    """What is ignored everywhere says why, in the same line or the one above."""
+    block = text_of("pyproject.toml").partition("\nignore = [\n")[2].partition("\n]")[0]
+    lines = [line.strip() for line in block.splitlines()]
+    without = [line for line in lines if "#" not in line and not line.startswith('"D415"')]
+    assert without == []
+
+
+def test_the_licence_is_whole() -> None:
+    """The full text, as the SPDX expression promises."""
+    assert PYPROJECT["project"]["license"] == "Apache-2.0"
+    licence = text_of("LICENSE")
+    assert "Apache License\n                           Version 2.0, January 2004" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence
+
+
+# --- containers ------------------------------------------------------------------------------------------------------
+
+
+def test_compose_starts_the_three_parts_in_order() -> None:
+    """The broker comes first, then the back end, then the simulator; each is checked for health."""
+    services: dict[str, Any] = COMPOSE["services"]
+    assert list(services) == ["broker", "backend", "simulator"]
+    for service in services.values():
+        assert service["healthcheck"]["test"][0] == "CMD"
+        assert "restart" in service
+    assert services["backend"]["depends_on"] == {"broker": {"condition": "service_healthy"}}
+    assert services["simulator"]["depends_on"] == {name: {"condition": "service_healthy"} for name in ("broker", "backend")}
+
+
+def test_compose_shares_one_secret_and_shows_it_nowhere() -> None:
+    """The secret comes from the environment as a file, never as a value in a service."""
+    assert COMPOSE["secrets"] == {"fleet_secret": {"environment": "FLEET_SECRET"}}
+    for service in COMPOSE["services"].values():
+        assert service["secrets"] == ["fleet_secret"]
+        assert service["environment"]["FLEET_SECRET_FILE"] == "/run/secrets/fleet_secret"
+        assert "FLEET_SECRET" not in service["environment"]
+
+
+def test_compose_mounts_only_volumes_it_names() -> None:
+    """Every mount is a named volume, into a folder that the image prepared for its user."""
+    mounts = [mount for service in COMPOSE["services"].values() for mount in service.get("volumes", [])]
+    assert {mount.partition(":")[0] for mount in mounts} == set(COMPOSE["volumes"])
+    for mount in mounts:
+        assert mount.partition(":")[2] in text_of("Dockerfile")
+
+
+def test_compose_uses_ports_consistently() -> None:
+    """Cars and tools connect to the listeners the broker was given, and only this machine reaches the published one."""
+    broker = COMPOSE["services"]["broker"]["command"]
+    cars_port = broker[broker.index("--port") + 1]
+    tools_port = broker[broker.index("--tools-port") + 1]
+    assert f"mqtt://broker:{tools_port}" in COMPOSE["services"]["backend"]["command"]
+    simulator = COMPOSE["services"]["simulator"]["command"]
+    assert simulator[simulator.index("--broker") + 1] == f"mqtt://broker:{cars_port}"
+    assert simulator[simulator.index("--tools-broker") + 1] == f"mqtt://broker:{tools_port}"
+    for service in COMPOSE["services"].values():
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:")
+
+
+def test_compose_names_only_commands_and_options_that_exist() -> None:
+    """Each service runs a subcommand of `fleet` with options it has; so do the health checks."""
+    known = cli_commands()
+    import typer
+
+    from fleet import cli
+
+    commands = typer.main.get_command(getattr(cli, "app")).commands  # type: ignore[attr-defined]  # noqa: B009
+    for service in COMPOSE["services"].values():
+        test = service["healthcheck"]["test"]
+        lines = [service["command"], *([test[2:]] if test[1] == "fleet" else [])]
+        for name, *arguments in lines:
+            assert name in known
+            options = {option for parameter in commands[name].params for option in parameter.opts}
+            assert {argument for argument in arguments if argument.startswith("--")} <= options
