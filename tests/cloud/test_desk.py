@@ -211,7 +211,7 @@ def test_what_memory_forgot_the_store_remembers() -> None:
     """Memory is bounded; the driver hands in what the store holds."""
     lab = DeskLab()
     for number in range(REMEMBERED + 1):
-        lab.ask(f"c{number}", name="fly")
+        lab.desk.receive(CommandAsked(CommandRequest(id=f"c{number}", vin=VIN, name="fly"), TOPIC), lab.now)
     assert not lab.desk.remembers("c0")
     assert lab.desk.remembers("c1")
     lab.outputs.clear()
