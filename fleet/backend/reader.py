@@ -116,6 +116,10 @@ class BootAccount:
         """How many messages of the boot are stored."""
         return self.high - self.missing
 
+    def has(self, seq: int) -> bool:
+        """Tell whether the message of this number is stored."""
+        return seq <= self.high and not any(first <= seq <= last for first, last in self.gaps)
+
 
 @dataclass(frozen=True, slots=True)
 class StoreAccount:
@@ -198,6 +202,10 @@ class StoreReader:
         ):
             counts.setdefault(state, {})[reason] = count
         return counts
+
+    def statuses_by_trigger(self) -> dict[str, int]:
+        """Return how many statuses are stored of each trigger."""
+        return dict(self._rows("SELECT trigger, count(*) FROM message WHERE kind = 'status' GROUP BY trigger"))
 
     def account(self, boots: Collection[int] | None = None) -> StoreAccount:
         """Return what arrived, of all boots or of the given ones only (`quarantined` counts all in either case)."""

@@ -27,13 +27,8 @@ def vocabulary() -> Vocabulary:
         models={name: tuple(model.energies) for name, model in catalogue.models.items()},
         regions={name: region.timezone for name, region in load_regions().items()},
         profiles=PROFILES,
-        equipment=_flags(),
+        equipment={field.name: field.type for field in msgspec.structs.fields(Equipment)},
     )
-
-
-def _flags() -> list[str]:
-    """Return the equipment a scenario may switch on or off: the yes-or-no fields."""
-    return [field.name for field in msgspec.structs.fields(Equipment) if field.type is bool]
 
 
 def vins(scenario: Scenario) -> list[str]:
@@ -82,7 +77,7 @@ def _build_car(scenario: Scenario, fleet: Fleet, vin: str, equipment: Equipment,
     driver = draw_driver(key, region_named(scenario.region_of(fleet)), fleet.profile, garage_share=float(fleet.coverage.garages))
     if fleet.places is not None:
         driver = _living_at(driver, fleet, key)
-    settings = CarSettings(hole_share=float(fleet.coverage.holes))
+    settings = CarSettings(fleet=fleet.name, hole_share=float(fleet.coverage.holes))
     return Car(vin=vin, key=key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
 
 
@@ -96,4 +91,4 @@ def _living_at(driver: Driver, fleet: Fleet, key: int) -> Driver:
         at.latitude, at.longitude, draws.uniform(-spread_m, spread_m), draws.uniform(-spread_m, spread_m)
     )
     home = Place(latitude, longitude, "fixed place", "home")
-    return Driver(key, driver.region, home, driver.work, driver.profile, driver.garage_share)
+    return Driver(key, driver.region, home=home, work=driver.work, profile=driver.profile, garage_share=driver.garage_share)

@@ -13,24 +13,36 @@ def wall_us() -> int:
     return time.time_ns() // 1000
 
 
+def local_time() -> str:
+    """Return the local time for the name of a folder: 20261120-180900."""
+    return time.strftime("%Y%m%d-%H%M%S")
+
+
 class ScaledClock:
     """Scenario time that runs `factor` times as fast as the wall; with factor 1 and start = epoch it is the wall's.
 
     The wall time is read once and then carried on by the monotonic clock, so that a corrected system clock moves no car.
+    A clock that is `held` stands at its start until `begin`, so that cars can connect before their day starts.
     """
 
-    def __init__(self, start: Instant, *, factor: float = 1.0, epoch_wall_us: int | None = None) -> None:
+    def __init__(self, start: Instant, *, factor: float = 1.0, epoch_wall_us: int | None = None, held: bool = False) -> None:
         """Let the scenario be at `start` when the wall is at `epoch_wall_us` (now when None)."""
         self._anchor_ns = time.monotonic_ns()
         self._anchor_wall_us = wall_us()
         self.start = start
         self.epoch_wall_us = self._anchor_wall_us if epoch_wall_us is None else epoch_wall_us
         self._factor = factor
+        self._held = held
 
     @property
     def factor(self) -> float:
         """Scenario seconds per wall second."""
         return self._factor
+
+    def begin(self) -> None:
+        """Let a held clock run: the scenario is at its start now."""
+        self.epoch_wall_us = self.wall_us()
+        self._held = False
 
     def wall_us(self) -> int:
         """Return the wall time, never running back."""
@@ -38,11 +50,14 @@ class ScaledClock:
 
     def now(self) -> Instant:
         """Return the scenario time."""
+        if self._held:
+            return self.start
         return self.start + int((self.wall_us() - self.epoch_wall_us) * self._factor)
 
     def wall_us_at(self, instant: Instant) -> int:
-        """Return the wall time at which the scenario reaches `instant`."""
-        return self.epoch_wall_us + int((instant - self.start) / self._factor)
+        """Return the wall time at which the scenario reaches `instant`; as if a held clock began now."""
+        epoch_wall_us = self.wall_us() if self._held else self.epoch_wall_us
+        return epoch_wall_us + int((instant - self.start) / self._factor)
 
 
 def parse_clock(text: str) -> float:

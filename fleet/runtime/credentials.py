@@ -63,6 +63,10 @@ class FleetSecret:
         with os.fdopen(descriptor, "wb") as file:
             file.write(self._key + b"\n")
 
+    def reveal(self) -> str:
+        """Return the secret itself, to be handed to a child process through its environment; nowhere else."""
+        return self._key.decode()
+
     def password_for(self, user: str) -> str:
         """Return the password of a user: HMAC-SHA256(secret, user name) in hex."""
         return hmac.new(self._key, user.encode(), hashlib.sha256).hexdigest()

@@ -71,6 +71,15 @@ class LinkPlan:
     source_addresses: Sequence[str] = ("",)
 
 
+@dataclass(slots=True)
+class Outage:
+    """A time during which no car had a connection, because it broke; wall µs, `to_wall_us` None while it lasts."""
+
+    from_wall_us: int
+    scenario_time: Instant
+    to_wall_us: int | None = None
+
+
 class Counts:
     """What the shard has seen happen, for progress and report."""
 
@@ -82,6 +91,7 @@ class Counts:
         self.losses = 0
         self.unreadable: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
+        self.outages: list[Outage] = []
         self.link_errors: Counter[str] = Counter()
 
 
@@ -153,13 +163,16 @@ class CarOnLink:
     # --- the link's calls
 
     def link_up(self, session_present: bool) -> None:
-        self._shard.counts.connects += 1
+        self._shard.link_came_up()
         self.put(LinkUp(session_present))
 
     def link_down(self, error: LinkError | None) -> None:
+        was_up = self.car.telematics.is_up
         if error is not None:
             self._shard.link_failed(self.car.vin, error)
         self.put(LinkDown())
+        if was_up:
+            self._shard.link_broke()
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
         if error is not None:
@@ -182,6 +195,16 @@ class CarOnLink:
             self.put(Received(message))
         if self._link is not None:
             self._link.acknowledge(delivery)
+
+
+async def wait_until(condition: Callable[[], bool], timeout_s: float, *, every_s: float = 0.01) -> bool:
+    """Look at `condition` again and again until it holds; False when it does not in time."""
+    ends = asyncio.get_running_loop().time() + timeout_s
+    while not condition():
+        if asyncio.get_running_loop().time() >= ends:
+            return False
+        await asyncio.sleep(every_s)
+    return True
 
 
 class Shard:
@@ -212,23 +235,28 @@ class Shard:
 
     # --- life
 
-    def start(self) -> None:
-        """Switch all cars on."""
-        self._running = True
+    def connect(self) -> None:
+        """Switch all cars on: they connect where there is coverage. Their time does not run yet."""
         for car in self.cars.values():
             car.put(PowerOn())
+
+    def run(self) -> None:
+        """Let time run: from now on the heap wakes the cars."""
+        self._running = True
+        self._set_handle()
+
+    @property
+    def waiting_to_connect(self) -> int:
+        """How many cars want a connection and have none."""
+        return sum(1 for held in self.cars.values() if held.car.telematics.wanted and not held.car.telematics.is_up)
 
     async def stop(self) -> None:
         """Let no more time pass for the cars, give what is under way a bounded while, and disconnect all."""
         self._running = False
         if self._handle is not None:
             self._handle.cancel()
-        try:
-            async with asyncio.timeout(DRAIN_S):
-                while any(self._sending()):
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            log.warning("messages without acknowledgement at the end", messages=sum(1 for _ in self._sending()))
+        if not await wait_until(lambda: not any(self._sending()), DRAIN_S):
+            log.warning("messages without acknowledgement at the end", cars=sum(1 for _ in self._sending()))
         for car in self.cars.values():
             car.put(PowerOff())
         while self._closing:
@@ -294,6 +322,17 @@ class Shard:
         task = asyncio.create_task(link.close(end_session=self._plan.end_session, last=last), name="close link")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    def link_came_up(self) -> None:
+        """Count it; an outage ends with the first car that is back."""
+        self.counts.connects += 1
+        if self.counts.outages and self.counts.outages[-1].to_wall_us is None:
+            self.counts.outages[-1].to_wall_us = self.clock.wall_us()
+
+    def link_broke(self) -> None:
+        """Note an outage when the last connection is gone and cars want one."""
+        if self._running and not any(held.car.telematics.is_up for held in self.cars.values()):
+            self.counts.outages.append(Outage(self.clock.wall_us(), self.clock.now()))
 
     def link_failed(self, vin: str, error: LinkError) -> None:
         """Count it; the link goes on trying."""

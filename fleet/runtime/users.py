@@ -16,7 +16,7 @@ from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant
 from fleet.observe.histogram import Histogram
-from fleet.runtime.shard import Shard
+from fleet.runtime.shard import CarOnLink, Shard
 from fleet.scenario.schema import CommandLoad, Scenario
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
 from fleet.vehicle.car import Car
@@ -102,7 +102,9 @@ class Users:
         self._with_spin: set[str] = set()
         self._unsent: dict[int, Any] = {}
         self._token = 0
-        self._cars = [held.car for held in shard.cars.values()]
+        self._cars: dict[str | None, list[CarOnLink]] = {None: list(shard.cars.values())}
+        for held in shard.cars.values():
+            self._cars.setdefault(held.car.settings.fleet, []).append(held)
         settings = LinkSettings(
             client_id=client_id,
             username="tool",
@@ -146,16 +148,19 @@ class Users:
 
     def _send_wish(self, wish: Wish) -> None:
         load = self._scenario.commands[wish.load]
+        owned = self._cars.get(load.fleet)
+        if not owned:
+            return  # this shard has no car of that fleet
         draws = Draws(self._key, f"wish-{wish.load}", wish.n)
-        car = draws.choice(self._cars)
+        car = draws.choice(owned).car
         request_id = f"{self._key:016x}-{wish.load}-{wish.n}"
-        spin = self._spin(car, load, draws)
         request = CommandRequest(
             id=request_id,
             vin=car.vin,
             name=load.name,
             parameters=self._parameters(car, load, draws, wish.at),
-            spin=spin,
+            spin=self._spin(car, load, draws),
+            ttl_s=load.time_to_live / SECOND if load.time_to_live is not None else None,
             due_wall_us=self._shard.clock.wall_us_at(wish.at),
         )
         self.asked += 1

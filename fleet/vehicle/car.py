@@ -72,9 +72,11 @@ ConnectionState = Literal["online", "reachable", "offline"]
 class CarSettings:
     """What a fleet's cars have in common besides equipment.
 
-    `hole_share` is the share (0 to 1) of drives that pass a hole in the network; garages belong to the places.
+    `fleet` is their fleet's name. `hole_share` is the share (0 to 1) of drives that pass a hole in the network;
+    garages belong to the places.
     """
 
+    fleet: str = ""
     hole_share: float = 0.08
     outbox_limit: int = OUTBOX_LIMIT
 

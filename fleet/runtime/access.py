@@ -1,0 +1,132 @@
+"""How a process reaches a broker: address, trust, credentials, topic prefix; and where a running fleet tells it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from fleet.errors import UsageError
+from fleet.runtime.credentials import FleetSecret
+from fleet.transport.aiomqtt_link import aiomqtt_links
+from fleet.transport.link import Endpoint, LinkFactory
+from fleet.wire.dialect import FleetDialect, json_codec, messagepack_codec
+from fleet.wire.topics import DEFAULT_PREFIX, Topics
+
+SECRET_FILE_VARIABLE: Final = "FLEET_SECRET_FILE"  # noqa: S105  the name of a variable
+ENDPOINT_FILE: Final = "endpoint.json"
+
+PasswordFor = Callable[[str], str | None]
+
+
+class EndpointFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running fleet leaves beside its store, so that `fleet command` finds its desk. Readable by its owner only."""
+
+    cars: str
+    tools: str
+    prefix: str
+    secret_file: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Everything needed to make links: where cars and tools connect, and with which passwords."""
+
+    cars: Endpoint
+    tools: Endpoint
+    prefix: str = DEFAULT_PREFIX
+    json: bool = False
+    password_for: PasswordFor = field(repr=False)
+
+    def car_links(self) -> LinkFactory:
+        return aiomqtt_links(self.cars)
+
+    def tool_links(self) -> LinkFactory:
+        return aiomqtt_links(self.tools)
+
+    def dialect(self) -> FleetDialect:
+        return FleetDialect(Topics(self.prefix), json_codec() if self.json else messagepack_codec())
+
+
+def open_access(
+    *,
+    broker: str,
+    tools_broker: str | None = None,
+    ca: Path | None = None,
+    credentials: Path | None = None,
+    secret: FleetSecret | None = None,
+    prefix: str = DEFAULT_PREFIX,
+    json: bool = False,
+) -> Access:
+    """Read addresses and files into an Access. Raises UsageError for what cannot be used."""
+    tls = _trust(ca) if ca is not None else None
+    return Access(
+        cars=Endpoint.from_url(broker, tls),
+        tools=Endpoint.from_url(tools_broker or broker, tls),
+        prefix=Topics(prefix).prefix,
+        json=json,
+        password_for=_passwords(credentials, secret),
+    )
+
+
+def _trust(ca: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"{ca} cannot be used as certificate authority: {error}", hint="Give a file in PEM format.") from error
+
+
+def _passwords(credentials: Path | None, secret: FleetSecret | None) -> PasswordFor:
+    if credentials is not None:
+        table = read_credentials(credentials)
+        return table.get
+    if secret is not None:
+        return secret.password_for
+    return lambda _user: None
+
+
+def read_credentials(path: Path) -> dict[str, str]:
+    """Read `user,password` lines (a header is allowed); users are VINs and backend, desk, tool. Raises UsageError."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the credentials cannot be read from {path}: {error}") from error
+    for number, row in enumerate(rows, 1):
+        if len(row) != 2:
+            raise UsageError(f"{path}:{number}: {len(row)} columns; user and password are expected")
+    if rows and rows[0] == ["user", "password"]:
+        rows = rows[1:]
+    return {row[0]: row[1] for row in rows}
+
+
+def find_secret(path: Path | None) -> FleetSecret | None:
+    """Return the fleet's secret from a file, FLEET_SECRET_FILE or FLEET_SECRET, in this order; None without any."""
+    if path is None and (named := os.environ.get(SECRET_FILE_VARIABLE)):
+        path = Path(named)
+    return FleetSecret.from_file(path) if path is not None else FleetSecret.from_env()
+
+
+def write_endpoint(folder: Path, endpoint: EndpointFile) -> None:
+    """Leave word for tools; replaced whole, readable by the owner only."""
+    path = folder / ENDPOINT_FILE
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(endpoint))
+
+
+def read_endpoint(folder: Path) -> EndpointFile | None:
+    """Return what a running fleet left in `folder`; None when nothing runs there."""
+    try:
+        return msgspec.json.decode((folder / ENDPOINT_FILE).read_bytes(), type=EndpointFile)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{folder / ENDPOINT_FILE} is damaged: {error}", hint="Give --broker instead.") from error

@@ -1,0 +1,122 @@
+"""Child processes that tell what they do as JSON lines, and end when their parent does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self
+
+import msgspec
+
+from fleet.errors import FleetError
+
+LINE_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes; the result of a process with many full outboxes is one long line."""
+
+
+class ChildFailed(FleetError):
+    """A process of the run ended with an error; the message is what it said last."""
+
+
+class Child:
+    """`python -m fleet …` in a session of its own, so that Ctrl-C reaches the parent alone, which ends them in order.
+
+    Each line it writes is a JSON object with a `type`; `seen` keeps the newest of each. Its standard input stays
+    open as long as the parent lives: a child started with --until-eof ends when it closes.
+    """
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, listen: Callable[[dict[str, Any]], None]) -> None:
+        self.name = name
+        self.seen: dict[str, dict[str, Any]] = {}
+        self._process = process
+        self._listen = listen
+        self._errors: list[str] = []
+        self._arrived = asyncio.Event()
+        self._readers = [
+            asyncio.create_task(self._read_lines(), name=f"{name} lines"),
+            asyncio.create_task(self._read_errors(), name=f"{name} errors"),
+        ]
+
+    @classmethod
+    async def start(
+        cls, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], listen: Callable[[dict[str, Any]], None]
+    ) -> Self:
+        """Start `fleet ARGUMENTS` with the same Python."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "fleet",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **environment},
+            start_new_session=True,
+            limit=LINE_LIMIT,
+        )
+        return cls(name, process, listen)
+
+    async def _read_lines(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            message = msgspec.json.decode(line)
+            self.seen[message["type"]] = message
+            self._listen(message)
+            self._arrived.set()
+        self._arrived.set()
+
+    async def _read_errors(self) -> None:
+        assert self._process.stderr is not None
+        async for line in self._process.stderr:
+            text = line.decode(errors="replace").rstrip()
+            self._errors = [*self._errors[-19:], text]
+            self._listen({"type": "log", "from": self.name, "text": text})
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
+    async def wait_for(self, kind: str, timeout_s: float | None = None) -> dict[str, Any]:
+        """Return the first line of that type. Raises ChildFailed when the process ends without it, or in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while kind not in self.seen:
+                    if not self.is_running and self._readers[0].done():
+                        raise ChildFailed(self._last_words())
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise ChildFailed(f"{self.name} said nothing for {timeout_s} s") from None
+        return self.seen[kind]
+
+    def _last_words(self) -> str:
+        return "\n".join(self._errors[-6:]) or f"{self.name} ended with exit code {self._process.returncode}"
+
+    def interrupt(self) -> None:
+        """Ask it to end in order."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.is_running:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def end(self, timeout_s: float = 20.0) -> int:
+        """Ask it to end, wait, and kill it when it does not; returns the exit code."""
+        self.interrupt()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._process.wait()
+        except TimeoutError:
+            self.kill()
+            await self._process.wait()
+        await asyncio.gather(*self._readers)
+        return self._process.returncode or 0

@@ -1,0 +1,139 @@
+"""The processes a fleet consists of, each runnable alone: broker, back end, simulator. Ends in order on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from fleet.backend.service import Backend, BackendConfig
+from fleet.backend.spin import SpinCost
+from fleet.errors import BrokerError, ConnectRefused, SubscribeRefused
+from fleet.kernel.draws import Draws
+from fleet.runtime.access import Access
+from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.shard import wait_until
+from fleet.runtime.simulation import Simulation, SimulationConfig
+from fleet.scenario.schema import Scenario
+
+PROGRESS_EVERY_S: Final = 0.5
+
+Emit = Callable[[dict[str, Any]], None]
+
+log = structlog.get_logger()
+
+
+def stop_on_signals(*, until_eof: bool) -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set, and (`until_eof`) the end of standard input: the parent is gone."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if until_eof:
+        loop.add_reader(sys.stdin.fileno(), _stop_at_eof, stop)
+    return stop
+
+
+def _stop_at_eof(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+async def run_backend(
+    access: Access, store: Path, *, pepper: bytes, spin_cost: SpinCost, stop: asyncio.Event, emit: Emit
+) -> None:
+    """Store what cars send and run the desk, until `stop`. Raises what the broker refuses and what the store cannot."""
+    seed = wall_us()
+    config = BackendConfig(
+        store=store,
+        links=access.tool_links(),
+        pepper=pepper,
+        make_clock=ScaledClock,
+        wall_us=wall_us,
+        draw=Draws(seed, "back-off").unit,
+        dialect=access.dialect(),
+        spin_cost=spin_cost,
+        username="backend",
+        password=access.password_for("backend"),
+    )
+    backend = Backend(config)
+    await backend.start()
+    running = asyncio.create_task(backend.run(), name="backend")
+    watching = asyncio.create_task(_watch_backend(backend, stop, emit), name="watch backend")
+    try:
+        await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        watching.cancel()
+        await backend.stop(quiet_s=0.3)
+        await asyncio.gather(running, return_exceptions=True)
+    if watching.done() and not watching.cancelled():
+        watching.result()
+    emit({"type": "result", **backend.snapshot().to_dict()})
+
+
+async def _watch_backend(backend: Backend, stop: asyncio.Event, emit: Emit) -> None:
+    """Tell when it is ready and how it is doing; a refusal before it ever was connected is final."""
+    ready = False
+    while not stop.is_set():
+        if backend.connected and not ready:
+            ready = True
+            emit({"type": "ready"})
+        if not ready and isinstance(backend.last_error, ConnectRefused | SubscribeRefused):
+            raise backend.last_error
+        emit({"type": "progress", **backend.snapshot().to_dict()})
+        if ready:
+            await wait_until(stop.is_set, PROGRESS_EVERY_S)
+        else:
+            await wait_until(lambda: stop.is_set() or backend.connected, PROGRESS_EVERY_S)
+
+
+async def run_simulator(
+    access: Access, scenario: Scenario, *, with_desk: bool, keep_sessions: bool, stop: asyncio.Event, emit: Emit
+) -> dict[str, Any]:
+    """Let the scenario's cars live against a broker until its end, or until `stop`; returns the result."""
+    config = SimulationConfig(
+        scenario=scenario,
+        cars=access.car_links(),
+        tools=access.tool_links() if with_desk else None,
+        password_for=access.password_for,
+        dialect=access.dialect(),
+        end_session=not keep_sessions,
+        clear_presence=not keep_sessions and not with_desk,
+    )
+    simulation = Simulation(config, emit)
+    stopping = asyncio.create_task(_stop_simulation(simulation, stop), name="stop")
+    try:
+        result = await simulation.run()
+    finally:
+        stopping.cancel()
+    emit(result)
+    return result
+
+
+async def _stop_simulation(simulation: Simulation, stop: asyncio.Event) -> None:
+    await stop.wait()
+    simulation.stop()
+
+
+async def run_broker(broker: PrivateMosquitto, *, stop: asyncio.Event, started: Callable[[PrivateMosquitto], None]) -> None:
+    """Run a Mosquitto until `stop` or until it dies. Raises BrokerError."""
+    async with broker:
+        started(broker)
+        await wait_until(lambda: stop.is_set() or broker.pid is None, float("inf"), every_s=0.1)
+        if not stop.is_set():
+            raise BrokerError(f"Mosquitto has ended:\n{broker.log_tail()}", hint="Its log is above.")
+
+
+def pepper_of(secret: FleetSecret | None) -> bytes:
+    """Return the pepper of the S-PIN hashes: it follows from the fleet's secret, and so stands outside the database."""
+    return hmac.digest(b"fleet s-pin pepper", (secret.password_for("s-pin pepper") if secret else "").encode(), "sha256")

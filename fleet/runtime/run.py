@@ -1,0 +1,320 @@
+"""`fleet run`: broker, back end and simulator as processes of their own, a live view, and the report at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from fleet import __version__
+from fleet.backend.reader import StoreReader
+from fleet.errors import BrokerError, UsageError
+from fleet.kernel.instants import format_duration, format_instant
+from fleet.observe import report as reports
+from fleet.observe.histogram import Histogram
+from fleet.observe.report import Account, Generator, judge, machine, write_report
+from fleet.runtime.access import ENDPOINT_FILE, EndpointFile, write_endpoint
+from fleet.runtime.assembly import vins
+from fleet.runtime.children import Child
+from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
+from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.shard import wait_until
+from fleet.runtime.view import View
+from fleet.scenario.schema import Scenario
+from fleet.wire.topics import DEFAULT_PREFIX
+
+BACKEND_READY_S: Final = 30.0
+CATCH_UP_S: Final = 30.0
+SIMULATED_SPIN_COST: Final = 1 << 10
+"""scrypt's n for the S-PINs of simulated users: they protect nothing, and a real cost would be the run's bottleneck."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What `fleet run` was asked for. `broker` None is a private one; `passthrough` are options for both children."""
+
+    scenario: Scenario
+    scenario_file: Path
+    out: Path
+    broker: str | None = None
+    prefix: str = DEFAULT_PREFIX
+    passthrough: tuple[str, ...] = ()
+    with_backend: bool = True
+    keep_sessions: bool = False
+    secret: FleetSecret | None = None
+
+
+class Run:
+    """One run; `run` returns the report after writing it."""
+
+    def __init__(self, config: RunConfig, view: View) -> None:
+        """Take what was asked; nothing is started yet."""
+        self._config = config
+        self._view = view
+        self._secret = config.secret or FleetSecret.new()
+        self._stop = asyncio.Event()
+        self._simulator: dict[str, Any] = {}
+        self._backend: dict[str, Any] = {}
+        self._warned: set[str] = set()
+
+    def interrupt(self) -> None:
+        """End early, in order, with the report of what ran."""
+        self._stop.set()
+
+    @property
+    def store(self) -> Path:
+        """Where the back end of this run stores."""
+        return self._config.out / "store.sqlite"
+
+    async def run(self) -> dict[str, Any]:
+        """Run the scenario to its end or to an interrupt. Raises FleetError when a part of it cannot start."""
+        config = self._config
+        config.out.mkdir(parents=True, exist_ok=True)
+        if config.with_backend and self.store.exists():
+            raise UsageError(f"{self.store} is of an earlier run", hint="Give another --out, or remove that folder.")
+        async with self._reachable_broker() as (cars, tools):
+            with self._view:
+                result = await self._run_processes(cars, tools)
+            report = self._report(result)
+            if self._broker is not None and report["verdict"] in {"failed", "invalid"}:
+                shutil.copyfile(self._broker.log_path, config.out / "mosquitto.log")
+        write_report(config.out, report)
+        return report
+
+    # --- processes
+
+    @contextlib.asynccontextmanager
+    async def _reachable_broker(self) -> AsyncIterator[tuple[str, str]]:
+        """Give the addresses for cars and tools, of a private broker or of the user's."""
+        self._broker: PrivateMosquitto | None = None
+        if self._config.broker is not None:
+            yield self._config.broker, self._config.broker
+            return
+        self._broker = PrivateMosquitto(secret=self._secret, vins=vins(self._config.scenario), prefix=self._config.prefix)
+        async with self._broker:
+            self._view.say(f"broker: private Mosquitto on {self._broker.cars} (cars) and {self._broker.tools} (tools)")
+            yield str(self._broker.cars), str(self._broker.tools)
+
+    async def _run_processes(self, cars: str, tools: str) -> dict[str, Any]:
+        backend = await self._start_backend(tools) if self._config.with_backend else None
+        try:
+            simulator = await self._start_simulator(cars, tools)
+            try:
+                result = await self._wait_for_result(simulator, backend)
+            finally:
+                await simulator.end()
+            if backend is not None:
+                await self._let_catch_up(backend, result)
+        finally:
+            if backend is not None:
+                await backend.end()
+            (self._config.out / ENDPOINT_FILE).unlink(missing_ok=True)
+        return result
+
+    async def _start_backend(self, tools: str) -> Child:
+        config = self._config
+        cost = SIMULATED_SPIN_COST if config.broker is None else None
+        backend = await Child.start(
+            "backend",
+            [
+                "backend", "--broker", tools, "--store", str(self.store), "--json", "--until-eof",
+                *(["--spin-cost", str(cost)] if cost else []), *config.passthrough,
+            ],
+            environment=self._environment(),
+            listen=self._heard_backend,
+        )  # fmt: skip
+        try:
+            await self._or_stop(backend.wait_for("ready", BACKEND_READY_S))
+        except BaseException:
+            await backend.end()
+            raise
+        return backend
+
+    async def _start_simulator(self, cars: str, tools: str) -> Child:
+        config = self._config
+        scenario = config.scenario
+        self._leave_word(cars, tools)
+        return await Child.start(
+            "simulator",
+            [
+                "simulate", str(config.scenario_file), "--broker", cars, "--tools-broker", tools, "--json", "--until-eof",
+                "--cars", str(scenario.cars), "--seed", str(scenario.seed), "--clock", str(scenario.clock),
+                *([] if config.with_backend else ["--no-backend"]),
+                *(["--keep-sessions"] if config.keep_sessions else []),
+                *config.passthrough,
+            ],
+            environment=self._environment(),
+            listen=self._heard_simulator,
+        )  # fmt: skip
+
+    def _environment(self) -> dict[str, str]:
+        return {SECRET_VARIABLE: self._secret.reveal(), "FLEET_SECRET_FILE": ""}
+
+    def _leave_word(self, cars: str, tools: str) -> None:
+        """Let `fleet command` in another terminal find this run's desk."""
+        secret_file = self._config.out / "secret"
+        secret_file.unlink(missing_ok=True)
+        self._secret.write(secret_file)
+        write_endpoint(
+            self._config.out,
+            EndpointFile(cars=cars, tools=tools, prefix=self._config.prefix, secret_file=str(secret_file.resolve())),
+        )
+
+    async def _or_stop(self, waiting: Any) -> Any:
+        """Await, but give up when the user interrupts."""
+        task = asyncio.ensure_future(waiting)
+        stopped = asyncio.create_task(self._stop.wait(), name="interrupt")
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise asyncio.CancelledError
+            return task.result()
+        finally:
+            task.cancel()
+            stopped.cancel()
+
+    async def _wait_for_result(self, simulator: Child, backend: Child | None) -> dict[str, Any]:
+        """Wait for the simulator's result; an interrupt asks it for the result so far."""
+        result = asyncio.create_task(simulator.wait_for("result"), name="result")
+        stopped = asyncio.create_task(self._stop.wait(), name="interrupt")
+        watched = asyncio.create_task(self._watch(backend), name="watch processes")
+        try:
+            await asyncio.wait({result, stopped, watched}, return_when=asyncio.FIRST_COMPLETED)
+            if watched.done():
+                watched.result()
+            if not result.done():
+                simulator.interrupt()
+            return await result
+        finally:
+            for task in (result, stopped, watched):
+                task.cancel()
+
+    async def _watch(self, backend: Child | None) -> None:
+        """Raise when the broker or the back end dies under the run."""
+        while True:
+            await asyncio.sleep(0.5)
+            if self._broker is not None and self._broker.pid is None:
+                raise BrokerError(f"Mosquitto has ended during the run:\n{self._broker.log_tail()}")
+            if backend is not None and not backend.is_running:
+                await backend.wait_for("never")
+
+    async def _let_catch_up(self, backend: Child, result: dict[str, Any]) -> None:
+        """Give the back end time to store what the broker still holds for it."""
+        wanted = result["account"]["acknowledged"]
+
+        def caught_up() -> bool:
+            seen = self._backend
+            return not backend.is_running or seen.get("stored", 0) + sum(seen.get("quarantined", {}).values()) >= wanted
+
+        if not await wait_until(caught_up, CATCH_UP_S, every_s=0.05):
+            self._view.say("the back end has not stored everything the broker took; the difference is reported as lost")
+
+    def _heard_simulator(self, message: dict[str, Any]) -> None:
+        if message["type"] == "progress":
+            self._simulator = message
+            self._view.update(self._simulator, self._backend)
+        elif message["type"] == "log":
+            self._say_once(f"simulator: {message['text']}")
+
+    def _heard_backend(self, message: dict[str, Any]) -> None:
+        if message["type"] in {"progress", "result"}:
+            self._backend = message
+        elif message["type"] == "log":
+            self._say_once(f"backend: {message['text']}")
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._warned and len(self._warned) < 1000:
+            self._warned.add(text)
+            self._view.say(text)
+
+    # --- report
+
+    def _report(self, result: dict[str, Any]) -> dict[str, Any]:
+        scenario = self._config.scenario
+        account, commands, statuses = self._store_side(result)
+        generator = Generator(
+            cpu_percent=result["cpu_percent"],
+            loop_lag_ms_p99=round(_figure(Histogram.from_dict(result["lag"])), 1),
+            late_sends=result["late_sends"],
+        )
+        report: dict[str, Any] = {
+            "schema": reports.SCHEMA,
+            "verdict": "",
+            "reason": "",
+            "seed": scenario.seed,
+            "scenario": scenario.scenario,
+            "scenario_duration": format_duration(scenario.duration),
+            "clock": str(scenario.clock),
+            "version": __version__,
+            "machine": machine(),
+            "wall_s": result["wall_s"],
+            "cars": result["cars"],
+            "connected": result["connected"],
+            **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
+            "repeated": result["account"]["repeated"],
+            **statuses,
+            "commands": reports.command_figures(commands),
+            "latency_ms": self._latency(result),
+            "outages": [_outage(outage) for outage in result["outages"]],
+            "generator": {name: getattr(generator, name) for name in generator.__struct_fields__},
+        }
+        expectations = [expectation.evaluate(report) for expectation in scenario.expectations]
+        report["expectations"] = [{"text": e.text, "value": e.value, "passed": e.passed, "note": e.note} for e in expectations]
+        report["verdict"], report["reason"] = judge(
+            account, generator, report["expectations"], interrupted=result["stopped_early"]
+        )
+        return report
+
+    def _store_side(self, result: dict[str, Any]) -> tuple[Account, dict[str, dict[str, int]], dict[str, int]]:
+        """Hold the cars' account against the store; without a back end of ours, acknowledged counts as stored."""
+        cars = result["account"]
+        names = ("created", "published", "acknowledged", "dropped", "refused")
+        taken = {name: cars[name] for name in names}
+        if not self._config.with_backend:
+            account = Account(
+                **taken, stored=cars["acknowledged"], in_outbox=cars["in_outbox"], quarantined=0, duplicates=cars["repeated"]
+            )
+            return account, {}, {}
+        with StoreReader(self.store) as reader:
+            store = reader.account({result["boot"]})
+            still_out = 0
+            for vin, outbox in result["outboxes"].items():
+                known = store.boots.get((vin, outbox["boot"]))
+                still_out += sum(1 for seq in outbox["seqs"] if known is None or not known.has(seq))
+            account = Account(
+                **taken,
+                stored=store.stored,
+                in_outbox=still_out,
+                quarantined=store.quarantined_of_boots,
+                duplicates=store.duplicates,
+            )
+            triggers = reader.statuses_by_trigger()
+            statuses = {"statuses_engine_off": triggers.get("engine_off", 0), "statuses_asked": triggers.get("load", 0)}
+            return account, reader.command_counts(), statuses
+
+    def _latency(self, result: dict[str, Any]) -> dict[str, Any]:
+        histograms = {
+            "publish_to_ack": result["publish_to_ack"],
+            "publish_to_stored": self._backend.get("publish_to_stored"),
+            "command_round_trip": result["round_trip"],
+            "command_round_trip_waking": result["round_trip_waking"],
+        }
+        return {name: Histogram.from_dict(plain).summary_ms() if plain else {} for name, plain in histograms.items()}
+
+
+def _figure(histogram: Histogram) -> float:
+    return histogram.percentile(0.99) / 1000 if histogram.count else 0.0
+
+
+def _outage(outage: dict[str, Any]) -> dict[str, Any]:
+    ended = outage["to_wall_us"]
+    seconds = None if ended is None else round((ended - outage["from_wall_us"]) / 1e6, 3)
+    return {"scenario_time": format_instant(outage["scenario_time"]), "seconds": seconds}

@@ -1,0 +1,221 @@
+"""One process of cars: builds its share of the fleet, connects it, lets the scenario's time run, and tells what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Final
+
+import msgspec
+
+from fleet import __version__
+from fleet.errors import ConnectRefused, LinkError, SubscribeRefused, Unreachable
+from fleet.kernel.instants import DAY, SECOND, Duration, format_instant
+from fleet.runtime.assembly import build_cars, vocabulary
+from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.runtime.shard import LinkPlan, Shard, wait_until
+from fleet.runtime.users import Users, plan_wishes
+from fleet.scenario.schema import Scenario
+from fleet.transport.link import LinkFactory
+from fleet.wire.dialect import FleetDialect
+from fleet.wire.messages import AnnounceClock
+
+SESSION_EXPIRY: Final = 7 * DAY
+WILL_DELAY: Final = 60 * SECOND
+SHORTEST_S: Final = 5
+CONNECT_PATIENCE_S: Final = 30.0
+PROGRESS_EVERY_S: Final = 0.5
+LAST_OUTCOMES_S: Final = 45.0
+"""How long the scenario's time goes on at its end for commands that have no outcome yet, in wall seconds."""
+CARS_PER_CONNECT_SECOND: Final = 400
+"""The first back-off window is cars divided by this, in seconds: what a broker takes without queueing."""
+
+Progress = dict[str, Any]
+
+
+def broker_seconds(duration: Duration, factor: float) -> int:
+    """Return a scenario duration as the broker must keep it: real seconds, rounded up, at least 5 and never 0."""
+    return max(ceil(duration / SECOND / factor), SHORTEST_S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationConfig:
+    """What one simulator process needs. `tools` None means there is no desk: no commands are sent."""
+
+    scenario: Scenario
+    cars: LinkFactory
+    tools: LinkFactory | None
+    password_for: Callable[[str], str | None]
+    dialect: FleetDialect
+    index: int = 0
+    count: int = 1
+    end_session: bool = True
+    clear_presence: bool = False
+
+
+class Simulation:
+    """Lives once: `run` returns the result, whether the scenario came to its end or was stopped."""
+
+    def __init__(self, config: SimulationConfig, emit: Callable[[Progress], None]) -> None:
+        """Build the cars; `emit` is given a progress report twice a second."""
+        self._config = config
+        self._emit = emit
+        self._stop = asyncio.Event()
+        scenario = config.scenario
+        self._zone = vocabulary().zone_of(scenario)
+        self._start = vocabulary().start_of(scenario)
+        self.boot = wall_us()
+        self.clock = ScaledClock(self._start, factor=float(scenario.clock), held=True)
+        cars = build_cars(scenario, start=self._start, boot=self.boot, index=config.index, count=config.count)
+        self.shard = Shard(clock=self.clock, cars=cars, links=config.cars, dialect=config.dialect, plan=self._link_plan())
+        self.users: Users | None = None
+        self._began_wall_us = 0
+        self._most_connected = 0
+
+    def _link_plan(self) -> LinkPlan:
+        config, factor = self._config, float(self._config.scenario.clock)
+        return LinkPlan(
+            password_for=config.password_for,
+            session_expiry_s=broker_seconds(SESSION_EXPIRY, factor),
+            will_delay_s=broker_seconds(WILL_DELAY, factor),
+            first_back_off_s=max(1.0, config.scenario.cars / CARS_PER_CONNECT_SECOND),
+            end_session=config.end_session,
+            clear_presence=config.clear_presence,
+        )
+
+    def stop(self) -> None:
+        """End early; `run` returns what happened so far."""
+        self._stop.set()
+
+    async def run(self) -> Progress:
+        """Connect, let the scenario's time run to its end, disconnect. Raises LinkError when no car can connect at all."""
+        progress = asyncio.create_task(self._report_progress(), name="progress")
+        try:
+            await self._connect()
+            await self._live()
+        finally:
+            progress.cancel()
+            if self.users is not None:
+                await self.users.close()
+            await self.shard.stop()
+        return self.result()
+
+    async def _connect(self) -> None:
+        shard = self.shard
+        shard.connect()
+
+        def settled() -> bool:
+            return not shard.waiting_to_connect or self._hopeless() is not None or self._stop.is_set()
+
+        await wait_until(settled, CONNECT_PATIENCE_S)
+        error = self._hopeless()
+        if error is not None:
+            raise error
+        if self._config.tools is not None:
+            await self._connect_users(self._config.tools)
+
+    def _hopeless(self) -> LinkError | None:
+        """Return why nobody can connect, once that is clear: a refusal for all, or no broker."""
+        error = self.shard.first_error
+        nobody = self.shard.counts.connects == 0
+        if nobody and isinstance(error, ConnectRefused | SubscribeRefused):
+            return error
+        return error if nobody and isinstance(error, Unreachable) and self.shard.counts.losses > len(self.shard.cars) else None
+
+    async def _connect_users(self, links: LinkFactory) -> None:
+        config = self._config
+        share = len(self.shard.cars) / config.scenario.cars
+        wishes = plan_wishes(config.scenario, self._start, self._zone, config.scenario.cars, share=share)
+        self.clock.begin()
+        self.users = Users(
+            scenario=config.scenario,
+            wishes=wishes,
+            shard=self.shard,
+            links=links,
+            dialect=config.dialect,
+            client_id=f"users-{config.index}-{self.boot}",
+            password=config.password_for("tool"),
+            announce=AnnounceClock(
+                id=f"clock-{self.boot}", start=self._start, epoch_wall_us=self.clock.epoch_wall_us, factor=self.clock.factor
+            ),
+        )
+        self.users.open()
+
+    async def _live(self) -> None:
+        if self._stop.is_set():
+            return
+        if self.users is None:
+            self.clock.begin()
+        else:
+            self.shard.add(self.users)
+        self._began_wall_us = self.clock.epoch_wall_us
+        self.shard.run()
+        ends_wall_us = self.clock.wall_us_at(self._start + self._config.scenario.duration)
+        try:
+            async with asyncio.timeout((ends_wall_us - self.clock.wall_us()) / 1e6):
+                await self._stop.wait()
+        except TimeoutError:
+            await wait_until(lambda: self._stop.is_set() or not (self.users and self.users.waiting), LAST_OUTCOMES_S)
+
+    # --- what is told
+
+    async def _report_progress(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            self._emit(self.progress())
+
+    def progress(self) -> Progress:
+        """Return what a live view shows."""
+        states, connections = self.shard.states()
+        self._most_connected = max(self._most_connected, connections["online"] + connections["reachable"])
+        warnings = {**self.shard.counts.link_errors, **{f"refused: {k}": v for k, v in self.shard.counts.refusals.items()}}
+        return {
+            "type": "progress",
+            "scenario_time": format_instant(self.clock.now()),
+            "elapsed_share": (self.clock.now() - self._start) / self._config.scenario.duration,
+            "states": dict(states),
+            "connections": dict(connections),
+            "account": self.shard.account(),
+            "commands": dict(self.users.outcomes) if self.users else {},
+            "commands_waiting": self.users.waiting if self.users else 0,
+            "publish_to_ack_ms": self.shard.counts.publish_to_ack.summary_ms(),
+            "round_trip_ms": self.users.round_trip.summary_ms() if self.users else {},
+            "behind_ms": round(self.shard.counts.lag.percentile(0.99) / 1000, 1) if self.shard.counts.lag.count else 0.0,
+            "warnings": warnings,
+        }
+
+    def result(self) -> Progress:
+        """Return what a report needs; histograms travel whole, so that those of several processes can be merged."""
+        counts = self.shard.counts
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        wall_s = max(1e-3, (self.clock.wall_us() - (self._began_wall_us or self.clock.wall_us())) / 1e6)
+        users = self.users
+        return {
+            "type": "result",
+            "version": __version__,
+            "boot": self.boot,
+            "cars": len(self.shard.cars),
+            "connected": max(self._most_connected, min(counts.connects, len(self.shard.cars))),
+            "stopped_early": self._stop.is_set(),
+            "began_wall_us": self._began_wall_us,
+            "wall_s": round(wall_s, 3),
+            "account": self.shard.account(),
+            "outboxes": self.shard.outboxes(),
+            "publish_to_ack": counts.publish_to_ack.to_dict(),
+            "round_trip": users.round_trip.to_dict() if users else None,
+            "round_trip_waking": users.round_trip_waking.to_dict() if users else None,
+            "lag": counts.lag.to_dict(),
+            "late_sends": counts.late,
+            "cpu_percent": round((usage.ru_utime + usage.ru_stime) / wall_s * 100, 1),
+            "max_rss_kb": usage.ru_maxrss,
+            "connects": counts.connects,
+            "link_errors": dict(counts.link_errors),
+            "refusals": dict(counts.refusals),
+            "unreadable": dict(counts.unreadable),
+            "outages": [msgspec.to_builtins(outage) for outage in counts.outages],
+            "commands_asked": users.asked if users else 0,
+            "commands_waiting": users.waiting if users else 0,
+        }

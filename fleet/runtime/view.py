@@ -1,0 +1,139 @@
+"""What a person sees while a fleet runs: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_EVERY_S: Final = 5.0
+
+
+class View(Protocol):
+    """Shows the newest progress of simulator and back end."""
+
+    def __enter__(self) -> View: ...
+    def __exit__(self, *_: object) -> None: ...
+    def say(self, text: str) -> None: ...
+    def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None: ...
+
+
+def make_view(console: Console) -> View:
+    """Return the view that fits where the output goes."""
+    return LiveView(console) if console.is_terminal else PlainView(console)
+
+
+class _Rate:
+    """Stored messages per second, from one look to the next."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self._stored = 0
+        self.per_s = 0.0
+
+    def update(self, stored: int) -> float:
+        now = time.monotonic()
+        if now - self._at >= 0.4:
+            self.per_s = (stored - self._stored) / (now - self._at)
+            self._at, self._stored = now, stored
+        return self.per_s
+
+
+class PlainView:
+    """One line every few seconds, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._rate = _Rate()
+        self._last = 0.0
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None:
+        """Print a line when the last one is some seconds old."""
+        rate = self._rate.update(backend.get("stored", 0))
+        if time.monotonic() - self._last < PLAIN_EVERY_S or not simulator:
+            return
+        self._last = time.monotonic()
+        connections = simulator["connections"]
+        self.say(
+            f"{simulator['scenario_time'][:19]}  {simulator['elapsed_share']:4.0%}  "
+            f"online {connections.get('online', 0)} asleep {connections.get('reachable', 0)} "
+            f"offline {connections.get('offline', 0)}  stored {backend.get('stored', 0)} ({rate:.0f}/s)  "
+            f"commands {sum(simulator['commands'].values())}  ack p99 {_ms(simulator['publish_to_ack_ms'], 'p99')}"
+        )
+        for warning, count in simulator["warnings"].items():
+            self.say(f"  warning: {warning} ({count})")
+
+
+class LiveView:
+    """A table that is redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._rate = _Rate()
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> LiveView:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None:
+        """Redraw."""
+        self._live.update(self._draw(simulator, backend))
+
+    def _draw(self, simulator: dict[str, Any], backend: dict[str, Any]) -> RenderableType:
+        rate = self._rate.update(backend.get("stored", 0))
+        if not simulator:
+            return Text("connecting …")
+        table = Table.grid(padding=(0, 3))
+        table.add_column(style="bold")
+        table.add_row("scenario time", simulator["scenario_time"][:19].replace("T", " ") + " UTC")
+        table.add_row("cars", _counts(simulator["states"], ("parked", "ignition_on", "driving")))
+        table.add_row("connection", _counts(simulator["connections"], ("online", "reachable", "offline")))
+        account = simulator["account"]
+        table.add_row(
+            "messages",
+            f"{account['created']} made   {backend.get('stored', 0)} stored ({rate:.0f}/s)   {account['in_outbox']} in outboxes",
+        )
+        table.add_row("commands", _counts(simulator["commands"]) + f"   {simulator['commands_waiting']} under way")
+        table.add_row("publish to ack", _percentiles(simulator["publish_to_ack_ms"]))
+        table.add_row("command round trip", _percentiles(simulator["round_trip_ms"]))
+        table.add_row("behind the clock", f"{simulator['behind_ms']} ms p99")
+        for warning, count in simulator["warnings"].items():
+            table.add_row(Text("warning", style="yellow"), f"{warning} ({count})")
+        for warning in backend.get("warnings", ())[-3:]:
+            table.add_row(Text("warning", style="yellow"), str(warning))
+        share = min(1.0, max(0.0, simulator["elapsed_share"]))
+        return Group(ProgressBar(total=1.0, completed=share, width=60), table)
+
+
+def _counts(counts: dict[str, int], order: tuple[str, ...] = ()) -> str:
+    names = [*order, *(name for name in sorted(counts) if name not in order)]
+    return "   ".join(f"{counts.get(name, 0)} {name}" for name in names) or "none"
+
+
+def _ms(figures: dict[str, float], name: str) -> str:
+    return f"{figures[name]:.1f} ms" if name in figures else "–"
+
+
+def _percentiles(figures: dict[str, float]) -> str:
+    return f"p50 {_ms(figures, 'p50')}   p99 {_ms(figures, 'p99')}"
