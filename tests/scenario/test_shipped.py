@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fleet.kernel.instants import MINUTE
+from fleet.runtime.assembly import vocabulary
 from fleet.scenario.loader import check, load, read_text, shipped
-from fleet.scenario.vocabulary import catalogue_vocabulary
 
 DIRECTORY = Path(__file__).parents[2] / "scenarios"
 FILES = sorted(DIRECTORY.glob("*.yaml"))
@@ -16,7 +16,7 @@ FILES = sorted(DIRECTORY.glob("*.yaml"))
 
 def test_the_promised_ones_are_there() -> None:
     """What README and demo name exists, with its purpose."""
-    listed = {line.name: line for line in shipped(DIRECTORY, catalogue_vocabulary())}
+    listed = {line.name: line for line in shipped(DIRECTORY, vocabulary())}
     assert {"rush-hour", "find-my-car"} <= set(listed)
     assert listed["rush-hour"].cars == 500
     assert all(line.purpose for line in listed.values())
@@ -25,17 +25,17 @@ def test_the_promised_ones_are_there() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_each_is_right_and_named_like_its_file(path: Path) -> None:
     """No shipped file has an error, and each says what it is for to a reader."""
-    assert check(read_text(path), path.name, catalogue_vocabulary()) == []
-    assert load(path, catalogue_vocabulary()).scenario == path.stem
+    assert check(read_text(path), path.name, vocabulary()) == []
+    assert load(path, vocabulary()).scenario == path.stem
     assert read_text(path).startswith("# "), "a comment tells the reader what the file is"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_fast_clocks_have_commands_that_live_long_enough(path: Path) -> None:
     """No command may be too old after one real second of waiting."""
-    scenario = load(path, catalogue_vocabulary())
+    scenario = load(path, vocabulary())
     for command in scenario.commands:
-        time_to_live = command.time_to_live or catalogue_vocabulary().commands[command.name].time_to_live
+        time_to_live = command.time_to_live or vocabulary().commands[command.name].time_to_live
         assert time_to_live / scenario.clock >= MINUTE / 60
         if scenario.clock >= 1000:
             assert time_to_live >= 30 * MINUTE
@@ -46,7 +46,7 @@ def test_the_guide_has_an_example_of_every_key() -> None:
     text = (DIRECTORY / "README.md").read_text(encoding="utf-8")
     examples = [part.partition("```")[0] for part in text.split("```yaml\n")[1:]]
     whole = examples[0]
-    assert check(whole, "README.md", catalogue_vocabulary()) == []
+    assert check(whole, "README.md", vocabulary()) == []
     from fleet.scenario.schema import json_schema
 
     def keys(schema: dict[str, object]) -> set[str]:
