@@ -165,7 +165,7 @@ class Car:
                 pass  # replies and storage marks: no service of this car waits for one
             case LinkUp():
                 self._outputs.append(Announce(self._presence("online", None, now)))
-                self._extend(self.telematics.link_up())
+                self._extend(self.telematics.link_up(now))
             case LinkDown():
                 self.telematics.link_down()
             case AskStatus():
@@ -479,7 +479,7 @@ class Car:
 
     def start_heater(self, minutes: int, now: Instant) -> None:
         """Run the parking heater; it ends by itself, or when the fuel reaches the reserve."""
-        warm = ambient_c(self.fix.latitude, now, self.key) >= 15.0
+        warm = ambient_c(self.fix.latitude, now, self.driver.region.weather_key) >= 15.0
         mode: Literal["heating", "ventilation"] = "ventilation" if self.equipment.heater_chooses_mode and warm else "heating"
         self.powertrain.settle(now)
         self.low_voltage.settle(now)

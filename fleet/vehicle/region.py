@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from fleet.errors import UnknownName
-from fleet.kernel.draws import Draws
+from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import DAY, HOUR, Instant
 from fleet.vehicle.geo import DETOUR_MEAN, LatLon, distance_m, metres_per_degree, offset
 
@@ -75,12 +75,24 @@ class _Neighbours:
 class Region:
     """A region: its towns and its time zone. Made once by `load_regions` and shared by all drivers."""
 
-    __slots__ = ("_home_towns", "_home_weights", "_neighbours", "centre", "limit_m", "name", "timezone", "towns", "zone")
+    __slots__ = (
+        "_home_towns",
+        "_home_weights",
+        "_neighbours",
+        "centre",
+        "limit_m",
+        "name",
+        "timezone",
+        "towns",
+        "weather_key",
+        "zone",
+    )
 
     def __init__(self, name: str, timezone: str, limit_km: float, towns: tuple[Town, ...]) -> None:
         self.name: Final = name
         self.timezone: Final = timezone
         self.zone: Final = ZoneInfo(timezone)
+        self.weather_key: Final = stream_key(0, "weather", name)
         self.limit_m: Final = limit_km * 1000.0
         self.towns: Final = towns
         self.centre: Final[LatLon] = (towns[0].latitude, towns[0].longitude)

@@ -63,7 +63,8 @@ class Remote:
             car.respond(command.id, known.name, known.state, now, reason=known.reason, detail=known.detail, awake=known.awake)
             return
         if self._waiting is None and car.is_awake(now):
-            self._execute(car, command, now, awake=True)
+            # One that waited at the broker for the car to come back did not find it awake either.
+            self._execute(car, command, now, awake=command.issued_at >= car.telematics.up_since)
             return
         if self._waiting is None:
             self._waiting = []

@@ -33,6 +33,7 @@ class Telematics:
         "reachable_since",
         "refused",
         "repeated",
+        "up_since",
         "wanted",
     )  # fmt: skip
 
@@ -44,6 +45,7 @@ class Telematics:
         self.wanted = False
         self.is_up = False
         self.reachable_since: Instant = 0
+        self.up_since: Instant = 0
         self.created = 0
         self.published = 0
         self.acknowledged = 0
@@ -82,9 +84,10 @@ class Telematics:
             return True
         return False
 
-    def link_up(self) -> Transmit | None:
+    def link_up(self, now: Instant) -> Transmit | None:
         """Go on where the connection broke: repeat what has no outcome, else send the oldest."""
         self.is_up = True
+        self.up_since = now
         if self._in_flight is not None:
             self.repeated += 1
             return Transmit(self._in_flight, self._due(self._in_flight), again=True)

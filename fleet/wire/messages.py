@@ -216,7 +216,7 @@ TERMINAL_STATES: Final = frozenset({"succeeded", "rejected", "failed", "expired"
 class Response(Header, frozen=True, kw_only=True, omit_defaults=True):
     """A command's progress or end, as the car sees it.
 
-    `awake` is False when the car had to be woken for it; latency figures keep the two apart. `detail` says
+    `awake` is False when the command had to wait for the car to wake or to connect; latency figures keep the two apart. `detail` says
     more for people, such as the distance that was too far.
     """
 
