@@ -1,0 +1,46 @@
+"""A back end in a process of its own, to be killed: `python -m tests.backend.backend_process STORE HOST PORT PASSWORD`.
+
+Says `ready` once it is connected, and `stored N` whenever there is more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from fleet.backend.service import Backend, BackendConfig
+from fleet.backend.spin import SpinCost
+from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.transport.aiomqtt_link import aiomqtt_links
+from fleet.transport.link import Endpoint
+
+
+async def run(store: str, host: str, port: str, password: str) -> None:
+    backend = Backend(
+        BackendConfig(
+            store=Path(store),
+            links=aiomqtt_links(Endpoint(host, int(port))),
+            pepper=b"a pepper for the tests",
+            make_clock=ScaledClock,
+            wall_us=wall_us,
+            draw=lambda: 0.1,
+            spin_cost=SpinCost(n=2, r=1, p=1),
+            username="backend",
+            password=password,
+        )
+    )
+    async with backend:
+        said_ready, said = False, -1
+        while True:
+            if backend.connected and not said_ready:
+                said_ready = True
+                print("ready", flush=True)
+            if (stored := backend.snapshot().stored) != said:
+                said = stored
+                print(f"stored {stored}", flush=True)
+            await asyncio.sleep(0.002)
+
+
+if __name__ == "__main__":
+    asyncio.run(run(*sys.argv[1:]))

@@ -1,0 +1,138 @@
+"""A back end on a fake link and a store in a temporary folder, with frames to feed it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fleet.backend.reader import StoreReader
+from fleet.backend.service import Backend, BackendConfig
+from fleet.backend.spin import SpinCost
+from fleet.backend.store import Arrival
+from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.wire.dialect import FleetDialect
+from fleet.wire.frame import Frame
+from fleet.wire.messages import (
+    AnnounceClock,
+    Command,
+    CommandRequest,
+    DeskAnswer,
+    DeskRequest,
+    Event,
+    FromCar,
+    Presence,
+    Response,
+    SetSpin,
+    Status,
+)
+from tests.backend.fake_link import FakeSession
+
+VIN = "VSSZZZKMZPR000001"
+OTHER = "VSSZZZKMZPR000002"
+BOOT = 1_772_000_000_000_000
+DIALECT = FleetDialect()
+ANSWERS = DIALECT.topics.desk_answer("test")
+QUICK = SpinCost(n=2, r=1, p=1)
+PEPPER = b"a pepper for the tests"
+WHERE = {"latitude": 41.5, "longitude": 2.0}
+
+
+def status(seq: int, vin: str = VIN, boot: int = BOOT, **more: Any) -> Status:
+    fields: dict[str, Any] = {
+        "vin": vin, "boot": boot, "seq": seq, "captured_at": 1_000 * seq, "trigger": "engine_off", "state": "parked",
+        "due_wall_us": 1, "mileage_km": float(seq),
+    }  # fmt: skip
+    return msgspec.convert(fields | more, Status)
+
+
+def event(seq: int, vin: str = VIN, **more: Any) -> Event:
+    return Event(vin=vin, boot=BOOT, seq=seq, captured_at=1_000 * seq, name="trip", data={"km": seq}, **more)
+
+
+def presence(connection: Any = "online", vin: str = VIN, **more: Any) -> Presence:
+    return Presence(vin=vin, boot=BOOT, seq=0, captured_at=1, connection=connection, **more)
+
+
+def response(seq: int, command: Command, state: Any, **more: Any) -> Response:
+    return Response(
+        vin=command.vin, boot=BOOT, seq=seq, captured_at=1, command_id=command.id, name=command.name, state=state, **more
+    )
+
+
+def arrival(message: Status | Event) -> Arrival:
+    kind, name, trigger = ("status", None, message.trigger) if isinstance(message, Status) else ("event", message.name, None)
+    return Arrival(message, kind, name, trigger, msgspec.msgpack.encode(message), "application/vnd.msgpack", 7)
+
+
+def car(*messages: FromCar) -> list[Frame]:
+    return [DIALECT.from_car(message) for message in messages]
+
+
+def config(path: Path, session: FakeSession, **changes: Any) -> BackendConfig:
+    settings: dict[str, Any] = {
+        "store": path, "links": session, "pepper": PEPPER, "make_clock": ScaledClock, "wall_us": wall_us,
+        "draw": lambda: 0.5, "spin_cost": QUICK,
+    }  # fmt: skip
+    return BackendConfig(**(settings | changes))
+
+
+class BackendLab:
+    """A running back end, its broker's side, and what tools and cars would do."""
+
+    def __init__(self, path: Path, session: FakeSession, backend: Backend) -> None:
+        self.path = path
+        self.session = session
+        self.backend = backend
+
+    def ask(self, request: DeskRequest, answers: str = ANSWERS) -> None:
+        self.session.deliver(DIALECT.desk_request(request, answer_topic=answers))
+
+    def command(self, request_id: str, name: str = "honk", **more: Any) -> None:
+        parameters = more.pop("parameters", WHERE if name == "honk" else {})
+        self.ask(CommandRequest(id=request_id, vin=more.pop("vin", VIN), name=name, parameters=parameters, **more))
+
+    def answers(self, request_id: str) -> list[DeskAnswer]:
+        frames = [frame for frame in self.session.published if frame.topic.startswith("fleet/v1/desk/answer/")]
+        return [answer for answer in map(DIALECT.read_desk_answer, frames) if answer.id == request_id]
+
+    def commands(self) -> list[Command]:
+        frames = [frame for frame in self.session.published if "/command/" in frame.topic]
+        return [message for frame in frames if isinstance(message := DIALECT.read_to_car(frame), Command)]
+
+    async def state(self, request_id: str, *states: str) -> DeskAnswer:
+        """Return the answer that brings the command into one of the states."""
+        found: list[DeskAnswer] = []
+
+        def arrived() -> bool:
+            found[:] = [answer for answer in self.answers(request_id) if answer.state in states]
+            return bool(found)
+
+        await self.session.wait_for(arrived)
+        return found[-1]
+
+    async def set_spin(self, spin: str, request_id: str) -> None:
+        self.ask(SetSpin(id=request_id, vin=VIN, spin=spin))
+        await self.state(request_id, "succeeded")
+
+    async def announce(self, factor: float) -> None:
+        self.ask(AnnounceClock(id="clock", start=BOOT, epoch_wall_us=wall_us(), factor=factor))
+        await self.state("clock", "succeeded")
+
+    def reader(self) -> StoreReader:
+        return StoreReader(self.path)
+
+
+@asynccontextmanager
+async def running(path: Path, session: FakeSession | None = None, **changes: Any) -> AsyncIterator[BackendLab]:
+    """Run a back end until the end of the block; stopped as a user would stop it."""
+    session = session or FakeSession()
+    backend = Backend(config(path, session, **changes))
+    await backend.start()
+    try:
+        yield BackendLab(path, session, backend)
+    finally:
+        await backend.stop()

@@ -1,0 +1,388 @@
+"""The consumer: acknowledged is stored, in order; nothing that arrives stops it; what is in quarantine has a reason."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from fleet.backend.consumer import RECEIVE_MAXIMUM
+from fleet.backend.service import Backend
+from fleet.backend.store import Batch, Committed, Store
+from fleet.errors import StoreError, StoreFull
+from fleet.wire.dialect import FleetDialect, json_codec
+from fleet.wire.frame import Frame
+from fleet.wire.messages import AnnounceClock, SetSpin
+from tests.backend.fake_link import FakeSession
+from tests.backend.lab import ANSWERS, BOOT, DIALECT, OTHER, VIN, car, config, event, presence, response, running, status
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "fleet.sqlite"
+
+
+class Gate:
+    """Holds every commit until it is opened, and can let them fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened = threading.Event()
+        self._begun = threading.Event()
+        self.errors: list[Exception] = []
+        self.sizes: list[int] = []
+        self.commit: Callable[[Store, Batch, int], Committed] = Store.commit
+
+        def commit(store: Store, batch: Batch, stored_at: int) -> Committed:
+            return self._gated(store, batch, stored_at)
+
+        monkeypatch.setattr(Store, "commit", commit)
+
+    def _gated(self, store: Store, batch: Batch, stored_at: int) -> Committed:
+        self._begun.set()
+        assert self.opened.wait(8)
+        self.sizes.append(len(batch.arrivals))
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.commit(store, batch, stored_at)
+
+    async def wait_for_commit(self) -> None:
+        """Return once a commit has begun; it stands at the gate."""
+        assert await asyncio.to_thread(self._begun.wait, 8)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    return Gate(monkeypatch)
+
+
+# --- acknowledgement
+
+
+async def test_nothing_is_acknowledged_before_the_commit(path: Path, gate: Gate) -> None:
+    """While the commit is held nothing is acknowledged; afterwards all of it, in the order of arrival."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(status(1), presence(), event(2)), Frame(topic="fleet/v1/x/status", payload=b"?"))
+        lab.ask(AnnounceClock(id="c", start=1, epoch_wall_us=1, factor=1.0))
+        await gate.wait_for_commit()
+        assert lab.session.acknowledged == []
+        gate.opened.set()
+        await lab.session.wait_for_acknowledged(5)
+        assert lab.session.acknowledged == [1, 2, 3, 4, 5]
+
+
+async def test_while_a_commit_runs_the_next_batch_collects(path: Path, gate: Gate) -> None:
+    """A full batch goes at once; what comes meanwhile is one further commit."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(*[status(n) for n in range(1, 1_001)]))
+        await gate.wait_for_commit()
+        lab.session.deliver(*car(*[status(n) for n in range(1_001, 2_001)]))
+        gate.opened.set()
+        await lab.session.wait_for_acknowledged(2_000)
+        assert gate.sizes == [1_000, 1_000]
+        assert lab.session.acknowledged == list(range(1, 2_001))
+        snapshot = lab.backend.snapshot()
+        assert (snapshot.stored, snapshot.publish_to_stored.count, snapshot.commit_us.count) == (2_000, 2_000, 2)
+
+
+async def test_what_was_not_acknowledged_comes_again_and_is_stored_once(path: Path, gate: Gate) -> None:
+    """The connection is lost while the commit runs: its messages come again, and are known."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(status(1), event(2)))
+        await gate.wait_for_commit()
+        lab.session.lose_connection()
+        gate.opened.set()
+        lab.session.reconnect()
+        await lab.session.wait_for_acknowledged(2)
+        assert not lab.session.unacknowledged
+    with lab.reader() as reader:
+        account = reader.account()
+        assert (account.stored, account.duplicates) == (2, 2)
+
+
+async def test_duplicates_are_acknowledged_counted_and_not_stored(path: Path) -> None:
+    async with running(path) as lab:
+        lab.session.deliver(*car(status(1), status(1), event(2), status(1)))
+        await lab.session.wait_for_acknowledged(4)
+        snapshot = lab.backend.snapshot()
+        assert (snapshot.stored, snapshot.duplicates, snapshot.cars) == (2, 2, 1)
+        assert msgspec.json.encode(snapshot.to_dict())
+
+
+async def test_a_stopped_back_end_has_stored_what_arrived_and_keeps_its_session(path: Path) -> None:
+    session = FakeSession()
+    async with running(path, session) as lab:
+        lab.session.deliver(*car(*[status(n) for n in range(1, 51)]))
+    assert not session.unacknowledged
+    assert not session.ended
+    assert session.link is not None
+    assert not session.link.settings.clean_start
+    assert session.link.settings.receive_maximum == RECEIVE_MAXIMUM
+    with lab.reader() as reader:
+        assert reader.account().stored == 50
+
+
+# --- quarantine
+
+
+def changed(frame: Frame, **changes: Any) -> Frame:
+    return msgspec.structs.replace(frame, **changes)
+
+
+STATUS = DIALECT.from_car(status(1))
+BAD = {
+    "encoding": changed(STATUS, payload=b"\xc1 not MessagePack"),
+    "type": changed(STATUS, payload=msgspec.msgpack.encode({"vin": VIN, "boot": BOOT, "seq": 1, "captured_at": 1})),
+    "size": changed(STATUS, payload=b"\x00" * 70_000),
+    "foreign_vin": changed(STATUS, topic=DIALECT.topics.status(OTHER)),
+    "vin": changed(STATUS, topic="fleet/v1/nobody/status"),
+    "topic": changed(STATUS, topic=f"fleet/v1/{VIN}/stored"),
+    "name": changed(DIALECT.from_car(event(1)), topic=DIALECT.topics.event(VIN, "other")),
+    "content_type": changed(STATUS, content_type="text/plain"),
+    "range": DIALECT.from_car(status(0)),
+    "answer_topic": DIALECT.desk_request(SetSpin(id="x", vin=VIN, spin="4711"), answer_topic=DIALECT.topics.command(VIN, "lock")),
+    "retained": changed(DIALECT.desk_request(SetSpin(id="x", vin=VIN, spin="4711"), answer_topic=ANSWERS), retain=True),
+}
+
+
+@pytest.mark.parametrize("reason", BAD)
+async def test_what_is_not_understood_goes_to_quarantine(path: Path, reason: str) -> None:
+    """One row with the reason, acknowledged like everything else, and the next message is stored as if nothing was."""
+    async with running(path) as lab:
+        lab.session.deliver(BAD[reason], *car(event(2)))
+        await lab.session.wait_for_acknowledged(2)
+        assert lab.backend.snapshot().quarantined == {reason: 1}
+        assert len(lab.backend.snapshot().warnings) == 1
+    with lab.reader() as reader:
+        assert (reader.account().stored, reader.account().quarantined_by_reason) == (1, {reason: 1})
+    with sqlite3.connect(path) as connection:
+        ((topic, size, payload),) = connection.execute("SELECT topic, size, payload FROM quarantine").fetchall()
+    connection.close()
+    assert topic == BAD[reason].topic
+    assert size == len(BAD[reason].payload)
+    assert payload == (None if reason in {"answer_topic", "retained"} else BAD[reason].payload[:4096])
+
+
+async def test_a_readable_header_is_accounted_for(path: Path) -> None:
+    async with running(path) as lab:
+        lab.session.deliver(BAD["type"], BAD["type"])
+        await lab.session.wait_for_acknowledged(2)
+    with lab.reader() as reader:
+        assert reader.account(boots={BOOT}).quarantined_of_boots == 1
+
+
+async def test_an_unreadable_request_is_answered_and_its_payload_not_kept(path: Path) -> None:
+    """It may hold an S-PIN, so nothing of it is written anywhere; the asker still learns of it."""
+    async with running(path) as lab:
+        request = DIALECT.desk_request(SetSpin(id="x", vin=VIN, spin="4711"), answer_topic=ANSWERS)
+        lab.session.deliver(changed(request, payload=request.payload + b"4711"))
+        answer = await lab.state("x", "rejected")
+        assert (answer.reason, answer.final) == ("malformed", True)
+    with sqlite3.connect(path) as connection:
+        ((payload, detail),) = connection.execute("SELECT payload, detail FROM quarantine").fetchall()
+    connection.close()
+    assert payload is None
+    assert "4711" not in detail
+
+
+async def test_a_defect_costs_one_message(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever our own code raises for one message, the others are stored."""
+    async with running(path) as lab:
+        monkeypatch.setattr(FleetDialect, "read_from_car", lambda *_: 1 / 0)
+        lab.session.deliver(*car(event(1)))
+        monkeypatch.undo()
+        lab.session.deliver(*car(event(2)))
+        await lab.session.wait_for_acknowledged(2)
+        assert lab.backend.snapshot().quarantined == {"internal": 1}
+        assert lab.backend.snapshot().stored == 1
+
+
+async def test_a_removed_presence_is_no_message(path: Path) -> None:
+    """Clearing a retained presence arrives as an empty payload."""
+    async with running(path) as lab:
+        lab.session.deliver(Frame(topic=DIALECT.topics.presence(VIN), payload=b""), *car(event(1)))
+        await lab.session.wait_for_acknowledged(2)
+        assert lab.backend.snapshot().quarantined == {}
+
+
+async def test_json_is_kept_as_messagepack(path: Path) -> None:
+    """Readers of the store need one codec only."""
+    async with running(path) as lab:
+        lab.session.deliver(FleetDialect(codec=json_codec()).from_car(status(1)))
+        await lab.session.wait_for_acknowledged(1)
+    with lab.reader() as reader:
+        (row,) = reader.history(VIN)
+        assert (row.content_type, row.content["mileage_km"]) == ("application/json", 1.0)
+
+
+# --- no room, no store
+
+
+async def test_a_full_disk_holds_acknowledgements_back_and_then_goes_on(path: Path, gate: Gate) -> None:
+    """StoreFull is tried again with a warning until there is room."""
+    gate.errors = [StoreFull(str(path))]
+    gate.opened.set()
+    async with running(path) as lab:
+        lab.session.deliver(*car(status(1)))
+        await lab.session.wait_for_acknowledged(1)
+        assert gate.sizes == [1, 1]
+        warnings = lab.backend.snapshot().warnings
+        assert "no room left" in warnings[0]
+        assert "room again" in warnings[1]
+
+
+async def test_stop_does_not_wait_for_room(path: Path, gate: Gate) -> None:
+    """What cannot be stored stays with the broker."""
+    gate.errors = [StoreFull(str(path))] * 100
+    gate.opened.set()
+    async with running(path) as lab:
+        lab.session.deliver(*car(status(1)))
+        await lab.backend.stop(limit_s=0.05)
+        assert lab.session.unacknowledged
+
+
+async def test_a_broken_store_ends_the_back_end(path: Path, gate: Gate) -> None:
+    """`run` raises what happened, and nothing was acknowledged."""
+    gate.errors = [StoreError("the disk is gone")]
+    gate.opened.set()
+    session = FakeSession()
+    backend = Backend(config(path, session))
+    await backend.start()
+    session.deliver(*car(status(1)))
+    with pytest.raises(StoreError, match="disk is gone"):
+        await backend.run()
+    with pytest.raises(StoreError, match="disk is gone"):
+        await backend.stop()
+    assert session.unacknowledged
+
+
+# --- commands
+
+
+async def test_a_command_goes_to_the_car_and_its_answers_to_the_user(path: Path) -> None:
+    """From the request to the car's end, each state is stored before it is told."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence(), status(1)))
+        lab.command("a")
+        await lab.state("a", "sent")
+        (command,) = lab.commands()
+        lab.session.deliver(*car(response(2, command, "accepted"), response(3, command, "succeeded")))
+        answer = await lab.state("a", "succeeded")
+        assert (answer.final, answer.by) == (True, "car")
+        assert [given.state for given in lab.answers("a")] == ["queued", "sent", "accepted", "succeeded"]
+        snapshot = lab.backend.snapshot()
+        assert snapshot.commands_ended == {"succeeded": {"": 1}}
+        assert (snapshot.round_trip.count, snapshot.commands_open) == (1, 0)
+    with lab.reader() as reader:
+        assert [step.state for step in reader.transitions("a")] == ["queued", "sent", "accepted", "succeeded"]
+        assert reader.command_round_trip(awake=True).count == 1
+        assert reader.account().stored == 3
+
+
+async def test_a_command_is_stored_before_it_is_sent(path: Path, gate: Gate) -> None:
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence()))
+        lab.command("a")
+        await gate.wait_for_commit()
+        assert lab.session.published == []
+        gate.opened.set()
+        await lab.state("a", "sent")
+
+
+async def test_a_refused_publish_is_told_as_failed(path: Path) -> None:
+    session = FakeSession()
+    session.takes_publishes = False
+    async with running(path, session) as lab:
+        lab.session.deliver(*car(presence()))
+        lab.command("a")
+        await session.wait_for(lambda: bool(lab.commands()))
+        assert session.link is not None
+        for token in (1, 2):
+            session.link.refuse(token)
+        answer = await lab.state("a", "failed")
+        assert answer.reason == "publish_refused"
+        assert lab.backend.snapshot().publishes_refused == 2
+
+
+async def test_what_had_no_outcome_is_published_again(path: Path) -> None:
+    """After a lost connection: commands that are still open, and answers."""
+    session = FakeSession()
+    session.takes_publishes = False
+    async with running(path, session) as lab:
+        lab.session.deliver(*car(presence()))
+        lab.command("a")
+        await session.wait_for(lambda: bool(lab.commands()))
+        session.lose_connection()
+        session.takes_publishes = True
+        session.reconnect()
+        await lab.state("a", "sent")
+        assert len(lab.commands()) == 2
+
+
+async def test_a_restart_sends_again_what_was_queued_and_answers_what_was_asked(path: Path) -> None:
+    """A back end that dies between commit and publish leaves nobody waiting; the same id is never a second command."""
+    session = FakeSession()
+    session.takes_publishes = False
+    async with running(path, session) as lab:
+        lab.session.deliver(*car(presence()))
+        lab.command("a")
+        await session.wait_for(lambda: bool(lab.commands()))
+    again = FakeSession()
+    async with running(path, again) as lab:
+        await lab.state("a", "sent")
+        (command,) = lab.commands()
+        lab.session.deliver(*car(response(1, command, "succeeded")))
+        await lab.state("a", "succeeded")
+    async with running(path) as lab:
+        lab.command("a")
+        await lab.state("a", "succeeded")
+        assert lab.commands() == []
+
+
+async def test_the_announced_clock_rules_deadlines_and_survives_a_restart(path: Path) -> None:
+    """At a high factor the broker keeps a command 5 wall seconds; after a restart the scenario is where it was."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence()))
+        await lab.announce(1_000.0)
+        lab.command("a")
+        await lab.state("a", "sent")
+        (command,) = lab.commands()
+        assert BOOT <= command.issued_at < BOOT + 10_000_000_000
+        assert command.expires_at - command.issued_at == 60_000_000
+        assert [frame.expiry_s for frame in lab.session.published if "/command/" in frame.topic] == [5]
+    async with running(path) as lab:
+        assert lab.backend._driver.clock.factor == 1_000.0
+        assert BOOT <= lab.backend._driver.clock.now() < BOOT + 100_000_000_000
+
+
+async def test_a_deadline_wakes_the_desk(path: Path) -> None:
+    """No answer of a connected car: the desk itself ends the command."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence()))
+        await lab.announce(1_000_000.0)
+        lab.command("a", ttl_s=1.0)
+        lab.backend._driver.desk._factor = 1e-6  # lets the deadline come within wall milliseconds
+        lab.command("b", ttl_s=1.0)
+        assert (await lab.state("b", "unknown")).final
+
+
+async def test_a_clock_that_cannot_be_is_refused(path: Path) -> None:
+    async with running(path) as lab:
+        for factor in (0.0, -1.0, float("nan"), float("inf")):
+            lab.ask(AnnounceClock(id=f"c{factor}", start=1, epoch_wall_us=1, factor=factor))
+            assert (await lab.state(f"c{factor}", "rejected")).reason == "argument_out_of_range"
+
+
+async def test_cars_are_told_what_is_stored_where_they_want_it(path: Path) -> None:
+    """Through the first gap only: what is above it may be there, but the mark does not say so."""
+    async with running(path, announce_stored=True) as lab:
+        lab.session.deliver(*car(status(1), status(2), status(4)))
+        await lab.session.wait_for(lambda: bool(lab.session.published))
+        (frame,) = lab.session.published
+        assert (frame.topic, frame.qos) == (DIALECT.topics.stored(VIN), 0)
+        assert msgspec.msgpack.decode(frame.payload) == {"boot": BOOT, "through": 2}

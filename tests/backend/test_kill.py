@@ -1,0 +1,160 @@
+"""The back end is killed with -9 twenty times under load: nothing is lost, and nothing is stored twice."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from fleet.backend.reader import StoreReader
+from fleet.runtime.clocks import wall_us
+from fleet.transport.aiomqtt_link import aiomqtt_links
+from fleet.transport.link import Link
+from fleet.wire.dialect import FleetDialect
+from fleet.wire.messages import CommandRequest, Event
+from tests.lab import VINS, Lab, LiveBroker
+from tests.recording_owner import RecordingOwner
+
+pytestmark = pytest.mark.live
+
+KILLS = 20
+CARS = 4
+PER_ROUND = 300
+BOOT = 1_772_000_000_000_000
+DIALECT = FleetDialect()
+
+
+class Process:
+    """The back end's process, and what it says."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def wait_for_stored(self, count: int) -> None:
+        """Return once it says that it has stored so many, this time."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(30):
+            while line := (await self._process.stdout.readline()).decode():
+                word, _, number = line.strip().partition(" ")
+                if word == "stored" and int(number) >= count:
+                    return
+        raise AssertionError("the back end ended by itself")
+
+    async def wait_for_ready(self) -> None:
+        assert self._process.stdout is not None
+        async with asyncio.timeout(30):
+            while line := await self._process.stdout.readline():
+                if line == b"ready\n":
+                    return
+        raise AssertionError("the back end ended by itself")
+
+    async def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.communicate()
+
+
+@asynccontextmanager
+async def back_end(store: Path, live: LiveBroker) -> AsyncIterator[Process]:
+    tools = live.mosquitto.tools
+    arguments = [str(store), tools.host, str(tools.port), live.secret.password_for("backend")]
+    process = Process(
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.backend.backend_process", *arguments, stdout=asyncio.subprocess.PIPE
+        )
+    )
+    try:
+        yield process
+    finally:
+        await process.kill()
+
+
+class Car:
+    """Publishes numbered events; the broker's word is waited for at the end."""
+
+    def __init__(self, vin: str, link: Link, owner: RecordingOwner) -> None:
+        self.vin = vin
+        self.link = link
+        self.owner = owner
+        self.seq = 0
+
+    def publish(self, count: int) -> None:
+        for _ in range(count):
+            self.seq += 1
+            message = Event(vin=self.vin, boot=BOOT, seq=self.seq, captured_at=self.seq, name="trip", due_wall_us=wall_us())
+            self.link.publish(DIALECT.from_car(message), self.seq)
+
+    async def wait_until_taken(self) -> None:
+        await self.owner.wait_for("acknowledgement of all", lambda: len(self.owner.outcomes) == self.seq, 30)
+        assert all(error is None for _, error in self.owner.outcomes)
+
+
+@pytest.fixture
+async def lab(own_broker: LiveBroker) -> AsyncIterator[Lab]:
+    lab = Lab(own_broker, aiomqtt_links)
+    yield lab
+    await lab.close()
+
+
+def rows(store: Path) -> tuple[int, int]:
+    with sqlite3.connect(store) as connection:
+        found: tuple[int, int] = connection.execute(
+            "SELECT count(*), (SELECT count(*) FROM (SELECT DISTINCT vin, boot, seq FROM message)) FROM message"
+        ).fetchone()
+    connection.close()
+    return found
+
+
+async def test_killed_twenty_times_nothing_lost_nothing_twice(lab: Lab, own_broker: LiveBroker, tmp_path: Path) -> None:
+    """Every message the broker took is one row, whenever the process dies between arrival, commit and acknowledgement."""
+    store = tmp_path / "fleet.sqlite"
+    async with back_end(store, own_broker) as process:
+        await process.wait_for_ready()  # from now on the broker keeps a session
+    cars = [Car(vin, *await lab.car_up(vin)) for vin in VINS[:CARS]]
+    for number in range(KILLS):
+        async with back_end(store, own_broker) as process:
+            for car in cars:
+                car.publish(PER_ROUND)
+            await process.wait_for_stored(1 + number * 47)
+    for car in cars:
+        await car.wait_until_taken()
+    created = CARS * PER_ROUND * KILLS
+    before = rows(store)[0]
+    async with back_end(store, own_broker) as process:
+        await process.wait_for_stored(created - before)
+    assert rows(store) == (created, created)
+    with StoreReader(store) as reader:
+        account = reader.account()
+        assert account.stored == created
+        assert [(of_boot.high, of_boot.gaps) for of_boot in account.boots.values()] == [(PER_ROUND * KILLS, ())] * CARS
+        assert account.duplicates > 0, "no kill met a batch between its commit and its acknowledgement: kill more often"
+
+
+async def test_a_command_ends_once_whatever_dies(lab: Lab, own_broker: LiveBroker, tmp_path: Path) -> None:
+    """A command asked just before the kill is taken up by the next process, sent, and answered."""
+    store = tmp_path / "fleet.sqlite"
+    vin = VINS[0]
+    answers = DIALECT.topics.desk_answer("tool-kill")
+    tool, heard = await lab.user_up("tool", "tool-kill", subscriptions=((answers, 1),))
+    link, owner = await lab.car_up(vin)
+    car = Car(vin, link, owner)
+    async with back_end(store, own_broker) as process:
+        await process.wait_for_ready()
+        car.publish(1)
+        await process.wait_for_stored(1)
+        request = CommandRequest(id="kill-1", vin=vin, name="refresh")
+        tool.publish(DIALECT.desk_request(request, answer_topic=answers), 1)
+        await heard.wait_for("broker's word", lambda: len(heard.outcomes) == 1)
+    async with back_end(store, own_broker) as process:
+        await heard.wait_for("answer", answered(heard, "sent"))
+    with StoreReader(store) as reader:
+        assert [step.state for step in reader.transitions("kill-1")][:2] == ["queued", "sent"]
+
+
+def answered(heard: RecordingOwner, state: str) -> Callable[[], bool]:
+    return lambda: any(DIALECT.read_desk_answer(delivery.frame).state == state for delivery in heard.deliveries)
