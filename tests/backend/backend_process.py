@@ -16,6 +16,11 @@ from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import Endpoint
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 async def run(store: str, host: str, port: str, password: str) -> None:
     backend = Backend(
         BackendConfig(
@@ -35,10 +40,10 @@ async def run(store: str, host: str, port: str, password: str) -> None:
         while True:
             if backend.connected and not said_ready:
                 said_ready = True
-                print("ready", flush=True)
+                say("ready")
             if (stored := backend.snapshot().stored) != said:
                 said = stored
-                print(f"stored {stored}", flush=True)
+                say(f"stored {stored}")
             await asyncio.sleep(0.002)
 
 
