@@ -218,7 +218,7 @@ class PrivateMosquitto:
         return self._ports
 
     def _choose_ports(self) -> tuple[int, int]:
-        """Keep the ports a kept folder had: Mosquitto finds the rights of a stored session by its listener's port."""
+        """Keep the ports a kept folder had, so that its clients find the broker again."""
         before = self.folder / "mosquitto.conf"
         if all(self._fixed) or not before.exists():
             had = [0, 0]
@@ -235,8 +235,7 @@ class PrivateMosquitto:
             self._refuse_foreign_folder()
             self.folder.chmod(0o700)
             shutil.chown(self.folder, *_owner())
-            self._write("cars.passwords", password_file(self._vins, self._secret))
-            self._write("tools.passwords", password_file(TOOL_USERS, self._secret))
+            self._write("passwords", password_file((*TOOL_USERS, *self._vins), self._secret))
             acl = (resource_dir("broker") / "acl").read_text(encoding="utf-8")
             self._write("acl", acl.replace(f" {DEFAULT_PREFIX}/", f" {self._prefix}/"))
         except OSError as error:
