@@ -56,7 +56,7 @@ user_app = typer.Typer(help="People of a car.", no_args_is_help=True)
 RUN, PARTS, WATCH = "Run a fleet", "Its parts alone", "Look at it and command it"
 app.add_typer(user_app, name="user", rich_help_panel=WATCH)
 
-out = Console(soft_wrap=True)
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, soft_wrap=True)
 
 # --- options that several commands share ------------------------------------------------------------------------
@@ -151,12 +151,13 @@ def run(
         keep_sessions=keep_sessions,
         secret=find_secret(secret_file),
     )
+    folder.mkdir(parents=True, exist_ok=True)
+    _remember(folder)
     console = err if as_json else out
     if not as_json:
         console.print(f"{loaded.scenario}: {loaded.cars} cars, {format_duration(loaded.duration)} at clock {loaded.clock}, "
                       f"seed {loaded.seed}", highlight=False)  # fmt: skip
     report = asyncio.run(_run(Run(config, make_view(console))))
-    _remember(folder)
     if as_json:
         out.print_json(msgspec.json.encode(report).decode())
     else:
@@ -196,7 +197,7 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
             values = "  ".join(f"{key} {value:.1f}" for key, value in figures.items())
             out.print(f"{name.replace('_', ' ')} (ms)   {values}", highlight=False)
     for expectation in report["expectations"]:
-        if not expectation["passed"]:
+        if not expectation["passed"] and report["verdict"] != "interrupted":
             out.print(f"[red]not met[/]   {expectation['text']}   (it was {expectation['value']})", highlight=False)
     for outage in report["outages"]:
         length = "until the end" if outage["seconds"] is None else f"for {outage['seconds']:.1f} s"
@@ -220,10 +221,19 @@ def scenarios(as_json: AsJson = False) -> None:
         lines = [{"name": s.name, "purpose": s.purpose, "cars": s.cars, "duration_us": s.duration_us} for s in found]
         out.print_json(json.dumps(lines))
         return
-    table = Table("scenario", "cars", "duration", "purpose", box=None, pad_edge=False)
+    table = _table("scenario", "cars", "duration")
+    table.add_column("purpose", overflow="fold")
     for s in found:
         table.add_row(s.name, str(s.cars), format_duration(s.duration_us), s.purpose)
     out.print(table)
+
+
+def _table(*names: str) -> Table:
+    """Return a table whose lines are never broken: VINs and times are there to be copied."""
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "content" else "ignore")
+    return table
 
 
 @app.command("check", rich_help_panel=RUN)
@@ -410,14 +420,18 @@ def cars(
     if as_json:
         out.print_json(msgspec.json.encode(rows[:limit]).decode())
         return
-    table = Table("VIN", "state", "connection", "km", "position", "as of", box=None, pad_edge=False)
+    table = _table("VIN", "state", "connection", "km", "position", "as of")
     for row in rows[:limit]:
         where = "" if row.latitude is None or row.longitude is None else f"{row.latitude:.5f},{row.longitude:.5f}"
         km = "" if row.mileage_km is None else f"{row.mileage_km:.0f}"
-        table.add_row(row.vin, row.state or "", row.connection or "", km, where, format_instant(row.captured_at)[:19])
+        table.add_row(row.vin, row.state or "", row.connection or "", km, where, _as_of(row.captured_at))
     out.print(table)
     if len(rows) > limit:
         out.print(f"… and {len(rows) - limit} more; --limit {len(rows)} shows all", highlight=False)
+
+
+def _as_of(captured_at: int) -> str:
+    return format_instant(captured_at)[:19] if captured_at else "no status yet"
 
 
 @app.command(rich_help_panel=WATCH)
@@ -428,6 +442,7 @@ def status(vin: Vin, store: StorePath = None, as_json: AsJson = False) -> None:
     if twin is None:
         raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
     plain = msgspec.to_builtins(twin)
+    plain.pop("stamps", None)  # which message told each group is the back end's own business
     if as_json:
         out.print_json(msgspec.json.encode(plain).decode())
         return
@@ -464,11 +479,11 @@ def history(
         return
     if not rows:
         raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
-    table = Table("captured", "seq", "what", "content", box=None, pad_edge=False)
+    table = _table("captured", "seq", "what", "content")
     for row in rows:
         content = {k: v for k, v in row.content.items() if k not in _HEADER}
         what = f"{row.kind} {row.name or row.trigger or ''}"
-        table.add_row(format_instant(row.captured_at)[:19], str(row.seq), what, json.dumps(content)[:100])
+        table.add_row(format_instant(row.captured_at)[:19], str(row.seq), what, json.dumps(content))
     out.print(table)
 
 

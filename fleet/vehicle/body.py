@@ -10,8 +10,8 @@ from fleet.wire.messages import Door, Doors, Lights, Windows
 OPENINGS: Final = ("front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot")
 WINDOWS: Final = ("front_left", "front_right", "rear_left", "rear_right", "sunroof")
 
-_SHUT_LOCKED: Final = Door()
-_SHUT_UNLOCKED: Final = Door(locked=False)
+_SHUT_LOCKED: Final = Door(open=False, locked=True)
+_SHUT_UNLOCKED: Final = Door(open=False, locked=False)
 _OPEN_UNLOCKED: Final = Door(open=True, locked=False)
 _ALL_LOCKED: Final = Doors(**dict.fromkeys(OPENINGS, _SHUT_LOCKED))
 _ALL_UNLOCKED: Final = Doors(**dict.fromkeys(OPENINGS, _SHUT_UNLOCKED))

@@ -18,6 +18,7 @@ LOW_LEVEL_PERCENT: Final = 12.0
 REACH_MARGIN: Final = 0.9
 """Share of the shown range that a driver trusts (ours)."""
 CHARGE_LIMIT: Final = 1.0
+MAX_CURRENT_A: Final = 16
 HYBRID_RESERVE: Final = 0.12
 """Share of the usable charge that an e-Hybrid keeps for hybrid driving (ours)."""
 
@@ -198,10 +199,13 @@ class Powertrain:
         e = self.equipment
         if not e.usable_kwh:
             return None
-        if not plugged_in:
-            return Charging()
         remaining: Duration = self.charged_at(now) - now if self.charging_since is not None else 0
-        if remaining > MINUTE // 2:
-            return Charging(state="charging", plugged_in=True, remaining_min=-(-remaining // MINUTE), power_kw=e.charge_power_kw)
         full = self.levels(now).charge_kwh >= e.usable_kwh * CHARGE_LIMIT - 0.01
-        return Charging(state="complete" if full else "plugged_in", plugged_in=True)
+        is_charging = remaining > MINUTE // 2
+        return Charging(
+            state="charging" if is_charging else "unplugged" if not plugged_in else "complete" if full else "plugged_in",
+            plugged_in=plugged_in,
+            remaining_min=-(-remaining // MINUTE) if is_charging else 0,
+            max_current_a=MAX_CURRENT_A,
+            power_kw=e.charge_power_kw if is_charging else 0.0,
+        )

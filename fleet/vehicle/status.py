@@ -36,7 +36,7 @@ def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ..
 def _climate(car: Car, _levels: Levels, now: Instant) -> Climate:
     outside_c = round(ambient_c(car.fix.latitude, now, car.driver.region.weather_key), 1)
     if car.heater is None:
-        return Climate(outside_c=outside_c)
+        return Climate(state="off", remaining_min=0, outside_c=outside_c)
     return Climate(state=car.heater.mode, remaining_min=-(-(car.heater.ends_at - now) // MINUTE), outside_c=outside_c)
 
 

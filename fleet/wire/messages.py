@@ -1,6 +1,7 @@
 """The messages of the contract as msgspec Structs: maps with readable names on the wire, units last in the names.
 
-A field that has nothing to say is left out. Readers ignore fields they do not know, so new ones may be added.
+A field that is None is left out; any other value is written, so that nobody has to know our defaults. Readers ignore
+fields they do not know, so new ones may be added.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Energy(Group, frozen=True, kw_only=True):
 class AdBlue(Group, frozen=True, kw_only=True):
     level_percent: float
     range_km: float
-    warning: Literal["none", "low", "very_low", "critical", "empty"] = "none"
+    warning: Literal["none", "low", "very_low", "critical", "empty"]
 
 
 class Service(Group, frozen=True, kw_only=True):
@@ -64,8 +65,8 @@ class Service(Group, frozen=True, kw_only=True):
 
 
 class Door(Group, frozen=True, kw_only=True):
-    open: bool = False
-    locked: bool = True
+    open: bool
+    locked: bool
 
 
 class Doors(Group, frozen=True, kw_only=True):
@@ -82,15 +83,15 @@ class Doors(Group, frozen=True, kw_only=True):
 class Windows(Group, frozen=True, kw_only=True):
     """True where open; `sunroof` is None for a car without one."""
 
-    front_left: bool = False
-    front_right: bool = False
-    rear_left: bool = False
-    rear_right: bool = False
+    front_left: bool
+    front_right: bool
+    rear_left: bool
+    rear_right: bool
     sunroof: bool | None = None
 
 
 class Lights(Group, frozen=True, kw_only=True):
-    parking_lights_on: bool = False
+    parking_lights_on: bool
 
 
 class Position(Group, frozen=True, kw_only=True):
@@ -106,18 +107,18 @@ class Position(Group, frozen=True, kw_only=True):
 class Climate(Group, frozen=True, kw_only=True):
     """`state` tells what runs; `outside_c` is measured, `target_c` is None for a heater without one."""
 
-    state: Literal["off", "heating", "ventilation", "climatisation"] = "off"
-    remaining_min: int = 0
+    state: Literal["off", "heating", "ventilation", "climatisation"]
+    remaining_min: int
     target_c: float | None = None
     outside_c: float | None = None
 
 
 class Charging(Group, frozen=True, kw_only=True):
-    state: Literal["unplugged", "plugged_in", "charging", "complete"] = "unplugged"
-    plugged_in: bool = False
-    remaining_min: int = 0
-    max_current_a: int = 16
-    power_kw: float = 0.0
+    state: Literal["unplugged", "plugged_in", "charging", "complete"]
+    plugged_in: bool
+    remaining_min: int
+    max_current_a: int
+    power_kw: float
 
 
 class TripData(Group, frozen=True, kw_only=True):
@@ -147,7 +148,7 @@ class Health(Group, frozen=True, kw_only=True):
 
     reported_at: int
     mileage_km: float
-    warnings: tuple[WarningLight, ...] = ()
+    warnings: tuple[WarningLight, ...]
 
 
 class LowVoltage(Group, frozen=True, kw_only=True):
@@ -216,8 +217,8 @@ TERMINAL_STATES: Final = frozenset({"succeeded", "rejected", "failed", "expired"
 class Response(Header, frozen=True, kw_only=True, omit_defaults=True):
     """A command's progress or end, as the car sees it.
 
-    `awake` is False when the command had to wait for the car to wake or to connect; latency figures keep the two apart. `detail` says
-    more for people, such as the distance that was too far.
+    `awake` is False when the command had to wait for the car to wake or to connect; latency figures keep the two
+    apart. `detail` says more for people, such as the distance that was too far.
     """
 
     command_id: str
@@ -225,7 +226,7 @@ class Response(Header, frozen=True, kw_only=True, omit_defaults=True):
     state: CommandState
     reason: str | None = None
     detail: str | None = None
-    awake: bool = True
+    awake: bool
 
 
 # --- to the car -------------------------------------------------------------------------------------------------

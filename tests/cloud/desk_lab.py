@@ -94,6 +94,7 @@ class DeskLab:
         return self.last(request_id)
 
     def car(self, command_id: str, state: Any, vin: str = VIN, **more: Any) -> None:
+        more = {"awake": True} | more
         response = Response(vin=vin, boot=1, seq=1, captured_at=self.now, command_id=command_id, name="honk", state=state, **more)
         self.give(CarAnswered(response))
 

@@ -72,7 +72,7 @@ def test_any_order_gives_the_same_twin(order: list[int], data: st.DataObject) ->
     fields = {n: data.draw(st.sets(st.sampled_from(["mileage_km", "energy", "lights"])), label=f"groups of {n}") for n in order}
 
     def groups(n: int) -> dict[str, object]:
-        values = {"mileage_km": float(n), "energy": {"fuel_level_percent": float(n)}, "lights": {}}
+        values = {"mileage_km": float(n), "energy": {"fuel_level_percent": float(n)}, "lights": {"parking_lights_on": n % 2 == 0}}
         return {name: value for name, value in values.items() if name in fields[n]}
 
     messages = {n: status(1 + n // 4, n, **groups(n)) for n in order}
