@@ -58,8 +58,17 @@ def presence(connection: Any = "online", vin: str = VIN, **more: Any) -> Presenc
 
 
 def response(seq: int, command: Command, state: Any, **more: Any) -> Response:
+    more = {"awake": True} | more
     return Response(
-        vin=command.vin, boot=BOOT, seq=seq, captured_at=1, command_id=command.id, name=command.name, state=state, **more
+        vin=command.vin,
+        boot=BOOT,
+        seq=seq,
+        captured_at=1,
+        command_id=command.id,
+        name=command.name,
+        state=state,
+        awake=more.pop("awake", True),
+        **more,
     )
 
 

@@ -95,7 +95,17 @@ class DeskLab:
 
     def car(self, command_id: str, state: Any, vin: str = VIN, **more: Any) -> None:
         more = {"awake": True} | more
-        response = Response(vin=vin, boot=1, seq=1, captured_at=self.now, command_id=command_id, name="honk", state=state, **more)
+        response = Response(
+            vin=vin,
+            boot=1,
+            seq=1,
+            captured_at=self.now,
+            command_id=command_id,
+            name="honk",
+            state=state,
+            awake=more.pop("awake", True),
+            **more,
+        )
         self.give(CarAnswered(response))
 
     def published(self, command_id: str, refused: str | None = None) -> None:

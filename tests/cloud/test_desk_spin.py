@@ -97,6 +97,28 @@ def test_setting_a_spin_waits_behind_verifications_and_unlocks_for_those_behind_
     assert outcome(lab.last("r")) == ("queued", None)
 
 
+def test_a_command_asked_right_after_setting_its_first_spin_waits_for_it() -> None:
+    """A user who sets the S-PIN and locks at once is judged by the S-PIN just set, however slow its hash is."""
+    lab = DeskLab(manual=True)
+    lab.set_spin("4711")
+    lab.ask("right", "lock", spin="4711")
+    lab.ask("wrong", "lock", spin="0815")
+    assert lab.answers("right") == []
+    lab.work_off()
+    assert outcome(lab.last("right")) == ("queued", None)
+    assert outcome(lab.last("wrong")) == ("rejected", "spin_wrong")
+
+
+def test_a_spin_that_could_not_be_set_leaves_none_to_be_right() -> None:
+    """When the hash fails, what waited behind it is told that there is no S-PIN, and nothing is verified."""
+    lab = DeskLab(manual=True)
+    lab.set_spin("4711")
+    lab.ask("behind", "lock", spin="4711")
+    lab.give(SpinJobFailed(lab.work.pop().job))
+    assert outcome(lab.last("behind")) == ("rejected", "spin_required")
+    assert lab.work == []
+
+
 def test_a_token_spares_the_spin_for_five_minutes_for_the_same_user_and_car() -> None:
     lab = DeskLab()
     lab.set_spin("4711")
