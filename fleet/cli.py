@@ -28,7 +28,7 @@ from fleet.observe import report as reports
 from fleet.runtime.access import Access, find_secret, open_access, read_endpoint
 from fleet.runtime.asking import ask_desk
 from fleet.runtime.assembly import vins, vocabulary
-from fleet.runtime.clocks import local_time, parse_clock
+from fleet.runtime.clocks import local_time
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.processes import pepper_of, run_backend, run_broker, run_simulator, stop_on_signals
@@ -36,6 +36,7 @@ from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.view import make_view
 from fleet.scenario.loader import Overrides, check, find_scenario, load, read_text, shipped
+from fleet.scenario.scalars import ClockFactor, Misread
 from fleet.scenario.schema import Scenario, json_schema
 from fleet.wire.commands import command_type
 from fleet.wire.messages import CommandRequest, DeskAnswer, SetSpin
@@ -173,8 +174,11 @@ async def _run(running: Run) -> dict[str, Any]:
 
 
 def _load(file: Path, cars: int | None, seed: int | None, clock: str | None) -> Scenario:
-    overrides = Overrides(cars=cars, seed=seed, clock=None if clock is None else parse_clock(clock))
-    return load(file, vocabulary(), overrides)
+    try:
+        factor = None if clock is None else ClockFactor.parse(clock)
+    except Misread as error:
+        raise UsageError(f"--clock: {error}", hint=error.hint) from None
+    return load(file, vocabulary(), Overrides(cars=cars, seed=seed, clock=factor))
 
 
 def _remember(folder: Path) -> None:

@@ -171,7 +171,8 @@ class BrokerError(FleetError):
 def nearest_hint(name: str, known: Iterable[str]) -> str:
     """Suggest the nearest of `known`; without a near one, list them all."""
     names = sorted(known)
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
+    by_lower = {known_name.lower(): known_name for known_name in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     if close:
-        return f"Did you mean {close[0]!r}?"
+        return f"Did you mean {by_lower[close[0]]!r}?"
     return f"Known: {', '.join(names)}." if names else ""

@@ -90,7 +90,7 @@ class Desk:
 
     # --- Machine
 
-    def receive(self, message: DeskInput, now: Instant) -> list[DeskOutput]:  # noqa: C901, PLR0911 (one case per input)
+    def receive(self, message: DeskInput, now: Instant) -> list[DeskOutput]:  # noqa: PLR0911 (one case per input)
         """Take one input and return what is to be stored, hashed and published, in that order."""
         match message:
             case CommandAsked():

@@ -93,14 +93,26 @@ class SpinGuard:
 
     def refusal(self, key: UserKey, spin: str | None) -> Refusal | None:
         """Return why `spin` of a user need not be verified at all, None when it has to be."""
+        standing = self._standing(key)
+        if standing is not None and not self._is_being_set(key):
+            return standing
+        if spin is None:
+            return Refusal("spin_required", "this command needs the S-PIN, or a token that is still valid")
+        return None if is_spin(spin) else BAD_FORMAT
+
+    def _standing(self, key: UserKey) -> Refusal | None:
+        """Return why no S-PIN of this user can be right as things stand."""
         user = self._users[key]
         if user.locked:
             return LOCKED
         if user.spin is None:
             return Refusal("spin_required", f"no S-PIN is set for this car; set one: fleet user set-spin {key[0]}")
-        if spin is None:
-            return Refusal("spin_required", "this command needs the S-PIN, or a token that is still valid")
-        return None if is_spin(spin) else BAD_FORMAT
+        return None
+
+    def _is_being_set(self, key: UserKey) -> bool:
+        """Tell whether a new S-PIN is on its way: what is asked after it is judged by it."""
+        lane = self._lanes.get(key)
+        return lane is not None and any(job.sets for job in (lane.running, *lane.waiting))
 
     def token_valid(self, key: UserKey, token: str | None, now: Instant) -> bool:
         """Tell whether `token` was given to this very user less than five minutes ago."""
@@ -192,12 +204,13 @@ class SpinGuard:
         self._waiting -= 1
         while lane.waiting:
             job = lane.waiting.popleft()
-            if job.sets or not self._users[key].locked:
+            refused = None if job.sets else self._standing(key)
+            if refused is None:
                 lane.running = job
                 outputs.append(self._start(key, job))
                 return decisions, outputs
             self._waiting -= 1
-            decisions.append(Decision(job, LOCKED))
+            decisions.append(Decision(job, refused))
         del self._lanes[key]
         return decisions, outputs
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from fleet.errors import UsageError
 from fleet.kernel.instants import Instant
 
 
@@ -58,18 +57,3 @@ class ScaledClock:
         """Return the wall time at which the scenario reaches `instant`; as if a held clock began now."""
         epoch_wall_us = self.wall_us() if self._held else self.epoch_wall_us
         return epoch_wall_us + int((instant - self.start) / self._factor)
-
-
-def parse_clock(text: str) -> float:
-    """Read `--clock`: `real` is 1, `x60` is 60 scenario seconds a second. Raises UsageError."""
-    if text == "real":
-        return 1.0
-    try:
-        factor = float(text.removeprefix("x"))
-    except ValueError:
-        factor = 0.0
-    if not text.startswith("x") or not 0 < factor <= 100_000:
-        raise UsageError(
-            f"{text!r} is no clock", hint="Write 'real', or 'x60' for sixty scenario seconds a second (at most x100000)."
-        )
-    return factor
