@@ -191,8 +191,10 @@ def _remember(folder: Path) -> None:
 def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> None:
     colour = {"passed": "green", "interrupted": "yellow"}.get(report["verdict"], "red")
     out.print(f"\n[bold {colour}]{report['verdict']}[/]: {report['reason']}", highlight=False)
-    account = " · ".join(f"{report[name]} {name.replace('_', ' ')}" for name in
-                         ("created", "stored", "in_outbox", "dropped", "quarantined", "refused", "lost", "duplicates"))  # fmt: skip
+    account = " · ".join(
+        f"{report[name]} {name.replace('_', ' ')}"
+        for name in ("created", "stored", "in_outbox", "dropped", "quarantined", "refused", "lost", "duplicates")
+    )
     out.print(f"messages   {account}", highlight=False)
     commands = " · ".join(f"{count} {name}" for name, count in reports.command_rows(report["commands"]))
     out.print(f"commands   {commands}", highlight=False)

@@ -24,6 +24,7 @@ from fleet.cloud.desk_io import (
     CommandPublished,
     DeskInput,
     DeskOutput,
+    EnrolmentAsked,
     HashSpin,
     LateResult,
     SendCommand,
@@ -38,7 +39,7 @@ from fleet.cloud.desk_io import (
 )
 from fleet.errors import StoreError
 from fleet.kernel.instants import Clock, Instant
-from fleet.wire.messages import TERMINAL_STATES, AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, SetSpin
+from fleet.wire.messages import TERMINAL_STATES, AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, SetSpin
 
 CLOCK: Final = "clock"
 """Where meta keeps the last announcement."""
@@ -116,6 +117,8 @@ class DeskDriver:
                 self.feed(CommandAsked(request, answer_topic, earlier))
             case SetSpin():
                 self.feed(SpinSettingAsked(request, answer_topic))
+            case EnrolCar():
+                self.feed(EnrolmentAsked(request, answer_topic))
             case AnnounceClock():
                 self._announced(request, answer_topic)
 

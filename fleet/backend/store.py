@@ -280,7 +280,7 @@ class Store:
         try:
             return Loaded(
                 users=[_user(row) for row in run("SELECT vin, name, role, salt, digest, cost, wrong_tries, locked FROM user")],
-                vins=[row[0] for row in run("SELECT vin FROM newest")],
+                vins=[row[0] for row in run("SELECT vin FROM newest UNION SELECT vin FROM user")],
                 presence=[
                     PresenceChanged(*row)
                     for row in run("SELECT vin, connection, connection_reason FROM newest WHERE connection IS NOT NULL")

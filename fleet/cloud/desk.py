@@ -24,6 +24,7 @@ from fleet.cloud.desk_io import (
     CommandRecord,
     DeskInput,
     DeskOutput,
+    EnrolmentAsked,
     LateResult,
     PresenceChanged,
     SendCommand,
@@ -55,6 +56,10 @@ _PATIENCE_WALL: Final = 10 * SECOND
 _RANK: Final[dict[CommandState | None, int]] = {None: -1, "queued": 0, "sent": 1, "accepted": 2, "in_progress": 3}
 _ENDED: Final = 4
 _FROM_CAR: Final = frozenset({"accepted", "in_progress"}) | TERMINAL_STATES
+
+
+INVALID_VIN: Final = Refusal("invalid_vin", "a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
+UNKNOWN_VIN: Final = Refusal("unknown_vin", "nobody is enrolled on this car, and no message of it has ever arrived")
 
 
 class _Open:
@@ -97,6 +102,8 @@ class Desk:
                 return self._asked(message, now)
             case SpinSettingAsked():
                 return self._set_spin(message, now)
+            case EnrolmentAsked():
+                return self._enrol(message, now)
             case SpinVerified():
                 return self._decided(*self._guard.verified(message.job, message.right, message.token, now), now)
             case SpinHashed():
@@ -228,9 +235,9 @@ class Desk:
     def _unfit(self, request: CommandRequest) -> Refusal | None:
         """Return what is wrong with a request whoever asks."""
         if not is_vin(request.vin):
-            return Refusal("invalid_vin", "a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
+            return INVALID_VIN
         if request.vin not in self._known:
-            return Refusal("unknown_vin", "no message of this car has ever arrived")
+            return UNKNOWN_VIN
         try:
             read_parameters(request.name, request.parameters)
         except Undecodable as error:
@@ -250,7 +257,7 @@ class Desk:
         if offline and presence is not None and presence.reason == "deep_sleep":
             refusal = Refusal("deep_sleep", "the car saves its battery and cannot be reached until it is driven")
             return self._refuse(held, refusal, now, token)
-        held.seen = not offline
+        held.seen = presence is not None and not offline  # a car without presence has never been connected
         # Time to live counts from here: how long the S-PIN took is not the car's affair.
         held.record = record = replace(record, expires_at=record.expires_at - record.asked_at + now)
         self._timers.set(record.id, record.expires_at + self._skew())
@@ -275,9 +282,9 @@ class Desk:
         refusal: Refusal | None = None
         outputs: list[DeskOutput] = []
         if not is_vin(request.vin):
-            refusal = Refusal("invalid_vin", "a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
+            refusal = INVALID_VIN
         elif request.vin not in self._known:
-            refusal = Refusal("unknown_vin", "no message of this car has ever arrived")
+            refusal = UNKNOWN_VIN
         elif not is_spin(request.spin):
             refusal = BAD_FORMAT
         else:
@@ -291,6 +298,14 @@ class Desk:
                 return outputs + started
             refusal = BUSY
         return [*outputs, _answer(topic, request.id[:LONGEST_ID], now, refusal.reason, refusal.detail)]
+
+    def _enrol(self, message: EnrolmentAsked, now: Instant) -> list[DeskOutput]:
+        request, topic = message.request, message.answer_topic
+        if not is_vin(request.vin):
+            return [_answer(topic, request.id[:LONGEST_ID], now, INVALID_VIN.reason, INVALID_VIN.detail)]
+        self._known.add(request.vin)
+        _, outputs = self._guard.enrol(request.vin, PRIMARY)
+        return [*outputs, Answer(topic, DeskAnswer(id=request.id[:LONGEST_ID], state="succeeded", final=True, at=now))]
 
     def _decided(self, decisions: list[Decision], outputs: list[DeskOutput], now: Instant) -> list[DeskOutput]:
         """Carry out what became of S-PIN jobs. What the guard stores goes first: an answer must not outlive its count."""

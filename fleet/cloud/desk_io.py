@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fleet.kernel.instants import Duration, Instant
-from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswer, Response, SetSpin
+from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswer, EnrolCar, Response, SetSpin
 
 By = Literal["desk", "car"]
 
@@ -80,6 +80,14 @@ class SpinSettingAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class EnrolmentAsked:
+    """A car gets its primary user, and is known from now on."""
+
+    request: EnrolCar
+    answer_topic: str
+
+
+@dataclass(frozen=True, slots=True)
 class SpinVerified:
     """The answer to `VerifySpin`; `token` is fresh and unpredictable whether or not the S-PIN was right."""
 
@@ -145,6 +153,7 @@ class ClockChanged:
 DeskInput = (
     CommandAsked
     | SpinSettingAsked
+    | EnrolmentAsked
     | SpinVerified
     | SpinHashed
     | SpinJobFailed

@@ -23,7 +23,7 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
 from fleet.wire.commands import COMMANDS
 from fleet.wire.dialect import FleetDialect
-from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, SetSpin
+from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, SetSpin
 
 WAITING_LIMIT: Final = 50_000
 """Commands without an outcome that are kept for measuring; more are not measured, and that is counted."""
@@ -99,8 +99,9 @@ class Users:
         self._dialect = dialect
         self._answer_topic = dialect.topics.desk_answer(client_id)
         self._waiting: dict[str, Asked] = {}
+        self._enrolled: set[str] = set()
         self._with_spin: set[str] = set()
-        self._unsent: dict[int, Any] = {}
+        self._unsent: dict[int, DeskRequest] = {}
         self._token = 0
         self._cars: dict[str | None, list[CarOnLink]] = {None: list(shard.cars.values())}
         for held in shard.cars.values():
@@ -153,6 +154,9 @@ class Users:
             return  # this shard has no car of that fleet
         draws = Draws(self._key, f"wish-{wish.load}", wish.n)
         car = draws.choice(owned).car
+        if car.vin not in self._enrolled:
+            self._enrolled.add(car.vin)
+            self._publish(EnrolCar(id=f"{self._key:016x}-enrol-{car.vin}", vin=car.vin))
         request_id = f"{self._key:016x}-{wish.load}-{wish.n}"
         request = CommandRequest(
             id=request_id,
@@ -191,14 +195,14 @@ class Users:
             return None
         return right if kind == "right" else f"{(int(right) + 1) % 10_000:04d}"
 
-    def _publish(self, request: CommandRequest | SetSpin | AnnounceClock) -> None:
+    def _publish(self, request: DeskRequest) -> None:
         """Send to the desk; while there is no connection requests wait, since users would try again."""
         self._token += 1
         self._unsent[self._token] = request
         if self._link.is_up:
             self._transmit(self._token, request)
 
-    def _transmit(self, token: int, request: CommandRequest | SetSpin | AnnounceClock) -> None:
+    def _transmit(self, token: int, request: DeskRequest) -> None:
         try:
             self._link.publish(self._dialect.desk_request(request, answer_topic=self._answer_topic, expiry_s=120), token)
         except ConnectionLost:

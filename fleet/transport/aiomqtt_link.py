@@ -34,6 +34,9 @@ GOODBYE_TIMEOUT_S: Final = 5.0
 """How long `close` waits for the outcome of the last frame, and again for the end of the connection."""
 
 _REFUSAL: Final = 0x80
+_PACKETS_PER_TURN: Final = 64
+_UNDER_WAY_MAX: Final = 256
+"""Publishes sent and not yet acknowledged; paho goes through all of them at every acknowledgement while others wait."""
 _HIGHEST_PACKET_ID: Final = 65_535
 _CONNECT_HINTS: Final = {
     0x84: "The broker does not speak MQTT 5.",
@@ -182,7 +185,8 @@ class AiomqttLink:
         self._back_off.reset()
         self._up = True
         self._owner.link_up(resumed)
-        for delivery in self._early:
+        early, self._early = self._early, []
+        for delivery in early:
             if not self.is_up:
                 break
             self._owner.link_received(delivery)
@@ -325,7 +329,7 @@ class Connection(aiomqtt.Client):
     ) -> None:
         # paho sends 20 at a time unless told; more than the broker's Receive Maximum would end the connection. Its
         # setter refuses once the connection is there, though nothing was sent yet.
-        client._max_inflight_messages = vars(properties).get("ReceiveMaximum", _HIGHEST_PACKET_ID)
+        client._max_inflight_messages = min(vars(properties).get("ReceiveMaximum", _UNDER_WAY_MAX), _UNDER_WAY_MAX)
         if not self._connack.done():
             self._connack.set_result((flags.session_present, reason_code))
 
@@ -397,10 +401,23 @@ class Connection(aiomqtt.Client):
         self._loop.add_writer(sock.fileno(), self._drive, self._client.loop_write)
 
     def _read(self) -> None:
-        self._drive(self._client.loop_read)
-        # TLS may hold decoded bytes of which the event loop sees nothing.
-        while isinstance(sock := self._client.socket(), ssl.SSLSocket) and sock.pending():
-            self._drive(self._client.loop_read)
+        self._drive(self._read_some)
+
+    def _read_some(self) -> None:
+        """Do as paho's loop_read, which would read as many packets as publishes are under way: 0.8 s at 10 000."""
+        client = self._client
+        for _ in range(_PACKETS_PER_TURN):
+            if client.socket() is None:
+                return
+            code = client._packet_read()
+            if code == paho.MQTT_ERR_AGAIN:
+                return
+            if code != paho.MQTT_ERR_SUCCESS:
+                client._loop_rc_handle(code)
+                return
+        sock = client.socket()
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():  # decoded bytes of which the event loop sees nothing
+            self._loop.call_soon(self._read)
 
     def _keep_alive(self) -> None:
         self._drive(self._client.loop_misc)

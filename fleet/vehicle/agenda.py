@@ -21,7 +21,6 @@ class Kind(IntEnum):
     ACTUATED = auto()
     HEATER_OVER = auto()
     CHARGED = auto()
-    LOW_VOLTAGE = auto()
 
 
 class Agenda:

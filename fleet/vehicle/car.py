@@ -94,7 +94,7 @@ class Car:
     """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
 
     __slots__ = (
-        "_next_start", "_outputs", "_plan", "_powered", "_true_position", "agenda", "body", "charging_ends_at",
+        "_next_start", "_outputs", "_plan", "_power", "_true_position", "agenda", "body", "charging_ends_at",
         "driver", "engine_is_on", "equipment", "fix", "health", "heater", "in_deep_sleep", "journey", "key",
         "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
         "remote", "settings", "start_m", "telematics", "today", "trip_count", "vin",
@@ -143,7 +143,7 @@ class Car:
         self.charging_ends_at: Instant | None = None
         self.place_kind = driver.home.kind
         self.trip_count = 0
-        self._powered = False
+        self._power: Literal["before", "on", "off"] = "before"
         self._true_position = (driver.home.latitude, driver.home.longitude)
         self._plan: tuple[PlannedTrip, ...] = ()
         self._next_start: Instant | None = None
@@ -154,8 +154,13 @@ class Car:
     # --- the machine
 
     def receive(self, message: CarInput, now: Instant) -> Sequence[CarOutput]:
-        """Take one input at `now`; what was due before it is done first."""
+        """Take one input at `now`; what was due before it is done first.
+
+        Before PowerOn and after PowerOff there is only the modem to hear what becomes of its message.
+        """
         self._catch_up(now)
+        if self._power != "on" and not isinstance(message, PowerOn | Acknowledged | LinkDown):
+            return ()
         match message:
             case Acknowledged(seq, refused):
                 self._extend(self.telematics.acknowledge(seq, refused=refused))
@@ -188,7 +193,10 @@ class Car:
 
     def deadline(self) -> Instant | None:
         """Return when the car next does something by itself."""
-        return self.agenda.next_at() if self._powered else None
+        if self._power != "on":
+            return None
+        planned, low = self.agenda.next_at(), self.low_voltage_due
+        return low if planned is None or (low is not None and low < planned) else planned
 
     def wake(self, now: Instant) -> Sequence[CarOutput]:
         """Do what is due."""
@@ -204,18 +212,18 @@ class Car:
             self._outputs.append(output)
 
     def _catch_up(self, now: Instant) -> None:
-        if not self._powered:
-            return
-        while (due := self.agenda.pop_due(now)) is not None:
-            at, kind, data = due
-            self._do(kind, data, at)
+        while (at := self.deadline()) is not None and at <= now:
+            if at == self.low_voltage_due:
+                self._low_voltage_fell(at)
+            elif (due := self.agenda.pop_due(at)) is not None:
+                self._do(due[1], due[2], at)
 
     def _do(self, kind: Kind, data: Any, at: Instant) -> None:
         match kind:
             case Kind.PLAN_DAY:
                 self.plan_day(at)
             case Kind.START:
-                if data == self._next_start:
+                if data == self._next_start and not self.engine_is_on:
                     living.start_planned(self, at)
             case Kind.STOPPED:
                 if self.journey is not None and data == self.journey.index:
@@ -236,8 +244,6 @@ class Car:
                     self.stop_heater(data, at)
             case Kind.CHARGED:
                 living.charged(self, at)
-            case Kind.LOW_VOLTAGE:
-                self._low_voltage_due(at)
 
     # --- what others ask of it
 
@@ -351,20 +357,21 @@ class Car:
     # --- power, coverage, sleep
 
     def _power_on(self, now: Instant) -> None:
-        if self._powered:
-            return
-        self._powered = True
+        if self._power != "before":
+            return  # once it has been off it is another run of the computer: another Car, with another boot
+        self._power = "on"
         self.telematics.reachable_since = now
         if self.plugged_in:
             living.start_charging(self, now)
         self.plan_day(now)
-        self._watch_low_voltage(now)
+        self.watch_low_voltage(now)
         self._connect_if_possible()
 
     def _power_off(self, now: Instant) -> None:
-        self._powered = False
+        self._power = "off"
         if self.telematics.wanted:
             self.telematics.wanted = False
+            self.telematics.link_down()
             self._outputs.append(Disconnect(self._presence("offline", "shutdown", now)))
 
     def _connect_if_possible(self) -> None:
@@ -388,37 +395,27 @@ class Car:
     def stay_awake(self, now: Instant) -> None:
         """Stay awake for a while from `now` on."""
         self.low_voltage.stay_awake(now, now + STAY_AWAKE)
-        self._watch_low_voltage(now)
+        self.watch_low_voltage(now)
 
-    def _watch_low_voltage(self, now: Instant) -> None:
-        """Plan the instants at which the 12 V battery would fall below its two limits."""
-        for percent in (LOW_PERCENT, DEEP_SLEEP_PERCENT):
-            at = self.low_voltage.falls_below_at(percent, now)
-            if at is None:
-                continue
-            if self.low_voltage_due is None or at < self.low_voltage_due:
-                self.low_voltage_due = at
-                self.agenda.add(at, Kind.LOW_VOLTAGE)
-            return
+    def watch_low_voltage(self, now: Instant) -> None:
+        """Find anew when the 12 V battery falls below the next of its two limits; call when a consumer was switched."""
+        at = self.low_voltage.falls_below_at(LOW_PERCENT, now)
+        self.low_voltage_due = at if at is not None else self.low_voltage.falls_below_at(DEEP_SLEEP_PERCENT, now)
 
-    def _low_voltage_due(self, now: Instant) -> None:
-        """Act on a battery that is really low now; the plan may be older than a drive that charged it."""
-        if self.low_voltage_due != now:
-            return
-        self.low_voltage_due = None
+    def _low_voltage_fell(self, now: Instant) -> None:
+        """Tell that the battery is low, or sleep deeply."""
         percent = self.low_voltage.percent(now)
-        if self.engine_is_on or percent >= LOW_PERCENT:
-            self._watch_low_voltage(now)
-            return
         if percent < DEEP_SLEEP_PERCENT:
+            self.low_voltage_due = None
             self.in_deep_sleep = True
             if self.telematics.wanted:
                 self.telematics.wanted = False
                 self.telematics.link_down()
                 self._outputs.append(Disconnect(self._presence("offline", "deep_sleep", now)))
             return
-        self.send_event("low_voltage_low", now, {"charge_percent": round(percent, 1)})
-        self._watch_low_voltage(now)
+        if percent < LOW_PERCENT:
+            self.send_event("low_voltage_low", now, {"charge_percent": round(percent, 1)})
+        self.watch_low_voltage(now)
 
     def leave_deep_sleep(self, now: Instant) -> None:
         """The engine runs: the modem switches itself on again."""
@@ -452,6 +449,10 @@ class Car:
         """Return the trip of the plan whose time has come."""
         return self._plan[0] if self._plan else None
 
+    def plan_first(self, trip: PlannedTrip) -> None:
+        """Put a trip before all others of the plan."""
+        self._plan = (trip, *self._plan)
+
     def trip_done(self) -> None:
         """Strike the next trip off the plan: it starts now, or leads nowhere."""
         self._plan = self._plan[1:]
@@ -462,13 +463,13 @@ class Car:
         self._next_start = None
         return self.trip_count
 
-    def arrive(self, place: Place, true_position: tuple[float, float]) -> None:
-        """Be at a place."""
-        self.place_kind = place.kind
+    def arrive(self, place: Place | None, true_position: tuple[float, float]) -> None:
+        """Be at a place, or (None) somewhere by the road."""
+        self.place_kind = place.kind if place is not None else "errand"
         self._true_position = true_position
 
     def park(self, now: Instant, place: Place | None) -> None:
-        """Stand with the engine off: fix the position once, and lose coverage in a garage."""
+        """Stand with the engine off: fix the position once; a place decides about coverage, the roadside changes nothing."""
         self.parked_at = now
         self.fix = self._receive_fix(self._true_position, now, now)
         self.stay_awake(now)
@@ -478,7 +479,8 @@ class Car:
     # --- heater
 
     def start_heater(self, minutes: int, now: Instant) -> None:
-        """Run the parking heater; it ends by itself, or when the fuel reaches the reserve."""
+        """Run the parking heater, anew when it runs; it ends by itself, or when the fuel reaches the reserve."""
+        self.stop_heater("restarted", now)
         warm = ambient_c(self.fix.latitude, now, self.driver.region.weather_key) >= 15.0
         mode: Literal["heating", "ventilation"] = "ventilation" if self.equipment.heater_chooses_mode and warm else "heating"
         self.powertrain.settle(now)
@@ -493,7 +495,7 @@ class Car:
                 over_at, reason = reserve_at, "fuel_low"
         self.heater = Heater(mode, now, over_at, minutes)
         self.agenda.add(over_at, Kind.HEATER_OVER, reason)
-        self._watch_low_voltage(now)
+        self.watch_low_voltage(now)
         self.send_status("command", now, ("climate",))
 
     def stop_heater(self, reason: str, now: Instant) -> None:
@@ -505,6 +507,7 @@ class Car:
         self.powertrain.heating_since = None
         self.low_voltage.settle(now)
         self.low_voltage.heater_on = False
+        self.watch_low_voltage(now)
         self.send_event(
             "heater_ended",
             now,

@@ -12,7 +12,7 @@ class Journey:
     """A drive along a path by a speed profile: engine on at `started_at`, moving from `move_at` to `arrive_at`.
 
     `place` is where it ends; `station` tells that it ends there to refuel or charge. A drive that somebody
-    breaks off (`cut`) ends where the car is then.
+    breaks off (`cut`) ends where the car is then, which is no `place`.
     """
 
     __slots__ = ("arrive_at", "index", "length_m", "move_at", "path", "place", "profile", "purpose", "started_at", "station")
@@ -37,7 +37,7 @@ class Journey:
         self.move_at = move_at
         self.arrive_at = move_at + profile.duration_us
         self.length_m = path.length_m
-        self.place = place
+        self.place: Place | None = place
         self.purpose = purpose
         self.station = station
 
@@ -57,6 +57,5 @@ class Journey:
             return
         self.length_m = self.distance_at(now)
         self.arrive_at = max(now, self.move_at)
-        latitude, longitude = self.path.position_at(self.length_m)
-        self.place = Place(latitude, longitude, "roadside")
+        self.place = None
         self.station = False

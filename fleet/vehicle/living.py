@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
 from fleet.vehicle.agenda import Kind
-from fleet.vehicle.driver import Leaving, leaving_habits, speed_plan
+from fleet.vehicle.driver import Leaving, PlannedTrip, Purpose, leaving_habits, speed_plan
 from fleet.vehicle.geo import Path, road_path
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.powertrain import Levels
@@ -28,6 +28,8 @@ PLUGS_IN_AT_HOME: Final = 0.8
 """Share of arrivals at home after which an electric car is plugged in (ours)."""
 FIRST_HEALTH_REPORT_M: Final = 20_000.0
 """The first health report needs this distance, then engine off and coverage."""
+STATION_WITHIN: Final = 0.5
+"""Share of the shown range within which a driver stops at a station: the road there winds, and may cost more (ours)."""
 STATION_STOP: Final = 6 * MINUTE
 LEFT_GROUPS: Final = ("doors", "windows", "lights")
 CHARGE_GROUPS: Final = ("energy", "charging")
@@ -39,7 +41,7 @@ CHARGE_GROUPS: Final = ("energy", "charging")
 def start_planned(car: Car, now: Instant) -> None:
     """Start the next trip of the plan, by way of a station when the car needs one."""
     trip = car.next_trip()
-    if trip is None or car.engine_is_on:
+    if trip is None:
         return
     here = car.true_position(now)
     path = road_path(_draws(car, "path"), here, trip.destination.position)
@@ -53,19 +55,16 @@ def start_planned(car: Car, now: Instant) -> None:
         _drive(car, path, trip.destination, trip.purpose, now)
 
 
-def drive_to(car: Car, place: Place, purpose: str, now: Instant) -> None:
-    """Drive to a place, whatever the plan says; does nothing while another drive is under way."""
-    if car.journey is not None:
-        return
-    path = road_path(_draws(car, "path"), car.true_position(now), place.position)
-    if path.length_m < SAME_PLACE_M:
-        return
-    _drive(car, path, place, purpose, now)
+def drive_to(car: Car, place: Place, purpose: Purpose, now: Instant) -> None:
+    """Drive to a place before all else that is planned; does nothing while another drive is under way."""
+    if car.journey is None:
+        car.plan_first(PlannedTrip(now, place, purpose))
+        start_planned(car, now)
 
 
 def _path_to_station(car: Car, path: Path, now: Instant) -> Path:
     """Return a road to a station that lies on the way and within reach."""
-    reach_m = 0.7 * sum(car.powertrain.range_m(car.levels(now)))
+    reach_m = STATION_WITHIN * sum(car.powertrain.range_m(car.levels(now)))
     draws = _draws(car, "station")
     nearby_m = draws.uniform(800, 4_000)
     far_enough = path.length_m > reach_m > 4 * nearby_m
@@ -75,7 +74,7 @@ def _path_to_station(car: Car, path: Path, now: Instant) -> Path:
 
 def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant) -> None:
     """Start the engine and drive along `path`, to `place` or (None) to a station at its end."""
-    if not _engine_on(car, now):
+    if not car.engine_is_on and not _engine_on(car, now):
         return
     index = car.count_trip()
     draws = car.draws("drive", index)
@@ -110,13 +109,13 @@ def switch_on(car: Car, now: Instant) -> None:
 
 
 def _engine_on(car: Car, now: Instant) -> bool:
-    """Get in, unplug, start; False when the engine does not start for want of AdBlue."""
-    car.body.get_in()
-    if car.plugged_in:
-        _unplug(car, now)
+    """Get in, unplug, start; False when the engine does not start for want of AdBlue, and the car is left as it was."""
     if car.equipment.adblue_l and car.levels(now).adblue_l <= 0:
         car.send_event("engine_not_started", now, {"reason": "adblue_empty"})
         return False
+    car.body.get_in()
+    if car.plugged_in:
+        _unplug(car, now)
     car.stop_heater("engine_start", now)
     car.powertrain.settle(now)
     car.low_voltage.settle(now)
@@ -141,7 +140,8 @@ def switch_off(car: Car, now: Instant) -> None:
     if journey is not None:
         journey.cut(now)
         driven_m = journey.length_m
-        car.arrive(journey.place, journey.position_at(now))
+        if driven_m:
+            car.arrive(journey.place, journey.position_at(now))
     before = car.powertrain.levels(now)
     after = car.powertrain.settle(now, driven_m)
     car.low_voltage.settle(now)
@@ -155,9 +155,7 @@ def switch_off(car: Car, now: Instant) -> None:
         _record_trip(car, journey, before, after, now)
     car.send_status("engine_off", now)
     habits = leaving_habits(_draws(car, "leaving"))
-    car.agenda.add(
-        now + int(habits.delay_s * SECOND), Kind.LEFT, (car.trip_count, habits, journey is not None and journey.station)
-    )
+    car.agenda.add(now + int(habits.delay_s * SECOND), Kind.LEFT, (now, habits, journey is not None and journey.station))
 
 
 def _record_trip(car: Car, journey: Journey, before: Levels, after: Levels, now: Instant) -> None:
@@ -198,11 +196,11 @@ def _trip_data(distance_km: float, duration_min: float, fuel_l: float | None, en
     )
 
 
-def leave(car: Car, data: tuple[int, Leaving, bool], now: Instant) -> None:
+def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:
     """Walk away: lock up well or badly, refuel or plug in where one does that, and tell what has changed."""
-    trip_count, habits, at_station = data
-    if car.engine_is_on or trip_count != car.trip_count:
-        return  # drove off again before getting out
+    parked_at, habits, at_station = data
+    if car.engine_is_on or parked_at != car.parked_at:
+        return  # started again before getting out
     car.low_voltage.settle(now)
     car.body.leave(habits)
     car.low_voltage.lights_on = car.body.lights_on

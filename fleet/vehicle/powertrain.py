@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from fleet.kernel.draws import Draws
-from fleet.kernel.instants import DAY, HOUR, MINUTE, Duration, Instant
+from fleet.kernel.instants import DAY, HOUR, MINUTE, Instant
 from fleet.vehicle.catalogue import Equipment
 from fleet.wire.messages import AdBlue, Charging, Energy, Service
 
@@ -15,8 +15,8 @@ ADBLUE_WARNINGS_KM: Final = ((2400.0, "none"), (1750.0, "low"), (900.0, "very_lo
 """Above the first range there is no warning; at 0 km the engine does not restart (owners' manuals)."""
 LOW_LEVEL_PERCENT: Final = 12.0
 """A driver looks for a station below this (ours)."""
-REACH_MARGIN: Final = 0.9
-"""Share of the shown range that a driver trusts (ours)."""
+REACH_MARGIN: Final = 0.75
+"""Share of the shown range that a driver trusts: even the thirstiest drive (see `begin_drive`) does not use it up (ours)."""
 CHARGE_LIMIT: Final = 1.0
 MAX_CURRENT_A: Final = 16
 HYBRID_RESERVE: Final = 0.12
@@ -199,9 +199,9 @@ class Powertrain:
         e = self.equipment
         if not e.usable_kwh:
             return None
-        remaining: Duration = self.charged_at(now) - now if self.charging_since is not None else 0
         full = self.levels(now).charge_kwh >= e.usable_kwh * CHARGE_LIMIT - 0.01
-        is_charging = remaining > MINUTE // 2
+        is_charging = self.charging_since is not None and not full
+        remaining = self.charged_at(now) - now
         return Charging(
             state="charging" if is_charging else "unplugged" if not plugged_in else "complete" if full else "plugged_in",
             plugged_in=plugged_in,

@@ -171,7 +171,8 @@ class Remote:
             self._answers = OrderedDict()
         self._answers[command.id] = Answer(command.name, state, reason, detail, awake)
         if len(self._answers) > REMEMBERED:
-            self._answers.popitem(last=False)
+            oldest = next(known for known in self._answers if known not in (self._running or ()))
+            del self._answers[oldest]
         car.respond(command.id, command.name, state, now, reason=reason, detail=detail, awake=awake)
 
     _end = _answer

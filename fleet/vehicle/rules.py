@@ -98,6 +98,6 @@ def _heater(car: Car, parameters: Heater, now: Instant) -> Refusal | None:
 
 
 def _within_power_budget(car: Car) -> Refusal | None:
-    if car.remote.wake_ups >= WAKE_UPS_WITHOUT_DRIVE:
+    if car.remote.wake_ups > WAKE_UPS_WITHOUT_DRIVE:
         return Refusal("power_budget", f"woken {car.remote.wake_ups} times without a drive; start the engine once")
     return None

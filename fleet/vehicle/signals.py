@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle.driver import Purpose
 from fleet.vehicle.region import Place
 from fleet.wire.messages import CarMessage, Presence, ToCar
 
@@ -76,7 +77,7 @@ class DriveTo:
     """Somebody starts the engine and drives to a place."""
 
     place: Place
-    purpose: str = "errand"
+    purpose: Purpose = "errand"
 
 
 OpeningName = Literal["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]

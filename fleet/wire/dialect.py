@@ -14,6 +14,7 @@ from fleet.wire.frame import Frame
 from fleet.wire.messages import (
     SCHEMA_VERSION,
     Command,
+    CommandRequest,
     DeskAnswer,
     DeskRequest,
     Event,
@@ -34,6 +35,8 @@ MESSAGEPACK: Final = "application/vnd.msgpack"
 JSON: Final = "application/json"
 MAX_PAYLOAD: Final = 64 * 1024
 """Bytes; what is larger is no message of ours."""
+MAX_NESTING: Final = 32
+"""How deep a command's parameters may nest: they are written again, and must not exhaust the stack there."""
 
 
 class Codec(Protocol):
@@ -119,16 +122,19 @@ class FleetDialect:
             return self._frame(self.topics.presence(message.vin), message, trace=(message.vin, message.boot), retain=True)
         else:
             return self._frame(
-                f"{self.topics.prefix}/{message.vin}/request/{message.name}",
+                self.topics.request(message.vin, message.name),
                 message,
                 trace=(message.id,),
                 correlation=message.id.encode(),
-                response_topic=f"{self.topics.prefix}/{message.vin}/reply/{message.name}",
+                response_topic=self.topics.reply(message.vin, message.name),
             )
         return self._frame(topic, message, trace=(message.vin, message.boot, message.seq))
 
     def read_from_car(self, frame: Frame) -> FromCar:
-        """Read what a car sent. Raises Undecodable: `size`, `topic`, `vin`, `encoding`, `type`, `foreign_vin`, `name`."""
+        """Read what a car sent.
+
+        Raises Undecodable: `size`, `topic`, `vin`, `content_type`, `encoding`, `type`, `foreign_vin`, `name`.
+        """
         address = self.topics.parse(frame.topic)
         kind: type[FromCar]
         match address.channel:
@@ -166,7 +172,7 @@ class FleetDialect:
             )
         if isinstance(message, Reply):
             return self._frame(
-                f"{self.topics.prefix}/{vin}/reply/{message.name}",
+                self.topics.reply(vin, message.name),
                 message,
                 trace=(message.id,),
                 expiry_s=expiry_s,
@@ -215,6 +221,8 @@ class FleetDialect:
             request: DeskRequest = self._decode(frame, DeskRequest)
         except Undecodable as error:
             raise Undecodable(error.reason, "a request to the desk that cannot be read; not kept, it may hold an S-PIN") from None
+        if isinstance(request, CommandRequest) and _nesting(request.parameters) > MAX_NESTING:
+            raise Undecodable("type", f"parameters nest deeper than {MAX_NESTING}")
         return request
 
     def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
@@ -267,3 +275,13 @@ class FleetDialect:
         except Undecodable:
             return None
         return header
+
+
+def _nesting(value: object) -> int:
+    """Return how many containers lie in one another, without recursion."""
+    depth = 0
+    level = [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return depth

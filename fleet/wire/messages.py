@@ -6,12 +6,15 @@ fields they do not know, so new ones may be added.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 SCHEMA_VERSION: Final = "1"
 """Goes with every message as the user property `schema`."""
+
+Int63 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number or an instant that fits into a database's signed 64 bits; what does not is no message of ours."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,11 +30,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     vin: str
-    boot: int
-    seq: int
-    captured_at: int
-    due_wall_us: int | None = None
-    sent_wall_us: int | None = None
+    boot: Int63
+    seq: Int63
+    captured_at: Int63
+    due_wall_us: Int63 | None = None
+    sent_wall_us: Int63 | None = None
 
 
 # --- status -------------------------------------------------------------------------------------------------
@@ -287,7 +290,7 @@ class CommandRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     spin: str | None = None
     token: str | None = None
     ttl_s: float | None = None
-    due_wall_us: int | None = None
+    due_wall_us: Int63 | None = None
 
     def __repr__(self) -> str:
         """Leave the S-PIN and the token out: what is logged or raised must not show them."""
@@ -307,6 +310,13 @@ class SetSpin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
         return f"SetSpin(id={self.id!r}, vin={self.vin!r}, user={self.user!r})"
 
 
+class EnrolCar(msgspec.Struct, frozen=True, kw_only=True, tag="enrol_car"):
+    """A car has a primary user, who may command it before it was ever heard of."""
+
+    id: str
+    vin: str
+
+
 class AnnounceClock(msgspec.Struct, frozen=True, kw_only=True, tag="announce_clock"):
     """The simulator tells the back end which scenario time it is: `start` was at `epoch_wall_us`, and runs at `factor`."""
 
@@ -316,7 +326,7 @@ class AnnounceClock(msgspec.Struct, frozen=True, kw_only=True, tag="announce_clo
     factor: float
 
 
-DeskRequest = CommandRequest | SetSpin | AnnounceClock
+DeskRequest = CommandRequest | SetSpin | EnrolCar | AnnounceClock
 
 
 class DeskAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

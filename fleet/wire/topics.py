@@ -52,6 +52,12 @@ class Topics:
     def response(self, vin: str, name: str) -> str:
         return f"{self._head}{checked_vin(vin)}/response/{name}"
 
+    def request(self, vin: str, name: str) -> str:
+        return f"{self._head}{checked_vin(vin)}/request/{name}"
+
+    def reply(self, vin: str, name: str) -> str:
+        return f"{self._head}{checked_vin(vin)}/reply/{name}"
+
     def stored(self, vin: str) -> str:
         return f"{self._head}{checked_vin(vin)}/stored"
 

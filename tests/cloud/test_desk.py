@@ -14,13 +14,14 @@ from fleet.cloud.desk_io import (
     CommandAsked,
     CommandOpened,
     CommandRecord,
+    EnrolmentAsked,
     LateResult,
     PresenceChanged,
     SendCommand,
     Transition,
 )
 from fleet.kernel.instants import DAY, MINUTE, SECOND
-from fleet.wire.messages import CommandRequest
+from fleet.wire.messages import CommandRequest, EnrolCar
 from tests.cloud.desk_lab import OTHER, START, TOPIC, VIN, WHERE, DeskLab, outcome
 
 # --- the straight way
@@ -258,11 +259,16 @@ def test_connected_for_a_moment_is_unknown() -> None:
     assert outcome(lab.last("a")) == ("unknown", None)
 
 
-def test_no_presence_at_all_proves_nothing() -> None:
+def test_a_car_without_presence_has_never_been_connected() -> None:
+    """Presence is retained: a car of which there is none, from sending to expiry, was not there to take the command."""
     lab = DeskLab()
     lab.ask("a", vin=OTHER)
     lab.wake(90 * SECOND)
-    assert outcome(lab.last("a")) == ("unknown", None)
+    assert outcome(lab.last("a")) == ("expired", None)
+    lab.ask("b", vin=OTHER)
+    lab.give(PresenceChanged(OTHER, "online"))
+    lab.wake(90 * SECOND)
+    assert outcome(lab.last("b")) == ("unknown", None)
 
 
 def test_an_answer_moves_the_deadline_on() -> None:
@@ -372,3 +378,16 @@ def test_restart_keeps_the_lock() -> None:
     answer = desk.receive(CommandAsked(request, TOPIC), START)[-1]
     assert isinstance(answer, Answer)
     assert answer.answer.reason == "spin_locked"
+
+
+def test_an_enrolled_car_may_be_commanded_before_it_was_heard_of() -> None:
+    """A car in a garage since before the back end was started has a user all the same."""
+    new = "VSSZZZKMZPR000077"
+    lab = DeskLab()
+    assert outcome(lab.ask("early", vin=new)) == ("rejected", "unknown_vin")
+    lab.give(EnrolmentAsked(EnrolCar(id="e", vin=new), TOPIC))
+    assert outcome(lab.last("e")) == ("succeeded", None)
+    assert (new, "primary") in lab.users()
+    assert outcome(lab.ask("later", vin=new)) == ("queued", None)
+    lab.give(EnrolmentAsked(EnrolCar(id="bad", vin="../#"), TOPIC))
+    assert outcome(lab.last("bad")) == ("rejected", "invalid_vin")
