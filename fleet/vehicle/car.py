@@ -168,7 +168,7 @@ class Car:
                 self.remote.arrive(self, command, now)
             case Received():
                 pass  # replies and storage marks: no service of this car waits for one
-            case LinkUp():
+            case LinkUp() if self.telematics.wanted:
                 self._outputs.append(Announce(self._presence("online", None, now)))
                 self._extend(self.telematics.link_up(now))
             case LinkDown():

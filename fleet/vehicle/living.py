@@ -122,6 +122,7 @@ def _engine_on(car: Car, now: Instant) -> bool:
     car.low_voltage.engine_on = True
     car.low_voltage.lights_on = False
     car.engine_is_on = True
+    car.watch_low_voltage(now)
     car.remote.wake_ups = 0
     car.leave_deep_sleep(now)
     car.send_event("engine_on", now)
