@@ -183,10 +183,10 @@ def test_compose_starts_the_three_parts_in_order() -> None:
 
 
 def test_compose_shares_one_secret_and_shows_it_nowhere() -> None:
-    """The secret comes from the environment as a file, never as a value in a service."""
+    """The secret comes from the environment as a file that only the service's user may read, never as a value."""
     assert COMPOSE["secrets"] == {"fleet_secret": {"environment": "FLEET_SECRET"}}
     for service in COMPOSE["services"].values():
-        assert service["secrets"] == ["fleet_secret"]
+        assert service["secrets"] == [{"source": "fleet_secret", "uid": "10001", "gid": "10001", "mode": "0400"}]
         assert service["environment"]["FLEET_SECRET_FILE"] == "/run/secrets/fleet_secret"
         assert "FLEET_SECRET" not in service["environment"]
 
