@@ -32,26 +32,39 @@ DIALECT = FleetDialect()
 class Process:
     """The back end's process, and what it says."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, store: Path) -> None:
         self._process = process
+        self._store = store
+        self._said = ""
 
     async def wait_for_stored(self, count: int) -> None:
         """Return once it says that it has stored so many, this time."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(30):
-            while line := (await self._process.stdout.readline()).decode():
-                word, _, number = line.strip().partition(" ")
-                if word == "stored" and int(number) >= count:
-                    return
-        raise AssertionError("the back end ended by itself")
+        await self._wait_for_line(f"{count} stored", lambda line: line.startswith("stored ") and int(line[7:]) >= count)
 
     async def wait_for_ready(self) -> None:
+        await self._wait_for_line("ready", lambda line: line == "ready")
+
+    async def _wait_for_line(self, what: str, is_it: Callable[[str], bool]) -> None:
         assert self._process.stdout is not None
-        async with asyncio.timeout(30):
-            while line := await self._process.stdout.readline():
-                if line == b"ready\n":
-                    return
-        raise AssertionError("the back end ended by itself")
+        try:
+            async with asyncio.timeout(30):
+                while line := (await self._process.stdout.readline()).decode().strip():
+                    self._said = line
+                    if is_it(line):
+                        return
+        except TimeoutError:
+            raise AssertionError(f"not {what} within 30 s; {self._findings()}") from None
+        raise AssertionError(f"the back end ended by itself; {self._findings()}")
+
+    def _findings(self) -> str:
+        """Tell lost messages, quarantined ones and a stalled process apart."""
+        with StoreReader(self._store) as reader:
+            account = reader.account()
+        gaps = {vin: (of_boot.high, of_boot.gaps[:5]) for (vin, _), of_boot in account.boots.items()}
+        return (
+            f"last said {self._said!r}; stored {account.stored}, duplicates {account.duplicates}, "
+            f"quarantined {account.quarantined_by_reason}, high and gaps {gaps}"
+        )
 
     async def kill(self) -> None:
         if self._process.returncode is None:
@@ -66,7 +79,8 @@ async def back_end(store: Path, live: LiveBroker) -> AsyncIterator[Process]:
     process = Process(
         await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.backend.backend_process", *arguments, stdout=asyncio.subprocess.PIPE
-        )
+        ),
+        store,
     )
     try:
         yield process
