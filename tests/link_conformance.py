@@ -497,6 +497,32 @@ class Ending:
             assert owner.calls == ["up", "down"]
             assert len(broker.of_type(scripted.CONNECT)) == 1
 
+    @pytest.mark.parametrize("moment", ["up", "received", "acknowledged", "down"])
+    async def test_owner_may_drop_from_any_call(self, lab: Lab, moment: str) -> None:
+        """A drop in the middle of a call of the link is a drop like any other, and open after it works."""
+        async with ScriptedBroker() as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+
+            def react(call: str) -> None:
+                if call == "up" and moment != "up":
+                    link.publish(Frame(topic="a/b", payload=b"from link_up"), 1)
+                    broker.send(publish_packet("a/b", b"1", 1) + publish_packet("a/b", b"2", 2))
+                if moment == "down" and call == "acknowledged":
+                    broker.send(bytes((0xE0, 1, 0x8B)))
+                if call == "acknowledged" and link.is_up:
+                    link.publish(Frame(topic="a/b", payload=b"from link_acknowledged"), 2)
+                if call == moment:
+                    owner.react = lambda call: None
+                    link.drop()
+                    link.open()
+
+            owner.react = react
+            link.open()
+            await owner.wait_for_up(2)
+            assert owner.calls.count("down") == 1
+            assert owner.calls[-2:] == ["down", "up"]
+            await link.close()
+
     async def test_will_comes_after_drop_with_its_delay(self, lab: Lab) -> None:
         """A drop makes the broker send the will after its delay; a reconnect within the delay takes it back."""
         lost, returned = lab.broker.new_vin(), lab.broker.new_vin()
@@ -528,6 +554,24 @@ class Ending:
         link.publish(Frame(topic=topic, payload=b"back"), 1)
         await watcher.wait_for_payload(b"back")
         assert watcher.payloads == [b"goodbye", b"back"]
+
+    async def test_end_session_is_heard_in_the_middle_of_a_flood(self, lab: Lab) -> None:
+        """Close says goodbye properly even while more comes in than was read: no will, no session left."""
+        for _ in range(5):
+            vin = lab.broker.new_vin()
+            topic = TOPICS.presence(vin)
+            _, watcher = await lab.user_up("tool", f"watch-{vin}", subscriptions=((topic, 1),))
+            link, car = await lab.car_up(vin, receive_maximum=1000, will=Will(Frame(topic=topic, payload=b"will"), 0))
+            backend, _ = await lab.user_up("backend", f"backend-{vin}")
+            for number in range(1500):
+                backend.publish(Frame(topic=TOPICS.command(vin, "x"), payload=bytes(2000), qos=number % 2), number)
+            await car.wait_for_deliveries(20)
+            await link.close(end_session=True)
+            link.open()
+            assert await car.wait_for_up(2) is False
+            link.publish(Frame(topic=topic, payload=b"mark"), 1)
+            await watcher.wait_for_payload(b"mark")
+            assert watcher.payloads == [b"mark"]
 
     async def test_close_twice_and_unopened(self, lab: Lab) -> None:
         """Close is safe at any time and as often as one likes."""

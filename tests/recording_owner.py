@@ -16,6 +16,7 @@ class RecordingOwner:
 
     def __init__(self, *, acknowledges: bool = True) -> None:
         self.link: Link | None = None
+        self.react: Callable[[str], None] = lambda call: None
         self.acknowledges = acknowledges
         self.calls: list[str] = []
         self.ups: list[bool] = []
@@ -86,3 +87,4 @@ class RecordingOwner:
     def _note(self, call: str) -> None:
         self.calls.append(call)
         self._changed.set()
+        self.react(call)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -78,6 +79,7 @@ class AiomqttLink:
         self._back_off = back_off
         self._gate = gate
         self._task: asyncio.Task[None] | None = None
+        self._closing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
         self._connection: Connection | None = None
         self._connections = 0
@@ -124,16 +126,21 @@ class AiomqttLink:
 
     async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
         """Publish `last`, disconnect and stop. While the link is down there is nobody to end the session with."""
-        try:
-            connection = self._connection
-            if connection is not None and self.is_up:
-                if last is not None:
-                    await connection.send_last(last, GOODBYE_TIMEOUT_S)
-                await connection.disconnect(end_session, GOODBYE_TIMEOUT_S)
-        finally:
-            self.drop()
-        while self._ending:
-            await asyncio.wait(self._ending)
+        async with self._closing:  # a second close must not cut off the goodbye of the first
+            try:
+                await self._say_goodbye(end_session, last)
+            finally:
+                self.drop()
+            while self._ending:
+                await asyncio.wait(self._ending)
+
+    async def _say_goodbye(self, end_session: bool, last: Frame | None) -> None:
+        connection = self._connection
+        if connection is not None and self.is_up:
+            if last is not None:
+                await connection.send_last(last, GOODBYE_TIMEOUT_S)
+            self._up = False
+            await connection.disconnect(end_session, GOODBYE_TIMEOUT_S)
 
     async def _stay_connected(self) -> None:
         while self._ending:  # after drop and open: the old connection says link_down first
@@ -242,6 +249,7 @@ class Connection(aiomqtt.Client):
         self._last_word: asyncio.Future[None] = self._loop.create_future()
         self._under_way: dict[int, tuple[int | None, str]] = {}  # packet id: token (None: the last word), topic
         self._parting = False
+        self._said_goodbye: asyncio.Future[socket.socket] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
 
     # What the link asks for
@@ -289,7 +297,7 @@ class Connection(aiomqtt.Client):
         self._client.ack(packet_id, 1)
 
     async def disconnect(self, end_session: bool, timeout_s: float) -> None:
-        """Send DISCONNECT, so that the will is not sent, and wait for the end."""
+        """Send DISCONNECT, so that the will is not sent, and wait until the broker has ended the connection."""
         if self.gone.done():
             return
         self._parting = True
@@ -298,12 +306,26 @@ class Connection(aiomqtt.Client):
             properties = _properties(PacketTypes.DISCONNECT)
             properties.SessionExpiryInterval = 0
         self._client.disconnect(properties=properties)
-        await asyncio.wait({self.gone}, timeout=timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._until_the_other_side_ends(await self._answer(self._said_goodbye))
+        except (TimeoutError, OSError, LinkError):
+            pass  # the broker sees the end of the connection in any case
+        finally:
+            if self._said_goodbye.done():
+                self._said_goodbye.result().close()
+            self._end(None)
+
+    async def _until_the_other_side_ends(self, sock: socket.socket) -> None:
+        """Read and discard: closing a socket with unread bytes in it resets it, and the broker may miss the DISCONNECT."""
+        sock.shutdown(socket.SHUT_WR)
+        while await self._loop.sock_recv(sock, 1 << 16):
+            pass
 
     def abort(self) -> None:
         """Close the socket without a word; nothing is called after this."""
         self._end(None)
-        self._client._sock_close()
+        self._close_socket()
         self._under_way.clear()
 
     async def _answer(self, answer: asyncio.Future[_T]) -> _T:
@@ -366,8 +388,8 @@ class Connection(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        if not self.gone.done():
-            self._end(None if self._parting else self._loss(flags.is_disconnect_packet_from_server, reason_code))
+        if not self._parting and not self.gone.done():
+            self._end(self._loss(flags.is_disconnect_packet_from_server, reason_code))
 
     def _loss(self, said_by_broker: bool, reason: ReasonCode) -> LinkError:
         """Put in words why the connection ended against our wish."""
@@ -393,9 +415,24 @@ class Connection(aiomqtt.Client):
         self._timer = self._loop.call_later(1.0, self._keep_alive)
 
     def _on_socket_close(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        self._forget_socket(sock)
+        if self._parting and not self._said_goodbye.done():  # paho closes as soon as DISCONNECT is written
+            self._said_goodbye.set_result(socket.socket(fileno=os.dup(sock.fileno())))
+
+    def _forget_socket(self, sock: Any) -> None:
         self._loop.remove_reader(sock.fileno())
+        self._loop.remove_writer(sock.fileno())
         if self._timer is not None:
             self._timer.cancel()
+
+    def _close_socket(self) -> None:
+        """Close it ourselves: paho's way waits for ever for a lock that paho holds while it calls us."""
+        client = self._client
+        sock, client._sock = client._sock, None
+        client._registered_write = False
+        if sock is not None:
+            self._forget_socket(sock)
+            sock.close()
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         self._loop.add_writer(sock.fileno(), self._drive, self._client.loop_write)
@@ -430,7 +467,7 @@ class Connection(aiomqtt.Client):
         except Exception as error:  # noqa: BLE001  a packet that breaks the protocol makes paho raise anything
             self._loop.call_exception_handler({"message": "a link could not go on", "exception": error})
             self._end(ConnectionLost(f"the connection of {self._settings.client_id!r} broke: {error!r}"))
-            self._client._sock_close()
+            self._close_socket()
 
 
 class _Complaints(logging.Logger):
