@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import secrets
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, Never
 
 import msgspec
 import structlog
@@ -133,8 +135,14 @@ def run(
 
     Example: fleet run rush-hour --cars 100 --clock x600
     """
+    if broker == "auto" and (ca or credentials):
+        raise UsageError("--ca and --credentials are for a broker of yours", hint="Name it with --broker URL.")
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = _load(file, cars, seed, clock)
+    secret = find_secret(secret_file)
+    access = None
+    if broker != "auto":
+        access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=topic_prefix)
     folder = out_dir or Path("runs") / f"{loaded.scenario}-{local_time()}"
     passthrough = [
         *(["--ca", str(ca)] if ca else []),
@@ -146,11 +154,12 @@ def run(
         scenario_file=file,
         out=folder,
         broker=None if broker == "auto" else broker,
+        access=access,
         prefix=topic_prefix,
         passthrough=tuple(passthrough),
         with_backend=not no_backend,
         keep_sessions=keep_sessions,
-        secret=find_secret(secret_file),
+        secret=secret,
     )
     folder.mkdir(parents=True, exist_ok=True)
     _remember(folder)
@@ -184,8 +193,9 @@ def _load(file: Path, cars: int | None, seed: int | None, clock: str | None) -> 
 def _remember(folder: Path) -> None:
     """Point runs/latest at the run, for the tools that look at a store."""
     if folder.parent == LATEST.parent:
-        LATEST.unlink(missing_ok=True)
-        LATEST.symlink_to(folder.name, target_is_directory=True)
+        link = folder.with_name(f".latest-{os.getpid()}")
+        link.symlink_to(folder.name, target_is_directory=True)
+        link.replace(LATEST)  # in one step: another run may be starting, or a tool be looking
 
 
 def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> None:
@@ -243,19 +253,24 @@ def _table(*names: str) -> Table:
 
 
 @app.command("check", rich_help_panel=RUN)
-def check_file(scenario: ScenarioName) -> None:
+def check_file(scenario: ScenarioName, as_json: AsJson = False) -> None:
     """Check a scenario file and give all its errors."""
     file = find_scenario(scenario, resource_dir("scenarios"))
     errors = check(read_text(file), str(file), vocabulary())
-    for error in errors:
-        _complain(error)
+    if as_json:
+        found = [{"message": str(e), "hint": e.hint, "line": e.line, "column": e.column} for e in errors]
+        out.print_json(json.dumps({"file": str(file), "ok": not errors, "errors": found}))
+    else:
+        for error in errors:
+            _complain(error)
+        if not errors:
+            out.print(f"{file}: ok", highlight=False)
     if errors:
         raise typer.Exit(2)
-    out.print(f"{file}: ok", highlight=False)
 
 
 @app.command(rich_help_panel=RUN)
-def schema() -> None:
+def schema(as_json: AsJson = True) -> None:  # noqa: ARG001  accepted as everywhere; it is JSON anyway
     """Print the JSON Schema of scenario files, for editors."""
     out.print_json(json.dumps(json_schema()))
 
@@ -308,7 +323,8 @@ def simulate(
                 emit=lambda message: view.update(message, {}) if message["type"] == "progress" else None,
             )  # fmt: skip
 
-    result = asyncio.run(main())
+    with _telling_failure(as_json):
+        result = asyncio.run(main())
     if not as_json:
         account = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in result["account"].items())
         out.print(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}", highlight=False)
@@ -345,7 +361,8 @@ def backend(
             emit=_emit if as_json else _tell_backend,
         )
 
-    asyncio.run(main())
+    with _telling_failure(as_json):
+        asyncio.run(main())
 
 
 def _tell_backend(message: dict[str, Any]) -> None:
@@ -361,8 +378,8 @@ def broker(
     scenario: Annotated[list[str] | None, typer.Option("--scenario", help="Whose cars may connect.")] = None,
     cars: Cars = None,
     listen: Annotated[str, typer.Option("--listen", metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="For cars.")] = 1883,
-    tools_port: Annotated[int, typer.Option("--tools-port", help="For back end, desk and tools.")] = 1884,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="For cars.")] = 1883,
+    tools_port: Annotated[int, typer.Option("--tools-port", min=1, max=65535, help="For back end, desk and tools.")] = 1884,
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Its files, kept.")] = Path("fleet-broker"),
     secret_file: SecretFile = None,
     topic_prefix: Prefix = DEFAULT_PREFIX,
@@ -399,6 +416,18 @@ def broker(
     asyncio.run(main())
 
 
+@contextlib.contextmanager
+def _telling_failure(as_json: bool) -> Iterator[None]:
+    """Tell whoever reads our JSON lines why they end."""
+    try:
+        yield
+    except FleetError as error:
+        if not as_json:
+            raise
+        _emit({"type": "failed", "text": str(error), "hint": error.hint})
+        raise typer.Exit(2) from None
+
+
 def _emit(message: dict[str, Any]) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
     sys.stdout.buffer.flush()
@@ -418,7 +447,7 @@ def _store(path: Path | None) -> Path:
 
 @app.command(rich_help_panel=WATCH)
 def cars(
-    store: StorePath = None, limit: Annotated[int, typer.Option(help="So many at most.")] = 50, as_json: AsJson = False
+    store: StorePath = None, limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 50, as_json: AsJson = False
 ) -> None:
     """List the cars that the back end knows, with their newest state."""
     with StoreReader(_store(store)) as reader:
@@ -473,8 +502,8 @@ def _lines(value: Any, name: str = "", indent: int = 0) -> list[str]:
 def history(
     vin: Vin,
     store: StorePath = None,
-    limit: Annotated[int, typer.Option(help="So many of the newest.")] = 20,
-    kind: Annotated[str | None, typer.Option(help="Only status, event, response or request.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 20,
+    kind: Annotated[Literal["status", "event", "response", "request"] | None, typer.Option(help="Only these.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a car has sent, the newest first."""
@@ -484,7 +513,8 @@ def history(
         out.print_json(msgspec.json.encode(rows).decode())
         return
     if not rows:
-        raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
+        what = f"no {kind} is stored" if kind else "nothing is stored"
+        raise UsageError(f"{what} of {vin}", hint="fleet cars lists the cars that are known.")
     table = _table("captured", "seq", "what", "content")
     for row in rows:
         content = {k: v for k, v in row.content.items() if k not in _HEADER}
@@ -525,9 +555,11 @@ def command(
     vin: Vin,
     name: Annotated[str, typer.Argument(metavar="NAME", help="honk, lock, unlock, heater or refresh.")],
     position: Annotated[str | None, typer.Option("--from", metavar="LAT,LON", help="honk: where the user is.")] = None,
-    mode: Annotated[str | None, typer.Option("--mode", metavar="MODE", help="honk: flash or honk_and_flash.")] = None,
+    mode: Annotated[
+        Literal["flash", "honk_and_flash"] | None, typer.Option("--mode", help="honk [default: honk_and_flash].")
+    ] = None,
     minutes: Annotated[int | None, typer.Option("--minutes", help="heater: 10 to 60 in steps of 10.")] = None,
-    action: Annotated[str | None, typer.Option("--action", metavar="start|stop", help="heater: start (default) or stop.")] = None,
+    action: Annotated[Literal["start", "stop"] | None, typer.Option("--action", help="heater [default: start].")] = None,
     spin: Annotated[str | None, typer.Option("--spin", metavar="PIN", help="The car's S-PIN; '-' asks for it.")] = None,
     user: Annotated[str | None, typer.Option("--user", help="Who asks [default: the primary user].")] = None,
     ttl: Annotated[float | None, typer.Option("--ttl", metavar="SECONDS", help="How long the car may act on it.")] = None,
@@ -562,6 +594,11 @@ def command(
             out.print(answer.state, style="dim", highlight=False)
 
     answer = asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S, told=told))
+    _tell_outcome(name, answer, as_json)
+
+
+def _tell_outcome(name: str, answer: DeskAnswer, as_json: bool) -> Never:
+    """Print the desk's final answer, and end with exit code 0 for success only."""
     if as_json:
         out.print_json(msgspec.json.encode(answer).decode())
     else:
@@ -575,11 +612,7 @@ def _parameters(name: str, given: dict[str, Any], position: str | None) -> dict[
     """Return what was given as the command's parameters; raises UsageError for an option that the command has not."""
     parameters = {key: value for key, value in given.items() if value is not None}
     if position is not None:
-        try:
-            latitude, longitude = (float(part) for part in position.split(","))
-        except ValueError:
-            raise UsageError(f"{position!r} is no position", hint="Write --from 48.1371,11.5753") from None
-        parameters |= {"latitude": latitude, "longitude": longitude}
+        parameters |= _read_position(position)
     known = command_type(name).parameters.__struct_fields__
     for key in parameters:
         if key not in known:
@@ -588,6 +621,19 @@ def _parameters(name: str, given: dict[str, Any], position: str | None) -> dict[
     if "latitude" in known and position is None:
         raise UsageError(f"{name} needs the user's position", hint="Add --from LAT,LON, such as --from 48.1371,11.5753")
     return parameters
+
+
+def _read_position(text: str) -> dict[str, float]:
+    """Read LAT,LON; raises UsageError for what is no place on earth."""
+    try:
+        latitude, longitude = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{text!r} is no position", hint="Write --from LAT,LON, such as --from 48.1371,11.5753") from None
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise UsageError(
+            f"{text!r} is no position on earth", hint="The latitude is from -90 to 90, the longitude from -180 to 180 degrees."
+        )
+    return {"latitude": latitude, "longitude": longitude}
 
 
 @user_app.command("set-spin")
@@ -600,6 +646,7 @@ def set_spin(
     credentials: Credentials = None,
     store: StorePath = None,
     topic_prefix: Prefix = DEFAULT_PREFIX,
+    as_json: AsJson = False,
 ) -> None:
     """Set the S-PIN of a car's user; unlocks it after three wrong tries."""
     request = SetSpin(
@@ -609,11 +656,7 @@ def set_spin(
         user=user,
     )
     access = _access(broker, secret_file, credentials, store, topic_prefix)
-    answer = asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S))
-    detail = f": {answer.detail}" if answer.detail else ""
-    reason = f"({answer.reason})" if answer.reason else ""
-    out.print(f"set-spin {answer.state}{reason}{detail}", highlight=False, markup=False)
-    raise typer.Exit(0 if answer.state == "succeeded" else 1)
+    _tell_outcome("set-spin", asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S)), as_json)
 
 
 # --- entry --------------------------------------------------------------------------------------------------------
@@ -626,14 +669,20 @@ def _complain(error: FleetError) -> None:
 
 
 def main() -> None:
-    """Run the command line; errors raised on purpose are told in words, and end with exit code 2."""
+    """Run the command line; errors raised on purpose, and those of files, are told in words and end with exit code 2."""
     try:
         app()
     except FleetError as error:
         _complain(error)
         raise SystemExit(2) from None
     except asyncio.CancelledError:
+        _complain(FleetError("interrupted before the cars had started; there is no report"))
         raise SystemExit(130) from None
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has seen enough
         raise SystemExit(0) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _complain(FleetError(f"{error.filename}: {error.strerror}"))
+        raise SystemExit(2) from None

@@ -25,8 +25,9 @@ class ChildFailed(FleetError):
 class Child:
     """`python -m fleet …` in a session of its own, so that Ctrl-C reaches the parent alone, which ends them in order.
 
-    Each line it writes is a JSON object with a `type`; `seen` keeps the newest of each. Its standard input stays
-    open as long as the parent lives: a child started with --until-eof ends when it closes.
+    Each line it writes is a JSON object with a `type`; `seen` keeps the newest of each, and `failed` is its last word.
+    Its standard input stays open as long as the parent lives: it ends in order when that closes (--until-eof), which,
+    unlike a signal, waits for a child that is still starting.
     """
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, listen: Callable[[dict[str, Any]], None]) -> None:
@@ -67,6 +68,7 @@ class Child:
             self.seen[message["type"]] = message
             self._listen(message)
             self._arrived.set()
+        await self._process.wait()
         self._arrived.set()
 
     async def _read_errors(self) -> None:
@@ -81,33 +83,37 @@ class Child:
         return self._process.returncode is None
 
     async def wait_for(self, kind: str, timeout_s: float | None = None) -> dict[str, Any]:
-        """Return the first line of that type. Raises ChildFailed when the process ends without it, or in time."""
+        """Return the first line of that type. Raises ChildFailed when the process ends without it, or takes too long."""
         try:
             async with asyncio.timeout(timeout_s):
                 while kind not in self.seen:
-                    if not self.is_running and self._readers[0].done():
-                        raise ChildFailed(self._last_words())
+                    if not self.is_running:
+                        raise self._failure()
                     self._arrived.clear()
                     await self._arrived.wait()
         except TimeoutError:
-            raise ChildFailed(f"{self.name} said nothing for {timeout_s} s") from None
+            raise ChildFailed("\n".join((f"the {self.name} was not {kind} within {timeout_s:g} s", *self._errors[-6:]))) from None
         return self.seen[kind]
 
-    def _last_words(self) -> str:
-        return "\n".join(self._errors[-6:]) or f"{self.name} ended with exit code {self._process.returncode}"
+    def _failure(self) -> ChildFailed:
+        """Return why it ended: in its own words, or by what the system says and what it wrote last."""
+        failed = self.seen.get("failed")
+        if failed is not None:
+            return ChildFailed(failed["text"], hint=failed["hint"])
+        code = self._process.returncode or 0
+        end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return ChildFailed("\n".join((f"the {self.name} {end}", *self._errors[-6:])))
 
     def interrupt(self) -> None:
-        """Ask it to end in order."""
-        self._signal(signal.SIGTERM)
+        """Ask it to end in order; safe to call twice."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
         if self.is_running:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                self._process.kill()
 
     async def end(self, timeout_s: float = 20.0) -> int:
         """Ask it to end, wait, and kill it when it does not; returns the exit code."""

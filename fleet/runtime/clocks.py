@@ -21,7 +21,8 @@ class ScaledClock:
     """Scenario time that runs `factor` times as fast as the wall; with factor 1 and start = epoch it is the wall's.
 
     The wall time is read once and then carried on by the monotonic clock, so that a corrected system clock moves no car.
-    A clock that is `held` stands at its start until `begin`, so that cars can connect before their day starts.
+    A clock that is `held` stands at its start until `begin`, so that cars can connect before their day starts, and it
+    stands again from `end` on, so that they can say good-bye.
     """
 
     def __init__(self, start: Instant, *, factor: float = 1.0, epoch_wall_us: int | None = None, held: bool = False) -> None:
@@ -32,6 +33,7 @@ class ScaledClock:
         self.epoch_wall_us = self._anchor_wall_us if epoch_wall_us is None else epoch_wall_us
         self._factor = factor
         self._held = held
+        self._ended_at: Instant | None = None
 
     @property
     def factor(self) -> float:
@@ -43,6 +45,10 @@ class ScaledClock:
         self.epoch_wall_us = self.wall_us()
         self._held = False
 
+    def end(self) -> None:
+        """Let scenario time pass no more; wall time goes on."""
+        self._ended_at = self.now()
+
     def wall_us(self) -> int:
         """Return the wall time, never running back."""
         return self._anchor_wall_us + (time.monotonic_ns() - self._anchor_ns) // 1000
@@ -51,6 +57,8 @@ class ScaledClock:
         """Return the scenario time."""
         if self._held:
             return self.start
+        if self._ended_at is not None:
+            return self._ended_at
         return self.start + int((self.wall_us() - self.epoch_wall_us) * self._factor)
 
     def wall_us_at(self, instant: Instant) -> int:

@@ -14,12 +14,12 @@ import structlog
 
 from fleet import __version__
 from fleet.backend.reader import StoreReader
-from fleet.errors import BrokerError, UsageError
+from fleet.errors import BrokerError, FleetError, Unreachable, UsageError
 from fleet.kernel.instants import format_duration, format_instant
 from fleet.observe import report as reports
 from fleet.observe.histogram import Histogram
 from fleet.observe.report import Account, Generator, judge, machine, write_report
-from fleet.runtime.access import ENDPOINT_FILE, EndpointFile, write_endpoint
+from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
 from fleet.runtime.children import Child
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
@@ -27,10 +27,14 @@ from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
 from fleet.runtime.view import View
 from fleet.scenario.schema import Scenario
+from fleet.transport.dial import dial
+from fleet.transport.link import Endpoint
 from fleet.wire.topics import DEFAULT_PREFIX
 
 BACKEND_READY_S: Final = 30.0
 CATCH_UP_S: Final = 30.0
+REACH_S: Final = 10.0
+SECRET_FILE: Final = "secret"  # noqa: S105  the name of a file
 SIMULATED_SPIN_COST: Final = 1 << 10
 """scrypt's n for the S-PINs of simulated users: they protect nothing, and a real cost would be the run's bottleneck."""
 
@@ -39,13 +43,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What `fleet run` was asked for. `broker` None is a private one; `passthrough` are options for both children."""
+    """What `fleet run` was asked for. `broker` None is a private one; `passthrough` are options for both children.
+
+    `access` is how a broker of the user's is reached, to find out at once whether it is there.
+    """
 
     scenario: Scenario
     scenario_file: Path
     out: Path
     broker: str | None = None
     prefix: str = DEFAULT_PREFIX
+    access: Access | None = None
     passthrough: tuple[str, ...] = ()
     with_backend: bool = True
     keep_sessions: bool = False
@@ -75,7 +83,10 @@ class Run:
         return self._config.out / "store.sqlite"
 
     async def run(self) -> dict[str, Any]:
-        """Run the scenario to its end or to an interrupt. Raises FleetError when a part of it cannot start."""
+        """Run the scenario to its end or to an interrupt.
+
+        Raises FleetError when a part of it cannot start or dies, CancelledError when interrupted before the cars started.
+        """
         config = self._config
         config.out.mkdir(parents=True, exist_ok=True)
         if config.with_backend and self.store.exists():
@@ -86,7 +97,11 @@ class Run:
             report = self._report(result)
             if self._broker is not None and report["verdict"] in {"failed", "invalid"}:
                 shutil.copyfile(self._broker.log_path, config.out / "mosquitto.log")
-        write_report(config.out, report)
+        try:
+            write_report(config.out, report)
+        except OSError as error:
+            outcome = f"the run was {report['verdict']}: {report['reason']}"
+            raise FleetError(f"the report cannot be written to {config.out}: {error.strerror}; {outcome}") from error
         return report
 
     # --- processes
@@ -96,6 +111,8 @@ class Run:
         """Give the addresses for cars and tools, of a private broker or of the user's."""
         self._broker: PrivateMosquitto | None = None
         if self._config.broker is not None:
+            if self._config.access is not None:
+                await _look_for(self._config.access.tools)
             yield self._config.broker, self._config.broker
             return
         self._broker = PrivateMosquitto(secret=self._secret, vins=vins(self._config.scenario), prefix=self._config.prefix)
@@ -116,7 +133,8 @@ class Run:
         finally:
             if backend is not None:
                 await backend.end()
-            (self._config.out / ENDPOINT_FILE).unlink(missing_ok=True)
+            for word in (ENDPOINT_FILE, SECRET_FILE):
+                (self._config.out / word).unlink(missing_ok=True)
         return result
 
     async def _start_backend(self, tools: str) -> Child:
@@ -160,7 +178,7 @@ class Run:
 
     def _leave_word(self, cars: str, tools: str) -> None:
         """Let `fleet command` in another terminal find this run's desk."""
-        secret_file = self._config.out / "secret"
+        secret_file = self._config.out / SECRET_FILE
         secret_file.unlink(missing_ok=True)
         self._secret.write(secret_file)
         write_endpoint(
@@ -169,7 +187,7 @@ class Run:
         )
 
     async def _or_stop(self, waiting: Any) -> Any:
-        """Await, but give up when the user interrupts."""
+        """Await, but raise CancelledError when the user interrupts."""
         task = asyncio.ensure_future(waiting)
         stopped = asyncio.create_task(self._stop.wait(), name="interrupt")
         try:
@@ -308,6 +326,15 @@ class Run:
             "command_round_trip_waking": result["round_trip_waking"],
         }
         return {name: Histogram.from_dict(plain).summary_ms() if plain else {} for name, plain in histograms.items()}
+
+
+async def _look_for(broker: Endpoint) -> None:
+    """Raise Unreachable when nobody listens there; the processes themselves would go on trying."""
+    try:
+        async with asyncio.timeout(REACH_S):
+            (await dial(broker)).close()
+    except TimeoutError:
+        raise Unreachable(broker.host, broker.port, f"no answer within {REACH_S:g} s") from None
 
 
 def _figure(histogram: Histogram) -> float:

@@ -290,13 +290,15 @@ class Shard:
         self._handle = self._handle_at = None
         now = self.clock.now()
         wall_us = self.clock.wall_us()
-        for at, actor in self._timers.pop_due(now, DEADLINES_PER_TURN):
-            behind_us = max(0, wall_us - self.clock.wall_us_at(at))
-            self.counts.lag.record(behind_us)
-            self.counts.late += behind_us > LATE_US
-            actor.wake(at)
-            self._timers.set(actor, actor.deadline())
-        self._set_handle()
+        try:
+            for at, actor in self._timers.pop_due(now, DEADLINES_PER_TURN):
+                behind_us = max(0, wall_us - self.clock.wall_us_at(at))
+                self.counts.lag.record(behind_us)
+                self.counts.late += behind_us > LATE_US
+                actor.wake(at)
+                self._timers.set(actor, actor.deadline())
+        finally:
+            self._set_handle()  # a defect in one car must not stop the time of all the others
 
     # --- links
 

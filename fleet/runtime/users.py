@@ -83,9 +83,12 @@ class Users:
 
     def __init__(
         self, *, scenario: Scenario, wishes: list[Wish], shard: Shard, links: LinkFactory, dialect: FleetDialect,
-        client_id: str, password: str | None, announce: AnnounceClock | None,
+        key: int, client_id: str, password: str | None, announce: AnnounceClock | None,
     ) -> None:  # fmt: skip
-        """Take what is to be sent; `announce` tells the back end the scenario time before the first command."""
+        """Take what is to be sent; `announce` tells the back end the scenario time before the first command.
+
+        What users do is drawn under `key`, the same in every run of a seed; `client_id` tells the runs apart.
+        """
         self.round_trip = Histogram()
         self.round_trip_waking = Histogram()
         self.outcomes: Counter[str] = Counter()
@@ -114,8 +117,8 @@ class Users:
             session_expiry_s=3600,
             subscriptions=((self._answer_topic, 1),),
         )
-        key = stream_key(scenario.seed, client_id)
         self._key = key
+        self._run = stream_key(scenario.seed, client_id)
         self._link = links(settings, self, BackOff(Draws(key, "back-off").unit))
         if announce is not None:
             self._publish(announce)
@@ -156,8 +159,8 @@ class Users:
         car = draws.choice(owned).car
         if car.vin not in self._enrolled:
             self._enrolled.add(car.vin)
-            self._publish(EnrolCar(id=f"{self._key:016x}-enrol-{car.vin}", vin=car.vin))
-        request_id = f"{self._key:016x}-{wish.load}-{wish.n}"
+            self._publish(EnrolCar(id=f"{self._run:016x}-enrol-{car.vin}", vin=car.vin))
+        request_id = f"{self._run:016x}-{wish.load}-{wish.n}"
         request = CommandRequest(
             id=request_id,
             vin=car.vin,
@@ -190,7 +193,7 @@ class Users:
         right = f"{Draws(car.key, 'spin').integer(0, 9999):04d}"
         if car.vin not in self._with_spin:
             self._with_spin.add(car.vin)
-            self._publish(SetSpin(id=f"{self._key:016x}-spin-{car.vin}", vin=car.vin, spin=right))
+            self._publish(SetSpin(id=f"{self._run:016x}-spin-{car.vin}", vin=car.vin, spin=right))
         if kind == "none":
             return None
         return right if kind == "right" else f"{(int(right) + 1) % 10_000:04d}"

@@ -25,7 +25,7 @@ class View(Protocol):
 
 def make_view(console: Console) -> View:
     """Return the view that fits where the output goes."""
-    return LiveView(console) if console.is_terminal else PlainView(console)
+    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
 
 
 class _Rate:
