@@ -16,6 +16,8 @@ from tests.recording_owner import RecordingOwner
 
 VINS: Final = tuple(f"VSSZZZKMZTP{number:06d}" for number in range(300))
 TOPICS: Final = Topics()
+ANYONE: Final = LinkSettings(client_id="anyone", subscriptions=(("a/+", 1),))
+"""For a peer that asks no user name."""
 
 MakeLinks = Callable[[Endpoint], LinkFactory]
 

@@ -7,22 +7,19 @@ To put an implementation to it: subclass `LinkConformance` in a test module, mar
 from __future__ import annotations
 
 import asyncio
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from fleet.errors import ConnectionLost, ConnectRefused, PublishRefused, SubscribeRefused, Unreachable
-from fleet.runtime.mosquitto import free_port
-from fleet.transport.link import Endpoint, LinkSettings, Will
+from fleet.errors import ConnectionLost, PublishRefused, SubscribeRefused, Unreachable
+from fleet.transport.link import Will
 from fleet.wire.frame import Frame
 from tests import scripted_broker as scripted
-from tests.lab import TOPICS, Lab, LiveBroker, MakeLinks
+from tests.lab import ANYONE, TOPICS, Lab, LiveBroker, MakeLinks
+from tests.link_connecting import Connecting, self_signed
 from tests.scripted_broker import Script, ScriptedBroker, publish_packet
 
-ANYONE = LinkSettings(client_id="anyone", subscriptions=(("a/+", 1),))
+__all__ = ["LinkConformance", "lab", "own_lab", "self_signed"]
 
 
 @pytest.fixture
@@ -39,126 +36,6 @@ async def own_lab(own_broker: LiveBroker, make_links: MakeLinks) -> AsyncIterato
     made = Lab(own_broker, make_links)
     yield made
     await made.close()
-
-
-@pytest.fixture(scope="session")
-def self_signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that nobody vouches for, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "broker.crt", folder / "broker.key"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=broker"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    return certificate, key
-
-
-def server_context(self_signed: tuple[Path, Path]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*self_signed)
-    return context
-
-
-class Connecting:
-    """How a link comes up, and what it says when it does not."""
-
-    async def test_connects_and_says_so_once(self, lab: Lab) -> None:
-        """An opened link calls link_up once and is up; a second open changes nothing."""
-        link, owner = lab.car(lab.broker.new_vin())
-        before = link.is_up
-        link.open()
-        link.open()
-        assert await owner.wait_for_up() is False
-        assert (before, link.is_up) == (False, True)
-        assert owner.calls == ["up"]
-
-    async def test_wrong_password_is_connect_refused_and_tried_again(self, lab: Lab) -> None:
-        """A refusal names its code and a next step, and the link keeps trying."""
-        link, owner = lab.car(lab.broker.new_vin(), password="wrong")
-        link.open()
-        await owner.wait_for_down(3)
-        assert owner.calls == ["down"] * 3
-        for error in owner.downs:
-            assert isinstance(error, ConnectRefused)
-            assert error.code == 0x87
-            assert "password" in error.hint
-
-    async def test_nobody_listening_is_unreachable(self, lab: Lab) -> None:
-        """A refused TCP connection is Unreachable with the cause in words, once for each attempt."""
-        link, owner = lab.link(Endpoint("127.0.0.1", free_port("127.0.0.1")), ANYONE)
-        link.open()
-        await owner.wait_for_down(2)
-        error = owner.downs[0]
-        assert isinstance(error, Unreachable)
-        assert "refused" in error.cause
-
-    async def test_unknown_name_is_unreachable(self, lab: Lab) -> None:
-        """A host name that does not resolve is Unreachable, not an error of another kind."""
-        link, owner = lab.link(Endpoint("broker.invalid", 1883), ANYONE)
-        link.open()
-        assert isinstance(await owner.wait_for_down(), Unreachable)
-
-    async def test_silent_broker_is_unreachable_after_the_time_out(self, lab: Lab) -> None:
-        """A peer that takes the connection and never answers is reported within connect_timeout_s."""
-        async with ScriptedBroker(Script(connack=None)) as broker:
-            link, owner = lab.link(broker.endpoint(), LinkSettings(client_id="anyone", connect_timeout_s=0.2))
-            link.open()
-            error = await owner.wait_for_down()
-            assert isinstance(error, Unreachable)
-            assert "timed out" in error.cause
-            assert "does not answer" in error.cause
-            await link.close()
-
-    async def test_hanging_up_at_once_is_unreachable_at_once(self, lab: Lab) -> None:
-        """A peer that ends the connection instead of answering does not cost the time-out."""
-        async with ScriptedBroker(Script(hang_up_on_connect=True)) as broker:
-            link, owner = lab.link(broker.endpoint(), LinkSettings(client_id="anyone", connect_timeout_s=60))
-            link.open()
-            assert isinstance(await owner.wait_for_down(), Unreachable)
-            await link.close()
-
-    @pytest.mark.parametrize("code", [0x80, 0x84, 0x86, 0x89, 0x9F])
-    async def test_refusal_keeps_its_code(self, lab: Lab, code: int) -> None:
-        """Every reason code of a CONNACK reaches the owner."""
-        async with ScriptedBroker(Script(connack=code)) as broker:
-            link, owner = lab.link(broker.endpoint(), ANYONE)
-            link.open()
-            error = await owner.wait_for_down()
-            assert isinstance(error, ConnectRefused)
-            assert error.code == code
-            await link.close()
-
-    async def test_untrusted_certificate_is_told_in_words(self, lab: Lab, self_signed: tuple[Path, Path]) -> None:
-        """A certificate that cannot be verified is Unreachable and says so, not a time-out."""
-        async with ScriptedBroker(tls=server_context(self_signed)) as broker:
-            link, owner = lab.link(broker.endpoint(ssl.create_default_context()), ANYONE)
-            link.open()
-            error = await owner.wait_for_down()
-            assert isinstance(error, Unreachable)
-            assert error.cause == "certificate verify failed: self-signed certificate"
-            await link.close()
-
-    async def test_trusted_certificate_comes_up(self, lab: Lab, self_signed: tuple[Path, Path]) -> None:
-        """TLS with a trusted certificate works like plain TCP."""
-        async with ScriptedBroker(tls=server_context(self_signed)) as broker:
-            trust = ssl.create_default_context(cafile=self_signed[0])
-            link, owner = lab.link(broker.endpoint(trust), ANYONE)
-            link.open()
-            await owner.wait_for_up()
-            link.publish(Frame(topic="a/b", payload=b"over TLS"), 1)
-            assert await owner.wait_for_outcome(1) is None
-            broker.send(publish_packet("a/b", b"back", 7))
-            await owner.wait_for_payload(b"back")
-            await link.close()
-
-    async def test_close_while_connecting_is_quick(self, lab: Lab) -> None:
-        """Closing does not wait for an attempt under way; the owner hears link_down(None) once."""
-        async with ScriptedBroker(Script(connack=None)) as broker:
-            link, owner = lab.link(broker.endpoint(), ANYONE)
-            link.open()
-            await broker.wait_for_packets(scripted.CONNECT, 1)
-            await asyncio.wait_for(link.close(), 1)
-            assert owner.calls == ["down"]
-            assert owner.downs == [None]
 
 
 class Publishing:
