@@ -65,6 +65,9 @@ GPS_ACCURACY_M: Final = 8.0
 STAY_AWAKE: Final = 3 * MINUTE
 """How long the car stays awake after a command or after its driver has gone (ours)."""
 
+STATIONS: Final = frozenset({"petrol_station", "charging_station"})
+"""Kinds of places where one is on the way to another."""
+
 ConnectionState = Literal["online", "reachable", "offline"]
 
 
@@ -427,9 +430,11 @@ class Car:
     # --- the day
 
     def plan_day(self, now: Instant) -> None:
-        """Ask the driver for the day's trips; the rest of yesterday's plan is dropped."""
+        """Ask the driver for the day's trips; of yesterday's plan only a trip that has got as far as a station is left."""
         self.today = None
-        self._plan = self.driver.plan_day(self.driver.local_date(now))
+        at_station = self.journey.station if self.journey else self.place_kind in STATIONS
+        begun = self._plan[:1] if at_station else ()
+        self._plan = begun + self.driver.plan_day(self.driver.local_date(now))
         self.agenda.add(self.driver.next_midnight(now), Kind.PLAN_DAY)
         if self.journey is None:
             self.plan_next_trip(now)

@@ -1,0 +1,56 @@
+"""The commands' names, parameters and times to live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fleet.errors import Undecodable, UnknownName
+from fleet.kernel.instants import MINUTE, SECOND
+from fleet.wire.commands import COMMANDS, HonkAndFlash, command_type, read_parameters
+
+
+def test_times_to_live_are_the_contracts() -> None:
+    """Honk and lock 60 s, others 10 min; the S-PIN for what changes something."""
+    found = {name: (command.time_to_live, command.needs_spin) for name, command in COMMANDS.items()}
+    assert found == {
+        "honk": (60 * SECOND, False),
+        "lock": (60 * SECOND, True),
+        "unlock": (60 * SECOND, True),
+        "heater": (10 * MINUTE, True),
+        "refresh": (10 * MINUTE, False),
+    }
+
+
+def test_an_unknown_command_is_answered_with_the_nearest() -> None:
+    """For people at the prompt."""
+    with pytest.raises(UnknownName) as caught:
+        command_type("hnok")
+    assert "honk" in caught.value.hint
+
+
+def test_defaults() -> None:
+    """10 s of horn and lights."""
+    assert read_parameters("honk", {"latitude": 1, "longitude": 2.5}) == HonkAndFlash(latitude=1.0, longitude=2.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "reason"),
+    [
+        ("fly", {}, "unsupported"),
+        ("honk", {}, "malformed"),
+        ("honk", {"latitude": "48", "longitude": 11}, "malformed"),
+        ("honk", {"latitude": 48, "longitude": 11, "mode": "sing"}, "malformed"),
+        ("lock", {"spin": "1234"}, "malformed"),
+        ("heater", {"minutes": 30.5}, "malformed"),
+        ("heater", {"minutes": True}, "malformed"),
+        ("heater", {"action": "pause"}, "malformed"),
+        ("refresh", {"all": True}, "malformed"),
+    ],
+)
+def test_what_a_car_cannot_read(name: str, parameters: dict[str, Any], reason: str) -> None:
+    """Unsupported or malformed, an unknown parameter too: never ignored."""
+    with pytest.raises(Undecodable) as caught:
+        read_parameters(name, parameters)
+    assert caught.value.reason == reason

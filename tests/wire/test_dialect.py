@@ -1,0 +1,230 @@
+"""The dialect: names on the wire as an independent reader sees them, and nothing but Undecodable from whatever comes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgpack
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet.errors import Undecodable
+from fleet.wire.dialect import JSON, MAX_PAYLOAD, MESSAGEPACK, FleetDialect, json_codec
+from fleet.wire.frame import Frame
+from fleet.wire.messages import (
+    AnnounceClock,
+    Command,
+    CommandRequest,
+    DeskAnswer,
+    DeskRequest,
+    Energy,
+    Event,
+    FromCar,
+    Presence,
+    Reply,
+    Request,
+    Response,
+    SetSpin,
+    Status,
+    Stored,
+    ToCar,
+)
+
+VIN = "VSSZZZKMZPR000001"
+OTHER = "VSSZZZKMZPR000002"
+PLAIN = FleetDialect()
+DIALECTS = [PLAIN, FleetDialect(codec=json_codec())]
+HEADER: dict[str, Any] = {"vin": VIN, "boot": 3, "seq": 4, "captured_at": 5}
+FROM_CARS: list[FromCar] = [
+    Status(**HEADER, trigger="engine_off", state="parked", mileage_km=1.5, energy=Energy(fuel_level_percent=50.0)),
+    Event(**HEADER, name="trip", data={"distance_km": 1.5, "stops": [1, 2]}),
+    Response(**HEADER, command_id="c", name="honk", state="rejected", reason="too_far", detail="x", awake=True),
+    Request(**HEADER, id="r", name="poi", data={"kind": "fuel"}),
+    Presence(vin=VIN, boot=3, seq=0, captured_at=5, connection="offline", reason="lost"),
+]
+TO_CARS: list[ToCar] = [
+    Command(id="c", vin=VIN, name="honk", issued_at=1, expires_at=2, parameters={"latitude": 1.0}),
+    Reply(id="r", name="poi", data={"a": 1}, error="none"),
+    Stored(boot=3, through=4),
+]
+REQUESTS: list[DeskRequest] = [
+    CommandRequest(id="c", vin=VIN, name="lock", spin="0815", token="secret-token", ttl_s=5.0),
+    SetSpin(id="s", vin=VIN, spin="0815"),
+    AnnounceClock(id="a", start=1, epoch_wall_us=2, factor=3.0),
+]
+
+
+def reason_of(dialect: FleetDialect, frame: Frame, *, to_car: bool = False) -> str:
+    with pytest.raises(Undecodable) as caught:
+        (dialect.read_to_car if to_car else dialect.read_from_car)(frame)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("message", FROM_CARS)
+def test_round_trip_from_car(dialect: FleetDialect, message: FromCar) -> None:
+    """Written and read, in both codecs, it is the same; each reads the other's by the content type."""
+    frame = dialect.from_car(message)
+    assert all(reader.read_from_car(frame) == message for reader in DIALECTS)
+    assert frame.retain == isinstance(message, Presence)
+    assert frame.qos == 1
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("message", TO_CARS)
+def test_round_trip_to_car(dialect: FleetDialect, message: ToCar) -> None:
+    """A command goes with response topic and correlation data, and is never retained."""
+    frame = dialect.to_car(VIN, message, expiry_s=9)
+    assert dialect.read_to_car(frame) == message
+    assert not frame.retain
+    if isinstance(message, Command):
+        assert frame.response_topic == f"fleet/v1/{VIN}/response/honk"
+        assert frame.correlation == b"c"
+        assert frame.expiry_s == 9
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_round_trip_with_the_desk(dialect: FleetDialect, request_: DeskRequest) -> None:
+    """Requests and answers, whatever their kind; a request expires soon."""
+    frame = dialect.desk_request(request_, answer_topic="fleet/v1/desk/answer/t")
+    assert dialect.read_desk_request(frame) == request_
+    assert frame.expiry_s == 30
+    answer = DeskAnswer(id="c", state="rejected", reason="spin_wrong", final=True)
+    assert dialect.read_desk_answer(dialect.desk_answer(answer, topic="t")) == answer
+
+
+def test_an_independent_reader_finds_maps_with_readable_names() -> None:
+    """msgpack and json, which know nothing of us; what is None is left out."""
+    for dialect, read in ((DIALECTS[0], msgpack.unpackb), (DIALECTS[1], json.loads)):
+        status = read(dialect.from_car(FROM_CARS[0]).payload)
+        assert status == {
+            **HEADER,
+            "trigger": "engine_off",
+            "state": "parked",
+            "mileage_km": 1.5,
+            "energy": {"fuel_level_percent": 50.0},
+        }
+        command = read(dialect.to_car(VIN, TO_CARS[0]).payload)
+        assert set(command) == {"id", "vin", "name", "issued_at", "expires_at", "parameters"}
+        assert read(dialect.desk_request(REQUESTS[1], answer_topic="t").payload)["type"] == "set_spin"
+
+
+def test_what_an_independent_writer_writes_is_read_and_unknown_fields_are_ignored() -> None:
+    """New fields may be added without breaking readers."""
+    payload = msgpack.packb({**HEADER, "name": "trip", "data": {}, "new_field": [1]})
+    frame = Frame(topic=f"fleet/v1/{VIN}/event/trip", payload=payload, content_type=MESSAGEPACK)
+    assert PLAIN.read_from_car(frame) == Event(**HEADER, name="trip")
+
+
+def event_frame(payload: bytes, **changed: Any) -> Frame:
+    topic = f"fleet/v1/{VIN}/event/trip"
+    return msgspec.structs.replace(Frame(topic=topic, payload=payload, content_type=MESSAGEPACK), **changed)
+
+
+GOOD = msgpack.packb({**HEADER, "name": "trip"})
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (event_frame(b"\xc0" * (MAX_PAYLOAD + 1)), "size"),
+        (event_frame(b"\x91" * MAX_PAYLOAD), "type"),
+        (event_frame(b"\x86" + GOOD[1:] + b"\xa4data\x81\xa1a" + b"\x91" * 60_000 + b"\xc0"), "encoding"),
+        (event_frame(b'{"data": {"a": ' + b"[" * 60_000, content_type=JSON), "encoding"),
+        (event_frame(b""), "encoding"),
+        (event_frame(b"\xc1"), "encoding"),
+        (event_frame(GOOD + b"\x00"), "encoding"),
+        (event_frame(b'{"vin": "\\ud800"}', content_type=JSON), "encoding"),
+        (event_frame(b"\x93\x01\x02\x03"), "type"),
+        (event_frame(msgpack.packb({**HEADER, "name": 5})), "type"),
+        (event_frame(msgpack.packb({"name": "trip"})), "type"),
+        (event_frame(msgpack.packb({**HEADER, "seq": 2**63, "name": "trip"})), "type"),
+        (event_frame(msgpack.packb({**HEADER, "boot": -1, "name": "trip"})), "type"),
+        (event_frame(msgpack.packb({**HEADER, "vin": OTHER, "name": "trip"})), "foreign_vin"),
+        (event_frame(msgpack.packb({**HEADER, "name": "engine_on"})), "name"),
+        (event_frame(GOOD, content_type="text/plain"), "content_type"),
+        (event_frame(GOOD, topic=f"other/{VIN}/event/trip"), "topic"),
+        (event_frame(GOOD, topic=f"fleet/v1/{VIN}/command/trip"), "topic"),
+        (event_frame(GOOD, topic="fleet/v1/nobody/event/trip"), "vin"),
+    ],
+)
+def test_every_reason_for_quarantine(frame: Frame, reason: str) -> None:
+    """One word each, to be counted."""
+    assert reason_of(PLAIN, frame) == reason
+
+
+def test_what_a_car_refuses() -> None:
+    """A retained command, one for another car, one under another name, and topics that nobody writes to cars."""
+    command = PLAIN.to_car(VIN, TO_CARS[0])
+    assert reason_of(PLAIN, msgspec.structs.replace(command, retain=True), to_car=True) == "retained"
+    assert reason_of(PLAIN, PLAIN.to_car(OTHER, TO_CARS[0]), to_car=True) == "foreign_vin"
+    renamed = msgspec.structs.replace(command, topic=f"fleet/v1/{VIN}/command/lock")
+    assert reason_of(PLAIN, renamed, to_car=True) == "name"
+    assert reason_of(PLAIN, PLAIN.from_car(FROM_CARS[0]), to_car=True) == "topic"
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=80), st.sampled_from([MESSAGEPACK, JSON, None]), st.integers(0, len(GOOD)))
+def test_whatever_bytes_come_only_undecodable_comes_out(noise: bytes, content_type: str | None, cut: int) -> None:
+    """Random bytes, and good ones with noise in them, on every topic."""
+    for payload in (noise, GOOD[:cut] + noise + GOOD[cut:], GOOD[:cut] + noise):
+        for message in FROM_CARS:
+            frame = Frame(topic=PLAIN.from_car(message).topic, payload=payload, content_type=content_type)
+            try:
+                PLAIN.read_from_car(frame)
+            except Undecodable as error:
+                assert error.reason in {"encoding", "type", "foreign_vin", "name"}
+            PLAIN.header_of(frame)
+        for read in (PLAIN.read_to_car, PLAIN.read_desk_request, PLAIN.read_desk_answer):
+            try:
+                read(Frame(topic=f"fleet/v1/{VIN}/command/x", payload=payload, content_type=content_type))
+            except Undecodable:
+                pass
+
+
+def test_the_spin_is_never_shown() -> None:
+    """Neither by what prints a request, nor by the error of one that cannot be read."""
+    for request in REQUESTS[:2]:
+        assert "0815" not in repr(request) + str(request) + f"{[request]}"
+        assert "secret-token" not in repr(request)
+    assert "t0ken" not in repr(DeskAnswer(id="x", state="queued", token="t0ken"))
+    for payload in (
+        {"type": "set_spin", "id": "s", "vin": VIN, "spin": "0815", "user": 5},
+        {"type": "set_spin", "id": "s", "vin": 5, "spin": "0815"},
+        {"type": "0815"},
+        {"spin": "0815"},
+    ):
+        frame = Frame(topic="fleet/v1/desk/request", payload=msgpack.packb(payload), content_type=MESSAGEPACK)
+        with pytest.raises(Undecodable) as caught:
+            PLAIN.read_desk_request(frame)
+        assert "0815" not in str(caught.value) + repr(caught.value) + caught.value.detail
+        assert caught.value.__cause__ is None
+
+
+def test_parameters_that_nest_too_deeply_are_refused() -> None:
+    """They are written again by the back end, where they would exhaust the stack."""
+    parameters: Any = {}
+    for _ in range(200):
+        parameters = {"a": [parameters]}
+    request = CommandRequest(id="c", vin=VIN, name="lock", parameters=parameters)
+    with pytest.raises(Undecodable) as caught:
+        PLAIN.read_desk_request(PLAIN.desk_request(request, answer_topic="t"))
+    assert caught.value.reason == "type"
+
+
+def test_traceparent_has_the_w3c_format_and_tells_messages_apart() -> None:
+    """Version 00, sampled; the same message has the same one, a command and its responses share theirs."""
+    traces = {}
+    for seq in range(1, 50):
+        properties = dict(PLAIN.from_car(Event(**{**HEADER, "seq": seq}, name="trip")).user_properties)
+        assert re.fullmatch(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01", properties["traceparent"])
+        assert properties["schema"] == "1"
+        traces[seq] = properties["traceparent"]
+    assert len(set(traces.values())) == len(traces)
+    command = dict(PLAIN.to_car(VIN, TO_CARS[0]).user_properties)["traceparent"]
+    assert dict(PLAIN.from_car(FROM_CARS[2]).user_properties)["traceparent"] == command
