@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final, Protocol
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -106,6 +106,8 @@ class LiveView:
             return Text("connecting …")
         table = Table.grid(padding=(0, 3))
         table.add_column(style="bold")
+        share = min(1.0, max(0.0, simulator["elapsed_share"]))
+        table.add_row("progress", ProgressBar(total=1.0, completed=share, width=60))
         table.add_row("scenario time", simulator["scenario_time"][:19].replace("T", " ") + " UTC")
         table.add_row("cars", _counts(simulator["states"], ("parked", "ignition_on", "driving")))
         table.add_row("connection", _counts(simulator["connections"], ("online", "reachable", "offline")))
@@ -122,8 +124,7 @@ class LiveView:
             table.add_row(Text("warning", style="yellow"), f"{warning} ({count})")
         for warning in backend.get("warnings", ())[-3:]:
             table.add_row(Text("warning", style="yellow"), str(warning))
-        share = min(1.0, max(0.0, simulator["elapsed_share"]))
-        return Group(ProgressBar(total=1.0, completed=share, width=60), table)
+        return table
 
 
 def _counts(counts: dict[str, int], order: tuple[str, ...] = ()) -> str:
