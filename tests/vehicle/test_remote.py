@@ -372,7 +372,10 @@ class AnyStory(RuleBasedStateMachine):
     @rule(
         call=st.sampled_from(
             [("honk", AT_THE_CAR), ("lock", {}), ("unlock", {}), ("refresh", {}), ("nonsense", {}), ("lock", {"spin": 1})]
-            + [("heater", {"action": action, "minutes": minutes}) for action, minutes in (("start", 10), ("start", 7), ("stop", 1))]
+            + [
+                ("heater", {"action": action, "minutes": minutes})
+                for action, minutes in (("start", 10), ("start", 7), ("stop", 1))
+            ]
         ),
         ttl=st.sampled_from([0, 5, 60, 600]),
     )

@@ -1,0 +1,162 @@
+"""Where there is no network, and when the computer is off: nothing arrives, nothing is lost, nothing is said twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
+from fleet.vehicle.car import CarSettings
+from fleet.vehicle.region import Place
+from fleet.vehicle.signals import (
+    Announce,
+    AskStatus,
+    CarInput,
+    Connect,
+    Disconnect,
+    DriveTo,
+    Drop,
+    LinkDown,
+    LinkUp,
+    PowerOff,
+    PowerOn,
+    SetCoverage,
+    SwitchOff,
+    SwitchOn,
+    Transmit,
+)
+from tests.vehicle.car_lab import GARAGE, SHOP, START, CarLab, account_holds, drawn_driver, driver
+
+
+def test_a_garage_keeps_everything_until_the_car_is_out() -> None:
+    """Inside it nothing is sent; outside everything is, oldest first, with the time it was measured."""
+    lab = CarLab()
+    lab.drive(GARAGE, stay=HOUR)
+    entered = lab.statuses()[-1:] or [None]
+    count = len(lab.sent)
+    assert not lab.car.telematics.covered
+    assert lab.car.connection(lab.now) == "offline"
+    assert lab.car.telematics.in_outbox >= 4
+    assert entered == [None]
+    lab.put(DriveTo(SHOP))
+    assert len(lab.sent) == count
+    lab.run_for(MINUTE)
+    assert lab.car.telematics.in_outbox == 0
+    assert [message.seq for message in lab.sent] == list(range(1, len(lab.sent) + 1))
+    assert lab.statuses("engine_off")[0].captured_at < lab.now - HOUR
+    due = [out.due_at for _, out in lab.outputs if isinstance(out, Transmit) and out.message.seq == count + 1]
+    assert due[0] > lab.now - MINUTE
+
+
+@pytest.mark.parametrize("seconds", [0, 4, 20])
+def test_a_drive_broken_off_in_a_garage_stays_in_it(seconds: int) -> None:
+    """Before the car has moved it is where it was, without network, and still at the same kind of place."""
+    home = Place(48.1, 11.5, "München", "home", garage=True)
+    lab = CarLab(car_driver=driver(home=home))
+    lab.put(DriveTo(SHOP))
+    assert lab.car.journey is not None
+    moved = lab.now + seconds * SECOND >= lab.car.journey.move_at
+    lab.put(SwitchOff(), lab.now + seconds * SECOND)
+    lab.run_for(2 * HOUR)
+    assert not lab.car.telematics.covered
+    assert lab.outputs == []
+    assert (lab.car.place_kind == "home") or moved
+
+
+def test_a_hole_on_the_way() -> None:
+    """Connected, gone, connected again: Drop and Connect in turns, all messages at last, the account right."""
+    holes = 0
+    for number in range(8):
+        lab = CarLab(car_driver=drawn_driver(number), settings=CarSettings(hole_share=1.0))
+        lab.run_until(START + DAY)
+        lab.run_for(6 * HOUR)
+        steps = [type(out) for _, out in lab.outputs if isinstance(out, Connect | Drop)]
+        assert steps == [Connect, Drop] * (len(steps) // 2) + [Connect] * (len(steps) % 2)
+        holes += steps.count(Drop)
+        assert account_holds(lab.car)
+        assert [message.seq for message in lab.sent] == list(range(1, len(lab.sent) + 1))
+    assert holes
+
+
+def test_a_broken_connection_repeats_what_has_no_outcome() -> None:
+    """The same number again, then the rest in order; presence is announced at each connection."""
+    lab = CarLab(acknowledging=False)
+    for _ in range(3):
+        lab.put(AskStatus())
+    assert [message.seq for message in lab.sent] == [1]
+    lab.put(LinkDown())
+    announce, again = lab.link_up()
+    assert isinstance(announce, Announce)
+    assert announce.presence.connection == "online"
+    assert isinstance(again, Transmit)
+    assert (again.again, again.message.seq) == (True, 1)
+    assert lab.car.telematics.repeated == 1
+
+
+def test_presence_and_will() -> None:
+    """Online when connected; the will says `lost`; at the end `shutdown`; none of them is numbered."""
+    lab = CarLab()
+    will = lab.car.will(lab.now)
+    assert (will.connection, will.reason, will.seq) == ("offline", "lost", 0)
+    [bye] = lab.put(PowerOff())
+    assert isinstance(bye, Disconnect)
+    assert (bye.last.connection, bye.last.reason, bye.last.seq) == ("offline", "shutdown", 0)
+    assert lab.car.connection(lab.now) == "offline"
+
+
+INPUTS: list[CarInput] = [
+    AskStatus(), LinkUp(session_present=True), LinkDown(), SetCoverage(covered=False), SetCoverage(covered=True),
+    SwitchOn(), SwitchOff(), DriveTo(SHOP),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("message", INPUTS)
+@pytest.mark.parametrize("after", [False, True])
+def test_a_car_without_power_does_nothing(message: CarInput, after: bool) -> None:
+    """Before PowerOn and after PowerOff no input has an effect, and the car wants nothing."""
+    lab = CarLab(power=False)
+    if after:
+        lab.put(PowerOn())
+        lab.put(PowerOff())
+    assert lab.put(message) == []
+    assert lab.car.deadline() is None
+    assert lab.car.telematics.created == 0
+    if after:
+        assert lab.put(PowerOn()) == []
+
+
+def test_power_on_twice_is_once() -> None:
+    """The second changes nothing."""
+    lab = CarLab()
+    deadline = lab.car.deadline()
+    assert lab.put(PowerOn()) == []
+    assert lab.car.deadline() == deadline
+
+
+def test_leaving_twice_is_leaving_once() -> None:
+    """Started again before getting out: only the last time somebody walks away counts."""
+    lab = CarLab()
+    for _ in range(3):
+        lab.put(SwitchOn())
+        lab.put(SwitchOff(), lab.now + SECOND)
+        lab.run_for(SECOND)
+    lab.run_for(10 * MINUTE)
+    assert len(lab.statuses("left")) == 1
+
+
+def test_driving_with_the_engine_on_starts_it_once() -> None:
+    """SwitchOn, then DriveTo: one engine_on, one engine_off."""
+    lab = CarLab()
+    lab.put(SwitchOn())
+    lab.drive()
+    assert [event.name for event in lab.events()] == ["engine_on", "engine_off", "trip"]
+
+
+def test_driving_to_where_one_is() -> None:
+    """Does nothing; nor does a second goal while driving."""
+    lab = CarLab()
+    lab.put(DriveTo(lab.car.driver.home))
+    assert lab.car.journey is None
+    lab.put(DriveTo(SHOP))
+    journey = lab.car.journey
+    lab.put(DriveTo(GARAGE))
+    assert lab.car.journey is journey
