@@ -82,7 +82,7 @@ StorePath = Annotated[
     Path | None,
     typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="The back end's store [default: that of the latest run]."),
 ]
-Vin = Annotated[str, typer.Argument(metavar="VIN", help="Which car; fleet cars lists them.")]
+Vin = Annotated[str, typer.Argument(metavar="VIN", callback=checked_vin, help="Which car; fleet cars lists them.")]
 
 
 def _version(wanted: bool) -> None:
@@ -473,7 +473,7 @@ def _as_of(captured_at: int) -> str:
 def status(vin: Vin, store: StorePath = None, as_json: AsJson = False) -> None:
     """Show the newest known state of a car."""
     with StoreReader(_store(store)) as reader:
-        twin = reader.status(checked_vin(vin))
+        twin = reader.status(vin)
     if twin is None:
         raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
     plain = msgspec.to_builtins(twin)
@@ -508,7 +508,7 @@ def history(
 ) -> None:
     """Show what a car has sent, the newest first."""
     with StoreReader(_store(store)) as reader:
-        rows = reader.history(checked_vin(vin), limit=limit, kind=kind)
+        rows = reader.history(vin, limit=limit, kind=kind)
     if as_json:
         out.print_json(msgspec.json.encode(rows).decode())
         return
@@ -580,7 +580,7 @@ def command(
     """
     request = CommandRequest(
         id=secrets.token_hex(12),
-        vin=checked_vin(vin),
+        vin=vin,
         name=command_type(name).name,
         parameters=_parameters(name, {"mode": mode, "minutes": minutes, "action": action}, position),
         spin=typer.prompt("S-PIN", hide_input=True) if spin == "-" else spin,
@@ -651,7 +651,7 @@ def set_spin(
     """Set the S-PIN of a car's user; unlocks it after three wrong tries."""
     request = SetSpin(
         id=secrets.token_hex(12),
-        vin=checked_vin(vin),
+        vin=vin,
         spin=spin or typer.prompt("New S-PIN", hide_input=True, confirmation_prompt=True),
         user=user,
     )

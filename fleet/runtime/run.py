@@ -32,7 +32,7 @@ from fleet.transport.link import Endpoint
 from fleet.wire.topics import DEFAULT_PREFIX
 
 BACKEND_READY_S: Final = 30.0
-CATCH_UP_S: Final = 30.0
+CATCH_UP_STALL_S: Final = 10.0
 REACH_S: Final = 10.0
 SECRET_FILE: Final = "secret"  # noqa: S105  the name of a file
 SIMULATED_SPIN_COST: Final = 1 << 10
@@ -225,15 +225,17 @@ class Run:
                 await backend.wait_for("never")
 
     async def _let_catch_up(self, backend: Child, result: dict[str, Any]) -> None:
-        """Give the back end time to store what the broker still holds for it."""
+        """Give the back end time to store what the broker still holds for it, as long as it gets on."""
         wanted = result["account"]["acknowledged"]
 
-        def caught_up() -> bool:
-            seen = self._backend
-            return not backend.is_running or seen.get("stored", 0) + sum(seen.get("quarantined", {}).values()) >= wanted
+        def done() -> int:
+            quarantined: dict[str, int] = self._backend.get("quarantined", {})
+            return int(self._backend.get("stored", 0)) + sum(quarantined.values())
 
-        if not await wait_until(caught_up, CATCH_UP_S, every_s=0.05):
-            self._view.say("the back end has not stored everything the broker took; the difference is reported as lost")
+        while (so_far := done()) < wanted and backend.is_running:
+            if not await wait_until(lambda: done() > so_far or not backend.is_running, CATCH_UP_STALL_S, every_s=0.05):
+                self._view.say("the back end has not stored everything the broker took; the difference is reported as lost")
+                return
 
     def _heard_simulator(self, message: dict[str, Any]) -> None:
         if message["type"] == "progress":

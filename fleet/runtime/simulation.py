@@ -180,7 +180,7 @@ class Simulation:
         return {
             "type": "progress",
             "scenario_time": format_instant(self.clock.now()),
-            "elapsed_share": (self.clock.now() - self._start) / self._config.scenario.duration,
+            "elapsed_share": min(1.0, (self.clock.now() - self._start) / self._config.scenario.duration),
             "states": dict(states),
             "connections": dict(connections),
             "account": self.shard.account(),
