@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -50,7 +51,7 @@ def test_units_are_uniform() -> None:
         assert all(0 <= value < 1 for value in values)
         bins = Counter(int(value * 10) for value in values)
         assert all(bins[n] == pytest.approx(2000, rel=0.08) for n in range(10)), f"seed {SEED}"
-        lag = sum((a - 0.5) * (b - 0.5) for a, b in zip(values, values[1:], strict=False)) / len(values)
+        lag = sum((a - 0.5) * (b - 0.5) for a, b in pairwise(values)) / len(values)
         assert abs(lag) < 0.003, f"seed {SEED}"
 
 

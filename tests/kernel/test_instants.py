@@ -22,9 +22,11 @@ from fleet.kernel.instants import (
 )
 
 
-@given(st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
-def test_datetimes_survive_to_the_microsecond(moment: datetime) -> None:
+@given(st.integers(0, 2**52))
+def test_datetimes_survive_to_the_microsecond(instant: int) -> None:
     """There and back, without floating point."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant)
+    assert from_datetime(moment) == instant
     assert to_datetime(from_datetime(moment)) == moment
 
 
@@ -45,7 +47,7 @@ def test_written_as_iso_in_utc() -> None:
 
 @pytest.mark.parametrize(
     ("text", "duration"),
-    [("90 s", 90 * SECOND), ("10min", 10 * MINUTE), ("1 h 30 min", 90 * MINUTE), ("2 days", 2 * DAY), ("250 ms", 250 * MILLISECOND),
+    [("90 s", 90 * SECOND), ("10min", 10 * MINUTE), ("1 h 30 min", 90 * MINUTE), ("2 days", 2 * DAY), ("250 ms", 250 * 1000),
      ("0.5 h", 30 * MINUTE), (" 1 week ", 7 * DAY), ("3 us", 3)],
 )  # fmt: skip
 def test_durations_are_read(text: str, duration: int) -> None:

@@ -187,8 +187,15 @@ def test_every_way_the_heater_ends(reason: str, fuel_l: float) -> None:
     assert lab.car.levels(lab.now).fuel_l == fuel_l
 
 
-@pytest.mark.parametrize(("model", "start", "mode"), [("Leon", START, "heating"), ("Leon", NOON_IN_JULY, "ventilation"),
-                                                      ("Formentor", NOON_IN_JULY, "ventilation"), ("Ateca", NOON_IN_JULY, "heating")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "start", "mode"),
+    [
+        ("Leon", START, "heating"),
+        ("Leon", NOON_IN_JULY, "ventilation"),
+        ("Formentor", NOON_IN_JULY, "ventilation"),
+        ("Ateca", NOON_IN_JULY, "heating"),
+    ],
+)
 def test_leon_and_formentor_ventilate_when_it_is_warm(model: str, start: int, mode: str) -> None:
     """They choose by the temperature; an Ateca heats. Ventilation takes no fuel."""
     lab = CarLab(equipment(model, "petrol", parking_heater=True), start=start)

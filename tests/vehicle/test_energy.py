@@ -55,7 +55,8 @@ def test_low_then_deep_sleep_then_the_engine() -> None:
     assert isinstance(last, Disconnect)
     assert (last.last.connection, last.last.reason) == ("offline", "deep_sleep")
     assert lab.car.low_voltage.percent(lab.now) < DEEP_SLEEP_PERCENT
-    assert not lab.wanted
+    was_wanted = lab.wanted
+    assert not was_wanted
     lab.run_for(DAY)
     lab.put(SwitchOn())
     assert lab.wanted
@@ -199,7 +200,7 @@ def test_without_adblue_the_engine_does_not_restart() -> None:
 
     lab = CarLab(equipment("Leon", "diesel"), tune=tune)
     for message in (SwitchOn(), DriveTo(SHOP)):
-        lab.put(message)  # type: ignore[arg-type]
+        lab.put(message)
         assert lab.events()[-1].data == {"reason": "adblue_empty"}
     assert not lab.car.engine_is_on
     assert lab.car.body.locked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,10 +29,10 @@ from fleet.vehicle.signals import (
 from fleet.wire.messages import TERMINAL_STATES, Command, Response
 from tests.vehicle.car_lab import BOOT, GARAGE, HOME, SHOP, CarLab, account_holds, equipment, heater_car
 
-AT_THE_CAR = {"latitude": HOME.latitude, "longitude": HOME.longitude}
+AT_THE_CAR: dict[str, Any] = {"latitude": HOME.latitude, "longitude": HOME.longitude}
 
 
-def honk(lab: CarLab, **changed: object) -> tuple[str, str | None]:
+def honk(lab: CarLab, **changed: Any) -> tuple[str, str | None]:
     return lab.outcome("honk", **{**AT_THE_CAR, **changed})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import msgpack
@@ -175,16 +176,12 @@ def test_whatever_bytes_come_only_undecodable_comes_out(noise: bytes, content_ty
     for payload in (noise, GOOD[:cut] + noise + GOOD[cut:], GOOD[:cut] + noise):
         for message in FROM_CARS:
             frame = Frame(topic=PLAIN.from_car(message).topic, payload=payload, content_type=content_type)
-            try:
+            with suppress(Undecodable):
                 PLAIN.read_from_car(frame)
-            except Undecodable as error:
-                assert error.reason in {"encoding", "type", "foreign_vin", "name"}
             PLAIN.header_of(frame)
         for read in (PLAIN.read_to_car, PLAIN.read_desk_request, PLAIN.read_desk_answer):
-            try:
+            with suppress(Undecodable):
                 read(Frame(topic=f"fleet/v1/{VIN}/command/x", payload=payload, content_type=content_type))
-            except Undecodable:
-                pass
 
 
 def test_the_spin_is_never_shown() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,10 +73,8 @@ def test_what_is_no_topic_is_told_apart(topic: str, reason: str) -> None:
 def test_no_topic_does_harm(text: str) -> None:
     """Only Undecodable ever comes out."""
     for topic in (text, f"fleet/v1/{text}", f"fleet/v1/{VIN}/{text}"):
-        try:
+        with suppress(Undecodable):
             TOPICS.parse(topic)
-        except Undecodable as error:
-            assert error.reason in {"topic", "vin"}
 
 
 def test_a_car_subscribes_to_nothing_but_its_own() -> None:
