@@ -42,7 +42,7 @@ from fleet.scenario.scalars import ClockFactor, Misread
 from fleet.scenario.schema import Scenario, json_schema
 from fleet.wire.commands import command_type
 from fleet.wire.messages import CommandRequest, DeskAnswer, SetSpin
-from fleet.wire.topics import DEFAULT_PREFIX
+from fleet.wire.topics import DEFAULT_PREFIX, Topics
 from fleet.wire.vin import checked_vin
 
 LATEST: Final = Path("runs") / "latest"
@@ -137,12 +137,13 @@ def run(
     """
     if broker == "auto" and (ca or credentials):
         raise UsageError("--ca and --credentials are for a broker of yours", hint="Name it with --broker URL.")
+    prefix = Topics(topic_prefix).prefix
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = _load(file, cars, seed, clock)
     secret = find_secret(secret_file)
     access = None
     if broker != "auto":
-        access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=topic_prefix)
+        access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=prefix)
     folder = out_dir or Path("runs") / f"{loaded.scenario}-{local_time()}"
     passthrough = [
         *(["--ca", str(ca)] if ca else []),
@@ -155,7 +156,7 @@ def run(
         out=folder,
         broker=None if broker == "auto" else broker,
         access=access,
-        prefix=topic_prefix,
+        prefix=prefix,
         passthrough=tuple(passthrough),
         with_backend=not no_backend,
         keep_sessions=keep_sessions,
