@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
+from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, from_datetime
 from fleet.vehicle.car import CarSettings
 from fleet.vehicle.region import Place
 from fleet.vehicle.signals import (
@@ -159,3 +161,35 @@ def test_driving_to_where_one_is() -> None:
     journey = lab.car.journey
     lab.put(DriveTo(GARAGE))
     assert lab.car.journey is journey
+
+
+@pytest.mark.parametrize("day", [datetime(2026, 3, 27, 23, tzinfo=UTC), datetime(2026, 10, 23, 22, tzinfo=UTC)])
+def test_clocks_that_change_lose_no_day(day: datetime) -> None:
+    """Over a night of 23 or 25 hours each planned trip is driven, in its order, and none twice."""
+    for number in range(6):
+        lab = CarLab(car_driver=drawn_driver(number), number=number, start=from_datetime(day))
+        who, planned = lab.car.driver, 0
+        for _ in range(3):
+            planned += len(who.plan_day(who.local_date(lab.now)))
+            lab.run_until(who.next_midnight(lab.now))
+        assert len(lab.events("trip")) - len(lab.events("refuelled")) == planned
+
+
+def test_a_stop_at_a_station_around_midnight_is_not_the_end_of_the_trip() -> None:
+    """The new day's plan begins with what is left of the drive."""
+    far = Place(49.452, 11.077, "Nürnberg", "errand")
+    lab = CarLab(tune=lambda car: setattr(car.powertrain, "fuel_l", 3.0))
+    lab.run_until(lab.car.driver.next_midnight(lab.now) - 5 * MINUTE)
+    lab.put(DriveTo(far))
+    lab.run_for(6 * HOUR)
+    assert len(lab.events("refuelled")) == 1
+    assert lab.car.true_position(lab.now) == far.position
+
+
+def test_a_connection_that_comes_too_late_is_not_used() -> None:
+    """Up when the car no longer wants it: nothing is announced or sent on it."""
+    lab = CarLab(connecting=False)
+    lab.put(SetCoverage(covered=False))
+    lab.put(AskStatus())
+    assert lab.link_up() == []
+    assert lab.car.connection(lab.now) == "offline"

@@ -13,7 +13,7 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.driver import leaving_habits
 from fleet.vehicle.low_voltage import ASLEEP_A, DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.powertrain import Levels, Powertrain
-from fleet.vehicle.signals import Disconnect, DriveTo, SwitchOn
+from fleet.vehicle.signals import Disconnect, DriveTo, SwitchOff, SwitchOn
 from tests.vehicle.car_lab import HOME, SEED, SHOP, START, CarLab, driver, equipment, heater_car
 
 # --- the 12 V battery
@@ -265,3 +265,13 @@ def test_home_is_where_the_driver_lives() -> None:
     assert lab.car.true_position(lab.now) == HOME.position
     assert lab.car.state(lab.now) == "parked"
     assert lab.car.body.locked
+
+
+def test_the_running_engine_leaves_nothing_to_watch_for() -> None:
+    """While the battery is charged no fall of it is planned; parked again, one is."""
+    lab = CarLab()
+    watched = [lab.car.low_voltage_due is not None]
+    for message in (SwitchOn(), SwitchOff()):
+        lab.put(message)
+        watched.append(lab.car.low_voltage_due is not None)
+    assert watched == [True, False, True]
