@@ -163,6 +163,7 @@ class Powertrain:
     # --- what is reported
 
     def energy(self, levels: Levels) -> Energy:
+        """Return levels and ranges of what the car runs on; None for what it has not."""
         e = self.equipment
         fuel_m, electric_m = self.range_m(levels)
         return Energy(
@@ -173,6 +174,7 @@ class Powertrain:
         )
 
     def adblue(self, levels: Levels) -> AdBlue | None:
+        """Return level, range and warning; None but for a diesel."""
         if not self.equipment.adblue_l:
             return None
         range_km = self.adblue_range_km(levels)
@@ -184,6 +186,7 @@ class Powertrain:
         )
 
     def service(self, levels: Levels, now: Instant) -> Service:
+        """Return what is left until inspection and oil change, negative when overdue; no oil in an electric car."""
         inspection_km = round((self.next_service_m - levels.odometer_m) / 1000, 1)
         inspection_days = (self.next_service_at - now) // DAY
         if not self.equipment.tank_l:
@@ -196,6 +199,7 @@ class Powertrain:
         )
 
     def charging(self, now: Instant, *, plugged_in: bool) -> Charging | None:
+        """Return state and remaining time of charging; None for a car that cannot be charged."""
         e = self.equipment
         if not e.usable_kwh:
             return None
