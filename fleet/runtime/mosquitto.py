@@ -92,7 +92,7 @@ class PrivateMosquitto:
         self._fixed = (cars_port, tools_port)
         self._ports: tuple[int, int] | None = None
         self._keep = folder is not None
-        self._folder = folder
+        self._folder = None if folder is None else folder.absolute()  # Mosquitto runs in another one
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet.runtime.shard import wait_until
+
 WITHIN_S = 60.0
 _REPO = Path(__file__).parents[2]
 
@@ -65,12 +67,19 @@ class Running:
         except TimeoutError:
             raise AssertionError(f"no {what!r} within {within_s} s: {(self.out + self.err)!r}") from None
 
+    async def stop_reading(self) -> None:
+        """Close our end of its standard output, as `head` does when it has seen enough."""
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.wait(self._readers)
+        self.process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
     async def done(self, within_s: float = WITHIN_S) -> Done:
         async with asyncio.timeout(within_s):
-            await asyncio.gather(*self._readers)
+            await asyncio.gather(*self._readers, return_exceptions=True)
             code = await self.process.wait()
         return Done(code, self.out.decode(), self.err.decode())
 
@@ -116,18 +125,9 @@ def clean_environment() -> dict[str, str]:
     return {"PYTHONPATH": str(_REPO), **kept, "COLUMNS": "200", "NO_COLOR": "1", "PYTHONWARNINGS": "error"}
 
 
-def processes_of(word: str | Path) -> list[str]:
-    """Return the command lines of living processes that hold `word`, such as the folder of a run."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if str(word) in line:
-                found.append(line)
-    return found
+def is_command(pid: int, name: str) -> bool:
+    """Tell whether the process is `python -m fleet NAME …`."""
+    return f"\0fleet\0{name}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def children_of(pid: int) -> list[int]:
@@ -155,9 +155,4 @@ def alive(pids: list[int]) -> list[int]:
 
 async def wait_until_gone(pids: list[int], within_s: float = 30.0) -> None:
     """Return as soon as none of them runs; fail when some still do in the end."""
-    try:
-        async with asyncio.timeout(within_s):
-            while alive(pids):
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"still running after {within_s} s: {alive(pids)}") from None
+    assert await wait_until(lambda: not alive(pids), within_s), f"still running after {within_s} s: {alive(pids)}"
