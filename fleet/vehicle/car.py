@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, assert_never
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, Instant
@@ -38,10 +38,12 @@ from fleet.vehicle.signals import (
     PowerOff,
     PowerOn,
     Received,
+    RepeatUnstored,
     SetCoverage,
     SetOpening,
     SwitchOff,
     SwitchOn,
+    WorldInput,
 )
 from fleet.vehicle.status import build_status, health_report
 from fleet.vehicle.telematics import OUTBOX_LIMIT, Telematics
@@ -54,6 +56,7 @@ from fleet.wire.messages import (
     Position,
     Presence,
     Response,
+    Stored,
     Trigger,
     TripData,
 )
@@ -82,6 +85,7 @@ class CarSettings:
     fleet: str = ""
     hole_share: float = 0.08
     outbox_limit: int = OUTBOX_LIMIT
+    until_stored: bool = False
 
 
 class Heater(NamedTuple):
@@ -130,7 +134,7 @@ class Car:
         self.start_m = self.powertrain.odometer_m
         self.body = Body(has_sunroof=equipment.sunroof)
         self.low_voltage = LowVoltageBattery(equipment.battery_12v_ah, draws.uniform(75, 98), now)
-        self.telematics = Telematics(boot, limit=self.settings.outbox_limit)
+        self.telematics = Telematics(boot, limit=self.settings.outbox_limit, until_stored=self.settings.until_stored)
         self.remote = Remote()
         self.agenda = Agenda()
         self.journey: Journey | None = None
@@ -169,8 +173,12 @@ class Car:
                 self._extend(self.telematics.acknowledge(seq, refused=refused))
             case Received(Command() as command):
                 self.remote.arrive(self, command, now)
+            case Received(Stored() as mark):
+                self._extend(self.telematics.mark_stored(mark))
             case Received():
-                pass  # replies and storage marks: no service of this car waits for one
+                pass  # replies: no service of this car waits for one
+            case RepeatUnstored():
+                self._extend(self.telematics.repeat_unstored())
             case LinkUp() if self.telematics.wanted:
                 self._outputs.append(Announce(self._presence("online", None, now)))
                 self._extend(self.telematics.link_up(now))
@@ -182,6 +190,15 @@ class Car:
                 self._power_on(now)
             case PowerOff():
                 self._power_off(now)
+            case LinkUp():
+                pass  # it came up while the car was giving it up
+            case _:
+                self._happen(message, now)
+        return self._taken()
+
+    def _happen(self, message: WorldInput, now: Instant) -> None:
+        """Take what people and the world do to the car."""
+        match message:
             case SetCoverage(covered):
                 self.set_coverage(covered, now)
             case SetOpening(name, opened):
@@ -192,7 +209,8 @@ class Car:
                 living.switch_off(self, now)
             case DriveTo(place, purpose):
                 living.drive_to(self, place, purpose, now)
-        return self._taken()
+            case _:
+                assert_never(message)
 
     def deadline(self) -> Instant | None:
         """Return when the car next does something by itself."""

@@ -44,6 +44,11 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatUnstored:
+    """The back end has not said for long that what the broker took is stored: send it again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """The cloud sent something."""
 
@@ -91,10 +96,9 @@ class SetOpening:
     opened: bool
 
 
-CarInput = (
-    PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | Received | AskStatus
-    | SetCoverage | SwitchOn | SwitchOff | DriveTo | SetOpening
-)  # fmt: skip
+WorldInput = SetCoverage | SwitchOn | SwitchOff | DriveTo | SetOpening
+"""What people and the world do to a car."""
+CarInput = PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
 
 # --- outputs --------------------------------------------------------------------------------------------------
 

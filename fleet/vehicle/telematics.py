@@ -7,40 +7,36 @@ from typing import Final
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.signals import Transmit
-from fleet.wire.messages import CarMessage, Status
+from fleet.wire.messages import CarMessage, Status, Stored
 
 OUTBOX_LIMIT: Final = 10_000
 """Messages a car keeps; then the oldest status goes, never an event or a response."""
 
 
+UNSTORED_LIMIT: Final = 1_000
+"""Messages the broker took that are not yet known to be stored; beyond it the car waits before it sends more."""
+
+
 class Telematics:
     """An outbox with one message under way, so that messages of a car arrive in their order.
 
-    The counters make the car's part of the account: created = acknowledged + refused + dropped + in_outbox.
+    With `until_stored` a message the broker took stays here until the back end has said that it is stored; at every
+    new connection, and when asked to, what is not stored is sent again under its number. Without, the broker's
+    acknowledgement is its end. The counters make the car's part of the account:
+    created = done + refused + dropped + in_outbox, where done is `stored` or `acknowledged`.
     """
 
     __slots__ = (
-        "_in_flight",
-        "_waiting",
-        "acknowledged",
-        "boot",
-        "covered",
-        "created",
-        "dropped",
-        "is_up",
-        "limit",
-        "published",
-        "reachable_since",
-        "refused",
-        "repeated",
-        "up_since",
+        "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "covered", "created", "dropped",
+        "is_up", "limit", "published", "reachable_since", "refused", "repeated", "stored", "until_stored", "up_since",
         "wanted",
     )  # fmt: skip
 
-    def __init__(self, boot: int, *, limit: int = OUTBOX_LIMIT) -> None:
+    def __init__(self, boot: int, *, limit: int = OUTBOX_LIMIT, until_stored: bool = False) -> None:
         """Start a run of the car's computer; `boot` must differ from every earlier one of this car."""
         self.boot = boot
         self.limit = limit
+        self.until_stored = until_stored
         self.covered = True
         self.wanted = False
         self.is_up = False
@@ -49,11 +45,15 @@ class Telematics:
         self.created = 0
         self.published = 0
         self.acknowledged = 0
+        self.stored = 0
         self.refused = 0
         self.dropped = 0
         self.repeated = 0
+        self._highest_sent = 0
         self._in_flight: CarMessage | None = None
-        self._waiting: deque[CarMessage] | None = None  # made when first needed: an empty deque is 760 bytes
+        # Made when first needed: an empty deque is 760 bytes.
+        self._waiting: deque[CarMessage] | None = None
+        self._unstored: deque[CarMessage] | None = None
 
     def next_seq(self) -> int:
         """Number the next message; every number is used."""
@@ -62,20 +62,21 @@ class Telematics:
 
     def put(self, message: CarMessage) -> Transmit | None:
         """Take a new message; returns its transmission when nothing is before it."""
-        if self.is_up and self._in_flight is None and not self._waiting:
-            return self._first(message)
         if self._waiting is None:
             self._waiting = deque()
-        if len(self._waiting) + (self._in_flight is not None) >= self.limit and self._drop_oldest_status(message):
+        if self.in_outbox >= self.limit and self._drop_oldest_status(message):
             return None
         self._waiting.append(message)
-        return None
+        return self._next() if self._in_flight is None else None
 
     def _drop_oldest_status(self, newcomer: CarMessage) -> bool:
-        """Make room; True when the newcomer itself is what has to go. Events and responses are never dropped."""
+        """Make room; True when the newcomer itself is what has to go. Events and responses are never dropped.
+
+        Nor is what was sent before: it may be stored already.
+        """
         assert self._waiting is not None
         for index, held in enumerate(self._waiting):
-            if isinstance(held, Status):
+            if isinstance(held, Status) and held.seq > self._highest_sent:
                 del self._waiting[index]
                 self.dropped += 1
                 return False
@@ -85,52 +86,77 @@ class Telematics:
         return False
 
     def link_up(self, now: Instant) -> Transmit | None:
-        """Go on where the connection broke: repeat what has no outcome, else send the oldest."""
+        """Go on where the connection broke: repeat what has no outcome, then what is not stored, then send the oldest."""
         self.is_up = True
         self.up_since = now
-        if self._in_flight is not None:
-            self.repeated += 1
-            return Transmit(self._in_flight, self._due(self._in_flight), again=True)
-        return self._next()
+        return self.repeat_unstored()
 
     def link_down(self) -> None:
         """Keep what was under way: it may not have arrived."""
         self.is_up = False
 
+    def repeat_unstored(self) -> Transmit | None:
+        """Send again, in their order, all that was sent and may not be stored."""
+        again = [*(self._unstored or ()), *([self._in_flight] if self._in_flight is not None else ())]
+        self._unstored = self._in_flight = None
+        if again:
+            self._waiting = deque((*again, *(self._waiting or ())))
+        return self._next()
+
     def acknowledge(self, seq: int, *, refused: bool) -> Transmit | None:
-        """Forget the message under way when `seq` is its number, and send the next."""
-        if self._in_flight is None or self._in_flight.seq != seq:
+        """Take the broker's word for the message under way when `seq` is its number, and send the next."""
+        message = self._in_flight
+        if message is None or message.seq != seq:
             return None  # an answer to an earlier connection's copy
         self._in_flight = None
         if refused:
             self.refused += 1
-        else:
-            self.acknowledged += 1
+            return self._next()
+        self.acknowledged += 1
+        if self.until_stored:
+            if self._unstored is None:
+                self._unstored = deque()
+            self._unstored.append(message)
         return self._next()
 
-    def _next(self) -> Transmit | None:
-        if not self._waiting or not self.is_up:
+    def mark_stored(self, mark: Stored) -> Transmit | None:
+        """Forget what the back end has committed; send more where that makes room."""
+        if mark.boot != self.boot or self._unstored is None:
             return None
-        message = self._waiting.popleft()
+        kept = deque(message for message in self._unstored if not mark.covers(message.seq))
+        self.stored += len(self._unstored) - len(kept)
+        self._unstored = kept or None
+        return self._next() if self._in_flight is None else None
+
+    def _next(self) -> Transmit | None:
+        if not self._waiting or not self.is_up or len(self._unstored or ()) >= UNSTORED_LIMIT:
+            return None
+        message = self._in_flight = self._waiting.popleft()
         if not self._waiting:
             self._waiting = None
-        return self._first(message)
-
-    def _first(self, message: CarMessage) -> Transmit:
-        self._in_flight = message
-        self.published += 1
-        return Transmit(message, self._due(message))
+        again = message.seq <= self._highest_sent
+        if again:
+            self.repeated += 1
+        else:
+            self.published += 1
+            self._highest_sent = message.seq
+        return Transmit(message, self._due(message), again=again)
 
     def _due(self, message: CarMessage) -> Instant:
         return max(message.captured_at, self.reachable_since)
 
     @property
+    def unstored(self) -> int:
+        """How many messages the broker took that are not yet known to be stored."""
+        return len(self._unstored) if self._unstored else 0
+
+    @property
     def in_outbox(self) -> int:
-        """How many messages have no outcome yet, the one under way included."""
-        return (self._in_flight is not None) + (len(self._waiting) if self._waiting else 0)
+        """How many messages have no final outcome yet, the one under way included."""
+        return (self._in_flight is not None) + self.unstored + (len(self._waiting) if self._waiting else 0)
 
     @property
     def outbox_seqs(self) -> list[int]:
         """The sequence numbers of the messages without outcome, oldest first."""
-        held = [self._in_flight] if self._in_flight is not None else []
-        return [message.seq for message in (*held, *(self._waiting or ()))]
+        in_flight = (self._in_flight,) if self._in_flight is not None else ()
+        return [message.seq for message in (*(self._unstored or ()), *in_flight, *(self._waiting or ()))]

@@ -259,11 +259,22 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str | None = None
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of `boot` through this sequence number is committed."""
+class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything of `boot` through this sequence number is committed, and what is beyond it up to `high` but for `gaps`.
+
+    Gaps (first and last number) are what never arrived: what the car dropped, what was refused, or what was lost.
+    """
 
     boot: int
     through: int
+    high: int | None = None
+    gaps: tuple[tuple[int, int], ...] = ()
+
+    def covers(self, seq: int) -> bool:
+        """Tell whether the message of this number is committed."""
+        if seq <= self.through:
+            return True
+        return self.high is not None and seq <= self.high and not any(first <= seq <= last for first, last in self.gaps)
 
 
 CarMessage = Status | Event | Response | Request
