@@ -203,8 +203,11 @@ class Consumer:
     def _quarantine(self, frame: Frame, error: Undecodable, received_at: int) -> None:
         secret = frame.topic == self._desk_topic
         vin = boot = seq = None
+        # Whoever may write on one car's topic must not number another car's messages.
         if not secret and (header := self._dialect.header_of(frame)) is not None and _storable(header):
-            vin, boot, seq = header.vin[:40], header.boot, header.seq
+            vin = header.vin[:40]
+            if frame.topic.startswith(f"{self._dialect.topics.prefix}/{header.vin}/"):
+                boot, seq = header.boot, header.seq
         self._collecting.batch.quarantined.append(
             Quarantined(
                 received_at=received_at,
@@ -284,7 +287,7 @@ class Consumer:
         for action in pending.actions:
             publisher.send(action)
         if self._announce_stored:
-            publisher.send_stored(committed.through)
+            publisher.send_stored(committed.marks)
         done_at = self._wall_us()
         record = self.publish_to_stored.record
         for arrival in committed.fresh:

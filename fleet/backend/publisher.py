@@ -60,14 +60,14 @@ class Publisher:
         self._held[token] = action
         self._publish(token, action)
 
-    def send_stored(self, through: Iterable[tuple[str, int, int]]) -> None:
+    def send_stored(self, marks: Iterable[tuple[str, Stored]]) -> None:
         """Tell cars what is stored. Not repeated when lost: the next mark covers this one."""
         link = self._link
         if link is None or not link.is_up:
             return
         with suppress(ConnectionLost):
-            for vin, boot, number in through:
-                link.publish(self._dialect.to_car(vin, Stored(boot=boot, through=number)), _UNTRACKED)
+            for vin, mark in marks:
+                link.publish(self._dialect.to_car(vin, mark), _UNTRACKED)
 
     def link_up(self) -> None:
         """Publish again what has no outcome, in its order."""

@@ -112,8 +112,8 @@ class BootAccount:
     duplicates: int
 
     @property
-    def stored(self) -> int:
-        """How many messages of the boot are stored."""
+    def arrived(self) -> int:
+        """How many messages of the boot are stored or in quarantine."""
         return self.high - self.missing
 
     def has(self, seq: int) -> bool:
@@ -218,12 +218,13 @@ class StoreReader:
             if boots is None or boot in boots
         }
         counted = self._rows("SELECT boot, count(*) FROM quarantine WHERE seq > 0 GROUP BY boot")
+        of_boots = sum(count for boot, count in counted if boots is None or boot in boots)
         by_reason = dict(self._rows("SELECT reason, count(*) FROM quarantine GROUP BY reason ORDER BY reason"))
         return StoreAccount(
-            stored=sum(account.stored for account in accounts.values()),
+            stored=sum(account.arrived for account in accounts.values()) - of_boots,
             duplicates=sum(account.duplicates for account in accounts.values()),
             quarantined=sum(by_reason.values()),
-            quarantined_of_boots=sum(count for boot, count in counted if boots is None or boot in boots),
+            quarantined_of_boots=of_boots,
             quarantined_by_reason=by_reason,
             boots=accounts,
         )

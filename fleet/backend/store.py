@@ -30,10 +30,12 @@ from fleet.cloud.desk_io import (
 from fleet.cloud.sequence import Gap, SeenSequence
 from fleet.cloud.twin import Twin, merge_presence, merge_status
 from fleet.errors import StoreError
-from fleet.wire.messages import TERMINAL_STATES, CarMessage, Presence, Status
+from fleet.wire.messages import TERMINAL_STATES, CarMessage, Presence, Status, Stored
 
 QUARANTINE_KEEPS: Final = 4096
 """Bytes of a payload that was not understood."""
+MARKED_GAPS: Final = 200
+"""Gaps told to a car at once: what was dropped or lost never comes, and must not hold up the rest."""
 _CHUNKS: Final = (256, 64, 16, 4, 1)
 """Rows per INSERT: one statement with many rows lets go of the interpreter lock once, not once for every row."""
 _MESSAGE_COLUMNS: Final = (
@@ -95,16 +97,17 @@ class _Prepared:
     fresh: list[Arrival] = field(default_factory=list)
     twins: dict[str, Twin] = field(default_factory=dict)
     sequences: dict[tuple[str, int], _Seen] = field(default_factory=dict)
+    quarantined: list[Quarantined] = field(default_factory=list)
     duplicates: int = 0
 
 
 @dataclass(slots=True)
 class Committed:
-    """What a commit did: the messages that were new, how many were not, and through which number each boot is whole."""
+    """What a commit did: the messages that were new, how many were not, and what is now stored of each car's boot."""
 
     fresh: list[Arrival]
     duplicates: int
-    through: list[tuple[str, int, int]]
+    marks: list[tuple[str, Stored]]
 
 
 @dataclass(slots=True)
@@ -169,14 +172,14 @@ class Store:
                 prepared = batch.prepared = self._prepare(batch)
             connection.execute("BEGIN IMMEDIATE")
             self._write_messages(prepared, stored_at)
-            self._write_rest(batch)
+            self._write_rest(batch, prepared.quarantined)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise in_words(error, self.path) from error
-        through = [(vin, boot, seen.numbers.through) for (vin, boot), seen in prepared.sequences.items()]
-        return Committed(prepared.fresh, prepared.duplicates, through)
+        marks = [(vin, _mark(boot, seen.numbers)) for (vin, boot), seen in prepared.sequences.items()]
+        return Committed(prepared.fresh, prepared.duplicates, marks)
 
     def _prepare(self, batch: Batch) -> _Prepared:
         """Tell new messages from known ones and merge them.
@@ -185,10 +188,11 @@ class Store:
         """
         prepared = _Prepared()
         fresh, twins, sequences = prepared.fresh, prepared.twins, prepared.sequences
-        for message in [arrival.message for arrival in batch.arrivals]:
-            key = (message.vin, message.boot)
+        numbered = [(held.vin, held.boot) for held in batch.quarantined if held.vin and held.boot is not None and held.seq]
+        for key in numbered + [(arrival.message.vin, arrival.message.boot) for arrival in batch.arrivals]:
             if key not in sequences:
                 sequences[key] = self._seen.get(key) or self._load_seen(key)
+        for message in [arrival.message for arrival in batch.arrivals]:
             if message.vin not in twins:
                 twins[message.vin] = self._twins.get(message.vin) or self._load_twin(message.vin)
         for presence in batch.presences:
@@ -206,7 +210,22 @@ class Store:
                 merge_status(twins[message.vin], message)
         for presence in batch.presences:
             merge_presence(twins[presence.vin], presence)
+        prepared.quarantined = [self._counted_once(held, sequences) for held in batch.quarantined]
         return prepared
+
+    def _counted_once(self, held: Quarantined, sequences: dict[tuple[str, int], _Seen]) -> Quarantined:
+        """Note the number of a message in quarantine as seen, so that its car need not send it again.
+
+        One whose number is stored already was damaged on its second way only: it is kept, but not counted. The same one
+        again is kept once, by its number.
+        """
+        if not held.vin or held.boot is None or not held.seq or sequences[held.vin, held.boot].numbers.add(held.seq):
+            return held
+        assert self._connection is not None
+        found = self._connection.execute(
+            "SELECT 1 FROM message WHERE vin = ? AND boot = ? AND seq = ?", (held.vin, held.boot, held.seq)
+        ).fetchone()
+        return held if found is None else held._replace(boot=None, seq=None)
 
     def _load_seen(self, key: tuple[str, int]) -> _Seen:
         assert self._connection is not None
@@ -257,14 +276,14 @@ class Store:
                 self._connection.execute(sql, values[start : start + size * width])
                 start += size * width
 
-    def _write_rest(self, batch: Batch) -> None:
+    def _write_rest(self, batch: Batch, quarantined: list[Quarantined]) -> None:
         assert self._connection is not None
-        if batch.quarantined:
+        if quarantined:
             # Sent again after a crash, the same message is one row: the account counts it once.
             self._connection.executemany(
                 "INSERT OR IGNORE INTO quarantine (received_at, topic, reason, detail, size, payload, vin, boot, seq)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                batch.quarantined,
+                quarantined,
             )
         for write, wall_us in batch.writes:
             _write_decision(self._connection, write, wall_us)
@@ -320,6 +339,15 @@ def _user(row: tuple[Any, ...]) -> UserRecord:
     vin, name, role, salt, digest, cost, wrong_tries, locked = row
     spin = None if salt is None else SpinHash(salt, digest, cost)
     return UserRecord(vin, name, role, spin, wrong_tries, bool(locked))
+
+
+def _mark(boot: int, numbers: SeenSequence) -> Stored:
+    """Say what is stored; with very many gaps only the lower ones, the rest follows when those are closed."""
+    if not numbers.gaps:
+        return Stored(boot=boot, through=numbers.high)
+    gaps = numbers.gaps[:MARKED_GAPS]
+    high = numbers.high if len(gaps) == len(numbers.gaps) else gaps[-1][1]
+    return Stored(boot=boot, through=numbers.through, high=high, gaps=tuple(gaps))
 
 
 def _write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us: int) -> None:

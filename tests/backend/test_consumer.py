@@ -379,10 +379,10 @@ async def test_a_clock_that_cannot_be_is_refused(path: Path) -> None:
 
 
 async def test_cars_are_told_what_is_stored_where_they_want_it(path: Path) -> None:
-    """Through the first gap only: what is above it may be there, but the mark does not say so."""
+    """Through the first gap, and what is beyond it: a number that was dropped must not hold up the others."""
     async with running(path, announce_stored=True) as lab:
         lab.session.deliver(*car(status(1), status(2), status(4)))
         await lab.session.wait_for(lambda: bool(lab.session.published))
         (frame,) = lab.session.published
         assert (frame.topic, frame.qos) == (DIALECT.topics.stored(VIN), 0)
-        assert msgspec.msgpack.decode(frame.payload) == {"boot": BOOT, "through": 2}
+        assert msgspec.msgpack.decode(frame.payload) == {"boot": BOOT, "through": 2, "high": 4, "gaps": [[3, 3]]}

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from fleet.backend.reader import StoreReader
 from fleet.backend.schema import SCHEMA
-from fleet.backend.store import Batch, Quarantined, Store, StoredWrite
+from fleet.backend.store import MARKED_GAPS, Batch, Quarantined, Store, StoredWrite
 from fleet.cloud.desk_io import CommandOpened, CommandRecord, LateResult, SpinHash, StoreUser, Transition, UserRecord
 from fleet.errors import StoreError, StoreFull, StoreTooNew
-from fleet.wire.messages import Event, Status
+from fleet.wire.messages import Event, Status, Stored
 from tests.backend.lab import BOOT, OTHER, VIN, arrival, event, presence, status
 
 
@@ -55,7 +55,7 @@ def test_rows_newest_and_sequence_are_written_together(store: Store, path: Path)
     messages = batch(status(1, position={"latitude": 41.5, "longitude": 2.5, "accuracy_m": 5.0, "fixed_at": 1}), event(2))
     messages.presences.append(presence("online"))
     committed = store.commit(messages, stored_at=99)
-    assert (len(committed.fresh), committed.duplicates, committed.through) == (2, 0, [(VIN, BOOT, 2)])
+    assert (len(committed.fresh), committed.duplicates, committed.marks) == (2, 0, [(VIN, Stored(boot=BOOT, through=2))])
     with StoreReader(path) as reader:
         newest, oldest = reader.history(VIN)
         assert (newest.kind, newest.name, newest.seq, newest.content["data"]) == ("event", "trip", 2, {"km": 2})
@@ -107,7 +107,7 @@ def test_gaps_and_duplicates_agree_with_a_set(
         for (vin, boot), of_boot in account.boots.items():
             mine = {seq for v, b, seq in model if (v, b) == (vin, boot)}
             holes = {n for first, last in of_boot.gaps for n in range(first, last + 1)}
-            assert (of_boot.high, of_boot.stored) == (max(mine), len(mine))
+            assert (of_boot.high, of_boot.arrived) == (max(mine), len(mine))
             assert holes == set(range(1, max(mine))) - mine
         assert reader.account(boots={1}).stored == len([key for key in model if key[1] == 1])
     connection.close()
@@ -121,6 +121,34 @@ def test_a_large_batch_is_stored_whole(store: Store, path: Path) -> None:
 
 
 # --- quarantine, users, commands
+
+
+def test_a_mark_tells_what_is_stored_beyond_a_gap(store: Store) -> None:
+    """What a car dropped never comes; the mark tells that what follows is stored all the same."""
+    store.commit(Batch(arrivals=[arrival(status(seq)) for seq in (1, 2, 5, 6, 9)]), 1)
+    [(_, mark)] = store.commit(Batch(arrivals=[arrival(status(10))]), 2).marks
+    assert mark == Stored(boot=BOOT, through=2, high=10, gaps=((3, 4), (7, 8)))
+    assert [seq for seq in range(1, 13) if mark.covers(seq)] == [1, 2, 5, 6, 9, 10]
+
+
+def test_many_gaps_are_told_in_part(store: Store) -> None:
+    """However many there are, a mark stays small, and says nothing about what it leaves out."""
+    store.commit(Batch(arrivals=[arrival(status(seq)) for seq in range(2, 3_000, 2)]), 1)
+    [(_, mark)] = store.commit(Batch(arrivals=[arrival(status(3_001))]), 2).marks
+    assert len(mark.gaps) == MARKED_GAPS
+    assert mark.high == mark.gaps[-1][1]
+    assert [seq for seq in range(1, 3_002) if mark.covers(seq)] == list(range(2, mark.high, 2))
+
+
+def test_a_number_in_quarantine_is_not_missing_and_not_stored(store: Store, path: Path) -> None:
+    """Its car need not send it again; and damaged a second time, after it was stored, it counts as stored."""
+    held = Quarantined(1, "t", "type", "d", 3, b"abc", VIN, BOOT, 2)
+    [(_, mark)] = store.commit(Batch(arrivals=[arrival(status(1)), arrival(status(3))], quarantined=[held]), 1).marks
+    assert mark == Stored(boot=BOOT, through=3)
+    store.commit(Batch(quarantined=[held._replace(seq=3)]), 2)
+    with StoreReader(path) as reader:
+        account = reader.account(boots={BOOT})
+        assert (account.stored, account.quarantined_of_boots, account.quarantined) == (2, 1, 2)
 
 
 def test_quarantine_keeps_one_row_of_a_message_that_comes_again(store: Store, path: Path) -> None:
