@@ -246,10 +246,10 @@ def scenarios(as_json: AsJson = False) -> None:
 
 
 def _table(*names: str) -> Table:
-    """Return a table whose lines are never broken: VINs and times are there to be copied."""
+    """Return a table in which only `content` gives way to the width: VINs and times are there to be copied."""
     table = Table(box=None, pad_edge=False)
     for name in names:
-        table.add_column(name, no_wrap=True, overflow="ellipsis" if name == "content" else "ignore")
+        table.add_column(name, no_wrap=name != "content", overflow="fold" if name == "content" else "ignore")
     return table
 
 
