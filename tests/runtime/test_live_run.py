@@ -27,6 +27,7 @@ from fleet.scenario.scalars import ClockFactor
 from fleet.scenario.schema import Scenario
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import Endpoint
+from fleet.vehicle.signals import AskStatus
 from fleet.wire.dialect import MESSAGEPACK, FleetDialect
 from tests.lab import Lab, LiveBroker
 from tests.recording_owner import RecordingOwner
@@ -75,6 +76,13 @@ class World:
         result = await self.simulation.run()
         await wait_until(lambda: self.backend.snapshot().stored >= result["account"]["acknowledged"], 5)
         return result
+
+    async def fill_outboxes(self) -> None:
+        """Wait until no car has a connection, and have each of them tell its status three times."""
+        assert await wait_until(lambda: bool(self.simulation.shard.counts.outages), WITHIN_S)
+        for held in self.simulation.shard.cars.values():
+            for _ in range(3):
+                held.put(AskStatus())
 
     def rows(self) -> set[tuple[str, int, int]]:
         with sqlite3.connect(self.store) as connection:
@@ -192,8 +200,9 @@ async def go_and_come_back(store: Path, *, clean: bool) -> None:
             await here.broker.stop()
         else:
             here.broker.kill()
-        assert await wait_until(lambda: here.account["in_outbox"] > 3, WITHIN_S)
+        await here.fill_outboxes()
         kept = here.account["in_outbox"]
+        assert kept >= 36
         await here.broker.start()
         result = await living
         (outage,) = result["outages"]
@@ -214,7 +223,7 @@ class TestStopping:
             living = asyncio.create_task(here.simulation.run())
             assert await wait_until(lambda: here.account["acknowledged"] > 20, WITHIN_S)
             await here.broker.stop()
-            assert await wait_until(lambda: here.account["in_outbox"] > 0, WITHIN_S)
+            await here.fill_outboxes()
             here.simulation.stop()
             async with asyncio.timeout(5):
                 result = await living
