@@ -11,6 +11,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Never
 
@@ -45,6 +46,14 @@ from fleet.wire.messages import CommandRequest, DeskAnswer, SetSpin
 from fleet.wire.topics import DEFAULT_PREFIX, Topics
 from fleet.wire.vin import checked_vin
 
+
+class DeliveryMode(StrEnum):
+    """What ends a message's stay in the car's outbox."""
+
+    PUBACK = "puback"
+    STORED = "stored"
+
+
 LATEST: Final = Path("runs") / "latest"
 
 app = typer.Typer(
@@ -74,6 +83,9 @@ Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="Certifica
 Credentials = Annotated[Path | None, typer.Option("--credentials", metavar="FILE.csv", help="Lines of user,password.")]
 SecretFile = Annotated[
     Path | None, typer.Option("--secret-file", metavar="FILE", help="The fleet's secret [env: FLEET_SECRET_FILE, FLEET_SECRET].")
+]
+Delivery = Annotated[
+    DeliveryMode, typer.Option("--delivery", help="When a car may forget a message: at the broker's word, or once it is stored.")
 ]
 Prefix = Annotated[str, typer.Option("--topic-prefix", metavar="PREFIX", help="First levels of all topics.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
@@ -125,6 +137,7 @@ def run(
     ] = None,
     no_backend: Annotated[bool, typer.Option("--no-backend", help="Only cars: the back end under test is yours.")] = False,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
+    delivery: Delivery = DeliveryMode.PUBACK,
     ca: Ca = None,
     credentials: Credentials = None,
     secret_file: SecretFile = None,
@@ -148,6 +161,7 @@ def run(
     passthrough = [
         *(["--ca", str(ca)] if ca else []),
         *(["--credentials", str(credentials)] if credentials else []),
+        *(["--delivery", delivery.value] if delivery is not DeliveryMode.PUBACK else []),
         *(["--topic-prefix", topic_prefix] if topic_prefix != DEFAULT_PREFIX else []),
     ]
     config = RunConfig(
@@ -289,6 +303,7 @@ def simulate(
     clock: Clock = None,
     no_backend: Annotated[bool, typer.Option("--no-backend", help="There is no desk: send no commands.")] = False,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
+    delivery: Delivery = DeliveryMode.PUBACK,
     ca: Ca = None,
     credentials: Credentials = None,
     secret_file: SecretFile = None,
@@ -315,12 +330,19 @@ def simulate(
         stop = stop_on_signals(until_eof=until_eof)
         if as_json:
             return await run_simulator(
-                access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions, stop=stop, emit=_emit
+                access,
+                loaded,
+                with_desk=not no_backend,
+                keep_sessions=keep_sessions,
+                until_stored=delivery is DeliveryMode.STORED,
+                stop=stop,
+                emit=_emit,
             )
         view = make_view(out)
         with view:
             return await run_simulator(
-                access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions, stop=stop,
+                access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions,
+                until_stored=delivery is DeliveryMode.STORED, stop=stop,
                 emit=lambda message: view.update(message, {}) if message["type"] == "progress" else None,
             )  # fmt: skip
 
@@ -337,6 +359,7 @@ def backend(
     store: Annotated[Path, typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="Where to store.")] = Path(
         "fleet.sqlite"
     ),
+    delivery: Delivery = DeliveryMode.PUBACK,
     spin_cost: Annotated[int, typer.Option("--spin-cost", help="scrypt's n for S-PINs, a power of two.")] = SpinCost().n,
     ca: Ca = None,
     credentials: Credentials = None,
@@ -358,6 +381,7 @@ def backend(
             store,
             pepper=pepper_of(secret),
             spin_cost=SpinCost(n=spin_cost),
+            announce_stored=delivery is DeliveryMode.STORED,
             stop=stop_on_signals(until_eof=until_eof),
             emit=_emit if as_json else _tell_backend,
         )

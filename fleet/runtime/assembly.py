@@ -36,10 +36,15 @@ def vins(scenario: Scenario) -> list[str]:
     return [vin for _, vin, _ in _drawn(scenario)]
 
 
-def build_cars(scenario: Scenario, *, start: Instant, boot: int, index: int = 0, count: int = 1) -> list[Car]:
-    """Make the cars of shard `index` of `count`; which car is in which shard depends on its number alone."""
+def build_cars(
+    scenario: Scenario, *, start: Instant, boot: int, index: int = 0, count: int = 1, until_stored: bool = False
+) -> list[Car]:
+    """Make the cars of shard `index` of `count`; which car is in which shard depends on its number alone.
+
+    With `until_stored` they keep a message until the back end has said that it is stored.
+    """
     return [
-        _build_car(scenario, fleet, vin, equipment, start=start, boot=boot)
+        _build_car(scenario, fleet, vin, equipment, start=start, boot=boot, until_stored=until_stored)
         for number, (fleet, vin, equipment) in enumerate(_drawn(scenario))
         if number % count == index
     ]
@@ -72,12 +77,14 @@ def _weighted(draws: Draws, weights: Mapping[str, float]) -> str:
     return names[draws.weighted([weights[name] for name in names])]
 
 
-def _build_car(scenario: Scenario, fleet: Fleet, vin: str, equipment: Equipment, *, start: Instant, boot: int) -> Car:
+def _build_car(
+    scenario: Scenario, fleet: Fleet, vin: str, equipment: Equipment, *, start: Instant, boot: int, until_stored: bool
+) -> Car:
     key = stream_key(scenario.seed, vin)
     driver = draw_driver(key, region_named(scenario.region_of(fleet)), fleet.profile, garage_share=float(fleet.coverage.garages))
     if fleet.places is not None:
         driver = _living_at(driver, fleet, key)
-    settings = CarSettings(fleet=fleet.name, hole_share=float(fleet.coverage.holes))
+    settings = CarSettings(fleet=fleet.name, hole_share=float(fleet.coverage.holes), until_stored=until_stored)
     return Car(vin=vin, key=key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
 
 

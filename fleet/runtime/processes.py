@@ -50,7 +50,7 @@ def _stop_at_eof(stop: asyncio.Event) -> None:
 
 
 async def run_backend(
-    access: Access, store: Path, *, pepper: bytes, spin_cost: SpinCost, stop: asyncio.Event, emit: Emit
+    access: Access, store: Path, *, pepper: bytes, spin_cost: SpinCost, announce_stored: bool, stop: asyncio.Event, emit: Emit
 ) -> None:
     """Store what cars send and run the desk, until `stop`. Raises what the broker refuses and what the store cannot."""
     seed = wall_us()
@@ -65,6 +65,7 @@ async def run_backend(
         spin_cost=spin_cost,
         username="backend",
         password=access.password_for("backend"),
+        announce_stored=announce_stored,
     )
     backend = Backend(config)
     await backend.start()
@@ -98,7 +99,14 @@ async def _watch_backend(backend: Backend, stop: asyncio.Event, emit: Emit) -> N
 
 
 async def run_simulator(
-    access: Access, scenario: Scenario, *, with_desk: bool, keep_sessions: bool, stop: asyncio.Event, emit: Emit
+    access: Access,
+    scenario: Scenario,
+    *,
+    with_desk: bool,
+    keep_sessions: bool,
+    until_stored: bool,
+    stop: asyncio.Event,
+    emit: Emit,
 ) -> dict[str, Any]:
     """Let the scenario's cars live against a broker until its end, or until `stop`; returns the result."""
     config = SimulationConfig(
@@ -109,6 +117,7 @@ async def run_simulator(
         dialect=access.dialect(),
         end_session=not keep_sessions,
         clear_presence=not keep_sessions and not with_desk,
+        until_stored=until_stored,
     )
     simulation = Simulation(config, emit)
     stopping = asyncio.create_task(_stop_simulation(simulation, stop), name="stop")

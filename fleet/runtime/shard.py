@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -34,10 +34,12 @@ from fleet.vehicle.signals import (
     PowerOff,
     PowerOn,
     Received,
+    RepeatUnstored,
     Transmit,
 )
 from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
+from fleet.wire.messages import Stored
 
 DEADLINES_PER_TURN: Final = 400
 """Cars woken before the loop may serve its sockets again; more starves them, and the other way round."""
@@ -45,6 +47,9 @@ PRESENCE_TOKEN: Final = 0
 LATE_US: Final = 100_000
 """A deadline met later than this, in wall time, counts as late."""
 DRAIN_S: Final = 10.0
+UNSTORED_LOOK_S: Final = 2.0
+REPEAT_UNSTORED_S: Final = 15.0
+"""Wall seconds after which what the broker took and nobody stored is sent again: longer than a back end's restart."""
 
 log = structlog.get_logger()
 
@@ -68,6 +73,7 @@ class LinkPlan:
     first_back_off_s: float = 1.0
     end_session: bool = False
     clear_presence: bool = False
+    until_stored: bool = False
     source_addresses: Sequence[str] = ("",)
 
 
@@ -95,18 +101,24 @@ class Counts:
         self.link_errors: Counter[str] = Counter()
 
 
+class Stamp(NamedTuple):
+    """When a message should have gone out, and when it first did, in wall µs."""
+
+    due_wall_us: int
+    sent_wall_us: int
+
+
 class CarOnLink:
     """One car and its connection; the owner of the link."""
 
-    __slots__ = ("_due_wall_us", "_frame", "_link", "_shard", "_token", "car")
+    __slots__ = ("_link", "_shard", "_stamps", "_unstored_since_us", "car")
 
     def __init__(self, shard: Shard, car: Car) -> None:
         self.car = car
         self._shard = shard
         self._link: Link | None = None
-        self._frame: Frame | None = None
-        self._token = PRESENCE_TOKEN
-        self._due_wall_us = 0
+        self._stamps: dict[int, Stamp] | None = None
+        self._unstored_since_us = 0
 
     # --- timer heap
 
@@ -143,14 +155,15 @@ class CarOnLink:
                         self._link = None
 
     def _transmit(self, output: Transmit) -> None:
-        """Send the message, a repeated one as the very bytes of the first time."""
-        clock = self._shard.clock
-        if not output.again or self._frame is None or self._token != output.message.seq:
-            self._due_wall_us = clock.wall_us_at(output.due_at)
-            message = msgspec.structs.replace(output.message, due_wall_us=self._due_wall_us, sent_wall_us=clock.wall_us())
-            self._frame = self._shard.dialect.from_car(message)
-            self._token = output.message.seq
-        self._publish(self._frame, self._token)
+        """Send the message; a repeated one has the stamps, and so the bytes, of the first time."""
+        clock, seq = self._shard.clock, output.message.seq
+        if self._stamps is None:
+            self._stamps = {}
+        stamp = self._stamps.get(seq)
+        if stamp is None:
+            stamp = self._stamps[seq] = Stamp(clock.wall_us_at(output.due_at), clock.wall_us())
+        message = msgspec.structs.replace(output.message, due_wall_us=stamp.due_wall_us, sent_wall_us=stamp.sent_wall_us)
+        self._publish(self._shard.dialect.from_car(message), seq)
 
     def _publish(self, frame: Frame, token: int) -> None:
         if self._link is None:
@@ -179,11 +192,29 @@ class CarOnLink:
             self._shard.publish_refused(error)
         if token == PRESENCE_TOKEN:
             return
-        if token == self._token:
-            self._frame = None
-            if error is None:
-                self._shard.counts.publish_to_ack.record(self._shard.clock.wall_us() - self._due_wall_us)
+        acknowledged = self.car.telematics.acknowledged
         self.put(Acknowledged(token, refused=error is not None))
+        stamp = self._stamps.get(token) if self._stamps else None
+        if stamp is not None and error is None and self.car.telematics.acknowledged > acknowledged:
+            self._shard.counts.publish_to_ack.record(self._shard.clock.wall_us() - stamp.due_wall_us)
+        self._forget_stamps()
+
+    def _forget_stamps(self) -> None:
+        """Drop the stamps of messages that have left the outbox, and note since when some wait to be stored."""
+        telematics = self.car.telematics
+        if self._stamps and len(self._stamps) > telematics.unstored:
+            held = set(telematics.outbox_seqs)
+            self._stamps = {seq: stamp for seq, stamp in self._stamps.items() if seq in held} or None
+        if not telematics.unstored:
+            self._unstored_since_us = 0
+        elif not self._unstored_since_us:
+            self._unstored_since_us = self._shard.clock.wall_us()
+
+    def repeat_when_overdue(self, now_us: int) -> None:
+        """Send again what the broker took and nobody has stored for long, at most once in that time."""
+        if self._unstored_since_us and now_us - self._unstored_since_us > REPEAT_UNSTORED_S * 1e6:
+            self._unstored_since_us = now_us
+            self.put(RepeatUnstored())
 
     def link_received(self, delivery: Delivery) -> None:
         try:
@@ -193,6 +224,9 @@ class CarOnLink:
             log.warning("car refused a message", vin=self.car.vin, topic=delivery.frame.topic, reason=error.reason)
         else:
             self.put(Received(message))
+            if isinstance(message, Stored):
+                self._unstored_since_us = 0
+                self._forget_stamps()
         if self._link is not None:
             self._link.acknowledge(delivery)
 
@@ -229,6 +263,7 @@ class Shard:
         self._plan = plan
         self._timers: TimerHeap[Actor] = TimerHeap()
         self._handle: asyncio.TimerHandle | None = None
+        self._look_handle: asyncio.TimerHandle | None = None
         self._handle_at: Instant | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._running = False
@@ -244,6 +279,14 @@ class Shard:
         """Let time run: from now on the heap wakes the cars."""
         self._running = True
         self._set_handle()
+        if self._plan.until_stored:
+            self._look_at_unstored()
+
+    def _look_at_unstored(self) -> None:
+        now_us = self.clock.wall_us()
+        for held in self.cars.values():
+            held.repeat_when_overdue(now_us)
+        self._look_handle = asyncio.get_running_loop().call_later(UNSTORED_LOOK_S, self._look_at_unstored)
 
     @property
     def waiting_to_connect(self) -> int:
@@ -256,7 +299,9 @@ class Shard:
         if self._handle is not None:
             self._handle.cancel()
         if not await wait_until(lambda: not any(self._sending()), DRAIN_S):
-            log.warning("messages without acknowledgement at the end", cars=sum(1 for _ in self._sending()))
+            log.warning("messages without their last word at the end", cars=sum(1 for _ in self._sending()))
+        if self._look_handle is not None:
+            self._look_handle.cancel()
         for car in self.cars.values():
             car.put(PowerOff())
         while self._closing:

@@ -55,6 +55,7 @@ class SimulationConfig:
     count: int = 1
     end_session: bool = True
     clear_presence: bool = False
+    until_stored: bool = False
 
 
 class Simulation:
@@ -70,7 +71,14 @@ class Simulation:
         self._start = vocabulary().start_of(scenario)
         self.boot = wall_us()
         self.clock = ScaledClock(self._start, factor=float(scenario.clock), held=True)
-        cars = build_cars(scenario, start=self._start, boot=self.boot, index=config.index, count=config.count)
+        cars = build_cars(
+            scenario,
+            start=self._start,
+            boot=self.boot,
+            index=config.index,
+            count=config.count,
+            until_stored=config.until_stored,
+        )
         self.shard = Shard(clock=self.clock, cars=cars, links=config.cars, dialect=config.dialect, plan=self._link_plan())
         self.users: Users | None = None
         self._began_wall_us = 0
@@ -86,6 +94,7 @@ class Simulation:
             first_back_off_s=max(1.0, config.scenario.cars / CARS_PER_CONNECT_SECOND),
             end_session=config.end_session,
             clear_presence=config.clear_presence,
+            until_stored=config.until_stored,
         )
 
     def stop(self) -> None:

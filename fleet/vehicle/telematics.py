@@ -27,6 +27,7 @@ class Telematics:
     """
 
     __slots__ = (
+        "_highest_acknowledged",
         "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "covered", "created", "dropped",
         "is_up", "limit", "published", "reachable_since", "refused", "repeated", "stored", "until_stored", "up_since",
         "wanted",
@@ -50,6 +51,7 @@ class Telematics:
         self.dropped = 0
         self.repeated = 0
         self._highest_sent = 0
+        self._highest_acknowledged = 0
         self._in_flight: CarMessage | None = None
         # Made when first needed: an empty deque is 760 bytes.
         self._waiting: deque[CarMessage] | None = None
@@ -112,7 +114,9 @@ class Telematics:
         if refused:
             self.refused += 1
             return self._next()
-        self.acknowledged += 1
+        if seq > self._highest_acknowledged:
+            self._highest_acknowledged = seq
+            self.acknowledged += 1
         if self.until_stored:
             if self._unstored is None:
                 self._unstored = deque()

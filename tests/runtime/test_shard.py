@@ -325,7 +325,7 @@ class TestEnd:
         await lab.shard.stop()
         assert lab.shard.account()["in_outbox"] > 0
         assert lab.shard.outboxes()[lab.vin]["boot"] == 7
-        assert any(entry["event"] == "messages without acknowledgement at the end" for entry in logs)
+        assert any(entry["event"] == "messages without their last word at the end" for entry in logs)
 
     async def test_stopping_while_the_broker_is_down_takes_no_time(self) -> None:
         """Nobody can acknowledge then, so nobody is waited for."""
