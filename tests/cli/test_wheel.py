@@ -48,6 +48,6 @@ def test_shipped_files_are_found_inside_the_wheel(unpacked: Path) -> None:
 def test_the_wheel_holds_what_is_needed_and_no_tests(unpacked: Path) -> None:
     """Data files, the broker's configuration and the licence; neither tests nor benches."""
     held = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
-    assert {"fleet/_data/broker/mosquitto.conf", "fleet/_data/broker/acl", "fleet/cli.py"} <= held
+    assert {"fleet/_data/broker/mosquitto.conf", "fleet/_data/broker/acl", "fleet/cli/__init__.py"} <= held
     assert any(name.endswith("licenses/LICENSE") for name in held)
     assert not [name for name in held if name.startswith(("tests", "bench"))]

@@ -1,0 +1,71 @@
+"""The command line: reads options, calls `runtime`, prints. Decides nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+
+from fleet import __version__
+from fleet.cli import parts, running, tools
+from fleet.cli.common import complain, out
+from fleet.errors import FleetError
+
+app = typer.Typer(
+    name="fleet",
+    help="Simulates fleets of CUPRA CONNECT cars over MQTT. Start with: fleet run rush-hour",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (running, parts, tools):
+    app.add_typer(group.app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"fleet {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,  # noqa: ARG001
+) -> None:
+    level = getattr(logging, os.environ.get("FLEET_LOG", "warning").upper(), logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose, and those of files, are told in words and end with exit code 2."""
+    try:
+        app()
+    except FleetError as error:
+        complain(error)
+        raise SystemExit(2) from None
+    except asyncio.CancelledError:
+        complain(FleetError("interrupted before the cars had started; there is no report"))
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has seen enough
+        raise SystemExit(0) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        complain(FleetError(f"{error.filename}: {error.strerror}"))
+        raise SystemExit(2) from None

@@ -1,0 +1,90 @@
+"""What all commands share: consoles, options, and how errors and tables are written."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fleet.errors import FleetError, UsageError
+from fleet.runtime.assembly import vocabulary
+from fleet.scenario.loader import Overrides, load
+from fleet.scenario.scalars import ClockFactor, Misread
+from fleet.scenario.schema import Scenario
+from fleet.wire.vin import checked_vin
+
+
+class DeliveryMode(StrEnum):
+    """What ends a message's stay in the car's outbox."""
+
+    PUBACK = "puback"
+    STORED = "stored"
+
+
+LATEST: Final = Path("runs") / "latest"
+
+RUN, PARTS, WATCH = "Run a fleet", "Its parts alone", "Look at it and command it"
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+err = Console(stderr=True, soft_wrap=True)
+
+# --- options that several commands share ------------------------------------------------------------------------
+
+ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped scenario (see: fleet scenarios) or a file.")]
+Cars = Annotated[int | None, typer.Option("--cars", min=1, help="So many cars in all; the fleets keep their proportions.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Another seed makes another day.")]
+Clock = Annotated[str | None, typer.Option("--clock", metavar="real|xFACTOR", help="How fast the cars' time runs.")]
+Broker = Annotated[str, typer.Option("--broker", metavar="URL", help="mqtt://HOST:PORT or mqtts://HOST:PORT.")]
+ToolsBroker = Annotated[str | None, typer.Option("--tools-broker", metavar="URL", help="Where tools connect, if elsewhere.")]
+Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="Certificate authority (PEM) to trust for mqtts.")]
+Credentials = Annotated[Path | None, typer.Option("--credentials", metavar="FILE.csv", help="Lines of user,password.")]
+SecretFile = Annotated[
+    Path | None, typer.Option("--secret-file", metavar="FILE", help="The fleet's secret [env: FLEET_SECRET_FILE, FLEET_SECRET].")
+]
+Delivery = Annotated[
+    DeliveryMode, typer.Option("--delivery", help="When a car may forget a message: at the broker's word, or once it is stored.")
+]
+Prefix = Annotated[str, typer.Option("--topic-prefix", metavar="PREFIX", help="First levels of all topics.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+UntilEof = Annotated[bool, typer.Option("--until-eof", help="End when standard input closes.", hidden=True)]
+StorePath = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="The back end's store [default: that of the latest run]."),
+]
+Vin = Annotated[str, typer.Argument(metavar="VIN", callback=checked_vin, help="Which car; fleet cars lists them.")]
+
+
+def make_table(*names: str) -> Table:
+    """Return a table in which only `content` gives way to the width: VINs and times are there to be copied."""
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=name != "content", overflow="fold" if name == "content" else "ignore")
+    return table
+
+
+def load_scenario(file: Path, cars: int | None, seed: int | None, clock: str | None) -> Scenario:
+    """Load a scenario with what the command line changes in it. Raises UsageError."""
+    try:
+        factor = None if clock is None else ClockFactor.parse(clock)
+    except Misread as error:
+        raise UsageError(f"--clock: {error}", hint=error.hint) from None
+    return load(file, vocabulary(), Overrides(cars=cars, seed=seed, clock=factor))
+
+
+def emit_line(message: dict[str, Any]) -> None:
+    """Write a line for machines, at once."""
+    sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def complain(error: FleetError) -> None:
+    """Tell an error and what to do next."""
+    err.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+    if error.hint:
+        err.print(f"  {error.hint}", highlight=False, markup=False)

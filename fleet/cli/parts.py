@@ -1,0 +1,207 @@
+"""The parts of a fleet alone: simulate, backend, broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fleet.backend.spin import SpinCost
+from fleet.cli.common import (
+    PARTS,
+    AsJson,
+    Broker,
+    Ca,
+    Cars,
+    Clock,
+    Credentials,
+    Delivery,
+    DeliveryMode,
+    Prefix,
+    ScenarioName,
+    SecretFile,
+    Seed,
+    ToolsBroker,
+    UntilEof,
+    emit_line,
+    load_scenario,
+    out,
+)
+from fleet.errors import FleetError
+from fleet.runtime.access import find_secret, open_access
+from fleet.runtime.assembly import vins
+from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.processes import pepper_of, run_backend, run_broker, run_simulator, stop_on_signals
+from fleet.runtime.resources import resource_dir
+from fleet.runtime.view import make_view
+from fleet.scenario.loader import find_scenario
+from fleet.wire.topics import DEFAULT_PREFIX
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=PARTS)
+def simulate(
+    scenario: ScenarioName,
+    broker: Broker,
+    tools_broker: ToolsBroker = None,
+    cars: Cars = None,
+    seed: Seed = None,
+    clock: Clock = None,
+    no_backend: Annotated[bool, typer.Option("--no-backend", help="There is no desk: send no commands.")] = False,
+    keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
+    delivery: Delivery = DeliveryMode.PUBACK,
+    ca: Ca = None,
+    credentials: Credentials = None,
+    secret_file: SecretFile = None,
+    topic_prefix: Prefix = DEFAULT_PREFIX,
+    as_json: AsJson = False,
+    until_eof: UntilEof = False,
+) -> None:
+    """Let a scenario's cars live against a running broker.
+
+    Example: fleet simulate rush-hour --broker mqtt://localhost:1883 --tools-broker mqtt://localhost:1884
+    """
+    file = find_scenario(scenario, resource_dir("scenarios"))
+    loaded = load_scenario(file, cars, seed, clock)
+    access = open_access(
+        broker=broker,
+        tools_broker=tools_broker,
+        ca=ca,
+        credentials=credentials,
+        secret=find_secret(secret_file),
+        prefix=topic_prefix,
+    )
+
+    async def main() -> dict[str, Any]:
+        stop = stop_on_signals(until_eof=until_eof)
+        if as_json:
+            return await run_simulator(
+                access,
+                loaded,
+                with_desk=not no_backend,
+                keep_sessions=keep_sessions,
+                until_stored=delivery is DeliveryMode.STORED,
+                stop=stop,
+                emit=emit_line,
+            )
+        view = make_view(out)
+        with view:
+            return await run_simulator(
+                access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions,
+                until_stored=delivery is DeliveryMode.STORED, stop=stop,
+                emit=lambda message: view.update(message, {}) if message["type"] == "progress" else None,
+            )  # fmt: skip
+
+    with _telling_failure(as_json):
+        result = asyncio.run(main())
+    if not as_json:
+        account = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in result["account"].items())
+        out.print(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}", highlight=False)
+
+
+@app.command(rich_help_panel=PARTS)
+def backend(
+    broker: Broker,
+    store: Annotated[Path, typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="Where to store.")] = Path(
+        "fleet.sqlite"
+    ),
+    delivery: Delivery = DeliveryMode.PUBACK,
+    spin_cost: Annotated[int, typer.Option("--spin-cost", help="scrypt's n for S-PINs, a power of two.")] = SpinCost().n,
+    ca: Ca = None,
+    credentials: Credentials = None,
+    secret_file: SecretFile = None,
+    topic_prefix: Prefix = DEFAULT_PREFIX,
+    as_json: AsJson = False,
+    until_eof: UntilEof = False,
+) -> None:
+    """Store what cars send, and run the command desk.
+
+    Example: fleet backend --broker mqtt://localhost:1884 --store fleet.sqlite
+    """
+    secret = find_secret(secret_file)
+    access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=topic_prefix)
+
+    async def main() -> None:
+        await run_backend(
+            access,
+            store,
+            pepper=pepper_of(secret),
+            spin_cost=SpinCost(n=spin_cost),
+            announce_stored=delivery is DeliveryMode.STORED,
+            stop=stop_on_signals(until_eof=until_eof),
+            emit=emit_line if as_json else _tell_backend,
+        )
+
+    with _telling_failure(as_json):
+        asyncio.run(main())
+
+
+def _tell_backend(message: dict[str, Any]) -> None:
+    if message["type"] == "ready":
+        out.print("connected, storing", highlight=False)
+    elif message["type"] == "result":
+        out.print(f"{message['stored']} stored, {message['duplicates']} duplicates, {sum(message['quarantined'].values())} "
+                  "quarantined", highlight=False)  # fmt: skip
+
+
+@app.command(rich_help_panel=PARTS)
+def broker(
+    scenario: Annotated[list[str] | None, typer.Option("--scenario", help="Whose cars may connect.")] = None,
+    cars: Cars = None,
+    listen: Annotated[str, typer.Option("--listen", metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="For cars.")] = 1883,
+    tools_port: Annotated[int, typer.Option("--tools-port", min=1, max=65535, help="For back end, desk and tools.")] = 1884,
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Its files, kept.")] = Path("fleet-broker"),
+    secret_file: SecretFile = None,
+    topic_prefix: Prefix = DEFAULT_PREFIX,
+) -> None:
+    """Run a Mosquitto with the configuration of broker/ that knows the cars of some scenarios.
+
+    Example: fleet broker --scenario rush-hour --cars 1000
+    """
+    secret = find_secret(secret_file)
+    directory = resource_dir("scenarios")
+    known = [
+        vin for name in scenario or ["rush-hour"] for vin in vins(load_scenario(find_scenario(name, directory), cars, None, None))
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    hint = ""
+    if secret is None:
+        own = folder.with_name(folder.name + ".secret")
+        if not own.exists():
+            FleetSecret.new().write(own)
+        secret = FleetSecret.from_file(own)
+        hint = f"export FLEET_SECRET_FILE={own.resolve()}"
+    mosquitto = PrivateMosquitto(
+        secret=secret, vins=known, prefix=topic_prefix, listen=listen, cars_port=port, tools_port=tools_port, folder=folder
+    )
+
+    def started(running: PrivateMosquitto) -> None:
+        out.print(
+            f"Mosquitto listens on {running.cars} (cars) and {running.tools} (tools) for {len(known)} cars", highlight=False
+        )
+        if hint:
+            out.print(f"for the other commands:  {hint}", highlight=False)
+
+    async def main() -> None:
+        await run_broker(mosquitto, stop=stop_on_signals(until_eof=False), started=started)
+
+    asyncio.run(main())
+
+
+@contextlib.contextmanager
+def _telling_failure(as_json: bool) -> Iterator[None]:
+    """Tell whoever reads our JSON lines why they end."""
+    try:
+        yield
+    except FleetError as error:
+        if not as_json:
+            raise
+        emit_line({"type": "failed", "text": str(error), "hint": error.hint})
+        raise typer.Exit(2) from None

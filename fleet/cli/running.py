@@ -1,0 +1,200 @@
+"""`fleet run` and what belongs to scenarios."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from fleet.backend.reader import StoreReader
+from fleet.cli.common import (
+    LATEST,
+    RUN,
+    AsJson,
+    Ca,
+    Cars,
+    Clock,
+    Credentials,
+    Delivery,
+    DeliveryMode,
+    Prefix,
+    ScenarioName,
+    SecretFile,
+    Seed,
+    complain,
+    err,
+    load_scenario,
+    make_table,
+    out,
+)
+from fleet.errors import UsageError
+from fleet.kernel.instants import format_duration
+from fleet.observe import report as reports
+from fleet.runtime.access import find_secret, open_access
+from fleet.runtime.assembly import vocabulary
+from fleet.runtime.clocks import local_time
+from fleet.runtime.resources import resource_dir
+from fleet.runtime.run import Run, RunConfig
+from fleet.runtime.view import make_view
+from fleet.scenario.loader import check, find_scenario, read_text, shipped
+from fleet.scenario.schema import json_schema
+from fleet.wire.topics import DEFAULT_PREFIX, Topics
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=RUN)
+def run(
+    scenario: ScenarioName,
+    cars: Cars = None,
+    seed: Seed = None,
+    clock: Clock = None,
+    broker: Annotated[
+        str, typer.Option("--broker", metavar="auto|URL", help="auto starts a private Mosquitto; a URL uses a running broker.")
+    ] = "auto",
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where report and store go [default: runs/SCENARIO-TIME].")
+    ] = None,
+    no_backend: Annotated[bool, typer.Option("--no-backend", help="Only cars: the back end under test is yours.")] = False,
+    keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
+    delivery: Delivery = DeliveryMode.PUBACK,
+    ca: Ca = None,
+    credentials: Credentials = None,
+    secret_file: SecretFile = None,
+    topic_prefix: Prefix = DEFAULT_PREFIX,
+    as_json: AsJson = False,
+) -> None:
+    """Run a scenario: broker, back end and cars, until its end or Ctrl-C; then the report.
+
+    Example: fleet run rush-hour --cars 100 --clock x600
+    """
+    if broker == "auto" and (ca or credentials):
+        raise UsageError("--ca and --credentials are for a broker of yours", hint="Name it with --broker URL.")
+    prefix = Topics(topic_prefix).prefix
+    file = find_scenario(scenario, resource_dir("scenarios"))
+    loaded = load_scenario(file, cars, seed, clock)
+    secret = find_secret(secret_file)
+    access = None
+    if broker != "auto":
+        access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=prefix)
+    folder = out_dir or Path("runs") / f"{loaded.scenario}-{local_time()}"
+    passthrough = [
+        *(["--ca", str(ca)] if ca else []),
+        *(["--credentials", str(credentials)] if credentials else []),
+        *(["--delivery", delivery.value] if delivery is not DeliveryMode.PUBACK else []),
+        *(["--topic-prefix", topic_prefix] if topic_prefix != DEFAULT_PREFIX else []),
+    ]
+    config = RunConfig(
+        scenario=loaded,
+        scenario_file=file,
+        out=folder,
+        broker=None if broker == "auto" else broker,
+        access=access,
+        prefix=prefix,
+        passthrough=tuple(passthrough),
+        with_backend=not no_backend,
+        keep_sessions=keep_sessions,
+        secret=secret,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    _remember(folder)
+    console = err if as_json else out
+    if not as_json:
+        console.print(f"{loaded.scenario}: {loaded.cars} cars, {format_duration(loaded.duration)} at clock {loaded.clock}, "
+                      f"seed {loaded.seed}", highlight=False)  # fmt: skip
+    report = asyncio.run(_run(Run(config, make_view(console))))
+    if as_json:
+        out.print_json(msgspec.json.encode(report).decode())
+    else:
+        _summarise(report, folder, with_backend=not no_backend)
+    raise typer.Exit(reports.EXIT_CODES[report["verdict"]])
+
+
+async def _run(running: Run) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, running.interrupt)
+    return await running.run()
+
+
+def _remember(folder: Path) -> None:
+    """Point runs/latest at the run, for the tools that look at a store."""
+    if folder.parent == LATEST.parent:
+        link = folder.with_name(f".latest-{os.getpid()}")
+        link.symlink_to(folder.name, target_is_directory=True)
+        link.replace(LATEST)  # in one step: another run may be starting, or a tool be looking
+
+
+def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> None:
+    colour = {"passed": "green", "interrupted": "yellow"}.get(report["verdict"], "red")
+    out.print(f"\n[bold {colour}]{report['verdict']}[/]: {report['reason']}", highlight=False)
+    account = " · ".join(
+        f"{report[name]} {name.replace('_', ' ')}"
+        for name in ("created", "stored", "in_outbox", "dropped", "quarantined", "refused", "lost", "duplicates")
+    )
+    out.print(f"messages   {account}", highlight=False)
+    commands = " · ".join(f"{count} {name}" for name, count in reports.command_rows(report["commands"]))
+    out.print(f"commands   {commands}", highlight=False)
+    for name, figures in report["latency_ms"].items():
+        if figures:
+            values = "  ".join(f"{key} {value:.1f}" for key, value in figures.items())
+            out.print(f"{name.replace('_', ' ')} (ms)   {values}", highlight=False)
+    for expectation in report["expectations"]:
+        if not expectation["passed"] and report["verdict"] != "interrupted":
+            out.print(f"[red]not met[/]   {expectation['text']}   (it was {expectation['value']})", highlight=False)
+    for outage in report["outages"]:
+        length = "until the end" if outage["seconds"] is None else f"for {outage['seconds']:.1f} s"
+        out.print(f"outage     no car connected from {outage['scenario_time']} {length}", highlight=False)
+    out.print(f"report     {folder / 'report.md'}, {folder / 'report.json'}", highlight=False)
+    if with_backend:
+        store = folder / "store.sqlite"
+        with StoreReader(store) as reader:
+            rows = reader.cars()
+        option = "" if folder.parent == LATEST.parent else f" --store {store}"
+        out.print(f"store      {store}", highlight=False)
+        if rows:
+            out.print(f"next       fleet status {max(rows, key=lambda row: row.captured_at).vin}{option}", highlight=False)
+
+
+@app.command(rich_help_panel=RUN)
+def scenarios(as_json: AsJson = False) -> None:
+    """List the shipped scenarios."""
+    found = shipped(resource_dir("scenarios"), vocabulary())
+    if as_json:
+        lines = [{"name": s.name, "purpose": s.purpose, "cars": s.cars, "duration_us": s.duration_us} for s in found]
+        out.print_json(json.dumps(lines))
+        return
+    table = make_table("scenario", "cars", "duration")
+    table.add_column("purpose", overflow="fold")
+    for s in found:
+        table.add_row(s.name, str(s.cars), format_duration(s.duration_us), s.purpose)
+    out.print(table)
+
+
+@app.command("check", rich_help_panel=RUN)
+def check_file(scenario: ScenarioName, as_json: AsJson = False) -> None:
+    """Check a scenario file and give all its errors."""
+    file = find_scenario(scenario, resource_dir("scenarios"))
+    errors = check(read_text(file), str(file), vocabulary())
+    if as_json:
+        found = [{"message": str(e), "hint": e.hint, "line": e.line, "column": e.column} for e in errors]
+        out.print_json(json.dumps({"file": str(file), "ok": not errors, "errors": found}))
+    else:
+        for error in errors:
+            complain(error)
+        if not errors:
+            out.print(f"{file}: ok", highlight=False)
+    if errors:
+        raise typer.Exit(2)
+
+
+@app.command(rich_help_panel=RUN)
+def schema(as_json: AsJson = True) -> None:  # noqa: ARG001  accepted as everywhere; it is JSON anyway
+    """Print the JSON Schema of scenario files, for editors."""
+    out.print_json(json.dumps(json_schema()))

@@ -1,0 +1,253 @@
+"""Looks at a store, and asks the desk of a running fleet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Never
+
+import msgspec
+import typer
+
+from fleet.backend.reader import StoreReader
+from fleet.cli.common import LATEST, WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, make_table, out
+from fleet.errors import UsageError
+from fleet.kernel.instants import format_instant
+from fleet.runtime.access import Access, find_secret, open_access, read_endpoint
+from fleet.runtime.asking import ask_desk
+from fleet.runtime.credentials import FleetSecret
+from fleet.wire.commands import command_type
+from fleet.wire.messages import CommandRequest, DeskAnswer, SetSpin
+from fleet.wire.topics import DEFAULT_PREFIX
+
+app = typer.Typer()
+user_app = typer.Typer(help="People of a car.", no_args_is_help=True)
+app.add_typer(user_app, name="user", rich_help_panel=WATCH)
+
+
+# --- looking at the store -----------------------------------------------------------------------------------------
+
+
+def _store(path: Path | None) -> Path:
+    if path is not None:
+        return path
+    latest = LATEST / "store.sqlite"
+    if not latest.exists():
+        raise UsageError("there is no store to look at", hint="Run a scenario first (fleet run rush-hour), or give --store FILE.")
+    return latest
+
+
+@app.command(rich_help_panel=WATCH)
+def cars(
+    store: StorePath = None, limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 50, as_json: AsJson = False
+) -> None:
+    """List the cars that the back end knows, with their newest state."""
+    with StoreReader(_store(store)) as reader:
+        rows = reader.cars()
+    if as_json:
+        out.print_json(msgspec.json.encode(rows[:limit]).decode())
+        return
+    table = make_table("VIN", "state", "connection", "km", "position", "as of")
+    for row in rows[:limit]:
+        where = "" if row.latitude is None or row.longitude is None else f"{row.latitude:.5f},{row.longitude:.5f}"
+        km = "" if row.mileage_km is None else f"{row.mileage_km:.0f}"
+        table.add_row(row.vin, row.state or "", row.connection or "", km, where, _as_of(row.captured_at))
+    out.print(table)
+    if len(rows) > limit:
+        out.print(f"… and {len(rows) - limit} more; --limit {len(rows)} shows all", highlight=False)
+
+
+def _as_of(captured_at: int) -> str:
+    return format_instant(captured_at)[:19] if captured_at else "no status yet"
+
+
+@app.command(rich_help_panel=WATCH)
+def status(vin: Vin, store: StorePath = None, as_json: AsJson = False) -> None:
+    """Show the newest known state of a car."""
+    with StoreReader(_store(store)) as reader:
+        twin = reader.status(vin)
+    if twin is None:
+        raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
+    plain = msgspec.to_builtins(twin)
+    plain.pop("stamps", None)  # which message told each group is the back end's own business
+    if as_json:
+        out.print_json(msgspec.json.encode(plain).decode())
+        return
+    for line in _lines(plain):
+        out.print(line, highlight=False, markup=False)
+
+
+def _lines(value: Any, name: str = "", indent: int = 0) -> list[str]:
+    """Write nested plain data for people; instants by their names' ending."""
+    pad = "  " * indent
+    if isinstance(value, dict):
+        head = [f"{pad}{name}"] if name else []
+        return head + [line for key, item in value.items() for line in _lines(item, str(key), indent + bool(name))]
+    if isinstance(value, list):
+        return [f"{pad}{name}: none"] if not value else [line for item in value for line in _lines(item, name, indent)]
+    if isinstance(value, int) and not isinstance(value, bool) and name.endswith("_at"):
+        value = format_instant(value)
+    return [f"{pad}{name}: {value}"]
+
+
+@app.command(rich_help_panel=WATCH)
+def history(
+    vin: Vin,
+    store: StorePath = None,
+    limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 20,
+    kind: Annotated[Literal["status", "event", "response", "request"] | None, typer.Option(help="Only these.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a car has sent, the newest first."""
+    with StoreReader(_store(store)) as reader:
+        rows = reader.history(vin, limit=limit, kind=kind)
+    if as_json:
+        out.print_json(msgspec.json.encode(rows).decode())
+        return
+    if not rows:
+        what = f"no {kind} is stored" if kind else "nothing is stored"
+        raise UsageError(f"{what} of {vin}", hint="fleet cars lists the cars that are known.")
+    table = make_table("captured", "seq", "what", "content")
+    for row in rows:
+        content = {k: v for k, v in row.content.items() if k not in _HEADER}
+        what = f"{row.kind} {row.name or row.trigger or ''}"
+        table.add_row(format_instant(row.captured_at)[:19], str(row.seq), what, json.dumps(content))
+    out.print(table)
+
+
+_HEADER: Final = {"vin", "boot", "seq", "captured_at", "due_wall_us", "sent_wall_us", "name", "trigger"}
+
+# --- asking the desk ----------------------------------------------------------------------------------------------
+
+DeskBroker = Annotated[
+    str | None,
+    typer.Option("--broker", metavar="URL", envvar="FLEET_BROKER", help="The tools' listener [default: the running fleet's]."),
+]
+COMMAND_PATIENCE_S: Final = 900.0
+"""Longer than the default time to live of any command that a person waits for, in wall seconds."""
+
+
+def _access(broker: str | None, secret_file: Path | None, credentials: Path | None, store: Path | None, prefix: str) -> Access:
+    """Reach the desk by options, or by what a running fleet left beside its store."""
+    if broker is not None:
+        return open_access(broker=broker, credentials=credentials, secret=find_secret(secret_file), prefix=prefix)
+    folder = (store or LATEST / "store.sqlite").parent
+    word = read_endpoint(folder)
+    if word is None:
+        raise UsageError(
+            "no fleet is running that could take a command",
+            hint="Start one (fleet run rush-hour --clock real), or give --broker URL and --secret-file FILE.",
+        )
+    secret = FleetSecret.from_file(Path(word.secret_file)) if word.secret_file else find_secret(secret_file)
+    return open_access(broker=word.tools, credentials=credentials, secret=secret, prefix=word.prefix)
+
+
+@app.command("command", rich_help_panel=WATCH)
+def command(
+    vin: Vin,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="honk, lock, unlock, heater or refresh.")],
+    position: Annotated[str | None, typer.Option("--from", metavar="LAT,LON", help="honk: where the user is.")] = None,
+    mode: Annotated[
+        Literal["flash", "honk_and_flash"] | None, typer.Option("--mode", help="honk [default: honk_and_flash].")
+    ] = None,
+    minutes: Annotated[int | None, typer.Option("--minutes", help="heater: 10 to 60 in steps of 10.")] = None,
+    action: Annotated[Literal["start", "stop"] | None, typer.Option("--action", help="heater [default: start].")] = None,
+    spin: Annotated[str | None, typer.Option("--spin", metavar="PIN", help="The car's S-PIN; '-' asks for it.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Who asks [default: the primary user].")] = None,
+    ttl: Annotated[float | None, typer.Option("--ttl", metavar="SECONDS", help="How long the car may act on it.")] = None,
+    broker: DeskBroker = None,
+    secret_file: SecretFile = None,
+    credentials: Credentials = None,
+    store: StorePath = None,
+    topic_prefix: Prefix = DEFAULT_PREFIX,
+    as_json: AsJson = False,
+) -> None:
+    """Send a remote command as the car's user, and wait for its outcome; exit code 0 only for success.
+
+    Examples: fleet command VIN honk --mode flash --from 48.1371,11.5753
+
+    fleet command VIN lock --spin 1234
+
+    fleet command VIN heater --minutes 30 --spin 1234
+    """
+    request = CommandRequest(
+        id=secrets.token_hex(12),
+        vin=vin,
+        name=command_type(name).name,
+        parameters=_parameters(name, {"mode": mode, "minutes": minutes, "action": action}, position),
+        spin=typer.prompt("S-PIN", hide_input=True) if spin == "-" else spin,
+        user=user,
+        ttl_s=ttl,
+    )
+    access = _access(broker, secret_file, credentials, store, topic_prefix)
+
+    def told(answer: DeskAnswer) -> None:
+        if not as_json and not answer.final:
+            out.print(answer.state, style="dim", highlight=False)
+
+    answer = asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S, told=told))
+    _tell_outcome(name, answer, as_json)
+
+
+def _tell_outcome(name: str, answer: DeskAnswer, as_json: bool) -> Never:
+    """Print the desk's final answer, and end with exit code 0 for success only."""
+    if as_json:
+        out.print_json(msgspec.json.encode(answer).decode())
+    else:
+        reason = f"({answer.reason})" if answer.reason else ""
+        detail = f": {answer.detail}" if answer.detail else ""
+        out.print(f"{name} {answer.state}{reason}{detail}", highlight=False, markup=False)
+    raise typer.Exit(0 if answer.state == "succeeded" else 1)
+
+
+def _parameters(name: str, given: dict[str, Any], position: str | None) -> dict[str, Any]:
+    """Return what was given as the command's parameters; raises UsageError for an option that the command has not."""
+    parameters = {key: value for key, value in given.items() if value is not None}
+    if position is not None:
+        parameters |= _read_position(position)
+    known = command_type(name).parameters.__struct_fields__
+    for key in parameters:
+        if key not in known:
+            option = "from" if key in {"latitude", "longitude"} else key
+            raise UsageError(f"{name} has no --{option}", hint=f"fleet command --help tells what belongs to {name}.")
+    if "latitude" in known and position is None:
+        raise UsageError(f"{name} needs the user's position", hint="Add --from LAT,LON, such as --from 48.1371,11.5753")
+    return parameters
+
+
+def _read_position(text: str) -> dict[str, float]:
+    """Read LAT,LON; raises UsageError for what is no place on earth."""
+    try:
+        latitude, longitude = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{text!r} is no position", hint="Write --from LAT,LON, such as --from 48.1371,11.5753") from None
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise UsageError(
+            f"{text!r} is no position on earth", hint="The latitude is from -90 to 90, the longitude from -180 to 180 degrees."
+        )
+    return {"latitude": latitude, "longitude": longitude}
+
+
+@user_app.command("set-spin")
+def set_spin(
+    vin: Vin,
+    spin: Annotated[str | None, typer.Option("--spin", metavar="PIN", help="4 digits; asked for when not given.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Whose [default: the primary user].")] = None,
+    broker: DeskBroker = None,
+    secret_file: SecretFile = None,
+    credentials: Credentials = None,
+    store: StorePath = None,
+    topic_prefix: Prefix = DEFAULT_PREFIX,
+    as_json: AsJson = False,
+) -> None:
+    """Set the S-PIN of a car's user; unlocks it after three wrong tries."""
+    request = SetSpin(
+        id=secrets.token_hex(12),
+        vin=vin,
+        spin=spin or typer.prompt("New S-PIN", hide_input=True, confirmation_prompt=True),
+        user=user,
+    )
+    access = _access(broker, secret_file, credentials, store, topic_prefix)
+    _tell_outcome("set-spin", asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S)), as_json)
