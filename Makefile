@@ -21,7 +21,7 @@ test: ## Set up and run all tests
 
 test-fast: ## Set up and run the tests that need no broker
 	@bash tools/setup.sh dev
-	@.venv/bin/python -m pytest -m "not live" $(ARGS)
+	@.venv/bin/python -m pytest -n auto -m "not live" $(ARGS)
 
 check: ## Formatting, lint, types and the direction of imports
 	@bash tools/setup.sh dev

@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.lab import clean_environment
 
+pytestmark = pytest.mark.live
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from fleet.runtime.children import Child, ChildFailed
 
+pytestmark = pytest.mark.live
+
 NOBODY = "mqtt://127.0.0.1:9"  # the discard port, where nobody listens
 
 
