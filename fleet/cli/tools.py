@@ -80,16 +80,22 @@ def status(vin: Vin, store: StorePath = None, as_json: AsJson = False) -> None:
 
 
 def _lines(value: Any, name: str = "", indent: int = 0) -> list[str]:
-    """Write nested plain data for people; instants by their names' ending."""
+    """Write nested plain data for people: what has no further levels on one line, instants by their names' ending."""
     pad = "  " * indent
-    if isinstance(value, dict):
+    if isinstance(value, dict) and (not name or any(isinstance(item, dict | list) for item in value.values())):
         head = [f"{pad}{name}"] if name else []
         return head + [line for key, item in value.items() for line in _lines(item, str(key), indent + bool(name))]
+    if isinstance(value, dict):
+        return [f"{pad}{name}: {', '.join(f'{key} {_shown(key, item)}' for key, item in value.items())}"]
     if isinstance(value, list):
         return [f"{pad}{name}: none"] if not value else [line for item in value for line in _lines(item, name, indent)]
-    if isinstance(value, int) and not isinstance(value, bool) and name.endswith("_at"):
-        value = format_instant(value)
-    return [f"{pad}{name}: {value}"]
+    return [f"{pad}{name}: {_shown(name, value)}"]
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return format_instant(value) if isinstance(value, int) and name.endswith("_at") else str(value)
 
 
 @app.command(rich_help_panel=WATCH)
