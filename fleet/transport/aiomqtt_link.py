@@ -29,27 +29,16 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from fleet.errors import ConnectionLost, ConnectRefused, LinkError, PublishRefused, SubscribeRefused, Unreachable
 from fleet.transport.dial import dial, in_words
 from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings, Will
+from fleet.transport.reasons import CONNECT_HINTS, REFUSAL, connection_lost, ended_early
 from fleet.wire.frame import Frame
 
 GOODBYE_TIMEOUT_S: Final = 5.0
 """How long `close` waits for the outcome of the last frame, and again for the end of the connection."""
 
-_REFUSAL: Final = 0x80
 _PACKETS_PER_TURN: Final = 64
 _UNDER_WAY_MAX: Final = 256
 """Publishes sent and not yet acknowledged; paho goes through all of them at every acknowledgement while others wait."""
 _HIGHEST_PACKET_ID: Final = 65_535
-_CONNECT_HINTS: Final = {
-    0x84: "The broker does not speak MQTT 5.",
-    0x85: "The broker does not accept this client id; a listener may demand that it equals the user name.",
-    0x86: "Are the user name and the password right?",
-    0x87: "Are the user name and the password right, and does this listener of the broker know that user?",
-    0x88: "The broker is not available; it is tried again.",
-    0x89: "The broker is busy; it is tried again.",
-    0x8A: "The broker has banned this client.",
-    0x97: "A quota of the broker is used up.",
-    0x9F: "Too many connects a second for the broker; it is tried again.",
-}
 _T = TypeVar("_T")
 
 
@@ -262,8 +251,8 @@ class Connection(aiomqtt.Client):
         self._client._create_socket = lambda: sock  # type: ignore[method-assign]
         self._client_connect()
         resumed, reason = await self._answer(self._connack)
-        if reason.value >= _REFUSAL:
-            hint = _CONNECT_HINTS.get(reason.value, "")
+        if reason.value >= REFUSAL:
+            hint = CONNECT_HINTS.get(reason.value, "")
             raise ConnectRefused(self._settings.client_id, reason.value, reason.getName(), hint=hint)
         return resumed
 
@@ -272,7 +261,7 @@ class Connection(aiomqtt.Client):
         self._client.subscribe([(topic_filter, SubscribeOptions(qos=qos)) for topic_filter, qos in filters])
         reasons = await self._answer(self._suback)
         for (topic_filter, _), reason in zip(filters, reasons, strict=False):
-            if reason.value >= _REFUSAL:
+            if reason.value >= REFUSAL:
                 raise SubscribeRefused(self._settings.client_id, topic_filter, reason.value, reason.getName())
 
     def send(self, frame: Frame, token: int | None) -> None:
@@ -371,7 +360,7 @@ class Connection(aiomqtt.Client):
         if token is None:
             if topic and not self._last_word.done():
                 self._last_word.set_result(None)
-        elif reason_code.value >= _REFUSAL:
+        elif reason_code.value >= REFUSAL:
             name = reason_code.getName()
             self._outcome(token, PublishRefused(self._settings.client_id, topic, reason_code.value, name))
         else:  # 0x10, nobody subscribed to it, is a success too
@@ -402,10 +391,8 @@ class Connection(aiomqtt.Client):
         else:
             cause = "the other side closed it"
         if self._connack.done():
-            hint = "The link tries again. If it goes on: does another client use the same client id?"
-            return ConnectionLost(f"the connection of {self._settings.client_id!r} was lost: {cause}", hint=hint)
-        hint = "Does the broker speak MQTT 5 on this port, and does it want TLS or a client certificate?"
-        return Unreachable(self._hostname, self._port, f"ended before the broker answered: {cause}", hint=hint)
+            return connection_lost(self._settings.client_id, cause)
+        return ended_early(self._hostname, self._port, cause)
 
     # The socket. aiomqtt adds writers by way of call_soon_threadsafe; by then a drop may have closed the socket and
     # its number may belong to another one. On the loop's own thread it can be done at once.

@@ -1,0 +1,94 @@
+"""What the reason codes of MQTT 5 mean: their names as the specification has them, and the next step after a refusal.
+
+Shared by all links, so that one refusal reads the same and counts as the same whichever link met it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fleet.errors import ConnectionLost, ConnectRefused, PublishRefused, SubscribeRefused, Unreachable
+
+REFUSAL: Final = 0x80
+"""Reason codes from here on are refusals."""
+
+_NAMES: Final = {
+    0x80: "Unspecified error",
+    0x81: "Malformed packet",
+    0x82: "Protocol error",
+    0x83: "Implementation specific error",
+    0x84: "Unsupported protocol version",
+    0x85: "Client identifier not valid",
+    0x86: "Bad user name or password",
+    0x87: "Not authorized",
+    0x88: "Server unavailable",
+    0x89: "Server busy",
+    0x8A: "Banned",
+    0x8B: "Server shutting down",
+    0x8C: "Bad authentication method",
+    0x8D: "Keep alive timeout",
+    0x8E: "Session taken over",
+    0x8F: "Topic filter invalid",
+    0x90: "Topic name invalid",
+    0x91: "Packet identifier in use",
+    0x92: "Packet identifier not found",
+    0x93: "Receive maximum exceeded",
+    0x94: "Topic alias invalid",
+    0x95: "Packet too large",
+    0x96: "Message rate too high",
+    0x97: "Quota exceeded",
+    0x98: "Administrative action",
+    0x99: "Payload format invalid",
+    0x9A: "Retain not supported",
+    0x9B: "QoS not supported",
+    0x9C: "Use another server",
+    0x9D: "Server moved",
+    0x9E: "Shared subscription not supported",
+    0x9F: "Connection rate exceeded",
+    0xA0: "Maximum connect time",
+    0xA1: "Subscription identifiers not supported",
+    0xA2: "Wildcard subscription not supported",
+}
+CONNECT_HINTS: Final = {
+    0x84: "The broker does not speak MQTT 5.",
+    0x85: "The broker does not accept this client id; a listener may demand that it equals the user name.",
+    0x86: "Are the user name and the password right?",
+    0x87: "Are the user name and the password right, and does this listener of the broker know that user?",
+    0x88: "The broker is not available; it is tried again.",
+    0x89: "The broker is busy; it is tried again.",
+    0x8A: "The broker has banned this client.",
+    0x97: "A quota of the broker is used up.",
+    0x9F: "Too many connects a second for the broker; it is tried again.",
+}
+
+
+def name_of(code: int) -> str:
+    """Return the specification's name of a reason code."""
+    return _NAMES.get(code) or ("Success" if code < REFUSAL else f"Reason 0x{code:02X}")
+
+
+def connect_refused(client_id: str, code: int) -> ConnectRefused:
+    """Return the error for a CONNACK of that code."""
+    return ConnectRefused(client_id, code, name_of(code), hint=CONNECT_HINTS.get(code, ""))
+
+
+def subscribe_refused(client_id: str, topic_filter: str, code: int) -> SubscribeRefused:
+    """Return the error for a SUBACK of that code."""
+    return SubscribeRefused(client_id, topic_filter, code, name_of(code))
+
+
+def publish_refused(client_id: str, topic: str, code: int) -> PublishRefused:
+    """Return the error for a PUBACK of that code."""
+    return PublishRefused(client_id, topic, code, name_of(code))
+
+
+def connection_lost(client_id: str, cause: str) -> ConnectionLost:
+    """Return the error for a connection that was there and ended against our wish."""
+    hint = "The link tries again. If it goes on: does another client use the same client id?"
+    return ConnectionLost(f"the connection of {client_id!r} was lost: {cause}", hint=hint)
+
+
+def ended_early(host: str, port: int, cause: str) -> Unreachable:
+    """Return the error for a connection that ended before the broker answered the CONNECT."""
+    hint = "Does the broker speak MQTT 5 on this port, and does it want TLS or a client certificate?"
+    return Unreachable(host, port, f"ended before the broker answered: {cause}", hint=hint)

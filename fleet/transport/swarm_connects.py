@@ -1,0 +1,106 @@
+"""When the links of one factory connect: back-off, so many a second, and so many handshakes under way.
+
+One timer for all of them; only a handshake under way has a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol
+
+from fleet.kernel.timers import TimerHeap
+
+_CATCH_UP_S: Final = 0.05
+"""How much of a pause of the event loop is made up for in one go, at a limited rate."""
+_POPPED_PER_TURN: Final = 1_000
+
+
+class Caller(Protocol):
+    """A link, as far as connecting is concerned."""
+
+    def attempt(self) -> Coroutine[Any, Any, None]:
+        """Try once, until the link is up or has told its owner why not."""
+        ...
+
+    def attempt_began(self, task: asyncio.Task[None]) -> None:
+        """Take the task, to cancel it when the attempt is no longer wanted."""
+        ...
+
+    def __str__(self) -> str: ...
+    def __hash__(self) -> int: ...
+
+
+class Connects:
+    """First come, first served, behind three limits."""
+
+    def __init__(self, handshakes: int, connects_per_s: float | None) -> None:
+        """Beyond the broker's listen backlog (100 in Mosquitto) the kernel repeats a connect only after a second."""
+        self._handshakes = handshakes
+        self._interval_s = 0.0 if connects_per_s is None else 1.0 / connects_per_s
+        self._next_s = 0.0
+        self._ready: OrderedDict[Caller, None] = OrderedDict()
+        self._waits: TimerHeap[Caller] = TimerHeap()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._handle: asyncio.Handle | None = None
+        self._handle_at_s = 0.0
+
+    def add(self, caller: Caller, wait_s: float = 0.0) -> None:
+        """Let the caller attempt after the wait, as soon as the limits allow."""
+        if wait_s > 0:
+            self._waits.set(caller, int((asyncio.get_running_loop().time() + wait_s) * 1e6))
+        else:
+            self._ready[caller] = None
+        self._arm()
+
+    def remove(self, caller: Caller) -> None:
+        """The caller wants no attempt."""
+        self._ready.pop(caller, None)
+        self._waits.set(caller, None)
+        if not self._ready and self._handle is not None and not len(self._waits):
+            self._handle.cancel()
+            self._handle = None
+
+    def _arm(self) -> None:
+        """Set the timer to the moment at which something can be done, if nobody frees a place before."""
+        due_s: list[float] = []
+        if self._ready and len(self._under_way) < self._handshakes:
+            due_s.append(self._next_s if self._interval_s else 0.0)
+        first_us = self._waits.next_deadline()
+        if first_us is not None:
+            due_s.append(first_us / 1e6)
+        if not due_s:
+            return
+        at_s = min(due_s)
+        if self._handle is not None:
+            if self._handle_at_s <= at_s:
+                return
+            self._handle.cancel()
+        self._handle_at_s = at_s
+        self._handle = asyncio.get_running_loop().call_at(at_s, self._pump)
+
+    def _pump(self) -> None:
+        self._handle = None
+        loop = asyncio.get_running_loop()
+        # Rounded up: a timer that comes a hair early must not be set again and again for the same deadline.
+        for _, caller in self._waits.pop_due(int(loop.time() * 1e6) + 1_000, _POPPED_PER_TURN):
+            self._ready[caller] = None
+        while self._ready and len(self._under_way) < self._handshakes:
+            if self._interval_s:
+                now_s = loop.time()
+                if self._next_s > now_s + 0.001:
+                    break
+                self._next_s = max(self._next_s, now_s - _CATCH_UP_S) + self._interval_s
+            caller, _ = self._ready.popitem(last=False)
+            task = loop.create_task(caller.attempt(), name=f"connect {caller}")
+            self._under_way.add(task)
+            task.add_done_callback(self._done)
+            caller.attempt_began(task)
+        self._arm()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            task.get_loop().call_exception_handler({"message": "a link died", "exception": error, "task": task})
+        self._arm()
