@@ -315,7 +315,8 @@ class PrivateMosquitto:
         self.kill()
         tail = self.log_tail()
         if "Address already in use" in self.log_tail(5):
-            raise _PortTaken(f"{what}: port {self._ports} is taken\n{tail}")
+            cars, tools = self._known_ports()
+            raise _PortTaken(f"{what}: port {cars} or {tools} is taken\n{tail}")
         hint = "Its last lines are above." if tail else "It said nothing."
         if "Permission denied" in tail or "Unable to open" in tail:
             user = pwd.getpwuid(_owner()[0]).pw_name
