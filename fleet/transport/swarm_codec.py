@@ -10,6 +10,7 @@ from typing import Final
 import mqtt5
 
 from fleet.transport.link import LinkSettings
+from fleet.transport.swarm_text import check_text
 from fleet.wire.frame import Frame
 
 PINGREQ: Final = b"\xc0\x00"
@@ -43,13 +44,12 @@ def packet_length(data: bytes, start: int) -> int:
 def read_packet(packet: memoryview) -> mqtt5.Packet:
     """Read one whole packet. Raises Malformed."""
     try:
+        check_text(packet)
         return mqtt5.read(packet)[0]
+    except UnicodeDecodeError:
+        raise Malformed("text that is not UTF-8") from None
     except (ValueError, IndexError) as error:  # IndexError: the fields claim more than the packet holds
         raise Malformed(str(error)) from None
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # mqtt5 0.8 panics, outside Exception, at text that is not UTF-8
-            raise
-        raise Malformed("text that is not UTF-8") from None
 
 
 def frame_from(packet: mqtt5.PublishPacket) -> Frame:

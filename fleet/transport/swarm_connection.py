@@ -48,7 +48,8 @@ EARLY_MAX: Final = 1_000
 _JOINED_BYTES_MAX: Final = 1 << 16
 _HIGHEST_PACKET_ID: Final = 65_535
 _SUBSCRIBE_ID: Final = 1
-_NO_UTF8: Final = 0x81
+_CONNACK: Final = 0x20
+_MALFORMED: Final = 0x81
 _TOO_LARGE: Final = 0x95
 _QUOTA: Final = 0x97
 _QOS: Final = 0x9B
@@ -173,7 +174,7 @@ class Connection(asyncio.Protocol):
         try:
             packet = publish_packet(frame, packet_id)
         except (ValueError, OverflowError):
-            self._refuse(frame, token, _NO_UTF8)
+            self._refuse(frame, token, _MALFORMED)
             return
         if len(packet) > self._packet_max:
             self._refuse(frame, token, _TOO_LARGE)
@@ -338,6 +339,8 @@ class Connection(asyncio.Protocol):
             position += length
 
     def _keep(self, data: bytes, position: int, need: int) -> None:
+        if self._session_present is None and data[position] != _CONNACK:
+            raise Malformed("something else before the CONNACK")
         self._tail = bytearray(memoryview(data)[position:])
         self._need = need or len(self._tail) + 1
 
