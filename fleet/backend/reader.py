@@ -18,7 +18,7 @@ from fleet.cloud.twin import Twin
 from fleet.observe.histogram import Histogram
 
 _CAR_COLUMNS: Final = (
-    "SELECT vin, model, state, connection, connection_reason, latitude, longitude, mileage_km, captured_at, stored_at FROM newest"
+    "SELECT vin, state, connection, connection_reason, latitude, longitude, mileage_km, captured_at, stored_at FROM newest"
 )
 _MESSAGE_COLUMNS: Final = (
     "SELECT vin, boot, seq, kind, name, trigger, captured_at, due_wall_us, sent_wall_us, received_at, stored_at,"
@@ -35,7 +35,6 @@ class CarRow:
     """One line about a car. `captured_at` is scenario µs, `stored_at` wall µs; None is not known."""
 
     vin: str
-    model: str | None
     state: str | None
     connection: str | None
     connection_reason: str | None

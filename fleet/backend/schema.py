@@ -33,7 +33,7 @@ CREATE TABLE sequence (
     duplicates INTEGER NOT NULL, PRIMARY KEY (vin, boot)) WITHOUT ROWID;
 
 CREATE TABLE newest (
-    vin TEXT PRIMARY KEY, model TEXT, state TEXT, connection TEXT, connection_reason TEXT, latitude REAL, longitude REAL,
+    vin TEXT PRIMARY KEY, state TEXT, connection TEXT, connection_reason TEXT, latitude REAL, longitude REAL,
     mileage_km REAL, captured_at INTEGER NOT NULL, stored_at INTEGER NOT NULL, twin BLOB NOT NULL);
 
 CREATE TABLE command (

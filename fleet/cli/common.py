@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fleet.errors import FleetError, UsageError
+from fleet.runtime.access import LinkKind
 from fleet.runtime.assembly import vocabulary
 from fleet.scenario.loader import Overrides, load
 from fleet.scenario.scalars import ClockFactor, Misread
@@ -45,17 +46,28 @@ ToolsBroker = Annotated[str | None, typer.Option("--tools-broker", metavar="URL"
 Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="Certificate authority (PEM) to trust for mqtts.")]
 Credentials = Annotated[Path | None, typer.Option("--credentials", metavar="FILE.csv", help="Lines of user,password.")]
 SecretFile = Annotated[
-    Path | None, typer.Option("--secret-file", metavar="FILE", help="The fleet's secret [env: FLEET_SECRET_FILE, FLEET_SECRET].")
+    Path | None,
+    typer.Option("--secret-file", metavar="FILE", help="The fleet's secret \\[env: FLEET_SECRET_FILE, FLEET_SECRET]."),
 ]
 Delivery = Annotated[
     DeliveryMode, typer.Option("--delivery", help="When a car may forget a message: at the broker's word, or once it is stored.")
+]
+Link = Annotated[LinkKind, typer.Option("--link", help="swarm carries masses of cars; aiomqtt is the reference.")]
+Source = Annotated[
+    str | None,
+    typer.Option("--source", metavar="NET", help="Source addresses for cars, such as 127.0.1.0/28 (ports run out at 28 000)."),
+]
+ConnectRate = Annotated[
+    float | None, typer.Option("--connect-rate", min=0.1, metavar="N", help="Let at most so many cars a second connect.")
 ]
 Prefix = Annotated[str, typer.Option("--topic-prefix", metavar="PREFIX", help="First levels of all topics.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
 UntilEof = Annotated[bool, typer.Option("--until-eof", help="End when standard input closes.", hidden=True)]
 StorePath = Annotated[
     Path | None,
-    typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="The back end's store [default: that of the latest run]."),
+    typer.Option(
+        "--store", metavar="FILE", envvar="FLEET_STORE", help="The back end's store \\[default: that of the latest run]."
+    ),
 ]
 Vin = Annotated[str, typer.Argument(metavar="VIN", callback=checked_vin, help="Which car; fleet cars lists them.")]
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fleet.backend.service import CLIENT_ID
 from fleet.backend.spin import SpinCost
 from fleet.cli.common import (
     PARTS,
@@ -18,13 +19,16 @@ from fleet.cli.common import (
     Ca,
     Cars,
     Clock,
+    ConnectRate,
     Credentials,
     Delivery,
     DeliveryMode,
+    Link,
     Prefix,
     ScenarioName,
     SecretFile,
     Seed,
+    Source,
     ToolsBroker,
     UntilEof,
     emit_line,
@@ -35,6 +39,7 @@ from fleet.errors import FleetError
 from fleet.runtime.access import find_secret, open_access
 from fleet.runtime.assembly import vins
 from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.limits import run_fast
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.processes import pepper_of, run_backend, run_broker, run_simulator, stop_on_signals
 from fleet.runtime.resources import resource_dir
@@ -56,6 +61,9 @@ def simulate(
     no_backend: Annotated[bool, typer.Option("--no-backend", help="There is no desk: send no commands.")] = False,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
+    link: Link = "swarm",
+    source: Source = None,
+    connect_rate: ConnectRate = None,
     ca: Ca = None,
     credentials: Credentials = None,
     secret_file: SecretFile = None,
@@ -76,6 +84,9 @@ def simulate(
         credentials=credentials,
         secret=find_secret(secret_file),
         prefix=topic_prefix,
+        link=link,
+        source=source,
+        connects_per_s=connect_rate,
     )
 
     async def main() -> dict[str, Any]:
@@ -99,7 +110,7 @@ def simulate(
             )  # fmt: skip
 
     with _telling_failure(as_json):
-        result = asyncio.run(main())
+        result = run_fast(main(), fast=link == "swarm")
     if not as_json:
         account = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in result["account"].items())
         out.print(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}", highlight=False)
@@ -112,6 +123,9 @@ def backend(
         "fleet.sqlite"
     ),
     delivery: Delivery = DeliveryMode.PUBACK,
+    link: Link = "swarm",
+    client_id: Annotated[str, typer.Option("--client-id", help="Its session with the broker has this name.")] = CLIENT_ID,
+    end_session: Annotated[bool, typer.Option("--end-session", help="Leave no session with the broker at the end.")] = False,
     spin_cost: Annotated[int, typer.Option("--spin-cost", help="scrypt's n for S-PINs, a power of two.")] = SpinCost().n,
     ca: Ca = None,
     credentials: Credentials = None,
@@ -125,7 +139,7 @@ def backend(
     Example: fleet backend --broker mqtt://localhost:1884 --store fleet.sqlite
     """
     secret = find_secret(secret_file)
-    access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=topic_prefix)
+    access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=topic_prefix, link=link)
 
     async def main() -> None:
         await run_backend(
@@ -134,12 +148,14 @@ def backend(
             pepper=pepper_of(secret),
             spin_cost=SpinCost(n=spin_cost),
             announce_stored=delivery is DeliveryMode.STORED,
+            client_id=client_id,
+            end_session=end_session,
             stop=stop_on_signals(until_eof=until_eof),
             emit=emit_line if as_json else _tell_backend,
         )
 
     with _telling_failure(as_json):
-        asyncio.run(main())
+        run_fast(main(), fast=link == "swarm")
 
 
 def _tell_backend(message: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -20,13 +22,16 @@ from fleet.cli.common import (
     Ca,
     Cars,
     Clock,
+    ConnectRate,
     Credentials,
     Delivery,
     DeliveryMode,
+    Link,
     Prefix,
     ScenarioName,
     SecretFile,
     Seed,
+    Source,
     complain,
     err,
     load_scenario,
@@ -39,6 +44,7 @@ from fleet.observe import report as reports
 from fleet.runtime.access import find_secret, open_access
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import local_time
+from fleet.runtime.limits import need_open_files, source_addresses
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.view import make_view
@@ -59,11 +65,14 @@ def run(
         str, typer.Option("--broker", metavar="auto|URL", help="auto starts a private Mosquitto; a URL uses a running broker.")
     ] = "auto",
     out_dir: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where report and store go [default: runs/SCENARIO-TIME].")
+        Path | None, typer.Option("--out", metavar="DIR", help="Where report and store go \\[default: runs/SCENARIO-TIME].")
     ] = None,
     no_backend: Annotated[bool, typer.Option("--no-backend", help="Only cars: the back end under test is yours.")] = False,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
+    link: Link = "swarm",
+    source: Source = None,
+    connect_rate: ConnectRate = None,
     ca: Ca = None,
     credentials: Credentials = None,
     secret_file: SecretFile = None,
@@ -83,10 +92,13 @@ def run(
     access = None
     if broker != "auto":
         access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=prefix)
-    folder = out_dir or Path("runs") / f"{loaded.scenario}-{local_time()}"
+    source_addresses(source)
+    need_open_files(loaded.cars)
+    folder = out_dir or _new_folder(loaded.scenario)
     passthrough = [
         *(["--ca", str(ca)] if ca else []),
         *(["--credentials", str(credentials)] if credentials else []),
+        *(["--link", link] if link != "swarm" else []),
         *(["--delivery", delivery.value] if delivery is not DeliveryMode.PUBACK else []),
         *(["--topic-prefix", topic_prefix] if topic_prefix != DEFAULT_PREFIX else []),
     ]
@@ -98,6 +110,10 @@ def run(
         access=access,
         prefix=prefix,
         passthrough=tuple(passthrough),
+        for_simulator=(
+            *(["--source", source] if source else []),
+            *(["--connect-rate", str(connect_rate)] if connect_rate else []),
+        ),
         with_backend=not no_backend,
         keep_sessions=keep_sessions,
         secret=secret,
@@ -114,6 +130,17 @@ def run(
     else:
         _summarise(report, folder, with_backend=not no_backend)
     raise typer.Exit(reports.EXIT_CODES[report["verdict"]])
+
+
+def _new_folder(scenario: str) -> Path:
+    """Return a folder of its own for this run; two may start in one second."""
+    name = f"{scenario}-{local_time()}"
+    for number in itertools.count(1):
+        folder = LATEST.parent / (name if number == 1 else f"{name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            break
+    return folder
 
 
 async def _run(running: Run) -> dict[str, Any]:
@@ -136,7 +163,8 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
     out.print(f"\n[bold {colour}]{report['verdict']}[/]: {report['reason']}", highlight=False)
     account = " · ".join(
         f"{report[name]} {name.replace('_', ' ')}"
-        for name in ("created", "stored", "in_outbox", "dropped", "quarantined", "refused", "lost", "duplicates")
+        for name in ("created", "acknowledged", "stored", "in_outbox", "dropped", "quarantined", "refused", "lost", "duplicates")
+        if report[name] is not None
     )
     out.print(f"messages   {account}", highlight=False)
     commands = " · ".join(f"{count} {name}" for name, count in reports.command_rows(report["commands"]))

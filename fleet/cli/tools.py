@@ -129,7 +129,7 @@ _HEADER: Final = {"vin", "boot", "seq", "captured_at", "due_wall_us", "sent_wall
 
 DeskBroker = Annotated[
     str | None,
-    typer.Option("--broker", metavar="URL", envvar="FLEET_BROKER", help="The tools' listener [default: the running fleet's]."),
+    typer.Option("--broker", metavar="URL", envvar="FLEET_BROKER", help="The tools' listener \\[default: the running fleet's]."),
 ]
 COMMAND_PATIENCE_S: Final = 900.0
 """Longer than the default time to live of any command that a person waits for, in wall seconds."""
@@ -156,12 +156,12 @@ def command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="honk, lock, unlock, heater or refresh.")],
     position: Annotated[str | None, typer.Option("--from", metavar="LAT,LON", help="honk: where the user is.")] = None,
     mode: Annotated[
-        Literal["flash", "honk_and_flash"] | None, typer.Option("--mode", help="honk [default: honk_and_flash].")
+        Literal["flash", "honk_and_flash"] | None, typer.Option("--mode", help="honk \\[default: honk_and_flash].")
     ] = None,
     minutes: Annotated[int | None, typer.Option("--minutes", help="heater: 10 to 60 in steps of 10.")] = None,
-    action: Annotated[Literal["start", "stop"] | None, typer.Option("--action", help="heater [default: start].")] = None,
+    action: Annotated[Literal["start", "stop"] | None, typer.Option("--action", help="heater \\[default: start].")] = None,
     spin: Annotated[str | None, typer.Option("--spin", metavar="PIN", help="The car's S-PIN; '-' asks for it.")] = None,
-    user: Annotated[str | None, typer.Option("--user", help="Who asks [default: the primary user].")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Who asks \\[default: the primary user].")] = None,
     ttl: Annotated[float | None, typer.Option("--ttl", metavar="SECONDS", help="How long the car may act on it.")] = None,
     broker: DeskBroker = None,
     secret_file: SecretFile = None,
@@ -240,7 +240,7 @@ def _read_position(text: str) -> dict[str, float]:
 def set_spin(
     vin: Vin,
     spin: Annotated[str | None, typer.Option("--spin", metavar="PIN", help="4 digits; asked for when not given.")] = None,
-    user: Annotated[str | None, typer.Option("--user", help="Whose [default: the primary user].")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Whose \\[default: the primary user].")] = None,
     broker: DeskBroker = None,
     secret_file: SecretFile = None,
     credentials: Credentials = None,

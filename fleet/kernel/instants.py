@@ -72,8 +72,14 @@ def to_datetime(instant: Instant) -> datetime:
 
 
 def format_instant(instant: Instant) -> str:
-    """Write as ISO 8601 in UTC, with microseconds only where there are any: 2026-03-02T06:00:00Z."""
-    return to_datetime(instant).replace(tzinfo=None).isoformat() + "Z"
+    """Write as ISO 8601 in UTC, with microseconds only where there are any: 2026-03-02T06:00:00Z.
+
+    An instant that no calendar holds is written as its number: showing a store must not fail at one odd row.
+    """
+    try:
+        return to_datetime(instant).replace(tzinfo=None).isoformat() + "Z"
+    except OverflowError:
+        return f"{instant} µs"
 
 
 def parse_duration(text: str) -> Duration:

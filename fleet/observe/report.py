@@ -127,6 +127,7 @@ def markdown(report: Mapping[str, Any]) -> str:
 _FIGURES: Final = ("p50", "p90", "p99", "p999", "max")
 _ACCOUNT: Final = (
     ("created", "made by the cars"),
+    ("acknowledged", "acknowledged by the broker"),
     ("stored", "stored by the back end"),
     ("in_outbox", "still with the cars"),
     ("dropped", "dropped, outbox full"),
@@ -139,7 +140,7 @@ _ACCOUNT: Final = (
 
 def account_rows(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return the account, line by line."""
-    return [(text, report[name]) for name, text in _ACCOUNT]
+    return [(text, "not looked at" if report[name] is None else report[name]) for name, text in _ACCOUNT]
 
 
 def command_rows(commands: Mapping[str, Any]) -> list[tuple[str, Any]]:

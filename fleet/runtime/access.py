@@ -8,20 +8,24 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from fleet.errors import UsageError
 from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.limits import source_addresses
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import Endpoint, LinkFactory
+from fleet.transport.swarm_link import swarm_links
 from fleet.wire.dialect import FleetDialect, json_codec, messagepack_codec
 from fleet.wire.topics import DEFAULT_PREFIX, Topics
 
 SECRET_FILE_VARIABLE: Final = "FLEET_SECRET_FILE"  # noqa: S105  the name of a variable
 ENDPOINT_FILE: Final = "endpoint.json"
 
+LinkKind = Literal["swarm", "aiomqtt"]
+"""swarm carries masses; aiomqtt is the reference to compare with."""
 PasswordFor = Callable[[str], str | None]
 
 
@@ -42,12 +46,23 @@ class Access:
     tools: Endpoint
     prefix: str = DEFAULT_PREFIX
     json: bool = False
+    link: LinkKind = "swarm"
+    source_addresses: tuple[str, ...] = ()
+    connects_per_s: float | None = None
     password_for: PasswordFor = field(repr=False)
 
     def car_links(self) -> LinkFactory:
-        return aiomqtt_links(self.cars)
+        """Return what makes the links of cars: many, from the source addresses in turn."""
+        if self.link == "aiomqtt":
+            return aiomqtt_links(self.cars)
+        return swarm_links(self.cars, source_addresses=self.source_addresses, connects_per_s=self.connects_per_s)
+
+    def consumer_links(self) -> LinkFactory:
+        """Return what makes the link of the back end, which carries what all cars send."""
+        return aiomqtt_links(self.tools) if self.link == "aiomqtt" else swarm_links(self.tools)
 
     def tool_links(self) -> LinkFactory:
+        """Return what makes the links of the tools that watch and command."""
         return aiomqtt_links(self.tools)
 
     def dialect(self) -> FleetDialect:
@@ -63,6 +78,9 @@ def open_access(
     secret: FleetSecret | None = None,
     prefix: str = DEFAULT_PREFIX,
     json: bool = False,
+    link: LinkKind = "swarm",
+    source: str | None = None,
+    connects_per_s: float | None = None,
 ) -> Access:
     """Read addresses and files into an Access. Raises UsageError for what cannot be used."""
     tls = _trust(ca) if ca is not None else None
@@ -71,6 +89,9 @@ def open_access(
         tools=Endpoint.from_url(tools_broker or broker, tls),
         prefix=Topics(prefix).prefix,
         json=json,
+        link=link,
+        source_addresses=source_addresses(source),
+        connects_per_s=connects_per_s,
         password_for=_passwords(credentials, secret),
     )
 

@@ -20,6 +20,7 @@ from fleet.kernel.draws import Draws
 from fleet.runtime.access import Access
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.limits import need_open_files
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
 from fleet.runtime.simulation import Simulation, SimulationConfig
@@ -50,13 +51,22 @@ def _stop_at_eof(stop: asyncio.Event) -> None:
 
 
 async def run_backend(
-    access: Access, store: Path, *, pepper: bytes, spin_cost: SpinCost, announce_stored: bool, stop: asyncio.Event, emit: Emit
+    access: Access,
+    store: Path,
+    *,
+    pepper: bytes,
+    spin_cost: SpinCost,
+    announce_stored: bool,
+    client_id: str,
+    end_session: bool,
+    stop: asyncio.Event,
+    emit: Emit,
 ) -> None:
     """Store what cars send and run the desk, until `stop`. Raises what the broker refuses and what the store cannot."""
     seed = wall_us()
     config = BackendConfig(
         store=store,
-        links=access.tool_links(),
+        links=access.consumer_links(),
         pepper=pepper,
         make_clock=ScaledClock,
         wall_us=wall_us,
@@ -66,6 +76,7 @@ async def run_backend(
         username="backend",
         password=access.password_for("backend"),
         announce_stored=announce_stored,
+        client_id=client_id,
     )
     backend = Backend(config)
     await backend.start()
@@ -75,7 +86,7 @@ async def run_backend(
         await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         watching.cancel()
-        await backend.stop(quiet_s=0.3)
+        await backend.stop(quiet_s=0.3, end_session=end_session)
         await asyncio.gather(running, return_exceptions=True)
     if watching.done() and not watching.cancelled():
         watching.result()
@@ -109,6 +120,7 @@ async def run_simulator(
     emit: Emit,
 ) -> dict[str, Any]:
     """Let the scenario's cars live against a broker until its end, or until `stop`; returns the result."""
+    need_open_files(scenario.cars)
     config = SimulationConfig(
         scenario=scenario,
         cars=access.car_links(),
@@ -116,7 +128,7 @@ async def run_simulator(
         password_for=access.password_for,
         dialect=access.dialect(),
         end_session=not keep_sessions,
-        clear_presence=not keep_sessions and not with_desk,
+        clear_presence=not keep_sessions,
         until_stored=until_stored,
     )
     simulation = Simulation(config, emit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class RunConfig:
     prefix: str = DEFAULT_PREFIX
     access: Access | None = None
     passthrough: tuple[str, ...] = ()
+    for_simulator: tuple[str, ...] = ()
     with_backend: bool = True
     keep_sessions: bool = False
     secret: FleetSecret | None = None
@@ -144,7 +146,7 @@ class Run:
             "backend",
             [
                 "backend", "--broker", tools, "--store", str(self.store), "--json", "--until-eof",
-                *(["--spin-cost", str(cost)] if cost else []), *config.passthrough,
+                *(["--spin-cost", str(cost)] if cost else []), *self._guest_options(), *config.passthrough,
             ],
             environment=self._environment(),
             listen=self._heard_backend,
@@ -155,6 +157,13 @@ class Run:
             await backend.end()
             raise
         return backend
+
+    def _guest_options(self) -> list[str]:
+        """On a broker of the user's: a session of this run's own, that ends with it."""
+        if self._config.broker is None:
+            return []
+        options = ["--client-id", f"backend-{secrets.token_hex(4)}"]
+        return options if self._config.keep_sessions else [*options, "--end-session"]
 
     async def _start_simulator(self, cars: str, tools: str) -> Child:
         config = self._config
@@ -167,7 +176,7 @@ class Run:
                 "--cars", str(scenario.cars), "--seed", str(scenario.seed), "--clock", str(scenario.clock),
                 *([] if config.with_backend else ["--no-backend"]),
                 *(["--keep-sessions"] if config.keep_sessions else []),
-                *config.passthrough,
+                *config.passthrough, *config.for_simulator,
             ],
             environment=self._environment(),
             listen=self._heard_simulator,
@@ -279,6 +288,7 @@ class Run:
             "cars": result["cars"],
             "connected": result["connected"],
             **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
+            **({} if self._config.with_backend else dict.fromkeys(("stored", "quarantined", "lost", "duplicates"))),
             "repeated": result["account"]["repeated"],
             **statuses,
             "commands": reports.command_figures(commands),
@@ -317,7 +327,10 @@ class Run:
                 duplicates=store.duplicates,
             )
             triggers = reader.statuses_by_trigger()
-            statuses = {"statuses_engine_off": triggers.get("engine_off", 0), "statuses_asked": triggers.get("load", 0)}
+            statuses = {
+                "statuses_engine_off": triggers.get("engine_off", 0),
+                "statuses_asked": triggers.get("load", 0) + triggers.get("refresh", 0),
+            }
             return account, reader.command_counts(), statuses
 
     def _latency(self, result: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from fleet.vehicle.signals import (
     PowerOn,
     Received,
     RepeatUnstored,
+    StayPut,
     Transmit,
 )
 from fleet.wire.dialect import Dialect
@@ -293,6 +294,11 @@ class Shard:
         """How many cars want a connection and have none."""
         return sum(1 for held in self.cars.values() if held.car.telematics.wanted and not held.car.telematics.is_up)
 
+    def stay_put(self) -> None:
+        """Let no driver start a further trip: what is still to come are the ends of drives and commands."""
+        for car in self.cars.values():
+            car.put(StayPut())
+
     async def stop(self) -> None:
         """Let no more time pass for the cars, give what is under way a bounded while, and disconnect all."""
         self._running = False
@@ -365,6 +371,9 @@ class Shard:
     def close_link(self, link: Link, last: Frame) -> None:
         """Close in the background; `stop` waits for it."""
         if self._plan.clear_presence:
+            # Whoever listens is told first; then the broker forgets what it would tell those who come later.
+            if link.is_up:
+                link.publish(last, PRESENCE_TOKEN)
             last = Frame(topic=last.topic, payload=b"", retain=True)
         task = asyncio.create_task(link.close(end_session=self._plan.end_session, last=last), name="close link")
         self._closing.add(task)

@@ -63,15 +63,16 @@ class PlainView:
 
     def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None:
         """Print a line when the last one is some seconds old."""
-        rate = self._rate.update(backend.get("stored", 0))
+        arrived, word = _arrived(simulator, backend)
+        rate = self._rate.update(arrived)
         if time.monotonic() - self._last < PLAIN_EVERY_S or not simulator:
             return
         self._last = time.monotonic()
         connections = simulator["connections"]
         self.say(
-            f"{simulator['scenario_time'][:19]}  {simulator['elapsed_share']:4.0%}  "
+            f"{simulator['scenario_time'][:19]}Z  {simulator['elapsed_share']:4.0%}  "
             f"online {connections.get('online', 0)} asleep {connections.get('reachable', 0)} "
-            f"offline {connections.get('offline', 0)}  stored {backend.get('stored', 0)} ({rate:.0f}/s)  "
+            f"offline {connections.get('offline', 0)}  {word} {arrived} ({rate:.0f}/s)  "
             f"commands {sum(simulator['commands'].values())}  ack p99 {_ms(simulator['publish_to_ack_ms'], 'p99')}"
         )
         for warning, count in simulator["warnings"].items():
@@ -101,7 +102,8 @@ class LiveView:
         self._live.update(self._draw(simulator, backend))
 
     def _draw(self, simulator: dict[str, Any], backend: dict[str, Any]) -> RenderableType:
-        rate = self._rate.update(backend.get("stored", 0))
+        arrived, word = _arrived(simulator, backend)
+        rate = self._rate.update(arrived)
         if not simulator:
             return Text("connecting …")
         table = Table.grid(padding=(0, 3))
@@ -114,7 +116,7 @@ class LiveView:
         account = simulator["account"]
         table.add_row(
             "messages",
-            f"{account['created']} made   {backend.get('stored', 0)} stored ({rate:.0f}/s)   {account['in_outbox']} in outboxes",
+            f"{account['created']} made   {arrived} {word} ({rate:.0f}/s)   {account['in_outbox']} in outboxes",
         )
         table.add_row("commands", _counts(simulator["commands"]) + f"   {simulator['commands_waiting']} under way")
         table.add_row("publish to ack", _percentiles(simulator["publish_to_ack_ms"]))
@@ -125,6 +127,13 @@ class LiveView:
         for warning in backend.get("warnings", ())[-3:]:
             table.add_row(Text("warning", style="yellow"), str(warning))
         return table
+
+
+def _arrived(simulator: dict[str, Any], backend: dict[str, Any]) -> tuple[int, str]:
+    """Return how many messages have arrived, and where: at our back end, or else at the broker."""
+    if backend:
+        return backend.get("stored", 0), "stored"
+    return (simulator["account"]["acknowledged"], "acknowledged") if simulator else (0, "stored")
 
 
 def _counts(counts: dict[str, int], order: tuple[str, ...] = ()) -> str:

@@ -126,9 +126,11 @@ def _scale(unit: str | None, path: str, divisor: str | None) -> float:
 
 
 def _value(report: Mapping[str, Any], path: str) -> float | None:
-    """Return the figure at `path`: counts that are absent are 0, measures that are absent None."""
+    """Return the figure at `path`: counts that are absent are 0, measures that are absent or null None."""
     found: Any = report
     for key in path.split("."):
+        if isinstance(found, Mapping) and key in found and found[key] is None:
+            return None  # told not to have been looked at
         found = found.get(key) if isinstance(found, Mapping) else None
     if isinstance(found, Mapping):
         return sum(found.values())

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from fleet.errors import PublishRefused
 
-PUBLISHES_PER_TURN: Final = 400
+PUBLISHES_PER_TURN: Final = 2000
 
 
 class Turning(Protocol):
@@ -74,5 +74,10 @@ class Turns:
         outcomes, self._outcomes = self._outcomes, []
         for connection, token, error in outcomes:
             connection.tell(token, error)
-        for _ in range(len(self._waiting)):
-            self._waiting.popleft().pump()
+        waiting = self._waiting
+        for _ in range(len(waiting)):
+            if not self.left:
+                break
+            waiting.popleft().pump()
+        if waiting:
+            self.begin()

@@ -41,6 +41,7 @@ from fleet.vehicle.signals import (
     RepeatUnstored,
     SetCoverage,
     SetOpening,
+    StayPut,
     SwitchOff,
     SwitchOn,
     WorldInput,
@@ -101,7 +102,8 @@ class Car:
     """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
 
     __slots__ = (
-        "_next_start", "_outputs", "_plan", "_power", "_true_position", "agenda", "body", "charging_ends_at",
+        "_next_start", "_outputs", "_plan", "_power",
+        "_stays", "_true_position", "agenda", "body", "charging_ends_at",
         "driver", "engine_is_on", "equipment", "fix", "health", "heater", "in_deep_sleep", "journey", "key",
         "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
         "remote", "settings", "start_m", "telematics", "today", "trip_count", "vin",
@@ -154,6 +156,7 @@ class Car:
         self._true_position = (driver.home.latitude, driver.home.longitude)
         self._plan: tuple[PlannedTrip, ...] = ()
         self._next_start: Instant | None = None
+        self._stays = False
         self._outputs: list[CarOutput] = []
         self.fix = self._receive_fix(self._true_position, self.parked_at, self.parked_at)
         self.telematics.covered = not driver.home.garage
@@ -209,6 +212,9 @@ class Car:
                 living.switch_off(self, now)
             case DriveTo(place, purpose):
                 living.drive_to(self, place, purpose, now)
+            case StayPut():
+                self._stays = True
+                self._next_start = None
             case _:
                 assert_never(message)
 
@@ -459,7 +465,7 @@ class Car:
 
     def plan_next_trip(self, not_before: Instant) -> None:
         """Put the next trip of the day into the agenda; late trips start as soon as possible, past ones are skipped."""
-        while self._plan:
+        while self._plan and not self._stays:
             trip = self._plan[0]
             if trip.departure >= not_before or self.trip_count:
                 self._next_start = max(trip.departure, not_before)

@@ -85,6 +85,11 @@ class DriveTo:
     purpose: Purpose = "errand"
 
 
+@dataclass(frozen=True, slots=True)
+class StayPut:
+    """The driver starts no further trip; a drive under way is ended as planned."""
+
+
 OpeningName = Literal["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
 
 
@@ -96,7 +101,7 @@ class SetOpening:
     opened: bool
 
 
-WorldInput = SetCoverage | SwitchOn | SwitchOff | DriveTo | SetOpening
+WorldInput = SetCoverage | SwitchOn | SwitchOff | DriveTo | SetOpening | StayPut
 """What people and the world do to a car."""
 CarInput = PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
 

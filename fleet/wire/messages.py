@@ -14,6 +14,8 @@ SCHEMA_VERSION: Final = "1"
 """Goes with every message as the user property `schema`."""
 
 Int63 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Moment = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]
+"""Microseconds since 1970 UTC, up to the end of the year 9999: what every calendar can show."""
 """A number or an instant that fits into a database's signed 64 bits; what does not is no message of ours."""
 
 
@@ -32,9 +34,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     vin: str
     boot: Int63
     seq: Int63
-    captured_at: Int63
-    due_wall_us: Int63 | None = None
-    sent_wall_us: Int63 | None = None
+    captured_at: Moment
+    due_wall_us: Moment | None = None
+    sent_wall_us: Moment | None = None
 
 
 # --- status -------------------------------------------------------------------------------------------------
@@ -100,11 +102,11 @@ class Lights(Group, frozen=True, kw_only=True):
 class Position(Group, frozen=True, kw_only=True):
     """WGS 84 degrees as the car's receiver saw them; `parked_at` is None while it is not parked."""
 
-    latitude: float
-    longitude: float
+    latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
     accuracy_m: float
-    fixed_at: int
-    parked_at: int | None = None
+    fixed_at: Moment
+    parked_at: Moment | None = None
 
 
 class Climate(Group, frozen=True, kw_only=True):
@@ -149,7 +151,7 @@ class WarningLight(Group, frozen=True, kw_only=True):
 class Health(Group, frozen=True, kw_only=True):
     """The newest health report; the first comes after 20 km with the engine off and coverage."""
 
-    reported_at: int
+    reported_at: Moment
     mileage_km: float
     warnings: tuple[WarningLight, ...]
 
@@ -166,7 +168,7 @@ class Status(Header, frozen=True, kw_only=True, omit_defaults=True):
 
     trigger: Trigger
     state: VehicleState
-    mileage_km: float | None = None
+    mileage_km: Annotated[float, msgspec.Meta(ge=0, le=10_000_000)] | None = None
     energy: Energy | None = None
     adblue: AdBlue | None = None
     service: Service | None = None
@@ -245,8 +247,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     vin: str
     name: str
-    issued_at: int
-    expires_at: int
+    issued_at: Moment
+    expires_at: Moment
     parameters: dict[str, Any] = {}
 
 
@@ -301,7 +303,7 @@ class CommandRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     spin: str | None = None
     token: str | None = None
     ttl_s: float | None = None
-    due_wall_us: Int63 | None = None
+    due_wall_us: Moment | None = None
 
     def __repr__(self) -> str:
         """Leave the S-PIN and the token out: what is logged or raised must not show them."""
@@ -332,8 +334,8 @@ class AnnounceClock(msgspec.Struct, frozen=True, kw_only=True, tag="announce_clo
     """The simulator tells the back end which scenario time it is: `start` was at `epoch_wall_us`, and runs at `factor`."""
 
     id: str
-    start: int
-    epoch_wall_us: int
+    start: Moment
+    epoch_wall_us: Moment
     factor: float
 
 
