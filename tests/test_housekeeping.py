@@ -228,3 +228,9 @@ def test_compose_names_only_commands_and_options_that_exist() -> None:
             assert name in known
             options = {option for parameter in commands[name].params for option in parameter.opts}
             assert {argument for argument in arguments if argument.startswith("--")} <= options
+
+
+def test_documents_are_finished() -> None:
+    """No page has a place that was left to be filled in."""
+    for page in sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/README.md")):
+        assert "@@" not in page.read_text(encoding="utf-8"), page

@@ -57,6 +57,20 @@ fleets:
 """
 
 
+ONE_MODEL = """\
+scenario: one-model
+purpose: Eight parked cars of one model, asked for their status.
+seed: 3
+start: 2026-03-07T10:00Z
+duration: 4 min
+clock: x60
+region: munich
+fleets:
+  - {{name: parked, count: 8, models: {{{model}: 1}}, profile: parked}}
+commands: [{{name: refresh, count: 30}}]
+"""
+
+
 def street(folder: Path, *, duration: str = "1 h", clock: str = "real", more: str = "") -> Path:
     path = folder / "street.yaml"
     path.write_text(STREET.format(duration=duration, clock=clock, more=more), encoding="utf-8")
@@ -225,6 +239,35 @@ class TestForeignBrokers:
             assert "Not authorized (0x87)" in done.err
             assert "password right" in done.err
             assert "Traceback" not in done.text
+
+    async def test_two_runs_share_it_and_leave_it_clean(self, tmp_path: Path) -> None:
+        """Each has a session of its own, loses nothing to the other, and leaves neither presence nor session behind."""
+        secret = FleetSecret.new()
+        secret.write(tmp_path / "secret")
+        scenarios = {model: tmp_path / f"{model}.yaml" for model in ("Leon", "Born")}
+        for model, file in scenarios.items():
+            file.write_text(ONE_MODEL.format(model=model), encoding="utf-8")
+        everybody = [vin for scenario in scenarios.values() for vin in vins_of(scenario)]
+        async with PrivateMosquitto(secret=secret, vins=everybody) as broker:
+            ends = await asyncio.gather(
+                *(
+                    fleet(
+                        "run", scenario, "--broker", str(broker.tools), "--secret-file", "secret", "--out", f"out-{model}",
+                        cwd=tmp_path,
+                    )
+                    for model, scenario in scenarios.items()
+                )
+            )  # fmt: skip
+            await broker.stop()  # writes down the sessions and the retained messages there are
+            kept = (broker.folder / "mosquitto.db").read_bytes()
+        for model, done in zip(scenarios, ends, strict=True):
+            assert done.code == 0, done
+            report = report_of(tmp_path / f"out-{model}")
+            assert report["lost"] == 0
+            assert report["stored"] == report["created"] > 30
+            assert report["statuses_asked"] > 0
+        assert b"backend-" not in kept
+        assert not any(vin.encode() in kept for vin in everybody)
 
     async def test_a_publish_that_is_refused(self, tmp_path: Path) -> None:
         """An access control without the cars' status: counted as refused, told once, and the account holds."""

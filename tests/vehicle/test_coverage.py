@@ -22,6 +22,7 @@ from fleet.vehicle.signals import (
     PowerOff,
     PowerOn,
     SetCoverage,
+    StayPut,
     SwitchOff,
     SwitchOn,
     Transmit,
@@ -193,3 +194,17 @@ def test_a_connection_that_comes_too_late_is_not_used() -> None:
     lab.put(AskStatus())
     assert lab.link_up() == []
     assert lab.car.connection(lab.now) == "offline"
+
+
+def test_a_driver_that_stays_put_ends_the_drive_and_starts_none() -> None:
+    """After the end of a scenario a car comes to rest, over midnight too; it still takes commands."""
+    lab = CarLab(car_driver=drawn_driver(1, "courier"))
+    while lab.car.journey is None:
+        lab.run_for(MINUTE)
+    under_way = lab.car.trip_count
+    lab.put(StayPut())
+    lab.run_for(3 * DAY)
+    assert lab.car.trip_count == under_way
+    assert lab.car.state(lab.now) == "parked"
+    assert len(lab.events("engine_off")) == len(lab.events("engine_on")) == under_way
+    assert lab.outcome("refresh") == ("succeeded", None)
