@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
         "_need",
         "_out",
         "_out_bytes",
+        "_owner",
         "_over",
         "_packet_max",
         "_paused",
@@ -120,6 +121,7 @@ class Connection(asyncio.Protocol):
         self.wheel_slot = NOWHERE
         self.wheel_period = 0
         self._link = link
+        self._owner = link.owner
         self._turns = link.turns
         self._transport: asyncio.Transport | None = None
         self._connect = connect
@@ -275,7 +277,7 @@ class Connection(asyncio.Protocol):
             self._last_word_is_out()
             return
         try:
-            self._link.owner.link_acknowledged(token, error)
+            self._owner.link_acknowledged(token, error)
         except Exception as defect:  # noqa: BLE001  the owner's defect must not reach other links
             self._broke(defect)
 
@@ -360,10 +362,10 @@ class Connection(asyncio.Protocol):
         if token is None:
             self._last_word_is_out()
         elif code < REFUSAL:  # 0x10, nobody subscribed to it, is a success too
-            self._link.owner.link_acknowledged(token, None)
+            self._owner.link_acknowledged(token, None)
         else:
             error = publish_refused(self._link.settings.client_id, topic, code)
-            self._link.owner.link_acknowledged(token, error)
+            self._owner.link_acknowledged(token, error)
 
     def _packet(self, packet: mqtt5.Packet) -> None:
         if self._session_present is None:
@@ -444,7 +446,7 @@ class Connection(asyncio.Protocol):
         for delivery in early or ():
             if self._over:
                 return
-            self._link.owner.link_received(delivery)
+            self._owner.link_received(delivery)
 
     def _received(self, packet: mqtt5.PublishPacket) -> None:
         packet_id = packet.packet_id or 0
@@ -455,7 +457,7 @@ class Connection(asyncio.Protocol):
             return
         delivery = Delivery(frame_from(packet), packet_id, self.number)
         if self.up:
-            self._link.owner.link_received(delivery)
+            self._owner.link_received(delivery)
             return
         if self._early is None:
             self._early = []

@@ -12,7 +12,11 @@ from typing import Final, Protocol
 
 from fleet.errors import PublishRefused
 
-PUBLISHES_PER_TURN: Final = 2000
+PUBLISHES_PER_TURN: Final = 400
+"""Low enough for timers to come within some milliseconds, high enough to cost nothing (2 000 starved them again)."""
+FOR_WAITING: Final = 100
+"""How much of it is kept for what waits from earlier turns. The rest answers at once what comes in, while kernel and
+process still have that connection in their caches: at 5 000 saturated links 10.5 µs a message instead of 14."""
 
 
 class Turning(Protocol):
@@ -67,7 +71,7 @@ class Turns:
     def _end(self) -> None:
         self._handle = None
         self.number += 1
-        self.left = PUBLISHES_PER_TURN
+        self.left = FOR_WAITING
         unwritten, self._unwritten = self._unwritten, []
         for connection in unwritten:
             connection.flush()
@@ -79,5 +83,6 @@ class Turns:
             if not self.left:
                 break
             waiting.popleft().pump()
+        self.left += PUBLISHES_PER_TURN - FOR_WAITING
         if waiting:
             self.begin()
