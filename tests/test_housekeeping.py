@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from ruamel.yaml import YAML
 
 import fleet
+from fleet import cli
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -38,15 +40,8 @@ def targets() -> dict[str, list[str]]:
 
 
 def cli_commands() -> set[str]:
-    """Return the subcommands of `fleet`, or skip while there is no command line yet."""
-    import typer
-
-    from fleet import cli
-
-    app = getattr(cli, "app", None)
-    if not isinstance(app, typer.Typer):
-        pytest.skip("the command line does not exist yet")
-    command = typer.main.get_command(app)
+    """Return the subcommands of `fleet`."""
+    command = typer.main.get_command(cli.app)
     return set(getattr(command, "commands", {}))
 
 

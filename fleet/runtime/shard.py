@@ -181,6 +181,7 @@ class CarOnLink:
         self.put(LinkUp(session_present))
 
     def link_down(self, error: LinkError | None) -> None:
+        """Tell the car, count what broke, and see whether it was the last connection."""
         was_up = self.car.telematics.is_up
         if error is not None:
             self._shard.link_failed(self.car.vin, error)
@@ -189,6 +190,7 @@ class CarOnLink:
             self._shard.link_broke()
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
+        """Tell the car the outcome, and measure it when it is the first one of that message."""
         if error is not None:
             self._shard.publish_refused(error)
         if token == PRESENCE_TOKEN:

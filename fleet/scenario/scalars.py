@@ -7,6 +7,7 @@ writes itself back by `str`. Knows no files and no positions.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar, Final, Self
@@ -44,7 +45,7 @@ class Misread(ValueError):
         self.hint = hint
 
 
-class Readable:
+class Readable(ABC):
     """Base of the types that read themselves from plain data (text, numbers, lists, mappings)."""
 
     __slots__ = ()
@@ -53,9 +54,9 @@ class Readable:
     """What such a value looks like, for messages: `a duration such as '10 min'`."""
 
     @classmethod
+    @abstractmethod
     def parse(cls, raw: object) -> Self:
         """Read the value; raises Misread."""
-        raise NotImplementedError
 
 
 def shown(raw: object) -> str:
