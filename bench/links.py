@@ -240,7 +240,8 @@ def surroundings() -> str:
     return (
         f"{os.cpu_count()} cores ({model}) for client and broker together, {platform.system()} {platform.release()}\n"
         f"Python {platform.python_version()}, {versions}; {said.splitlines()[0]}\n"
-        f"Mosquitto: {', '.join(CONFIGURATION.splitlines()[1:-1])}; 90 handshakes; {len(SOURCES)} source addresses beyond {ONE_SOURCE_CLIENTS:,} clients"
+        f"Mosquitto: {', '.join(CONFIGURATION.splitlines()[1:-1])}\n"
+        f"90 handshakes under way; {len(SOURCES)} source addresses beyond {ONE_SOURCE_CLIENTS:,} clients"
     )
 
 
