@@ -15,6 +15,7 @@ from fleet import __version__
 from fleet.cli import parts, running, tools
 from fleet.cli.common import complain, out
 from fleet.errors import FleetError
+from fleet.runtime.run import RunBroken
 
 app = typer.Typer(
     name="fleet",
@@ -56,7 +57,7 @@ def main() -> None:
         app()
     except FleetError as error:
         complain(error)
-        raise SystemExit(2) from None
+        raise SystemExit(3 if isinstance(error, RunBroken) else 2) from None
     except asyncio.CancelledError:
         complain(FleetError("interrupted before the cars had started; there is no report"))
         raise SystemExit(130) from None

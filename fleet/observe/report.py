@@ -81,9 +81,14 @@ def command_figures(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
 
 
 def judge(
-    account: Account, generator: Generator, expectations: Sequence[Mapping[str, Any]], *, interrupted: bool
+    account: Account, generator: Generator, expectations: Sequence[Mapping[str, Any]], *, interrupted: bool, broken: str = ""
 ) -> tuple[Verdict, str]:
-    """Return the verdict and its reason; what makes the figures worthless comes before what they say."""
+    """Return the verdict and its reason; what makes the figures worthless comes before what they say.
+
+    `broken` tells which part of the run died under it, in words.
+    """
+    if broken:
+        return "invalid", f"{broken}; the figures hold for what ran before"
     if account.lost < 0:
         return "invalid", f"the account does not add up: {-account.lost} more messages were stored than made"
     if generator.loop_lag_ms_p99 > BEHIND_LIMIT_MS:

@@ -15,14 +15,14 @@ import structlog
 
 from fleet import __version__
 from fleet.backend.reader import StoreReader
-from fleet.errors import BrokerError, FleetError, Unreachable, UsageError
+from fleet.errors import FleetError, Unreachable, UsageError
 from fleet.kernel.instants import format_duration, format_instant
 from fleet.observe import report as reports
 from fleet.observe.histogram import Histogram
 from fleet.observe.report import Account, Generator, judge, machine, write_report
 from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
-from fleet.runtime.children import Child
+from fleet.runtime.children import Child, ChildFailed
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
@@ -62,6 +62,10 @@ class RunConfig:
     secret: FleetSecret | None = None
 
 
+class RunBroken(FleetError):
+    """The simulator died in mid-run: there is no account, and so no report; what was stored is in the store."""
+
+
 class Run:
     """One run; `run` returns the report after writing it."""
 
@@ -71,6 +75,7 @@ class Run:
         self._view = view
         self._secret = config.secret or FleetSecret.new()
         self._stop = asyncio.Event()
+        self._broken = ""
         self._simulator: dict[str, Any] = {}
         self._backend: dict[str, Any] = {}
         self._warned: set[str] = set()
@@ -130,7 +135,7 @@ class Run:
                 result = await self._wait_for_result(simulator, backend)
             finally:
                 await simulator.end()
-            if backend is not None:
+            if backend is not None and backend.is_running:
                 await self._let_catch_up(backend, result)
         finally:
             if backend is not None:
@@ -209,29 +214,37 @@ class Run:
             stopped.cancel()
 
     async def _wait_for_result(self, simulator: Child, backend: Child | None) -> dict[str, Any]:
-        """Wait for the simulator's result; an interrupt asks it for the result so far."""
+        """Wait for the simulator's result; an interrupt, or the death of another part, asks it for the result so far."""
         result = asyncio.create_task(simulator.wait_for("result"), name="result")
         stopped = asyncio.create_task(self._stop.wait(), name="interrupt")
         watched = asyncio.create_task(self._watch(backend), name="watch processes")
         try:
             await asyncio.wait({result, stopped, watched}, return_when=asyncio.FIRST_COMPLETED)
             if watched.done():
-                watched.result()
+                self._broken = watched.result()
+                self._view.say(f"error: {self._broken}")
             if not result.done():
                 simulator.interrupt()
             return await result
+        except ChildFailed as error:
+            if self._simulator:
+                raise RunBroken(str(error), hint=error.hint) from error
+            raise
         finally:
             for task in (result, stopped, watched):
                 task.cancel()
 
-    async def _watch(self, backend: Child | None) -> None:
-        """Raise when the broker or the back end dies under the run."""
+    async def _watch(self, backend: Child | None) -> str:
+        """Return in words that the broker or the back end has died under the run."""
         while True:
             await asyncio.sleep(0.5)
             if self._broker is not None and self._broker.pid is None:
-                raise BrokerError(f"Mosquitto has ended during the run:\n{self._broker.log_tail()}")
+                return "Mosquitto has ended during the run"
             if backend is not None and not backend.is_running:
-                await backend.wait_for("never")
+                try:
+                    await backend.wait_for("never")
+                except ChildFailed as error:
+                    return str(error).partition("\n")[0]
 
     async def _let_catch_up(self, backend: Child, result: dict[str, Any]) -> None:
         """Give the back end time to store what the broker still holds for it, as long as it gets on."""
@@ -299,7 +312,7 @@ class Run:
         expectations = [expectation.evaluate(report) for expectation in scenario.expectations]
         report["expectations"] = [{"text": e.text, "value": e.value, "passed": e.passed, "note": e.note} for e in expectations]
         report["verdict"], report["reason"] = judge(
-            account, generator, report["expectations"], interrupted=result["stopped_early"]
+            account, generator, report["expectations"], interrupted=result["stopped_early"], broken=self._broken
         )
         return report
 

@@ -166,16 +166,31 @@ class TestARun:
         assert alive(started) == []
 
     async def test_the_death_of_its_back_end(self, tmp_path: Path) -> None:
-        """Told in words, exit code 2, no traceback, no orphans."""
+        """Told in words, a report of what ran with verdict invalid, exit code 3, no traceback, no orphans."""
         async with running("run", street(tmp_path), "--out", "out", cwd=tmp_path) as run:
             await run.says("online")
             started = children_of(run.process.pid)
             (backend,) = [pid for pid in started if is_command(pid, "backend")]
             os.kill(backend, signal.SIGKILL)
             done = await run.done()
-        assert done.code == 2
-        assert "error: the backend was killed by SIGKILL" in done.err
+        assert done.code == 3
+        assert "error: the backend was killed by SIGKILL" in done.out
+        report = report_of(tmp_path / "out")
+        assert report["verdict"] == "invalid"
+        assert report["reason"].startswith("the backend was killed by SIGKILL")
         assert "Traceback" not in done.text
+        assert alive(started) == []
+
+    async def test_the_death_of_its_simulator(self, tmp_path: Path) -> None:
+        """There is no account then: told in words, exit code 3, no orphans; what was stored is there."""
+        async with running("run", street(tmp_path), "--out", "out", cwd=tmp_path) as run:
+            await run.says("online")
+            started = children_of(run.process.pid)
+            (simulator,) = [pid for pid in started if is_command(pid, "simulate")]
+            os.kill(simulator, signal.SIGKILL)
+            done = await run.done()
+        assert (done.code, done.err) == (3, "error: the simulator was killed by SIGKILL\n")
+        assert (tmp_path / "out" / "store.sqlite").exists()
         assert alive(started) == []
 
     async def test_its_own_death_leaves_nothing_running(self, tmp_path: Path) -> None:
