@@ -119,6 +119,7 @@ def test_an_out_that_is_a_file_is_told() -> None:
         call("run", "find-my-car", "--out", "taken")
 
 
+@pytest.mark.live
 async def test_errors_of_files_and_ours_are_told_by_main(tmp_path: Path) -> None:
     """As a process: an error of ours and one of a file are one line each, and no traceback."""
     (tmp_path / "taken").write_text("mine", encoding="utf-8")
@@ -128,6 +129,7 @@ async def test_errors_of_files_and_ours_are_told_by_main(tmp_path: Path) -> None
     assert (done.code, done.err) == (2, "error: unknown scenario 'find-my-cat'\n  Did you mean 'find-my-car'?\n")
 
 
+@pytest.mark.live
 async def test_an_out_of_an_earlier_run_is_kept(tmp_path: Path) -> None:
     """A store is never written over by another run; the message says what to do."""
     (tmp_path / "earlier").mkdir()
@@ -164,6 +166,7 @@ def test_the_schema_is_json(line: str) -> None:
     assert {"fleets", "commands", "expectations"} <= set(schema["properties"])
 
 
+@pytest.mark.live
 def test_help_and_version() -> None:
     """Each command has a help that names its arguments; the version is the package's."""
     assert call("--version").out == f"fleet {__version__}\n"
@@ -172,6 +175,7 @@ def test_help_and_version() -> None:
         assert name in call("--help").text
 
 
+@pytest.mark.live
 async def test_python_dash_m_is_the_command_line(tmp_path: Path) -> None:
     """`python -m fleet` does what `fleet` does."""
     done = await fleet("--version", cwd=tmp_path)
