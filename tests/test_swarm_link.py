@@ -21,10 +21,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fleet.errors import ConnectionLost, LinkError, Unreachable
+from fleet.transport.dial import explain
 from fleet.transport.link import Endpoint, Link, LinkFactory, LinkSettings
 from fleet.transport.reasons import REFUSAL, name_of
 from fleet.transport.swarm_connection import WAITING_MAX, Connection
-from fleet.transport.swarm_dial import explain
 from fleet.transport.swarm_link import Swarm, SwarmLink, swarm_links
 from fleet.transport.swarm_turns import PUBLISHES_PER_TURN
 from fleet.transport.swarm_wheel import KeepAliveWheel

@@ -1,4 +1,4 @@
-"""Makes the socket of a connection: name, TCP, TLS, all without blocking, with the cause of a failure in words.
+"""Makes the connection of a client: name, source address, TCP, TLS, without blocking, and what is in the way in words.
 
 Knows nothing of MQTT.
 """
@@ -6,12 +6,22 @@ Knows nothing of MQTT.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import resource
 import socket
 import ssl
+import sys
+from typing import Final
 
 from fleet.errors import Unreachable
 from fleet.transport.link import Endpoint
+
+# Without it the kernel picks a port when `bind` is called, not knowing the destination: each source address then has
+# 28 000 ports in all instead of for each destination, and finding a free one gets slow. Named from Python 3.12 on.
+_BIND_WITHOUT_PORT: Final = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24 if sys.platform == "linux" else None)
+_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
+_PORTS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
 
 
 async def dial(endpoint: Endpoint, source_address: str = "") -> socket.socket:
@@ -20,7 +30,24 @@ async def dial(endpoint: Endpoint, source_address: str = "") -> socket.socket:
         sock = await _connected_socket(endpoint, source_address)
         return sock if endpoint.tls is None else await _with_tls(sock, endpoint.tls, endpoint.host)
     except OSError as error:
-        raise Unreachable(endpoint.host, endpoint.port, in_words(error), hint=_dial_hint(error)) from error
+        cause, hint = explain(error)
+        raise Unreachable(endpoint.host, endpoint.port, cause, hint=hint) from error
+
+
+async def dial_protocol(endpoint: Endpoint, source_address: str, protocol: asyncio.Protocol) -> None:
+    """Connect `protocol`; its connection_made is called when TCP and TLS are there. Raises Unreachable with the cause."""
+    loop = asyncio.get_running_loop()
+    try:
+        sock = await _connected_socket(endpoint, source_address)
+        try:
+            name = None if endpoint.tls is None else endpoint.host
+            await loop.create_connection(lambda: protocol, sock=sock, ssl=endpoint.tls, server_hostname=name)
+        except BaseException:
+            sock.close()
+            raise
+    except OSError as error:
+        cause, hint = explain(error)
+        raise Unreachable(endpoint.host, endpoint.port, cause, hint=hint) from error
 
 
 async def _connected_socket(endpoint: Endpoint, source_address: str) -> socket.socket:
@@ -33,12 +60,16 @@ async def _connected_socket(endpoint: Endpoint, source_address: str) -> socket.s
         found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     failure: OSError | None = None
     for family, kind, protocol, _, address in found:
-        sock = socket.socket(family, kind, protocol)
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:
+            failure = error
+            continue
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if source_address:
-                sock.bind((source_address, 0))
+                _bind(sock, source_address)
             await loop.sock_connect(sock, address)
         except OSError as error:
             failure = error
@@ -49,6 +80,21 @@ async def _connected_socket(endpoint: Endpoint, source_address: str) -> socket.s
         else:
             return sock
     raise failure or OSError("the name has no address")
+
+
+class _NotOurAddress(OSError):
+    """A source address this machine does not have."""
+
+
+def _bind(sock: socket.socket, source_address: str) -> None:
+    if _BIND_WITHOUT_PORT is not None and sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _BIND_WITHOUT_PORT, 1)
+    try:
+        sock.bind((source_address, 0))
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL and _BIND_WITHOUT_PORT is not None:
+            raise _NotOurAddress(error.errno, source_address) from None
+        raise
 
 
 async def _with_tls(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
@@ -80,6 +126,28 @@ def _resolve(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
+def explain(error: OSError) -> tuple[str, str]:
+    """Return the cause of a failure for people, and what to do about it ("" when nothing special)."""
+    if isinstance(error, _NotOurAddress):
+        return f"this machine has no address {error.strerror}", "Name source addresses of this machine, such as 127.0.1.0/28."
+    if error.errno in _FILES:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return (
+            f"this process may not have more than {limit} files and connections open",
+            "Raise the limit (`ulimit -n`), or spread the clients over more processes.",
+        )
+    if error.errno in _PORTS:
+        return (
+            "no local port is left for another connection",
+            "A source address has about 28 000 ports: connect from several, such as --source 127.0.1.0/28.",
+        )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return in_words(
+            error
+        ), "Name the authority that signed the broker's certificate, and reach the broker by a name it holds."
+    return in_words(error), "Is this the broker's TLS port?" if isinstance(error, ssl.SSLError) else ""
+
+
 def in_words(error: OSError) -> str:
     """Return the cause of a failed connection for people, without numbers of errors or lines of C."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -89,11 +157,3 @@ def in_words(error: OSError) -> str:
     if isinstance(error, socket.gaierror) or not error.errno:
         return error.strerror or str(error) or type(error).__name__
     return os.strerror(error.errno)  # asyncio puts words of its own into strerror
-
-
-def _dial_hint(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "Name the authority that signed the broker's certificate, and reach the broker by a name it holds."
-    if isinstance(error, ssl.SSLError):
-        return "Is this the broker's TLS port?"
-    return ""

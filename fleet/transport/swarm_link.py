@@ -18,11 +18,11 @@ from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 from fleet.errors import ConnectionLost, LinkError, Unreachable
+from fleet.transport.dial import dial_protocol
 from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.swarm_codec import connect_packet
 from fleet.transport.swarm_connection import Connection
 from fleet.transport.swarm_connects import Connects
-from fleet.transport.swarm_dial import dial
 from fleet.transport.swarm_turns import Turns
 from fleet.transport.swarm_wheel import KeepAliveWheel
 from fleet.wire.frame import Frame
@@ -210,7 +210,7 @@ class SwarmLink:
             connection = Connection(self, self._connections, connect_packet(settings), finished)
             self._connection = connection
             async with asyncio.timeout(settings.connect_timeout_s):
-                await dial(endpoint, settings.source_address or next(swarm.sources), connection)
+                await dial_protocol(endpoint, settings.source_address or next(swarm.sources), connection)
                 waiting_for = "the broker, which took the connection but does not answer"
                 return await finished
         except TimeoutError:
