@@ -16,13 +16,15 @@ from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend, BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.errors import ConnectRefused, Unreachable
+from fleet.kernel.instants import MINUTE
 from fleet.runtime import simulation as simulation_module
-from fleet.runtime.assembly import vins
+from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
 from fleet.runtime.simulation import Progress, Simulation, SimulationConfig
+from fleet.runtime.users import Users
 from fleet.scenario.scalars import ClockFactor
 from fleet.scenario.schema import Scenario
 from fleet.transport.aiomqtt_link import aiomqtt_links
@@ -217,6 +219,19 @@ async def go_and_come_back(store: Path, *, clean: bool) -> None:
 
 
 class TestStopping:
+    async def test_no_driver_sets_off_after_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While the last commands are waited for, time goes on; drives are ended, and none is begun."""
+        monkeypatch.setattr(Users, "waiting", property(lambda _: 1))
+        made = street("x1800", duration=scenario().duration * 2)
+        async with world(tmp_path / "store.sqlite", made) as here:
+            await here.live()
+        ends = vocabulary().start_of(made) + made.duration
+        with sqlite3.connect(here.store) as connection:
+            (last,) = connection.execute("SELECT max(captured_at) FROM message WHERE name = 'engine_on'").fetchone()
+        connection.close()
+        assert here.simulation.clock.now() > ends + 20 * MINUTE
+        assert last <= ends
+
     async def test_while_the_broker_is_down(self, tmp_path: Path) -> None:
         """It takes a bounded time, and the result says what the cars still hold and since when nobody is connected."""
         async with world(tmp_path / "store.sqlite", street("x600")) as here:
