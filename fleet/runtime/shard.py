@@ -129,9 +129,9 @@ class CarOnLink:
     def wake(self, at: Instant) -> None:
         self._perform(self.car.wake(at), at)
 
-    def put(self, message: CarInput) -> None:
-        """Hand the car an input now."""
-        now = self._shard.clock.now()
+    def put(self, message: CarInput, at: Instant | None = None) -> None:
+        """Hand the car an input, now or as of the instant at which it was due."""
+        now = self._shard.clock.now() if at is None else at
         self._perform(self.car.receive(message, now), now)
         self._shard.reschedule(self)
 

@@ -102,7 +102,7 @@ class Car:
     """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
 
     __slots__ = (
-        "_next_start", "_outputs", "_plan", "_power",
+        "_next_start", "_now", "_outputs", "_plan", "_power",
         "_stays", "_true_position", "agenda", "body", "charging_ends_at",
         "driver", "engine_is_on", "equipment", "fix", "health", "heater", "in_deep_sleep", "journey", "key",
         "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
@@ -153,6 +153,7 @@ class Car:
         self.place_kind = driver.home.kind
         self.trip_count = 0
         self._power: Literal["before", "on", "off"] = "before"
+        self._now = now
         self._true_position = (driver.home.latitude, driver.home.longitude)
         self._plan: tuple[PlannedTrip, ...] = ()
         self._next_start: Instant | None = None
@@ -168,6 +169,7 @@ class Car:
 
         Before PowerOn and after PowerOff there is only the modem to hear what becomes of its message.
         """
+        now = self._now = max(now, self._now)  # who asks late for an earlier instant gets no answer from the past
         self._catch_up(now)
         if self._power != "on" and not isinstance(message, PowerOn | Acknowledged | LinkDown):
             return ()
@@ -227,6 +229,7 @@ class Car:
 
     def wake(self, now: Instant) -> Sequence[CarOutput]:
         """Do what is due."""
+        now = self._now = max(now, self._now)
         self._catch_up(now)
         return self._taken()
 
