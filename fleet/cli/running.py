@@ -179,6 +179,10 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
     for outage in report["outages"]:
         length = "until the end" if outage["seconds"] is None else f"for {outage['seconds']:.1f} s"
         out.print(f"outage     no car connected from {outage['scenario_time']} {length}", highlight=False)
+    health = " · ".join(f"{name} {text}" for name, text in reports.generator_rows(report))
+    out.print(f"generator  {health}", highlight=False)
+    for finding in report["findings"]:
+        out.print(f"finding    {finding}", highlight=False)
     out.print(f"report     {folder / 'report.md'}, {folder / 'report.json'}", highlight=False)
     if with_backend:
         store = folder / "store.sqlite"

@@ -86,10 +86,6 @@ class Child:
     def is_running(self) -> bool:
         return self._process.returncode is None
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     async def wait_for(self, kind: str, timeout_s: float | None = None) -> dict[str, Any]:
         """Return the first line of that type. Raises ChildFailed when the process ends without it, or takes too long."""
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from fleet import __version__
@@ -24,6 +25,7 @@ from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endp
 from fleet.runtime.assembly import vins
 from fleet.runtime.children import Child, ChildFailed
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
+from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
 from fleet.runtime.view import View
@@ -78,6 +80,7 @@ class Run:
         self._broken = ""
         self._simulator: dict[str, Any] = {}
         self._backend: dict[str, Any] = {}
+        self._backend_cpu: CpuMeter | None = None
         self._warned: set[str] = set()
 
     def interrupt(self) -> None:
@@ -235,9 +238,11 @@ class Run:
                 task.cancel()
 
     async def _watch(self, backend: Child | None) -> str:
-        """Return in words that the broker or the back end has died under the run."""
+        """Return in words that the broker or the back end has died under the run; until then, note the back end's CPU."""
         while True:
             await asyncio.sleep(0.5)
+            if backend is not None and self._simulator.get("elapsed_share"):
+                self._look_at_cpu(backend.pid)
             if self._broker is not None and self._broker.pid is None:
                 return "Mosquitto has ended during the run"
             if backend is not None and not backend.is_running:
@@ -245,6 +250,15 @@ class Run:
                     await backend.wait_for("never")
                 except ChildFailed as error:
                     return str(error).partition("\n")[0]
+
+    def _look_at_cpu(self, pid: int) -> None:
+        """Begin with the scenario's time, so that what connecting costs is left out."""
+        now_us, cpu_us = monotonic_us(), cpu_us_of(pid)
+        if cpu_us is None:
+            return
+        if self._backend_cpu is None:
+            self._backend_cpu = CpuMeter(now_us, cpu_us)
+        self._backend_cpu.look(now_us, cpu_us)
 
     async def _let_catch_up(self, backend: Child, result: dict[str, Any]) -> None:
         """Give the back end time to store what the broker still holds for it, as long as it gets on."""
@@ -282,11 +296,8 @@ class Run:
     def _report(self, result: dict[str, Any]) -> dict[str, Any]:
         scenario = self._config.scenario
         account, commands, statuses = self._store_side(result)
-        generator = Generator(
-            cpu_percent=result["cpu_percent"],
-            loop_lag_ms_p99=round(_figure(Histogram.from_dict(result["lag"])), 1),
-            late_sends=result["late_sends"],
-        )
+        generator = _generator(result)
+        backend_cpu = self._backend_cpu.figures() if self._backend_cpu else {}
         report: dict[str, Any] = {
             "schema": reports.SCHEMA,
             "verdict": "",
@@ -307,7 +318,9 @@ class Run:
             "commands": reports.command_figures(commands),
             "latency_ms": self._latency(result),
             "outages": [_outage(outage) for outage in result["outages"]],
-            "generator": {name: getattr(generator, name) for name in generator.__struct_fields__},
+            "generator": msgspec.structs.asdict(generator),
+            "backend": backend_cpu,
+            "findings": reports.findings(backend_cpu.get("cpu_percent")),
         }
         expectations = [expectation.evaluate(report) for expectation in scenario.expectations]
         report["expectations"] = [{"text": e.text, "value": e.value, "passed": e.passed, "note": e.note} for e in expectations]
@@ -365,8 +378,20 @@ async def _look_for(broker: Endpoint) -> None:
         raise Unreachable(broker.host, broker.port, f"no answer within {REACH_S:g} s") from None
 
 
-def _figure(histogram: Histogram) -> float:
-    return histogram.percentile(0.99) / 1000 if histogram.count else 0.0
+def _generator(result: dict[str, Any]) -> Generator:
+    """Return how the simulator fared; zeros when the scenario's time never ran."""
+    health = result["health"]
+    loop_lag, behind = Histogram.from_dict(health["loop_lag"]).summary_ms(), Histogram.from_dict(result["behind"])
+    return Generator(
+        cpu_percent=health["cpu_percent"],
+        cpu_percent_peak=health["cpu_percent_peak"],
+        loop_lag_ms_p99=loop_lag.get("p99", 0.0),
+        loop_lag_ms_max=loop_lag.get("max", 0.0),
+        behind_ms_p99=behind.summary_ms().get("p99", 0.0),
+        late_sends=result["late_sends"],
+        late_percent=round(100 * result["late_sends"] / max(1, behind.count), 2),
+        memory_mb_peak=health["memory_mb_peak"],
+    )
 
 
 def _outage(outage: dict[str, Any]) -> dict[str, Any]:

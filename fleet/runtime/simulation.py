@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
@@ -17,6 +16,7 @@ from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, SECOND, Duration, format_instant
 from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.runtime.health import Health
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.runtime.users import Users, plan_wishes
 from fleet.scenario.schema import Scenario
@@ -81,8 +81,8 @@ class Simulation:
         )
         self.shard = Shard(clock=self.clock, cars=cars, links=config.cars, dialect=config.dialect, plan=self._link_plan())
         self.users: Users | None = None
+        self._health = Health()
         self._began_wall_us = 0
-        self._began_cpu_s = 0.0
         self._most_connected = 0
 
     def _link_plan(self) -> LinkPlan:
@@ -109,6 +109,7 @@ class Simulation:
             await self._live()
         finally:
             progress.cancel()
+            self._health.stop()
             self.clock.end()
             if self.users is not None:
                 await self.users.close()
@@ -165,7 +166,7 @@ class Simulation:
         else:
             self.shard.add(self.users)
         self._began_wall_us = self.clock.epoch_wall_us
-        self._began_cpu_s = time.process_time()
+        self._health.start()
         self.shard.run()
         ends_wall_us = self.clock.wall_us_at(self._start + self._config.scenario.duration)
         try:
@@ -207,7 +208,6 @@ class Simulation:
         counts = self.shard.counts
         lived = bool(self._began_wall_us)
         wall_s = (self.clock.wall_us() - self._began_wall_us) / 1e6 if lived else 0.0
-        cpu_percent = round((time.process_time() - self._began_cpu_s) / max(1e-3, wall_s) * 100, 1) if lived else 0.0
         users = self.users
         return {
             "type": "result",
@@ -223,9 +223,9 @@ class Simulation:
             "publish_to_ack": counts.publish_to_ack.to_dict(),
             "round_trip": users.round_trip.to_dict() if users else None,
             "round_trip_waking": users.round_trip_waking.to_dict() if users else None,
-            "lag": counts.lag.to_dict(),
+            "behind": counts.lag.to_dict(),
             "late_sends": counts.late,
-            "cpu_percent": cpu_percent,
+            "health": self._health.figures(),
             "connects": counts.connects,
             "link_errors": dict(counts.link_errors),
             "refusals": dict(counts.refusals),

@@ -10,12 +10,30 @@ import msgspec
 import pytest
 
 from fleet.observe import report as reports
-from fleet.observe.report import Account, Generator, command_figures, judge, markdown, write_report
+from fleet.observe.report import Account, Generator, command_figures, findings, judge, markdown, write_report
 
 ACCOUNT = Account(
     created=100, published=98, acknowledged=95, stored=90, in_outbox=3, dropped=2, quarantined=1, refused=4, duplicates=7
 )
-QUIET = Generator(cpu_percent=20.0, loop_lag_ms_p99=12.0, late_sends=0)
+QUIET = Generator(
+    cpu_percent=20.0, cpu_percent_peak=45.0, loop_lag_ms_p99=12.0, loop_lag_ms_max=40.0, behind_ms_p99=30.0, late_sends=0,
+    late_percent=0.0, memory_mb_peak=80.0,
+)  # fmt: skip
+AT_THE_LIMITS = msgspec.structs.replace(
+    QUIET,
+    cpu_percent=reports.CPU_LIMIT_PERCENT,
+    loop_lag_ms_p99=reports.LOOP_LAG_LIMIT_MS,
+    behind_ms_p99=reports.BEHIND_LIMIT_MS,
+    late_percent=reports.LATE_LIMIT_PERCENT,
+    late_sends=1000,
+)
+BEYOND: dict[str, dict[str, float]] = {
+    "used 97 % of a core (limit 90 %)": {"cpu_percent": 97.4, "cpu_percent_peak": 100.0},
+    "loop turned 900 ms late at p99 (limit 250 ms)": {"loop_lag_ms_p99": 900.0},
+    "were 501 ms behind their clock at p99 (limit 500 ms)": {"behind_ms_p99": 501.0},
+    "5.1 % of the deadlines were met over 100 ms late (limit 5 %)": {"late_percent": 5.1, "late_sends": 1000},
+}
+"""What goes beyond each bound, from cause to effect, with the words for it."""
 MET = {"text": "lost == 0", "value": 0, "passed": True}
 NOT_MET = {"text": "commands.unknown == 0", "value": 3, "passed": False}
 
@@ -52,18 +70,77 @@ class TestVerdict:
             assert verdict == "invalid"
             assert "3 more messages" in reason
 
-    def test_a_clock_that_was_not_kept_is_invalid(self) -> None:
-        """The generator was the limit: the figures say nothing, and the reason says what to do."""
-        slow = msgspec.structs.replace(QUIET, loop_lag_ms_p99=reports.BEHIND_LIMIT_MS + 1)
-        verdict, reason = judge(ACCOUNT, slow, [MET], interrupted=False)
-        assert verdict == "invalid"
-        assert "--clock" in reason
-        at_limit = msgspec.structs.replace(QUIET, loop_lag_ms_p99=reports.BEHIND_LIMIT_MS)
-        assert judge(ACCOUNT, at_limit, [MET], interrupted=False)[0] == "passed"
+    def test_death_of_a_part_comes_first(self) -> None:
+        """What broke is the reason, whatever else went wrong with it."""
+        loaded = msgspec.structs.replace(QUIET, cpu_percent=99.0)
+        verdict, reason = judge(ACCOUNT, loaded, [NOT_MET], interrupted=True, broken="the broker has ended")
+        assert (verdict, reason) == ("invalid", "the broker has ended; the figures hold for what ran before")
 
     def test_each_verdict_has_its_exit_code(self) -> None:
         """As the contract fixes them."""
         assert reports.EXIT_CODES == {"passed": 0, "failed": 1, "invalid": 3, "interrupted": 130}
+
+
+class TestGeneratorHealth:
+    def test_at_the_bounds_it_is_well(self) -> None:
+        """Each figure may reach its bound, all of them at once."""
+        assert judge(ACCOUNT, AT_THE_LIMITS, [MET], interrupted=False)[0] == "passed"
+
+    @pytest.mark.parametrize("text", BEYOND)
+    def test_each_bound_makes_a_run_invalid(self, text: str) -> None:
+        """One figure beyond its bound is enough, is named with its value and limit, and names no other."""
+        verdict, reason = judge(ACCOUNT, msgspec.structs.replace(QUIET, **BEYOND[text]), [MET], interrupted=False)
+        assert verdict == "invalid"
+        assert text in reason
+        assert "also" not in reason
+
+    def test_it_comes_before_what_it_makes_worthless(self) -> None:
+        """Neither an expectation that is not met nor an interrupt hides that the figures mean nothing."""
+        slow = msgspec.structs.replace(QUIET, behind_ms_p99=501.0)
+        assert [judge(ACCOUNT, slow, [NOT_MET], interrupted=each)[0] for each in (False, True)] == ["invalid", "invalid"]
+
+    def test_the_cause_gives_the_advice_and_its_effects_are_named(self) -> None:
+        """A process at its limit turns late and falls behind: less load is the advice, and nothing hides what followed."""
+        everything = msgspec.structs.replace(QUIET, **{k: v for change in BEYOND.values() for k, v in change.items()})
+        _, reason = judge(ACCOUNT, everything, [MET], interrupted=False)
+        cause, *others = reason.split("; also, ")
+        first, *rest = BEYOND
+        assert first in cause
+        assert "fewer --cars or a lower --clock" in cause
+        assert all(text in other for text, other in zip(rest, others, strict=True))
+
+    def test_a_loop_that_waited_for_the_machine(self) -> None:
+        """Late turns of a process that had hardly anything to do: others had the machine, and fewer cars would not help."""
+        _, reason = judge(ACCOUNT, msgspec.structs.replace(QUIET, loop_lag_ms_p99=900.0), [MET], interrupted=False)
+        assert "never used more than 45 % of a core" in reason
+        assert "busy with other things" in reason
+        assert "--cars" not in reason
+
+    def test_a_loop_that_waited_for_itself(self) -> None:
+        """With a busiest second at the whole core it is the load, though the mean is low."""
+        peaks = msgspec.structs.replace(QUIET, loop_lag_ms_p99=900.0, cpu_percent_peak=99.0)
+        _, reason = judge(ACCOUNT, peaks, [MET], interrupted=False)
+        assert "fewer --cars or a lower --clock" in reason
+        assert "other things" not in reason
+
+    def test_deadlines_behind_a_loop_that_turns_in_time(self) -> None:
+        """The clock is too fast for so many cars."""
+        _, reason = judge(ACCOUNT, msgspec.structs.replace(QUIET, behind_ms_p99=501.0), [MET], interrupted=False)
+        assert reason.endswith(": use a lower --clock factor or fewer --cars")
+
+    def test_a_few_late_sends_are_no_share(self) -> None:
+        """Three late ones of twenty say nothing; ten do."""
+        few = msgspec.structs.replace(QUIET, late_percent=15.0, late_sends=reports.LATE_FEWEST - 1)
+        assert judge(ACCOUNT, few, [MET], interrupted=False)[0] == "passed"
+        enough = msgspec.structs.replace(few, late_sends=reports.LATE_FEWEST)
+        assert judge(ACCOUNT, enough, [MET], interrupted=False)[0] == "invalid"
+
+    def test_a_back_end_at_its_limit_is_a_finding(self) -> None:
+        """It is what was tested, so the figures hold; below the bound, or unknown, nothing is said."""
+        (finding,) = findings(97.3)
+        assert "the back end used 97 % of a core" in finding
+        assert findings(reports.BACKEND_LIMIT_PERCENT) == findings(None) == []
+        assert f"Finding: {finding}.\n" in markdown(whole_report(findings=[finding]))
 
 
 class TestCommands:
@@ -96,7 +173,7 @@ def whole_report(**changes: Any) -> dict[str, Any]:
             {"scenario_time": "2026-03-02T06:00:00Z", "seconds": 4.2}, {"scenario_time": "2026-03-02T06:30:00Z", "seconds": None},
         ],
         "expectations": [MET, NOT_MET, {"text": "x <= 1", "value": None, "passed": False}],
-        "generator": {"cpu_percent": 20.0, "loop_lag_ms_p99": 12.0, "late_sends": 0},
+        "generator": msgspec.structs.asdict(QUIET), "backend": {"cpu_percent": 11.0, "cpu_percent_peak": 31.4}, "findings": [],
         **changes,
     }  # fmt: skip
 
@@ -118,9 +195,18 @@ class TestMarkdown:
             "| x <= 1 | – | NOT met |",
             "| 2026-03-02T06:00:00Z | 4.2 s |",
             "| 2026-03-02T06:30:00Z | the end |",
-            "| late_sends | 0 |",
+            "| CPU | 20 % of a core, 45 % in the busiest second |",
+            "| loop lag | p99 12.0 ms, max 40.0 ms |",
+            "| behind the clock | p99 30.0 ms |",
+            "| late sends | 0 (0.00 %) |",
+            "| memory | 80 MB |",
+            "| back end CPU | 11 % of a core, 31 % in the busiest second |",
         ):
             assert line in text.splitlines(), line
+
+    def test_a_back_end_that_was_not_watched_has_no_line(self) -> None:
+        """With --no-backend, or where the system does not tell."""
+        assert "back end CPU" not in markdown(whole_report(backend={}))
 
     def test_tables_are_whole(self) -> None:
         """Every line of a table has as many cells as its head."""
