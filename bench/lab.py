@@ -136,7 +136,7 @@ def in_fresh_process(program: str, *arguments: object) -> Measured:
     """Run `program --part ARGUMENTS…` and return what it printed."""
     command = [sys.executable, program, "--part", *map(str, arguments)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=400)
-    result: Measured = json.loads(done.stdout)
+    result: Measured = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
