@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hmac
 import os
 import signal
@@ -132,6 +133,7 @@ async def run_simulator(
         until_stored=until_stored,
     )
     simulation = Simulation(config, emit)
+    gc.freeze()  # the cars live as long as the process; to look through 2 000 of them again and again stops the loop for 100 ms
     stopping = asyncio.create_task(_stop_simulation(simulation, stop), name="stop")
     try:
         result = await simulation.run()
