@@ -11,7 +11,7 @@ ARGS ?=
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: ## Set up and let 500 cars live a working day in under a minute
+demo: ## Set up and let 2 000 cars live a working day in under a minute
 	@bash tools/setup.sh broker
 	@.venv/bin/fleet run rush-hour $(ARGS)
 

@@ -45,7 +45,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("run rush-hour --cars 0", "greater than or equal to 1"),
         ("run rush-hour --cars 2", "too few for 4 fleets"),
         ("run rush-hour --seed -1", "greater than or equal to 0"),
-        ("run rush-hour --clock fast", "'real', or 'x60'"),
+        ("run rush-hour --clock fast", "'real', 'virtual', or 'x60'"),
         ("run rush-hour --clock x0", "out of range"),
         ("run rush-hour --clock x1000000", "at most x100000"),
         ("run rush-hour --clock 60", "or 'x60'"),
@@ -146,7 +146,7 @@ def test_scenarios_are_listed() -> None:
     assert "find-my-car" in call("scenarios").text
     listed = {each["name"]: each for each in json.loads(call("scenarios", "--json").out)}
     assert {"find-my-car", "rush-hour"} <= set(listed)
-    assert listed["rush-hour"]["cars"] == 500
+    assert listed["rush-hour"]["cars"] == 2000
     assert listed["rush-hour"]["duration_us"] == 17 * 3600 * 1_000_000
 
 

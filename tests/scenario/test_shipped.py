@@ -18,7 +18,7 @@ def test_the_promised_ones_are_there() -> None:
     """What README and demo name exists, with its purpose."""
     listed = {line.name: line for line in shipped(DIRECTORY, vocabulary())}
     assert {"rush-hour", "find-my-car"} <= set(listed)
-    assert listed["rush-hour"].cars == 500
+    assert listed["rush-hour"].cars == 2000
     assert all(line.purpose for line in listed.values())
 
 
@@ -47,7 +47,7 @@ def test_the_guide_has_an_example_of_every_key() -> None:
     examples = [part.partition("```")[0] for part in text.split("```yaml\n")[1:]]
     whole = examples[0]
     assert check(whole, "README.md", vocabulary()) == []
-    from fleet.scenario.schema import json_schema
+    from fleet.scenario.json_schema import json_schema
 
     def keys(schema: dict[str, object]) -> set[str]:
         properties = schema.get("properties")
