@@ -48,8 +48,8 @@ from fleet.runtime.limits import need_open_files, source_addresses
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.view import make_view
+from fleet.scenario.json_schema import json_schema
 from fleet.scenario.loader import check, find_scenario, read_text, shipped
-from fleet.scenario.schema import json_schema
 from fleet.wire.topics import DEFAULT_PREFIX, Topics
 
 app = typer.Typer()

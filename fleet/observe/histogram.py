@@ -52,6 +52,19 @@ class Histogram:
         self.total += other.total
         self.maximum = max(self.maximum, other.maximum)
 
+    def since(self, earlier: Histogram) -> Histogram:
+        """Return what was recorded after `earlier`, an older copy of this one; its ends are exact to a bucket."""
+        later = Histogram()
+        later._counts = {
+            index: left for index, count in self._counts.items() if (left := count - earlier._counts.get(index, 0)) > 0
+        }
+        later.count = self.count - earlier.count
+        later.total = self.total - earlier.total
+        if later._counts:
+            later.minimum = max(self.minimum, int(_middle(min(later._counts))))
+            later.maximum = min(self.maximum, math.ceil(_middle(max(later._counts))))
+        return later
+
     def percentile(self, share: float) -> float:
         """Return the value that `share` (0 to 1) of the recorded ones do not exceed; NaN while empty."""
         if self.count == 0:

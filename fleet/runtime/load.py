@@ -1,40 +1,75 @@
-"""Open-loop load: asks cars for their status at a fixed rate of scenario time, whatever becomes of the answers."""
+"""Open-loop load: does something to cars at instants of scenario time that are fixed before, whatever becomes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Duration, Instant
+from fleet.runtime.deeds import Deeds
+from fleet.runtime.roster import Roster
 from fleet.runtime.shard import CarOnLink, Shard
+from fleet.scenario.arrivals import Spans
+from fleet.scenario.deeds import Load
+from fleet.scenario.schema import Phase, Scenario
 from fleet.vehicle.signals import AskStatus
 
 
-class StatusLoad:
-    """Asks the cars in turn, `per_s` times a scenario second in all; an actor of the shard's heap.
+class OpenLoop:
+    """Calls `act(n, intended)` for the n-th of the arrivals; an actor of the shard's heap.
 
-    Each request has its intended instant, start + n / per_s, and is made as of then even when it comes late: a generator
-    that stalls does not ask less, and latencies count from the intended time.
+    Each is made as of its intended instant even when it comes late: a generator that stalls does not ask less, and
+    latencies count from the intended time.
     """
 
-    def __init__(self, shard: Shard, cars: Sequence[CarOnLink], *, per_s: float, start: Instant, duration: Duration) -> None:
-        """Take the cars in the order in which they are asked."""
+    def __init__(self, arrivals: Iterator[Instant], act: Callable[[int, Instant], None]) -> None:
+        """Take the intended instants, in their order."""
         self.asked = 0
-        self._shard = shard
-        self._cars = cars
-        self._step = SECOND / per_s
-        self._start = start
-        self._count = int(duration / self._step)
-
-    def _due_at(self, number: int) -> Instant:
-        return self._start + int(number * self._step)
+        self._arrivals = arrivals
+        self._next = next(arrivals, None)
+        self._act = act
 
     def deadline(self) -> Instant | None:
-        """Return when the next car is to be asked; None when all have been."""
-        return self._due_at(self.asked) if self.asked < self._count else None
+        """Return when the next one is due; None when all have been."""
+        return self._next
 
-    def wake(self, at: Instant) -> None:  # noqa: ARG002  what came due while this was on its way is due too
-        """Ask all cars whose turn it is."""
-        now = self._shard.clock.now()
-        while self.asked < self._count and (due_at := self._due_at(self.asked)) <= now:
-            self._cars[self.asked % len(self._cars)].put(AskStatus(), due_at)
+    def wake(self, at: Instant) -> None:
+        """Do the next one, and only it: the shard bounds what is done before its sockets are served again."""
+        if self._next is not None and self._next <= at:
+            self._act(self.asked, self._next)
             self.asked += 1
+            self._next = next(self._arrivals, None)
+
+
+class StatusLoad(OpenLoop):
+    """Asks cars in turn for their status, `per_s` times a scenario second in all."""
+
+    def __init__(self, _: Shard, cars: Sequence[CarOnLink], *, per_s: float, start: Instant, duration: Duration) -> None:
+        """Take the cars in the order in which they are asked."""
+        step = SECOND / per_s
+        arrivals = (start + int(number * step) for number in range(int(duration / step)))
+        super().__init__(arrivals, lambda n, at: cars[n % len(cars)].put(AskStatus(), at))
+
+
+def make_loads(scenario: Scenario, phase: Phase, *, start: Instant, zone: str, roster: Roster, deeds: Deeds) -> list[OpenLoop]:
+    """Return the actors of a stage's load. What each draws depends on stage, deed and the how-manieth of its kind it is."""
+    seen: dict[str, int] = {}
+    loads = []
+    for load in phase.load:
+        number = seen[load.subject] = seen.get(load.subject, -1) + 1
+        name = f"{phase.name}/{load.subject}/{number}"
+        spans = load.spans(start + phase.after_us, phase.duration, zone)
+        loads.append(_make_load(load, name, spans=spans, key=stream_key(scenario.seed, "load", name), roster=roster, deeds=deeds))
+    return loads
+
+
+def _make_load(load: Load, name: str, *, spans: Spans, key: int, roster: Roster, deeds: Deeds) -> OpenLoop:
+    # In turn, but not in the order of the fleets: every car comes once before one comes again.
+    turn = roster.shuffled(roster.select(load.cars), f"load {name}")
+
+    def act(n: int, at: Instant) -> None:
+        held = roster.held(turn[n % len(turn)])
+        if held is not None:
+            deeds.perform(load, held, at, Draws(key, "what", n), f"{name}/{n}")
+
+    return OpenLoop(load.shape.arrivals(spans, len(turn), Draws(key, "when")), act)

@@ -16,8 +16,12 @@ from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, SECOND, Duration, format_instant
 from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.runtime.deeds import Deeds
+from fleet.runtime.figures import live_figures
 from fleet.runtime.health import Health
+from fleet.runtime.roster import Roster
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
+from fleet.runtime.stages import StageMarks, make_actors, stage_results
 from fleet.runtime.users import Users, plan_wishes
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import LinkFactory
@@ -81,6 +85,8 @@ class Simulation:
         )
         self.shard = Shard(clock=self.clock, cars=cars, links=config.cars, dialect=config.dialect, plan=self._link_plan())
         self.users: Users | None = None
+        self._roster = Roster(scenario, self.shard.cars.values(), index=config.index, count=config.count)
+        self._stages = StageMarks(scenario, self._start, self._marked)
         self._health = Health()
         self._began_wall_us = 0
         self._most_connected = 0
@@ -145,6 +151,7 @@ class Simulation:
         self.clock.begin()
         self.users = Users(
             scenario=config.scenario,
+            start=self._start,
             wishes=wishes,
             shard=self.shard,
             links=links,
@@ -166,6 +173,7 @@ class Simulation:
         else:
             self.shard.add(self.users)
         self._began_wall_us = self.clock.epoch_wall_us
+        self._play()
         self._health.start()
         self.shard.run()
         ends_wall_us = self.clock.wall_us_at(self._start + self._config.scenario.duration)
@@ -176,7 +184,24 @@ class Simulation:
             self.shard.stay_put()
             await wait_until(lambda: self._stop.is_set() or not (self.users and self.users.waiting), LAST_OUTCOMES_S)
 
+    def _play(self) -> None:
+        """Put load, timeline and stages onto the heap."""
+        deeds = Deeds(users=self.users, broker=lambda action: self._emit({"type": "broker", "do": action}))
+        actors = make_actors(
+            self._config.scenario, start=self._start, zone=self._zone, roster=self._roster, deeds=deeds, figures=self._figures
+        )
+        for actor in (*actors, self._stages):
+            self.shard.add(actor)
+
     # --- what is told
+
+    def _figures(self) -> dict[str, float]:
+        cars = (held.car for held in self.shard.cars.values())
+        return live_figures(cars, self.users.whole if self.users else None, self.clock.now())
+
+    def _marked(self) -> Progress:
+        """Return what a stage's figures are the difference of."""
+        return {"account": self.shard.account(), "publish_to_ack": self.shard.counts.publish_to_ack.to_dict()}
 
     async def _report_progress(self) -> None:
         while True:
@@ -230,7 +255,14 @@ class Simulation:
             "link_errors": dict(counts.link_errors),
             "refusals": dict(counts.refusals),
             "unreadable": dict(counts.unreadable),
+            "stages": self._stage_results(),
             "outages": [msgspec.to_builtins(outage) for outage in counts.outages],
             "commands_asked": users.asked if users else 0,
             "commands_waiting": users.waiting if users else 0,
         }
+
+    def _stage_results(self) -> list[Progress]:
+        """Return each stage that began, with what the cars did in it and what became of the commands asked in it."""
+        if not self._stages.is_over and self._began_wall_us:
+            self._stages.mark()
+        return stage_results(self._stages.marks, self.users.stages if self.users else {})

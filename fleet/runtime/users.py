@@ -17,6 +17,7 @@ from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant
 from fleet.observe.histogram import Histogram
 from fleet.runtime.shard import CarOnLink, Shard
+from fleet.scenario.deeds import Deed, draw_destination_m
 from fleet.scenario.schema import CommandLoad, Scenario
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
 from fleet.vehicle.car import Car
@@ -33,7 +34,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A command that a user will send: when, and of which load it is the n-th."""
+    """A command that a user will send: when, and of which of all the stages' loads it is the n-th."""
 
     at: Instant
     load: int
@@ -42,19 +43,40 @@ class Wish:
 
 @dataclass(slots=True)
 class Asked:
-    """A command on its way: when it was due in wall time, and whether the car has answered yet."""
+    """A command on its way: when it was due in wall time, in which stage, and whether the car has answered yet."""
 
     due_wall_us: int
+    stage: str
     answered: bool = False
+
+
+class Outcomes:
+    """What became of commands, and how long their round trips took."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.outcomes: Counter[str] = Counter()
+        self.round_trip = Histogram()
+        self.round_trip_waking = Histogram()
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many ended in each state, by reason ("" without one)."""
+        found: dict[str, dict[str, int]] = {}
+        for outcome, count in self.outcomes.items():
+            state, _, reason = outcome.removesuffix(")").partition("(")
+            found.setdefault(state, {})[reason] = count
+        return found
 
 
 def plan_wishes(scenario: Scenario, start: Instant, zone: str, cars: int, *, share: float = 1.0) -> list[Wish]:
     """Draw when users send which command over the whole run; `share` is this shard's part of the fleet."""
     wishes: list[Wish] = []
-    for number, load in enumerate(scenario.commands):
+    phases = [(phase, load) for phase in scenario.phases() for load in phase.commands]
+    for number, (phase, load) in enumerate(phases):
         draws = Draws(stream_key(scenario.seed, "users", load.name, str(number)), "when")
-        spans = load.during.intervals(start, scenario.duration, zone) if load.during else [(start, start + scenario.duration)]
-        seconds = sum(end - begin for begin, end in spans) / SECOND
+        begin = start + phase.after_us
+        spans = load.during.intervals(begin, phase.duration, zone) if load.during else [(begin, begin + phase.duration)]
+        seconds = sum(end - first for first, end in spans) / SECOND
         count = (
             load.count if load.count is not None else _poisson(draws, load.rate.per_second(cars) * seconds if load.rate else 0)
         )
@@ -79,23 +101,25 @@ def _within(spans: list[tuple[Instant, Instant]], point: float) -> Instant:
 
 
 class Users:
-    """Sends the planned commands when their time comes, and measures. An actor of the shard's heap, owner of a link."""
+    """Sends the planned commands when their time comes, and those it is told to; measures. An actor, owner of a link.
+
+    `stages` has the outcomes of the commands that were asked in each stage, `whole` those of all.
+    """
 
     def __init__(
-        self, *, scenario: Scenario, wishes: list[Wish], shard: Shard, links: LinkFactory, dialect: FleetDialect,
+        self, *, scenario: Scenario, start: Instant, wishes: list[Wish], shard: Shard, links: LinkFactory, dialect: FleetDialect,
         key: int, client_id: str, password: str | None, announce: AnnounceClock | None,
     ) -> None:  # fmt: skip
-        """Take what is to be sent; `announce` tells the back end the scenario time before the first command.
+        """Take what is to be sent in a run from `start`; `announce` tells the back end the scenario time before all else.
 
         What users do is drawn under `key`, the same in every run of a seed; `client_id` tells the runs apart.
         """
-        self.round_trip = Histogram()
-        self.round_trip_waking = Histogram()
-        self.outcomes: Counter[str] = Counter()
+        self.whole = Outcomes()
+        self.stages = {stage.name: Outcomes() for stage in scenario.stages}
         self.unmeasured = 0
-        self.asked = 0
         self.error: LinkError | None = None
-        self._scenario = scenario
+        self._loads = [load for phase in scenario.phases() for load in phase.commands]
+        self._stage_ends = _stage_ends(scenario, start)
         self._wishes = wishes
         self._next = 0
         self._shard = shard
@@ -134,6 +158,22 @@ class Users:
         return self._link.is_up
 
     @property
+    def asked(self) -> int:
+        return self.whole.asked
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        return self.whole.outcomes
+
+    @property
+    def round_trip(self) -> Histogram:
+        return self.whole.round_trip
+
+    @property
+    def round_trip_waking(self) -> Histogram:
+        return self.whole.round_trip_waking
+
+    @property
     def waiting(self) -> int:
         """How many commands have no outcome yet."""
         return len(self._waiting)
@@ -151,45 +191,54 @@ class Users:
         self._next = due
 
     def _send_wish(self, wish: Wish) -> None:
-        load = self._scenario.commands[wish.load]
+        load = self._loads[wish.load]
         owned = self._cars.get(load.fleet)
         if not owned:
             return  # this shard has no car of that fleet
         draws = Draws(self._key, f"wish-{wish.load}", wish.n)
-        car = draws.choice(owned).car
+        self.ask(load.name, load, draws.choice(owned).car, draws=draws, at=wish.at, number=f"{wish.load}-{wish.n}")
+
+    def ask(self, name: str, words: CommandLoad | Deed, car: Car, *, draws: Draws, at: Instant, number: str) -> None:
+        """Send a command to a car, due at `at`; what its words leave open is drawn. `number` is its own in this scenario."""
         if car.vin not in self._enrolled:
             self._enrolled.add(car.vin)
             self._publish(EnrolCar(id=f"{self._run:016x}-enrol-{car.vin}", vin=car.vin))
-        request_id = f"{self._run:016x}-{wish.load}-{wish.n}"
         request = CommandRequest(
-            id=request_id,
+            id=f"{self._run:016x}-{number}",
             vin=car.vin,
-            name=load.name,
-            parameters=self._parameters(car, load, draws, wish.at),
-            spin=self._spin(car, load, draws),
-            ttl_s=load.time_to_live / SECOND if load.time_to_live is not None else None,
-            due_wall_us=self._shard.clock.wall_us_at(wish.at),
+            name=name,
+            parameters=self._parameters(car, words, draws, at),
+            spin=self._spin(car, name, words, draws),
+            ttl_s=words.time_to_live / SECOND if words.time_to_live is not None else None,
+            due_wall_us=self._shard.clock.wall_us_at(at),
         )
-        self.asked += 1
+        stage = self._stage_at(at)
+        for outcomes in self._outcomes_of(stage):
+            outcomes.asked += 1
         if len(self._waiting) < WAITING_LIMIT:
-            self._waiting[request_id] = Asked(request.due_wall_us or 0)
+            self._waiting[request.id] = Asked(request.due_wall_us or 0, stage)
         else:
             self.unmeasured += 1
         self._publish(request)
 
-    def _parameters(self, car: Car, load: CommandLoad, draws: Draws, at: Instant) -> dict[str, Any]:
-        parameters: dict[str, Any] = {name: values.draw(draws) for name, values in load.parameters.items()}
-        if load.distance is not None:
-            away_m = load.distance.draw_m(draws)
-            latitude, longitude = _stand(car, away_m, draws, at)
+    def _stage_at(self, at: Instant) -> str:
+        return next((name for name, end in self._stage_ends if at < end), "")
+
+    def _outcomes_of(self, stage: str) -> list[Outcomes]:
+        return [self.whole, self.stages[stage]] if stage in self.stages else [self.whole]
+
+    def _parameters(self, car: Car, words: CommandLoad | Deed, draws: Draws, at: Instant) -> dict[str, Any]:
+        parameters: dict[str, Any] = {name: values.draw(draws) for name, values in words.parameters.items()}
+        if words.distance is not None:
+            latitude, longitude = offset(*car.true_position(at), *draw_destination_m(words.distance, draws))
             parameters |= {"latitude": latitude, "longitude": longitude}
         return parameters
 
-    def _spin(self, car: Car, load: CommandLoad, draws: Draws) -> str | None:
+    def _spin(self, car: Car, name: str, words: CommandLoad | Deed, draws: Draws) -> str | None:
         """Return the S-PIN this user types; the right one is set at the desk before it is first used."""
-        if not COMMANDS[load.name].needs_spin:
+        if not COMMANDS[name].needs_spin:
             return None
-        kind = load.spin.draw(draws) if load.spin is not None else "right"
+        kind = words.spin.draw(draws) if words.spin is not None else "right"
         right = f"{Draws(car.key, 'spin').integer(0, 9999):04d}"
         if car.vin not in self._with_spin:
             self._with_spin.add(car.vin)
@@ -243,15 +292,16 @@ class Users:
             return
         if answer.by == "car" and not asked.answered:
             asked.answered = True
-            histogram = self.round_trip if answer.awake else self.round_trip_waking
-            histogram.record(self._shard.clock.wall_us() - asked.due_wall_us)
+            for outcomes in self._outcomes_of(asked.stage):
+                histogram = outcomes.round_trip if answer.awake else outcomes.round_trip_waking
+                histogram.record(self._shard.clock.wall_us() - asked.due_wall_us)
         if answer.final:
             del self._waiting[answer.id]
-            self.outcomes[answer.state if answer.reason is None else f"{answer.state}({answer.reason})"] += 1
+            for outcomes in self._outcomes_of(asked.stage):
+                outcomes.outcomes[answer.state if answer.reason is None else f"{answer.state}({answer.reason})"] += 1
 
 
-def _stand(car: Car, away_m: float, draws: Draws, at: Instant) -> tuple[float, float]:
-    """Return where the user stands: so many metres from where the car really is, in any direction."""
-    east, north = draws.normal(0, 1), draws.normal(0, 1)
-    scale = away_m / max(1e-9, (east * east + north * north) ** 0.5)
-    return offset(*car.true_position(at), east * scale, north * scale)
+def _stage_ends(scenario: Scenario, start: Instant) -> list[tuple[str, Instant]]:
+    """Return when each stage ends, in their order."""
+    stages = [phase for phase in scenario.phases() if phase.name]
+    return [(phase.name, start + phase.after_us + phase.duration) for phase in stages]

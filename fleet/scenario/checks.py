@@ -10,13 +10,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from fleet.errors import nearest_hint
-from fleet.kernel.instants import DAY, SECOND, format_duration
+from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_datetime
+from fleet.scenario.deeds import ACTIONS, LED, OPENED, Deed, Load, Place, Selection, Step
 from fleet.scenario.scalars import Misread, shown
-from fleet.scenario.schema import CommandLoad, Fleet, Place, Scenario, Vocabulary
+from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Stage, Vocabulary
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
 
 Steps = tuple[str | int, ...]
@@ -24,6 +26,11 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MOST_CARS: Final = 1_000_000
 _MOST_COMMANDS: Final = 10_000_000
 _LONGEST_DAYS: Final = 3660
+_SHAPES: Final = ("rate", "ramp", "poisson", "burst")
+_TIMED: Final[tuple[tuple[str, Callable[[Phase], tuple[Load | Step, ...]]], ...]] = (
+    ("load", lambda phase: phase.load),
+    ("timeline", lambda phase: phase.timeline),
+)
 _FROM_DISTANCE: Final = ("latitude", "longitude")
 """Parameters that `distance` fills: where the user stands."""
 
@@ -44,9 +51,10 @@ def _check_scenario(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Prob
         yield Problem(("purpose",), "a sentence is expected, not nothing")
     if not 0 <= scenario.seed < 1 << 63:
         yield Problem(("seed",), f"{scenario.seed} is out of range: a whole number from 0 to 2^63 - 1 is expected")
-    if not 0 < scenario.duration <= _LONGEST_DAYS * DAY:
+    if scenario.written_duration is not None and not 0 < scenario.written_duration <= _LONGEST_DAYS * DAY:
         yield Problem(("duration",), f"a duration above 0 and at most {_LONGEST_DAYS} days is expected")
     yield from _check_fleets(scenario.fleets)
+    yield from _check_stages(scenario)
     yield from _check_targets(scenario)
     yield from _check_expectations(scenario, vocabulary)
     unknown_region = list(_known(("region",), "region", scenario.region, vocabulary.regions))
@@ -68,11 +76,43 @@ def _check_fleets(fleets: tuple[Fleet, ...]) -> Iterator[Problem]:
         seen.add(fleet.name)
 
 
+def _check_stages(scenario: Scenario) -> Iterator[Problem]:
+    if scenario.stages and scenario.written_duration is not None:
+        yield Problem(("duration",), "'duration' and 'stages' exclude each other: the stages together are the run", is_key=True)
+    if scenario.stages and scenario.duration > _LONGEST_DAYS * DAY:
+        yield Problem(("stages",), f"together they take longer than {_LONGEST_DAYS} days", is_key=True)
+    seen: set[str] = set()
+    for index, stage in enumerate(scenario.stages):
+        if stage.name in seen:
+            yield Problem(("stages", index, "name"), f"there are two stages named {stage.name!r}")
+        seen.add(stage.name)
+
+
+def _at(scenario: Scenario, phase: Phase) -> Steps:
+    """Return where the elements of a phase stand in the file."""
+    if not phase.name:
+        return ()
+    return ("stages", next(index for index, stage in enumerate(scenario.stages) if stage.name == phase.name))
+
+
 def _check_targets(scenario: Scenario) -> Iterator[Problem]:
-    names = [fleet.name for fleet in scenario.fleets]
-    for index, load in enumerate(scenario.commands):
-        if load.fleet is not None:
-            yield from _known(("commands", index, "fleet"), "fleet", load.fleet, names)
+    counts = {fleet.name: fleet.count for fleet in scenario.fleets}
+    for phase in scenario.phases():
+        at = _at(scenario, phase)
+        for index, load in enumerate(phase.commands):
+            if load.fleet is not None:
+                yield from _known((*at, "commands", index, "fleet"), "fleet", load.fleet, counts)
+        for key, timed in _TIMED:
+            for index, deed in enumerate(timed(phase)):
+                yield from _check_cars((*at, key, index, "cars"), deed.cars, counts)
+
+
+def _check_cars(at: Steps, cars: Selection, counts: Mapping[str, int]) -> Iterator[Problem]:
+    if cars.fleet is not None:
+        yield from _known((*at, "fleet"), "fleet", cars.fleet, counts)
+    held = counts.get(cars.fleet, 0) if cars.fleet is not None else sum(counts.values())
+    if held and cars.index is not None and max(cars.index.numbers) >= held:
+        yield Problem((*at, "index"), f"there is no car {max(cars.index.numbers)}: the last one of {held} is {held - 1}")
 
 
 def _check_expectations(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -91,10 +131,45 @@ def _check_times(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem
     if not 0 < scenario.duration <= _LONGEST_DAYS * DAY:
         return
     zone = vocabulary.zone_of(scenario)
-    for index, load in enumerate(scenario.commands):
-        if load.during is not None and not load.during.intervals(start, scenario.duration, zone):
-            message = f"{load.during} never comes in a run from {scenario.start} for {scenario.duration}"
-            yield Problem(("commands", index, "during"), message)
+    for phase in scenario.phases():
+        at = _at(scenario, phase)
+        begin = start + phase.after_us
+        what = f"the stage {phase.name!r}" if phase.name else "a run"
+        stretch = f"{what} from {_local(begin, zone)} for {format_duration(phase.duration)}"
+        for index, load in enumerate(phase.commands):
+            if load.during is not None and not load.during.intervals(begin, phase.duration, zone):
+                yield Problem((*at, "commands", index, "during"), f"{load.during} never comes in {stretch}")
+        for key, timed in _TIMED:
+            for index, deed in enumerate(timed(phase)):
+                for name, never in _never(deed, begin, phase.duration, zone):
+                    yield Problem((*at, key, index, name), f"{never} in {stretch}")
+
+
+def _never(deed: Load | Step, begin: Instant, duration: int, zone: str) -> Iterator[tuple[str, str]]:
+    """Yield the key and what is wrong with a time that does not come in its stage."""
+    if deed.at is not None:
+        try:
+            came = deed.at.within(begin, duration, zone)
+        except Misread as error:
+            yield "at", f"{error},"
+            return
+        if came is None:
+            yield "at", f"{deed.at} never comes"
+            return
+    if isinstance(deed, Load) and deed.during is not None and not deed.spans(begin, duration, zone):
+        yield "during", f"{deed.during} never comes"
+    if isinstance(deed, Step) and deed.every is not None and deed.every >= duration and deed.at is None:
+        yield "every", f"{deed.every} never pass"
+
+
+def _local(at: Instant, zone: str) -> str:
+    return to_datetime(at).astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat(timespec="minutes")
+
+
+def _check_stage(stage: Stage, _: Vocabulary) -> Iterator[Problem]:
+    yield from _name(("name",), stage.name)
+    if stage.duration <= 0:
+        yield Problem(("duration",), "a duration above 0 is expected")
 
 
 def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -128,24 +203,29 @@ def _check_place(place: Place, _: Vocabulary) -> Iterator[Problem]:
             yield Problem((name,), f"{value:g} is out of range: {-limit} to {limit} degrees are expected")
 
 
-def _check_command(load: CommandLoad, vocabulary: Vocabulary) -> Iterator[Problem]:
-    known = vocabulary.commands.get(load.name)
-    if known is None:
-        yield _unknown(("name",), "command", load.name, vocabulary.commands)
-    else:
-        yield from _check_parameters(load, known)
+def _check_command_load(load: CommandLoad, vocabulary: Vocabulary) -> Iterator[Problem]:
+    yield from _check_command("name", load.name, load, vocabulary)
     if load.rate is None and load.count is None:
         yield Problem((), f"{load.name} lacks 'rate' or 'count', which say how many", hint="Such as 'rate: 120 per hour'.")
     if load.rate is not None and load.count is not None:
         yield Problem(("count",), "'rate' and 'count' exclude each other: one of them is expected", is_key=True)
     if load.count is not None and not 0 < load.count <= _MOST_COMMANDS:
         yield Problem(("count",), f"{load.count} is out of range: a whole number from 1 to {_MOST_COMMANDS} is expected")
-    if load.time_to_live is not None and not SECOND <= load.time_to_live <= LONGEST_TIME_TO_LIVE:
+
+
+def _check_command(key: str, name: str, words: CommandLoad | Deed, vocabulary: Vocabulary) -> Iterator[Problem]:
+    """Check a command and its words; `key` is where its name stands."""
+    known = vocabulary.commands.get(name)
+    if known is None:
+        yield _unknown((key,), "command", name, vocabulary.commands)
+    else:
+        yield from _check_parameters(words, known)
+    if words.time_to_live is not None and not SECOND <= words.time_to_live <= LONGEST_TIME_TO_LIVE:
         most = format_duration(LONGEST_TIME_TO_LIVE)
-        yield Problem(("time_to_live",), f"{load.time_to_live} is out of range: 1 s to {most} is expected")
+        yield Problem(("time_to_live",), f"{words.time_to_live} is out of range: 1 s to {most} is expected")
 
 
-def _check_parameters(load: CommandLoad, known: CommandType) -> Iterator[Problem]:
+def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[Problem]:
     types = {field.name: field.type for field in msgspec.structs.fields(known.parameters)}
     settable = [name for name in types if name not in _FROM_DISTANCE]
     needs_distance = len(settable) < len(types)
@@ -155,18 +235,77 @@ def _check_parameters(load: CommandLoad, known: CommandType) -> Iterator[Problem
             yield Problem(at, f"where the user stands comes from 'distance', not from {name!r}", is_key=True)
         elif name not in types:
             hint = nearest_hint(name, settable) if settable else ""
-            yield Problem(at, f"{load.name} has no parameter {name!r}", hint, is_key=True)
+            yield Problem(at, f"{known.name} has no parameter {name!r}", hint, is_key=True)
         else:
             for index, value in enumerate(values.samples()):
                 inside: Steps = (index,) if len(values.choices) > 1 else ()
                 yield from _check_value((*at, *inside), value, types[name])
     if needs_distance and load.distance is None:
         hint = "Such as 'distance: {from: 0 m, to: 400 m}'."
-        yield Problem((), f"{load.name} lacks 'distance': how far the user stands from the car", hint)
+        yield Problem((), f"{known.name} lacks 'distance': how far the user stands from the car", hint)
     if load.distance is not None and not needs_distance:
-        yield Problem(("distance",), f"{load.name} does not say where the user stands", is_key=True)
+        yield Problem(("distance",), f"{known.name} does not say where the user stands", is_key=True)
     if load.spin is not None and not known.needs_spin:
-        yield Problem(("spin",), f"{load.name} needs no S-PIN", is_key=True)
+        yield Problem(("spin",), f"{known.name} needs no S-PIN", is_key=True)
+
+
+def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = ()) -> Iterator[Problem]:
+    """Check that one thing is done, and that it has its words and no others."""
+    given = [key for key in ("do", "command", *more) if getattr(deed, key) is not None]
+    if len(given) != 1:
+        names = " or ".join(repr(key) for key in ("do", "command", *more))
+        what = f"{given[0]!r} and {given[1]!r} exclude each other" if given else "it does not say what is done"
+        at = (given[1],) if given else ()
+        yield Problem(at, f"{what}: {names} is expected", hint="" if given else f"do: {', '.join(ACTIONS)}.", is_key=bool(given))
+    if deed.command is not None:
+        yield from _check_command("command", deed.command, deed, vocabulary)
+    what = deed.do or ("a command" if deed.command is not None else "that")
+    for key, takes in (
+        ("to", deed.do in LED),
+        ("door", deed.do in OPENED),
+        ("level", deed.do == "low_fuel"),
+        *((key, deed.command is not None) for key in ("parameters", "distance", "spin", "time_to_live")),
+    ):
+        if getattr(deed, key) not in (None, {}) and not takes:
+            yield Problem((key,), f"{what} takes no {key!r}", is_key=True)
+    if deed.do in OPENED and deed.door is None:
+        yield Problem((), f"{deed.do} lacks 'door': which one", hint="Such as 'door: boot'.")
+    if deed.do == "drive" and deed.to is None:
+        yield Problem((), "drive lacks 'to': where it leads", hint="Such as 'to: home' or 'to: {from: 2 km, to: 10 km}'.")
+
+
+def _check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
+    yield from _check_deed(load, vocabulary)
+    given = [key for key in _SHAPES if getattr(load, key) is not None]
+    if not given:
+        yield Problem((), f"it lacks one of {', '.join(_SHAPES)}, which say how often", hint="Such as 'rate: 20 per s'.")
+    for key in given[1:]:
+        yield Problem((key,), f"{given[0]!r} and {key!r} exclude each other: one of them is expected", is_key=True)
+    if load.lasts is not None and load.lasts <= 0:
+        yield Problem(("for",), "a duration above 0 is expected")
+
+
+def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
+    yield from _check_deed(step, vocabulary, more=("broker",))
+    if step.at is None and step.every is None and step.when is None:
+        yield Problem((), "it lacks 'at', 'every' or 'when', which say when", hint="Such as 'at: 10 min'.")
+    if step.every is not None and step.every < SECOND:
+        yield Problem(("every",), "at least 1 s is expected")
+    if step.broker is not None:
+        if step.cars != Selection():
+            yield Problem(("cars",), "the broker has no cars to choose from", is_key=True)
+        if step.when is not None and step.when.of_car:
+            yield Problem(("when",), "what is done to the broker cannot depend on one car")
+
+
+def _check_selection(cars: Selection, _: Vocabulary) -> Iterator[Problem]:
+    given = [key for key in ("share", "count", "index") if getattr(cars, key) is not None]
+    for key in given[1:]:
+        yield Problem((key,), f"{given[0]!r} and {key!r} exclude each other: one of them is expected", is_key=True)
+    if cars.count is not None and cars.count <= 0:
+        yield Problem(("count",), f"{cars.count} is out of range: a whole number above 0 is expected")
+    if cars.share is not None and not cars.share > 0:
+        yield Problem(("share",), "0 % are no cars: a share above 0 is expected")
 
 
 def _check_value(at: Steps, value: object, wanted: Any) -> Iterator[Problem]:
@@ -219,5 +358,9 @@ CHECKS: Final[dict[type[msgspec.Struct], Check]] = {
     Scenario: _check_scenario,
     Fleet: _check_fleet,
     Place: _check_place,
-    CommandLoad: _check_command,
+    CommandLoad: _check_command_load,
+    Stage: _check_stage,
+    Load: _check_load,
+    Step: _check_step,
+    Selection: _check_selection,
 }

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 from ruamel.yaml import YAML
@@ -19,8 +18,9 @@ from ruamel.yaml.reader import ReaderError
 
 from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
 from fleet.scenario.checks import CHECKS, Steps
+from fleet.scenario.drawn import Plain
 from fleet.scenario.scalars import Misread, Readable, shown
-from fleet.scenario.schema import Plain, Scenario, Vocabulary
+from fleet.scenario.schema import INSTEAD, Scenario, Vocabulary, without_none
 
 _SUFFIXES: Final = (".yaml", ".yml")
 _DEEPEST: Final = 4
@@ -200,13 +200,14 @@ class _Reader:
         """Return the value of `node` as `wanted`, or _BROKEN after reporting why not."""
         if wanted == Plain:
             return self._anything(node, steps)
-        if isinstance(wanted, UnionType):
-            (wanted,) = (option for option in get_args(wanted) if option is not NoneType)
+        wanted = without_none(wanted)
         origin = get_origin(wanted)
         if origin is tuple:
             return self._list(node, get_args(wanted)[0], steps)
         if origin is dict:
             return self._table(node, get_args(wanted)[1], steps)
+        if origin is Literal:
+            return self._word(node, get_args(wanted), steps)
         if issubclass(wanted, msgspec.Struct):
             return self._struct(node, wanted, steps)
         if issubclass(wanted, Readable):
@@ -220,6 +221,12 @@ class _Reader:
             return wanted.parse(_plain(node))
         except Misread as error:
             return self.fail(_descend(node, error.at), (*steps, *error.at), str(error), error.hint)
+
+    def _word(self, node: Node, words: tuple[str, ...], steps: Steps) -> object:
+        value = _plain(node)
+        if value in words:
+            return value
+        return self.fail(node, steps, f"{shown(value)} is not one of {', '.join(words)}", nearest_hint(str(value), words))
 
     def _scalar(self, node: Node, wanted: type, steps: Steps) -> object:
         value = _plain(node)
@@ -277,6 +284,7 @@ class _Reader:
             if key not in fields:
                 hints.append(nearest_hint(key, fields))
                 self.fail(key_node, steps, f"unknown key {shown(key)}", hints[-1])
+        instead = INSTEAD.get(wanted, {})
         values: dict[str, Any] = {}
         broken = False
         checkable = True
@@ -285,7 +293,7 @@ class _Reader:
                 value = self.read(entries[key][1], field.type, (*steps, key))
             elif nearest_hint(key, [key]) in hints:
                 value = _BROKEN  # it is there, misspelt, and that has been said
-            elif field.required:
+            elif field.required or (key in instead and instead[key] not in entries):
                 value = self.fail(node, steps, f"the key {key!r} is missing{_wanted(field.type)}")
             else:
                 continue
@@ -394,6 +402,7 @@ def _label(steps: Steps) -> str:
 
 
 def _wanted(kind: Any) -> str:
+    kind = without_none(kind)
     if isinstance(kind, type) and issubclass(kind, Readable):
         return f": {kind.expected} is expected"
     return ""

@@ -10,6 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from math import inf
 from typing import ClassVar, Final, Self
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ _DISTANCE: Final = re.compile(_NUMBER + r"\s*(m|km)")
 _RATE: Final = re.compile(_NUMBER + r"\s*per\s+([a-z]+)(\s+per\s+car)?")
 _WINDOW: Final = re.compile(r"(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})")
 _START: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?\s*(Z|[+-]\d{2}:\d{2})?")
+_TIME_OF_DAY: Final = re.compile(r"(\d{1,2}):(\d{2})")
 _PER: Final = {
     "s": SECOND, "second": SECOND, "min": MINUTE, "minute": MINUTE, "h": HOUR, "hour": HOUR, "d": DAY, "day": DAY,
 }  # fmt: skip
@@ -153,15 +155,17 @@ class Distance(Readable, float):
 
 
 class ClockFactor(Readable, float):
-    """Scenario seconds per wall second."""
+    """Scenario seconds per wall second; infinite for a virtual clock, which waits for nobody."""
 
-    expected: ClassVar[str] = "'real', or 'x60' for sixty scenario seconds a second (at most x100000)"
+    expected: ClassVar[str] = "'real', 'virtual', or 'x60' for sixty scenario seconds a second (at most x100000)"
 
     @classmethod
     def parse(cls, raw: object) -> Self:
-        """Read `real` (which is 1) or `x60`."""
+        """Read `real` (which is 1), `virtual` or `x60`."""
         if raw == "real":
             return cls(1)
+        if raw == "virtual":
+            return cls("inf")
         match = re.fullmatch("x" + _NUMBER, raw) if isinstance(raw, str) else None
         if match is None:
             hint = f"Did you mean 'x{shown(raw)}'?" if is_number(raw) else ""
@@ -171,7 +175,14 @@ class ClockFactor(Readable, float):
             raise Misread(f"{shown(raw)} is out of range: {cls.expected} is expected")
         return cls(factor)
 
+    @property
+    def is_virtual(self) -> bool:
+        """Whether time jumps from one event to the next."""
+        return float(self) == inf
+
     def __str__(self) -> str:
+        if self.is_virtual:
+            return "virtual"
         return "real" if float(self) == 1 else f"x{float(self):g}"
 
 
@@ -188,13 +199,21 @@ class Rate(Readable):
     @classmethod
     def parse(cls, raw: object) -> Self:
         """Read `120 per hour`, `2 per s`, `3 per day per car`."""
+        rate = cls.parse_or_zero(raw)
+        if rate.count == 0:
+            raise Misread(f"{shown(raw)} is out of range: a rate above 0 and at most a thousand million is expected")
+        return rate
+
+    @classmethod
+    def parse_or_zero(cls, raw: object) -> Self:
+        """Read a rate that may be 0, such as an end of a ramp."""
         match = _RATE.fullmatch(raw.strip()) if isinstance(raw, str) else None
         if match is None:
             raise Misread(f"{cls.expected} is expected, not {shown(raw)}")
         if match[2] not in _PER:
             raise Misread(f"{match[2]!r} is not a unit of time: per s, min, hour or day is expected")
         count = float(match[1])
-        if not 0 < count <= 1e9:
+        if count > 1e9:
             raise Misread(f"{shown(raw)} is out of range: a rate above 0 and at most a thousand million is expected")
         return cls(count=count, period_us=_PER[match[2]], per_car=match[3] is not None)
 
@@ -294,3 +313,57 @@ class LocalTime(Readable):
 
     def __str__(self) -> str:
         return self.moment.isoformat(timespec="minutes" if self.moment.second == 0 else "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment(Readable):
+    """When something happens in a stage: so long after its beginning, at a time of day, or at a date and time."""
+
+    expected: ClassVar[str] = "a time since the beginning such as '10 min', a time of day such as '06:30', or a date and time"
+
+    after_us: int | None = None
+    time_of_day_us: int | None = None
+    at: LocalTime | None = None
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Read `10 min`, `06:30` or `2026-03-02T06:30`."""
+        text = raw.strip() if isinstance(raw, str) else ""
+        match = _TIME_OF_DAY.fullmatch(text)
+        if match is not None:
+            hours, minutes = int(match[1]), int(match[2])
+            if hours > 23 or minutes > 59:
+                raise Misread(f"{shown(raw)} is not on the clock: {cls.expected} is expected")
+            return cls(time_of_day_us=hours * HOUR + minutes * MINUTE)
+        if _START.fullmatch(text):
+            return cls(at=LocalTime.parse(raw))
+        try:
+            return cls(after_us=Duration.parse(raw))
+        except Misread as error:
+            if is_number(raw):
+                raise Misread(f"{shown(raw)} has no unit: {cls.expected} is expected", hint=error.hint) from None
+            raise Misread(f"{cls.expected} is expected, not {shown(raw)}") from None
+
+    def within(self, begin: Instant, duration: int, zone: str) -> Instant | None:
+        """Return its first instant in [begin, begin + duration) by the clocks of the IANA `zone`; None when it never comes.
+
+        Raises Misread for a date and time that the clock change leaves out.
+        """
+        if self.after_us is not None:
+            found = begin + self.after_us
+        elif self.at is not None:
+            found = self.at.instant(zone)
+        else:
+            assert self.time_of_day_us is not None
+            window = Window(begin_us=self.time_of_day_us, end_us=self.time_of_day_us + 1)
+            # A window of a microsecond is never cut: it is in the stage, or it is not.
+            found = next((at for at, _ in window.intervals(begin, duration, zone)), begin + duration)
+        return found if begin <= found < begin + duration else None
+
+    def __str__(self) -> str:
+        if self.after_us is not None:
+            return format_duration(self.after_us)
+        if self.at is not None:
+            return str(self.at)
+        assert self.time_of_day_us is not None
+        return f"{self.time_of_day_us // HOUR:02d}:{self.time_of_day_us % HOUR // MINUTE:02d}"

@@ -31,6 +31,7 @@ from fleet.vehicle.signals import (
     CarOutput,
     Connect,
     Disconnect,
+    DrainTo,
     DriveTo,
     Drop,
     LinkDown,
@@ -214,6 +215,8 @@ class Car:
                 living.switch_off(self, now)
             case DriveTo(place, purpose):
                 living.drive_to(self, place, purpose, now)
+            case DrainTo(share):
+                living.drain(self, share, now)
             case StayPut():
                 self._stays = True
                 self._next_start = None
@@ -529,6 +532,15 @@ class Car:
         self.agenda.add(over_at, Kind.HEATER_OVER, reason)
         self.watch_low_voltage(now)
         self.send_status("command", now, ("climate",))
+
+    def watch_heater_fuel(self, now: Instant) -> None:
+        """Find anew when a heater that burns fuel has to stop for want of it; call when fuel has gone."""
+        if self.heater is None or self.heater.mode != "heating":
+            return
+        reserve_at = max(now, self.powertrain.fuel_above_reserve_until(now))
+        if reserve_at < self.heater.ends_at:
+            self.heater = self.heater._replace(ends_at=reserve_at)
+            self.agenda.add(reserve_at, Kind.HEATER_OVER, "fuel_low")
 
     def stop_heater(self, reason: str, now: Instant) -> None:
         """End the heater when it runs: by time, by a stop, by the engine, or for want of fuel."""

@@ -239,6 +239,14 @@ def charged(car: Car, now: Instant) -> None:
     car.send_status("charging", now, CHARGE_GROUPS)
 
 
+def drain(car: Car, share: float, now: Instant) -> None:
+    """Take fuel or charge out of the car; what was planned by its levels is planned anew."""
+    car.powertrain.drain(share, car.levels(now))
+    car.watch_heater_fuel(now)
+    if car.powertrain.charging_since is not None:
+        start_charging(car, now)
+
+
 def _unplug(car: Car, now: Instant) -> None:
     car.powertrain.settle(now)
     car.powertrain.charging_since = None

@@ -143,6 +143,14 @@ class Powertrain:
             self.charging_since = now
         return levels
 
+    def drain(self, share: float, levels: Levels) -> None:
+        """Draw fuel down to a share of the tank, or charge where there is no tank; `levels` are those of now."""
+        e = self.equipment
+        if e.tank_l:
+            self.fuel_l -= max(0.0, levels.fuel_l - share * e.tank_l)
+        else:
+            self.charge_kwh -= max(0.0, levels.charge_kwh - share * e.usable_kwh)
+
     def refill(self, now: Instant) -> dict[str, float]:
         """Fill up at a station; AdBlue when its first warning is on. Returns what was taken, by unit."""
         self.settle(now)

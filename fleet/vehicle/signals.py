@@ -101,7 +101,14 @@ class SetOpening:
     opened: bool
 
 
-WorldInput = SetCoverage | SwitchOn | SwitchOff | DriveTo | SetOpening | StayPut
+@dataclass(frozen=True, slots=True)
+class DrainTo:
+    """Fuel, or the charge of an electric car, is drawn down to this share (0 to 1) of what it holds at most; never up."""
+
+    share: float
+
+
+WorldInput = SetCoverage | SwitchOn | SwitchOff | DriveTo | SetOpening | StayPut | DrainTo
 """What people and the world do to a car."""
 CarInput = PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
 

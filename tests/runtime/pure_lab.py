@@ -198,6 +198,7 @@ class ShardLab:
 def users_of(lab: ShardLab, wishes: Sequence[Wish] | Iterable[Wish], links: HandLinks, client_id: str = "users-0-1") -> Users:
     return Users(
         scenario=lab.scenario,
+        start=lab.clock.start,
         wishes=list(wishes),
         shard=lab.shard,
         links=links,

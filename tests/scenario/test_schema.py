@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, from_datetime
+from fleet.scenario.drawn import Distances, SpinMix, Values
+from fleet.scenario.json_schema import json_schema
 from fleet.scenario.scalars import (
     ClockFactor,
     Distance,
@@ -26,7 +28,6 @@ from fleet.scenario.scalars import (
     Share,
     Window,
 )
-from fleet.scenario.schema import Distances, SpinMix, Values, json_schema
 
 BERLIN = "Europe/Berlin"
 
@@ -191,7 +192,8 @@ def test_distances_and_spins_are_drawn_by_their_shares() -> None:
 def test_the_json_schema_describes_every_key() -> None:
     """The schema for editors is plain JSON, and forbids what the loader forbids."""
     schema: dict[str, Any] = json.loads(json.dumps(json_schema()))
-    assert schema["required"] == ["scenario", "purpose", "seed", "start", "duration", "region", "fleets"]
+    assert schema["required"] == ["scenario", "purpose", "seed", "start", "region", "fleets"]
+    assert schema["anyOf"] == [{"required": ["duration"]}, {"required": ["stages"]}]
     assert schema["additionalProperties"] is False
     fleet = schema["properties"]["fleets"]["items"]
     assert fleet["properties"]["coverage"]["properties"]["garages"]["description"] == Share.expected

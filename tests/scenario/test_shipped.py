@@ -39,22 +39,3 @@ def test_fast_clocks_have_commands_that_live_long_enough(path: Path) -> None:
         assert time_to_live / scenario.clock >= MINUTE / 60
         if scenario.clock >= 1000:
             assert time_to_live >= 30 * MINUTE
-
-
-def test_the_guide_has_an_example_of_every_key() -> None:
-    """The README shows each element of the language, and its examples are right."""
-    text = (DIRECTORY / "README.md").read_text(encoding="utf-8")
-    examples = [part.partition("```")[0] for part in text.split("```yaml\n")[1:]]
-    whole = examples[0]
-    assert check(whole, "README.md", vocabulary()) == []
-    from fleet.scenario.json_schema import json_schema
-
-    def keys(schema: dict[str, object]) -> set[str]:
-        properties = schema.get("properties")
-        found = set(properties) if isinstance(properties, dict) else set()
-        for child in [*(properties.values() if isinstance(properties, dict) else ()), schema.get("items")]:
-            if isinstance(child, dict):
-                found |= keys(child)
-        return found
-
-    assert [key for key in sorted(keys(json_schema())) if f"{key}:" not in whole] == []

@@ -1,0 +1,80 @@
+"""Performs what load and timeline say is done: inputs to cars, commands of their users, words to the private broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+from fleet.kernel.draws import Draws
+from fleet.kernel.instants import Instant
+from fleet.runtime.roster import HeldCar
+from fleet.runtime.users import Users
+from fleet.scenario.deeds import BrokerAction, Deed, Destination, draw_destination_m
+from fleet.vehicle.car import Car
+from fleet.vehicle.driver import Purpose
+from fleet.vehicle.geo import offset
+from fleet.vehicle.region import Place
+from fleet.vehicle.signals import AskStatus, DrainTo, DriveTo, SetCoverage, SetOpening, SwitchOff, SwitchOn
+
+LOW_LEVEL = 0.05
+"""What `low_fuel` leaves in the tank, or in an electric car's battery, unless the scenario says: below every reserve."""
+
+
+class Deeds:
+    """`users` is None when there is no desk: then commands are not sent. `broker` does something to the private broker."""
+
+    def __init__(self, *, users: Users | None, broker: Callable[[BrokerAction], None]) -> None:
+        self._users = users
+        self.to_broker = broker
+
+    def perform(self, deed: Deed, held: HeldCar, at: Instant, draws: Draws, request: str) -> None:
+        """Do it to one car as of `at`. `request` tells the commands of this scenario apart."""
+        if deed.command is not None:
+            if self._users is not None:
+                self._users.ask(deed.command, deed, held.car, draws=draws, at=at, number=request)
+            return
+        assert deed.do is not None
+        match deed.do:
+            case "ask_status":
+                held.put(AskStatus(), at)
+            case "drive":
+                held.put(_drive(deed, held.car, at, draws), at)
+            case "park":
+                held.put(SwitchOff(), at)
+                if deed.to is not None:
+                    held.put(_drive(deed, held.car, at, draws), at)
+            case "engine_on":
+                held.put(SwitchOn(), at)
+            case "engine_off":
+                held.put(SwitchOff(), at)
+            case "open" | "close":
+                assert deed.door is not None
+                held.put(SetOpening(deed.door, deed.do == "open"), at)
+            case "enter_garage":
+                held.put(SwitchOff(), at)
+                held.put(SetCoverage(False) if deed.to is None else _drive(deed, held.car, at, draws, garage=True), at)
+            case "lose_coverage" | "regain_coverage":
+                held.put(SetCoverage(deed.do == "regain_coverage"), at)
+            case "low_fuel":
+                held.put(DrainTo(LOW_LEVEL if deed.level is None else float(deed.level)), at)
+            case _:
+                assert_never(deed.do)
+
+
+def _drive(deed: Deed, car: Car, at: Instant, draws: Draws, *, garage: bool = False) -> DriveTo:
+    assert deed.to is not None
+    place, purpose = _place(deed.to, car, at, draws)
+    return DriveTo(Place(place.latitude, place.longitude, place.name, place.kind, garage or place.garage), purpose)
+
+
+def _place(to: Destination, car: Car, at: Instant, draws: Draws) -> tuple[Place, Purpose]:
+    if to.name is not None:
+        return (car.driver.home, "home") if to.name == "home" else (car.driver.work, "work")
+    if to.distance is not None:
+        latitude, longitude = offset(*car.true_position(at), *draw_destination_m(to.distance, draws))
+    else:
+        assert to.place is not None
+        spread_m = float(to.place.spread)
+        away = draws.uniform(-spread_m, spread_m), draws.uniform(-spread_m, spread_m)
+        latitude, longitude = offset(to.place.latitude, to.place.longitude, *away)
+    return Place(latitude, longitude, "as the scenario says", "errand"), "errand"

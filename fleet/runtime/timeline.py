@@ -1,0 +1,139 @@
+"""The timeline of a scenario: what is done at a time, every so often, or when something comes true; one actor for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from fleet.kernel.draws import Draws, stream_key
+from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
+from fleet.runtime.deeds import Deeds
+from fleet.runtime.roster import HeldCar, Roster
+from fleet.scenario.conditions import CarFacts, Condition
+from fleet.scenario.deeds import Step
+from fleet.scenario.schema import Phase, Scenario
+from fleet.vehicle.car import Car
+
+LOOKS: Final = 1000
+"""A condition without `at` and `every` is looked at so many times in its stage, but not oftener than every second, nor
+more rarely than every minute, of scenario time."""
+
+Figures = Callable[[], Mapping[str, float]]
+
+
+def look_every(duration: Duration) -> Duration:
+    """Return how often a lone condition is looked at in a stage of that length."""
+    return max(SECOND, min(MINUTE, duration // LOOKS))
+
+
+class TimedStep:
+    """One step of the timeline, an actor of the shard's heap.
+
+    With `at` or `every` it is done then, to those of its cars for which `when` holds; with `when` alone as soon as
+    it holds: once for each car, or once in all when the condition is one on counts.
+    """
+
+    def __init__(
+        self, step: Step, name: str, *, key: int, begin: Instant, duration: Duration, zone: str,
+        cars: Sequence[HeldCar], deeds: Deeds, figures: Figures,
+    ) -> None:  # fmt: skip
+        """Take the cars of this shard it is done to; `name` is unique in the scenario."""
+        self.done = 0
+        self._step = step
+        self._name = name
+        self._key = key
+        self._end = begin + duration
+        self._cars = list(cars)
+        self._deeds = deeds
+        self._figures = figures
+        self._occasion = 0
+        self._once = step.at is None and step.every is None
+        self._every = look_every(duration) if self._once else step.every
+        self._next = self._first(begin, duration, zone)
+
+    def _first(self, begin: Instant, duration: Duration, zone: str) -> Instant | None:
+        if self._step.at is not None:
+            return self._step.at.within(begin, duration, zone)
+        return begin if self._once else begin + (self._step.every or 0)
+
+    def deadline(self) -> Instant | None:
+        """Return when it is next looked at; None when it is over."""
+        return self._next
+
+    def wake(self, at: Instant) -> None:
+        """Do it where it is to be done, and find when it comes again."""
+        is_over = self._look(at) and self._once
+        following = at + self._every if self._every is not None else self._end
+        self._next = following if following < self._end and not is_over else None
+
+    def _look(self, at: Instant) -> bool:
+        """Do it to those for whom the condition holds; True when nobody is left to whom a condition's step could be done."""
+        when = self._step.when
+        if when is not None and when.of_run:
+            figures = self._figures()
+            if not all(part.holds(figures) for part in when.of_run):
+                return False
+        if self._step.broker is not None:
+            self._deeds.to_broker(self._step.broker)
+            self.done += 1
+            return True
+        ready = self._cars if when is None or not when.of_car else [held for held in self._cars if _holds(when, held.car, at)]
+        for held in ready:
+            draws = Draws(self._key ^ held.car.key, "what", self._occasion)
+            self._deeds.perform(self._step, held, at, draws, f"{self._name}/{self._occasion}/{held.car.vin}")
+            self.done += 1
+        self._occasion += 1
+        if self._once and ready:
+            served = set(map(id, ready))
+            self._cars = [held for held in self._cars if id(held) not in served]
+        return not self._cars
+
+
+def _holds(when: Condition, car: Car, at: Instant) -> bool:
+    facts = car_facts(car, at)
+    return all(part.holds(facts) for part in when.of_car)
+
+
+def car_facts(car: Car, at: Instant) -> CarFacts:
+    """Return what conditions can ask of a car; None for what it has not, such as fuel in an electric one."""
+    levels = car.levels(at)
+    e = car.equipment
+    return {
+        "state": car.state(at),
+        "connection": car.connection(at),
+        "heater": "on" if car.heater is not None else "off",
+        "locked": "yes" if car.body.locked else "no",
+        "place": car.place_kind if car.journey is None else None,
+        "fuel_percent": levels.fuel_l / e.tank_l * 100 if e.tank_l else None,
+        "charge_percent": levels.charge_kwh / e.usable_kwh * 100 if e.usable_kwh else None,
+        "low_voltage_percent": car.low_voltage.percent(at),
+        "odometer_km": levels.odometer_m / 1000,
+        "trip_km": car.journey.distance_at(at) / 1000 if car.journey is not None else None,
+        "trips": car.trip_count,
+        "in_outbox": car.telematics.in_outbox,
+    }
+
+
+def make_timeline(
+    scenario: Scenario, phase: Phase, *, start: Instant, zone: str, roster: Roster, deeds: Deeds, figures: Figures
+) -> list[TimedStep]:
+    """Return the actors of a stage's timeline. What each draws depends on stage, deed and the how-manieth of its kind it is."""
+    seen: dict[str, int] = {}
+    steps = []
+    for step in phase.timeline:
+        number = seen[step.subject] = seen.get(step.subject, -1) + 1
+        name = f"{phase.name}/{step.subject}/{number}"
+        steps.append(
+            TimedStep(
+                step,
+                name,
+                key=stream_key(scenario.seed, "timeline", name),
+                begin=start + phase.after_us,
+                duration=phase.duration,
+                zone=zone,
+                cars=() if step.broker is not None else roster.chosen(step.cars),
+                deeds=deeds,
+                figures=figures,
+            )
+        )
+    return steps

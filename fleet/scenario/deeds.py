@@ -1,0 +1,190 @@
+"""What is done to cars in a scenario, by its load or its timeline: to which cars, what, and with which words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal, Self, get_args
+
+import msgspec
+
+from fleet.kernel.draws import Draws
+from fleet.scenario.arrivals import Burst, Ramp, Shape
+from fleet.scenario.conditions import Condition
+from fleet.scenario.drawn import Distances, SpinMix, Values
+from fleet.scenario.scalars import Distance, Duration, Misread, Moment, Rate, Readable, Share, Window, is_number, shown
+
+Action = Literal[
+    "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage",
+    "lose_coverage", "regain_coverage", "low_fuel",
+]  # fmt: skip
+"""What people and the world do to a car."""
+ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+Opening = Literal["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
+BrokerAction = Literal["stop", "start", "kill", "pause", "resume"]
+
+LED: Final = frozenset({"drive", "park", "enter_garage"})
+"""Actions that may lead to a place."""
+OPENED: Final = frozenset({"open", "close"})
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all parts of a scenario."""
+
+
+class Place(Part, frozen=True, kw_only=True):
+    """A point in WGS 84 degrees; the cars stand evenly within `spread` of it."""
+
+    latitude: float
+    longitude: float
+    spread: Distance = Distance(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination(Readable):
+    """Where a drive leads: home, to work, a distance away in any direction, or to a place."""
+
+    expected: ClassVar[str] = "home, work, a distance such as '5 km', {from: 2 km, to: 10 km}, or {latitude: …, longitude: …}"
+
+    name: Literal["home", "work"] | None = None
+    distance: Distances | None = None
+    place: Place | None = None
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Read `home`, `5 km`, `{from: 2 km, to: 10 km}` or `{latitude: 48.1, longitude: 11.6, spread: 200 m}`."""
+        if raw in ("home", "work"):
+            return cls(name="home" if raw == "home" else "work")
+        if isinstance(raw, dict) and not raw.keys() & {"from", "to"}:
+            return cls(place=_place(raw))
+        try:
+            distance = Distances.parse(raw)
+        except Misread as error:
+            if isinstance(raw, dict) or is_number(raw):
+                raise
+            raise Misread(f"{cls.expected} is expected, not {shown(raw)}", hint=error.hint) from None
+        if distance.high_m < 100:
+            raise Misread(f"{distance.high_m} is no drive: at least 100 m is expected")
+        return cls(distance=distance)
+
+
+def _place(raw: dict[str, object]) -> Place:
+    found: dict[str, float] = {}
+    for key, value in raw.items():
+        limit = {"latitude": 90, "longitude": 180}.get(key)
+        if key == "spread":
+            continue
+        if limit is None:
+            raise Misread(f"unknown key {shown(key)}: a place has 'latitude', 'longitude' and 'spread'", key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise Misread(f"a number of degrees is expected, not {shown(value)}", key)
+        if not -limit <= value <= limit:
+            raise Misread(f"{value:g} is out of range: {-limit} to {limit} degrees are expected", key)
+        found[key] = float(value)
+    for key in ("latitude", "longitude"):
+        if key not in found:
+            raise Misread(f"the place lacks {key!r}")
+    try:
+        spread = Distance.parse(raw["spread"]) if "spread" in raw else Distance(0)
+    except Misread as error:
+        raise Misread(str(error), "spread", hint=error.hint) from None
+    return Place(latitude=found["latitude"], longitude=found["longitude"], spread=spread)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers(Readable):
+    """Cars by their number in the fleet, from 0."""
+
+    expected: ClassVar[str] = "a car's number from 0, or a list of them"
+
+    numbers: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Read `3` or `[0, 3, 17]`."""
+        items: list[Any] = raw if isinstance(raw, list) else [raw]
+        for index, item in enumerate(items):
+            if not isinstance(item, int) or isinstance(item, bool) or item < 0:
+                at = (index,) if isinstance(raw, list) else ()
+                raise Misread(f"{cls.expected} is expected, not {shown(item)}", *at)
+        if not items:
+            raise Misread(f"the list is empty: {cls.expected} is expected")
+        return cls(numbers=tuple(int(item) for item in items))
+
+
+class Selection(Part, frozen=True, kw_only=True):
+    """Which cars: of one fleet or of all; a share of them, so many of them, or by number. The same words mean the same cars."""
+
+    fleet: str | None = None
+    share: Share | None = None
+    count: int | None = None
+    index: Numbers | None = None
+
+
+class Deed(Part, frozen=True, kw_only=True):
+    """What is done: an action, or a command with its words. `cars` are those it is done to."""
+
+    do: Action | None = None
+    command: str | None = None
+    cars: Selection = Selection()
+    to: Destination | None = None
+    door: Opening | None = None
+    level: Share | None = None
+    parameters: dict[str, Values] = msgspec.field(default_factory=dict)
+    distance: Distances | None = None
+    spin: SpinMix | None = None
+    time_to_live: Duration | None = None
+
+    @property
+    def subject(self) -> str:
+        """What is done, in one word."""
+        return self.do or self.command or ""
+
+
+class Load(Deed, frozen=True, kw_only=True):
+    """Something done again and again, at instants that do not depend on what comes of it: one of the four says how often.
+
+    It begins at `at`, or with its stage, goes on `for` so long, or to the end of the stage, and pauses outside `during`.
+    """
+
+    rate: Rate | None = None
+    ramp: Ramp | None = None
+    poisson: Rate | None = None
+    burst: Burst | None = None
+    at: Moment | None = None
+    lasts: Duration | None = msgspec.field(name="for", default=None)
+    during: Window | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(rate=self.rate, ramp=self.ramp, poisson=self.poisson, burst=self.burst)
+
+    def spans(self, begin: int, duration: int, zone: str) -> list[tuple[int, int]]:
+        """Return the times of a stage in which this load is active; empty when it never is."""
+        first = self.at.within(begin, duration, zone) if self.at is not None else begin
+        if first is None:
+            return []
+        last = begin + duration if self.lasts is None else min(begin + duration, first + self.lasts)
+        if self.during is not None:
+            return self.during.intervals(first, last - first, zone)
+        return [(first, last)]
+
+
+class Step(Deed, frozen=True, kw_only=True):
+    """Something done at a time, every so often, or when a condition comes true; `broker` is done to the private broker."""
+
+    at: Moment | None = None
+    every: Duration | None = None
+    when: Condition | None = None
+    broker: BrokerAction | None = None
+
+    @property
+    def subject(self) -> str:
+        return f"broker {self.broker}" if self.broker else self.do or self.command or ""
+
+
+def draw_destination_m(distance: Distances, draws: Draws) -> tuple[float, float]:
+    """Draw where a place at that distance lies: metres east and north."""
+    away_m = distance.draw_m(draws)
+    east, north = draws.normal(0, 1), draws.normal(0, 1)
+    scale = away_m / max(1e-9, (east * east + north * north) ** 0.5)
+    return east * scale, north * scale

@@ -1,0 +1,73 @@
+"""The JSON Schema of scenario files, for completion in editors; made from the types, so that it cannot fall behind."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, get_args, get_origin
+
+import msgspec
+
+from fleet.scenario.arrivals import Burst, Ramp
+from fleet.scenario.conditions import Condition
+from fleet.scenario.deeds import Destination, Numbers
+from fleet.scenario.drawn import Distances, Plain, SpinMix, Values
+from fleet.scenario.expectations import Expectation
+from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Moment, Rate, Readable, Share, Window
+from fleet.scenario.schema import INSTEAD, Scenario, without_none
+
+_WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
+    Duration: {"type": "string", "examples": ["10 min", "1 h 30 min"]},
+    Share: {"anyOf": [{"type": "string", "pattern": "%$"}, {"type": "number", "minimum": 0, "maximum": 1}]},
+    Distance: {"type": "string", "examples": ["400 m", "1.5 km"]},
+    Rate: {"type": "string", "examples": ["120 per hour", "3 per day per car"]},
+    Window: {"type": "string", "examples": ["06:00-09:00"]},
+    LocalTime: {"type": "string", "examples": ["2026-03-02T05:00"]},
+    ClockFactor: {"type": "string", "pattern": r"^(real|virtual|x\d+(\.\d+)?)$"},
+    Moment: {"type": "string", "examples": ["10 min", "06:30"]},
+    Expectation: {"type": "string", "examples": ["lost == 0"]},
+    Condition: {"type": "string", "examples": ["connected / cars < 50 %", "car.fuel_percent < 15"]},
+    Values: {"type": ["string", "number", "boolean", "array", "object"]},
+    Distances: {"type": ["string", "object"], "examples": ["400 m"]},
+    SpinMix: {"type": ["string", "object"], "examples": ["right"]},
+    Ramp: {"type": "object", "properties": {"from": {"type": "string"}, "to": {"type": "string"}}, "required": ["from", "to"]},
+    Burst: {"type": ["integer", "string", "object"], "examples": [500, "2 per car"]},
+    Destination: {"type": ["string", "object"], "examples": ["home", "5 km"]},
+    Numbers: {"type": ["integer", "array"], "items": {"type": "integer", "minimum": 0}},
+}
+"""How the project's own types are written in a file."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of scenario files."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "fleet scenario", **_schema_of(Scenario)}
+
+
+def _schema_of(kind: Any) -> dict[str, Any]:
+    # msgspec's own generator would describe our types by their fields; in a file they are written as one text.
+    if kind == Plain:
+        return {"type": ["string", "number", "boolean"]}
+    kind = without_none(kind)
+    origin = get_origin(kind)
+    if origin is tuple:
+        return {"type": "array", "items": _schema_of(get_args(kind)[0])}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _schema_of(get_args(kind)[1])}
+    if origin is Literal:
+        return {"enum": list(get_args(kind))}
+    if issubclass(kind, Readable):
+        return {**_WRITTEN[kind], "description": kind.expected}
+    if not issubclass(kind, msgspec.Struct):
+        return {"type": {str: "string", int: "integer", float: "number", bool: "boolean"}[kind]}
+    return _schema_of_part(kind)
+
+
+def _schema_of_part(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    fields = msgspec.structs.fields(kind)
+    needed = INSTEAD.get(kind, {})
+    return {
+        "type": "object",
+        "description": (kind.__doc__ or "").partition("\n")[0],
+        "properties": {field.encode_name: _schema_of(field.type) for field in fields},
+        "required": [field.encode_name for field in fields if field.required],
+        **({"anyOf": [{"required": [key]} for pair in needed.items() for key in pair]} if needed else {}),
+        "additionalProperties": False,
+    }
