@@ -20,16 +20,18 @@ from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.publisher import Publisher
 from fleet.backend.store import QUARANTINE_KEEPS, Arrival, Committed, Quarantined, Store
 from fleet.cloud.desk_io import CarAnswered, CarSeen, PresenceChanged
+from fleet.cloud.twin import origin_of
 from fleet.errors import LinkError, PublishRefused, StoreFull, Undecodable
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import Delivery, Link
 from fleet.wire.dialect import MESSAGEPACK, FleetDialect
 from fleet.wire.frame import Frame
-from fleet.wire.messages import DeskAnswer, Event, Header, Presence, Response, Status
+from fleet.wire.messages import CarMessage, DeskAnswer, Event, Header, Presence, Request, Response, Status
 
 RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 """At least two batches: one being committed, one collecting. The rest keeps the broker from waiting for us."""
 UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
+_KINDS: Final[dict[type[CarMessage], str]] = {Event: "event", Response: "response", Request: "request"}
 _INT64: Final = 1 << 63
 _RETRY_FIRST_S: Final = 0.25
 _RETRY_LAST_S: Final = 5.0
@@ -163,16 +165,19 @@ class Consumer:
             return
         if message.seq < 1:
             raise Undecodable("range", "messages are numbered from 1")
+        origin = trigger = name = None
         if isinstance(message, Status):
-            kind, name, trigger = "status", None, message.trigger
-        elif isinstance(message, Response):
-            kind, name, trigger = "response", message.name, None
+            kind, trigger, origin = "status", message.trigger, origin_of(message)
         else:
-            kind, name, trigger = ("event" if isinstance(message, Event) else "request"), message.name, None
+            kind, name = _KINDS[type(message)], message.name
         payload = frame.payload if frame.content_type == MESSAGEPACK else self._encode(message)
-        self._collecting.batch.arrivals.append(Arrival(message, kind, name, trigger, payload, frame.content_type, received_at))
-        if kind == "response":
-            assert isinstance(message, Response)
+        self._collecting.batch.arrivals.append(
+            Arrival(
+                vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us,
+                message.sent_wall_us, received_at, frame.content_type, payload, origin,
+            )
+        )  # fmt: skip
+        if isinstance(message, Response):
             driver.feed(CarAnswered(message))
 
     def _take_request(self, frame: Frame) -> None:
@@ -291,7 +296,7 @@ class Consumer:
         done_at = self._wall_us()
         record = self.publish_to_stored.record
         for arrival in committed.fresh:
-            due = arrival.message.due_wall_us
+            due = arrival.due_wall_us
             if due is not None:
                 record(done_at - due)
         for due, awake in pending.round_trips:

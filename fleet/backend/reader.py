@@ -14,8 +14,9 @@ import msgspec
 
 from fleet.backend.schema import in_words, open_for_reading
 from fleet.cloud.sequence import Gap
-from fleet.cloud.twin import Twin
+from fleet.cloud.twin import Twin, merge_status
 from fleet.observe.histogram import Histogram
+from fleet.wire.messages import Status
 
 _CAR_COLUMNS: Final = (
     "SELECT vin, state, connection, connection_reason, latitude, longitude, mileage_km, captured_at, stored_at FROM newest"
@@ -156,10 +157,22 @@ class StoreReader:
 
     def status(self, vin: str) -> Twin | None:
         """Return the newest known state of a car, None when none of its messages arrived."""
-        for row in self._rows("SELECT twin FROM newest WHERE vin = ?", (vin,)):
-            twin: Twin = msgspec.msgpack.decode(row[0], type=Twin)
+        for connection, reason, boot, at, captured_at, origins in self._rows(
+            "SELECT connection, connection_reason, coalesce(connection_boot, 0), coalesce(connection_at, 0), captured_at, origins"
+            " FROM newest WHERE vin = ?",
+            (vin,),
+        ):
+            twin = Twin(vin=vin, connection=connection, connection_reason=reason, connection_boot=boot, connection_at=at)
+            for status in self._statuses(msgspec.msgpack.decode(origins, type=list[int])):
+                merge_status(twin, status)
+            twin.captured_at = captured_at
             return twin
         return None
+
+    def _statuses(self, keys: list[int]) -> list[Status]:
+        """Return the stored statuses of these ids."""
+        read = msgspec.msgpack.Decoder(Status).decode
+        return [read(row[0]) for key in keys for row in self._rows("SELECT payload FROM message WHERE id = ?", (key,))]
 
     def history(self, vin: str, *, limit: int = 20, since: int | None = None, kind: str | None = None) -> list[MessageRow]:
         """Return a car's messages measured at or after `since` (scenario µs), the newest first."""

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from fleet.errors import StoreError, StoreFull, StoreTooNew
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Kept in `PRAGMA user_version`, which can be read before anything is known of the tables."""
 APPLICATION_ID: Final = 0x464C_4531
 """`FLE1` in the file's header: tells our stores from other people's databases."""
@@ -33,8 +33,9 @@ CREATE TABLE sequence (
     duplicates INTEGER NOT NULL, PRIMARY KEY (vin, boot)) WITHOUT ROWID;
 
 CREATE TABLE newest (
-    vin TEXT PRIMARY KEY, state TEXT, connection TEXT, connection_reason TEXT, latitude REAL, longitude REAL,
-    mileage_km REAL, captured_at INTEGER NOT NULL, stored_at INTEGER NOT NULL, twin BLOB NOT NULL);
+    vin TEXT PRIMARY KEY, state TEXT, connection TEXT, connection_reason TEXT, connection_boot INTEGER,
+    connection_at INTEGER, latitude REAL, longitude REAL, mileage_km REAL, captured_at INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL, origins BLOB NOT NULL);
 
 CREATE TABLE command (
     id TEXT PRIMARY KEY, vin TEXT NOT NULL, name TEXT NOT NULL, user TEXT NOT NULL, parameters TEXT NOT NULL,
@@ -158,6 +159,11 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> bool:
         raise StoreError(f"{path} is a database of something else", hint="Name another --store.")
     if version > SCHEMA:
         raise StoreTooNew(str(path), version, SCHEMA)
+    if version < SCHEMA:
+        raise StoreError(
+            f"{path} has schema version {version} of an earlier fleet, this one reads {SCHEMA}",
+            hint="Read it with the version that made it, or name another --store.",
+        )
     return False
 
 

@@ -1,7 +1,8 @@
 """The writer of the store: one batch of messages and decisions is one transaction. Knows no broker and no clock.
 
-Survives `kill -9` at any moment, not a power cut (see `schema`). Which sequence numbers have been seen and the newest
-state of each car are kept in memory, loaded when a car is first met, and written with the rows they belong to.
+Survives `kill -9` at any moment, not a power cut (see `schema`). Which sequence numbers have been seen, and from which
+messages the newest state of each car comes, is kept in memory, loaded when a car is first met, and written with the rows
+it belongs to. The state itself stands in those messages only: written out once more it would be as much as they are.
 One thread at a time may use a Store; `load` and `find_command` have a connection of their own.
 """
 
@@ -28,9 +29,9 @@ from fleet.cloud.desk_io import (
     UserRecord,
 )
 from fleet.cloud.sequence import Gap, SeenSequence
-from fleet.cloud.twin import Twin, merge_presence, merge_status
+from fleet.cloud.twin import Newest, Origin, origin_of
 from fleet.errors import StoreError
-from fleet.wire.messages import TERMINAL_STATES, CarMessage, Presence, Status, Stored
+from fleet.wire.messages import TERMINAL_STATES, Presence, Status, Stored
 
 QUARANTINE_KEEPS: Final = 4096
 """Bytes of a payload that was not understood."""
@@ -39,10 +40,13 @@ MARKED_GAPS: Final = 200
 _CHUNKS: Final = (256, 64, 16, 4, 1)
 """Rows per INSERT: one statement with many rows lets go of the interpreter lock once, not once for every row."""
 _MESSAGE_COLUMNS: Final = (
-    "vin, boot, seq, kind, name, trigger, captured_at, due_wall_us, sent_wall_us, received_at, stored_at, content_type, payload"
+    "id, vin, boot, seq, kind, name, trigger, captured_at, due_wall_us, sent_wall_us, received_at, content_type, payload,"
+    " stored_at"
 )
+_SEQUENCE_COLUMNS: Final = "vin, boot, high, missing, gaps, duplicates"
 _NEWEST_COLUMNS: Final = (
-    "vin, state, connection, connection_reason, latitude, longitude, mileage_km, captured_at, stored_at, twin"
+    "vin, state, connection, connection_reason, connection_boot, connection_at, latitude, longitude, mileage_km, captured_at,"
+    " stored_at, origins"
 )
 _NEWEST_UPDATE: Final = " ON CONFLICT (vin) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _NEWEST_COLUMNS.split(", ")[1:]
@@ -53,15 +57,25 @@ StoredWrite = CommandOpened | Transition | LateResult | StoreUser
 
 
 class Arrival(NamedTuple):
-    """A counted message of a car. `payload` is MessagePack whatever `content_type` it came in; times are wall µs."""
+    """A counted message of a car as its row will be. `payload` is MessagePack whatever `content_type` it came in.
 
-    message: CarMessage
+    Not the message itself: tens of thousands of objects that live until the commit are most of what decoding costs.
+    `received_at`, `due_wall_us` and `sent_wall_us` are wall µs; `origin` is there for a status, and has no key yet.
+    """
+
+    vin: str
+    boot: int
+    seq: int
     kind: str
     name: str | None
     trigger: str | None
-    payload: bytes
-    content_type: str | None
+    captured_at: int
+    due_wall_us: int | None
+    sent_wall_us: int | None
     received_at: int
+    content_type: str | None
+    payload: bytes
+    origin: Origin | None
 
 
 class Quarantined(NamedTuple):
@@ -95,7 +109,8 @@ class _Prepared:
     """What is left of a batch once duplicates are known; made once, so that a commit can be tried again."""
 
     fresh: list[Arrival] = field(default_factory=list)
-    twins: dict[str, Twin] = field(default_factory=dict)
+    first_id: int = 0
+    newest: dict[str, Newest] = field(default_factory=dict)
     sequences: dict[tuple[str, int], _Seen] = field(default_factory=dict)
     quarantined: list[Quarantined] = field(default_factory=list)
     duplicates: int = 0
@@ -147,9 +162,11 @@ class Store:
             self.close()
             raise
         self._seen: dict[tuple[str, int], _Seen] = {}
-        self._twins: dict[str, Twin] = {}
+        self._newest: dict[str, Newest] = {}
+        self._next_id: int = self._connection.execute("SELECT coalesce(max(id), 0) + 1 FROM message").fetchone()[0]
         self._encode = msgspec.msgpack.Encoder().encode
-        self._decode_twin = msgspec.msgpack.Decoder(Twin).decode
+        self._decode_status = msgspec.msgpack.Decoder(Status).decode
+        self._decode_ids = msgspec.msgpack.Decoder(list[int]).decode
         self._decode_gaps = msgspec.msgpack.Decoder(list[Gap]).decode
 
     def close(self) -> None:
@@ -186,30 +203,29 @@ class Store:
 
         All reading comes first: an error in the middle would leave numbers noted whose rows are never written.
         """
-        prepared = _Prepared()
-        fresh, twins, sequences = prepared.fresh, prepared.twins, prepared.sequences
-        numbered = [(held.vin, held.boot) for held in batch.quarantined if held.vin and held.boot is not None and held.seq]
-        for key in numbered + [(arrival.message.vin, arrival.message.boot) for arrival in batch.arrivals]:
-            if key not in sequences:
-                sequences[key] = self._seen.get(key) or self._load_seen(key)
-        for message in [arrival.message for arrival in batch.arrivals]:
-            if message.vin not in twins:
-                twins[message.vin] = self._twins.get(message.vin) or self._load_twin(message.vin)
-        for presence in batch.presences:
-            if presence.vin not in twins:
-                twins[presence.vin] = self._twins.get(presence.vin) or self._load_twin(presence.vin)
+        prepared = _Prepared(first_id=self._next_id)
+        fresh, newest, sequences = prepared.fresh, prepared.newest, prepared.sequences
+        for held in batch.quarantined:
+            if held.vin and held.boot is not None and held.seq:
+                self._meet_boot((held.vin, held.boot), sequences)
         for arrival in batch.arrivals:
-            message = arrival.message
-            seen = sequences[message.vin, message.boot]
-            if not seen.numbers.add(message.seq):
+            self._meet_boot(arrival[:2], sequences)
+            self._meet_car(arrival.vin, newest)
+        for presence in batch.presences:
+            self._meet_car(presence.vin, newest)
+        for arrival in batch.arrivals:
+            seen = sequences[arrival[:2]]
+            if not seen.numbers.add(arrival.seq):
                 seen.duplicates += 1
                 prepared.duplicates += 1
                 continue
+            origin = arrival.origin
+            if origin is not None:
+                newest[arrival.vin].take(origin._replace(key=self._next_id))
+            self._next_id += 1
             fresh.append(arrival)
-            if type(message) is Status:
-                merge_status(twins[message.vin], message)
         for presence in batch.presences:
-            merge_presence(twins[presence.vin], presence)
+            newest[presence.vin].take_presence(presence)
         prepared.quarantined = [self._counted_once(held, sequences) for held in batch.quarantined]
         return prepared
 
@@ -227,6 +243,14 @@ class Store:
         ).fetchone()
         return held if found is None else held._replace(boot=None, seq=None)
 
+    def _meet_boot(self, key: tuple[str, int], met: dict[tuple[str, int], _Seen]) -> None:
+        if key not in met:
+            met[key] = self._seen.get(key) or self._load_seen(key)
+
+    def _meet_car(self, vin: str, met: dict[str, Newest]) -> None:
+        if vin not in met:
+            met[vin] = self._newest.get(vin) or self._load_newest(vin)
+
     def _load_seen(self, key: tuple[str, int]) -> _Seen:
         assert self._connection is not None
         row = self._connection.execute("SELECT high, gaps, duplicates FROM sequence WHERE vin = ? AND boot = ?", key).fetchone()
@@ -234,34 +258,49 @@ class Store:
         self._seen[key] = seen
         return seen
 
-    def _load_twin(self, vin: str) -> Twin:
+    def _load_newest(self, vin: str) -> Newest:
         assert self._connection is not None
-        row = self._connection.execute("SELECT twin FROM newest WHERE vin = ?", (vin,)).fetchone()
-        twin = self._twins[vin] = Twin(vin=vin) if row is None else self._decode_twin(row[0])
-        return twin
+        newest = Newest()
+        row = self._connection.execute(
+            "SELECT connection, connection_reason, connection_boot, connection_at, captured_at, origins FROM newest"
+            " WHERE vin = ?",
+            (vin,),
+        ).fetchone()
+        if row is not None:
+            connection, reason, boot, at, captured_at, origins = row
+            if connection is not None:
+                newest.presence = Presence(vin=vin, boot=boot, seq=0, captured_at=at, connection=connection, reason=reason)
+            for key in self._decode_ids(origins):
+                kept = self._connection.execute("SELECT payload FROM message WHERE id = ?", (key,)).fetchone()
+                newest.take(origin_of(self._decode_status(kept[0]), key))
+            newest.captured_at = captured_at
+        self._newest[vin] = newest
+        return newest
 
     def _write_messages(self, prepared: _Prepared, stored_at: int) -> None:
         values: list[Any] = []
-        for message, kind, name, trigger, payload, content_type, received_at in prepared.fresh:
-            values += (
-                message.vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us,
-                message.sent_wall_us, received_at, stored_at, content_type, payload,
-            )  # fmt: skip
+        for number, arrival in enumerate(prepared.fresh, prepared.first_id):
+            values.append(number)
+            values += arrival[:-1]
+            values.append(stored_at)
         self._insert("INSERT INTO message", _MESSAGE_COLUMNS, values)
         values = []
         encode = self._encode
         for (vin, boot), seen in prepared.sequences.items():
             numbers = seen.numbers
             values += (vin, boot, numbers.high, numbers.missing, encode(numbers.gaps), seen.duplicates)
-        self._insert("INSERT OR REPLACE INTO sequence", "vin, boot, high, missing, gaps, duplicates", values)
+        self._insert("INSERT OR REPLACE INTO sequence", _SEQUENCE_COLUMNS, values)
         values = []
-        for vin, twin in prepared.twins.items():
-            position = twin.position
-            latitude, longitude = (None, None) if position is None else (position.latitude, position.longitude)
+        for vin, newest in prepared.newest.items():
+            presence = newest.presence
+            values += (vin, newest.state)
             values += (
-                vin, twin.state, twin.connection, twin.connection_reason, latitude, longitude, twin.mileage_km,
-                twin.captured_at, stored_at, encode(twin),
-            )  # fmt: skip
+                (None, None, None, None)
+                if presence is None
+                else (presence.connection, presence.reason, presence.boot, presence.captured_at)
+            )
+            values += (*newest.position, newest.mileage_km, newest.captured_at, stored_at)
+            values.append(encode([origin.key for origin in newest.origins]))
         self._insert("INSERT INTO newest", _NEWEST_COLUMNS, values, _NEWEST_UPDATE)
 
     def _insert(self, head: str, columns: str, values: Sequence[Any], tail: str = "") -> None:

@@ -2,11 +2,13 @@
 
 Messages arrive late and out of order, so each group remembers the (boot, seq) it came from and only a newer one
 replaces it. Presence is not numbered: within a boot the order of arrival decides, an earlier boot never does.
+
+`Twin` holds the state itself. `Newest` holds from which messages it comes, which is all that a writer has to keep.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -28,6 +30,8 @@ from fleet.wire.messages import (
     VehicleState,
     Windows,
 )
+
+_GROUP_BITS: Final = tuple((name, 1 << place) for place, name in enumerate(STATUS_GROUPS))
 
 
 class Stamp(NamedTuple):
@@ -106,3 +110,78 @@ def merge_presence(twin: Twin, presence: Presence) -> bool:
     twin.connection_boot = presence.boot
     twin.connection_at = presence.captured_at
     return before != (twin.connection, twin.connection_reason, twin.connection_boot)
+
+
+class Origin(NamedTuple):
+    """A status, as far as a twin's overview needs it: its number, its groups (a bit for each) and where it is kept."""
+
+    boot: int
+    seq: int
+    key: int
+    groups: int
+    captured_at: int
+    state: VehicleState
+    latitude: float | None
+    longitude: float | None
+    mileage_km: float | None
+
+
+def origin_of(status: Status, key: int = 0) -> Origin:
+    """Return what the status would be as an origin; `key` is where it is kept, 0 while that is not known."""
+    groups = 0
+    for name, bit in _GROUP_BITS:
+        if getattr(status, name) is not None:
+            groups |= bit
+    position = status.position
+    latitude, longitude = (None, None) if position is None else (position.latitude, position.longitude)
+    return Origin(
+        status.boot, status.seq, key, groups, status.captured_at, status.state, latitude, longitude, status.mileage_km
+    )  # fmt: skip
+
+
+class Newest:
+    """Which statuses a car's twin comes from, the newest first, and the presence that holds.
+
+    The twin that `merge_status` makes of the statuses in `origins` is the one it makes of all that were taken.
+    """
+
+    __slots__ = ("captured_at", "origins", "presence")
+
+    def __init__(self) -> None:
+        self.origins: tuple[Origin, ...] = ()
+        self.captured_at = 0
+        self.presence: Presence | None = None
+
+    def take(self, origin: Origin) -> None:
+        """Take a status that was not taken before, in any order; those of which nothing is left are dropped."""
+        held = self.origins
+        ordered = (origin, *held) if not held or origin > held[0] else tuple(sorted((*held, origin), reverse=True))
+        kept = [ordered[0]]  # the state is always the newest one's
+        told = ordered[0].groups
+        for one in ordered[1:]:
+            if one.groups & ~told:
+                kept.append(one)
+                told |= one.groups
+        self.origins = tuple(kept)
+        if origin.captured_at > self.captured_at and origin in kept:
+            self.captured_at = origin.captured_at
+
+    def take_presence(self, presence: Presence) -> None:
+        """Take a presence unless it belongs to an earlier boot."""
+        if self.presence is None or presence.boot >= self.presence.boot:
+            self.presence = presence
+
+    @property
+    def state(self) -> VehicleState | None:
+        """The newest state."""
+        return self.origins[0].state if self.origins else None
+
+    @property
+    def position(self) -> tuple[float | None, float | None]:
+        """The newest latitude and longitude."""
+        return next(((one.latitude, one.longitude) for one in self.origins if one.latitude is not None), (None, None))
+
+    @property
+    def mileage_km(self) -> float | None:
+        """The newest mileage."""
+        return next((one.mileage_km for one in self.origins if one.mileage_km is not None), None)

@@ -13,6 +13,7 @@ from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend, BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.backend.store import Arrival
+from fleet.cloud.twin import origin_of
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
@@ -74,7 +75,11 @@ def response(seq: int, command: Command, state: Any, **more: Any) -> Response:
 
 def arrival(message: Status | Event) -> Arrival:
     kind, name, trigger = ("status", None, message.trigger) if isinstance(message, Status) else ("event", message.name, None)
-    return Arrival(message, kind, name, trigger, msgspec.msgpack.encode(message), "application/vnd.msgpack", 7)
+    origin = origin_of(message) if isinstance(message, Status) else None
+    return Arrival(
+        message.vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us, message.sent_wall_us, 7,
+        "application/vnd.msgpack", msgspec.msgpack.encode(message), origin,
+    )  # fmt: skip
 
 
 def car(*messages: FromCar) -> list[Frame]:

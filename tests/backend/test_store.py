@@ -19,7 +19,7 @@ from fleet.backend.schema import SCHEMA
 from fleet.backend.store import MARKED_GAPS, Batch, Quarantined, Store, StoredWrite
 from fleet.cloud.desk_io import CommandOpened, CommandRecord, LateResult, SpinHash, StoreUser, Transition, UserRecord
 from fleet.errors import StoreError, StoreFull, StoreTooNew
-from fleet.wire.messages import Event, Status, Stored
+from fleet.wire.messages import Event, Lights, Status, Stored
 from tests.backend.lab import BOOT, OTHER, VIN, arrival, event, presence, status
 
 
@@ -118,6 +118,34 @@ def test_a_large_batch_is_stored_whole(store: Store, path: Path) -> None:
     store.commit(batch(*[status(n) for n in range(1, 1_368)]), 1)
     with StoreReader(path) as reader:
         assert [row.seq for row in reader.history(VIN, limit=2_000)] == list(range(1_367, 0, -1))
+
+
+def test_the_newest_state_is_put_together_from_messages_of_before_a_restart(store: Store, path: Path) -> None:
+    """A group that the newest status does not tell comes from an older one; a late one changes nothing that is known."""
+    store.commit(batch(status(2, lights={"parking_lights_on": True}), status(4, mileage_km=4.0)), 1)
+    store.close()
+    again = Store(path)
+    late = status(3, mileage_km=3.0, climate={"state": "off", "remaining_min": 0})
+    again.commit(Batch(arrivals=[arrival(late)], presences=[presence("offline", reason="lost")]), 2)
+    again.close()
+    with StoreReader(path) as reader:
+        twin = reader.status(VIN)
+        (row,) = reader.cars()
+    assert twin is not None
+    assert (twin.mileage_km, twin.lights, twin.climate) == (4.0, Lights(parking_lights_on=True), late.climate)
+    assert (twin.connection, twin.connection_reason, twin.captured_at) == ("offline", "lost", 4_000)
+    assert (row.mileage_km, row.connection, row.captured_at) == (4.0, "offline", 4_000)
+
+
+def test_a_store_of_an_earlier_schema_is_refused(store: Store, path: Path) -> None:
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA - 1}")
+    connection.close()
+    for open_it in (Store, StoreReader):
+        with pytest.raises(StoreError, match=f"schema version {SCHEMA - 1}") as caught:
+            open_it(path)
+        assert caught.value.hint
 
 
 # --- quarantine, users, commands

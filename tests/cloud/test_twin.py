@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.cloud.twin import Twin, merge_presence, merge_status
+from fleet.cloud.twin import Newest, Twin, merge_presence, merge_status, origin_of
 from fleet.wire.messages import Energy, Lights, Presence, Status
 
 VIN = "VSSZZZKMZPR000001"
@@ -90,3 +90,52 @@ def test_survives_the_codec() -> None:
     twin = Twin(vin=VIN)
     merge_status(twin, status(1, 5, mileage_km=50.0))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(twin), type=Twin) == twin
+
+
+# --- from which messages it comes
+
+
+def taken(*statuses: Status) -> Newest:
+    newest = Newest()
+    for key, one in enumerate(statuses):
+        newest.take(origin_of(one, key))
+    return newest
+
+
+def test_a_whole_status_leaves_nothing_of_the_ones_before() -> None:
+    """So that a car that always sends whole statuses has one origin."""
+    newest = taken(status(1, 1, mileage_km=1.0), status(1, 2, mileage_km=2.0), status(2, 1, mileage_km=3.0))
+    assert [origin.key for origin in newest.origins] == [2]
+    assert (newest.state, newest.mileage_km, newest.position) == ("parked", 3.0, (None, None))
+
+
+def test_the_newest_presence_holds_unless_it_is_of_an_earlier_boot() -> None:
+    newest = Newest()
+    for each in (presence(2, "online"), presence(1, "offline", "lost")):
+        newest.take_presence(each)
+    assert newest.presence == presence(2, "online")
+
+
+@given(st.permutations(list(range(1, 9))), st.data())
+def test_origins_make_the_twin_that_all_messages_make(order: list[int], data: st.DataObject) -> None:
+    """Whatever order they arrive in: what is dropped would have changed nothing."""
+    messages = []
+    for n in order:
+        groups: dict[str, object] = {
+            "mileage_km": float(n),
+            "lights": {"parking_lights_on": n % 2 == 0},
+            "position": {"latitude": n, "longitude": -n, "accuracy_m": 1.0, "fixed_at": n},
+        }
+        names = data.draw(st.sets(st.sampled_from(sorted(groups))), label=f"groups of {n}")
+        messages.append(status(1 + n // 4, n, **{name: groups[name] for name in names}))
+    newest = taken(*messages)
+    whole, rebuilt = Twin(vin=VIN), Twin(vin=VIN)
+    for each in messages:
+        merge_status(whole, each)
+    for origin in newest.origins:
+        merge_status(rebuilt, messages[origin.key])
+    rebuilt.captured_at = whole.captured_at  # of one that arrived late and was overtaken since, nothing else is left
+    assert rebuilt == whole
+    position = (None, None) if whole.position is None else (whole.position.latitude, whole.position.longitude)
+    assert (newest.state, newest.mileage_km, newest.position) == (whole.state, whole.mileage_km, position)
+    assert newest.captured_at == whole.captured_at
