@@ -77,8 +77,8 @@ def arrival(message: Status | Event) -> Arrival:
     kind, name, trigger = ("status", None, message.trigger) if isinstance(message, Status) else ("event", message.name, None)
     origin = origin_of(message) if isinstance(message, Status) else None
     return Arrival(
-        message.vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us, message.sent_wall_us, 7,
-        "application/vnd.msgpack", msgspec.msgpack.encode(message), origin,
+        message.vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us,
+        message.sent_wall_us, 7, "application/vnd.msgpack", msgspec.msgpack.encode(message), origin,
     )  # fmt: skip
 
 
