@@ -22,6 +22,8 @@ CPU_LIMIT_PERCENT: Final = 90.0
 """The simulator is one thread: beyond nine tenths of a core, waiting for itself is part of every latency it measures."""
 LOOP_LAG_LIMIT_MS: Final = 250.0
 """How late its loop may turn at p99: all latencies are taken on that loop, and the shipped scenarios allow 500 ms."""
+OWN_LOAD_PERCENT: Final = 50.0
+"""CPU while the loop was late from which the lateness is its own work, and not that of others on the machine."""
 BEHIND_LIMIT_MS: Final = 500.0
 """A live run whose deadlines were met later than this at p99, in wall time, has not kept its clock."""
 LATE_LIMIT_PERCENT: Final = 5.0
@@ -52,10 +54,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Generator(msgspec.Struct, frozen=True, kw_only=True):
-    """How the load generator fared: when it is the limit, the run says nothing about the system under test."""
+    """How the load generator fared: when it is the limit, the run says nothing about the system under test.
+
+    `cpu_percent_late` is its CPU over the time in which its loop was late: it tells its own load from a busy machine.
+    """
 
     cpu_percent: float
     cpu_percent_peak: float
+    cpu_percent_late: float
     loop_lag_ms_p99: float
     loop_lag_ms_max: float
     behind_ms_p99: float
@@ -143,12 +149,10 @@ def overload_of(generator: Generator) -> str:
 
 def _advice_on_lag(generator: Generator) -> str:
     """Tell whether the loop waited for itself or for the machine."""
-    if generator.cpu_percent_peak > CPU_LIMIT_PERCENT:
-        return "in its busiest second it used the whole core; use fewer --cars or a lower --clock factor"
-    return (
-        f"it never used more than {generator.cpu_percent_peak:.0f} % of a core, so the machine was busy with other things; "
-        "end those, or use a machine of its own"
-    )
+    own = f"in that time it used {generator.cpu_percent_late:.0f} % of a core"
+    if generator.cpu_percent_late >= OWN_LOAD_PERCENT:
+        return f"{own}, so it was kept busy by its cars; use fewer --cars or a lower --clock factor"
+    return f"{own}, so the machine was busy with other things; end those, or give it a machine of its own"
 
 
 def findings(backend_cpu_percent: float | None) -> list[str]:

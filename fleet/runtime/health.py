@@ -27,18 +27,29 @@ class LoopLag:
     lateness. A timer that is set anew after each call would count that block once, and hide it among the good ones.
     """
 
-    def __init__(self, now_us: int, every_us: int = PROBE_EVERY_US) -> None:
-        """Let the first probe be due `every_us` after `now_us`."""
+    def __init__(self, now_us: int, cpu_us: int, every_us: int = PROBE_EVERY_US) -> None:
+        """Let the first probe be due `every_us` after `now_us`; `cpu_us` is what the process has used so far."""
         self.lag = Histogram()
         self._every_us = every_us
         self._due_us = now_us + every_us
+        self._last = (now_us, cpu_us)
+        self._late_us = self._late_cpu_us = 0
 
-    def look(self, now_us: int) -> int:
+    def look(self, now_us: int, cpu_us: int) -> int:
         """Count all probes that are due by now, and return the microseconds until the next one."""
+        if now_us - self._due_us >= self._every_us:
+            self._late_us += now_us - self._last[0]
+            self._late_cpu_us += cpu_us - self._last[1]
+        self._last = (now_us, cpu_us)
         while self._due_us <= now_us:
             self.lag.record(now_us - self._due_us)
             self._due_us += self._every_us
         return self._due_us - now_us
+
+    @property
+    def cpu_percent_late(self) -> float:
+        """CPU over the turns that swallowed a probe: near 100 the process kept itself waiting, near 0 the machine did."""
+        return 100 * self._late_cpu_us / self._late_us if self._late_us else 0.0
 
 
 class CpuMeter:
@@ -71,15 +82,15 @@ class Health:
 
     def __init__(self) -> None:
         """Watch nothing yet."""
-        self._loop_lag = LoopLag(0)
+        self._loop_lag = LoopLag(0, 0)
         self._cpu = CpuMeter(0, 0)
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin anew, from now on."""
-        now_us = monotonic_us()
-        self._loop_lag = LoopLag(now_us)
-        self._cpu = CpuMeter(now_us, _own_cpu_us())
+        now_us, cpu_us = monotonic_us(), _own_cpu_us()
+        self._loop_lag = LoopLag(now_us, cpu_us)
+        self._cpu = CpuMeter(now_us, cpu_us)
         self._look_again()
 
     def stop(self) -> None:
@@ -94,15 +105,16 @@ class Health:
 
     def _look(self) -> int:
         """Return the microseconds until there is something to see again."""
-        now_us = monotonic_us()
-        self._cpu.look(now_us, _own_cpu_us())
-        return self._loop_lag.look(now_us)
+        now_us, cpu_us = monotonic_us(), _own_cpu_us()
+        self._cpu.look(now_us, cpu_us)
+        return self._loop_lag.look(now_us, cpu_us)
 
     def figures(self) -> dict[str, Any]:
         """Return what was seen, as plain numbers; the histogram travels whole."""
         return {
             "loop_lag": self._loop_lag.lag.to_dict(),
             **self._cpu.figures(),
+            "cpu_percent_late": round(self._loop_lag.cpu_percent_late, 1),
             "memory_mb_peak": round(own_memory_bytes_peak() / 1e6, 1),
         }
 

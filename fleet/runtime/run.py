@@ -23,6 +23,7 @@ from fleet.observe.histogram import Histogram
 from fleet.observe.report import Account, Generator, judge, machine, write_report
 from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
+from fleet.runtime.broker_hand import BrokerHand
 from fleet.runtime.children import Child, ChildFailed
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
@@ -78,6 +79,7 @@ class Run:
         self._secret = config.secret or FleetSecret.new()
         self._stop = asyncio.Event()
         self._broken = ""
+        self._hand: BrokerHand | None = None
         self._simulator: dict[str, Any] = {}
         self._backend: dict[str, Any] = {}
         self._backend_cpu: CpuMeter | None = None
@@ -128,7 +130,8 @@ class Run:
         self._broker = PrivateMosquitto(secret=self._secret, vins=vins(self._config.scenario), prefix=self._config.prefix)
         async with self._broker:
             self._view.say(f"broker: private Mosquitto on {self._broker.cars} (cars) and {self._broker.tools} (tools)")
-            yield str(self._broker.cars), str(self._broker.tools)
+            async with BrokerHand(self._broker, self._view.say) as self._hand:
+                yield str(self._broker.cars), str(self._broker.tools)
 
     async def _run_processes(self, cars: str, tools: str) -> dict[str, Any]:
         backend = await self._start_backend(tools) if self._config.with_backend else None
@@ -277,6 +280,8 @@ class Run:
         if message["type"] == "progress":
             self._simulator = message
             self._view.update(self._simulator, self._backend)
+        elif message["type"] == "broker" and self._hand is not None:
+            self._hand.do(message["do"])
         elif message["type"] == "log":
             self._say_once(f"simulator: {message['text']}")
 
@@ -385,6 +390,7 @@ def _generator(result: dict[str, Any]) -> Generator:
     return Generator(
         cpu_percent=health["cpu_percent"],
         cpu_percent_peak=health["cpu_percent_peak"],
+        cpu_percent_late=health["cpu_percent_late"],
         loop_lag_ms_p99=loop_lag.get("p99", 0.0),
         loop_lag_ms_max=loop_lag.get("max", 0.0),
         behind_ms_p99=behind.summary_ms().get("p99", 0.0),

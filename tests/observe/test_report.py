@@ -16,8 +16,8 @@ ACCOUNT = Account(
     created=100, published=98, acknowledged=95, stored=90, in_outbox=3, dropped=2, quarantined=1, refused=4, duplicates=7
 )
 QUIET = Generator(
-    cpu_percent=20.0, cpu_percent_peak=45.0, loop_lag_ms_p99=12.0, loop_lag_ms_max=40.0, behind_ms_p99=30.0, late_sends=0,
-    late_percent=0.0, memory_mb_peak=80.0,
+    cpu_percent=20.0, cpu_percent_peak=45.0, cpu_percent_late=8.0, loop_lag_ms_p99=12.0, loop_lag_ms_max=40.0,
+    behind_ms_p99=30.0, late_sends=0, late_percent=0.0, memory_mb_peak=80.0,
 )  # fmt: skip
 AT_THE_LIMITS = msgspec.structs.replace(
     QUIET,
@@ -110,16 +110,16 @@ class TestGeneratorHealth:
         assert all(text in other for text, other in zip(rest, others, strict=True))
 
     def test_a_loop_that_waited_for_the_machine(self) -> None:
-        """Late turns of a process that had hardly anything to do: others had the machine, and fewer cars would not help."""
-        _, reason = judge(ACCOUNT, msgspec.structs.replace(QUIET, loop_lag_ms_p99=900.0), [MET], interrupted=False)
-        assert "never used more than 45 % of a core" in reason
-        assert "busy with other things" in reason
+        """Late in turns that used hardly any CPU: others had the machine, and fewer cars would not help."""
+        starved = msgspec.structs.replace(QUIET, loop_lag_ms_p99=900.0, cpu_percent_late=reports.OWN_LOAD_PERCENT - 1)
+        _, reason = judge(ACCOUNT, starved, [MET], interrupted=False)
+        assert "in that time it used 49 % of a core, so the machine was busy with other things" in reason
         assert "--cars" not in reason
 
     def test_a_loop_that_waited_for_itself(self) -> None:
-        """With a busiest second at the whole core it is the load, though the mean is low."""
-        peaks = msgspec.structs.replace(QUIET, loop_lag_ms_p99=900.0, cpu_percent_peak=99.0)
-        _, reason = judge(ACCOUNT, peaks, [MET], interrupted=False)
+        """Late in turns that were work: it is the load, though the mean over the run is low."""
+        busy = msgspec.structs.replace(QUIET, loop_lag_ms_p99=900.0, cpu_percent_late=reports.OWN_LOAD_PERCENT)
+        _, reason = judge(ACCOUNT, busy, [MET], interrupted=False)
         assert "fewer --cars or a lower --clock" in reason
         assert "other things" not in reason
 

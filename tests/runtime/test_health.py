@@ -19,34 +19,42 @@ S = 1_000_000
 class TestLoopLag:
     def test_a_loop_in_time(self) -> None:
         """Each probe counts once, with what it was late; the next is due on the grid, however late this one came."""
-        probe = LoopLag(5 * S, every_us=20 * MS)
-        waits = [probe.look(5 * S + at) for at in (20 * MS, 43 * MS, 60 * MS)]
+        probe = LoopLag(5 * S, 0, every_us=20 * MS)
+        waits = [probe.look(5 * S + at, 0) for at in (20 * MS, 43 * MS, 60 * MS)]
         assert waits == [20 * MS, 17 * MS, 20 * MS]
         assert (probe.lag.count, probe.lag.maximum, probe.lag.total) == (3, 3 * MS, 3 * MS)
 
     def test_a_look_too_early_counts_nothing(self) -> None:
         """Event loops round their timers; the rest of the time is still to be waited."""
-        probe = LoopLag(0, every_us=20 * MS)
-        assert probe.look(19_400) == 600
+        probe = LoopLag(0, 0, every_us=20 * MS)
+        assert probe.look(19_400, 0) == 600
         assert probe.lag.count == 0
 
     def test_a_block_counts_as_all_the_probes_it_swallowed(self) -> None:
         """500 ms without a turn are 25 probes, 500, 480, … 20 ms late: no coordinated omission."""
-        probe = LoopLag(0, every_us=20 * MS)
-        probe.look(20 * MS)
-        assert probe.look(540 * MS) == 20 * MS
+        probe = LoopLag(0, 0, every_us=20 * MS)
+        probe.look(20 * MS, 0)
+        assert probe.look(540 * MS, 0) == 20 * MS
         assert probe.lag.count == 27
         assert probe.lag.maximum == 500 * MS
         assert probe.lag.total == sum(range(0, 501, 20)) * MS
 
     def test_a_block_weighs_as_long_as_it_lasts(self) -> None:
         """Two seconds of a minute move the p99, though they are a single late turn among three thousand."""
-        probe = LoopLag(0, every_us=20 * MS)
+        probe = LoopLag(0, 0, every_us=20 * MS)
         for at in range(20 * MS, 58 * S, 20 * MS):
-            probe.look(at)
+            probe.look(at, 0)
         assert probe.lag.percentile(0.99) == 0
-        probe.look(60 * S)
+        probe.look(60 * S, 0)
         assert probe.lag.percentile(0.99) > 1.2 * S
+
+    def test_whose_work_made_it_late(self) -> None:
+        """CPU counts over the turns that swallowed a probe, and over no others: here 300 ms of 400."""
+        probe = LoopLag(0, 100 * S, every_us=20 * MS)
+        assert probe.cpu_percent_late == 0.0
+        for at, used in ((20, 20), (59, 59), (159, 159), (459, 359), (460, 360)):
+            probe.look(at * MS, 100 * S + used * MS)
+        assert probe.cpu_percent_late == 75.0
 
 
 class TestCpuMeter:
@@ -87,7 +95,8 @@ class TestHealth:
         health.stop()
         figures = health.figures()
         lag = Histogram.from_dict(figures["loop_lag"])
-        assert (lag.count, lag.maximum, figures["cpu_percent"]) == (15, 280 * MS, 20.0)
+        assert (lag.count, lag.maximum) == (15, 280 * MS)
+        assert (figures["cpu_percent"], figures["cpu_percent_late"]) == (20.0, 20.0)
         assert figures["memory_mb_peak"] == pytest.approx(own_memory_bytes_peak() / 1e6, abs=1)
 
     async def test_it_looks_by_itself(self) -> None:
