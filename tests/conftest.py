@@ -11,7 +11,7 @@ from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.mosquitto import PrivateMosquitto
 from tests.lab import VINS, LiveBroker
 
-pytest.register_assert_rewrite("tests.link_conformance", "tests.link_connecting")
+pytest.register_assert_rewrite("tests.link_conformance", "tests.link_connecting", "tests.runtime.faults")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

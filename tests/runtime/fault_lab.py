@@ -1,0 +1,399 @@
+"""A fleet under a fault: parked cars that are asked for statuses all the time, a broker, and one back end after another.
+
+Knows to the message what the cars made, what the broker acknowledged, what is in the outboxes and what is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+import signal
+import sqlite3
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from fleet.backend.reader import StoreReader
+from fleet.backend.service import Backend, BackendConfig
+from fleet.backend.spin import SpinCost
+from fleet.errors import LinkError, PublishRefused
+from fleet.observe.report import Account
+from fleet.runtime.assembly import build_cars, vins, vocabulary
+from fleet.runtime.children import Child
+from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
+from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.shard import LinkPlan, Shard, wait_until
+from fleet.scenario.scalars import ClockFactor
+from fleet.transport.link import BackOff, Delivery, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
+from fleet.transport.swarm_link import swarm_links
+from fleet.vehicle.signals import AskStatus
+from fleet.wire.dialect import FleetDialect
+from tests.lab import Lab, LiveBroker
+from tests.runtime.pure_lab import scenario
+from tests.tcp_proxy import TcpProxy
+
+SEED: Final = 7
+CARS: Final = 30
+ASKED_PER_S: Final = 60.0
+WITHIN_S: Final = 60.0
+"""Longer than a car's longest back-off with a connect that times out behind it."""
+LOOK_S: Final = 0.05
+
+Mode = Literal["stored", "puback"]
+Message = tuple[str, int, int]
+"""VIN, boot and number: what makes a message that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known at the end, by the account of the product and to the message.
+
+    `doomed` are the messages that the broker had acknowledged and that nobody could get from it any more.
+    """
+
+    fault: str
+    mode: Mode
+    account: Account
+    stored: frozenset[Message]
+    missing: frozenset[Message]
+    doomed: frozenset[Message]
+    twice: int
+    """Rows of the store beyond the first of their message."""
+    unknown: int
+    """Rows of the store of messages that no car made."""
+
+
+class Witness:
+    """Notes what links tell their owners."""
+
+    def __init__(self) -> None:
+        self.ups: defaultdict[str, list[bool]] = defaultdict(list)
+        """For each client, whether there was a session, connection by connection."""
+        self.downs: defaultdict[str, list[str]] = defaultdict(list)
+        """For each client, why its connection was lost or did not come about."""
+        self.taken: set[tuple[str, int]] = set()
+        """Client and token of what the broker acknowledged."""
+
+    def beside(self, make: LinkFactory) -> LinkFactory:
+        """Return a factory of the same links, whose owners are listened to."""
+
+        def made(settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> Link:
+            return make(settings, Witnessed(self, settings.client_id, owner), back_off)
+
+        return made
+
+
+class Witnessed:
+    """An owner with a witness."""
+
+    __slots__ = ("_client", "_owner", "_witness")
+
+    def __init__(self, witness: Witness, client: str, owner: LinkOwner) -> None:
+        self._witness = witness
+        self._client = client
+        self._owner = owner
+
+    def link_up(self, session_present: bool) -> None:
+        self._witness.ups[self._client].append(session_present)
+        self._owner.link_up(session_present)
+
+    def link_down(self, error: LinkError | None) -> None:
+        if error is not None:
+            self._witness.downs[self._client].append(str(error))
+        self._owner.link_down(error)
+
+    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
+        if error is None:
+            self._witness.taken.add((self._client, token))
+        self._owner.link_acknowledged(token, error)
+
+    def link_received(self, delivery: Delivery) -> None:
+        self._owner.link_received(delivery)
+
+
+class FaultLab:
+    """Lives once: `run` sets all up, has the fault strike, lets what can still arrive arrive, and draws the balance."""
+
+    def __init__(self, store: Path, mode: Mode, *, keep_alive_s: int = 60, proxied: bool = False) -> None:
+        """With `proxied`, cars and back end reach the broker through `proxies` of their own."""
+        self.store = store
+        self.mode: Mode = mode
+        self.secret = FleetSecret.new()
+        self.made = scenario(
+            f"  - {{name: parked, count: {CARS}, models: {{Born: 1}}, profile: parked}}\n",
+            clock=ClockFactor.parse("real"),
+            seed=SEED,
+        )
+        self.broker = PrivateMosquitto(secret=self.secret, vins=vins(self.made))
+        self.proxies: list[TcpProxy] = []
+        self.cars = Witness()
+        self.consumer = Witness()
+        self.doomed: set[Message] = set()
+        self._keep_alive_s = keep_alive_s
+        self._proxied = proxied
+        self._boot = wall_us()
+        self._shard: Shard | None = None
+        self._back_end: Backend | None = None
+        self._flowing = asyncio.Event()
+
+    async def run(self, fault: str, strike: Callable[[FaultLab], Awaitable[None]]) -> Outcome:
+        """Have the fault strike while messages flow; returns what became of each of them."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.broker)
+            if self._proxied:
+                for endpoint in (self.broker.cars, self.broker.tools):
+                    self.proxies.append(await stack.enter_async_context(TcpProxy(endpoint)))
+            stack.push_async_callback(self.stop_back_end)
+            await self.start_back_end()
+            self._shard = shard = self._make_shard()
+            stack.push_async_callback(shard.stop)
+            shard.connect()
+            shard.run()
+            await self.wait_for_all_up()
+            flow = asyncio.create_task(self._flow(), name=f"statuses during: {fault}")
+            stack.callback(flow.cancel)
+            self._flowing.set()
+            await self.let_flow(CARS)
+            await strike(self)
+            await self._settle()
+        return self._outcome(fault)
+
+    # --- cars
+
+    def _make_shard(self) -> Shard:
+        start = vocabulary().start_of(self.made)
+        until_stored = self.mode == "stored"
+        return Shard(
+            clock=ScaledClock(start),
+            cars=build_cars(self.made, start=start, boot=self._boot, until_stored=until_stored),
+            links=self.cars.beside(swarm_links(self._through(0, self.broker.cars))),
+            dialect=FleetDialect(),
+            plan=LinkPlan(
+                password_for=self.secret.password_for,
+                keep_alive_s=self._keep_alive_s,
+                end_session=True,
+                until_stored=until_stored,
+            ),
+        )
+
+    def _through(self, number: int, endpoint: Endpoint) -> Endpoint:
+        return self.proxies[number].endpoint if self.proxies else endpoint
+
+    @property
+    def shard(self) -> Shard:
+        """The cars."""
+        assert self._shard is not None, "made by `run`"
+        return self._shard
+
+    async def _flow(self) -> None:
+        """Ask one car after the other for its status, at a steady rate."""
+        for held in itertools.cycle(self.shard.cars.values()):
+            while not self._flowing.is_set():  # it may have been set and cleared again before this task ran
+                await self._flowing.wait()
+            held.put(AskStatus())
+            await asyncio.sleep(1 / ASKED_PER_S)
+
+    def ask_all(self) -> None:
+        """Ask each car at once, so that a fault that strikes now meets messages that are under way."""
+        for held in self.shard.cars.values():
+            held.put(AskStatus())
+        assert self._account("in_outbox") >= CARS
+
+    async def let_flow(self, count: int) -> None:
+        """Return when the cars have made so many more messages."""
+        wanted = self.shard.account()["created"] + count
+        await self.wait_for(f"{count} more messages", lambda: self.shard.account()["created"] >= wanted)
+
+    @asynccontextmanager
+    async def stillness(self) -> AsyncIterator[None]:
+        """Let no message flow for a moment; the broker has all of them."""
+        self._flowing.clear()
+        await self.wait_for("acknowledgement of all", lambda: self._account("acknowledged") == self._account("created"))
+        yield
+        self._flowing.set()
+
+    def _account(self, name: str) -> int:
+        return self.shard.account()[name]
+
+    @property
+    def up(self) -> int:
+        """How many cars have a connection."""
+        return sum(held.car.telematics.is_up for held in self.shard.cars.values())
+
+    @asynccontextmanager
+    async def rivals(self) -> AsyncIterator[Lab]:
+        """Yield what makes links that pass for the cars."""
+        made = Lab(LiveBroker(self.broker, self.secret), swarm_links)
+        try:
+            yield made
+        finally:
+            await made.close()
+
+    # --- broker
+
+    async def kill_broker(self) -> None:
+        """Kill it while no back end is there: what it has acknowledged and nobody has stored is doomed."""
+        self.ask_all()
+        self.broker.kill()
+        await self.wait_for("end of all connections", lambda: self.up == 0)
+        self.doom()
+
+    def doom(self) -> None:
+        """Note that nobody will get what is acknowledged and not stored at this moment."""
+        self.doomed |= self.acknowledged() - set(self.rows())
+
+    async def save_broker(self) -> None:
+        """Have Mosquitto write down what it holds, as it does every half minute by itself."""
+        assert self.broker.pid is not None
+        saved = self.broker.log_path.read_text().count("Saving in-memory database")
+        os.kill(self.broker.pid, signal.SIGUSR1)
+        file = self.broker.folder / "mosquitto.db"
+        await self.wait_for(
+            "file of the broker",
+            lambda: self.broker.log_path.read_text().count("Saving in-memory database") > saved and file.exists(),
+        )
+
+    async def restart_broker(self, setting: str, value: str) -> None:
+        """Stop it in good order and start it with this one line changed in, or added to, what holds for cars."""
+        await self.broker.stop()
+        file = self.broker.folder / "mosquitto.conf"
+        text, count = re.subn(rf"^{setting} .*$", f"{setting} {value}", file.read_text(), flags=re.MULTILINE)
+        if not count:
+            own = "use_username_as_clientid true\n"
+            assert own in text, "only the listener of the cars has it"
+            text = text.replace(own, f"{own}{setting} {value}\n")
+        file.write_text(text)
+        await self.broker.start()
+
+    # --- back end
+
+    async def start_back_end(self) -> None:
+        """Start a back end in this process, and wait until it is connected."""
+        self._back_end = Backend(
+            BackendConfig(
+                store=self.store, links=self.consumer.beside(swarm_links(self._through(1, self.broker.tools))),
+                pepper=b"a pepper for the tests", make_clock=ScaledClock, wall_us=wall_us, draw=lambda: 0.5,
+                spin_cost=SpinCost(n=2, r=1, p=1), username="backend", password=self.secret.password_for("backend"),
+                keep_alive_s=self._keep_alive_s, announce_stored=self.mode == "stored",
+            )
+        )  # fmt: skip
+        await self._back_end.start()
+        await self.wait_for("connected back end", lambda: self.back_end_is_up)
+
+    async def stop_back_end(self, *, end_session: bool = False) -> None:
+        """End it in good order; does nothing when there is none."""
+        back_end, self._back_end = self._back_end, None
+        if back_end is not None:
+            await back_end.stop(end_session=end_session)
+
+    @property
+    def back_end_is_up(self) -> bool:
+        """True while there is one, and it is connected."""
+        return self._back_end is not None and self._back_end.connected
+
+    async def start_back_end_process(self) -> Child:
+        """Start `fleet backend`, to be killed by the caller, and wait until it is connected."""
+        process = await Child.start(
+            "back end",
+            [
+                "backend", "--broker", str(self.broker.tools), "--store", str(self.store), "--delivery", self.mode,
+                "--json", "--until-eof",
+            ],
+            environment={SECRET_VARIABLE: self.secret.reveal(), "FLEET_SECRET_FILE": ""},
+            listen=lambda _: None,
+        )  # fmt: skip
+        await process.wait_for("ready", WITHIN_S)
+        return process
+
+    # --- waiting
+
+    async def wait_for(self, what: str, condition: Callable[[], bool]) -> None:
+        """Return as soon as the condition holds; fail with what is known when it does not in time."""
+        if not await wait_until(condition, WITHIN_S, every_s=LOOK_S):
+            raise AssertionError(
+                f"no {what} within {WITHIN_S:g} s; {self.up} cars are up, account {self.shard.account()}, "
+                f"{len(self.rows())} rows, broker: {self.broker.log_tail(5)}"
+            )
+
+    async def wait_for_all_up(self) -> None:
+        """Return as soon as all cars and the back end are connected."""
+        await self.wait_for("connection of all", lambda: self.up == CARS and self.back_end_is_up)
+
+    async def _settle(self) -> None:
+        """End the flow and let all that can still arrive arrive: the last message of each car comes after its others."""
+        self._flowing.clear()
+        await self.wait_for_all_up()
+        await self.wait_for("empty outboxes", lambda: not self._account("in_outbox"))
+        self.ask_all()
+        last = {(vin, self._boot, held.car.telematics.created) for vin, held in self.shard.cars.items()}
+        await self.wait_for("last messages in the store", lambda: last <= self.newest())
+        await self.wait_for("empty outboxes at the end", lambda: not self._account("in_outbox"))
+
+    # --- what is known to the message
+
+    def created(self) -> set[Message]:
+        """Return all that the cars made."""
+        return {
+            (vin, self._boot, seq)
+            for vin, held in self.shard.cars.items()
+            for seq in range(1, held.car.telematics.created + 1)
+        }  # fmt: skip
+
+    def acknowledged(self) -> set[Message]:
+        """Return what the broker took, as the cars' links heard it; a presence has the number 0."""
+        return {(vin, self._boot, seq) for vin, seq in self.cars.taken if seq}
+
+    def in_outboxes(self) -> set[Message]:
+        """Return what the cars still hold."""
+        return {
+            (vin, self._boot, seq)
+            for vin, held in self.shard.cars.items()
+            for seq in held.car.telematics.outbox_seqs
+        }  # fmt: skip
+
+    def rows(self) -> list[Message]:
+        """Return the messages in the store, row by row."""
+        return self._select("SELECT vin, boot, seq FROM message")
+
+    def newest(self) -> set[Message]:
+        """Return the last message of each car that is in the store."""
+        return set(self._select("SELECT vin, boot, high FROM sequence"))
+
+    def duplicates(self) -> int:
+        """Return how many messages came again after they were stored."""
+        with StoreReader(self.store) as reader:
+            return reader.account().duplicates
+
+    def _select(self, sql: str) -> list[Message]:
+        with closing(sqlite3.connect(self.store)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def _outcome(self, fault: str) -> Outcome:
+        created, rows, outboxes = self.created(), self.rows(), self.in_outboxes()
+        stored = frozenset(rows)
+        cars = self.shard.account()
+        with StoreReader(self.store) as reader:
+            store = reader.account({self._boot})
+        account = Account(
+            **{name: cars[name] for name in ("created", "published", "acknowledged", "dropped", "refused")},
+            stored=store.stored,
+            in_outbox=len(outboxes - stored),
+            quarantined=store.quarantined_of_boots,
+            duplicates=store.duplicates,
+        )
+        return Outcome(
+            fault=fault,
+            mode=self.mode,
+            account=account,
+            stored=stored,
+            missing=frozenset(created - stored - outboxes),
+            doomed=frozenset(self.doomed),
+            twice=len(rows) - len(stored),
+            unknown=len(stored - created),
+        )
