@@ -1,0 +1,345 @@
+"""One connection of a simulated link: what is on its way in it, from CONNECT to its end.
+
+Sends what its link hands it, within the broker's Receive Maximum, and tells its link what has arrived. Decides nothing
+about trying again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from fleet.errors import LinkError, PublishRefused, Unreachable
+from fleet.kernel.instants import Instant
+from fleet.kernel.schedule import ScheduledCall, virtual_duration
+from fleet.transport.link import Delivery, LinkOwner, LinkSettings
+from fleet.transport.reasons import (
+    REFUSAL,
+    connect_refused,
+    connection_lost,
+    ended_early,
+    name_of,
+    publish_refused,
+    subscribe_refused,
+)
+from fleet.transport.simulated_network import SimulatedNetwork
+from fleet.transport.simulated_sessions import PATIENCE, BrokerLimits
+from fleet.wire.frame import Frame
+
+WAITING_MAX: Final = 32_768
+"""Publishes of one link that wait for the broker's acknowledgements."""
+UNDER_WAY_MAX: Final = 4_096
+"""QoS 1 publishes sent and not yet acknowledged; the broker's Receive Maximum may make it fewer."""
+
+_HIGHEST_PACKET_ID: Final = 65_535
+_TOO_LARGE: Final = 0x95
+_QUOTA: Final = 0x97
+_QOS: Final = 0x9B
+
+
+class Station(Protocol):
+    """What a connection needs of its link, and tells it."""
+
+    settings: LinkSettings
+    owner: LinkOwner
+    network: SimulatedNetwork
+    subscribed: bool
+
+    def came_up(self, session_present: bool) -> None: ...
+    def ended(self, error: LinkError) -> None: ...
+    def last_word_is_out(self) -> None: ...
+    def goodbye_arrived(self) -> None: ...
+
+
+class Connection:
+    """One connection, from CONNECT to its end, and what is on its way in it. To the broker it is the peer."""
+
+    __slots__ = (
+        "_arrived_here",
+        "_arrived_there",
+        "_deaf",
+        "_early",
+        "_hunger",
+        "_last_id",
+        "_link",
+        "_mute",
+        "_network",
+        "_over",
+        "_packet_max",
+        "_room",
+        "_schedule",
+        "_session_present",
+        "_under_way",
+        "_waiting",
+        "number",
+        "settings",
+        "up",
+    )
+
+    def __init__(self, link: Station, number: int) -> None:
+        self.settings = link.settings
+        self.number = number
+        self.up = False
+        self._link = link
+        self._network = link.network
+        self._schedule = link.network.schedule
+        self._over = False  # the link has left it
+        self._deaf = False  # nothing reaches the link any more
+        self._mute = False  # nothing reaches the broker any more
+        self._arrived_here: Instant = 0
+        self._arrived_there: Instant = 0
+        self._hunger: ScheduledCall | None = None
+        self._session_present: bool | None = None  # None until the CONNACK
+        self._packet_max = 0
+        self._early: list[Delivery] | None = None
+        # What is empty is None: most links are silent most of the time.
+        self._room = 0
+        self._last_id = 0
+        self._under_way: dict[int, tuple[int | None, str]] | None = None  # packet id: token (None: the last word), topic
+        self._waiting: deque[tuple[Frame, int | None]] | None = None
+
+    # --- to the broker
+
+    def _send(self, take: Callable[..., None], *packet: object) -> None:
+        self._arrived_there = at = self._network.arrival(self._arrived_there)
+        self._schedule.call_at(at, self._arrives, take, packet)
+
+    def _arrives(self, take: Callable[..., None], packet: tuple[object, ...]) -> None:
+        if not self._mute:
+            take(self, *packet)
+
+    def connect(self, username_as_client_id: bool) -> None:
+        """Send CONNECT."""
+        self._send(self._network.connect, username_as_client_id)
+
+    def publish(self, frame: Frame, token: int | None) -> None:
+        """Send now, or as soon as the broker has room; token None is the last word of the link."""
+        if frame.qos > 1:
+            self._refuse(frame, token, _QOS)
+        elif packet_size(frame) > self._packet_max:
+            self._refuse(frame, token, _TOO_LARGE)
+        elif not frame.qos:
+            self._send(self._network.publish, frame, 0)
+            self._tell_later(token, None)
+        elif self._room:
+            self._send_at_1(frame, token)
+        else:
+            self._wait(frame, token)
+
+    def _send_at_1(self, frame: Frame, token: int | None) -> None:
+        packet_id = self._last_id % _HIGHEST_PACKET_ID + 1
+        if self._under_way is None:
+            self._under_way = {}
+        while packet_id in self._under_way:
+            packet_id = packet_id % _HIGHEST_PACKET_ID + 1
+        self._last_id = packet_id
+        self._room -= 1
+        self._under_way[packet_id] = (token, frame.topic)
+        self._send(self._network.publish, frame, packet_id)
+
+    def _wait(self, frame: Frame, token: int | None) -> None:
+        if self._waiting is None:
+            self._waiting = deque()
+        if len(self._waiting) >= WAITING_MAX:
+            self._refuse(frame, token, _QUOTA)
+        else:
+            self._waiting.append((frame, token))
+
+    def _refuse(self, frame: Frame, token: int | None, code: int) -> None:
+        """Refuse it here, in the broker's words: it was definitely not sent."""
+        self._tell_later(token, publish_refused(self.settings.client_id, frame.topic, code))
+
+    def _tell_later(self, token: int | None, error: PublishRefused | None) -> None:
+        """Tell of an outcome that needs no answer of the broker, but never in the middle of the owner's own call."""
+        self._schedule.call_at(self._schedule.now, self._tell, token, error)
+
+    def _tell(self, token: int | None, error: PublishRefused | None) -> None:
+        if self._over:
+            return
+        if token is None:
+            self._link.last_word_is_out()
+        else:
+            self._link.owner.link_acknowledged(token, error)
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Send PUBACK."""
+        self._send(self._network.acknowledge, packet_id)
+
+    def disconnect(self, end_session: bool) -> None:
+        """Send DISCONNECT, and tell the link once it has arrived or is lost."""
+        self._leave()
+        self._send(self._network.disconnect, end_session)
+        self._schedule.call_at(self._arrived_there, self._link.goodbye_arrived)
+
+    # --- to the link: what the broker calls
+
+    def _hear(self, take: Callable[..., None], *packet: object) -> None:
+        self._arrived_here = at = self._network.arrival(self._arrived_here)
+        self._schedule.call_at(at, self._hears, take, packet)
+
+    def _hears(self, take: Callable[..., None], packet: tuple[object, ...]) -> None:
+        if not self._deaf:
+            take(*packet)
+
+    def connack(self, code: int, session_present: bool, limits: BrokerLimits) -> None:
+        self._hear(self._accepted, code, session_present, limits)
+
+    def suback(self, codes: tuple[int, ...]) -> None:
+        self._hear(self._subscribed, codes)
+
+    def puback(self, packet_id: int, code: int) -> None:
+        self._hear(self._acknowledged, packet_id, code)
+
+    def deliver(self, frame: Frame, packet_id: int) -> None:
+        self._hear(self._received, frame, packet_id)
+
+    def ended(self, code: int | None) -> None:
+        cause = "the other side closed it" if code is None else f"the broker ended it: {name_of(code)}"
+        self._hear(self.end, cause)
+
+    # --- what the broker says, once it has arrived
+
+    def _accepted(self, code: int, session_present: bool, limits: BrokerLimits) -> None:
+        link, settings = self._link, self.settings
+        if code >= REFUSAL:
+            self.finish(connect_refused(settings.client_id, code))
+            return
+        self._session_present = session_present
+        self._room = min(limits.max_inflight_messages, UNDER_WAY_MAX)
+        self._packet_max = limits.max_packet_size
+        if settings.subscriptions and not (session_present and link.subscribed):
+            link.subscribed = False
+            self._send(self._network.subscribe, settings.subscriptions)
+        else:
+            self._come_up()
+
+    def _subscribed(self, codes: tuple[int, ...]) -> None:
+        settings = self.settings
+        for (topic_filter, _), code in zip(settings.subscriptions, codes, strict=True):
+            if code >= REFUSAL:
+                self.finish(subscribe_refused(settings.client_id, topic_filter, code))
+                return
+        self._come_up()
+
+    def _come_up(self) -> None:
+        self.up = True
+        self._link.subscribed = True
+        assert self._session_present is not None
+        self._link.came_up(self._session_present)
+        early, self._early = self._early, None
+        for delivery in early or ():
+            if self._deaf:
+                return
+            self._link.owner.link_received(delivery)
+
+    def _received(self, frame: Frame, packet_id: int) -> None:
+        delivery = Delivery(frame, packet_id, self.number)
+        if self.up:
+            self._link.owner.link_received(delivery)
+        elif self._early is None:
+            self._early = [delivery]
+        else:
+            self._early.append(delivery)  # at most what the broker sends while it answers a SUBSCRIBE
+
+    def _acknowledged(self, packet_id: int, code: int) -> None:
+        under_way = self._under_way
+        entry = under_way.pop(packet_id, None) if under_way is not None else None
+        if entry is None:
+            return
+        if not under_way:
+            self._under_way = None
+        self._room += 1
+        token, topic = entry
+        if token is None:
+            self._link.last_word_is_out()
+        elif code < REFUSAL:  # 0x10, nobody subscribed to it, is a success too
+            self._link.owner.link_acknowledged(token, None)
+        else:
+            self._link.owner.link_acknowledged(token, publish_refused(self.settings.client_id, topic, code))
+        if self._waiting is not None:
+            self._pump()
+
+    def _pump(self) -> None:
+        waiting = self._waiting
+        while waiting and self._room:
+            self._send_at_1(*waiting.popleft())
+        if not waiting:
+            self._waiting = None
+
+    # --- silence
+
+    def starve(self) -> None:
+        """Nothing is heard any more for a while: give up when the keep-alive is over, unless `fed` comes before."""
+        if self.settings.keep_alive_s and self._hunger is None:
+            wait = virtual_duration(PATIENCE * self.settings.keep_alive_s)
+            self._hunger = self._schedule.call_at(self._schedule.now + wait, self._starved)
+
+    def fed(self) -> None:
+        """It is heard again."""
+        if self._hunger is not None:
+            self._hunger.cancel()
+            self._hunger = None
+
+    def _starved(self) -> None:
+        self._hunger = None
+        if self.up:  # before that the attempt's own end comes
+            self.end("the broker was silent for longer than the keep-alive")
+
+    # --- the end
+
+    def refused(self) -> None:
+        """Nobody listens."""
+        self._hear(self._unreachable)
+
+    def _unreachable(self) -> None:
+        endpoint = self._network.endpoint
+        self.finish(Unreachable(endpoint.host, endpoint.port, os.strerror(errno.ECONNREFUSED)))
+
+    def end(self, cause: str) -> None:
+        """End against our wish."""
+        endpoint = self._network.endpoint
+        if self._session_present is None:
+            self.finish(ended_early(endpoint.host, endpoint.port, cause))
+        else:
+            self.finish(connection_lost(self.settings.client_id, cause))
+
+    def finish(self, error: LinkError) -> None:
+        """Cut the connection, and tell the link why."""
+        self.abort()
+        self._link.ended(error)
+
+    def abort(self) -> None:
+        """Cut the connection: nothing is called after this, and the broker hears of it after all that was sent."""
+        self._leave()
+        self._send(self._network.lost)
+
+    def break_off(self) -> None:
+        """Let nothing pass any more, either way."""
+        self._mute = self._deaf = True
+
+    def _leave(self) -> None:
+        """Call nobody from here on, and let go of what is held."""
+        self._over = self._deaf = True
+        self.up = False
+        self.fed()
+        self._under_way = self._waiting = self._early = None
+
+
+def packet_size(frame: Frame) -> int:
+    """Return the bytes of the frame as a PUBLISH of MQTT 5."""
+    size = (4 if frame.qos else 2) + len(frame.topic.encode()) + len(frame.payload)
+    properties = 0 if frame.expiry_s is None else 5
+    for text in (frame.response_topic, frame.content_type):
+        properties += 0 if text is None else 3 + len(text.encode())
+    properties += 0 if frame.correlation is None else 3 + len(frame.correlation)
+    for name, value in frame.user_properties:
+        properties += 5 + len(name.encode()) + len(value.encode())
+    size += properties + _length_of_length(properties)
+    return 1 + _length_of_length(size) + size
+
+
+def _length_of_length(length: int) -> int:
+    return 1 + (length > 0x7F) + (length > 0x3FFF) + (length > 0x1F_FFFF)

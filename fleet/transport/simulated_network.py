@@ -1,0 +1,203 @@
+"""The way between simulated links and a simulated broker: delay, order, and the faults of the broker's process.
+
+What is sent on one connection arrives in its order. Knows nothing of what the packets mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from fleet.kernel.instants import MILLISECOND, Duration, Instant
+from fleet.kernel.schedule import Schedule, ScheduledCall
+from fleet.transport.link import Endpoint, LinkSettings
+from fleet.transport.simulated_sessions import Peer
+from fleet.wire.frame import Frame
+
+DEFAULT_DELAY: Final = MILLISECOND
+
+Packet = tuple[Callable[..., None], tuple[Any, ...]]
+
+
+class Broker(Protocol):
+    """What the packets are carried to. Every call comes at its time; none is answered but through the peer."""
+
+    def connect(self, peer: Peer, settings: LinkSettings, now: Instant, *, username_as_client_id: bool = False) -> None: ...
+    def subscribe(self, peer: Peer, filters: Sequence[tuple[str, int]], now: Instant) -> None: ...
+    def publish(self, peer: Peer, frame: Frame, packet_id: int, now: Instant) -> None: ...
+    def acknowledge(self, peer: Peer, packet_id: int, now: Instant) -> None: ...
+    def disconnect(self, peer: Peer, now: Instant, *, end_session: bool = False) -> None: ...
+    def lost(self, peer: Peer, now: Instant) -> None: ...
+    def silent(self, peer: Peer, keep_alive_s: int, now: Instant) -> None: ...
+    def deadline(self) -> Instant | None: ...
+    def wake(self, now: Instant) -> None: ...
+    def start(self, now: Instant) -> None: ...
+    def stop(self, now: Instant) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Connection(Peer, Protocol):
+    """The client's end, as the network sees it."""
+
+    settings: LinkSettings
+
+    def starve(self) -> None:
+        """Nothing is heard any more for a while: give up when the keep-alive is over, unless `fed` comes before."""
+        ...
+
+    def fed(self) -> None:
+        """It is heard again."""
+        ...
+
+    def refused(self) -> None:
+        """Nobody listens."""
+        ...
+
+
+class SimulatedNetwork:
+    """One broker and all connections to it, on a schedule. Its broker runs at once."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        schedule: Schedule,
+        *,
+        delay: Duration | Callable[[], Duration] = DEFAULT_DELAY,
+        endpoint: Endpoint | None = None,
+    ) -> None:
+        """Take what is carried where; `delay` is for each way, the same always or drawn for each packet."""
+        self.broker = broker
+        self.schedule = schedule
+        self.endpoint = endpoint or Endpoint("simulated", 1883)  # what errors name
+        self._delay = delay
+        self._connections: dict[Connection, None] = {}
+        self._running = True
+        self._held: list[Packet] | None = None
+        self._alarm: ScheduledCall | None = None
+        self._alarm_at: Instant | None = None
+
+    # --- what arrives
+
+    def arrival(self, after: Instant) -> Instant:
+        """Return when what is sent now arrives: not before what was sent before it, which arrives at `after`."""
+        delay = self._delay
+        if isinstance(delay, int):
+            return self.schedule.now + delay
+        return max(after, self.schedule.now + delay())
+
+    def connect(self, connection: Connection, username_as_client_id: bool) -> None:
+        """A CONNECT arrives."""
+        if not self._running:
+            connection.refused()
+        elif self._holds(self.connect, connection, username_as_client_id):
+            self._connections[connection] = None
+        else:
+            self._connections[connection] = None
+            now = self.schedule.now
+            self.broker.connect(connection, connection.settings, now, username_as_client_id=username_as_client_id)
+            self._set_alarm()
+
+    def subscribe(self, connection: Connection, filters: Sequence[tuple[str, int]]) -> None:
+        """A SUBSCRIBE arrives."""
+        if not self._holds(self.subscribe, connection, filters):
+            self.broker.subscribe(connection, filters, self.schedule.now)
+
+    def publish(self, connection: Connection, frame: Frame, packet_id: int) -> None:
+        """A PUBLISH arrives."""
+        if self._held is None or not self._holds(self.publish, connection, frame, packet_id):
+            self.broker.publish(connection, frame, packet_id, self.schedule.now)
+
+    def acknowledge(self, connection: Connection, packet_id: int) -> None:
+        """A PUBACK arrives."""
+        if self._held is None or not self._holds(self.acknowledge, connection, packet_id):
+            self.broker.acknowledge(connection, packet_id, self.schedule.now)
+
+    def disconnect(self, connection: Connection, end_session: bool) -> None:
+        """A DISCONNECT arrives."""
+        self._connections.pop(connection, None)
+        if not self._holds(self.disconnect, connection, end_session):
+            self.broker.disconnect(connection, self.schedule.now, end_session=end_session)
+            self._set_alarm()
+
+    def lost(self, connection: Connection) -> None:
+        """The end of a connection arrives without a DISCONNECT."""
+        self._connections.pop(connection, None)
+        if not self._holds(self.lost, connection):
+            self.broker.lost(connection, self.schedule.now)
+            self._set_alarm()
+
+    def silent(self, connection: Connection) -> None:
+        """Nothing more arrives, and the broker does not know why."""
+        self._connections.pop(connection, None)
+        if not self._holds(self.silent, connection):
+            self.broker.silent(connection, connection.settings.keep_alive_s, self.schedule.now)
+            self._set_alarm()
+
+    def _holds(self, take: Callable[..., None], *packet: Any) -> bool:
+        """Keep what arrives at a broker that is paused."""
+        if self._held is None:
+            return False
+        self._held.append((take, packet))
+        return True
+
+    # --- faults of the broker's process
+
+    def stop(self) -> None:
+        """End the broker in good order; until `start` nobody listens. Does nothing when it does not run."""
+        self.resume()
+        if self._running:
+            self._running = False
+            self.broker.stop(self.schedule.now)
+            self._after_the_end()
+
+    def kill(self) -> None:
+        """End the broker at once, with what it had not written down. Does nothing when it does not run."""
+        if self._running:
+            self._running = False
+            self._held = None
+            self.broker.kill()
+            self._after_the_end()
+
+    def _after_the_end(self) -> None:
+        self._connections.clear()
+        self._set_alarm()
+
+    def start(self) -> None:
+        """Run the broker again. Does nothing while it runs."""
+        if not self._running:
+            self._running = True
+            self.broker.start(self.schedule.now)
+            self._set_alarm()
+
+    def pause(self) -> None:
+        """Stop the broker without ending it: it keeps its connections and answers nothing."""
+        if self._running and self._held is None:
+            self._held = []
+            for connection in self._connections:
+                connection.starve()
+
+    def resume(self) -> None:
+        """Let a paused broker go on: it takes what has arrived meanwhile."""
+        held, self._held = self._held, None
+        for take, packet in held or ():
+            take(*packet)
+        if held is not None:
+            for connection in self._connections:
+                connection.fed()
+            self._set_alarm()
+
+    def _wake(self) -> None:
+        self._alarm = self._alarm_at = None
+        if self._held is None:  # a paused broker does what is due when it goes on
+            self.broker.wake(self.schedule.now)
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Wake the broker at its deadline."""
+        at = self.broker.deadline()
+        if at == self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = None if at is None else self.schedule.call_at(at, self._wake)

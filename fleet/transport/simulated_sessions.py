@@ -1,0 +1,257 @@
+"""What the simulated broker keeps of one client: its session, and the window and queue of what goes to it.
+
+Ten thousand sessions are normal, so what is rarely there is None until it is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from fleet.kernel.instants import Instant
+from fleet.kernel.schedule import virtual_duration, whole_wall_s
+from fleet.transport.link import LinkSettings, Will
+from fleet.wire.frame import Frame
+
+NEVER_EXPIRES_S: Final = 0xFFFF_FFFF
+"""The session expiry that MQTT 5 reads as "never"."""
+PATIENCE: Final = 1.5
+"""After so many keep-alives without a word each end takes the other for gone."""
+_HIGHEST_PACKET_ID: Final = 65_535
+
+Held = tuple[Frame, Instant]
+"""A frame for one client, as it would have left at once, and when the broker got it."""
+
+
+class Peer(Protocol):
+    """The other end of a connection, as the broker sees it. What it is told reaches it later; it never calls back."""
+
+    def connack(self, code: int, session_present: bool, limits: BrokerLimits) -> None: ...
+    def suback(self, codes: tuple[int, ...]) -> None: ...
+    def puback(self, packet_id: int, code: int) -> None: ...
+    def deliver(self, frame: Frame, packet_id: int) -> None:
+        """Send a PUBLISH; `packet_id` is 0 at QoS 0."""
+        ...
+
+    def ended(self, code: int | None) -> None:
+        """The broker has ended the connection: by a DISCONNECT with that reason, or without a word."""
+        ...
+
+    def __hash__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLimits:
+    """What the broker takes and keeps; the defaults are those of the shipped Mosquitto configuration.
+
+    `max_inflight_messages` is the Receive Maximum that clients are told. `max_queued_messages` is how many messages wait
+    for one client; what comes then is dropped, though its sender is told it was taken.
+    """
+
+    max_queued_messages: int = 100_000
+    max_inflight_messages: int = 4_000
+    max_packet_size: int = 1_048_576
+    persistence: bool = True
+
+
+@dataclass(slots=True)
+class BrokerCounts:
+    """What became of messages: those that came in, and for the clients they were meant for, one by one."""
+
+    received: int = 0
+    refused: int = 0
+    unheard: int = 0
+    """Nobody subscribed to the topic, wills included."""
+    delivered: int = 0
+    """Sent to a client, repetitions included."""
+    denied: int = 0
+    """Subscribed to, and not to be read."""
+    missed: int = 0
+    """At QoS 0, for a client that was away."""
+    expired: int = 0
+    dropped: int = 0
+    """The client's queue was full."""
+
+
+class Session:
+    """One client, connected or not."""
+
+    __slots__ = (
+        "_last_id",
+        "_queue",
+        "_room",
+        "_under_way",
+        "client_id",
+        "ends_at",
+        "expiry_s",
+        "peer",
+        "silent_until",
+        "subscriptions",
+        "username",
+        "will",
+        "will_at",
+    )
+
+    def __init__(self, client_id: str) -> None:
+        self.client_id = client_id
+        self.username: str | None = None
+        self.peer: Peer | None = None
+        self.expiry_s = 0
+        self.subscriptions: dict[str, int] | None = None
+        self.will: Will | None = None
+        # Deadlines: the broker notices that the client is gone; the will is due; the session ends.
+        self.silent_until: Instant | None = None
+        self.will_at: Instant | None = None
+        self.ends_at: Instant | None = None
+        self._last_id = 0
+        self._room = 0
+        self._under_way: dict[int, Held] | None = None
+        self._queue: deque[Held] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for the client, without those under way to it."""
+        return len(self._queue) if self._queue is not None else 0
+
+    def deadline(self) -> Instant | None:
+        """Return when something is to be done about the session though nobody says a word."""
+        return min((at for at in (self.silent_until, self.will_at, self.ends_at) if at is not None), default=None)
+
+    # --- coming and going
+
+    def come(self, peer: Peer, username: str | None, settings: LinkSettings) -> None:
+        """The client is connected; `resume` sends what it has not acknowledged."""
+        self.peer = peer
+        self.username = username
+        self.expiry_s = settings.session_expiry_s
+        self.will = settings.will
+        self.silent_until = self.will_at = self.ends_at = None
+        self._room = settings.receive_maximum
+
+    def go(self, now: Instant) -> None:
+        """The client is no longer connected: its will, if it has one still, and its session wait for their end."""
+        self.peer = None
+        self.silent_until = None
+        self.ends_at = None if self.expiry_s == NEVER_EXPIRES_S else now + virtual_duration(self.expiry_s)
+        if self.will is not None:
+            will_at = now + virtual_duration(self.will.delay_s)
+            self.will_at = will_at if self.ends_at is None else min(will_at, self.ends_at)
+
+    # --- messages to the client
+
+    def take(self, frame: Frame, received_at: Instant, now: Instant, limits: BrokerLimits, counts: BrokerCounts) -> None:
+        """Send the message, queue it, or drop it: at QoS 0 when the client is away, else when the queue is full."""
+        peer = self.peer
+        if not frame.qos:
+            if peer is None:
+                counts.missed += 1
+            elif (aged := _aged(frame, received_at, now)) is None:
+                counts.expired += 1
+            else:
+                counts.delivered += 1
+                peer.deliver(aged, 0)
+        elif peer is not None and self._room and self._queue is None:
+            self._send(peer, (frame, received_at), now, counts)
+        elif self.waiting >= limits.max_queued_messages:
+            counts.dropped += 1
+        else:
+            if self._queue is None:
+                self._queue = deque()
+            self._queue.append((frame, received_at))
+
+    def acknowledged(self, packet_id: int, now: Instant, counts: BrokerCounts) -> None:
+        """The client has taken a message: there is room for the next one."""
+        under_way = self._under_way
+        if under_way is None or under_way.pop(packet_id, None) is None:
+            return
+        if not under_way:
+            self._under_way = None
+        self._room += 1
+        if self._queue is not None:
+            self._pump(now, counts)
+
+    def resume(self, now: Instant, counts: BrokerCounts, may_read: Callable[[str], bool] | None) -> None:
+        """Send again what was not acknowledged, under its packet ids, and then what waits.
+
+        `may_read` is asked for each message when the session has another user now than when they were kept.
+        """
+        peer = self.peer
+        assert peer is not None
+        under_way, self._under_way = self._under_way, None
+        waiting, self._queue = list(self._queue or ()), None
+        beyond: list[Held] = []
+        for packet_id, held in (under_way or {}).items():
+            if may_read is not None and not may_read(held[0].topic):
+                counts.denied += 1
+            elif not self._room:  # the client takes fewer at once than before
+                beyond.append(held)
+            elif (frame := _aged(*held, now)) is None:
+                counts.expired += 1
+            else:
+                self._note(packet_id, held)
+                counts.delivered += 1
+                peer.deliver(msgspec.structs.replace(frame, duplicate=True), packet_id)
+        for held in waiting:
+            if may_read is None or may_read(held[0].topic):
+                beyond.append(held)
+            else:
+                counts.denied += 1
+        self._queue = deque(beyond) or None
+        self._pump(now, counts)
+
+    def _pump(self, now: Instant, counts: BrokerCounts) -> None:
+        queue, peer = self._queue, self.peer
+        assert peer is not None
+        while queue and self._room:
+            self._send(peer, queue.popleft(), now, counts)
+        if not queue:
+            self._queue = None
+
+    def _send(self, peer: Peer, held: Held, now: Instant, counts: BrokerCounts) -> None:
+        frame = held[0] if held[0].expiry_s is None else _aged(*held, now)
+        if frame is None:
+            counts.expired += 1
+            return
+        packet_id = self._last_id % _HIGHEST_PACKET_ID + 1
+        if self._under_way is not None:
+            while packet_id in self._under_way:
+                packet_id = packet_id % _HIGHEST_PACKET_ID + 1
+        self._last_id = packet_id
+        self._note(packet_id, held)
+        counts.delivered += 1
+        peer.deliver(frame, packet_id)
+
+    def _note(self, packet_id: int, held: Held) -> None:
+        self._room -= 1
+        if self._under_way is None:
+            self._under_way = {packet_id: held}
+        else:
+            self._under_way[packet_id] = held
+
+    # --- persistence
+
+    def saved(self, now: Instant) -> Session:
+        """Return a copy as it would be read from a file: nobody is connected, wills are not kept."""
+        copy = Session(self.client_id)
+        copy.username = self.username
+        copy.expiry_s = self.expiry_s
+        copy.subscriptions = dict(self.subscriptions) if self.subscriptions is not None else None
+        copy.ends_at = self.ends_at
+        if self.peer is not None and self.expiry_s != NEVER_EXPIRES_S:
+            copy.ends_at = now + virtual_duration(self.expiry_s)
+        copy._last_id = self._last_id
+        copy._under_way = dict(self._under_way) if self._under_way is not None else None
+        copy._queue = self._queue.copy() if self._queue is not None else None
+        return copy
+
+
+def _aged(frame: Frame, received_at: Instant, now: Instant) -> Frame | None:
+    """Return the frame with the seconds its expiry has left, or None when it has expired."""
+    if frame.expiry_s is None or not (waited_s := whole_wall_s(now - received_at)):
+        return frame
+    left_s = frame.expiry_s - waited_s
+    return msgspec.structs.replace(frame, expiry_s=left_s) if left_s > 0 else None

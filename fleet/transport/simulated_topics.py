@@ -1,0 +1,197 @@
+"""Topic names and filters as MQTT has them, who subscribes to a topic, and what is kept for those who will.
+
+Both indexes are there so that neither a publish nor a subscription of a car looks at the other cars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Final, Generic, TypeVar
+
+SHARED_PREFIX: Final = "$share/"
+_LENGTH_MAX: Final = 65_535
+
+SubscriberT = TypeVar("SubscriberT", bound=Hashable)
+ValueT = TypeVar("ValueT")
+
+Shape = tuple[tuple[int, ...], int, bool]
+"""Where a filter has its `+`, how many levels it has without a `#`, and whether that follows."""
+
+
+def is_topic_name(topic: str) -> bool:
+    """Return whether one may publish to it."""
+    return bool(topic) and "+" not in topic and "#" not in topic and "\0" not in topic and len(topic) <= _LENGTH_MAX
+
+
+def is_topic_filter(topic_filter: str) -> bool:
+    """Return whether one may subscribe to it: wildcards fill whole levels, and `#` is the last."""
+    if not topic_filter or "\0" in topic_filter or len(topic_filter) > _LENGTH_MAX:
+        return False
+    levels = topic_filter.split("/")
+    if any(("+" in level or "#" in level) and len(level) > 1 for level in levels):
+        return False
+    return "#" not in levels[:-1]
+
+
+class SubscriptionIndex(Generic[SubscriberT]):
+    """Who subscribes to what.
+
+    Filters lie in one dictionary under their own text. For a topic, each shape that filters have gives the one filter of
+    that shape which could match it; a fleet has a handful of shapes, however many cars it has.
+    """
+
+    __slots__ = ("_by_filter", "_fitting", "_shapes")
+
+    def __init__(self) -> None:
+        self._by_filter: dict[str, dict[SubscriberT, int]] = {}
+        self._shapes: dict[Shape, int] = {}
+        self._fitting: dict[int, list[Shape]] = {}
+
+    def add(self, topic_filter: str, subscriber: SubscriberT, qos: int) -> None:
+        """Subscribe, or change the QoS of a subscription."""
+        held = self._by_filter.get(topic_filter)
+        if held is None:
+            self._by_filter[topic_filter] = {subscriber: qos}
+            shape = _shape_of(topic_filter)
+            count = self._shapes[shape] = self._shapes.get(shape, 0) + 1
+            if count == 1:
+                self._fitting.clear()
+        else:
+            held[subscriber] = qos
+
+    def remove(self, topic_filter: str, subscriber: SubscriberT) -> None:
+        """End a subscription."""
+        held = self._by_filter[topic_filter]
+        del held[subscriber]
+        if not held:
+            del self._by_filter[topic_filter]
+            shape = _shape_of(topic_filter)
+            self._shapes[shape] -= 1
+            if not self._shapes[shape]:
+                del self._shapes[shape]
+                self._fitting.clear()
+
+    def matching(self, topic: str) -> dict[SubscriberT, int] | None:
+        """Return all who subscribe to the topic, each with the highest QoS of its filters that match; None for nobody.
+
+        Not to be changed, nor kept: it may be the index's own.
+        """
+        found: dict[SubscriberT, int] | None = None
+        merged = False
+        levels = topic.split("/")
+        by_filter = self._by_filter
+        shapes = self._fitting.get(len(levels))
+        for pluses, length, rest in self._shapes_for(len(levels)) if shapes is None else shapes:
+            if not pluses and not rest:
+                held = by_filter.get(topic)
+            elif topic[0] == "$" and (not length or 0 in pluses):
+                continue
+            else:
+                parts = [*levels[:length], "#"] if rest else levels.copy()
+                for place in pluses:
+                    parts[place] = "+"
+                held = by_filter.get("/".join(parts))
+            if held is None:
+                continue
+            if found is None:
+                found = held
+                continue
+            if not merged:
+                found, merged = found.copy(), True
+            for subscriber, qos in held.items():
+                found[subscriber] = max(qos, found.get(subscriber, 0))
+        return found
+
+    def _shapes_for(self, count: int) -> list[Shape]:
+        """Return the shapes that fit topics of so many levels: `a/#` matches `a` too."""
+        fitting = [shape for shape in self._shapes if shape[1] == count or (shape[2] and shape[1] < count)]
+        self._fitting[count] = fitting
+        return fitting
+
+
+def _shape_of(topic_filter: str) -> Shape:
+    levels = topic_filter.split("/")
+    rest = levels[-1] == "#"
+    return tuple(place for place, level in enumerate(levels) if level == "+"), len(levels) - rest, rest
+
+
+class _Node(Generic[ValueT]):
+    __slots__ = ("children", "value")
+
+    def __init__(self) -> None:
+        self.value: ValueT | None = None
+        self.children: dict[str, _Node[ValueT]] | None = None
+
+
+class TopicTree(Generic[ValueT]):
+    """A value for each of some topics, found again by filters."""
+
+    __slots__ = ("_count", "_root")
+
+    def __init__(self) -> None:
+        self._root: _Node[ValueT] = _Node()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def set(self, topic: str, value: ValueT) -> None:
+        """Set or replace the value of a topic."""
+        node = self._root
+        for level in topic.split("/"):
+            if node.children is None:
+                node.children = {}
+            child = node.children.get(level)
+            if child is None:
+                child = node.children[level] = _Node()
+            node = child
+        self._count += node.value is None
+        node.value = value
+
+    def remove(self, topic: str) -> None:
+        """Forget the topic, if there is one."""
+        path = [self._root]
+        levels = topic.split("/")
+        for level in levels:
+            child = path[-1].children.get(level) if path[-1].children else None
+            if child is None:
+                return
+            path.append(child)
+        self._count -= path[-1].value is not None
+        path[-1].value = None
+        while len(path) > 1 and path[-1].value is None and not path[-1].children:
+            path.pop()
+            children = path[-1].children
+            assert children is not None
+            del children[levels[len(path) - 1]]
+
+    def matching(self, topic_filter: str) -> Iterator[ValueT]:
+        """Yield the values of all topics that the filter matches, in the order in which their levels came."""
+        return self._under(self._root, topic_filter.split("/"), 0)
+
+    def __iter__(self) -> Iterator[ValueT]:
+        return self._all(self._root, first=False)
+
+    def _under(self, node: _Node[ValueT], levels: list[str], depth: int) -> Iterator[ValueT]:
+        if depth == len(levels):
+            if node.value is not None:
+                yield node.value
+            return
+        level = levels[depth]
+        if level == "#":
+            yield from self._all(node, first=depth == 0)
+        elif node.children is None:
+            return
+        elif level == "+":
+            for name, child in node.children.items():
+                if depth or not name.startswith("$"):
+                    yield from self._under(child, levels, depth + 1)
+        elif level in node.children:
+            yield from self._under(node.children[level], levels, depth + 1)
+
+    def _all(self, node: _Node[ValueT], *, first: bool) -> Iterator[ValueT]:
+        if node.value is not None:
+            yield node.value
+        for name, child in (node.children or {}).items():
+            if not (first and name.startswith("$")):
+                yield from self._all(child, first=False)
