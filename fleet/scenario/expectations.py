@@ -34,8 +34,13 @@ MEASURES: Final = (
         for figure in ("p50", "p90", "p99", "p999", "max")
     ),
     "generator.cpu_percent",
+    "generator.cpu_percent_peak",
     "generator.loop_lag_ms_p99",
+    "generator.loop_lag_ms_max",
+    "generator.behind_ms_p99",
     "generator.late_sends",
+    "generator.late_percent",
+    "generator.memory_mb_peak",
 )
 """Figures that exist only when something was measured: absent is not 0."""
 

@@ -105,6 +105,13 @@ class TestARun:
         assert report["lost"] == report["duplicates"] == 0
         assert report["commands"]["total"] == 288
         assert report["latency_ms"]["command_round_trip"]["p99"] > 0
+        generator = report["generator"]
+        assert set(generator) >= {"cpu_percent", "loop_lag_ms_p99", "late_sends"}
+        assert 0 < generator["cpu_percent"] <= generator["cpu_percent_peak"]
+        assert 0 < generator["loop_lag_ms_p99"] <= generator["loop_lag_ms_max"]
+        assert 20 < generator["memory_mb_peak"] < 1000
+        assert report["backend"]["cpu_percent"] > 0
+        assert "\ngenerator  CPU " in done.out
         left = {path.name for path in (tmp_path / "out").iterdir()}
         assert {"report.json", "report.md", "store.sqlite"} <= left
         assert not left & {"endpoint.json", "secret"}  # nothing runs any more that they could lead to
@@ -135,6 +142,27 @@ class TestARun:
         assert "(it was 8" in done.out
         assert report_of(tmp_path / "out")["verdict"] == "failed"
         assert (tmp_path / "out" / "mosquitto.log").stat().st_size > 0
+
+    async def test_a_simulator_that_gets_no_cpu(self, tmp_path: Path) -> None:
+        """Frozen in mid-run it cannot notice, but the report does: invalid, exit code 3, and advice that fits."""
+        scenario = street(tmp_path, duration="10 min", clock="x60", more="commands: [{name: refresh, count: 100}]")
+        store = tmp_path / "out" / "store.sqlite"
+        async with running("run", scenario, "--out", "out", cwd=tmp_path) as run:
+            await run.says("online")
+            await run.wait_for("a stored message", lambda: store.exists() and rows(store) > 0)
+            (simulator,) = [pid for pid in children_of(run.process.pid) if is_command(pid, "simulate")]
+            os.kill(simulator, signal.SIGSTOP)
+            await asyncio.sleep(2.0)  # nothing to wait for: so long it is frozen
+            os.kill(simulator, signal.SIGCONT)
+            done = await run.done()
+        assert done.code == 3, done
+        report = report_of(tmp_path / "out")
+        assert report["verdict"] == "invalid"
+        assert report["reason"].startswith("the simulator's loop turned ")
+        assert "the machine was busy with other things" in report["reason"]
+        assert 1500 < report["generator"]["loop_lag_ms_p99"] <= report["generator"]["loop_lag_ms_max"]
+        assert report["generator"]["late_sends"] > 0
+        assert report["lost"] == 0
 
     async def test_an_interrupt_ends_it_with_a_report(self, tmp_path: Path) -> None:
         """Ctrl-C, even twice: exit code 130, the report of what ran, all processes gone, and the store is whole."""
