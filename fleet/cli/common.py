@@ -89,6 +89,24 @@ def load_scenario(file: Path, cars: int | None, seed: int | None, clock: str | N
     return load(file, vocabulary(), Overrides(cars=cars, seed=seed, clock=factor))
 
 
+def need_live_clock(scenario: Scenario) -> None:
+    """Raise UsageError for a virtual clock: cars on real links need a real or a scaled one."""
+    if scenario.clock.is_virtual:
+        raise UsageError(
+            "a run against a broker has no virtual clock", hint="Give --clock real, or a fast one such as --clock x600."
+        )
+
+
+def need_no_broker_of_ours(scenario: Scenario) -> None:
+    """Raise UsageError for a scenario that stops or kills its broker: only `fleet run` with its private one can."""
+    done = [step.broker for step in scenario.steps() if step.broker is not None]
+    if done:
+        raise UsageError(
+            f"{scenario.scenario} does something to its broker ({', '.join(dict.fromkeys(done))}), and this one is not ours",
+            hint="Run it without --broker, on a private Mosquitto.",
+        )
+
+
 def emit_line(message: dict[str, Any]) -> None:
     """Write a line for machines, at once."""
     sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")

@@ -33,6 +33,8 @@ from fleet.cli.common import (
     UntilEof,
     emit_line,
     load_scenario,
+    need_live_clock,
+    need_no_broker_of_ours,
     out,
 )
 from fleet.errors import FleetError
@@ -77,6 +79,9 @@ def simulate(
     """
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = load_scenario(file, cars, seed, clock)
+    need_live_clock(loaded)
+    if not as_json:  # whoever reads our lines is told what is to be done to the broker
+        need_no_broker_of_ours(loaded)
     access = open_access(
         broker=broker,
         tools_broker=tools_broker,

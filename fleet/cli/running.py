@@ -36,6 +36,8 @@ from fleet.cli.common import (
     err,
     load_scenario,
     make_table,
+    need_live_clock,
+    need_no_broker_of_ours,
     out,
 )
 from fleet.errors import UsageError
@@ -88,6 +90,9 @@ def run(
     prefix = Topics(topic_prefix).prefix
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = load_scenario(file, cars, seed, clock)
+    need_live_clock(loaded)
+    if broker != "auto":
+        need_no_broker_of_ours(loaded)
     secret = find_secret(secret_file)
     access = None
     if broker != "auto":

@@ -24,6 +24,7 @@ from fleet.observe.report import Account, Generator, judge, machine, write_repor
 from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
 from fleet.runtime.broker_hand import BrokerHand
+from fleet.runtime.broker_hand import BrokerHand
 from fleet.runtime.children import Child, ChildFailed
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
@@ -80,6 +81,7 @@ class Run:
         self._stop = asyncio.Event()
         self._broken = ""
         self._hand: BrokerHand | None = None
+        self._hand: BrokerHand | None = None
         self._simulator: dict[str, Any] = {}
         self._backend: dict[str, Any] = {}
         self._backend_cpu: CpuMeter | None = None
@@ -131,6 +133,7 @@ class Run:
         async with self._broker:
             self._view.say(f"broker: private Mosquitto on {self._broker.cars} (cars) and {self._broker.tools} (tools)")
             async with BrokerHand(self._broker, self._view.say) as self._hand:
+                async with BrokerHand(self._broker, self._view.say) as self._hand:
                 yield str(self._broker.cars), str(self._broker.tools)
 
     async def _run_processes(self, cars: str, tools: str) -> dict[str, Any]:
@@ -246,7 +249,9 @@ class Run:
             await asyncio.sleep(0.5)
             if backend is not None and self._simulator.get("elapsed_share"):
                 self._look_at_cpu(backend.pid)
-            if self._broker is not None and self._broker.pid is None:
+            if self._hand is not None and self._hand.error is not None:
+                return f"Mosquitto did not start again: {str(self._hand.error).partition(chr(10))[0]}"
+            if self._broker is not None and self._broker.pid is None and not (self._hand and self._hand.holds_down):
                 return "Mosquitto has ended during the run"
             if backend is not None and not backend.is_running:
                 try:
@@ -280,6 +285,8 @@ class Run:
         if message["type"] == "progress":
             self._simulator = message
             self._view.update(self._simulator, self._backend)
+        elif message["type"] == "broker" and self._hand is not None:
+            self._hand.do(message["do"])
         elif message["type"] == "broker" and self._hand is not None:
             self._hand.do(message["do"])
         elif message["type"] == "log":
