@@ -26,7 +26,7 @@ from fleet.observe.histogram import Histogram
 from fleet.transport.link import Delivery, Link
 from fleet.wire.dialect import MESSAGEPACK, FleetDialect
 from fleet.wire.frame import Frame
-from fleet.wire.messages import CarMessage, DeskAnswer, Event, Header, Presence, Request, Response, Status
+from fleet.wire.messages import CarMessage, DeskAnswer, Event, Presence, Request, Response, Status
 
 RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 """At least two batches: one being committed, one collecting. The rest keeps the broker from waiting for us."""
@@ -151,8 +151,6 @@ class Consumer:
         message = self._dialect.read_from_car(frame)
         driver = self._driver
         assert driver is not None, "attached before the link is opened"
-        if not _storable(message):
-            raise Undecodable("range", "a number of the header is outside of what can be stored")
         vin = message.vin
         if vin not in self._known:
             self._known.add(vin)
@@ -209,7 +207,7 @@ class Consumer:
         secret = frame.topic == self._desk_topic
         vin = boot = seq = None
         # Whoever may write on one car's topic must not number another car's messages.
-        if not secret and (header := self._dialect.header_of(frame)) is not None and _storable(header):
+        if not secret and (header := self._dialect.header_of(frame)) is not None:
             vin = header.vin[:40]
             if frame.topic.startswith(f"{self._dialect.topics.prefix}/{header.vin}/"):
                 boot, seq = header.boot, header.seq
@@ -334,14 +332,3 @@ class Consumer:
         """Log a warning and keep it for the progress view."""
         _log.warning(text)
         self.warnings.append(text)
-
-
-def _storable(header: Header) -> bool:
-    """Tell whether all numbers of the header fit into the store's 64 bits."""
-    return (
-        0 <= header.seq < _INT64
-        and 0 <= header.boot < _INT64
-        and -_INT64 <= header.captured_at < _INT64
-        and (header.due_wall_us is None or 0 <= header.due_wall_us < _INT64)
-        and (header.sent_wall_us is None or 0 <= header.sent_wall_us < _INT64)
-    )

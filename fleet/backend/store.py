@@ -48,6 +48,9 @@ _NEWEST_COLUMNS: Final = (
     "vin, state, connection, connection_reason, connection_boot, connection_at, latitude, longitude, mileage_km, captured_at,"
     " stored_at, origins"
 )
+_NO_GAPS: Final = msgspec.msgpack.encode([])
+_NEVER: Final = (None, None, None, None)
+"""The connection of a car without any presence."""
 _NEWEST_UPDATE: Final = " ON CONFLICT (vin) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _NEWEST_COLUMNS.split(", ")[1:]
 )
@@ -60,7 +63,7 @@ class Arrival(NamedTuple):
     """A counted message of a car as its row will be. `payload` is MessagePack whatever `content_type` it came in.
 
     Not the message itself: tens of thousands of objects that live until the commit are most of what decoding costs.
-    `received_at`, `due_wall_us` and `sent_wall_us` are wall µs; `origin` is there for a status, and has no key yet.
+    `received_at`, `due_wall_us` and `sent_wall_us` are wall µs; `origin` is there for a status.
     """
 
     vin: str
@@ -205,25 +208,23 @@ class Store:
         """
         prepared = _Prepared(first_id=self._next_id)
         fresh, newest, sequences = prepared.fresh, prepared.newest, prepared.sequences
-        for held in batch.quarantined:
-            if held.vin and held.boot is not None and held.seq:
-                self._meet_boot((held.vin, held.boot), sequences)
-        for arrival in batch.arrivals:
-            self._meet_boot(arrival[:2], sequences)
-            self._meet_car(arrival.vin, newest)
-        for presence in batch.presences:
-            self._meet_car(presence.vin, newest)
+        numbered = [(held.vin, held.boot) for held in batch.quarantined if held.vin and held.boot is not None and held.seq]
+        for key in dict.fromkeys([*numbered, *[arrival[:2] for arrival in batch.arrivals]]):
+            sequences[key] = self._seen.get(key) or self._load_seen(key)
+        for vin in dict.fromkeys([*[arrival[0] for arrival in batch.arrivals], *[presence.vin for presence in batch.presences]]):
+            newest[vin] = self._newest.get(vin) or self._load_newest(vin)
+        next_id = self._next_id
         for arrival in batch.arrivals:
             seen = sequences[arrival[:2]]
             if not seen.numbers.add(arrival.seq):
                 seen.duplicates += 1
                 prepared.duplicates += 1
                 continue
-            origin = arrival.origin
-            if origin is not None:
-                newest[arrival.vin].take(origin._replace(key=self._next_id))
-            self._next_id += 1
+            if arrival.origin is not None:
+                newest[arrival.vin].take(arrival.origin, next_id)
+            next_id += 1
             fresh.append(arrival)
+        self._next_id = next_id
         for presence in batch.presences:
             newest[presence.vin].take_presence(presence)
         prepared.quarantined = [self._counted_once(held, sequences) for held in batch.quarantined]
@@ -242,14 +243,6 @@ class Store:
             "SELECT 1 FROM message WHERE vin = ? AND boot = ? AND seq = ?", (held.vin, held.boot, held.seq)
         ).fetchone()
         return held if found is None else held._replace(boot=None, seq=None)
-
-    def _meet_boot(self, key: tuple[str, int], met: dict[tuple[str, int], _Seen]) -> None:
-        if key not in met:
-            met[key] = self._seen.get(key) or self._load_seen(key)
-
-    def _meet_car(self, vin: str, met: dict[str, Newest]) -> None:
-        if vin not in met:
-            met[vin] = self._newest.get(vin) or self._load_newest(vin)
 
     def _load_seen(self, key: tuple[str, int]) -> _Seen:
         assert self._connection is not None
@@ -272,7 +265,7 @@ class Store:
                 newest.presence = Presence(vin=vin, boot=boot, seq=0, captured_at=at, connection=connection, reason=reason)
             for key in self._decode_ids(origins):
                 kept = self._connection.execute("SELECT payload FROM message WHERE id = ?", (key,)).fetchone()
-                newest.take(origin_of(self._decode_status(kept[0]), key))
+                newest.take(origin_of(self._decode_status(kept[0])), key)
             newest.captured_at = captured_at
         self._newest[vin] = newest
         return newest
@@ -280,27 +273,25 @@ class Store:
     def _write_messages(self, prepared: _Prepared, stored_at: int) -> None:
         values: list[Any] = []
         for number, arrival in enumerate(prepared.fresh, prepared.first_id):
-            values.append(number)
-            values += arrival[:-1]
-            values.append(stored_at)
+            values += (number, *arrival[:-1], stored_at)
         self._insert("INSERT INTO message", _MESSAGE_COLUMNS, values)
         values = []
         encode = self._encode
         for (vin, boot), seen in prepared.sequences.items():
             numbers = seen.numbers
-            values += (vin, boot, numbers.high, numbers.missing, encode(numbers.gaps), seen.duplicates)
+            gaps = encode(numbers.gaps) if numbers.gaps else _NO_GAPS
+            values += (vin, boot, numbers.high, numbers.missing, gaps, seen.duplicates)
         self._insert("INSERT OR REPLACE INTO sequence", _SEQUENCE_COLUMNS, values)
         values = []
         for vin, newest in prepared.newest.items():
             presence = newest.presence
-            values += (vin, newest.state)
-            values += (
-                (None, None, None, None)
-                if presence is None
-                else (presence.connection, presence.reason, presence.boot, presence.captured_at)
+            connection = (
+                _NEVER if presence is None else (presence.connection, presence.reason, presence.boot, presence.captured_at)
             )
-            values += (*newest.position, newest.mileage_km, newest.captured_at, stored_at)
-            values.append(encode([origin.key for origin in newest.origins]))
+            keys = encode([key for _, key in newest.origins])
+            values += (
+                vin, newest.state, *connection, *newest.position, newest.mileage_km, newest.captured_at, stored_at, keys,
+            )  # fmt: skip
         self._insert("INSERT INTO newest", _NEWEST_COLUMNS, values, _NEWEST_UPDATE)
 
     def _insert(self, head: str, columns: str, values: Sequence[Any], tail: str = "") -> None:

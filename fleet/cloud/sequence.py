@@ -38,7 +38,7 @@ class SeenSequence:
     @property
     def missing(self) -> int:
         """How many numbers below the high-water mark have not been seen."""
-        return sum(last - first + 1 for first, last in self.gaps)
+        return sum([last - first + 1 for first, last in self.gaps]) if self.gaps else 0
 
     @property
     def through(self) -> int:

@@ -113,11 +113,10 @@ def merge_presence(twin: Twin, presence: Presence) -> bool:
 
 
 class Origin(NamedTuple):
-    """A status, as far as a twin's overview needs it: its number, its groups (a bit for each) and where it is kept."""
+    """A status, as far as a twin's overview needs it: its number, and its groups as a bit for each."""
 
     boot: int
     seq: int
-    key: int
     groups: int
     captured_at: int
     state: VehicleState
@@ -126,21 +125,19 @@ class Origin(NamedTuple):
     mileage_km: float | None
 
 
-def origin_of(status: Status, key: int = 0) -> Origin:
-    """Return what the status would be as an origin; `key` is where it is kept, 0 while that is not known."""
+def origin_of(status: Status) -> Origin:
+    """Return what of the status an overview needs."""
     groups = 0
     for name, bit in _GROUP_BITS:
         if getattr(status, name) is not None:
             groups |= bit
     position = status.position
     latitude, longitude = (None, None) if position is None else (position.latitude, position.longitude)
-    return Origin(
-        status.boot, status.seq, key, groups, status.captured_at, status.state, latitude, longitude, status.mileage_km
-    )  # fmt: skip
+    return Origin(status.boot, status.seq, groups, status.captured_at, status.state, latitude, longitude, status.mileage_km)
 
 
 class Newest:
-    """Which statuses a car's twin comes from, the newest first, and the presence that holds.
+    """Which statuses a car's twin comes from, the newest first and each with where it is kept, and the presence that holds.
 
     The twin that `merge_status` makes of the statuses in `origins` is the one it makes of all that were taken.
     """
@@ -148,22 +145,23 @@ class Newest:
     __slots__ = ("captured_at", "origins", "presence")
 
     def __init__(self) -> None:
-        self.origins: tuple[Origin, ...] = ()
+        self.origins: list[tuple[Origin, int]] = []
         self.captured_at = 0
         self.presence: Presence | None = None
 
-    def take(self, origin: Origin) -> None:
+    def take(self, origin: Origin, key: int) -> None:
         """Take a status that was not taken before, in any order; those of which nothing is left are dropped."""
         held = self.origins
-        ordered = (origin, *held) if not held or origin > held[0] else tuple(sorted((*held, origin), reverse=True))
-        kept = [ordered[0]]  # the state is always the newest one's
-        told = ordered[0].groups
+        ordered = [(origin, key), *held]
+        if held and origin < held[0][0]:
+            ordered.sort(reverse=True)
+        kept = self.origins = ordered[:1]  # the state is always the newest one's
+        told = ordered[0][0].groups
         for one in ordered[1:]:
-            if one.groups & ~told:
+            if one[0].groups & ~told:
                 kept.append(one)
-                told |= one.groups
-        self.origins = tuple(kept)
-        if origin.captured_at > self.captured_at and origin in kept:
+                told |= one[0].groups
+        if origin.captured_at > self.captured_at and any(one is origin for one, _ in kept):
             self.captured_at = origin.captured_at
 
     def take_presence(self, presence: Presence) -> None:
@@ -174,14 +172,20 @@ class Newest:
     @property
     def state(self) -> VehicleState | None:
         """The newest state."""
-        return self.origins[0].state if self.origins else None
+        return self.origins[0][0].state if self.origins else None
 
     @property
     def position(self) -> tuple[float | None, float | None]:
         """The newest latitude and longitude."""
-        return next(((one.latitude, one.longitude) for one in self.origins if one.latitude is not None), (None, None))
+        for one, _ in self.origins:
+            if one.latitude is not None:
+                return one.latitude, one.longitude
+        return None, None
 
     @property
     def mileage_km(self) -> float | None:
         """The newest mileage."""
-        return next((one.mileage_km for one in self.origins if one.mileage_km is not None), None)
+        for one, _ in self.origins:
+            if one.mileage_km is not None:
+                return one.mileage_km
+        return None

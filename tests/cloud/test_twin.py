@@ -98,14 +98,14 @@ def test_survives_the_codec() -> None:
 def taken(*statuses: Status) -> Newest:
     newest = Newest()
     for key, one in enumerate(statuses):
-        newest.take(origin_of(one, key))
+        newest.take(origin_of(one), key)
     return newest
 
 
 def test_a_whole_status_leaves_nothing_of_the_ones_before() -> None:
     """So that a car that always sends whole statuses has one origin."""
     newest = taken(status(1, 1, mileage_km=1.0), status(1, 2, mileage_km=2.0), status(2, 1, mileage_km=3.0))
-    assert [origin.key for origin in newest.origins] == [2]
+    assert [key for _, key in newest.origins] == [2]
     assert (newest.state, newest.mileage_km, newest.position) == ("parked", 3.0, (None, None))
 
 
@@ -132,8 +132,8 @@ def test_origins_make_the_twin_that_all_messages_make(order: list[int], data: st
     whole, rebuilt = Twin(vin=VIN), Twin(vin=VIN)
     for each in messages:
         merge_status(whole, each)
-    for origin in newest.origins:
-        merge_status(rebuilt, messages[origin.key])
+    for _, key in newest.origins:
+        merge_status(rebuilt, messages[key])
     rebuilt.captured_at = whole.captured_at  # of one that arrived late and was overtaken since, nothing else is left
     assert rebuilt == whole
     position = (None, None) if whole.position is None else (whole.position.latitude, whole.position.longitude)
