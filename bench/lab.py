@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import resource
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvloop
 
 from fleet.runtime.mosquitto import find_mosquitto, free_port
@@ -136,17 +139,20 @@ def in_fresh_process(program: str, *arguments: object) -> Measured:
     """Run `program --part ARGUMENTS…` and return what it printed."""
     command = [sys.executable, program, "--part", *map(str, arguments)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=400)
-    result: Measured = json.loads(done.stdout.splitlines()[-1])
+    result: Measured = json.loads(done.stdout)
     return result
 
 
 def be_part(main: Callable[..., Coroutine[Any, Any, Measured]], *arguments: Any, loop: str = "uvloop") -> None:
     """Be the fresh process: open as many files as allowed, run and print the result."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        print(json.dumps(runner.run(main(*arguments))))
+        gc.freeze()  # as the simulator's process does
+        print(json.dumps(runner.run(main(*arguments))), flush=True)
+        os._exit(0)  # ten thousand links whose broker is gone need no orderly end
 
 
 def medians(found: Sequence[Measured]) -> Mapping[str, float]:

@@ -51,6 +51,10 @@ class Clock(Protocol):
         """Return the wall time, in microseconds since 1970 UTC."""
         ...
 
+    def at_wall_us(self, wall_us: int) -> Instant:
+        """Return the scenario time at a wall time that was read from this clock."""
+        ...
+
     def wall_us_at(self, instant: Instant) -> int:
         """Return the wall time at which the scenario reaches, or reached, `instant`."""
         ...

@@ -26,20 +26,24 @@ class TimerHeap(Generic[KeyT]):
     def __len__(self) -> int:
         return len(self._current)
 
-    def set(self, key: KeyT, deadline: Instant | None) -> None:
-        """Set, replace or (None) remove the deadline of `key`. Setting the same instant again keeps its place."""
+    def set(self, key: KeyT, deadline: Instant | None) -> bool:
+        """Set, replace or (None) remove the deadline of `key`, and return whether that changed anything.
+
+        Setting the same instant again keeps its place.
+        """
+        held = self._current.get(key)
         if deadline is None:
             self._current.pop(key, None)
-            return
-        held = self._current.get(key)
+            return held is not None
         if held is not None and held[0] == deadline:
-            return
+            return False
         self._sequence += 1
         self._current[key] = (deadline, self._sequence)
         heapq.heappush(self._heap, (deadline, self._sequence, key))
         if len(self._heap) > 64 and len(self._heap) > 2 * len(self._current):
             self._heap = [(at, n, key) for key, (at, n) in self._current.items()]
             heapq.heapify(self._heap)
+        return True
 
     def next_deadline(self) -> Instant | None:
         """Return the earliest deadline, or None."""

@@ -55,11 +55,15 @@ class ScaledClock:
 
     def now(self) -> Instant:
         """Return the scenario time."""
+        return self.at_wall_us(self.wall_us())
+
+    def at_wall_us(self, wall_us: int) -> Instant:
+        """Return the scenario time at a wall time that was read from this clock; a clock that stands says where it stands."""
         if self._held:
             return self.start
         if self._ended_at is not None:
             return self._ended_at
-        return self.start + int((self.wall_us() - self.epoch_wall_us) * self._factor)
+        return self.start + int((wall_us - self.epoch_wall_us) * self._factor)
 
     def wall_us_at(self, instant: Instant) -> int:
         """Return the wall time at which the scenario reaches `instant`; as if a held clock began now."""

@@ -195,23 +195,31 @@ class CarOnLink:
             self._shard.publish_refused(error)
         if token == PRESENCE_TOKEN:
             return
-        acknowledged = self.car.telematics.acknowledged
-        self.put(Acknowledged(token, refused=error is not None))
-        stamp = self._stamps.get(token) if self._stamps else None
-        if stamp is not None and error is None and self.car.telematics.acknowledged > acknowledged:
-            self._shard.counts.publish_to_ack.record(self._shard.clock.wall_us() - stamp.due_wall_us)
-        self._forget_stamps()
+        telematics, now_us = self.car.telematics, self._shard.clock.wall_us()
+        stamp = self._stamps.get(token) if self._stamps is not None else None
+        acknowledged, refused = telematics.acknowledged, telematics.refused
+        self.put(Acknowledged(token, refused=error is not None), self._shard.clock.at_wall_us(now_us))
+        if telematics.acknowledged > acknowledged and stamp is not None:
+            self._shard.counts.publish_to_ack.record(now_us - stamp.due_wall_us)
+        if telematics.until_stored:
+            self._unstored_since_us = self._unstored_since_us or now_us
+        elif telematics.acknowledged > acknowledged:
+            self._forget_stamp(token)
+        if telematics.refused > refused:
+            self._forget_stamp(token)
 
-    def _forget_stamps(self) -> None:
-        """Drop the stamps of messages that have left the outbox, and note since when some wait to be stored."""
+    def _forget_stamp(self, seq: int) -> None:
+        """Drop the stamps of a message that has left the outbox."""
+        if self._stamps is not None:
+            self._stamps.pop(seq, None)
+            self._stamps = self._stamps or None
+
+    def _forget_stored(self) -> None:
+        """Drop the stamps of what has been stored, and note since when the rest waits."""
         telematics = self.car.telematics
-        if self._stamps and len(self._stamps) > telematics.unstored:
-            held = set(telematics.outbox_seqs)
-            self._stamps = {seq: stamp for seq, stamp in self._stamps.items() if seq in held} or None
-        if not telematics.unstored:
-            self._unstored_since_us = 0
-        elif not self._unstored_since_us:
-            self._unstored_since_us = self._shard.clock.wall_us()
+        held = set(telematics.outbox_seqs)
+        self._stamps = {seq: stamp for seq, stamp in (self._stamps or {}).items() if seq in held} or None
+        self._unstored_since_us = self._shard.clock.wall_us() if telematics.unstored else 0
 
     def repeat_when_overdue(self, now_us: int) -> None:
         """Send again what the broker took and nobody has stored for long, at most once in that time."""
@@ -228,8 +236,7 @@ class CarOnLink:
         else:
             self.put(Received(message))
             if isinstance(message, Stored):
-                self._unstored_since_us = 0
-                self._forget_stamps()
+                self._forget_stored()
         if self._link is not None:
             self._link.acknowledge(delivery)
 
@@ -326,8 +333,8 @@ class Shard:
 
     def reschedule(self, actor: Actor) -> None:
         """Note the actor's next deadline, and look at the clock earlier if it is the first one now."""
-        self._timers.set(actor, actor.deadline())
-        self._set_handle()
+        if self._timers.set(actor, actor.deadline()):
+            self._set_handle()
 
     def _set_handle(self) -> None:
         at = self._timers.next_deadline()

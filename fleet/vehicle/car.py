@@ -47,7 +47,7 @@ from fleet.vehicle.signals import (
     SwitchOn,
     WorldInput,
 )
-from fleet.vehicle.status import build_status, health_report
+from fleet.vehicle.status import AtRest, asked_status, build_status, health_report
 from fleet.vehicle.telematics import OUTBOX_LIMIT, Telematics
 from fleet.wire.messages import (
     CarMessage,
@@ -104,7 +104,7 @@ class Car:
 
     __slots__ = (
         "_next_start", "_now", "_outputs", "_plan", "_power",
-        "_stays", "_true_position", "agenda", "body", "charging_ends_at",
+        "_stays", "_true_position", "agenda", "at_rest", "body", "charging_ends_at",
         "driver", "engine_is_on", "equipment", "fix", "health", "heater", "in_deep_sleep", "journey", "key",
         "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
         "remote", "settings", "start_m", "telematics", "today", "trip_count", "vin",
@@ -143,6 +143,7 @@ class Car:
         self.journey: Journey | None = None
         self.heater: Heater | None = None
         self.health: Health | None = None
+        self.at_rest: AtRest | None = None
         self.last_trip: TripData | None = None
         self.today: TripData | None = None
         self.engine_is_on = False
@@ -177,7 +178,10 @@ class Car:
         match message:
             case Acknowledged(seq, refused):
                 self._extend(self.telematics.acknowledge(seq, refused=refused))
+            case AskStatus():
+                self.send(asked_status(self, now))
             case Received(Command() as command):
+                self.at_rest = None
                 self.remote.arrive(self, command, now)
             case Received(Stored() as mark):
                 self._extend(self.telematics.mark_stored(mark))
@@ -190,8 +194,6 @@ class Car:
                 self._extend(self.telematics.link_up(now))
             case LinkDown():
                 self.telematics.link_down()
-            case AskStatus():
-                self.send_status("load", now)
             case PowerOn():
                 self._power_on(now)
             case PowerOff():
@@ -204,6 +206,7 @@ class Car:
 
     def _happen(self, message: WorldInput, now: Instant) -> None:
         """Take what people and the world do to the car."""
+        self.at_rest = None
         match message:
             case SetCoverage(covered):
                 self.set_coverage(covered, now)
@@ -246,6 +249,7 @@ class Car:
 
     def _catch_up(self, now: Instant) -> None:
         while (at := self.deadline()) is not None and at <= now:
+            self.at_rest = None
             if at == self.low_voltage_due:
                 self._low_voltage_fell(at)
             elif (due := self.agenda.pop_due(at)) is not None:

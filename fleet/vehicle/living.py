@@ -16,7 +16,7 @@ from fleet.vehicle.geo import Path, road_path
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.region import Place
-from fleet.vehicle.status import health_report
+from fleet.vehicle.status import CHARGE_GROUPS, health_report
 from fleet.wire.messages import TripData
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ STATION_WITHIN: Final = 0.5
 """Share of the shown range within which a driver stops at a station: the road there winds, and may cost more (ours)."""
 STATION_STOP: Final = 6 * MINUTE
 LEFT_GROUPS: Final = ("doors", "windows", "lights")
-CHARGE_GROUPS: Final = ("energy", "charging")
 
 
 # --- starting

@@ -72,7 +72,10 @@ class LowVoltageBattery:
         return now + awake + int((spare_ah - in_wake_ah) / constant_a * HOUR) + 1
 
     def report(self, now: Instant) -> LowVoltage:
-        """Return charge and the voltage that goes with it: 11.8 V empty to 12.8 V full at rest, 14.2 V charging."""
-        percent = self.percent(now)
+        """Return charge and the voltage that goes with it: 11.8 V empty to 12.8 V full at rest, 14.2 V charging.
+
+        A sensor that was read before the last change has read again at that change.
+        """
+        percent = self.percent(max(now, self._since))
         volts = 14.2 if self.engine_on else 11.8 + percent / 100
         return LowVoltage(charge_percent=round(percent, 1), voltage_v=round(volts, 2))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import accumulate
 from typing import Final, Literal
@@ -226,5 +226,6 @@ def ambient_c(latitude: float, instant: Instant, draws_key: int) -> float:
     return 9.7 + 0.75 * (48.1 - abs(latitude)) - 10.0 * yearly + 4.5 * daily + weather
 
 
+@lru_cache(maxsize=1024)
 def _weather_c(draws_key: int, day: int) -> float:
     return Draws(draws_key, "weather", day).normal(0.0, 3.0)

@@ -2,107 +2,98 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.driver import Purpose
 from fleet.vehicle.region import Place
 from fleet.wire.messages import CarMessage, Presence, ToCar
 
+
+class _Signal(msgspec.Struct, frozen=True, gc=False):
+    """A struct is made in a tenth of the time of a frozen dataclass: there are several to each message."""
+
+
 # --- inputs ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PowerOn:
+class PowerOn(_Signal, frozen=True):
     """The car's computer starts: the car begins to live, and connects where there is coverage."""
 
 
-@dataclass(frozen=True, slots=True)
-class PowerOff:
+class PowerOff(_Signal, frozen=True):
     """The simulation of this car ends: it says that it goes, and disconnects."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkUp:
+class LinkUp(_Signal, frozen=True):
     """The connection to the broker stands and all subscriptions are in force."""
 
     session_present: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LinkDown:
+class LinkDown(_Signal, frozen=True):
     """The connection is gone; what was under way may have arrived."""
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(_Signal, frozen=True):
     """The broker took the message with this sequence number, or (`refused`) definitely did not."""
 
     seq: int
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RepeatUnstored:
+class RepeatUnstored(_Signal, frozen=True):
     """The back end has not said for long that what the broker took is stored: send it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(_Signal, frozen=True):
     """The cloud sent something."""
 
     message: ToCar
 
 
-@dataclass(frozen=True, slots=True)
-class AskStatus:
+class AskStatus(_Signal, frozen=True):
     """A load stage wants a status now; the car's state does not change by it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetCoverage:
+class SetCoverage(_Signal, frozen=True):
     """The mobile network comes or goes, as in an underground car park."""
 
     covered: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchOn:
+class SwitchOn(_Signal, frozen=True):
     """Somebody starts the engine and stays where the car is."""
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchOff:
+class SwitchOff(_Signal, frozen=True):
     """Somebody ends the drive here and switches the engine off."""
 
 
-@dataclass(frozen=True, slots=True)
-class DriveTo:
+class DriveTo(_Signal, frozen=True):
     """Somebody starts the engine and drives to a place."""
 
     place: Place
     purpose: Purpose = "errand"
 
 
-@dataclass(frozen=True, slots=True)
-class StayPut:
+class StayPut(_Signal, frozen=True):
     """The driver starts no further trip; a drive under way is ended as planned."""
 
 
 OpeningName = Literal["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
 
 
-@dataclass(frozen=True, slots=True)
-class SetOpening:
+class SetOpening(_Signal, frozen=True):
     """Somebody opens or closes a door, the bonnet or the boot lid."""
 
     name: OpeningName
     opened: bool
 
 
-@dataclass(frozen=True, slots=True)
-class DrainTo:
+class DrainTo(_Signal, frozen=True):
     """Fuel, or the charge of an electric car, is drawn down to this share (0 to 1) of what it holds at most; never up."""
 
     share: float
@@ -115,32 +106,27 @@ CarInput = PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstore
 # --- outputs --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(_Signal, frozen=True):
     """Connect, and stay connected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(_Signal, frozen=True):
     """Coverage is lost: the connection breaks without a word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnect:
+class Disconnect(_Signal, frozen=True):
     """Publish `last` and disconnect in order; the will is not sent."""
 
     last: Presence
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(_Signal, frozen=True):
     """Publish the retained presence."""
 
     presence: Presence
 
 
-@dataclass(frozen=True, slots=True)
-class Transmit:
+class Transmit(_Signal, frozen=True):
     """Publish `message`; its outcome comes back as Acknowledged, or LinkDown.
 
     `due_at` is when it should have gone out: when it was captured, or when coverage came back if that was later.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
@@ -14,7 +16,33 @@ from fleet.wire.messages import STATUS_GROUPS, AdBlue, Climate, DrivingData, Hea
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
 
+CHARGE_GROUPS: Final = ("energy", "charging")
+"""What charging changes."""
 _ADBLUE_PRIORITY = {"low": 3, "very_low": 2, "critical": 1, "empty": 1}
+
+
+class AtRest(NamedTuple):
+    """The whole status of a parked car, which holds for a minute of scenario time but for what charging changes."""
+
+    minute: int
+    status: Status
+
+
+def asked_status(car: Car, now: Instant) -> Status:
+    """Return the whole status that a load stage asks for; in a parked car without heating it is built once a minute."""
+    minute = now // MINUTE
+    at_rest = car.at_rest
+    if at_rest is None or at_rest.minute != minute:
+        status = build_status(car, "load", now)
+        if status.state == "parked" and car.journey is None and car.heater is None:
+            car.at_rest = AtRest(minute, status)
+        return status
+    status, seq = at_rest.status, car.telematics.next_seq()
+    if car.powertrain.charging_since is None:
+        return replace(status, seq=seq, captured_at=now)
+    levels = car.levels(now)
+    changed = {name: _BUILDERS[name](car, levels, now) for name in CHARGE_GROUPS}
+    return replace(status, seq=seq, captured_at=now, **changed)
 
 
 def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> Status:
@@ -33,8 +61,13 @@ def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ..
     )
 
 
+def _read_at(now: Instant) -> Instant:
+    """Return when the slow sensors (outside temperature, 12 V battery, days to the service) were last read: once a minute (ours)."""
+    return now - now % MINUTE
+
+
 def _climate(car: Car, _levels: Levels, now: Instant) -> Climate:
-    outside_c = round(ambient_c(car.fix.latitude, now, car.driver.region.weather_key), 1)
+    outside_c = round(ambient_c(car.fix.latitude, _read_at(now), car.driver.region.weather_key), 1)
     if car.heater is None:
         return Climate(state="off", remaining_min=0, outside_c=outside_c)
     return Climate(state=car.heater.mode, remaining_min=-(-(car.heater.ends_at - now) // MINUTE), outside_c=outside_c)
@@ -86,7 +119,7 @@ _BUILDERS: Final[dict[str, Callable[[Car, Levels, Instant], Any]]] = {
     "mileage_km": lambda _car, levels, _now: round(levels.odometer_m / 1000, 3),
     "energy": lambda car, levels, _now: car.powertrain.energy(levels),
     "adblue": lambda car, levels, _now: car.powertrain.adblue(levels),
-    "service": lambda car, levels, now: car.powertrain.service(levels, now),
+    "service": lambda car, levels, now: car.powertrain.service(levels, _read_at(now)),
     "doors": lambda car, _levels, _now: car.body.doors(),
     "windows": lambda car, _levels, _now: car.body.windows(),
     "lights": lambda car, _levels, _now: car.body.lights(),
@@ -95,5 +128,5 @@ _BUILDERS: Final[dict[str, Callable[[Car, Levels, Instant], Any]]] = {
     "charging": lambda car, _levels, now: car.powertrain.charging(now, plugged_in=car.plugged_in),
     "driving": _driving,
     "health": _health,
-    "low_voltage": lambda car, _levels, now: car.low_voltage.report(now),
+    "low_voltage": lambda car, _levels, now: car.low_voltage.report(_read_at(now)),
 }

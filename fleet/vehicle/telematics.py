@@ -65,11 +65,13 @@ class Telematics:
     def put(self, message: CarMessage) -> Transmit | None:
         """Take a new message; returns its transmission when nothing is before it."""
         if self._waiting is None:
+            if self._in_flight is None and self.unstored < self.limit and self._may_send():
+                return self._send(message)
             self._waiting = deque()
         if self.in_outbox >= self.limit and self._drop_oldest_status(message):
             return None
         self._waiting.append(message)
-        return self._next() if self._in_flight is None else None
+        return None
 
     def _drop_oldest_status(self, newcomer: CarMessage) -> bool:
         """Make room; True when the newcomer itself is what has to go. Events and responses are never dropped.
@@ -132,22 +134,26 @@ class Telematics:
         self._unstored = kept or None
         return self._next() if self._in_flight is None else None
 
+    def _may_send(self) -> bool:
+        return self.is_up and (self._unstored is None or len(self._unstored) < UNSTORED_LIMIT)
+
     def _next(self) -> Transmit | None:
-        if not self._waiting or not self.is_up or len(self._unstored or ()) >= UNSTORED_LIMIT:
+        if not self._waiting or not self._may_send():
             return None
-        message = self._in_flight = self._waiting.popleft()
+        message = self._waiting.popleft()
         if not self._waiting:
             self._waiting = None
+        return self._send(message)
+
+    def _send(self, message: CarMessage) -> Transmit:
+        self._in_flight = message
         again = message.seq <= self._highest_sent
         if again:
             self.repeated += 1
         else:
             self.published += 1
             self._highest_sent = message.seq
-        return Transmit(message, self._due(message), again=again)
-
-    def _due(self, message: CarMessage) -> Instant:
-        return max(message.captured_at, self.reachable_since)
+        return Transmit(message, max(message.captured_at, self.reachable_since), again=again)
 
     @property
     def unstored(self) -> int:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, assert_never
 
 import msgspec
 
@@ -107,28 +107,22 @@ class FleetDialect:
 
     def from_car(self, message: FromCar) -> Frame:
         """Write what a car sends; presence is retained."""
-        if isinstance(message, Status):
-            topic = self.topics.status(message.vin)
-        elif isinstance(message, Event):
-            topic = self.topics.event(message.vin, message.name)
-        elif isinstance(message, Response):
-            return self._frame(
-                self.topics.response(message.vin, message.name),
-                message,
-                trace=(message.command_id,),
-                correlation=message.command_id.encode(),
-            )
-        elif isinstance(message, Presence):
-            return self._frame(self.topics.presence(message.vin), message, trace=(message.vin, message.boot), retain=True)
-        else:
-            return self._frame(
-                self.topics.request(message.vin, message.name),
-                message,
-                trace=(message.id,),
-                correlation=message.id.encode(),
-                response_topic=self.topics.reply(message.vin, message.name),
-            )
-        return self._frame(topic, message, trace=(message.vin, message.boot, message.seq))
+        topics, vin = self.topics, message.vin
+        numbered = (vin, message.boot, message.seq)
+        match message:
+            case Status():  # nearly all there is, so it comes first
+                return self._frame(topics.status(vin), message, numbered)
+            case Event(name=name):
+                return self._frame(topics.event(vin, name), message, numbered)
+            case Response(name=name, command_id=command_id):
+                return self._frame(topics.response(vin, name), message, (command_id,), correlation=command_id.encode())
+            case Presence():
+                return self._frame(topics.presence(vin), message, (vin, message.boot), retain=True)
+            case Request(name=name, id=id_):
+                reply = topics.reply(vin, name)
+                return self._frame(topics.request(vin, name), message, (id_,), correlation=id_.encode(), response_topic=reply)
+            case _:
+                assert_never(message)
 
     def read_from_car(self, frame: Frame) -> FromCar:
         """Read what a car sent.
@@ -240,8 +234,8 @@ class FleetDialect:
         self,
         topic: str,
         message: object,
-        *,
         trace: tuple[object, ...],
+        *,
         qos: int = 1,
         retain: bool = False,
         expiry_s: int | None = None,

@@ -62,6 +62,9 @@ class HandClock:
     def wall_us(self) -> int:
         return self.wall_us_at(self._now)
 
+    def at_wall_us(self, wall_us: int) -> Instant:
+        return self._now
+
     def wall_us_at(self, instant: Instant) -> int:
         return int((instant - self.start) / self.factor)
 
@@ -145,9 +148,9 @@ class HandLinks:
 class ShardLab:
     """A shard with its clock and links. `pass_until` lets time pass as the event loop would."""
 
-    def __init__(self, made: Scenario | None = None, **plan: Any) -> None:
+    def __init__(self, made: Scenario | None = None, links: HandLinks | None = None, **plan: Any) -> None:
         self.scenario = made or scenario()
-        self.links = HandLinks()
+        self.links = links or HandLinks()
         self.clock = HandClock(vocabulary().start_of(self.scenario), float(self.scenario.clock))
         self.shard = Shard(
             clock=self.clock,
