@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fleet.runtime.credentials import FleetSecret
-from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkSettings, Will
 from fleet.wire.frame import Frame
 from fleet.wire.topics import Topics
 from tests.recording_owner import RecordingOwner
+from tests.scripted_broker import Script, ScriptedBroker, ScriptedPeer
 
 VINS: Final = tuple(f"VSSZZZKMZTP{number:06d}" for number in range(300))
 TOPICS: Final = Topics()
@@ -20,13 +20,28 @@ ANYONE: Final = LinkSettings(client_id="anyone", subscriptions=(("a/+", 1),))
 """For a peer that asks no user name."""
 
 MakeLinks = Callable[[Endpoint], LinkFactory]
+MakeScripted = Callable[[Script], ScriptedPeer]
+
+
+class BrokerProcess(Protocol):
+    """What `PrivateMosquitto` is to tests of links; a simulated broker is the same."""
+
+    @property
+    def cars(self) -> Endpoint: ...
+    @property
+    def tools(self) -> Endpoint: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def kill(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
 
 
 @dataclass(slots=True)
 class LiveBroker:
-    """A running Mosquitto, the secret of its users, and VINs nobody has used on it yet."""
+    """A running broker, the secret of its users, and VINs nobody has used on it yet."""
 
-    mosquitto: PrivateMosquitto
+    mosquitto: BrokerProcess
     secret: FleetSecret
     vins: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -41,10 +56,14 @@ def quick_back_off() -> BackOff:
 
 @dataclass(slots=True)
 class Lab:
-    """Makes links of one implementation to one broker, and closes them."""
+    """Makes links of one implementation to one broker, and closes them.
+
+    `scripted` makes peers that such links can reach, and that say what no real broker can be made to say.
+    """
 
     broker: LiveBroker
     make_links: MakeLinks
+    scripted: MakeScripted = ScriptedBroker
     links: list[Link] = field(default_factory=list)
 
     def link(

@@ -1,7 +1,8 @@
-"""What every implementation of `Link` promises, against a real Mosquitto and a scripted peer.
+"""What every implementation of `Link` promises, against a broker and a scripted peer.
 
-To put an implementation to it: subclass `LinkConformance` in a test module, mark it live, and give it a fixture
-`make_links` that returns a function from an Endpoint to a LinkFactory.
+To put an implementation with sockets to it: subclass `LinkConformance` in a test module, mark it live, and give it a
+fixture `make_links` that returns a function from an Endpoint to a LinkFactory. One without sockets has a broker and
+scripted peers of its own: it subclasses `LinkBehaviour`, and brings the fixtures `lab` and `own_lab` itself.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ import pytest
 from fleet.errors import ConnectionLost, PublishRefused, SubscribeRefused, Unreachable
 from fleet.transport.link import Will
 from fleet.wire.frame import Frame
-from tests import scripted_broker as scripted
 from tests.lab import ANYONE, TOPICS, Lab, LiveBroker, MakeLinks
-from tests.link_connecting import Connecting, self_signed
-from tests.scripted_broker import Script, ScriptedBroker, publish_packet
+from tests.link_connecting import Connecting, ConnectingOnTheWire, self_signed
+from tests.scripted_broker import Script
 
-__all__ = ["LinkConformance", "lab", "own_lab", "self_signed"]
+__all__ = ["LinkBehaviour", "LinkConformance", "lab", "own_lab", "self_signed"]
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ class Publishing:
 
     async def test_receive_maximum_of_the_broker_is_kept(self, lab: Lab) -> None:
         """No more QoS 1 frames are under way than the broker wants; the rest waits its turn in order."""
-        async with ScriptedBroker(Script(receive_maximum=3, puback=None)) as broker:
+        async with lab.scripted(Script(receive_maximum=3, puback=None)) as broker:
             link, owner = lab.link(broker.endpoint(), ANYONE)
             link.open()
             await owner.wait_for_up()
@@ -111,11 +111,11 @@ class Publishing:
                 link.publish(Frame(topic="a/b", payload=b"%d" % token), token)
             link.publish(Frame(topic="a/b", payload=b"mark", qos=0), 5)
             await owner.wait_for_outcome(5)
-            first = await broker.wait_for_packets(scripted.PUBLISH, 4)
-            assert [body[-1:] for body in first] == [b"0", b"1", b"2", b"k"]
-            packet_id = first[0][5:7]
-            broker.send(scripted.packet(0x40, packet_id))
-            assert (await broker.wait_for_packets(scripted.PUBLISH, 5))[-1].endswith(b"3")
+            await broker.wait_for(lambda: len(broker.published) == 4)
+            assert [payload for _, payload, _ in broker.published] == [b"0", b"1", b"2", b"mark"]
+            broker.acknowledge(broker.published[0][2])
+            await broker.wait_for(lambda: len(broker.published) == 5)
+            assert broker.published[-1][1] == b"3"
             assert await owner.wait_for_outcome(0) is None
             await link.close()
 
@@ -191,11 +191,11 @@ class Receiving:
 
     async def test_acknowledging_a_delivery_of_an_earlier_connection_does_nothing(self, lab: Lab) -> None:
         """A late acknowledgement must not hit another message that has the same packet id now."""
-        async with ScriptedBroker(Script(session_present=True)) as broker:
+        async with lab.scripted(Script(session_present=True)) as broker:
             link, owner = lab.link(broker.endpoint(), ANYONE, acknowledges=False)
             link.open()
             await owner.wait_for_up()
-            broker.send(publish_packet("a/b", b"old", 5))
+            broker.deliver(("a/b", b"old", 5))
             [old] = await owner.wait_for_deliveries(1)
             link.drop()
             link.open()
@@ -203,26 +203,25 @@ class Receiving:
             link.acknowledge(old)
             link.publish(Frame(topic="a/b", payload=b"mark"), 1)
             await owner.wait_for_outcome(1)
-            assert broker.of_type(scripted.PUBACK) == []
+            assert broker.acknowledged == []
             await link.close()
 
     async def test_acknowledgements_keep_their_order(self, lab: Lab) -> None:
         """PUBACKs go out in the order in which the owner acknowledged, and none for QoS 0."""
-        async with ScriptedBroker() as broker:
+        async with lab.scripted(Script()) as broker:
             link, owner = lab.link(broker.endpoint(), ANYONE)
             link.open()
             await owner.wait_for_up()
-            for packet_id in (5, 3, 0, 9):
-                broker.send(publish_packet("a/b", b"m", packet_id))
-            acknowledgements = await broker.wait_for_packets(scripted.PUBACK, 3)
-            assert [int.from_bytes(body[:2], "big") for body in acknowledgements] == [5, 3, 9]
+            broker.deliver(*(("a/b", b"m", packet_id) for packet_id in (5, 3, 0, 9)))
+            await broker.wait_for(lambda: len(broker.acknowledged) == 3)
+            assert broker.acknowledged == [5, 3, 9]
             assert [delivery.frame.qos for delivery in owner.deliveries] == [1, 1, 0, 1]
             await link.close()
 
     async def test_link_up_comes_before_what_is_received(self, lab: Lab) -> None:
         """A message that overtakes the SUBACK is received after link_up."""
-        script = Script(before_suback=publish_packet("a/b", b"early", 1))
-        async with ScriptedBroker(script) as broker:
+        script = Script(before_suback=(("a/b", b"early", 1),))
+        async with lab.scripted(script) as broker:
             link, owner = lab.link(broker.endpoint(), ANYONE)
             link.open()
             await owner.wait_for_payload(b"early")
@@ -264,18 +263,18 @@ class Sessions:
     async def test_resumed_without_subscribing_again(self, lab: Lab) -> None:
         """With the session present no SUBSCRIBE is sent; without it one is."""
         for present, expected in ((True, 0), (False, 1)):
-            async with ScriptedBroker(Script(session_present=present)) as broker:
+            async with lab.scripted(Script(session_present=present)) as broker:
                 link, owner = lab.link(broker.endpoint(), ANYONE)
                 link.open()
                 assert await owner.wait_for_up() is present
                 link.publish(Frame(topic="a/b", payload=b"mark"), 1)
                 await owner.wait_for_outcome(1)
-                assert len(broker.of_type(scripted.SUBSCRIBE)) == expected
+                assert broker.subscribes == expected
                 await link.close()
 
     async def test_refused_subscription_takes_the_link_down(self, lab: Lab) -> None:
         """A SUBACK of 0x80 or above names the filter; the link tries again and subscribes again, session or not."""
-        async with ScriptedBroker(Script(suback=(0x87,))) as broker:
+        async with lab.scripted(Script(suback=(0x87,))) as broker:
             link, owner = lab.link(broker.endpoint(), ANYONE)
             link.open()
             error = await owner.wait_for_down()
@@ -284,7 +283,7 @@ class Sessions:
             assert owner.ups == []
             broker.script = Script(session_present=True)
             await owner.wait_for_up()
-            assert len(broker.of_type(scripted.SUBSCRIBE)) >= 2
+            assert broker.subscribes >= 2
             await link.close()
 
     async def test_messages_queued_while_away_arrive(self, lab: Lab) -> None:
@@ -363,29 +362,29 @@ class Ending:
 
     async def test_dropped_link_stays_down(self, lab: Lab) -> None:
         """Without open a dropped link does not come back."""
-        async with ScriptedBroker() as broker:
+        async with lab.scripted(Script()) as broker:
             link, owner = lab.link(broker.endpoint(), ANYONE)
             link.open()
             await owner.wait_for_up()
             link.drop()
-            await broker.wait_for_end()
-            assert broker.of_type(scripted.DISCONNECT) == []
+            await broker.wait_for(lambda: broker.ends == 1)
+            assert broker.disconnects == 0
             await link.close()
             assert owner.calls == ["up", "down"]
-            assert len(broker.of_type(scripted.CONNECT)) == 1
+            assert broker.connects == 1
 
     @pytest.mark.parametrize("moment", ["up", "received", "acknowledged", "down"])
     async def test_owner_may_drop_from_any_call(self, lab: Lab, moment: str) -> None:
         """A drop in the middle of a call of the link is a drop like any other, and open after it works."""
-        async with ScriptedBroker() as broker:
+        async with lab.scripted(Script()) as broker:
             link, owner = lab.link(broker.endpoint(), ANYONE)
 
             def react(call: str) -> None:
                 if call == "up" and moment != "up":
                     link.publish(Frame(topic="a/b", payload=b"from link_up"), 1)
-                    broker.send(publish_packet("a/b", b"1", 1) + publish_packet("a/b", b"2", 2))
+                    broker.deliver(("a/b", b"1", 1), ("a/b", b"2", 2))
                 if moment == "down" and call == "acknowledged":
-                    broker.send(bytes((0xE0, 1, 0x8B)))
+                    broker.end(0x8B)
                 if call == "acknowledged" and link.is_up:
                     link.publish(Frame(topic="a/b", payload=b"from link_acknowledged"), 2)
                 if call == moment:
@@ -472,11 +471,11 @@ class Ending:
 
     async def test_reason_of_the_broker_is_told(self, lab: Lab) -> None:
         """A DISCONNECT of the broker is ConnectionLost with its reason in words."""
-        async with ScriptedBroker() as broker:
+        async with lab.scripted(Script()) as broker:
             link, owner = lab.link(broker.endpoint(), ANYONE)
             link.open()
             await owner.wait_for_up()
-            broker.send(bytes((0xE0, 1, 0x8E)))
+            broker.end(0x8E)
             error = await owner.wait_for_down()
             assert isinstance(error, ConnectionLost)
             assert "taken over" in str(error)
@@ -532,5 +531,9 @@ class Ending:
         await car.wait_for_up(2)
 
 
-class LinkConformance(Connecting, Publishing, Receiving, Sessions, Ending):
-    """The whole suite."""
+class LinkBehaviour(Connecting, Publishing, Receiving, Sessions, Ending):
+    """What all links promise, whatever carries their frames."""
+
+
+class LinkConformance(LinkBehaviour, ConnectingOnTheWire):
+    """The whole suite, for links with sockets."""

@@ -13,9 +13,8 @@ from fleet.errors import ConnectRefused, Unreachable
 from fleet.runtime.mosquitto import free_port
 from fleet.transport.link import Endpoint, LinkSettings
 from fleet.wire.frame import Frame
-from tests import scripted_broker as scripted
 from tests.lab import ANYONE, Lab
-from tests.scripted_broker import Script, ScriptedBroker, publish_packet
+from tests.scripted_broker import Script, ScriptedBroker
 
 
 @pytest.fixture(scope="session")
@@ -68,15 +67,9 @@ class Connecting:
         assert isinstance(error, Unreachable)
         assert "refused" in error.cause
 
-    async def test_unknown_name_is_unreachable(self, lab: Lab) -> None:
-        """A host name that does not resolve is Unreachable, not an error of another kind."""
-        link, owner = lab.link(Endpoint("broker.invalid", 1883), ANYONE)
-        link.open()
-        assert isinstance(await owner.wait_for_down(), Unreachable)
-
     async def test_silent_broker_is_unreachable_after_the_time_out(self, lab: Lab) -> None:
         """A peer that takes the connection and never answers is reported within connect_timeout_s."""
-        async with ScriptedBroker(Script(connack=None)) as broker:
+        async with lab.scripted(Script(connack=None)) as broker:
             link, owner = lab.link(broker.endpoint(), LinkSettings(client_id="anyone", connect_timeout_s=0.2))
             link.open()
             error = await owner.wait_for_down()
@@ -87,7 +80,7 @@ class Connecting:
 
     async def test_hanging_up_at_once_is_unreachable_at_once(self, lab: Lab) -> None:
         """A peer that ends the connection instead of answering does not cost the time-out."""
-        async with ScriptedBroker(Script(hang_up_on_connect=True)) as broker:
+        async with lab.scripted(Script(hang_up_on_connect=True)) as broker:
             link, owner = lab.link(broker.endpoint(), LinkSettings(client_id="anyone", connect_timeout_s=60))
             link.open()
             assert isinstance(await owner.wait_for_down(), Unreachable)
@@ -96,13 +89,33 @@ class Connecting:
     @pytest.mark.parametrize("code", [0x80, 0x84, 0x86, 0x89, 0x9F])
     async def test_refusal_keeps_its_code(self, lab: Lab, code: int) -> None:
         """Every reason code of a CONNACK reaches the owner."""
-        async with ScriptedBroker(Script(connack=code)) as broker:
+        async with lab.scripted(Script(connack=code)) as broker:
             link, owner = lab.link(broker.endpoint(), ANYONE)
             link.open()
             error = await owner.wait_for_down()
             assert isinstance(error, ConnectRefused)
             assert error.code == code
             await link.close()
+
+    async def test_close_while_connecting_is_quick(self, lab: Lab) -> None:
+        """Closing does not wait for an attempt under way; the owner hears link_down(None) once."""
+        async with lab.scripted(Script(connack=None)) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            await broker.wait_for(lambda: broker.connects == 1)
+            await asyncio.wait_for(link.close(), 1)
+            assert owner.calls == ["down"]
+            assert owner.downs == [None]
+
+
+class ConnectingOnTheWire:
+    """What only a link with a socket can meet: the names of hosts, and TLS. A simulated network has neither."""
+
+    async def test_unknown_name_is_unreachable(self, lab: Lab) -> None:
+        """A host name that does not resolve is Unreachable, not an error of another kind."""
+        link, owner = lab.link(Endpoint("broker.invalid", 1883), ANYONE)
+        link.open()
+        assert isinstance(await owner.wait_for_down(), Unreachable)
 
     async def test_untrusted_certificate_is_told_in_words(self, lab: Lab, self_signed: tuple[Path, Path]) -> None:
         """A certificate that cannot be verified is Unreachable and says so, not a time-out."""
@@ -123,16 +136,6 @@ class Connecting:
             await owner.wait_for_up()
             link.publish(Frame(topic="a/b", payload=b"over TLS"), 1)
             assert await owner.wait_for_outcome(1) is None
-            broker.send(publish_packet("a/b", b"back", 7))
+            broker.deliver(("a/b", b"back", 7))
             await owner.wait_for_payload(b"back")
             await link.close()
-
-    async def test_close_while_connecting_is_quick(self, lab: Lab) -> None:
-        """Closing does not wait for an attempt under way; the owner hears link_down(None) once."""
-        async with ScriptedBroker(Script(connack=None)) as broker:
-            link, owner = lab.link(broker.endpoint(), ANYONE)
-            link.open()
-            await broker.wait_for_packets(scripted.CONNECT, 1)
-            await asyncio.wait_for(link.close(), 1)
-            assert owner.calls == ["down"]
-            assert owner.downs == [None]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from fleet.transport.link import Endpoint
 
@@ -18,6 +19,10 @@ PINGREQ: Final = 12
 DISCONNECT: Final = 14
 
 
+Message = tuple[str, bytes, int]
+"""Topic, payload and packet id (0 at QoS 0)."""
+
+
 @dataclass(slots=True)
 class Script:
     """What the peer answers; None for a packet is silence."""
@@ -26,9 +31,43 @@ class Script:
     session_present: bool = False
     receive_maximum: int | None = None
     suback: tuple[int, ...] | None = (1,)
-    before_suback: bytes = b""
+    before_suback: tuple[Message, ...] = ()
     puback: int | None = 0
     hang_up_on_connect: bool = False
+
+
+class ScriptedPeer(Protocol):
+    """What a test of behaviour needs of such a peer, with or without a socket; all counts are over all connections."""
+
+    script: Script
+    connects: int
+    subscribes: int
+    disconnects: int
+    ends: int
+    """How many connections have ended."""
+    published: list[Message]
+    acknowledged: list[int]
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *_: object) -> None: ...
+
+    def endpoint(self) -> Endpoint: ...
+
+    def deliver(self, *messages: Message) -> None:
+        """Publish on the newest connection."""
+        ...
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Send a PUBACK on the newest connection."""
+        ...
+
+    def end(self, code: int) -> None:
+        """Send a DISCONNECT of that reason on the newest connection."""
+        ...
+
+    async def wait_for(self, condition: Callable[[], bool], within_s: float = 5.0) -> None:
+        """Return as soon as the condition holds."""
+        ...
 
 
 @dataclass(slots=True)
@@ -38,6 +77,11 @@ class ScriptedBroker:
     script: Script = field(default_factory=Script)
     tls: ssl.SSLContext | None = None
     packets: list[tuple[int, bytes]] = field(default_factory=list)
+    published: list[Message] = field(default_factory=list)
+    acknowledged: list[int] = field(default_factory=list)
+    connects: int = 0
+    subscribes: int = 0
+    disconnects: int = 0
     ends: int = 0
     _server: asyncio.Server | None = None
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -63,16 +107,13 @@ class ScriptedBroker:
 
     async def wait_for_packets(self, kind: int, count: int, within_s: float = 5.0) -> list[bytes]:
         """Return the bodies of all packets of the kind once there are `count`."""
-        async with asyncio.timeout(within_s):
-            while len(self.of_type(kind)) < count:
-                self._changed.clear()
-                await self._changed.wait()
+        await self.wait_for(lambda: len(self.of_type(kind)) >= count, within_s)
         return self.of_type(kind)
 
-    async def wait_for_end(self, count: int = 1, within_s: float = 5.0) -> None:
-        """Return once `count` connections have ended."""
+    async def wait_for(self, condition: Callable[[], bool], within_s: float = 5.0) -> None:
+        """Return as soon as the condition holds."""
         async with asyncio.timeout(within_s):
-            while self.ends < count:
+            while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
@@ -80,14 +121,26 @@ class ScriptedBroker:
         """Send on the newest connection."""
         self._writers[-1].write(packet)
 
+    def deliver(self, *messages: Message) -> None:
+        """Publish on the newest connection."""
+        self.send(b"".join(publish_packet(*message) for message in messages))
+
+    def acknowledge(self, packet_id: int) -> None:
+        """Send a PUBACK on the newest connection."""
+        self.send(packet(0x40, packet_id.to_bytes(2, "big")))
+
+    def end(self, code: int) -> None:
+        """Send a DISCONNECT of that reason on the newest connection."""
+        self.send(packet(0xE0, bytes((code,))))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
                 while True:
-                    kind, body = await _read_packet(reader)
-                    self.packets.append((kind, body))
-                    self._changed.set()
+                    first, body = await _read_packet(reader)
+                    kind = first >> 4
+                    self._note(first, body)
                     if kind == CONNECT and self.script.hang_up_on_connect:
                         break
                     writer.write(self._answer(kind, body))
@@ -96,16 +149,29 @@ class ScriptedBroker:
             self._changed.set()
             writer.close()
 
+    def _note(self, first: int, body: bytes) -> None:
+        kind = first >> 4
+        self.packets.append((kind, body))
+        self.connects += kind == CONNECT
+        self.subscribes += kind == SUBSCRIBE
+        self.disconnects += kind == DISCONNECT
+        if kind == PUBLISH:
+            self.published.append(_message(body, has_id=bool(first & 0x06)))
+        elif kind == PUBACK:
+            self.acknowledged.append(int.from_bytes(body[:2], "big"))
+        self._changed.set()
+
     def _answer(self, kind: int, body: bytes) -> bytes:
         script = self.script
         if kind == CONNECT and script.connack is not None:
             properties = b"" if script.receive_maximum is None else b"\x21" + script.receive_maximum.to_bytes(2, "big")
             return packet(0x20, bytes((script.session_present, script.connack, len(properties))) + properties)
         if kind == SUBSCRIBE and script.suback is not None:
-            return script.before_suback + packet(0x90, body[:2] + b"\0" + bytes(script.suback))
+            early = b"".join(publish_packet(*message) for message in script.before_suback)
+            return early + packet(0x90, body[:2] + b"\0" + bytes(script.suback))
         if kind == PUBLISH and script.puback is not None:
-            after_topic = 2 + int.from_bytes(body[:2], "big")
-            return packet(0x40, body[after_topic : after_topic + 2] + bytes((script.puback,)))
+            packet_id = self.published[-1][2]
+            return packet(0x40, packet_id.to_bytes(2, "big") + bytes((script.puback,))) if packet_id else b""
         return b"\xd0\0" if kind == PINGREQ else b""
 
 
@@ -122,7 +188,17 @@ def publish_packet(topic: str, payload: bytes, packet_id: int = 0) -> bytes:
     return packet(0x32 if packet_id else 0x30, len(name).to_bytes(2, "big") + name + number + b"\0" + payload)
 
 
+def _message(body: bytes, *, has_id: bool) -> Message:
+    """Read the body of a PUBLISH whose properties are short."""
+    position = 2 + int.from_bytes(body[:2], "big")
+    topic = body[2:position].decode()
+    packet_id = int.from_bytes(body[position : position + 2], "big") if has_id else 0
+    position += 2 * has_id
+    return topic, body[position + 1 + body[position] :], packet_id
+
+
 async def _read_packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Return the first byte and the body."""
     first = (await reader.readexactly(1))[0]
     length = shift = 0
     while True:
@@ -130,4 +206,4 @@ async def _read_packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
         length |= (byte & 0x7F) << shift
         shift += 7
         if not byte & 0x80:
-            return first >> 4, await reader.readexactly(length)
+            return first, await reader.readexactly(length)
