@@ -22,6 +22,8 @@ CPU_LIMIT_PERCENT: Final = 90.0
 """The simulator is one thread: beyond nine tenths of a core, waiting for itself is part of every latency it measures."""
 LOOP_LAG_LIMIT_MS: Final = 250.0
 """How late its loop may turn at p99: all latencies are taken on that loop, and the shipped scenarios allow 500 ms."""
+LOOP_IN_TIME_MS: Final = 50.0
+"""Up to this at p99 the loop turns in time, and it is not the loop that makes deadlines late."""
 OWN_LOAD_PERCENT: Final = 50.0
 """CPU while the loop was late from which the lateness is its own work, and not that of others on the machine."""
 BEHIND_LIMIT_MS: Final = 500.0
@@ -134,22 +136,24 @@ def overload_of(generator: Generator) -> str:
         beyond.append((text, "use fewer --cars or a lower --clock factor"))
     if generator.loop_lag_ms_p99 > LOOP_LAG_LIMIT_MS:
         text = f"the simulator's loop turned {generator.loop_lag_ms_p99:.0f} ms late at p99 (limit {LOOP_LAG_LIMIT_MS:.0f} ms)"
-        beyond.append((text, _advice_on_lag(generator)))
+        beyond.append((text, _advice(generator)))
     if generator.behind_ms_p99 > BEHIND_LIMIT_MS:
         text = f"the cars were {generator.behind_ms_p99:.0f} ms behind their clock at p99 (limit {BEHIND_LIMIT_MS:.0f} ms)"
-        beyond.append((text, "use a lower --clock factor or fewer --cars"))
+        beyond.append((text, _advice(generator)))
     if generator.late_percent > LATE_LIMIT_PERCENT and generator.late_sends >= LATE_FEWEST:
         text = f"{generator.late_percent:.1f} % of the deadlines were met over 100 ms late (limit {LATE_LIMIT_PERCENT:.0f} %)"
-        beyond.append((text, "use a lower --clock factor or fewer --cars"))
+        beyond.append((text, _advice(generator)))
     if not beyond:
         return ""
     (cause, advice), *others = beyond
     return "; ".join((f"{cause}: {advice}", *(f"also, {text}" for text, _ in others)))
 
 
-def _advice_on_lag(generator: Generator) -> str:
-    """Tell whether the loop waited for itself or for the machine."""
-    own = f"in that time it used {generator.cpu_percent_late:.0f} % of a core"
+def _advice(generator: Generator) -> str:
+    """Tell whether the loop waited for itself, for the machine, or not at all, and what to do then."""
+    if generator.loop_lag_ms_p99 <= LOOP_IN_TIME_MS:
+        return "its loop turned in time, so the clock is too fast; use a lower --clock factor or fewer --cars"
+    own = f"while its loop was late it used {generator.cpu_percent_late:.0f} % of a core"
     if generator.cpu_percent_late >= OWN_LOAD_PERCENT:
         return f"{own}, so it was kept busy by its cars; use fewer --cars or a lower --clock factor"
     return f"{own}, so the machine was busy with other things; end those, or give it a machine of its own"

@@ -109,24 +109,29 @@ class TestGeneratorHealth:
         assert "fewer --cars or a lower --clock" in cause
         assert all(text in other for text, other in zip(rest, others, strict=True))
 
-    def test_a_loop_that_waited_for_the_machine(self) -> None:
-        """Late in turns that used hardly any CPU: others had the machine, and fewer cars would not help."""
-        starved = msgspec.structs.replace(QUIET, loop_lag_ms_p99=900.0, cpu_percent_late=reports.OWN_LOAD_PERCENT - 1)
-        _, reason = judge(ACCOUNT, starved, [MET], interrupted=False)
-        assert "in that time it used 49 % of a core, so the machine was busy with other things" in reason
-        assert "--cars" not in reason
+    @pytest.mark.parametrize("effect", [{}, {"behind_ms_p99": 501.0}, {"late_percent": 6.0, "late_sends": 60}])
+    def test_whom_the_loop_waited_for(self, effect: dict[str, float]) -> None:
+        """Late in turns that used hardly any CPU: others had the machine, and fewer cars would not help; else its own load.
 
-    def test_a_loop_that_waited_for_itself(self) -> None:
-        """Late in turns that were work: it is the load, though the mean over the run is low."""
-        busy = msgspec.structs.replace(QUIET, loop_lag_ms_p99=900.0, cpu_percent_late=reports.OWN_LOAD_PERCENT)
+        Also when the loop kept within its own bound, and what it made late did not.
+        """
+        lag = reports.LOOP_IN_TIME_MS + 1 if effect else reports.LOOP_LAG_LIMIT_MS + 1
+        changes = {**effect, "loop_lag_ms_p99": lag}
+        starved = msgspec.structs.replace(QUIET, **changes, cpu_percent_late=reports.OWN_LOAD_PERCENT - 1)
+        _, reason = judge(ACCOUNT, starved, [MET], interrupted=False)
+        assert "while its loop was late it used 49 % of a core, so the machine was busy with other things" in reason
+        assert "--cars" not in reason
+        busy = msgspec.structs.replace(QUIET, **changes, cpu_percent_late=reports.OWN_LOAD_PERCENT)
         _, reason = judge(ACCOUNT, busy, [MET], interrupted=False)
         assert "fewer --cars or a lower --clock" in reason
         assert "other things" not in reason
 
-    def test_deadlines_behind_a_loop_that_turns_in_time(self) -> None:
-        """The clock is too fast for so many cars."""
-        _, reason = judge(ACCOUNT, msgspec.structs.replace(QUIET, behind_ms_p99=501.0), [MET], interrupted=False)
-        assert reason.endswith(": use a lower --clock factor or fewer --cars")
+    @pytest.mark.parametrize("effect", [{"behind_ms_p99": 501.0}, {"late_percent": 6.0, "late_sends": 60}])
+    def test_deadlines_behind_a_loop_that_turns_in_time(self, effect: dict[str, float]) -> None:
+        """The clock is too fast for so many cars, whatever CPU the few late turns used."""
+        in_time = msgspec.structs.replace(QUIET, **effect, loop_lag_ms_p99=reports.LOOP_IN_TIME_MS)
+        _, reason = judge(ACCOUNT, in_time, [MET], interrupted=False)
+        assert reason.endswith("so the clock is too fast; use a lower --clock factor or fewer --cars")
 
     def test_a_few_late_sends_are_no_share(self) -> None:
         """Three late ones of twenty say nothing; ten do."""
