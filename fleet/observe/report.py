@@ -250,7 +250,7 @@ def generator_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _cpu(figures: Mapping[str, float]) -> str:
-    return f"{figures['cpu_percent']:.0f} % of a core, {figures['cpu_percent_peak']:.0f} % in the busiest second"
+    return f"{figures['cpu_percent']:.0f} % of a core (busiest second {figures['cpu_percent_peak']:.0f} %)"
 
 
 def _run_line(report: Mapping[str, Any]) -> str:

@@ -200,12 +200,12 @@ class TestMarkdown:
             "| x <= 1 | – | NOT met |",
             "| 2026-03-02T06:00:00Z | 4.2 s |",
             "| 2026-03-02T06:30:00Z | the end |",
-            "| CPU | 20 % of a core, 45 % in the busiest second |",
+            "| CPU | 20 % of a core (busiest second 45 %) |",
             "| loop lag | p99 12.0 ms, max 40.0 ms |",
             "| behind the clock | p99 30.0 ms |",
             "| late sends | 0 (0.00 %) |",
             "| memory | 80 MB |",
-            "| back end CPU | 11 % of a core, 31 % in the busiest second |",
+            "| back end CPU | 11 % of a core (busiest second 31 %) |",
         ):
             assert line in text.splitlines(), line
 
