@@ -24,7 +24,6 @@ from fleet.observe.report import Account, Generator, judge, machine, write_repor
 from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
 from fleet.runtime.broker_hand import BrokerHand
-from fleet.runtime.broker_hand import BrokerHand
 from fleet.runtime.children import Child, ChildFailed
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
@@ -81,7 +80,6 @@ class Run:
         self._stop = asyncio.Event()
         self._broken = ""
         self._hand: BrokerHand | None = None
-        self._hand: BrokerHand | None = None
         self._simulator: dict[str, Any] = {}
         self._backend: dict[str, Any] = {}
         self._backend_cpu: CpuMeter | None = None
@@ -133,7 +131,6 @@ class Run:
         async with self._broker:
             self._view.say(f"broker: private Mosquitto on {self._broker.cars} (cars) and {self._broker.tools} (tools)")
             async with BrokerHand(self._broker, self._view.say) as self._hand:
-                async with BrokerHand(self._broker, self._view.say) as self._hand:
                 yield str(self._broker.cars), str(self._broker.tools)
 
     async def _run_processes(self, cars: str, tools: str) -> dict[str, Any]:
@@ -285,8 +282,6 @@ class Run:
         if message["type"] == "progress":
             self._simulator = message
             self._view.update(self._simulator, self._backend)
-        elif message["type"] == "broker" and self._hand is not None:
-            self._hand.do(message["do"])
         elif message["type"] == "broker" and self._hand is not None:
             self._hand.do(message["do"])
         elif message["type"] == "log":
