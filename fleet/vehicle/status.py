@@ -62,7 +62,7 @@ def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ..
 
 
 def _read_at(now: Instant) -> Instant:
-    """Return when the slow sensors (outside temperature, 12 V battery, days to the service) were last read: once a minute (ours)."""
+    """Return when the slow sensors were last read: once a minute (ours)."""
     return now - now % MINUTE
 
 
