@@ -36,8 +36,8 @@ class StageMarks:
         self._figures = figures
 
     def deadline(self) -> Instant | None:
-        """Return when the present stage ends; the last one ends with the run."""
-        return self._ends[len(self.marks)][1] if len(self.marks) < len(self._ends) - 1 else None
+        """Return the last instant of the present stage, before all that begins with the next; the last one ends with the run."""
+        return self._ends[len(self.marks)][1] - 1 if len(self.marks) < len(self._ends) - 1 else None
 
     def wake(self, at: Instant) -> None:
         """Take the figures, when the stage is over."""
