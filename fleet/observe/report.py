@@ -159,11 +159,16 @@ def _advice(generator: Generator) -> str:
     return f"{own}, so the machine was busy with other things; end those, or give it a machine of its own"
 
 
-def findings(backend_cpu_percent: float | None) -> list[str]:
+def findings(generator: Generator, backend_cpu_percent: float | None) -> list[str]:
     """Return what the run says about its limits beside the verdict; None when the back end's CPU is not known."""
-    if backend_cpu_percent is None or backend_cpu_percent <= BACKEND_LIMIT_PERCENT:
-        return []
-    return [f"the back end used {backend_cpu_percent:.0f} % of a core: it was the limit of what was stored and commanded"]
+    found = []
+    if LOOP_IN_TIME_MS < generator.loop_lag_ms_p99 <= LOOP_LAG_LIMIT_MS:
+        text = f"the simulator's loop turned {generator.loop_lag_ms_p99:.0f} ms late at p99, and latencies are so much too long"
+        found.append(f"{text}: {_advice(generator)}")
+    if backend_cpu_percent is not None and backend_cpu_percent > BACKEND_LIMIT_PERCENT:
+        text = f"the back end used {backend_cpu_percent:.0f} % of a core"
+        found.append(f"{text}: it was the limit of what was stored and commanded")
+    return found
 
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:

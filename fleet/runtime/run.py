@@ -327,7 +327,7 @@ class Run:
             "outages": [_outage(outage) for outage in result["outages"]],
             "generator": msgspec.structs.asdict(generator),
             "backend": backend_cpu,
-            "findings": reports.findings(backend_cpu.get("cpu_percent")),
+            "findings": reports.findings(generator, backend_cpu.get("cpu_percent")),
         }
         expectations = [expectation.evaluate(report) for expectation in scenario.expectations]
         report["expectations"] = [{"text": e.text, "value": e.value, "passed": e.passed, "note": e.note} for e in expectations]

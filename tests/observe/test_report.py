@@ -142,10 +142,18 @@ class TestGeneratorHealth:
 
     def test_a_back_end_at_its_limit_is_a_finding(self) -> None:
         """It is what was tested, so the figures hold; below the bound, or unknown, nothing is said."""
-        (finding,) = findings(97.3)
+        (finding,) = findings(QUIET, 97.3)
         assert "the back end used 97 % of a core" in finding
-        assert findings(reports.BACKEND_LIMIT_PERCENT) == findings(None) == []
+        assert findings(QUIET, reports.BACKEND_LIMIT_PERCENT) == findings(QUIET, None) == []
         assert f"Finding: {finding}.\n" in markdown(whole_report(findings=[finding]))
+
+    def test_a_loop_late_within_its_bound_is_a_finding(self) -> None:
+        """The run counts, but its latencies hold the loop's own; beyond the bound the reason has said it already."""
+        lags = [reports.LOOP_IN_TIME_MS, reports.LOOP_IN_TIME_MS + 1, reports.LOOP_LAG_LIMIT_MS, reports.LOOP_LAG_LIMIT_MS + 1]
+        found = [findings(msgspec.structs.replace(QUIET, loop_lag_ms_p99=lag), None) for lag in lags]
+        assert [len(each) for each in found] == [0, 1, 1, 0]
+        assert "turned 51 ms late at p99" in found[1][0]
+        assert "the machine was busy with other things" in found[1][0]
 
 
 class TestCommands:
