@@ -14,7 +14,6 @@ then lost; the tests hold it against the store to the message. The tests run the
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 import structlog
 from lab import surroundings
 
+from fleet.runtime.limits import run_fast
 from tests.runtime.fault_lab import ASKED_PER_S, CARS, SEED
 from tests.runtime.faults import CASES, HEAD, line, start_all
 
@@ -39,4 +39,4 @@ async def main(words: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(" ".join(sys.argv[1:])))
+    run_fast(main(" ".join(sys.argv[1:])))

@@ -42,31 +42,37 @@ class Side(asyncio.Protocol):
 
 
 class Entrance(Side):
-    """The side of the client; it is read once the other side is there."""
+    """The side of the client; what it says before the other side is there is kept for it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert self.transport is not None
-        self.transport.pause_reading()
-        task = asyncio.create_task(self._connect(self.transport), name="proxy connects")
+        self.early = b""
+        task = asyncio.create_task(self._connect(), name="proxy connects")
         self.proxy.connecting.add(task)
         task.add_done_callback(self.proxy.connecting.discard)
 
-    async def _connect(self, client: asyncio.Transport) -> None:
+    def data_received(self, data: bytes) -> None:
+        if self.other is None:
+            self.early += data
+        else:
+            super().data_received(data)
+
+    async def _connect(self) -> None:
+        assert self.transport is not None
         target = self.proxy.target
         try:
             transport, other = await asyncio.get_running_loop().create_connection(
                 lambda: Side(self.proxy), target.host, target.port
             )
         except OSError:
-            client.abort()
+            self.transport.abort()
             return
-        if client.is_closing() or transport.is_closing():
-            client.abort()
+        if self.transport.is_closing() or transport.is_closing():
+            self.transport.abort()
             transport.abort()
             return
         self.other, other.other = other, self
-        client.resume_reading()
+        transport.write(self.early)
 
 
 class TcpProxy:

@@ -12,7 +12,7 @@ import re
 import signal
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,8 +132,8 @@ class FaultLab:
         )
         self.broker = PrivateMosquitto(secret=self.secret, vins=vins(self.made))
         self.proxies: list[TcpProxy] = []
-        self.cars = Witness()
-        self.consumer = Witness()
+        self.car_links = Witness()
+        self.consumer_link = Witness()
         self.doomed: set[Message] = set()
         self._keep_alive_s = keep_alive_s
         self._proxied = proxied
@@ -149,9 +149,9 @@ class FaultLab:
             if self._proxied:
                 for endpoint in (self.broker.cars, self.broker.tools):
                     self.proxies.append(await stack.enter_async_context(TcpProxy(endpoint)))
+            self._shard = shard = self._make_shard()
             stack.push_async_callback(self.stop_back_end)
             await self.start_back_end()
-            self._shard = shard = self._make_shard()
             stack.push_async_callback(shard.stop)
             shard.connect()
             shard.run()
@@ -172,7 +172,7 @@ class FaultLab:
         return Shard(
             clock=ScaledClock(start),
             cars=build_cars(self.made, start=start, boot=self._boot, until_stored=until_stored),
-            links=self.cars.beside(swarm_links(self._through(0, self.broker.cars))),
+            links=self.car_links.beside(swarm_links(self._through(0, self.broker.cars))),
             dialect=FleetDialect(),
             plan=LinkPlan(
                 password_for=self.secret.password_for,
@@ -199,11 +199,12 @@ class FaultLab:
             held.put(AskStatus())
             await asyncio.sleep(1 / ASKED_PER_S)
 
-    def ask_all(self) -> None:
-        """Ask each car at once, so that a fault that strikes now meets messages that are under way."""
-        for held in self.shard.cars.values():
+    def ask(self, asked: Iterable[str]) -> None:
+        """Ask these cars at once, so that a fault that strikes now meets messages that are under way."""
+        for vin in asked:
+            held = self.shard.cars[vin]
             held.put(AskStatus())
-        assert self._account("in_outbox") >= CARS
+            assert held.car.telematics.in_outbox
 
     async def let_flow(self, count: int) -> None:
         """Return when the cars have made so many more messages."""
@@ -239,7 +240,7 @@ class FaultLab:
 
     async def kill_broker(self) -> None:
         """Kill it while no back end is there: what it has acknowledged and nobody has stored is doomed."""
-        self.ask_all()
+        self.ask(self.shard.cars)
         self.broker.kill()
         await self.wait_for("end of all connections", lambda: self.up == 0)
         self.doom()
@@ -277,7 +278,7 @@ class FaultLab:
         """Start a back end in this process, and wait until it is connected."""
         self._back_end = Backend(
             BackendConfig(
-                store=self.store, links=self.consumer.beside(swarm_links(self._through(1, self.broker.tools))),
+                store=self.store, links=self.consumer_link.beside(swarm_links(self._through(1, self.broker.tools))),
                 pepper=b"a pepper for the tests", make_clock=ScaledClock, wall_us=wall_us, draw=lambda: 0.5,
                 spin_cost=SpinCost(n=2, r=1, p=1), username="backend", password=self.secret.password_for("backend"),
                 keep_alive_s=self._keep_alive_s, announce_stored=self.mode == "stored",
@@ -330,7 +331,7 @@ class FaultLab:
         self._flowing.clear()
         await self.wait_for_all_up()
         await self.wait_for("empty outboxes", lambda: not self._account("in_outbox"))
-        self.ask_all()
+        self.ask(self.shard.cars)
         last = {(vin, self._boot, held.car.telematics.created) for vin, held in self.shard.cars.items()}
         await self.wait_for("last messages in the store", lambda: last <= self.newest())
         await self.wait_for("empty outboxes at the end", lambda: not self._account("in_outbox"))
@@ -347,7 +348,7 @@ class FaultLab:
 
     def acknowledged(self) -> set[Message]:
         """Return what the broker took, as the cars' links heard it; a presence has the number 0."""
-        return {(vin, self._boot, seq) for vin, seq in self.cars.taken if seq}
+        return {(vin, self._boot, seq) for vin, seq in self.car_links.taken if seq}
 
     def in_outboxes(self) -> set[Message]:
         """Return what the cars still hold."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.runtime.fault_lab import CARS, FaultLab, Mode, Outcome
+from tests.runtime.fault_lab import CARS, LOOK_S, WITHIN_S, FaultLab, Mode, Outcome
 
 STOPPED_S: Final = 90.0
 SHORT_KEEP_ALIVE_S: Final = 2
@@ -79,18 +79,18 @@ async def killed_without_its_files(lab: FaultLab) -> None:
 
 async def stopped(lab: FaultLab) -> None:
     """It answers nothing and keeps its connections; everybody must find out by itself, and come back."""
-    lab.ask_all()
+    lab.ask(lab.shard.cars)
     lab.broker.pause()
     await asyncio.sleep(STOPPED_S)
-    assert len(lab.cars.downs) == CARS, "each car has found out"
-    assert len(lab.consumer.downs) == 1, "and so has the back end"
+    assert len(lab.car_links.downs) == CARS, "each car has found out"
+    assert len(lab.consumer_link.downs) == 1, "and so has the back end"
     lab.broker.resume()
 
 
 async def few_connections(lab: FaultLab) -> None:
     """It closes what is one connection too many without a word, until the limit is lifted."""
     await lab.restart_broker("max_connections", str(CONNECTIONS))
-    lab.cars.downs.clear()
+    lab.car_links.downs.clear()
     await lab.wait_for("connection of as many as may", lambda: lab.up >= CONNECTIONS)
     await lab.wait_for("refusal of all others", lambda: len(refused(lab)) >= CARS - lab.up)
     await lab.let_flow(100)
@@ -101,7 +101,7 @@ async def few_connections(lab: FaultLab) -> None:
 
 def refused(lab: FaultLab) -> list[str]:
     """Return the cars that were cut off before the broker had said anything."""
-    return [vin for vin, errors in lab.cars.downs.items() if any("before the broker answered" in error for error in errors)]
+    return [vin for vin, errors in lab.car_links.downs.items() if any("before the broker answered" in error for error in errors)]
 
 
 async def short_queue(lab: FaultLab) -> None:
@@ -129,7 +129,7 @@ async def consumer_killed(lab: FaultLab) -> None:
         stored = len(lab.rows())
         process = await lab.start_back_end_process()
         await lab.wait_for("60 more rows", lambda: len(lab.rows()) >= stored + 60)  # noqa: B023  waits at once
-        lab.ask_all()
+        lab.ask(lab.shard.cars)
         process.kill()
         assert await process.end() == -signal.SIGKILL
         await lab.let_flow(60)
@@ -143,7 +143,7 @@ async def consumer_forgotten(lab: FaultLab) -> None:
     async with lab.stillness():
         lab.doom()
         await lab.start_back_end()
-    assert lab.consumer.ups["backend"] == [False, False], "session present 0, when it started and when it came back"
+    assert lab.consumer_link.ups["backend"] == [False, False], "session present 0, when it started and when it came back"
 
 
 # --- the connections
@@ -153,7 +153,7 @@ async def reset(lab: FaultLab) -> None:
     """All connections end at once with what is on its way, four times."""
     for number in range(1, 5):
         await lab.let_flow(50)
-        lab.ask_all()
+        lab.ask(lab.shard.cars)
         for _ in range(number):  # on the way to the broker, or back
             await asyncio.sleep(0)
         for proxy in lab.proxies:
@@ -165,18 +165,18 @@ async def reset(lab: FaultLab) -> None:
 async def half_open(lab: FaultLab) -> None:
     """All connections go silent and stay; keep-alive must find out."""
     await lab.let_flow(50)
-    lab.ask_all()
+    lab.ask(lab.shard.cars)
     for proxy in lab.proxies:
         proxy.silence()
     await lab.wait_for("end of all connections", lambda: losses(lab) >= CARS + 1)
-    assert all("silent" in errors[0] for errors in (*lab.cars.downs.values(), *lab.consumer.downs.values()))
+    assert all("silent" in errors[0] for errors in (*lab.car_links.downs.values(), *lab.consumer_link.downs.values()))
     await lab.wait_for_all_up()
     await lab.let_flow(100)
 
 
 def losses(lab: FaultLab) -> int:
     """Return how often a connection of a car or of the back end was lost or did not come about."""
-    return sum(len(errors) for witness in (lab.cars, lab.consumer) for errors in witness.downs.values())
+    return sum(len(errors) for witness in (lab.car_links, lab.consumer_link) for errors in witness.downs.values())
 
 
 async def cars_forgotten(lab: FaultLab) -> None:
@@ -186,7 +186,7 @@ async def cars_forgotten(lab: FaultLab) -> None:
             link, _ = await rivals.car_up(vin, clean_start=True, session_expiry_s=0)
             await link.close()
     await lab.wait_for_all_up()
-    assert all(lab.cars.ups[vin][-1] is False for vin in lab.shard.cars), "session present 0"
+    assert all(lab.car_links.ups[vin][-1] is False for vin in lab.shard.cars), "session present 0"
     await lab.let_flow(100)
 
 
@@ -195,10 +195,13 @@ async def taken_over(lab: FaultLab) -> None:
     contested = list(lab.shard.cars)[:RIVALS]
     async with lab.rivals() as rivals:
         owners = [(await rivals.car_up(vin))[1] for vin in contested]
-        await lab.wait_for("fourth loss of each rival", lambda: all(len(owner.downs) > 3 for owner in owners))
+        async with asyncio.timeout(WITHIN_S):
+            while any(len(owner.downs) < 4 for owner in owners):
+                lab.ask(contested)
+                await asyncio.sleep(LOOK_S)
     await lab.wait_for_all_up()
-    assert set(lab.cars.downs) == set(contested), "no other car was disturbed"
-    assert all(len(lab.cars.ups[vin]) > 3 for vin in contested)
+    assert set(lab.car_links.downs) == set(contested), "no other car was disturbed"
+    assert all(len(lab.car_links.ups[vin]) > 3 for vin in contested)
 
 
 FAULTS: Final = (
