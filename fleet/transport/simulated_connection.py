@@ -105,9 +105,9 @@ class Connection:
 
     def _send(self, take: Callable[..., None], *packet: object) -> None:
         self._arrived_there = at = self._network.arrival(self._arrived_there)
-        self._schedule.call_at(at, self._arrives, take, packet)
+        self._schedule.post_at(at, self._arrives, take, *packet)
 
-    def _arrives(self, take: Callable[..., None], packet: tuple[object, ...]) -> None:
+    def _arrives(self, take: Callable[..., None], *packet: object) -> None:
         if not self._mute:
             take(self, *packet)
 
@@ -178,9 +178,9 @@ class Connection:
 
     def _hear(self, take: Callable[..., None], *packet: object) -> None:
         self._arrived_here = at = self._network.arrival(self._arrived_here)
-        self._schedule.call_at(at, self._hears, take, packet)
+        self._schedule.post_at(at, self._hears, take, *packet)
 
-    def _hears(self, take: Callable[..., None], packet: tuple[object, ...]) -> None:
+    def _hears(self, take: Callable[..., None], *packet: object) -> None:
         if not self._deaf:
             take(*packet)
 
