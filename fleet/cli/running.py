@@ -1,11 +1,10 @@
-"""`fleet run` and what belongs to scenarios."""
+"""`fleet run`: a whole fleet, its broker and its back end, and the report at the end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import itertools
-import json
 import os
 import signal
 from pathlib import Path
@@ -32,10 +31,8 @@ from fleet.cli.common import (
     SecretFile,
     Seed,
     Source,
-    complain,
     err,
     load_scenario,
-    make_table,
     need_live_clock,
     need_no_broker_of_ours,
     out,
@@ -44,14 +41,12 @@ from fleet.errors import UsageError
 from fleet.kernel.instants import format_duration
 from fleet.observe import report as reports
 from fleet.runtime.access import find_secret, open_access
-from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import local_time
 from fleet.runtime.limits import need_open_files, source_addresses
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.view import make_view
-from fleet.scenario.json_schema import json_schema
-from fleet.scenario.loader import check, find_scenario, read_text, shipped
+from fleet.scenario.loader import find_scenario
 from fleet.wire.topics import DEFAULT_PREFIX, Topics
 
 app = typer.Typer()
@@ -197,41 +192,3 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
         out.print(f"store      {store}", highlight=False)
         if rows:
             out.print(f"next       fleet status {max(rows, key=lambda row: row.captured_at).vin}{option}", highlight=False)
-
-
-@app.command(rich_help_panel=RUN)
-def scenarios(as_json: AsJson = False) -> None:
-    """List the shipped scenarios."""
-    found = shipped(resource_dir("scenarios"), vocabulary())
-    if as_json:
-        lines = [{"name": s.name, "purpose": s.purpose, "cars": s.cars, "duration_us": s.duration_us} for s in found]
-        out.print_json(json.dumps(lines))
-        return
-    table = make_table("scenario", "cars", "duration")
-    table.add_column("purpose", overflow="fold")
-    for s in found:
-        table.add_row(s.name, str(s.cars), format_duration(s.duration_us), s.purpose)
-    out.print(table)
-
-
-@app.command("check", rich_help_panel=RUN)
-def check_file(scenario: ScenarioName, as_json: AsJson = False) -> None:
-    """Check a scenario file and give all its errors."""
-    file = find_scenario(scenario, resource_dir("scenarios"))
-    errors = check(read_text(file), str(file), vocabulary())
-    if as_json:
-        found = [{"message": str(e), "hint": e.hint, "line": e.line, "column": e.column} for e in errors]
-        out.print_json(json.dumps({"file": str(file), "ok": not errors, "errors": found}))
-    else:
-        for error in errors:
-            complain(error)
-        if not errors:
-            out.print(f"{file}: ok", highlight=False)
-    if errors:
-        raise typer.Exit(2)
-
-
-@app.command(rich_help_panel=RUN)
-def schema(as_json: AsJson = True) -> None:  # noqa: ARG001  accepted as everywhere; it is JSON anyway
-    """Print the JSON Schema of scenario files, for editors."""
-    out.print_json(json.dumps(json_schema()))

@@ -47,8 +47,7 @@ class Roster:
             return [held[number] for number in cars.index.numbers if number < len(held)]
         if cars.share is None and cars.count is None:
             return held
-        wanted = cars.count if cars.count is not None else max(1, round(float(cars.share or 0) * len(held)))
-        return sorted(self.shuffled(held, "cast")[:wanted])
+        return sorted(self.shuffled(held, "cast")[: cars.size(len(held))])
 
     def shuffled(self, places: Sequence[int], purpose: str) -> list[int]:
         """Return the places in an order of chance, which is the same for the same purpose."""

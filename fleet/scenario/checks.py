@@ -159,7 +159,7 @@ def _never(deed: Load | Step, begin: Instant, duration: int, zone: str) -> Itera
     if isinstance(deed, Load) and deed.during is not None and not deed.spans(begin, duration, zone):
         yield "during", f"{deed.during} never comes"
     if isinstance(deed, Step) and deed.every is not None and deed.every >= duration and deed.at is None:
-        yield "every", f"{deed.every} never pass"
+        yield "every", f"{deed.every} is too long: it never passes"
 
 
 def _local(at: Instant, zone: str) -> str:
@@ -253,7 +253,7 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
     """Check that one thing is done, and that it has its words and no others."""
     given = [key for key in ("do", "command", *more) if getattr(deed, key) is not None]
     if len(given) != 1:
-        names = " or ".join(repr(key) for key in ("do", "command", *more))
+        names = "one of " + ", ".join(repr(key) for key in ("do", "command", *more))
         what = f"{given[0]!r} and {given[1]!r} exclude each other" if given else "it does not say what is done"
         at = (given[1],) if given else ()
         yield Problem(at, f"{what}: {names} is expected", hint="" if given else f"do: {', '.join(ACTIONS)}.", is_key=bool(given))
@@ -266,7 +266,7 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
         ("level", deed.do == "low_fuel"),
         *((key, deed.command is not None) for key in ("parameters", "distance", "spin", "time_to_live")),
     ):
-        if getattr(deed, key) not in (None, {}) and not takes:
+        if given and not takes and getattr(deed, key) not in (None, {}):
             yield Problem((key,), f"{what} takes no {key!r}", is_key=True)
     if deed.do in OPENED and deed.door is None:
         yield Problem((), f"{deed.do} lacks 'door': which one", hint="Such as 'door: boot'.")

@@ -119,6 +119,14 @@ class Selection(Part, frozen=True, kw_only=True):
     count: int | None = None
     index: Numbers | None = None
 
+    def size(self, held: int) -> int:
+        """Return how many these are of the `held` cars of their fleet."""
+        if self.index is not None:
+            return sum(number < held for number in self.index.numbers)
+        if self.share is not None:
+            return max(1, round(self.share * held))
+        return held if self.count is None else min(self.count, held)
+
 
 class Deed(Part, frozen=True, kw_only=True):
     """What is done: an action, or a command with its words. `cars` are those it is done to."""

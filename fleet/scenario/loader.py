@@ -19,7 +19,7 @@ from ruamel.yaml.reader import ReaderError
 from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
 from fleet.scenario.checks import CHECKS, Steps
 from fleet.scenario.drawn import Plain
-from fleet.scenario.scalars import Misread, Readable, shown
+from fleet.scenario.scalars import ClockFactor, Misread, Readable, shown
 from fleet.scenario.schema import INSTEAD, Scenario, Vocabulary, without_none
 
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -45,6 +45,7 @@ class Shipped:
     purpose: str
     cars: int
     duration_us: int
+    clock: ClockFactor
     path: Path
 
 
@@ -82,6 +83,7 @@ def shipped(directory: Path, vocabulary: Vocabulary) -> list[Shipped]:
                 purpose=" ".join(scenario.purpose.split()),
                 cars=scenario.cars,
                 duration_us=scenario.duration,
+                clock=scenario.clock,
                 path=path,
             )
         )
@@ -101,6 +103,12 @@ def load(path: Path, vocabulary: Vocabulary, overrides: Overrides | None = None)
 def parse(text: str, file: str, vocabulary: Vocabulary) -> Scenario:
     """Return the scenario in `text`; raises its first ScenarioError. `file` is the name that errors give."""
     scenario, errors = _read(text, file, vocabulary)
+    if len(errors) > 1:
+        first = errors[0]
+        more = f"And {len(errors) - 1} more: fleet check {file}"
+        message = str(first).removeprefix(f"{first.file}:{first.line}:{first.column}: ")
+        hint = f"{first.hint} {more}".strip()
+        raise ScenarioError(message, file=first.file, line=first.line, column=first.column, hint=hint)
     if errors:
         raise errors[0]
     assert scenario is not None, "without an error there is a scenario"
@@ -174,8 +182,11 @@ def scale(counts: list[int], total: int) -> list[int]:
 # --- reading ----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
 class _Broken:
-    """Stands for a value that was reported as wrong."""
+    """Stands for a value that was reported as wrong; `partial` is what can be said of it nevertheless, for further checks."""
+
+    partial: Any = None
 
 
 _BROKEN: Final = _Broken()
@@ -247,14 +258,17 @@ class _Reader:
         if not isinstance(node, SequenceNode):
             return self.fail(node, steps, f"a list is expected, not {shown(_plain(node))}")
         values = [self.read(child, item, (*steps, index)) for index, child in enumerate(node.value)]
-        return _BROKEN if any(value is _BROKEN for value in values) else tuple(values)
+        if not any(isinstance(value, _Broken) for value in values):
+            return tuple(values)
+        partials = [value.partial if isinstance(value, _Broken) else value for value in values]
+        return _BROKEN if any(partial is None for partial in partials) else _Broken(tuple(partials))
 
     def _table(self, node: Node, item: Any, steps: Steps) -> object:
         entries = self._entries(node, steps)
         if entries is None:
             return _BROKEN
         values = {key: self.read(child, item, (*steps, key)) for key, (_, child) in entries.items()}
-        return _BROKEN if any(value is _BROKEN for value in values.values()) else values
+        return _BROKEN if any(isinstance(value, _Broken) for value in values.values()) else values
 
     def _entries(self, node: Node, steps: Steps) -> dict[str, tuple[Node, Node]] | None:
         """Return key -> (key node, value node), reporting keys that come twice or are no text."""
@@ -297,14 +311,19 @@ class _Reader:
                 value = self.fail(node, steps, f"the key {key!r} is missing{_wanted(field.type)}")
             else:
                 continue
-            if value is _BROKEN:
-                broken = True
-                checkable = checkable and not field.required
-            else:
+            if not isinstance(value, _Broken):
                 values[field.name] = value
-        if checkable:
-            self._check(node, wanted(**values), steps, broken=broken)
-        return _BROKEN if broken else wanted(**values)
+                continue
+            broken = True
+            if value.partial is not None:
+                values[field.name] = value.partial
+            elif field.required:
+                checkable = False
+        if not checkable:
+            return _BROKEN
+        part = wanted(**values)
+        self._check(node, part, steps, broken=broken)
+        return _Broken(part) if broken else part
 
     def _check(self, node: Node, part: msgspec.Struct, steps: Steps, *, broken: bool) -> None:
         """Report what is wrong with a part; of a broken one, where a default fills the gap, only what it does say."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import inf
@@ -354,11 +355,20 @@ class Moment(Readable):
         elif self.at is not None:
             found = self.at.instant(zone)
         else:
-            assert self.time_of_day_us is not None
-            window = Window(begin_us=self.time_of_day_us, end_us=self.time_of_day_us + 1)
-            # A window of a microsecond is never cut: it is in the stage, or it is not.
-            found = next((at for at, _ in window.intervals(begin, duration, zone)), begin + duration)
+            found = self._next_time_of_day(begin, zone)
         return found if begin <= found < begin + duration else None
+
+    def _next_time_of_day(self, begin: Instant, zone: str) -> Instant:
+        """Return when it comes next; a day on which the clocks are put forward over it has none."""
+        assert self.time_of_day_us is not None
+        day = to_datetime(begin).astimezone(ZoneInfo(zone)).date()
+        while True:
+            midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - the zone comes next
+            with suppress(Misread):
+                found = LocalTime(midnight + timedelta(microseconds=self.time_of_day_us)).instant(zone)
+                if found >= begin:
+                    return found
+            day += timedelta(days=1)
 
     def __str__(self) -> str:
         if self.after_us is not None:

@@ -151,11 +151,27 @@ def test_scenarios_are_listed() -> None:
 
 
 def test_a_right_file_is_right() -> None:
-    """`check` says so, and ends with 0."""
+    """`check` says so, and what the file will do, and ends with 0."""
     done = call("check", "rush-hour")
     assert (done.code, done.err) == (0, "")
-    assert done.out.endswith("rush-hour.yaml: ok\n")
-    assert json.loads(call("check", "rush-hour", "--json").out)["ok"] is True
+    first, *lines = done.out.splitlines()
+    assert first.endswith("rush-hour.yaml: ok")
+    assert any(line.startswith("2000 cars: 720 heated, ") for line in lines)
+    plain = json.loads(call("check", "rush-hour", "--json").out)
+    assert (plain["ok"], plain["summary"]) == (True, lines)
+
+
+def test_the_live_run_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    """A virtual clock, and a broker that is not ours to be killed, are told before anything starts."""
+    text = (Path(__file__).parents[2] / "scenarios" / "find-my-car.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "outage.yaml"
+    path.write_text(text + "timeline: [{at: 5 min, broker: kill}]\n", encoding="utf-8")
+    assert "no virtual clock" in call("run", str(path), "--clock", "virtual").text
+    for line in (("run", str(path), "--broker", "localhost"), ("simulate", str(path), "--broker", "localhost")):
+        done = call(*line)
+        assert done.code == 2
+        assert "does something to its broker (kill)" in done.text
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("line", ["schema", "schema --json"])

@@ -23,6 +23,7 @@ from fleet.scenario.scalars import (
     Duration,
     LocalTime,
     Misread,
+    Moment,
     Rate,
     Readable,
     Share,
@@ -74,6 +75,8 @@ def test_a_clock_is_real_or_a_factor() -> None:
     assert ClockFactor.parse("x1800") == 1800.0
     assert str(ClockFactor.parse("x0.5")) == "x0.5"
     assert str(ClockFactor.parse("real")) == "real"
+    assert (str(ClockFactor.parse("virtual")), ClockFactor.parse("virtual").is_virtual) == ("virtual", True)
+    assert not ClockFactor.parse("x100000").is_virtual
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,32 @@ def test_clock_changes_are_told_apart() -> None:
     with pytest.raises(Misread, match="does not exist in Europe/Berlin"):
         LocalTime.parse("2026-03-29T02:30").instant(BERLIN)
     assert LocalTime.parse("2026-10-25T02:30").instant(BERLIN) == utc(2026, 10, 25, 0, 30)
+
+
+@pytest.mark.parametrize(
+    ("raw", "begin", "hours", "found"),
+    [
+        ("90 min", (2026, 3, 2, 4), 2, (2026, 3, 2, 5, 30)),
+        ("2 h", (2026, 3, 2, 4), 2, None),
+        ("06:30", (2026, 3, 2, 4), 2, (2026, 3, 2, 5, 30)),
+        ("05:00", (2026, 3, 2, 4), 2, (2026, 3, 2, 4)),
+        ("04:59", (2026, 3, 2, 4), 24, (2026, 3, 3, 3, 59)),
+        ("04:59", (2026, 3, 2, 4), 2, None),
+        ("00:00", (2028, 2, 28, 12), 48, (2028, 2, 28, 23)),
+        ("2028-02-29T12:00", (2028, 2, 28, 12), 48, (2028, 2, 29, 11)),
+        ("2028-02-29T12:00Z", (2028, 2, 28, 12), 48, (2028, 2, 29, 12)),
+        ("02:30", (2026, 3, 29, 0), 4, None),
+        ("02:30", (2026, 3, 29, 0), 30, (2026, 3, 30, 0, 30)),
+        ("02:30", (2026, 10, 24, 22), 6, (2026, 10, 25, 0, 30)),
+        ("02:30", (2026, 10, 25, 0, 45), 2, None),
+        ("03:30", (2026, 3, 29, 0), 4, (2026, 3, 29, 1, 30)),
+    ],
+)
+def test_a_moment_is_found_in_its_stage(raw: str, begin: tuple[int, ...], hours: int, found: tuple[int, ...] | None) -> None:
+    """An offset, the next time of day, or a date; over leap days and changes of the clocks; None when it does not come."""
+    moment = Moment.parse(raw)
+    assert moment.within(utc(*begin), hours * HOUR, BERLIN) == (utc(*found) if found else None)
+    assert Moment.parse(str(moment)) == moment
 
 
 def test_a_window_comes_every_day_of_the_run() -> None:

@@ -1,0 +1,73 @@
+"""What there is to know about scenario files before they run: which are shipped, whether one is right, how one is written."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from fleet.cli.common import RUN, AsJson, ScenarioName, complain, make_table, out
+from fleet.kernel.instants import format_duration
+from fleet.runtime.assembly import vocabulary
+from fleet.runtime.resources import resource_dir
+from fleet.scenario.json_schema import json_schema
+from fleet.scenario.loader import check, find_scenario, parse, read_text, shipped
+from fleet.scenario.summary import summary
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=RUN)
+def scenarios(as_json: AsJson = False) -> None:
+    """List the shipped scenarios: how many cars, how long, and what for.
+
+    Example: fleet scenarios
+    """
+    found = shipped(resource_dir("scenarios"), vocabulary())
+    if as_json:
+        lines = [
+            {"name": s.name, "purpose": s.purpose, "cars": s.cars, "duration_us": s.duration_us, "clock": str(s.clock)}
+            for s in found
+        ]
+        out.print_json(json.dumps(lines))
+        return
+    table = make_table("scenario", "cars", "duration", "takes")
+    table.add_column("purpose", overflow="fold")
+    for s in found:
+        takes = "" if s.clock.is_virtual else format_duration(round(s.duration_us / s.clock))
+        table.add_row(s.name, str(s.cars), format_duration(s.duration_us), takes, s.purpose)
+    out.print(table)
+
+
+@app.command("check", rich_help_panel=RUN)
+def check_file(scenario: ScenarioName, as_json: AsJson = False) -> None:
+    """Check a scenario file: give all its errors, or say what it will do. Exit code 2 when it is wrong.
+
+    Example: fleet check my/own.yaml
+    """
+    file = find_scenario(scenario, resource_dir("scenarios"))
+    words = vocabulary()
+    text = read_text(file)
+    errors = check(text, str(file), words)
+    lines = [] if errors else summary(parse(text, str(file), words), words)
+    if as_json:
+        found = [{"message": str(e), "hint": e.hint, "file": e.file, "line": e.line, "column": e.column} for e in errors]
+        out.print_json(json.dumps({"file": str(file), "ok": not errors, "errors": found, "summary": lines}))
+    else:
+        for error in errors:
+            complain(error)
+        if not errors:
+            out.print(f"{file}: ok", highlight=False)
+        for line in lines:
+            out.print(line, highlight=False, markup=False)
+    if errors:
+        raise typer.Exit(2)
+
+
+@app.command(rich_help_panel=RUN)
+def schema(as_json: AsJson = True) -> None:  # noqa: ARG001  accepted as everywhere; it is JSON anyway
+    """Print the JSON Schema of scenario files, for completion in editors.
+
+    Example: fleet schema > scenario.json
+    """
+    out.print_json(json.dumps(json_schema()))

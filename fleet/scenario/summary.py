@@ -1,0 +1,86 @@
+"""What a scenario will do, in a few lines: its cars, its stages, how much load, and what is done when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+from fleet.kernel.instants import SECOND, Instant, format_duration, to_datetime
+from fleet.scenario.deeds import Deed, Selection, Step
+from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Vocabulary
+
+
+def summary(scenario: Scenario, vocabulary: Vocabulary) -> list[str]:
+    """Return the lines; random numbers by their mean."""
+    zone = vocabulary.zone_of(scenario)
+    start = vocabulary.start_of(scenario)
+    takes = "" if scenario.clock.is_virtual else f", {format_duration(round(scenario.duration / scenario.clock))} of real time"
+    when = f"{_local(start, zone)} to {_local(start + scenario.duration, zone)} in {zone}"
+    lines = [
+        f"{scenario.scenario}: {' '.join(scenario.purpose.split())}",
+        f"{scenario.cars} cars: {', '.join(_fleet(scenario, fleet) for fleet in scenario.fleets)}",
+        f"{when}: {format_duration(scenario.duration)} at clock {scenario.clock}{takes}, seed {scenario.seed}",
+    ]
+    for phase in scenario.phases():
+        if phase.name:
+            lines.append(f"stage {phase.name}: {format_duration(phase.duration)}")
+        elif not (phase.commands or phase.load or phase.timeline):
+            continue
+        else:
+            lines.append("the whole run:" if scenario.stages else "in it:")
+        lines += [f"  {line}" for line in _phase(scenario, phase, start, zone)]
+    lines.append(f"{_count(len(scenario.expectations), 'expectation')}")
+    return lines
+
+
+def _fleet(scenario: Scenario, fleet: Fleet) -> str:
+    where = "" if fleet.region in (None, scenario.region) else f" in {fleet.region}"
+    return f"{fleet.count} {fleet.name}{where}"
+
+
+def _local(at: Instant, zone: str) -> str:
+    return to_datetime(at).astimezone(ZoneInfo(zone)).strftime("%a %Y-%m-%d %H:%M")
+
+
+def _phase(scenario: Scenario, phase: Phase, start: Instant, zone: str) -> Iterator[str]:
+    begin = start + phase.after_us
+    for users in phase.commands:
+        count = _users(scenario, users, begin, phase.duration, zone)
+        yield f"about {count:.0f} × command {users.name} from the users of {users.fleet or 'all cars'}"
+    for load in phase.load:
+        cars = chosen_count(scenario, load.cars)
+        spans = load.spans(begin, phase.duration, zone)
+        active_s = sum(end - first for first, end in spans) / SECOND
+        how = next(
+            f"{kind} {shape}" for kind in ("rate", "ramp", "poisson", "burst") if (shape := getattr(load, kind)) is not None
+        )
+        yield f"about {load.shape.expected(active_s, cars):.0f} × {_what(load)}, {how}, {_count(cars, 'car')}"
+    for step in phase.timeline:
+        yield f"{_when(step)}: {_what(step)}{'' if step.broker else ', ' + _count(chosen_count(scenario, step.cars), 'car')}"
+
+
+def _users(scenario: Scenario, users: CommandLoad, begin: Instant, duration: int, zone: str) -> float:
+    if users.rate is None:
+        return float(users.count or 0)
+    spans = users.during.intervals(begin, duration, zone) if users.during else [(begin, begin + duration)]
+    return users.rate.per_second(scenario.cars) * sum(end - first for first, end in spans) / SECOND
+
+
+def chosen_count(scenario: Scenario, cars: Selection) -> int:
+    """Return how many cars a selection means."""
+    return cars.size(sum(fleet.count for fleet in scenario.fleets if cars.fleet in (None, fleet.name)))
+
+
+def _what(deed: Deed) -> str:
+    if isinstance(deed, Step) and deed.broker is not None:
+        return f"broker {deed.broker}"
+    return f"command {deed.command}" if deed.command is not None else str(deed.do)
+
+
+def _when(step: Step) -> str:
+    parts = [f"{key} {value}" for key in ("at", "every", "when") if (value := getattr(step, key)) is not None]
+    return " ".join(parts)
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

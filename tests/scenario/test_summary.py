@@ -1,0 +1,54 @@
+"""What `fleet check` says of a right file: its cars, times and loads are those that will come."""
+
+from __future__ import annotations
+
+from fleet.scenario.loader import parse
+from fleet.scenario.summary import chosen_count, summary
+from tests.scenario.samples import GOOD, VOCABULARY
+
+STAGES = """\
+stages:
+  - name: calm
+    duration: 30 min
+    load:
+      - {do: ask_status, rate: 2 per min, cars: {share: 25 %}}
+      - {do: ask_status, ramp: {from: 0 per s, to: 2 per s}, for: 10 min}
+  - name: storm
+    duration: 30 min
+    load:
+      - {command: honk, burst: 2 per car, distance: 10 m, cars: {fleet: parked}}
+    timeline:
+      - {at: 10 min, broker: kill}
+      - {every: 5 min, when: car.state == parked, do: open, door: boot, cars: {fleet: parked, index: [1, 3]}}
+"""
+
+
+def test_each_line_is_what_will_come() -> None:
+    """Numbers are those of load, stages and selections."""
+    text = GOOD.replace("duration: 17 h\n", "").replace("05:00", "06:30") + STAGES
+    scenario = parse(text, "f.yaml", VOCABULARY)
+    assert summary(scenario, VOCABULARY) == [
+        "small: Shows every element once.",
+        "40 cars: 30 commuters, 10 parked in lisbon",
+        "Mon 2026-03-02 06:30 to Mon 2026-03-02 07:30 in Europe/Berlin: 1 h at clock x1800, 2 s of real time, seed 7",
+        "the whole run:",
+        "  about 120 × command honk from the users of all cars",
+        "  about 20 × command heater from the users of commuters",
+        "stage calm: 30 min",
+        "  about 60 × ask_status, rate 2 per minute, 10 cars",
+        "  about 600 × ask_status, ramp 0 per second to 2 per second, 40 cars",
+        "stage storm: 30 min",
+        "  about 20 × command honk, burst 2 per car at once, 10 cars",
+        "  at 10 min: broker kill",
+        "  every 5 min when car.state == parked: open, 2 cars",
+        "2 expectations",
+    ]
+    assert [chosen_count(scenario, step.cars) for step in scenario.steps()] == [40, 2]
+
+
+def test_a_plain_file_has_no_stages_to_tell_of() -> None:
+    """Its loads go on in the run; over a day of clock change the times are local ones."""
+    plain = GOOD.replace("2026-03-02T05:00", "2026-03-28T22:00")
+    lines = summary(parse(plain.replace("duration: 17 h", "duration: 12 h"), "f.yaml", VOCABULARY), VOCABULARY)
+    assert "Sat 2026-03-28 22:00 to Sun 2026-03-29 11:00 in Europe/Berlin" in lines[2]
+    assert lines[3] == "in it:"
