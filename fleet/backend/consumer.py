@@ -33,6 +33,8 @@ RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
 _KINDS: Final[dict[type[CarMessage], str]] = {Event: "event", Response: "response", Request: "request"}
 _INT64: Final = 1 << 63
+_COPY_BACK_S: Final = 0.5
+"""How often the store's log is copied back while it grows."""
 _RETRY_FIRST_S: Final = 0.25
 _RETRY_LAST_S: Final = 5.0
 _WARNINGS: Final = 20
@@ -63,6 +65,9 @@ class Consumer:
         self._presence_boot: dict[str, int] = {}
         self._encode = msgspec.msgpack.Encoder().encode
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-store")
+        self._copier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-copy")
+        self._copying: asyncio.Future[None] | None = None
+        self._copied_s = 0.0
         self._collecting = Pending()
         self._due = asyncio.Event()
         self._abandon = asyncio.Event()
@@ -256,8 +261,21 @@ class Consumer:
             if committed is None:
                 return
             self._finish(pending, committed)
+            await self._keep_the_log_short()
             if self._stopping:
                 self._due.set()
+
+    async def _keep_the_log_short(self) -> None:
+        """Have the store's log copied back beside the commits, and when that is done let it begin anew between two."""
+        loop = asyncio.get_running_loop()
+        if self._copying is None:
+            if loop.time() - self._copied_s >= _COPY_BACK_S:
+                self._copying = loop.run_in_executor(self._copier, self._store.copy_back)
+        elif self._copying.done():
+            self._copying.result()
+            self._copying = None
+            await loop.run_in_executor(self._writer, self._store.restart_log)
+            self._copied_s = loop.time()
 
     async def _commit(self, pending: Pending) -> Committed | None:
         """Commit, however long the disk stays full; None when told to give up. Nothing is acknowledged meanwhile."""
@@ -325,7 +343,8 @@ class Consumer:
         self._due.set()
 
     def close(self) -> None:
-        """Let go of the writer thread."""
+        """Let go of the threads."""
+        self._copier.shutdown(wait=True)
         self._writer.shutdown(wait=True)
 
     def warn(self, text: str) -> None:

@@ -61,6 +61,8 @@ CREATE TABLE user (
     wrong_tries INTEGER NOT NULL, locked INTEGER NOT NULL, PRIMARY KEY (vin, name)) WITHOUT ROWID;
 """
 
+LOG_PAGES_MAX: Final = 64_000
+"""Pages in the log (4 KB each) at which a commit itself copies them back, however long that takes: nobody else did."""
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 """A full file system shows up as any of these, depending on which of the store's files wanted to grow."""
 
@@ -78,7 +80,7 @@ def open_for_writing(path: Path, *, created_by: str) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA cache_size = -65536")
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}")
         if fresh:
             _create(connection, created_by)
     except sqlite3.Error as error:

@@ -3,17 +3,23 @@
 Survives `kill -9` at any moment, not a power cut (see `schema`). Which sequence numbers have been seen, and from which
 messages the newest state of each car comes, is kept in memory, loaded when a car is first met, and written with the rows
 it belongs to. The state itself stands in those messages only: written out once more it would be as much as they are.
-One thread at a time may use a Store; `load` and `find_command` have a connection of their own.
+One thread at a time may use a Store; `load` and `find_command` have a connection of their own, and so has `copy_back`.
+
+A commit goes to SQLite's log, which from time to time is copied back into the database file. With the disk's share in it
+that takes some 30 ms, and nobody's command shall wait for it: `copy_back` does most of it in another thread, beside
+commits, so that `restart_log` between two commits has little left to do.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
@@ -157,10 +163,14 @@ class Store:
         self.path = path
         self._connection: sqlite3.Connection | None = None
         self._lookup: sqlite3.Connection | None = None
+        self._copier: sqlite3.Connection | None = None
+        self._file: IO[bytes] | None = None
         self._lock = _sole_writer(path)
         try:
             self._connection = open_for_writing(path, created_by=created_by)
             self._lookup = open_for_reading(path)
+            self._copier = open_for_writing(path, created_by=created_by)
+            self._file = path.open("rb")
         except BaseException:
             self.close()
             raise
@@ -174,10 +184,11 @@ class Store:
 
     def close(self) -> None:
         """Close the file; what was committed is kept."""
-        for connection in (self._lookup, self._connection):
-            if connection is not None:
-                connection.close()
-        self._lookup = self._connection = None
+        for opened in (self._copier, self._lookup, self._connection, self._file):
+            # The file comes last: to close it takes SQLite's locks on it away from the whole process.
+            if opened is not None:
+                opened.close()
+        self._copier = self._lookup = self._connection = self._file = None
         self._lock.close()
 
     # --- writing
@@ -200,6 +211,20 @@ class Store:
             raise in_words(error, self.path) from error
         marks = [(vin, _mark(boot, seen.numbers)) for (vin, boot), seen in prepared.sequences.items()]
         return Committed(prepared.fresh, prepared.duplicates, marks)
+
+    def copy_back(self) -> None:
+        """Copy the log into the database file as far as it is there now, and see it onto the disk; in any thread."""
+        assert self._copier is not None, "the store is closed"
+        assert self._file is not None, "the store is closed"
+        with suppress(sqlite3.Error, OSError):  # nothing is lost with it: the log has it all, and is copied again
+            self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            os.fdatasync(self._file.fileno())
+
+    def restart_log(self) -> None:
+        """Copy the rest, so that the log can begin anew; in the thread of the commits."""
+        assert self._connection is not None, "the store is closed"
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _prepare(self, batch: Batch) -> _Prepared:
         """Tell new messages from known ones and merge them.

@@ -148,6 +148,22 @@ def test_a_store_of_an_earlier_schema_is_refused(store: Store, path: Path) -> No
         assert caught.value.hint
 
 
+def test_the_log_begins_anew_once_it_is_copied_back(store: Store, path: Path) -> None:
+    """Commits go on meanwhile, and what they wrote is copied, too; so the log stays as long as one round."""
+    log = Path(f"{path}-wal")
+    lengths = []
+    for first in range(1, 1_000, 200):
+        store.commit(batch(*[event(n) for n in range(first, first + 100)]), 1)
+        store.copy_back()
+        store.commit(batch(*[event(n) for n in range(first + 100, first + 200)]), 1)
+        store.restart_log()
+        lengths.append(log.stat().st_size)
+    assert lengths[-1] < 2 * lengths[0]
+    shutil.copy(path, path.with_name("without its log.sqlite"))
+    with StoreReader(path.with_name("without its log.sqlite")) as reader:
+        assert reader.account().stored == 1_000
+
+
 # --- quarantine, users, commands
 
 
