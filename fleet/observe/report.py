@@ -190,6 +190,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             "## Commands\n\n" + _table(("outcome", "count"), command_rows(report["commands"])),
             "## Latency in ms (wall, from the due time)\n\n" + _table(("", *_FIGURES), latency_rows(report["latency_ms"])),
             "## Expectations\n\n" + _table(("expectation", "value", ""), expectation_rows(report["expectations"])),
+            *(["## Stages\n\n" + _table(("stage", *_STAGE), stage_rows(report["stages"]))] if report.get("stages") else []),
             "## Outages\n\n" + _outages(report["outages"]),
             "## Generator\n\n" + _table(("simulator", "value"), generator_rows(report)),
             "## Machine\n\n" + _table(("what", "value"), [(k, v) for k, v in report["machine"].items()]),
@@ -198,6 +199,9 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 _FIGURES: Final = ("p50", "p90", "p99", "p999", "max")
+_STAGE: Final = (
+    "created", "published", "acknowledged", "commands", "succeeded", "publish to ack p99 (ms)", "round trip p99 (ms)",
+)  # fmt: skip
 _ACCOUNT: Final = (
     ("created", "made by the cars"),
     ("acknowledged", "acknowledged by the broker"),
@@ -239,6 +243,23 @@ def expectation_rows(expectations: Sequence[Mapping[str, Any]]) -> list[tuple[st
     return [
         (e["text"], "–" if e["value"] is None else f"{e['value']:g}", "met" if e["passed"] else "NOT met") for e in expectations
     ]
+
+
+def stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return what happened in each stage: messages, commands, and the slowest of a hundred."""
+    return [
+        (
+            stage["name"],
+            *(str(stage[name]) for name in _STAGE[:3]),
+            *(str(stage["commands"][name]) for name in ("total", "succeeded")),
+            *(_slowest(stage["latency_ms"][name]) for name in ("publish_to_ack", "command_round_trip")),
+        )
+        for stage in stages
+    ]
+
+
+def _slowest(figures: Mapping[str, float]) -> str:
+    return f"{figures['p99']:.1f}" if figures else "–"
 
 
 def generator_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:

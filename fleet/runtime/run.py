@@ -20,6 +20,7 @@ from fleet.errors import FleetError, Unreachable, UsageError
 from fleet.kernel.instants import format_duration, format_instant
 from fleet.observe import report as reports
 from fleet.observe.histogram import Histogram
+from fleet.observe.junit import write_junit
 from fleet.observe.report import Account, Generator, judge, machine, write_report
 from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
@@ -29,6 +30,7 @@ from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
+from fleet.runtime.verdicts import Verdicts, progress_figures, stage_figures
 from fleet.runtime.view import View
 from fleet.scenario.schema import Scenario
 from fleet.transport.dial import dial
@@ -80,6 +82,7 @@ class Run:
         self._stop = asyncio.Event()
         self._broken = ""
         self._hand: BrokerHand | None = None
+        self._verdicts = Verdicts(config.scenario)
         self._simulator: dict[str, Any] = {}
         self._backend: dict[str, Any] = {}
         self._backend_cpu: CpuMeter | None = None
@@ -111,6 +114,7 @@ class Run:
                 shutil.copyfile(self._broker.log_path, config.out / "mosquitto.log")
         try:
             write_report(config.out, report)
+            write_junit(config.out, report)
         except OSError as error:
             outcome = f"the run was {report['verdict']}: {report['reason']}"
             raise FleetError(f"the report cannot be written to {config.out}: {error.strerror}; {outcome}") from error
@@ -281,6 +285,8 @@ class Run:
     def _heard_simulator(self, message: dict[str, Any]) -> None:
         if message["type"] == "progress":
             self._simulator = message
+            figures = progress_figures(message, self._backend)
+            self._verdicts.look(figures, message["elapsed_us"], message["scenario_time"])
             self._view.update(self._simulator, self._backend)
         elif message["type"] == "broker" and self._hand is not None:
             self._hand.do(message["do"])
@@ -328,9 +334,9 @@ class Run:
             "generator": msgspec.structs.asdict(generator),
             "backend": backend_cpu,
             "findings": reports.findings(generator, backend_cpu.get("cpu_percent")),
+            "stages": stage_figures(result["stages"]),
         }
-        expectations = [expectation.evaluate(report) for expectation in scenario.expectations]
-        report["expectations"] = [{"text": e.text, "value": e.value, "passed": e.passed, "note": e.note} for e in expectations]
+        report["expectations"] = self._verdicts.outcomes(report, report["stages"])
         report["verdict"], report["reason"] = judge(
             account, generator, report["expectations"], interrupted=result["stopped_early"], broken=self._broken
         )

@@ -216,6 +216,7 @@ class Simulation:
         return {
             "type": "progress",
             "scenario_time": format_instant(self.clock.now()),
+            "elapsed_us": self.clock.now() - self._start,
             "elapsed_share": min(1.0, (self.clock.now() - self._start) / self._config.scenario.duration),
             "states": dict(states),
             "connections": dict(connections),

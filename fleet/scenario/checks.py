@@ -17,6 +17,7 @@ import msgspec
 from fleet.errors import nearest_hint
 from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_datetime
 from fleet.scenario.deeds import ACTIONS, LED, OPENED, Deed, Load, Place, Selection, Step
+from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.scalars import Misread, shown
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Stage, Vocabulary
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
@@ -117,9 +118,21 @@ def _check_cars(at: Steps, cars: Selection, counts: Mapping[str, int]) -> Iterat
 
 def _check_expectations(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
     for index, expectation in enumerate(scenario.expectations):
-        for reason in expectation.reasons():
-            if vocabulary.reasons and reason not in vocabulary.reasons:
-                yield _unknown(("expectations", index), "reason", reason, vocabulary.reasons)
+        yield from _check_reasons(("expectations", index), expectation, vocabulary)
+    for number, stage in enumerate(scenario.stages):
+        for index, expectation in enumerate(stage.expectations):
+            at = ("stages", number, "expectations", index)
+            yield from _check_reasons(at, expectation, vocabulary)
+            unknown = expectation.unknown_in_stage()
+            if unknown is not None:
+                known = (*STAGE_COUNTS, *(f"latency_ms.{kind}.FIGURE" for kind in STAGE_LATENCIES))
+                yield Problem(at, f"{unknown!r} is not known of one stage", f"Known: {', '.join(known)}.")
+
+
+def _check_reasons(at: Steps, expectation: Expectation, vocabulary: Vocabulary) -> Iterator[Problem]:
+    for reason in expectation.reasons():
+        if vocabulary.reasons and reason not in vocabulary.reasons:
+            yield _unknown(at, "reason", reason, vocabulary.reasons)
 
 
 def _check_times(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:

@@ -1,7 +1,8 @@
-"""What a scenario expects of its report: `lost == 0`, `commands.succeeded / commands.total >= 90 %`.
+"""What a scenario expects of its report, of a stage's figures, or of the figures at every look while it runs.
 
-An expectation is checked against the known paths when the file is read, so that a misspelt one cannot pass
-by being absent. Knows the names in a report, not who writes it.
+`lost == 0`, `commands.succeeded / commands.total >= 90 %`, `always connected / cars >= 50 %`. An expectation is checked
+against the known paths when the file is read, so that a misspelt one cannot pass by being absent. Knows the names in a
+report, not who writes it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Literal, Self, get_args
 
 import msgspec
 
 from fleet.errors import nearest_hint
+from fleet.scenario.conditions import FIGURES
 from fleet.scenario.scalars import Misread, Readable, shown
 
 COUNTS: Final = (
@@ -30,11 +32,12 @@ COUNTS_BY_REASON: Final = ("commands.rejected.", "commands.failed.")
 MEASURES: Final = (
     *(
         f"latency_ms.{kind}.{figure}"
-        for kind in ("publish_to_ack", "publish_to_stored", "command_round_trip")
+        for kind in ("publish_to_ack", "publish_to_stored", "command_round_trip", "command_round_trip_waking")
         for figure in ("p50", "p90", "p99", "p999", "max")
     ),
     "generator.cpu_percent",
     "generator.cpu_percent_peak",
+    "generator.cpu_percent_late",
     "generator.loop_lag_ms_p99",
     "generator.loop_lag_ms_max",
     "generator.behind_ms_p99",
@@ -44,11 +47,25 @@ MEASURES: Final = (
 )
 """Figures that exist only when something was measured: absent is not 0."""
 
+STAGE_COUNTS: Final = (
+    "created", "published", "acknowledged", "refused", "dropped", "repeated",
+    "commands.total", "commands.succeeded", "commands.rejected", "commands.failed", "commands.expired", "commands.unknown",
+)  # fmt: skip
+STAGE_LATENCIES: Final = ("publish_to_ack", "command_round_trip", "command_round_trip_waking")
+"""What is known of one stage: counts of what happened in it, and latencies."""
+
+LIVE: Final = (*FIGURES, "stored", "quarantined", "duplicates")
+"""What is known while the run goes on: of cars and users, and of the store."""
+
+Mode = Literal["always", "eventually"]
+_MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "==": operator.eq, "!=": operator.ne, "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
 _PATH: Final = r"[A-Za-z_][\w.]*"
-_SHAPE: Final = re.compile(rf"({_PATH})(?:\s*/\s*({_PATH}))?\s*(==|!=|<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)\s*(%|[A-Za-z]+)?")
+_SHAPE: Final = re.compile(
+    rf"(?:(always|eventually)\s+)?({_PATH})(?:\s*/\s*({_PATH}))?\s*(==|!=|<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)\s*(%|[A-Za-z]+)?"
+)
 _PATHS: Final = (*COUNTS, *MEASURES)
 
 
@@ -63,7 +80,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Expectation(Readable):
-    """`path [/ divisor] comparison bound`; times are milliseconds, shares parts of 1."""
+    """`path [/ divisor] comparison bound`; times are milliseconds, shares parts of 1.
+
+    `always` holds at every look while the run, or its stage, goes on, `eventually` at one of them at least.
+    """
 
     expected: ClassVar[str] = "an expectation such as 'lost == 0' or 'commands.succeeded / commands.total >= 90 %'"
 
@@ -72,6 +92,7 @@ class Expectation(Readable):
     divisor: str | None
     comparison: str
     bound: float
+    mode: Mode | None = None
 
     @classmethod
     def parse(cls, raw: object) -> Self:
@@ -79,12 +100,26 @@ class Expectation(Readable):
         match = _SHAPE.fullmatch(raw.strip()) if isinstance(raw, str) else None
         if match is None:
             raise Misread(f"{cls.expected} is expected, not {shown(raw)}")
-        path, divisor, comparison, number, unit = match.groups()
+        word, path, divisor, comparison, number, unit = match.groups()
         for named in (path, divisor):
-            if named is not None:
+            if named is not None and word is not None and named not in LIVE:
+                raise Misread(f"while the run goes on nobody knows {named!r}", hint=nearest_hint(named, LIVE))
+            if named is not None and word is None:
                 _check_path(named)
         bound = float(number) * _scale(unit, path, divisor)
-        return cls(text=str(raw).strip(), path=path, divisor=divisor, comparison=comparison, bound=bound)
+        mode = next((known for known in _MODES if known == word), None)
+        return cls(text=str(raw).strip(), path=path, divisor=divisor, comparison=comparison, bound=bound, mode=mode)
+
+    def unknown_in_stage(self) -> str | None:
+        """Return what it names that is not known of one stage, or None."""
+        if self.mode is not None:
+            return None
+        for path in (self.path, self.divisor):
+            kind = path.split(".")[1] if path is not None and path.startswith("latency_ms.") else None
+            is_known = path is None or path in STAGE_COUNTS or kind in STAGE_LATENCIES or path.startswith(COUNTS_BY_REASON)
+            if not is_known:
+                return path
+        return None
 
     def reasons(self) -> list[str]:
         """Return the reasons it names, such as `too_far`."""
@@ -93,19 +128,72 @@ class Expectation(Readable):
 
     def evaluate(self, report: Mapping[str, Any]) -> Outcome:
         """Hold the expectation against a report as the contract has it; what was not measured does not pass."""
+        value, note = self._figure(report)
+        return Outcome(text=self.text, value=value, passed=value is not None and self.holds(value), note=note)
+
+    def _figure(self, report: Mapping[str, Any]) -> tuple[float | None, str]:
+        """Return what is compared with the bound, or None and why there is none."""
         value = _value(report, self.path)
         if value is None:
-            return Outcome(text=self.text, value=None, passed=False, note=f"{self.path}: nothing was measured")
-        if self.divisor is not None:
-            divisor = _value(report, self.divisor)
-            if not divisor:
-                why = "nothing was measured" if divisor is None else "it is 0, and nothing divides by it"
-                return Outcome(text=self.text, value=None, passed=False, note=f"{self.divisor}: {why}")
-            value = value / divisor
-        return Outcome(text=self.text, value=value, passed=_OPERATORS[self.comparison](value, self.bound))
+            return None, f"{self.path}: nothing was measured"
+        if self.divisor is None:
+            return value, ""
+        divisor = _value(report, self.divisor)
+        if not divisor:
+            return None, f"{self.divisor}: {'nothing was measured' if divisor is None else 'it is 0, and nothing divides by it'}"
+        return value / divisor, ""
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a value meets the bound."""
+        return _OPERATORS[self.comparison](value, self.bound)
+
+    def look(self, figures: Mapping[str, float]) -> float | None:
+        """Return its figure at one look at a running scenario, or None while there is none."""
+        whole = 1.0 if self.divisor is None else figures.get(self.divisor)
+        return None if self.path not in figures or not whole else figures[self.path] / whole
 
     def __str__(self) -> str:
         return self.text
+
+
+class Watch:
+    """An `always` or `eventually` over the looks at a running scenario; keeps the value that decides."""
+
+    def __init__(self, expectation: Expectation) -> None:
+        """Take an expectation that has a mode."""
+        assert expectation.mode is not None
+        self._expectation = expectation
+        self._looks = 0
+        self._value: float | None = None
+        self._decided_at: str | None = None
+
+    def look(self, figures: Mapping[str, float], at: str) -> None:
+        """Take the figures at one instant; once it is decided there is nothing more to see."""
+        value = self._expectation.look(figures)
+        if value is None or self._decided_at is not None:
+            return
+        self._looks += 1
+        if self._value is None or not self._is_nearer_to_the_bound(self._value, value):
+            self._value = value
+        if self._expectation.holds(value) is (self._expectation.mode == "eventually"):
+            self._value, self._decided_at = value, at
+
+    def _is_nearer_to_the_bound(self, kept: float, value: float) -> bool:
+        """Tell whether the kept value says more: the one nearest to being decided."""
+        return abs(kept - self._expectation.bound) <= abs(value - self._expectation.bound)
+
+    def outcome(self) -> Outcome:
+        """Return whether it held, with the value that decided it, or the one that came nearest to doing so."""
+        expectation = self._expectation
+        wants_one = expectation.mode == "eventually"
+        if not self._looks:
+            return Outcome(text=expectation.text, value=None, passed=False, note="there was no look at it")
+        if self._decided_at is not None:
+            note = f"{'first held' if wants_one else 'first failed'} at {self._decided_at}"
+        else:
+            note = f"{'never' if wants_one else 'always'} in {self._looks} looks; this came nearest"
+        passed = (self._decided_at is not None) is wants_one
+        return Outcome(text=expectation.text, value=self._value, passed=passed, note=note)
 
 
 def _check_path(path: str) -> None:

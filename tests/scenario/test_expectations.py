@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.scenario.expectations import COUNTS, MEASURES, Expectation
+from fleet.scenario.expectations import COUNTS, MEASURES, Expectation, Watch
 from fleet.scenario.scalars import Misread
 
 REPORT: dict[str, Any] = {
@@ -90,6 +90,61 @@ def test_a_wrong_expectation_is_refused_when_it_is_read(text: str, message: str,
         Expectation.parse(text)
     assert str(caught.value) == message
     assert hint is None or caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("always lost == 0", "while the run goes on nobody knows 'lost'", None),
+        ("eventually connectd == 5", "while the run goes on nobody knows 'connectd'", "Did you mean 'connected'?"),
+        ("never lost == 0", f"{Expectation.expected} is expected, not 'never lost == 0'", ""),
+    ],
+)
+def test_what_nobody_knows_while_the_run_goes_on_is_refused(text: str, message: str, hint: str | None) -> None:
+    """Losses, for one, are known at the end alone."""
+    with pytest.raises(Misread) as caught:
+        Expectation.parse(text)
+    assert str(caught.value) == message
+    assert hint is None or caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "looks", "value", "passed", "note"),
+    [
+        ("always connected / cars >= 50 %", [40, 30, 38], 0.75, True, "always in 3 looks; this came nearest"),
+        ("always connected / cars >= 50 %", [40, 10, 5, 40], 0.25, False, "first failed at 1"),
+        ("eventually connected >= 20", [0, 10, 25, 40], 25, True, "first held at 2"),
+        ("eventually connected >= 20", [0, 10, 5], 10, False, "never in 3 looks; this came nearest"),
+        ("eventually connected == 0", [9, 2, 4], 2, False, "never in 3 looks; this came nearest"),
+        ("always connected < 9", [], None, False, "there was no look at it"),
+    ],
+)
+def test_what_is_watched_keeps_the_value_that_decides(
+    text: str, looks: list[int], value: float | None, passed: bool, note: str
+) -> None:
+    """Each look counts until it is decided; else the nearest to the bound is told."""
+    watch = Watch(Expectation.parse(text))
+    for number, connected in enumerate(looks):
+        watch.look({"connected": connected, "cars": 40}, str(number))
+    outcome = watch.outcome()
+    assert (outcome.text, outcome.value, outcome.passed, outcome.note) == (text, value, passed, note)
+
+
+def test_a_look_without_the_figure_is_none() -> None:
+    """A run without a back end of ours has no `stored`, and no cars are no divisor."""
+    watch = Watch(Expectation.parse("always stored / cars >= 0"))
+    watch.look({"cars": 5}, "0")
+    watch.look({"cars": 0, "stored": 5}, "1")
+    assert not watch.outcome().passed
+
+
+def test_a_stage_knows_less() -> None:
+    """What is not counted by stage is named."""
+    assert Expectation.parse("commands.rejected.busy / commands.total < 5 %").unknown_in_stage() is None
+    assert Expectation.parse("latency_ms.command_round_trip.p99 < 5").unknown_in_stage() is None
+    assert Expectation.parse("always stored > 5").unknown_in_stage() is None
+    assert Expectation.parse("created / stored < 5").unknown_in_stage() == "stored"
+    assert Expectation.parse("latency_ms.publish_to_stored.p99 < 5").unknown_in_stage() == "latency_ms.publish_to_stored.p99"
 
 
 def test_it_is_no_text_at_all() -> None:
