@@ -248,7 +248,7 @@ class Run:
         """Return in words that the broker or the back end has died under the run; until then, note the back end's CPU."""
         while True:
             await asyncio.sleep(0.5)
-            if backend is not None and self._simulator.get("elapsed_share"):
+            if backend is not None and 0 < self._simulator.get("elapsed_share", 0) < 1:
                 self._look_at_cpu(backend.pid)
             if self._hand is not None and self._hand.error is not None:
                 return f"Mosquitto did not start again: {str(self._hand.error).partition(chr(10))[0]}"
@@ -261,7 +261,7 @@ class Run:
                     return str(error).partition("\n")[0]
 
     def _look_at_cpu(self, pid: int) -> None:
-        """Begin with the scenario's time, so that what connecting costs is left out."""
+        """Note it for the scenario's time: what connecting costs, and the wait for the last outcomes, are left out."""
         now_us, cpu_us = monotonic_us(), cpu_us_of(pid)
         if cpu_us is None:
             return

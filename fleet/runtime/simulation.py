@@ -181,6 +181,7 @@ class Simulation:
             async with asyncio.timeout((ends_wall_us - self.clock.wall_us()) / 1e6):
                 await self._stop.wait()
         except TimeoutError:
+            self._health.stop()  # what follows is waiting, and would flatter all means
             self.shard.stay_put()
             await wait_until(lambda: self._stop.is_set() or not (self.users and self.users.waiting), LAST_OUTCOMES_S)
 
