@@ -112,7 +112,7 @@ class Stamp(NamedTuple):
 class CarOnLink:
     """One car and its connection; the owner of the link."""
 
-    __slots__ = ("_link", "_shard", "_stamps", "_unstored_since_us", "car")
+    __slots__ = ("_link", "_oldest_unstored", "_shard", "_stamps", "_unstored_since_us", "car")
 
     def __init__(self, shard: Shard, car: Car) -> None:
         self.car = car
@@ -120,6 +120,7 @@ class CarOnLink:
         self._link: Link | None = None
         self._stamps: dict[int, Stamp] | None = None
         self._unstored_since_us = 0
+        self._oldest_unstored = 0
 
     # --- timer heap
 
@@ -215,11 +216,18 @@ class CarOnLink:
             self._stamps = self._stamps or None
 
     def _forget_stored(self) -> None:
-        """Drop the stamps of what has been stored, and note since when the rest waits."""
+        """Drop the stamps of what has been stored, and note since when the oldest of the rest waits.
+
+        A mark that leaves it where it was changes nothing: while others get through, it may be lost.
+        """
         telematics = self.car.telematics
-        held = set(telematics.outbox_seqs)
+        seqs = telematics.outbox_seqs
+        held = set(seqs)
         self._stamps = {seq: stamp for seq, stamp in (self._stamps or {}).items() if seq in held} or None
-        self._unstored_since_us = self._shard.clock.wall_us() if telematics.unstored else 0
+        oldest = seqs[0] if telematics.unstored else 0
+        if oldest != self._oldest_unstored:
+            self._oldest_unstored = oldest
+            self._unstored_since_us = self._shard.clock.wall_us() if oldest else 0
 
     def repeat_when_overdue(self, now_us: int) -> None:
         """Send again what the broker took and nobody has stored for long, at most once in that time."""

@@ -137,13 +137,15 @@ async def consumer_killed(lab: FaultLab) -> None:
 
 
 async def consumer_forgotten(lab: FaultLab) -> None:
-    """The broker keeps nothing for it while it is away."""
+    """The broker keeps nothing for it while it is away; what is lost is sent again although others get through."""
     await lab.stop_back_end(end_session=True)
     await lab.let_flow(200)
     async with lab.stillness():
         lab.doom()
         await lab.start_back_end()
     assert lab.consumer_link.ups["backend"] == [False, False], "session present 0, when it started and when it came back"
+    if lab.mode == "stored":
+        await lab.wait_for("row of all that was lost", lambda: lab.doomed <= set(lab.rows()))
 
 
 # --- the connections

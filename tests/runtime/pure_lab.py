@@ -154,7 +154,7 @@ class ShardLab:
         self.clock = HandClock(vocabulary().start_of(self.scenario), float(self.scenario.clock))
         self.shard = Shard(
             clock=self.clock,
-            cars=cars_of(self.scenario),
+            cars=cars_of(self.scenario, until_stored=plan.get("until_stored", False)),
             links=self.links,
             dialect=DIALECT,
             plan=LinkPlan(password_for=lambda user: f"password of {user}", **plan),

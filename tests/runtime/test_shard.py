@@ -12,9 +12,9 @@ import structlog
 from fleet.errors import ConnectRefused, Unreachable
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
 from fleet.runtime import shard as shard_module
-from fleet.vehicle.signals import SetCoverage
+from fleet.vehicle.signals import AskStatus, SetCoverage
 from fleet.wire.frame import Frame
-from fleet.wire.messages import Command, Presence, Response, Status
+from fleet.wire.messages import Command, Presence, Response, Status, Stored
 from tests.runtime.pure_lab import DIALECT, ShardLab, scenario
 
 
@@ -349,3 +349,27 @@ class TestEnd:
         empty.run()
         assert (empty.waiting_to_connect, empty.account()["created"]) == (0, 0)
         await empty.stop()
+
+
+class TestDeliveryUntilStored:
+    async def test_what_the_broker_lost_is_repeated_while_others_get_through(self) -> None:
+        """Marks that name the same gap again and again do not put it off; 15 s of wall time after the first it is sent again."""
+        lab = ShardLab(until_stored=True)
+        lab.live()
+        car = lab.shard.cars[lab.vin]
+        telematics = car.car.telematics
+        car.put(AskStatus())
+        lab.link.take(1)
+        for second in range(1, 40):
+            lab.clock.move_to(lab.clock.start + second * MINUTE)  # a minute of the scenario is a second of the wall
+            car.put(AskStatus())
+            seq = telematics.created
+            lab.link.take(seq)
+            mark = Stored(boot=telematics.boot, through=0, high=seq, gaps=((1, 1),))
+            lab.link.deliver(DIALECT.to_car(lab.vin, mark))
+            car.repeat_when_overdue(lab.clock.wall_us())
+            if telematics.repeated:
+                break
+        assert [token for _, token in lab.messages()] == [*range(1, seq + 1), 1]
+        assert second == 2 + shard_module.REPEAT_UNSTORED_S
+        await lab.shard.stop()
