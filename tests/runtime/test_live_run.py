@@ -25,7 +25,7 @@ from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
 from fleet.runtime.simulation import Progress, Simulation, SimulationConfig
 from fleet.runtime.users import Users
-from fleet.scenario.scalars import ClockFactor
+from fleet.scenario.scalars import ClockFactor, Duration
 from fleet.scenario.schema import Scenario
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import Endpoint
@@ -222,7 +222,7 @@ class TestStopping:
     async def test_no_driver_sets_off_after_the_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """While the last commands are waited for, time goes on; drives are ended, and none is begun."""
         monkeypatch.setattr(Users, "waiting", property(lambda _: 1))
-        made = street("x1800", duration=scenario().duration * 2)
+        made = street("x1800", written_duration=Duration(scenario().duration * 2))
         async with world(tmp_path / "store.sqlite", made) as here:
             await here.live()
         ends = vocabulary().start_of(made) + made.duration
@@ -248,7 +248,7 @@ class TestStopping:
 
     async def test_no_car_lives_on_while_it_says_good_bye(self, tmp_path: Path) -> None:
         """At a hundred thousand times real time the end is still an end: all that was made is delivered."""
-        made = street("x100000", duration=scenario().duration * 12)
+        made = street("x100000", written_duration=Duration(scenario().duration * 12))
         async with world(tmp_path / "store.sqlite", made) as here:
             result = await here.live()
             assert here.lost(result) == 0
