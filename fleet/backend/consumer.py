@@ -53,8 +53,13 @@ class Consumer:
         wall_us: Callable[[], int],
         known_vins: list[str],
         announce_stored: bool = False,
+        batch_wait_s: float = BATCH_WAIT_S,
     ) -> None:
-        """Take the store and the dialect; `announce_stored` tells cars what is stored, for delivery until stored."""
+        """Take the store and the dialect; `announce_stored` tells cars what is stored, for delivery until stored.
+
+        What nobody waits for is stored at the latest after `batch_wait_s`.
+        """
+        self._batch_wait_s = batch_wait_s
         self._store = store
         self._dialect = dialect
         self._wall_us = wall_us
@@ -241,7 +246,7 @@ class Consumer:
         if self._stopping or pending.urgent or len(pending.deliveries) >= BATCH_MESSAGES:
             self._due.set()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(BATCH_WAIT_S, self._due.set)
+            self._timer = asyncio.get_running_loop().call_later(self._batch_wait_s, self._due.set)
 
     async def run(self) -> None:
         """Commit batch after batch until `finish`; raises StoreError when the store fails for good."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 
 from fleet import __version__
+from fleet.backend.batching import BATCH_WAIT_S
 from fleet.backend.consumer import RECEIVE_MAXIMUM, Consumer
 from fleet.backend.desk_driver import ClockFactory, DeskDriver
 from fleet.backend.publisher import Publisher
@@ -52,6 +53,7 @@ class BackendConfig:
     receive_maximum: int = RECEIVE_MAXIMUM
     keep_alive_s: int = 60
     announce_stored: bool = False
+    batch_wait_s: float = BATCH_WAIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Backend:
                 wall_us=config.wall_us,
                 known_vins=loaded.vins,
                 announce_stored=config.announce_stored,
+                batch_wait_s=config.batch_wait_s,
             )
             self._driver = DeskDriver(
                 self._store,

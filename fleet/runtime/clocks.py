@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from fleet.kernel.instants import Instant
+from fleet.kernel.schedule import Schedule
 
 
 def wall_us() -> int:
@@ -69,3 +70,19 @@ class ScaledClock:
         """Return the wall time at which the scenario reaches `instant`; as if a held clock began now."""
         epoch_wall_us = self.wall_us() if self._held else self.epoch_wall_us
         return epoch_wall_us + int((instant - self.start) / self._factor)
+
+
+class VirtualClock(ScaledClock):
+    """The same clock on a schedule's time, which jumps: scenario time runs as fast as that, and no clock is read."""
+
+    def __init__(
+        self, schedule: Schedule, start: Instant, *, factor: float = 1.0, epoch_wall_us: int | None = None, held: bool = False
+    ) -> None:
+        """Let the scenario be at `start` when the schedule is at `epoch_wall_us` (now when None)."""
+        epoch = schedule.now if epoch_wall_us is None else epoch_wall_us
+        super().__init__(start, factor=factor, epoch_wall_us=epoch, held=held)
+        self._schedule = schedule
+
+    def wall_us(self) -> int:
+        """Return the schedule's time, which is what there is of a wall's."""
+        return self._schedule.now

@@ -14,8 +14,9 @@ from fleet import __version__
 from fleet.errors import ConnectRefused, LinkError, SubscribeRefused, Unreachable
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, SECOND, Duration, format_instant
+from fleet.kernel.schedule import Schedule
 from fleet.runtime.assembly import build_cars, vocabulary
-from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.runtime.clocks import ScaledClock, VirtualClock, wall_us
 from fleet.runtime.deeds import Deeds
 from fleet.runtime.figures import live_figures
 from fleet.runtime.health import Health
@@ -33,6 +34,10 @@ WILL_DELAY: Final = 60 * SECOND
 SHORTEST_S: Final = 5
 CONNECT_PATIENCE_S: Final = 30.0
 PROGRESS_EVERY_S: Final = 0.5
+VIRTUAL_LOOKS: Final = 100
+"""How often in a virtual run progress is told."""
+BOOT_SHIFT: Final = 16
+"""A virtual boot is 48 bits of the seed; a live one is the wall time of the start."""
 LAST_OUTCOMES_S: Final = 45.0
 """How long the scenario's time goes on at its end for commands that have no outcome yet, in wall seconds."""
 CARS_PER_CONNECT_SECOND: Final = 400
@@ -60,6 +65,8 @@ class SimulationConfig:
     end_session: bool = True
     clear_presence: bool = False
     until_stored: bool = False
+    schedule: Schedule | None = None
+    """Live on the time of a schedule instead of the machine's: then nothing of the machine gets in."""
 
 
 class Simulation:
@@ -73,8 +80,13 @@ class Simulation:
         scenario = config.scenario
         self._zone = vocabulary().zone_of(scenario)
         self._start = vocabulary().start_of(scenario)
-        self.boot = wall_us()
-        self.clock = ScaledClock(self._start, factor=float(scenario.clock), held=True)
+        if config.schedule is None:
+            self.boot = wall_us()
+            self.clock = ScaledClock(self._start, factor=float(scenario.clock), held=True)
+        else:
+            self.boot = stream_key(scenario.seed, "boot") >> BOOT_SHIFT
+            self.clock = VirtualClock(config.schedule, self._start, held=True)
+        self._progress_every_s = PROGRESS_EVERY_S if config.schedule is None else scenario.duration / SECOND / VIRTUAL_LOOKS
         cars = build_cars(
             scenario,
             start=self._start,
@@ -92,7 +104,7 @@ class Simulation:
         self._most_connected = 0
 
     def _link_plan(self) -> LinkPlan:
-        config, factor = self._config, float(self._config.scenario.clock)
+        config, factor = self._config, self.clock.factor
         return LinkPlan(
             password_for=config.password_for,
             session_expiry_s=broker_seconds(SESSION_EXPIRY, factor),
@@ -174,7 +186,8 @@ class Simulation:
             self.shard.add(self.users)
         self._began_wall_us = self.clock.epoch_wall_us
         self._play()
-        self._health.start()
+        if self._config.schedule is None:
+            self._health.start()
         self.shard.run()
         ends_wall_us = self.clock.wall_us_at(self._start + self._config.scenario.duration)
         try:
@@ -206,7 +219,7 @@ class Simulation:
 
     async def _report_progress(self) -> None:
         while True:
-            await asyncio.sleep(PROGRESS_EVERY_S)
+            await asyncio.sleep(self._progress_every_s)
             self._emit(self.progress())
 
     def progress(self) -> Progress:

@@ -1,0 +1,85 @@
+"""A whole run in virtual time: cars, users, broker, desk and store, without a wait."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.kernel.instants import HOUR
+from fleet.runtime.virtual import VirtualRun
+from fleet.scenario.scalars import ClockFactor, Duration
+from tests.runtime.pure_lab import scenario
+
+FLEETS = """\
+  - {name: commuters, count: 30, models: {Leon: 2, Born: 1}, profile: commuter, coverage: {garages: 20 %, holes: 20 %}}
+"""
+COMMANDS = """\
+  - {name: refresh, count: 60}
+  - {name: honk, count: 20, parameters: {mode: flash}, distance: {from: 0 m, to: 900 m}}
+  - {name: lock, count: 20, spin: {right: 60 %, wrong: 40 %}}
+"""
+STORED = "SELECT vin, boot, seq, kind, name, captured_at, received_at, stored_at, payload FROM message ORDER BY id"
+COMMAND = "SELECT * FROM command ORDER BY id"
+
+
+def run(store: Path, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run a day of thirty commuters and a hundred commands."""
+    made = scenario(FLEETS, COMMANDS, clock=ClockFactor.parse("virtual"), written_duration=Duration(24 * HOUR), **changes)
+    return VirtualRun(scenario=made, store=store, emit=lambda _: None).run()
+
+
+def rows(store: Path, query: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(store)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_day_passes_and_the_account_holds(tmp_path: Path) -> None:
+    """All that the cars made is stored or in the outbox of a car in a garage, and commands come back."""
+    simulation, backend = run(tmp_path / "store.sqlite")
+    account = simulation["account"]
+    assert account["created"] > 30 * 4
+    assert account["created"] == backend["stored"] + account["in_outbox"]
+    assert backend["duplicates"] == 0
+    assert backend["quarantined"] == {}
+    assert simulation["commands_asked"] == 100
+    assert simulation["commands_waiting"] == 0
+    ended = dict(rows(tmp_path / "store.sqlite", "SELECT coalesce(reason, state), count(*) FROM command GROUP BY 1"))
+    assert sum(ended.values()) == 100
+    assert ended["succeeded"] > 20
+    assert {"too_far", "spin_wrong"} <= set(ended)
+
+
+def test_the_same_seed_gives_the_same_rows(tmp_path: Path) -> None:
+    """Every stored byte and time is the same, and another seed gives others."""
+    for name, seed in (("one", 7), ("again", 7), ("other", 8)):
+        run(tmp_path / name, seed=seed)
+    for query in (STORED, COMMAND):
+        assert rows(tmp_path / "one", query) == rows(tmp_path / "again", query)
+    assert rows(tmp_path / "one", STORED) != rows(tmp_path / "other", STORED)
+
+
+PROGRAM = """\
+import sys
+from pathlib import Path
+from tests.runtime.test_virtual import run
+run(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.live
+def test_hash_seeds_and_processes_change_nothing(tmp_path: Path) -> None:
+    """Two processes whose strings hash differently store the same rows."""
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path / seed)], check=True, env=environment, timeout=60)
+    for query in (STORED, COMMAND):
+        assert rows(tmp_path / "1", query) == rows(tmp_path / "2", query)
