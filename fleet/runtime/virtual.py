@@ -6,7 +6,6 @@ the same run, byte for byte, as fast as it can be computed.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from typing import Any, Final
 from fleet.backend.service import Backend, BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.kernel.draws import Draws, stream_key
-from fleet.kernel.instants import SECOND
 from fleet.kernel.schedule import Schedule
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import VirtualClock
