@@ -54,7 +54,8 @@ Message = tuple[str, int, int]
 class Outcome:
     """What is known at the end, by the account of the product and to the message.
 
-    `doomed` are the messages that the broker had acknowledged and that nobody could get from it any more.
+    `doomed` are the messages that the broker had acknowledged and that nobody could get from it any more, `doubtful`
+    those that it acknowledged before the back end had subscribed again, or a moment later.
     """
 
     fault: str
@@ -63,6 +64,7 @@ class Outcome:
     stored: frozenset[Message]
     missing: frozenset[Message]
     doomed: frozenset[Message]
+    doubtful: frozenset[Message]
     twice: int
     """Rows of the store beyond the first of their message."""
     unknown: int
@@ -135,6 +137,7 @@ class FaultLab:
         self.car_links = Witness()
         self.consumer_link = Witness()
         self.doomed: set[Message] = set()
+        self.doubtful: set[Message] = set()
         self._keep_alive_s = keep_alive_s
         self._proxied = proxied
         self._boot = wall_us()
@@ -248,6 +251,10 @@ class FaultLab:
     def doom(self) -> None:
         """Note that nobody will get what is acknowledged and not stored at this moment."""
         self.doomed |= self.acknowledged() - set(self.rows())
+
+    def doubt(self) -> None:
+        """Note that what is acknowledged and not stored at this moment may have met a broker without subscribers."""
+        self.doubtful |= self.acknowledged() - set(self.rows()) - self.doomed
 
     async def save_broker(self) -> None:
         """Have Mosquitto write down what it holds, as it does every half minute by itself."""
@@ -395,6 +402,7 @@ class FaultLab:
             stored=stored,
             missing=frozenset(created - stored - outboxes),
             doomed=frozenset(self.doomed),
+            doubtful=frozenset(self.doubtful),
             twice=len(rows) - len(stored),
             unknown=len(stored - created),
         )
