@@ -54,6 +54,7 @@ class BackendConfig:
     keep_alive_s: int = 60
     announce_stored: bool = False
     batch_wait_s: float = BATCH_WAIT_S
+    open_store: type[Store] = Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Backend:
         """Open the store; raises StoreError and its kin at once, before anything is connected."""
         self._config = config
         vault = SpinVault(config.pepper, config.spin_cost)
-        self._store = Store(config.store, created_by=f"fleet {__version__}")
+        self._store = config.open_store(config.store, created_by=f"fleet {__version__}")
         try:
             loaded = self._store.load()
             self._consumer = Consumer(

@@ -112,6 +112,11 @@ class Batch:
     meta: dict[str, str] = field(default_factory=dict)
     prepared: _Prepared | None = None
 
+    @property
+    def size(self) -> int:
+        """About how many rows it will write."""
+        return len(self.arrivals) + len(self.presences) + len(self.quarantined) + len(self.writes)
+
 
 @dataclass(slots=True)
 class _Prepared:
@@ -123,6 +128,14 @@ class _Prepared:
     sequences: dict[tuple[str, int], _Seen] = field(default_factory=dict)
     quarantined: list[Quarantined] = field(default_factory=list)
     duplicates: int = 0
+
+
+class Part(NamedTuple):
+    """A batch that is to be written: what it holds, what was found out about it, and when it is stored."""
+
+    batch: Batch
+    prepared: _Prepared
+    stored_at: int
 
 
 @dataclass(slots=True)
@@ -201,16 +214,21 @@ class Store:
             prepared = batch.prepared
             if prepared is None:
                 prepared = batch.prepared = self._prepare(batch)
-            connection.execute("BEGIN IMMEDIATE")
-            self._write_messages(prepared, stored_at)
-            self._write_rest(batch, prepared.quarantined)
-            connection.execute("COMMIT")
+            self._write([Part(batch, prepared, stored_at)])
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise in_words(error, self.path) from error
-        marks = [(vin, _mark(boot, seen.numbers)) for (vin, boot), seen in prepared.sequences.items()]
-        return Committed(prepared.fresh, prepared.duplicates, marks)
+        return _committed(prepared)
+
+    def _write(self, parts: Sequence[Part]) -> None:
+        """Write batches, in their order, in one transaction."""
+        assert self._connection is not None, "the store is closed"
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._write_messages(parts)
+        for part in parts:
+            self._write_rest(part.batch, part.prepared.quarantined)
+        self._connection.execute("COMMIT")
 
     def copy_back(self) -> None:
         """Copy the log into the database file as far as it is there now, and see it onto the disk; in any thread."""
@@ -295,20 +313,25 @@ class Store:
         self._newest[vin] = newest
         return newest
 
-    def _write_messages(self, prepared: _Prepared, stored_at: int) -> None:
+    def _write_messages(self, parts: Sequence[Part]) -> None:
         values: list[Any] = []
-        for number, arrival in enumerate(prepared.fresh, prepared.first_id):
-            values += (number, *arrival[:-1], stored_at)
+        sequences: dict[tuple[str, int], _Seen] = {}
+        newest_of: dict[str, tuple[Newest, int]] = {}
+        for _, prepared, stored_at in parts:
+            for number, arrival in enumerate(prepared.fresh, prepared.first_id):
+                values += (number, *arrival[:-1], stored_at)
+            sequences.update(prepared.sequences)
+            newest_of.update((vin, (newest, stored_at)) for vin, newest in prepared.newest.items())
         self._insert("INSERT INTO message", _MESSAGE_COLUMNS, values)
         values = []
         encode = self._encode
-        for (vin, boot), seen in prepared.sequences.items():
+        for (vin, boot), seen in sequences.items():
             numbers = seen.numbers
             gaps = encode(numbers.gaps) if numbers.gaps else _NO_GAPS
             values += (vin, boot, numbers.high, numbers.missing, gaps, seen.duplicates)
         self._insert("INSERT OR REPLACE INTO sequence", _SEQUENCE_COLUMNS, values)
         values = []
-        for vin, newest in prepared.newest.items():
+        for vin, (newest, stored_at) in newest_of.items():
             presence = newest.presence
             connection = (
                 _NEVER if presence is None else (presence.connection, presence.reason, presence.boot, presence.captured_at)
@@ -394,6 +417,11 @@ def _user(row: tuple[Any, ...]) -> UserRecord:
     vin, name, role, salt, digest, cost, wrong_tries, locked = row
     spin = None if salt is None else SpinHash(salt, digest, cost)
     return UserRecord(vin, name, role, spin, wrong_tries, bool(locked))
+
+
+def _committed(prepared: _Prepared) -> Committed:
+    marks = [(vin, _mark(boot, seen.numbers)) for (vin, boot), seen in prepared.sequences.items()]
+    return Committed(prepared.fresh, prepared.duplicates, marks)
 
 
 def _mark(boot: int, numbers: SeenSequence) -> Stored:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.service import Backend, BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.kernel.draws import Draws, stream_key
@@ -80,6 +81,7 @@ class VirtualRun:
             username="backend",
             announce_stored=self.until_stored,
             batch_wait_s=BATCH_WAIT_S,
+            open_store=BufferedStore,
         )
 
     async def _simulate(self, network: SimulatedNetwork, schedule: Schedule) -> dict[str, Any]:

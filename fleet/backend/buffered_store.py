@@ -1,0 +1,75 @@
+"""A store that decides batch by batch and writes many of them in one transaction: for virtual runs, where nothing is killed.
+
+What is new, what was there before, and what is the newest of each car is found by the same code; only the rows come later,
+at the latest with `close`. A command is looked up among those that are still held, too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from fleet.backend.schema import in_words
+from fleet.backend.store import Batch, Committed, Part, Quarantined, Store, _committed, _Seen
+from fleet.cloud.desk_io import CommandOpened, CommandRecord
+
+HELD_ROWS: Final = 5_000
+
+
+class BufferedStore(Store):
+    """The only writer of a store file, that may be behind what it has taken."""
+
+    def __init__(self, path: Path, *, created_by: str = "") -> None:
+        """Open or create the store."""
+        self._held: list[Part] = []
+        self._held_rows = 0
+        self._held_commands: set[str] = set()
+        super().__init__(path, created_by=created_by)
+
+    def close(self) -> None:
+        """Write what is held, and close the file."""
+        try:
+            self.flush()
+        finally:
+            super().close()
+
+    def commit(self, batch: Batch, stored_at: int) -> Committed:
+        """Take a batch; raises StoreFull or StoreError when those held before it cannot be written."""
+        if self._held_rows > HELD_ROWS:
+            self.flush()
+        prepared = self._prepare(batch)
+        self._held.append(Part(batch, prepared, stored_at))
+        self._held_rows += batch.size
+        self._held_commands.update(write.record.id for write, _ in batch.writes if isinstance(write, CommandOpened))
+        return _committed(prepared)
+
+    def flush(self) -> None:
+        """Write what is held in one transaction. What cannot be written stays held."""
+        if not self._held or self._connection is None:
+            return
+        try:
+            self._write(self._held)
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise in_words(error, self.path) from error
+        self._held = []
+        self._held_rows = 0
+        self._held_commands = set()
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """Return the command with this id, None when there never was one."""
+        if command_id in self._held_commands:
+            self.flush()
+        return super().find_command(command_id)
+
+    def _counted_once(self, held: Quarantined, sequences: dict[tuple[str, int], _Seen]) -> Quarantined:
+        self.flush()  # it looks for a row
+        return super()._counted_once(held, sequences)
+
+    def copy_back(self) -> None:
+        """Do nothing: transactions are few, and SQLite copies its log back by itself."""
+
+    def restart_log(self) -> None:
+        """Do nothing, for the same reason."""
