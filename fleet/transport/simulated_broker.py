@@ -1,8 +1,9 @@
 """A broker of MQTT 5 as a pure machine: what clients see of Mosquitto, without a socket, a clock or a packet of bytes.
 
 Peers are called for what the broker sends; time comes with each call, as integer microseconds, and never runs back.
-Where Mosquitto and the specification differ, the specification is followed, but for two habits of Mosquitto that both
-allow: a SUBSCRIBE to topics one may not read is granted and filtered at delivery, and wills are sent when it stops.
+Where Mosquitto and the specification differ, the specification is followed; where it leaves a choice, Mosquitto is. So a
+SUBSCRIBE to topics one may not read is granted and filtered at delivery, a client whose filters overlap gets a copy for
+each of them, and wills are sent when the broker stops.
 
 QoS 2 is not taken: it is granted as QoS 1 to subscribers, and links refuse to publish at it. Keep-alives are not sent
 between perfect peers; a client that falls silent is told through `silent`.
@@ -319,11 +320,12 @@ class SimulatedBroker:
                 self._retained.remove(frame.topic)
             frame = msgspec.structs.replace(frame, retain=False)
         found = self._subscriptions.matching(frame.topic)
-        if found is None:
+        if not found:
             self.counts.unheard += 1
             return NO_MATCHING_SUBSCRIBERS
-        for session, qos in found.items():
-            self._deliver(session, frame, qos, now, now)
+        for subscribers in found:
+            for session, qos in subscribers.items():
+                self._deliver(session, frame, qos, now, now)
         return SUCCESS
 
     def _deliver(self, session: Session, frame: Frame, qos: int, received_at: Instant, now: Instant) -> None:

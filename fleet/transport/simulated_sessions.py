@@ -23,8 +23,8 @@ PATIENCE: Final = 1.5
 """After so many keep-alives without a word each end takes the other for gone."""
 _HIGHEST_PACKET_ID: Final = 65_535
 
-Held = tuple[Frame, Instant]
-"""A frame for one client, as it would have left at once, and when the broker got it."""
+Held = tuple[Frame, Instant, int]
+"""A frame for one client, as it would have left at once; when the broker got it; its packet id if it has one, else 0."""
 
 
 class Peer(Protocol):
@@ -155,13 +155,13 @@ class Session:
                 counts.delivered += 1
                 peer.deliver(aged, 0)
         elif peer is not None and self._room and self._queue is None:
-            self._send(peer, (frame, received_at), now, counts)
+            self._send(peer, (frame, received_at, 0), now, counts)
         elif self.waiting >= limits.max_queued_messages:
             counts.dropped += 1
         else:
             if self._queue is None:
                 self._queue = deque()
-            self._queue.append((frame, received_at))
+            self._queue.append((frame, received_at, 0))
 
     def acknowledged(self, packet_id: int, now: Instant, counts: BrokerCounts) -> None:
         """The client has taken a message: there is room for the next one."""
@@ -179,29 +179,17 @@ class Session:
 
         `may_read` is asked for each message when the session has another user now than when they were kept.
         """
-        peer = self.peer
-        assert peer is not None
         under_way, self._under_way = self._under_way, None
-        waiting, self._queue = list(self._queue or ()), None
-        beyond: list[Held] = []
-        for packet_id, held in (under_way or {}).items():
-            if may_read is not None and not may_read(held[0].topic):
-                counts.denied += 1
-            elif not self._room:  # the client takes fewer at once than before
-                beyond.append(held)
-            elif (frame := _aged(*held, now)) is None:
-                counts.expired += 1
-            else:
-                self._note(packet_id, held)
-                counts.delivered += 1
-                peer.deliver(msgspec.structs.replace(frame, duplicate=True), packet_id)
-        for held in waiting:
-            if may_read is None or may_read(held[0].topic):
-                beyond.append(held)
-            else:
-                counts.denied += 1
-        self._queue = deque(beyond) or None
-        self._pump(now, counts)
+        waiting, self._queue = self._queue, None
+        again = [
+            (msgspec.structs.replace(frame, duplicate=True), received_at, packet_id)
+            for packet_id, (frame, received_at, _) in (under_way or {}).items()
+        ]
+        held = deque(held for held in (*again, *(waiting or ())) if may_read is None or may_read(held[0].topic))
+        counts.denied += len(again) + len(waiting or ()) - len(held)
+        if held:
+            self._queue = held
+            self._pump(now, counts)
 
     def _pump(self, now: Instant, counts: BrokerCounts) -> None:
         queue, peer = self._queue, self.peer
@@ -212,25 +200,28 @@ class Session:
             self._queue = None
 
     def _send(self, peer: Peer, held: Held, now: Instant, counts: BrokerCounts) -> None:
-        frame = held[0] if held[0].expiry_s is None else _aged(*held, now)
-        if frame is None:
+        frame, received_at, packet_id = held
+        aged = frame if frame.expiry_s is None else _aged(frame, received_at, now)
+        if aged is None:
             counts.expired += 1
             return
-        packet_id = self._last_id % _HIGHEST_PACKET_ID + 1
-        if self._under_way is not None:
-            while packet_id in self._under_way:
-                packet_id = packet_id % _HIGHEST_PACKET_ID + 1
-        self._last_id = packet_id
-        self._note(packet_id, held)
-        counts.delivered += 1
-        peer.deliver(frame, packet_id)
-
-    def _note(self, packet_id: int, held: Held) -> None:
+        packet_id = packet_id or self._free_packet_id()
         self._room -= 1
         if self._under_way is None:
             self._under_way = {packet_id: held}
         else:
             self._under_way[packet_id] = held
+        counts.delivered += 1
+        peer.deliver(aged, packet_id)
+
+    def _free_packet_id(self) -> int:
+        """Return the next one. Those of messages to be repeated need no look: they leave before all that is new."""
+        packet_id = self._last_id % _HIGHEST_PACKET_ID + 1
+        if self._under_way is not None:
+            while packet_id in self._under_way:
+                packet_id = packet_id % _HIGHEST_PACKET_ID + 1
+        self._last_id = packet_id
+        return packet_id
 
     # --- persistence
 

@@ -71,13 +71,12 @@ class SubscriptionIndex(Generic[SubscriberT]):
                 del self._shapes[shape]
                 self._fitting.clear()
 
-    def matching(self, topic: str) -> dict[SubscriberT, int] | None:
-        """Return all who subscribe to the topic, each with the highest QoS of its filters that match; None for nobody.
+    def matching(self, topic: str) -> list[dict[SubscriberT, int]]:
+        """Return for each filter that matches who subscribes to it, and at which QoS.
 
-        Not to be changed, nor kept: it may be the index's own.
+        Not to be changed, nor kept: they are the index's own.
         """
-        found: dict[SubscriberT, int] | None = None
-        merged = False
+        found = []
         levels = topic.split("/")
         by_filter = self._by_filter
         shapes = self._fitting.get(len(levels))
@@ -91,15 +90,8 @@ class SubscriptionIndex(Generic[SubscriberT]):
                 for place in pluses:
                     parts[place] = "+"
                 held = by_filter.get("/".join(parts))
-            if held is None:
-                continue
-            if found is None:
-                found = held
-                continue
-            if not merged:
-                found, merged = found.copy(), True
-            for subscriber, qos in held.items():
-                found[subscriber] = max(qos, found.get(subscriber, 0))
+            if held is not None:
+                found.append(held)
         return found
 
     def _shapes_for(self, count: int) -> list[Shape]:
