@@ -50,6 +50,8 @@ class Case(NamedTuple):
 
 async def killed_with_its_files(lab: FaultLab) -> None:
     """It comes back with what it wrote down before: it sends again what is stored, and knows nothing of what came later."""
+    await lab.restart_broker("autosave_interval", "3600")  # it writes down when it is told to, however long this takes
+    await lab.wait_for_all_up()
     await lab.stop_back_end()
     await lab.let_flow(100)
     async with lab.stillness():
