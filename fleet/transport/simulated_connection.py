@@ -35,6 +35,7 @@ UNDER_WAY_MAX: Final = 4_096
 """QoS 1 publishes sent and not yet acknowledged; the broker's Receive Maximum may make it fewer."""
 
 _HIGHEST_PACKET_ID: Final = 65_535
+_MALFORMED: Final = 0x81
 _TOO_LARGE: Final = 0x95
 _QUOTA: Final = 0x97
 _QOS: Final = 0x9B
@@ -119,7 +120,13 @@ class Connection:
         """Send now, or as soon as the broker has room; token None is the last word of the link."""
         if frame.qos > 1:
             self._refuse(frame, token, _QOS)
-        elif packet_size(frame) > self._packet_max:
+            return
+        try:
+            size = packet_size(frame)
+        except UnicodeEncodeError:
+            self._refuse(frame, token, _MALFORMED)
+            return
+        if size > self._packet_max:
             self._refuse(frame, token, _TOO_LARGE)
         elif not frame.qos:
             self._send(self._network.publish, frame, 0)
