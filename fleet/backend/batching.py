@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fleet.backend.store import Batch, StoredWrite
-from fleet.cloud.desk_io import Answer, SendCommand
+from fleet.cloud.desk_io import Answer, SendCommand, Transition
 from fleet.transport.link import Delivery
 
 BATCH_MESSAGES = 1_000
@@ -17,7 +17,8 @@ class Pending:
     """One batch under collection.
 
     `round_trips` are (due wall µs, awake) of commands whose first answer by the car is in it. `urgent`: somebody
-    waits for an answer, so the batch does not wait for more.
+    waits for an answer, so the batch does not wait for more. That a command is sent is not urgent: the car's answer is about
+    to come, and would have to wait for a commit that has begun.
     """
 
     batch: Batch = field(default_factory=Batch)
@@ -35,9 +36,9 @@ class Pending:
     def write(self, write: StoredWrite, wall_us: int) -> None:
         """Add a decision of the desk."""
         self.batch.writes.append((write, wall_us))
-        self.urgent = True
+        self.urgent |= not (isinstance(write, Transition) and write.state == "sent")
 
     def after_commit(self, action: SendCommand | Answer) -> None:
         """Publish once everything collected so far is stored."""
         self.actions.append(action)
-        self.urgent = True
+        self.urgent |= not (isinstance(action, Answer) and action.answer.state == "sent")

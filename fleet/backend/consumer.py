@@ -33,6 +33,9 @@ RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
 _KINDS: Final[dict[type[CarMessage], str]] = {Event: "event", Response: "response", Request: "request"}
 _INT64: Final = 1 << 63
+AT_ONCE: Final = 64
+"""What is no larger is committed on the event loop: that takes less than a millisecond, and less than to hand it to the
+writer thread and back, for which whoever sent a command would wait twice."""
 _COPY_BACK_S: Final = 0.5
 """How often the store's log is copied back while it grows."""
 _RETRY_FIRST_S: Final = 0.25
@@ -289,7 +292,10 @@ class Consumer:
         while True:
             begun = self._wall_us()
             try:
-                committed = await loop.run_in_executor(self._writer, self._store.commit, pending.batch, begun)
+                if pending.batch.size <= AT_ONCE:
+                    committed = self._store.commit(pending.batch, begun)
+                else:
+                    committed = await loop.run_in_executor(self._writer, self._store.commit, pending.batch, begun)
             except StoreFull as error:
                 self.warn(f"{error}; trying again, and taking no more from the broker meanwhile")
                 try:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleet.backend import consumer
 from fleet.backend.consumer import RECEIVE_MAXIMUM
 from fleet.backend.service import Backend
 from fleet.backend.store import Batch, Committed, Store
@@ -29,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class Gate:
-    """Holds every commit until it is opened, and can let them fail."""
+    """Holds every commit until it is opened, and can let them fail. All of them go to the writer thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened = threading.Event()
@@ -42,6 +43,7 @@ class Gate:
             return self._gated(store, batch, stored_at)
 
         monkeypatch.setattr(Store, "commit", commit)
+        monkeypatch.setattr(consumer, "AT_ONCE", -1)
 
     def _gated(self, store: Store, batch: Batch, stored_at: int) -> Committed:
         self._begun.set()
@@ -88,6 +90,28 @@ async def test_while_a_commit_runs_the_next_batch_collects(path: Path, gate: Gat
         assert lab.session.acknowledged == list(range(1, 2_001))
         snapshot = lab.backend.snapshot()
         assert (snapshot.stored, snapshot.publish_to_stored.count, snapshot.commit_us.count) == (2_000, 2_000, 2)
+
+
+async def test_a_small_batch_is_committed_at_once_and_a_large_one_in_the_writer_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either way it is acknowledged only when that is through."""
+    commits: list[tuple[int, bool, int]] = []
+    commit = Store.commit
+
+    def seen(store: Store, batch: Batch, stored_at: int) -> Committed:
+        on_the_loop = threading.current_thread() is threading.main_thread()
+        commits.append((batch.size, on_the_loop, len(lab.session.acknowledged)))
+        return commit(store, batch, stored_at)
+
+    monkeypatch.setattr(Store, "commit", seen)
+    async with running(path) as lab:
+        lab.session.deliver(*car(*[status(n) for n in range(1, consumer.AT_ONCE + 1)]))
+        await lab.session.wait_for_acknowledged(consumer.AT_ONCE)
+        lab.session.deliver(*car(*[status(n) for n in range(consumer.AT_ONCE + 1, 1_001)]))
+        await lab.session.wait_for_acknowledged(1_000)
+    assert commits == [(consumer.AT_ONCE, True, 0), (1_000 - consumer.AT_ONCE, False, consumer.AT_ONCE)]
+    assert lab.session.acknowledged == list(range(1, 1_001))
 
 
 async def test_what_was_not_acknowledged_comes_again_and_is_stored_once(path: Path, gate: Gate) -> None:
