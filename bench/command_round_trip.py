@@ -233,7 +233,8 @@ async def measure(cars: int, statuses_per_s: float, commands_per_s: float, secon
         "echo_p99": echoed["p99"],
         "desk_p50": at_desk["p50"],
         "desk_p99": at_desk["p99"],
-        "commit_p99": Histogram.from_dict(word["commit_us"]).summary_ms()["p99"],
+        "commit": Histogram.from_dict(word["commit_us"]).summary_ms(),
+        "batches": Histogram.from_dict(word["commit_us"]).count,
         "stored_s": made / used["wall_s"],
         "lost": account.lost,
     }
@@ -267,6 +268,8 @@ def main(given: argparse.Namespace) -> None:
     for number in range(1, given.runs + 1):
         found.append(in_fresh_process(__file__, *own))
         print(line(str(number), found[-1]), flush=True)
+        if given.verbose:
+            print(found[-1])
     median = medians(found)
     if given.runs > 1:
         print(line("median", median))
@@ -310,6 +313,7 @@ if __name__ == "__main__":
         arguments.add_argument("--cars", type=int, default=1_000)
         arguments.add_argument("--statuses", type=float, default=5_000.0, help="statuses asked a second")
         arguments.add_argument("--commands", type=float, default=200.0, help="commands a second")
+        arguments.add_argument("--verbose", action="store_true", help="print all that was measured, the commits too")
         arguments.add_argument("--aiomqtt", action="store_true", help="measure the reference link with 200 cars instead")
         options = arguments.parse_args()
         if options.aiomqtt:

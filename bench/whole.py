@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -86,6 +87,7 @@ async def whole(scenario_text: str, *, until_stored: bool = False) -> AsyncItera
     secret = FleetSecret.new()
     clock = ScaledClock(vocabulary().start_of(scenario), factor=float(scenario.clock), held=True)
     cars = build_cars(scenario, start=clock.start, boot=wall_us(), until_stored=until_stored)
+    gc.freeze()  # as `fleet simulate` does
     with tempfile.TemporaryDirectory() as folder:
         async with PrivateMosquitto(secret=secret, vins=vins(scenario)) as broker:
             sources = SOURCES if scenario.cars > ONE_SOURCE_CLIENTS else ()
