@@ -15,6 +15,7 @@
     ├── StoreError
     │   ├── StoreTooNew
     │   └── StoreFull
+    ├── JournalError              file:line, a journal that cannot be read
     └── BrokerError               the private Mosquitto could not be run
 
 An error carries its fields, and `hint` says what to do next.
@@ -162,6 +163,15 @@ class StoreFull(StoreError):
             f"no room left to write {path}",
             hint="Free space there; what was not committed stays with the broker and is delivered again.",
         )
+
+
+class JournalError(FleetError):
+    """A journal that cannot be read on, or not at all; says where. `line` is 0 when it is about the whole file."""
+
+    def __init__(self, message: str, *, file: str, line: int = 0, hint: str = "") -> None:
+        self.file = file
+        self.line = line
+        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}", hint=hint)
 
 
 class BrokerError(FleetError):
