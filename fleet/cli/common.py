@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,7 +17,7 @@ from rich.table import Table
 from fleet.errors import FleetError, UsageError
 from fleet.runtime.access import LinkKind
 from fleet.runtime.assembly import vocabulary
-from fleet.scenario.loader import Overrides, load
+from fleet.scenario.loader import Overrides, load, read_settings
 from fleet.scenario.scalars import ClockFactor, Misread
 from fleet.scenario.schema import Scenario
 from fleet.wire.vin import checked_vin
@@ -39,6 +40,10 @@ err = Console(stderr=True, soft_wrap=True)
 
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped scenario (see: fleet scenarios) or a file.")]
 Cars = Annotated[int | None, typer.Option("--cars", min=1, help="So many cars in all; the fleets keep their proportions.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Another value for a parameter of the scenario, such as cars=5000."),
+]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Another seed makes another day.")]
 Clock = Annotated[str | None, typer.Option("--clock", metavar="real|xFACTOR", help="How fast the cars' time runs.")]
 Broker = Annotated[str, typer.Option("--broker", metavar="URL", help="mqtt://HOST:PORT or mqtts://HOST:PORT.")]
@@ -80,13 +85,15 @@ def make_table(*names: str) -> Table:
     return table
 
 
-def load_scenario(file: Path, cars: int | None, seed: int | None, clock: str | None) -> Scenario:
+def load_scenario(
+    file: Path, cars: int | None, seed: int | None, clock: str | None, settings: Iterable[str] | None = None
+) -> Scenario:
     """Load a scenario with what the command line changes in it. Raises UsageError."""
     try:
         factor = None if clock is None else ClockFactor.parse(clock)
     except Misread as error:
         raise UsageError(f"--clock: {error}", hint=error.hint) from None
-    return load(file, vocabulary(), Overrides(cars=cars, seed=seed, clock=factor))
+    return load(file, vocabulary(), Overrides(settings=read_settings(settings or ()), cars=cars, seed=seed, clock=factor))
 
 
 def need_live_clock(scenario: Scenario) -> None:

@@ -28,6 +28,7 @@ from fleet.cli.common import (
     ScenarioName,
     SecretFile,
     Seed,
+    Set,
     Source,
     ToolsBroker,
     UntilEof,
@@ -58,6 +59,7 @@ def simulate(
     broker: Broker,
     tools_broker: ToolsBroker = None,
     cars: Cars = None,
+    settings: Set = None,
     seed: Seed = None,
     clock: Clock = None,
     no_backend: Annotated[bool, typer.Option("--no-backend", help="There is no desk: send no commands.")] = False,
@@ -78,7 +80,7 @@ def simulate(
     Example: fleet simulate rush-hour --broker mqtt://localhost:1883 --tools-broker mqtt://localhost:1884
     """
     file = find_scenario(scenario, resource_dir("scenarios"))
-    loaded = load_scenario(file, cars, seed, clock)
+    loaded = load_scenario(file, cars, seed, clock, settings)
     need_live_clock(loaded)
     if not as_json:  # whoever reads our lines is told what is to be done to the broker
         need_no_broker_of_ours(loaded)

@@ -30,6 +30,7 @@ from fleet.cli.common import (
     ScenarioName,
     SecretFile,
     Seed,
+    Set,
     Source,
     err,
     load_scenario,
@@ -56,6 +57,7 @@ app = typer.Typer()
 def run(
     scenario: ScenarioName,
     cars: Cars = None,
+    settings: Set = None,
     seed: Seed = None,
     clock: Clock = None,
     broker: Annotated[
@@ -84,7 +86,7 @@ def run(
         raise UsageError("--ca and --credentials are for a broker of yours", hint="Name it with --broker URL.")
     prefix = Topics(topic_prefix).prefix
     file = find_scenario(scenario, resource_dir("scenarios"))
-    loaded = load_scenario(file, cars, seed, clock)
+    loaded = load_scenario(file, cars, seed, clock, settings)
     need_live_clock(loaded)
     if broker != "auto":
         need_no_broker_of_ours(loaded)
@@ -111,6 +113,7 @@ def run(
         prefix=prefix,
         passthrough=tuple(passthrough),
         for_simulator=(
+            *(word for setting in settings or () for word in ("--set", setting)),
             *(["--source", source] if source else []),
             *(["--connect-rate", str(connect_rate)] if connect_rate else []),
         ),

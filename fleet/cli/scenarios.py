@@ -6,12 +6,12 @@ import json
 
 import typer
 
-from fleet.cli.common import RUN, AsJson, ScenarioName, complain, make_table, out
+from fleet.cli.common import RUN, AsJson, ScenarioName, Set, complain, make_table, out
 from fleet.kernel.instants import format_duration
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.json_schema import json_schema
-from fleet.scenario.loader import check, find_scenario, parse, read_text, shipped
+from fleet.scenario.loader import Overrides, check, find_scenario, load, read_settings, read_text, shipped
 from fleet.scenario.summary import summary
 
 app = typer.Typer()
@@ -40,16 +40,16 @@ def scenarios(as_json: AsJson = False) -> None:
 
 
 @app.command("check", rich_help_panel=RUN)
-def check_file(scenario: ScenarioName, as_json: AsJson = False) -> None:
+def check_file(scenario: ScenarioName, settings: Set = None, as_json: AsJson = False) -> None:
     """Check a scenario file: give all its errors, or say what it will do. Exit code 2 when it is wrong.
 
     Example: fleet check my/own.yaml
     """
     file = find_scenario(scenario, resource_dir("scenarios"))
     words = vocabulary()
-    text = read_text(file)
-    errors = check(text, str(file), words)
-    lines = [] if errors else summary(parse(text, str(file), words), words)
+    values = read_settings(settings or ())
+    errors = check(read_text(file), str(file), words, values)
+    lines = [] if errors else summary(load(file, words, Overrides(settings=values)), words)
     if as_json:
         found = [{"message": str(e), "hint": e.hint, "file": e.file, "line": e.line, "column": e.column} for e in errors]
         out.print_json(json.dumps({"file": str(file), "ok": not errors, "errors": found, "summary": lines}))

@@ -34,6 +34,8 @@ _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Numbers: {"type": ["integer", "array"], "items": {"type": "integer", "minimum": 0}},
 }
 """How the project's own types are written in a file."""
+_PARAMETER: Final = {"type": "string", "pattern": r"^\$\{\w+\}$"}
+"""Instead of a number or a word there may be a parameter."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -52,11 +54,13 @@ def _schema_of(kind: Any) -> dict[str, Any]:
     if origin is dict:
         return {"type": "object", "additionalProperties": _schema_of(get_args(kind)[1])}
     if origin is Literal:
-        return {"enum": list(get_args(kind))}
+        return {"anyOf": [{"enum": list(get_args(kind))}, _PARAMETER]}
     if issubclass(kind, Readable):
         return {**_WRITTEN[kind], "description": kind.expected}
     if not issubclass(kind, msgspec.Struct):
-        return {"type": {str: "string", int: "integer", float: "number", bool: "boolean"}[kind]}
+        if kind is str:
+            return {"type": "string"}
+        return {"anyOf": [{"type": {int: "integer", float: "number", bool: "boolean"}[kind]}, _PARAMETER]}
     return _schema_of_part(kind)
 
 

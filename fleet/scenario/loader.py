@@ -6,18 +6,17 @@ finds every error and not just the first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import ReaderError
 
 from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
 from fleet.scenario.checks import CHECKS, Steps
+from fleet.scenario.composing import compose
 from fleet.scenario.drawn import Plain
 from fleet.scenario.scalars import ClockFactor, Misread, Readable, shown
 from fleet.scenario.schema import INSTEAD, Scenario, Vocabulary, without_none
@@ -30,8 +29,9 @@ _LARGEST_BYTES: Final = 4_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """What the command line changes in a scenario; None leaves it as it is."""
+    """What the command line changes in a scenario; None leaves it as it is. `settings` are values of its parameters."""
 
+    settings: Mapping[str, str] = field(default_factory=dict)
     cars: int | None = None
     seed: int | None = None
     clock: float | None = None
@@ -96,13 +96,17 @@ def load(path: Path, vocabulary: Vocabulary, overrides: Overrides | None = None)
     Raises UsageError when the file cannot be read or an override cannot be met, and the first ScenarioError of a
     file that is wrong; `check` gives them all.
     """
-    scenario = parse(read_text(path), str(path), vocabulary)
-    return scenario if overrides is None else override(scenario, overrides)
+    overrides = overrides or Overrides()
+    scenario = parse(read_text(path), str(path), vocabulary, overrides.settings)
+    return override(scenario, _with_cars(overrides, scenario.parameters))
 
 
-def parse(text: str, file: str, vocabulary: Vocabulary) -> Scenario:
-    """Return the scenario in `text`; raises its first ScenarioError. `file` is the name that errors give."""
-    scenario, errors = _read(text, file, vocabulary)
+def parse(text: str, file: str, vocabulary: Vocabulary, settings: Mapping[str, str] | None = None) -> Scenario:
+    """Return the scenario in `text`; raises its first ScenarioError. `file` is the name that errors give.
+
+    `settings` are values for its parameters, as they would be written in the file.
+    """
+    scenario, errors = _read(text, file, vocabulary, settings or {})
     if len(errors) > 1:
         first = errors[0]
         more = f"And {len(errors) - 1} more: fleet check {file}"
@@ -115,9 +119,9 @@ def parse(text: str, file: str, vocabulary: Vocabulary) -> Scenario:
     return scenario
 
 
-def check(text: str, file: str, vocabulary: Vocabulary) -> list[ScenarioError]:
-    """Return everything that is wrong with a scenario file, in the order of its lines; empty when it is right."""
-    return _read(text, file, vocabulary)[1]
+def check(text: str, file: str, vocabulary: Vocabulary, settings: Mapping[str, str] | None = None) -> list[ScenarioError]:
+    """Return everything that is wrong with a scenario file and what it imports, by its lines; empty when it is right."""
+    return _read(text, file, vocabulary, settings or {})[1]
 
 
 def read_text(path: Path) -> str:
@@ -140,6 +144,32 @@ def read_text(path: Path) -> str:
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
         message = f"byte 0x{error.object[error.start]:02X} is not UTF-8"
         raise ScenarioError(message, file=str(path), line=line, column=column, hint="Save the file as UTF-8.") from None
+
+
+def read_settings(pairs: Iterable[str]) -> dict[str, str]:
+    """Read `name=value` of the command line; raises UsageError for what is no such pair."""
+    settings: dict[str, str] = {}
+    for pair in pairs:
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if not name or not value:
+            raise UsageError(f"--set {pair!r} sets nothing", hint="Such as --set cars=5000 or --set 'pause=10 min'.")
+        settings[name] = value
+    return settings
+
+
+def _with_cars(overrides: Overrides, declared: Collection[str]) -> Overrides:
+    """Return the overrides with `cars=N` as the number of cars, for a scenario that has no parameter of that name.
+
+    Raises UsageError when it is no number, or another one than that of the overrides.
+    """
+    text = overrides.settings.get("cars")
+    if text is None or "cars" in declared:
+        return overrides
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"--set cars={text}: a whole number above 0 is expected")
+    if overrides.cars not in (None, int(text)):
+        raise UsageError(f"--cars {overrides.cars} and --set cars={text} contradict each other", hint="Give one of them.")
+    return replace(overrides, cars=int(text))
 
 
 def override(scenario: Scenario, overrides: Overrides) -> Scenario:
@@ -195,16 +225,15 @@ _BROKEN: Final = _Broken()
 class _Reader:
     """Reads nodes into types and gathers what is wrong, each with the place it was found at."""
 
-    def __init__(self, file: str, vocabulary: Vocabulary) -> None:
-        self.file = file
+    def __init__(self, vocabulary: Vocabulary, errors: list[ScenarioError]) -> None:
         self.vocabulary = vocabulary
-        self.errors: list[ScenarioError] = []
+        self.errors = errors
 
     def fail(self, node: Node, steps: Steps, message: str, hint: str = "") -> _Broken:
         label = _label(steps)
         mark = node.start_mark
         text = f"{label}: {message}" if label else message
-        self.errors.append(ScenarioError(text, file=self.file, line=mark.line + 1, column=mark.column + 1, hint=hint))
+        self.errors.append(ScenarioError(text, file=str(mark.name), line=mark.line + 1, column=mark.column + 1, hint=hint))
         return _BROKEN
 
     def read(self, node: Node, wanted: Any, steps: Steps) -> Any:
@@ -292,7 +321,7 @@ class _Reader:
         entries = self._entries(node, steps)
         if entries is None:
             return _BROKEN
-        fields = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
+        fields = {each.encode_name: each for each in msgspec.structs.fields(wanted)}
         hints = []
         for key, (key_node, _) in entries.items():
             if key not in fields:
@@ -302,22 +331,22 @@ class _Reader:
         values: dict[str, Any] = {}
         broken = False
         checkable = True
-        for key, field in fields.items():
+        for key, described in fields.items():
             if key in entries:
-                value = self.read(entries[key][1], field.type, (*steps, key))
+                value = self.read(entries[key][1], described.type, (*steps, key))
             elif nearest_hint(key, [key]) in hints:
                 value = _BROKEN  # it is there, misspelt, and that has been said
-            elif field.required or (key in instead and instead[key] not in entries):
-                value = self.fail(node, steps, f"the key {key!r} is missing{_wanted(field.type)}")
+            elif described.required or (key in instead and instead[key] not in entries):
+                value = self.fail(node, steps, f"the key {key!r} is missing{_wanted(described.type)}")
             else:
                 continue
             if not isinstance(value, _Broken):
-                values[field.name] = value
+                values[described.name] = value
                 continue
             broken = True
             if value.partial is not None:
-                values[field.name] = value.partial
-            elif field.required:
+                values[described.name] = value.partial
+            elif described.required:
                 checkable = False
         if not checkable:
             return _BROKEN
@@ -334,42 +363,16 @@ class _Reader:
                 self.fail(place, (*steps, *problem.at), problem.message, problem.hint)
 
 
-def _read(text: str, file: str, vocabulary: Vocabulary) -> tuple[Scenario | None, list[ScenarioError]]:
-    try:
-        node = YAML(typ="safe", pure=True).compose(text)
-    except ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        character = error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
-        return None, [ScenarioError(f"the character U+{character:04X} is not allowed", file=file, line=line, column=column)]
-    except MarkedYAMLError as error:
-        return None, [_syntax_error(error, file)]
-    except (YAMLError, RecursionError) as error:
-        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        return None, [ScenarioError(f"no YAML: {what}", file=file, line=1, column=1)]
-    if node is None:
-        hint = "`fleet scenarios` lists examples to start from."
-        return None, [ScenarioError("the file is empty: a scenario is expected", file=file, line=1, column=1, hint=hint)]
-    reader = _Reader(file, vocabulary)
-    scenario = reader.read(node, Scenario, ())
-    reader.errors.sort(key=lambda error: (error.line, error.column))
+def _read(
+    text: str, file: str, vocabulary: Vocabulary, settings: Mapping[str, str]
+) -> tuple[Scenario | None, list[ScenarioError]]:
+    composed = compose(text, file, settings, read_text)
+    if composed.node is None:
+        return None, composed.errors
+    reader = _Reader(vocabulary, composed.errors)
+    scenario = reader.read(composed.node, Scenario, ())
+    reader.errors.sort(key=lambda error: (composed.files.index(error.file), error.line, error.column))
     return (None if reader.errors else scenario), reader.errors
-
-
-def _syntax_error(error: MarkedYAMLError, file: str) -> ScenarioError:
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    problem = str(error.problem or error.context or "it is no YAML")
-    hint = ""
-    if "'\\t'" in problem:
-        problem, hint = "a tab cannot indent", "Indent with spaces."
-    elif "'%'" in problem or "'@'" in problem or "'`'" in problem:
-        hint = "Put the value in quotes."
-    elif "mapping values are not allowed" in problem:
-        hint = "Is a value with a colon missing its quotes, or a line indented too far?"
-    elif "another document" in problem:
-        problem, hint = "a second document begins: one scenario in a file is expected", "Remove the '---'."
-    return ScenarioError(f"no YAML: {problem}", file=file, line=line, column=column, hint=hint)
 
 
 def _plain(node: Node, depth: int = 0) -> Any:

@@ -99,6 +99,8 @@ class Scenario(Part, frozen=True, kw_only=True):
 
     scenario: str
     purpose: str
+    imports: tuple[str, ...] = ()
+    parameters: dict[str, Plain] = msgspec.field(default_factory=dict)
     seed: int
     start: LocalTime
     written_duration: Duration | None = msgspec.field(name="duration", default=None)

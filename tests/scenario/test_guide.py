@@ -13,7 +13,10 @@ from fleet.scenario.json_schema import json_schema
 from fleet.scenario.loader import check
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
-EXAMPLES = [part.partition("```")[0] for part in PAGE.split("```yaml\n")[1:]]
+BLOCKS = [part.partition("```")[0] for part in PAGE.split("```yaml\n")[1:]]
+FILES = {block.split()[1]: block for block in BLOCKS if block.startswith("# ")}
+"""Files that other examples import: their name is in the first line."""
+EXAMPLES = [block for block in BLOCKS if block not in FILES.values()]
 HEAD = {
     "scenario": "scenario: example",
     "purpose": "purpose: Stands around an example.",
@@ -34,9 +37,12 @@ def whole(example: str) -> str:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.partition(":")[0])
-def test_each_example_is_right(example: str) -> None:
+def test_each_example_is_right(example: str, tmp_path: Path) -> None:
     """What the page shows can be copied."""
-    assert [str(error) for error in check(whole(example), "docs/scenarios.md", vocabulary())] == []
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert [str(error) for error in check(whole(example), str(tmp_path / "example.yaml"), vocabulary())] == []
 
 
 def test_every_key_has_an_example() -> None:

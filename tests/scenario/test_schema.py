@@ -226,5 +226,7 @@ def test_the_json_schema_describes_every_key() -> None:
     assert schema["additionalProperties"] is False
     fleet = schema["properties"]["fleets"]["items"]
     assert fleet["properties"]["coverage"]["properties"]["garages"]["description"] == Share.expected
-    assert fleet["properties"]["models"] == {"type": "object", "additionalProperties": {"type": "number"}}
+    weight = fleet["properties"]["models"]["additionalProperties"]
+    assert weight == {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\$\{\w+\}$"}]}
+    assert "lose_coverage" in schema["properties"]["timeline"]["items"]["properties"]["do"]["anyOf"][0]["enum"]
     assert schema["properties"]["duration"]["type"] == "string"

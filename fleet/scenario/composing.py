@@ -1,0 +1,245 @@
+"""From the text of a scenario file to one tree of YAML nodes: imports joined, parameters put in. Each node knows its file.
+
+Works on nodes and not on data, so that whatever is found wrong later is told at the place where it was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
+
+JOINED: Final = ("fleets", "commands", "load", "timeline", "expectations")
+"""Lists of an imported file, which come before those of the file that imports it."""
+IMPORTABLE: Final = ("imports", "parameters", *JOINED)
+_PARAMETER: Final = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+
+Read = Callable[[Path], str]
+
+
+@dataclass
+class Composed:
+    """The tree of a scenario and of all it imports (None when there is none), and what is wrong so far."""
+
+    node: Node | None = None
+    errors: list[ScenarioError] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+    def fail(self, node: Node, message: str, hint: str = "") -> None:
+        mark = node.start_mark
+        self.errors.append(ScenarioError(message, file=str(mark.name), line=mark.line + 1, column=mark.column + 1, hint=hint))
+
+
+def compose(text: str, file: str, settings: Mapping[str, str], read: Read) -> Composed:
+    """Compose a scenario file; `settings` replace the defaults of its parameters, `read` reads an imported file.
+
+    Raises UsageError for a setting that is no value, or of a parameter that there is not.
+    """
+    composed = Composed()
+    joiner = _Joiner(composed, read)
+    node = joiner.parse(text, file)
+    composed.node = node
+    if isinstance(node, MappingNode):
+        joiner.join(node, (Path(file),))
+        parameters = {name: key_value[1] for name, key_value in joiner.parameters.items()}
+        _put_in(composed, node, parameters | _settings(settings, parameters), joiner.parameters)
+    return composed
+
+
+class _Joiner:
+    """Reads imported files, each once, and joins their lists into those of the importing file."""
+
+    def __init__(self, composed: Composed, read: Read) -> None:
+        self.parameters: dict[str, tuple[Node, Node]] = {}
+        self._composed = composed
+        self._read = read
+        self._seen: set[Path] = set()
+
+    def parse(self, text: str, file: str) -> Node | None:
+        """Return the file's nodes, which know its name, or None after noting why there are none."""
+        self._composed.files.append(file)
+        try:
+            node: Node | None = YAML(typ="safe", pure=True).compose(text)
+        except ReaderError as error:
+            before = text[: error.position]
+            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+            character = error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
+            self._note(f"the character U+{character:04X} is not allowed", file, line, column)
+            return None
+        except MarkedYAMLError as error:
+            self._composed.errors.append(_syntax_error(error, file, text))
+            return None
+        except (YAMLError, RecursionError) as error:
+            self._note(f"no YAML: {'nested too deeply' if isinstance(error, RecursionError) else error}", file, 1, 1)
+            return None
+        if node is None:
+            hint = "`fleet scenarios` lists examples to start from."
+            self._note("the file is empty: a scenario is expected", file, 1, 1, hint)
+            return None
+        for each in _walk(node):
+            each.start_mark.name = file
+        return node
+
+    def _note(self, message: str, file: str, line: int, column: int, hint: str = "") -> None:
+        self._composed.errors.append(ScenarioError(message, file=file, line=line, column=column, hint=hint))
+
+    def join(self, node: MappingNode, chain: tuple[Path, ...]) -> None:
+        """Join all that `node`, the file at the end of `chain`, imports; what it says itself about a parameter wins."""
+        self._seen.add(chain[-1].resolve())
+        for key, value in _entry(node, "parameters"):
+            if isinstance(key, ScalarNode):
+                self.parameters.setdefault(str(key.value), (key, value))
+        joined: dict[str, list[Node]] = {key: [] for key in JOINED}
+        imports = next((value for key, value in node.value if key.value == "imports"), None)
+        for item in imports.value if isinstance(imports, SequenceNode) else ():
+            imported = self._imported(item, chain) if str(item.tag).endswith(":str") else None
+            for key, value in imported.value if imported is not None else ():
+                if key.value in joined and isinstance(value, SequenceNode):
+                    joined[key.value] += value.value
+        for name, items in joined.items():
+            _prepend(node, name, items)
+
+    def _imported(self, item: ScalarNode, chain: tuple[Path, ...]) -> MappingNode | None:
+        """Return what the file named by `item` and its own imports hold; None when it was seen before or cannot be had."""
+        path = chain[-1].parent / str(item.value)
+        if path.resolve() in [each.resolve() for each in chain]:
+            self._composed.fail(item, f"the imports turn in a circle: {' → '.join(map(str, (*chain, path)))}")
+            return None
+        if path.resolve() in self._seen:
+            return None
+        try:
+            text = self._read(path)
+        except ScenarioError as error:
+            self._composed.errors.append(error)
+            return None
+        except UsageError as error:
+            self._composed.fail(item, str(error), "A path is relative to the file that imports it.")
+            return None
+        node = self.parse(text, str(path))
+        if node is None:
+            return None
+        if not isinstance(node, MappingNode):
+            self._composed.fail(node, f"an imported file is a mapping with {', '.join(IMPORTABLE)}")
+            return None
+        for key, value in node.value:
+            if key.value not in IMPORTABLE:
+                self._composed.fail(key, f"{str(key.value)!r} cannot be imported", nearest_hint(str(key.value), IMPORTABLE))
+            elif key.value == "parameters" and not isinstance(value, MappingNode):
+                self._composed.fail(value, "parameters: a mapping (name: default) is expected")
+            elif key.value != "parameters" and not isinstance(value, SequenceNode):
+                self._composed.fail(value, f"{key.value}: a list is expected")
+        self.join(node, (*chain, path))
+        return node
+
+
+def _entry(node: MappingNode, name: str) -> list[tuple[Node, Node]]:
+    """Return the pairs of the mapping that stands under a key; none when there is no mapping."""
+    value = next((value for key, value in node.value if key.value == name), None)
+    return list(value.value) if isinstance(value, MappingNode) else []
+
+
+def _prepend(node: MappingNode, name: str, items: list[Node]) -> None:
+    """Put items before the list under a key, which is made when there is none."""
+    if not items:
+        return
+    for key, value in node.value:
+        if key.value == name:
+            if isinstance(value, SequenceNode):
+                value.value[:0] = items
+            return
+    mark = items[0].start_mark
+    key = ScalarNode("tag:yaml.org,2002:str", name, mark, mark)
+    node.value.append((key, SequenceNode("tag:yaml.org,2002:seq", items, mark, mark)))
+
+
+def _walk(root: Node) -> Iterator[Node]:
+    """Yield each node once, aliases and circles notwithstanding."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, SequenceNode):
+            waiting += node.value
+        elif isinstance(node, MappingNode):
+            waiting += [each for pair in node.value for each in pair]
+
+
+# --- parameters
+
+
+def _settings(settings: Mapping[str, str], parameters: Mapping[str, Node]) -> dict[str, Node]:
+    """Return the values of the command line as nodes, so that 5000 is a number and true a truth there, too."""
+    found: dict[str, Node] = {}
+    for name, text in settings.items():
+        if name == "cars" and name not in parameters:
+            continue  # the number of all cars, which the loader sees to
+        if name not in parameters:
+            raise UnknownName("parameter", name, {*parameters, "cars"})
+        try:
+            node = YAML(typ="safe", pure=True).compose(text)
+        except YAMLError:
+            node = None
+        if not isinstance(node, ScalarNode):
+            raise UsageError(f"{name}={text} sets no value", hint="Such as --set cars=5000 or --set 'pause=10 min'.")
+        found[name] = node
+    return found
+
+
+def _put_in(
+    composed: Composed, root: MappingNode, parameters: Mapping[str, Node], declared: Mapping[str, tuple[Node, Node]]
+) -> None:
+    """Put the values where `${name}` stands: alone it keeps its type, within a text it becomes part of it."""
+    values = {id(value) for _, value in declared.values()}
+    used: set[str] = set()
+    for node in list(_walk(root)):
+        if not isinstance(node, ScalarNode) or id(node) in values or "${" not in str(node.value):
+            continue
+        names = set(_PARAMETER.findall(str(node.value)))
+        used |= names
+        for name in sorted(names - parameters.keys()):
+            composed.fail(node, f"there is no parameter {name!r}", nearest_hint(name, parameters))
+        if not names or names - parameters.keys():
+            continue
+        whole = _PARAMETER.fullmatch(str(node.value))
+        if whole is not None:
+            value = parameters[whole[1]]
+            node.tag, node.value = value.tag, value.value
+        else:
+            node.value = _PARAMETER.sub(lambda match: str(parameters[match[1]].value), str(node.value))
+    for name, (key, _) in declared.items():
+        if name not in used:
+            composed.fail(key, f"the parameter {name!r} is nowhere used", f"Write ${{{name}}} where its value belongs.")
+
+
+# --- YAML's own errors
+
+
+def _syntax_error(error: MarkedYAMLError, file: str, text: str) -> ScenarioError:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    problem = str(error.problem or error.context or "it is no YAML")
+    hint = ""
+    if "'\\t'" in problem:
+        problem, hint = "a tab cannot indent", "Indent with spaces."
+    elif "${" in (text.splitlines() or [""])[min(line, len(text.splitlines())) - 1]:
+        hint = 'Inside { } and [ ] put "${…}" in quotes.'
+    elif "'%'" in problem or "'@'" in problem or "'`'" in problem:
+        hint = "Put the value in quotes."
+    elif "mapping values are not allowed" in problem:
+        hint = "Is a value with a colon missing its quotes, or a line indented too far?"
+    elif "another document" in problem:
+        problem, hint = "a second document begins: one scenario in a file is expected", "Remove the '---'."
+    return ScenarioError(f"no YAML: {problem}", file=file, line=line, column=column, hint=hint)
