@@ -11,17 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import structlog
 
-from fleet import __version__
-from fleet.backend.reader import StoreReader
-from fleet.errors import FleetError, Unreachable, UsageError
-from fleet.kernel.instants import format_duration, format_instant
-from fleet.observe import report as reports
-from fleet.observe.histogram import Histogram
-from fleet.observe.junit import write_junit
-from fleet.observe.report import Account, Generator, judge, machine, write_report
+from fleet.errors import FleetError, Unreachable
 from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
 from fleet.runtime.broker_hand import BrokerHand
@@ -29,8 +21,9 @@ from fleet.runtime.children import Child, ChildFailed
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
 from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.shard import wait_until
-from fleet.runtime.verdicts import Verdicts, progress_figures, stage_figures
+from fleet.runtime.verdicts import Verdicts, progress_figures
 from fleet.runtime.view import View
 from fleet.scenario.schema import Scenario
 from fleet.transport.dial import dial
@@ -104,20 +97,23 @@ class Run:
         """
         config = self._config
         config.out.mkdir(parents=True, exist_ok=True)
-        if config.with_backend and self.store.exists():
-            raise UsageError(f"{self.store} is of an earlier run", hint="Give another --out, or remove that folder.")
+        if config.with_backend:
+            need_fresh(self.store)
         async with self._reachable_broker() as (cars, tools):
             with self._view:
                 result = await self._run_processes(cars, tools)
-            report = self._report(result)
+            report = compose_report(
+                config.scenario,
+                result=result,
+                backend=self._backend,
+                backend_cpu=self._backend_cpu.figures() if self._backend_cpu else {},
+                store=self.store if config.with_backend else None,
+                verdicts=self._verdicts,
+                broken=self._broken,
+            )
             if self._broker is not None and report["verdict"] in {"failed", "invalid"}:
                 shutil.copyfile(self._broker.log_path, config.out / "mosquitto.log")
-        try:
-            write_report(config.out, report)
-            write_junit(config.out, report)
-        except OSError as error:
-            outcome = f"the run was {report['verdict']}: {report['reason']}"
-            raise FleetError(f"the report cannot be written to {config.out}: {error.strerror}; {outcome}") from error
+        publish_report(config.out, report)
         return report
 
     # --- processes
@@ -304,83 +300,6 @@ class Run:
             self._warned.add(text)
             self._view.say(text)
 
-    # --- report
-
-    def _report(self, result: dict[str, Any]) -> dict[str, Any]:
-        scenario = self._config.scenario
-        account, commands, statuses = self._store_side(result)
-        generator = _generator(result)
-        backend_cpu = self._backend_cpu.figures() if self._backend_cpu else {}
-        report: dict[str, Any] = {
-            "schema": reports.SCHEMA,
-            "verdict": "",
-            "reason": "",
-            "seed": scenario.seed,
-            "scenario": scenario.scenario,
-            "scenario_duration": format_duration(scenario.duration),
-            "clock": str(scenario.clock),
-            "version": __version__,
-            "machine": machine(),
-            "wall_s": result["wall_s"],
-            "cars": result["cars"],
-            "connected": result["connected"],
-            **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
-            **({} if self._config.with_backend else dict.fromkeys(("stored", "quarantined", "lost", "duplicates"))),
-            "repeated": result["account"]["repeated"],
-            **statuses,
-            "commands": reports.command_figures(commands),
-            "latency_ms": self._latency(result),
-            "outages": [_outage(outage) for outage in result["outages"]],
-            "generator": msgspec.structs.asdict(generator),
-            "backend": backend_cpu,
-            "findings": reports.findings(generator, backend_cpu.get("cpu_percent")),
-            "stages": stage_figures(result["stages"]),
-        }
-        report["expectations"] = self._verdicts.outcomes(report, report["stages"])
-        report["verdict"], report["reason"] = judge(
-            account, generator, report["expectations"], interrupted=result["stopped_early"], broken=self._broken
-        )
-        return report
-
-    def _store_side(self, result: dict[str, Any]) -> tuple[Account, dict[str, dict[str, int]], dict[str, int]]:
-        """Hold the cars' account against the store; without a back end of ours, acknowledged counts as stored."""
-        cars = result["account"]
-        names = ("created", "published", "acknowledged", "dropped", "refused")
-        taken = {name: cars[name] for name in names}
-        if not self._config.with_backend:
-            account = Account(
-                **taken, stored=cars["acknowledged"], in_outbox=cars["in_outbox"], quarantined=0, duplicates=cars["repeated"]
-            )
-            return account, {}, {}
-        with StoreReader(self.store) as reader:
-            store = reader.account({result["boot"]})
-            still_out = 0
-            for vin, outbox in result["outboxes"].items():
-                known = store.boots.get((vin, outbox["boot"]))
-                still_out += sum(1 for seq in outbox["seqs"] if known is None or not known.has(seq))
-            account = Account(
-                **taken,
-                stored=store.stored,
-                in_outbox=still_out,
-                quarantined=store.quarantined_of_boots,
-                duplicates=store.duplicates,
-            )
-            triggers = reader.statuses_by_trigger()
-            statuses = {
-                "statuses_engine_off": triggers.get("engine_off", 0),
-                "statuses_asked": triggers.get("load", 0) + triggers.get("refresh", 0),
-            }
-            return account, reader.command_counts(), statuses
-
-    def _latency(self, result: dict[str, Any]) -> dict[str, Any]:
-        histograms = {
-            "publish_to_ack": result["publish_to_ack"],
-            "publish_to_stored": self._backend.get("publish_to_stored"),
-            "command_round_trip": result["round_trip"],
-            "command_round_trip_waking": result["round_trip_waking"],
-        }
-        return {name: Histogram.from_dict(plain).summary_ms() if plain else {} for name, plain in histograms.items()}
-
 
 async def _look_for(broker: Endpoint) -> None:
     """Raise Unreachable when nobody listens there; the processes themselves would go on trying."""
@@ -389,26 +308,3 @@ async def _look_for(broker: Endpoint) -> None:
             (await dial(broker)).close()
     except TimeoutError:
         raise Unreachable(broker.host, broker.port, f"no answer within {REACH_S:g} s") from None
-
-
-def _generator(result: dict[str, Any]) -> Generator:
-    """Return how the simulator fared; zeros when the scenario's time never ran."""
-    health = result["health"]
-    loop_lag, behind = Histogram.from_dict(health["loop_lag"]).summary_ms(), Histogram.from_dict(result["behind"])
-    return Generator(
-        cpu_percent=health["cpu_percent"],
-        cpu_percent_peak=health["cpu_percent_peak"],
-        cpu_percent_late=health["cpu_percent_late"],
-        loop_lag_ms_p99=loop_lag.get("p99", 0.0),
-        loop_lag_ms_max=loop_lag.get("max", 0.0),
-        behind_ms_p99=behind.summary_ms().get("p99", 0.0),
-        late_sends=result["late_sends"],
-        late_percent=round(100 * result["late_sends"] / max(1, behind.count), 2),
-        memory_mb_peak=health["memory_mb_peak"],
-    )
-
-
-def _outage(outage: dict[str, Any]) -> dict[str, Any]:
-    ended = outage["to_wall_us"]
-    seconds = None if ended is None else round((ended - outage["from_wall_us"]) / 1e6, 3)
-    return {"scenario_time": format_instant(outage["scenario_time"]), "seconds": seconds}

@@ -44,6 +44,8 @@ from fleet.wire.messages import Stored
 
 DEADLINES_PER_TURN: Final = 400
 """Cars woken before the loop may serve its sockets again; more starves them, and the other way round."""
+EARLY_S: Final = 0.001
+"""What to wait at least when the timer came before the deadline: uvloop rounds to milliseconds, and would come again at once."""
 PRESENCE_TOKEN: Final = 0
 LATE_US: Final = 100_000
 """A deadline met later than this, in wall time, counts as late."""
@@ -75,7 +77,8 @@ class LinkPlan:
     end_session: bool = False
     clear_presence: bool = False
     until_stored: bool = False
-    source_addresses: Sequence[str] = ("",)
+    stamped: bool = True
+    """Whether messages carry the wall times at which they were due and sent; virtual time knows none."""
 
 
 @dataclass(slots=True)
@@ -164,7 +167,9 @@ class CarOnLink:
         stamp = self._stamps.get(seq)
         if stamp is None:
             stamp = self._stamps[seq] = Stamp(clock.wall_us_at(output.due_at), clock.wall_us())
-        message = msgspec.structs.replace(output.message, due_wall_us=stamp.due_wall_us, sent_wall_us=stamp.sent_wall_us)
+        message = output.message
+        if self._shard.plan.stamped:
+            message = msgspec.structs.replace(message, due_wall_us=stamp.due_wall_us, sent_wall_us=stamp.sent_wall_us)
         self._publish(self._shard.dialect.from_car(message), seq)
 
     def _publish(self, frame: Frame, token: int) -> None:
@@ -278,7 +283,7 @@ class Shard:
         self.cars = {car.vin: CarOnLink(self, car) for car in cars}
         self.first_error: LinkError | None = None
         self._links = links
-        self._plan = plan
+        self.plan = plan
         self._timers: TimerHeap[Actor] = TimerHeap()
         self._handle: asyncio.TimerHandle | None = None
         self._look_handle: asyncio.TimerHandle | None = None
@@ -297,7 +302,7 @@ class Shard:
         """Let time run: from now on the heap wakes the cars."""
         self._running = True
         self._set_handle()
-        if self._plan.until_stored:
+        if self.plan.until_stored:
             self._look_at_unstored()
 
     def _look_at_unstored(self) -> None:
@@ -344,7 +349,7 @@ class Shard:
         if self._timers.set(actor, actor.deadline()):
             self._set_handle()
 
-    def _set_handle(self) -> None:
+    def _set_handle(self, not_before_s: float = 0.0) -> None:
         at = self._timers.next_deadline()
         if not self._running or at is None or (self._handle_at is not None and self._handle_at <= at):
             return
@@ -352,21 +357,23 @@ class Shard:
             self._handle.cancel()
         self._handle_at = at
         wait_s = (self.clock.wall_us_at(at) - self.clock.wall_us()) / 1e6
-        self._handle = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._run_due)
+        self._handle = asyncio.get_running_loop().call_later(max(not_before_s, wait_s), self._run_due)
 
     def _run_due(self) -> None:
         self._handle = self._handle_at = None
         now = self.clock.now()
         wall_us = self.clock.wall_us()
+        not_before_s = EARLY_S
         try:
             for at, actor in self._timers.pop_due(now, DEADLINES_PER_TURN):
+                not_before_s = 0.0
                 behind_us = max(0, wall_us - self.clock.wall_us_at(at))
                 self.counts.lag.record(behind_us)
                 self.counts.late += behind_us > LATE_US
                 actor.wake(at)
                 self._timers.set(actor, actor.deadline())
         finally:
-            self._set_handle()  # a defect in one car must not stop the time of all the others
+            self._set_handle(not_before_s)  # a defect in one car must not stop the time of all the others
 
     # --- links
 
@@ -376,23 +383,23 @@ class Shard:
         settings = LinkSettings(
             client_id=vin,
             username=vin,
-            password=self._plan.password_for(vin),
-            keep_alive_s=self._plan.keep_alive_s,
-            session_expiry_s=self._plan.session_expiry_s,
-            will=Will(self.dialect.from_car(owner.car.will(now)), self._plan.will_delay_s),
+            password=self.plan.password_for(vin),
+            keep_alive_s=self.plan.keep_alive_s,
+            session_expiry_s=self.plan.session_expiry_s,
+            will=Will(self.dialect.from_car(owner.car.will(now)), self.plan.will_delay_s),
             subscriptions=self.dialect.topics.car_subscriptions(vin),
         )
         draws = Draws(owner.car.key, "back-off")
-        return self._links(settings, owner, BackOff(draws.unit, first_s=self._plan.first_back_off_s))
+        return self._links(settings, owner, BackOff(draws.unit, first_s=self.plan.first_back_off_s))
 
     def close_link(self, link: Link, last: Frame) -> None:
         """Close in the background; `stop` waits for it."""
-        if self._plan.clear_presence:
+        if self.plan.clear_presence:
             # Whoever listens is told first; then the broker forgets what it would tell those who come later.
             if link.is_up:
                 link.publish(last, PRESENCE_TOKEN)
             last = Frame(topic=last.topic, payload=b"", retain=True)
-        task = asyncio.create_task(link.close(end_session=self._plan.end_session, last=last), name="close link")
+        task = asyncio.create_task(link.close(end_session=self.plan.end_session, last=last), name="close link")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

@@ -34,7 +34,7 @@ WILL_DELAY: Final = 60 * SECOND
 SHORTEST_S: Final = 5
 CONNECT_PATIENCE_S: Final = 30.0
 PROGRESS_EVERY_S: Final = 0.5
-VIRTUAL_LOOKS: Final = 100
+VIRTUAL_LOOKS: Final = 50
 """How often in a virtual run progress is told."""
 BOOT_SHIFT: Final = 16
 """A virtual boot is 48 bits of the seed; a live one is the wall time of the start."""
@@ -113,6 +113,7 @@ class Simulation:
             end_session=config.end_session,
             clear_presence=config.clear_presence,
             until_stored=config.until_stored,
+            stamped=config.schedule is None,
         )
 
     def stop(self) -> None:

@@ -7,11 +7,10 @@ the same run, byte for byte, as fast as it can be computed.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.service import Backend, BackendConfig
@@ -20,10 +19,14 @@ from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.schedule import Schedule
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import VirtualClock
+from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import wait_until
 from fleet.runtime.simulation import Simulation, SimulationConfig
+from fleet.runtime.verdicts import Verdicts, progress_figures
+from fleet.runtime.view import View
 from fleet.runtime.virtual_loop import run_virtually
+from fleet.scenario.deeds import BrokerAction
 from fleet.scenario.schema import Scenario
 from fleet.transport.simulated_access import AccessControl
 from fleet.transport.simulated_broker import SimulatedBroker
@@ -38,66 +41,115 @@ SPIN_COST: Final = SpinCost(n=2, r=1, p=1)
 """The S-PINs of simulated users protect nothing, and a real cost would be all that a virtual run does."""
 CATCH_UP_S: Final = 60.0
 
-Emit = Callable[[dict[str, Any]], None]
-
 
 @dataclass(frozen=True, kw_only=True)
-class VirtualRun:
-    """What a virtual run is made of. `emit` hears the simulation's progress."""
+class VirtualRunConfig:
+    """What a virtual run is asked for: which scenario, where its store and report go, and how cars deliver."""
 
     scenario: Scenario
-    store: Path
-    emit: Emit
+    out: Path
     until_stored: bool = False
 
-    def run(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Run to the end; return the results of the simulation and of the back end."""
-        schedule = Schedule(vocabulary().start_of(self.scenario))
-        gc.freeze()
-        return run_virtually(self._live(schedule), schedule)
 
-    async def _live(self, schedule: Schedule) -> tuple[dict[str, Any], dict[str, Any]]:
+class VirtualRun:
+    """One run; `run` returns the report after writing it."""
+
+    def __init__(self, config: VirtualRunConfig, view: View) -> None:
+        """Take what was asked; nothing happens yet."""
+        self._config = config
+        self._view = view
+        self._schedule = Schedule(vocabulary().start_of(config.scenario))
         access = AccessControl.parse((resource_dir("broker") / "acl").read_text(encoding="utf-8"))
-        network = SimulatedNetwork(SimulatedBroker(access=access), schedule)
-        backend = Backend(self._backend(network, schedule))
+        self._network = SimulatedNetwork(SimulatedBroker(access=access), self._schedule)
+        self._verdicts = Verdicts(config.scenario)
+        self._simulation: Simulation | None = None
+        self._backend: Backend | None = None
+
+    @property
+    def store(self) -> Path:
+        """Where the back end of this run stores."""
+        return self._config.out / "store.sqlite"
+
+    def interrupt(self) -> None:
+        """End early, in order, with the report of what ran; may be called from a signal handler."""
+        if self._simulation is not None:
+            self._simulation.stop()
+
+    def run(self) -> dict[str, Any]:
+        """Run the scenario to its end or to an interrupt."""
+        config = self._config
+        config.out.mkdir(parents=True, exist_ok=True)
+        need_fresh(self.store)
+        with self._view:
+            result, backend = run_virtually(self._live(), self._schedule)
+        report = compose_report(
+            config.scenario, result=result, backend=backend, backend_cpu={}, store=self.store, verdicts=self._verdicts
+        )
+        publish_report(config.out, report)
+        return report
+
+    async def _live(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what simulation and back end tell at their end."""
+        backend = self._backend = Backend(self._backend_config())
         await backend.start()
         try:
             await wait_until(lambda: backend.connected, CATCH_UP_S)
-            result = await self._simulate(network, schedule)
+            self._simulation = Simulation(self._simulation_config(), self._heard)
+            gc.freeze()  # the cars live as long as the run; looking through them again and again finds nothing
+            result = await self._simulation.run()
         finally:
             await backend.stop(quiet_s=2 * BATCH_WAIT_S, limit_s=CATCH_UP_S)
         return result, backend.snapshot().to_dict()
 
-    def _backend(self, network: SimulatedNetwork, schedule: Schedule) -> BackendConfig:
-        seed = self.scenario.seed
+    def _backend_config(self) -> BackendConfig:
+        schedule = self._schedule
         return BackendConfig(
             store=self.store,
-            links=simulated_links(network),
+            links=simulated_links(self._network),
             pepper=b"a virtual run keeps no secret",
             make_clock=partial(VirtualClock, schedule),
             wall_us=lambda: schedule.now,
-            draw=Draws(stream_key(seed, "backend"), "back-off").unit,
+            draw=Draws(stream_key(self._config.scenario.seed, "backend"), "back-off").unit,
             spin_cost=SPIN_COST,
             username="backend",
-            announce_stored=self.until_stored,
+            announce_stored=self._config.until_stored,
             batch_wait_s=BATCH_WAIT_S,
             open_store=BufferedStore,
         )
 
-    async def _simulate(self, network: SimulatedNetwork, schedule: Schedule) -> dict[str, Any]:
-        config = SimulationConfig(
-            scenario=self.scenario,
-            cars=simulated_links(network, username_as_client_id=True),
-            tools=simulated_links(network),
+    def _simulation_config(self) -> SimulationConfig:
+        return SimulationConfig(
+            scenario=self._config.scenario,
+            cars=simulated_links(self._network, username_as_client_id=True),
+            tools=simulated_links(self._network),
             password_for=lambda _: None,
             dialect=FleetDialect(),
-            until_stored=self.until_stored,
-            schedule=schedule,
+            until_stored=self._config.until_stored,
+            schedule=self._schedule,
         )
-        return await Simulation(config, partial(self._heard, network)).run()
 
-    def _heard(self, network: SimulatedNetwork, message: dict[str, Any]) -> None:
-        """Do to the broker what the scenario says, and pass the rest on."""
+    def _heard(self, message: dict[str, Any]) -> None:
+        """Do to the broker what the scenario says, and show progress."""
         if message["type"] == "broker":
-            {"stop": network.stop, "start": network.start, "kill": network.kill}[message["do"]]()
-        self.emit(message)
+            self._view.say(f"broker: {message['do']}, as the scenario says")
+            self._act(message["do"])
+        elif message["type"] == "progress":
+            assert self._backend is not None, "the cars live after the back end has started"
+            backend = self._backend.snapshot().to_dict()
+            self._verdicts.look(progress_figures(message, backend), message["elapsed_us"], message["scenario_time"])
+            self._view.update(message, backend)
+
+    def _act(self, action: BrokerAction) -> None:
+        match action:
+            case "start":
+                self._network.start()
+            case "stop":
+                self._network.stop()
+            case "kill":
+                self._network.kill()
+            case "pause":
+                self._network.pause()
+            case "resume":
+                self._network.resume()
+            case _:
+                assert_never(action)

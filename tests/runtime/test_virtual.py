@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fleet.kernel.instants import HOUR
-from fleet.runtime.virtual import VirtualRun
+from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.scalars import ClockFactor, Duration
 from tests.runtime.pure_lab import scenario
 
@@ -28,14 +28,27 @@ STORED = "SELECT vin, boot, seq, kind, name, captured_at, received_at, stored_at
 COMMAND = "SELECT * FROM command ORDER BY id"
 
 
-def run(store: Path, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Run a day of thirty commuters and a hundred commands."""
+class Quiet:
+    """A view for nobody."""
+
+    def __enter__(self) -> Quiet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def say(self, text: str) -> None: ...
+    def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None: ...
+
+
+def run(out: Path, **changes: Any) -> dict[str, Any]:
+    """Run a day of thirty commuters and a hundred commands, and return the report."""
     made = scenario(FLEETS, COMMANDS, clock=ClockFactor.parse("virtual"), written_duration=Duration(24 * HOUR), **changes)
-    return VirtualRun(scenario=made, store=store, emit=lambda _: None).run()
+    return VirtualRun(VirtualRunConfig(scenario=made, out=out), Quiet()).run()
 
 
-def rows(store: Path, query: str) -> list[tuple[Any, ...]]:
-    connection = sqlite3.connect(store)
+def rows(out: Path, query: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(out / "store.sqlite")
     try:
         return connection.execute(query).fetchall()
     finally:
@@ -44,18 +57,22 @@ def rows(store: Path, query: str) -> list[tuple[Any, ...]]:
 
 def test_a_day_passes_and_the_account_holds(tmp_path: Path) -> None:
     """All that the cars made is stored or in the outbox of a car in a garage, and commands come back."""
-    simulation, backend = run(tmp_path / "store.sqlite")
-    account = simulation["account"]
-    assert account["created"] > 30 * 4
-    assert account["created"] == backend["stored"] + account["in_outbox"]
-    assert backend["duplicates"] == 0
-    assert backend["quarantined"] == {}
-    assert simulation["commands_asked"] == 100
-    assert simulation["commands_waiting"] == 0
-    ended = dict(rows(tmp_path / "store.sqlite", "SELECT coalesce(reason, state), count(*) FROM command GROUP BY 1"))
-    assert sum(ended.values()) == 100
-    assert ended["succeeded"] > 20
-    assert {"too_far", "spin_wrong"} <= set(ended)
+    report = run(tmp_path)
+    assert report["verdict"] == "passed"
+    assert report["created"] == report["stored"] + report["in_outbox"] > 30 * 4
+    assert report["lost"] == report["duplicates"] == report["quarantined"] == 0
+    commands = report["commands"]
+    assert commands["total"] == 100
+    assert commands["succeeded"] > 20
+    assert {"too_far", "spin_wrong"} <= set(commands["rejected"])
+    assert report["latency_ms"]["command_round_trip"]["p99"] < 100
+    assert (tmp_path / "report.md").exists()
+
+
+def test_messages_hold_no_wall_time(tmp_path: Path) -> None:
+    """There is no wall in a virtual run."""
+    run(tmp_path)
+    assert rows(tmp_path, "SELECT count(*) FROM message WHERE due_wall_us IS NOT NULL OR sent_wall_us IS NOT NULL") == [(0,)]
 
 
 def test_the_same_seed_gives_the_same_rows(tmp_path: Path) -> None:

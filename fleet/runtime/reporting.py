@@ -1,0 +1,149 @@
+"""Puts the report of a run together: the cars' account held against the store, figures, expectations and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fleet import __version__
+from fleet.backend.reader import StoreReader
+from fleet.errors import FleetError, UsageError
+from fleet.kernel.instants import format_duration, format_instant
+from fleet.observe import report as reports
+from fleet.observe.histogram import Histogram
+from fleet.observe.junit import write_junit
+from fleet.observe.report import Account, Generator, judge, machine, write_report
+from fleet.runtime.verdicts import Verdicts, stage_figures
+from fleet.scenario.schema import Scenario
+
+
+def compose_report(
+    scenario: Scenario,
+    *,
+    result: Mapping[str, Any],
+    backend: Mapping[str, Any],
+    backend_cpu: Mapping[str, Any],
+    store: Path | None,
+    verdicts: Verdicts,
+    broken: str = "",
+) -> dict[str, Any]:
+    """Return the report of a run from what simulator and back end told at their end.
+
+    `store` is None without a back end of ours; what nobody has looked at is None then. `broken` tells which part of the run
+    died under it, in words.
+    """
+    account, commands, statuses = _store_side(result, store)
+    generator = _generator(result)
+    report: dict[str, Any] = {
+        "schema": reports.SCHEMA,
+        "verdict": "",
+        "reason": "",
+        "seed": scenario.seed,
+        "scenario": scenario.scenario,
+        "scenario_duration": format_duration(scenario.duration),
+        "clock": str(scenario.clock),
+        "version": __version__,
+        "machine": machine(),
+        "wall_s": result["wall_s"],
+        "cars": result["cars"],
+        "connected": result["connected"],
+        **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
+        **({} if store is not None else dict.fromkeys(("stored", "quarantined", "lost", "duplicates"))),
+        "repeated": result["account"]["repeated"],
+        **statuses,
+        "commands": reports.command_figures(commands),
+        "latency_ms": _latency(result, backend),
+        "outages": [_outage(outage) for outage in result["outages"]],
+        "generator": msgspec.structs.asdict(generator),
+        "backend": dict(backend_cpu),
+        "findings": reports.findings(generator, backend_cpu.get("cpu_percent")),
+        "stages": stage_figures(result["stages"]),
+    }
+    report["expectations"] = verdicts.outcomes(report, report["stages"])
+    report["verdict"], report["reason"] = judge(
+        account, generator, report["expectations"], interrupted=result["stopped_early"], broken=broken
+    )
+    return report
+
+
+def publish_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """Write the report into its folder, in all its forms. Raises FleetError, which says what the report would have said."""
+    try:
+        write_report(folder, report)
+        write_junit(folder, report)
+    except OSError as error:
+        outcome = f"the run was {report['verdict']}: {report['reason']}"
+        raise FleetError(f"the report cannot be written to {folder}: {error.strerror}; {outcome}") from error
+
+
+def need_fresh(store: Path) -> None:
+    """Raise UsageError when there is a store of an earlier run."""
+    if store.exists():
+        raise UsageError(f"{store} is of an earlier run", hint="Give another --out, or remove that folder.")
+
+
+def _store_side(result: Mapping[str, Any], store_file: Path | None) -> tuple[Account, dict[str, dict[str, int]], dict[str, int]]:
+    """Hold the cars' account against the store; without a back end of ours, acknowledged counts as stored."""
+    cars = result["account"]
+    names = ("created", "published", "acknowledged", "dropped", "refused")
+    taken = {name: cars[name] for name in names}
+    if store_file is None:
+        account = Account(
+            **taken, stored=cars["acknowledged"], in_outbox=cars["in_outbox"], quarantined=0, duplicates=cars["repeated"]
+        )
+        return account, {}, {}
+    with StoreReader(store_file) as reader:
+        store = reader.account({result["boot"]})
+        still_out = 0
+        for vin, outbox in result["outboxes"].items():
+            known = store.boots.get((vin, outbox["boot"]))
+            still_out += sum(1 for seq in outbox["seqs"] if known is None or not known.has(seq))
+        account = Account(
+            **taken,
+            stored=store.stored,
+            in_outbox=still_out,
+            quarantined=store.quarantined_of_boots,
+            duplicates=store.duplicates,
+        )
+        triggers = reader.statuses_by_trigger()
+        statuses = {
+            "statuses_engine_off": triggers.get("engine_off", 0),
+            "statuses_asked": triggers.get("load", 0) + triggers.get("refresh", 0),
+        }
+        return account, reader.command_counts(), statuses
+
+
+def _latency(result: Mapping[str, Any], backend: Mapping[str, Any]) -> dict[str, Any]:
+    histograms = {
+        "publish_to_ack": result["publish_to_ack"],
+        "publish_to_stored": backend.get("publish_to_stored"),
+        "command_round_trip": result["round_trip"],
+        "command_round_trip_waking": result["round_trip_waking"],
+    }
+    return {name: Histogram.from_dict(plain).summary_ms() if plain else {} for name, plain in histograms.items()}
+
+
+def _generator(result: Mapping[str, Any]) -> Generator:
+    """Return how the simulator fared; zeros when the scenario's time never ran."""
+    health = result["health"]
+    loop_lag, behind = Histogram.from_dict(health["loop_lag"]).summary_ms(), Histogram.from_dict(result["behind"])
+    return Generator(
+        cpu_percent=health["cpu_percent"],
+        cpu_percent_peak=health["cpu_percent_peak"],
+        cpu_percent_late=health["cpu_percent_late"],
+        loop_lag_ms_p99=loop_lag.get("p99", 0.0),
+        loop_lag_ms_max=loop_lag.get("max", 0.0),
+        behind_ms_p99=behind.summary_ms().get("p99", 0.0),
+        late_sends=result["late_sends"],
+        late_percent=round(100 * result["late_sends"] / max(1, behind.count), 2),
+        memory_mb_peak=health["memory_mb_peak"],
+    )
+
+
+def _outage(outage: Mapping[str, Any]) -> dict[str, Any]:
+    ended = outage["to_wall_us"]
+    seconds = None if ended is None else round((ended - outage["from_wall_us"]) / 1e6, 3)
+    return {"scenario_time": format_instant(outage["scenario_time"]), "seconds": seconds}
