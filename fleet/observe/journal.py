@@ -226,7 +226,7 @@ class JournalWriter:
         self.failure = ""
         self._file: BinaryIO = path.open("wb", buffering=0)
         self._records: list[Record] = []
-        self._encoder = msgspec.json.Encoder(enc_hook=_in_words)
+        self._encoder = msgspec.json.Encoder(enc_hook=in_words)
         self._good_bytes = 0
         self.write(begin)
 
@@ -284,7 +284,7 @@ class JournalWriter:
             self._good_bytes += len(block)
 
 
-def _in_words(value: object) -> str:
+def in_words(value: object) -> str:
     """Name what JSON has no form for."""
     return f"a {type(value).__name__}"
 

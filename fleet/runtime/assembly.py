@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -37,14 +37,21 @@ def vins(scenario: Scenario) -> list[str]:
 
 
 def build_cars(
-    scenario: Scenario, *, start: Instant, boot: int, index: int = 0, count: int = 1, until_stored: bool = False
+    scenario: Scenario,
+    *,
+    start: Instant,
+    boot: int,
+    index: int = 0,
+    count: int = 1,
+    until_stored: bool = False,
+    make_car: Callable[..., Car] = Car,
 ) -> list[Car]:
     """Make the cars of shard `index` of `count`; which car is in which shard depends on its number alone.
 
-    With `until_stored` they keep a message until the back end has said that it is stored.
+    With `until_stored` they keep a message until the back end has said that it is stored. `make_car` is another kind of Car.
     """
     return [
-        _build_car(scenario, fleet, vin, equipment, start=start, boot=boot, until_stored=until_stored)
+        _build_car(scenario, fleet, vin, equipment, start=start, boot=boot, until_stored=until_stored, make_car=make_car)
         for number, (fleet, vin, equipment) in enumerate(_drawn(scenario))
         if number % count == index
     ]
@@ -78,14 +85,22 @@ def _weighted(draws: Draws, weights: Mapping[str, float]) -> str:
 
 
 def _build_car(
-    scenario: Scenario, fleet: Fleet, vin: str, equipment: Equipment, *, start: Instant, boot: int, until_stored: bool
+    scenario: Scenario,
+    fleet: Fleet,
+    vin: str,
+    equipment: Equipment,
+    *,
+    start: Instant,
+    boot: int,
+    until_stored: bool,
+    make_car: Callable[..., Car],
 ) -> Car:
     key = stream_key(scenario.seed, vin)
     driver = draw_driver(key, region_named(scenario.region_of(fleet)), fleet.profile, garage_share=float(fleet.coverage.garages))
     if fleet.places is not None:
         driver = _living_at(driver, fleet, key)
     settings = CarSettings(fleet=fleet.name, hole_share=float(fleet.coverage.holes), until_stored=until_stored)
-    return Car(vin=vin, key=key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
+    return make_car(vin=vin, key=key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
 
 
 def _living_at(driver: Driver, fleet: Fleet, key: int) -> Driver:

@@ -1,0 +1,306 @@
+"""Where the journal is hooked in: cars, links, desk and store that also write down what goes in and out.
+
+Each is chosen once, when the parts are put together; a run without a journal has none of this in its way. Nothing here
+decides, reads a clock of its own, or changes what it passes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import Any, Final
+from zlib import crc32
+
+import msgspec
+
+from fleet import __version__
+from fleet.backend.store import Batch, Committed
+from fleet.cloud.desk import Desk
+from fleet.errors import LinkError, PublishRefused
+from fleet.kernel.instants import Instant
+from fleet.observe.journal import (
+    NOT_YET,
+    Begin,
+    Closed,
+    Down,
+    Dropped,
+    FrameSeen,
+    Input,
+    JournalWriter,
+    Opened,
+    Output,
+    Published,
+    Quarantined,
+    Received,
+    Record,
+    Refused,
+    Stored,
+    Up,
+    Wake,
+)
+from fleet.runtime.journalled_desk import JournalledDesk
+from fleet.scenario.schema import Scenario
+from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkOwner, LinkSettings, Will
+from fleet.vehicle import signals
+from fleet.vehicle.car import Car
+from fleet.wire.frame import Frame
+from fleet.wire.topics import Topics
+
+Write = Callable[[Record], None]
+ScenarioTime = Callable[[], Instant]
+"""The scenario time, `NOT_YET` as long as it is not known."""
+
+SIMULATOR, BACKEND = "simulator", "backend"
+"""Parts of a journal."""
+STORE: Final = "store"
+
+# --- the first line -------------------------------------------------------------------------------------------------
+
+
+def begin_of(
+    scenario: Scenario,
+    *,
+    parts: tuple[str, ...],
+    start: Instant,
+    boot: int,
+    until_stored: bool,
+    index: int = 0,
+    count: int = 1,
+) -> Begin:
+    """Return the first line of a journal: enough to build the very cars of this run again."""
+    return Begin(
+        t=start,
+        m="run",
+        k="begin",
+        version=__version__,
+        parts=parts,
+        seed=scenario.seed,
+        start=start,
+        boot=boot,
+        clock=str(scenario.clock),
+        until_stored=until_stored,
+        index=index,
+        count=count,
+        scenario=msgspec.to_builtins(scenario, enc_hook=_number),
+    )
+
+
+def begin_of_backend() -> Begin:
+    """Return the first line of what a back end writes alone."""
+    return Begin(t=NOT_YET, m="run", k="begin", version=__version__, parts=(BACKEND,))
+
+
+def _number(value: object) -> object:
+    """Write the numbers with a unit of scenarios as bare ones; JSON knows no infinity."""
+    if isinstance(value, float):
+        return "inf" if value == inf else float(value)
+    if isinstance(value, int):
+        return int(value)
+    raise NotImplementedError(type(value).__name__)
+
+
+def scenario_of(begin: Begin) -> Scenario:
+    """Return the scenario as it was resolved for the run. Raises msgspec.ValidationError."""
+    return msgspec.convert(begin.scenario, Scenario, dec_hook=lambda kind, raw: kind(raw))
+
+
+# --- cars -----------------------------------------------------------------------------------------------------------
+
+
+class JournalledCar(Car):
+    """A car whose inputs and outputs are written down."""
+
+    __slots__ = ("_name", "_write")
+
+    def __init__(self, write: Write, *, vin: str, **parts: Any) -> None:
+        """Take what writes, and the parts of a car."""
+        super().__init__(vin=vin, **parts)
+        self._name = f"car/{vin}"
+        self._write = write
+
+    def receive(self, message: signals.CarInput, now: Instant) -> Any:
+        kind = type(message)
+        if isinstance(message, signals.Received):
+            self._write(Input(now, self._name, "in", "Received", type(message.message).__name__, None, message))
+        elif kind.__struct_fields__:
+            self._write(Input(now, self._name, "in", kind.__name__, None, None, message))
+        else:
+            self._write(Input(now, self._name, "in", kind.__name__))
+        outputs = Car.receive(self, message, now)
+        if outputs:
+            self._wants(outputs, now)
+        return outputs
+
+    def wake(self, now: Instant) -> Any:
+        self._write(Wake(now, self._name, "wake"))
+        outputs = Car.wake(self, now)
+        if outputs:
+            self._wants(outputs, now)
+        return outputs
+
+    def _wants(self, outputs: Any, now: Instant) -> None:
+        for output in outputs:
+            self._write(output_record(output, self._name, now))
+
+
+def output_record(output: signals.CarOutput, name: str, now: Instant) -> Output:
+    """Return the record of what a car wants."""
+    if isinstance(output, signals.Transmit):
+        return Output(now, name, "out", "Transmit", type(output.message).__name__, output)
+    kind = type(output)
+    return Output(now, name, "out", kind.__name__, None, output if kind.__struct_fields__ else None)
+
+
+# --- links ----------------------------------------------------------------------------------------------------------
+
+
+def journalled_links(links: LinkFactory, write: Write, now: ScenarioTime, topics: Topics) -> LinkFactory:
+    """Return what makes the same links, and writes down what they do."""
+    hidden = topics.desk_request().removesuffix("request")
+    return partial(JournalledLink, links=links, write=write, now=now, hidden=hidden)
+
+
+class JournalledLink:
+    """A link to its owner, and the owner to the link: what goes through, either way, is written down."""
+
+    __slots__ = ("_hidden", "_link", "_name", "_now", "_owner", "_settings", "_write")
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        owner: LinkOwner,
+        back_off: BackOff,
+        *,
+        links: LinkFactory,
+        write: Write,
+        now: ScenarioTime,
+        hidden: str,
+    ) -> None:
+        """Make the link within.
+
+        Payloads on topics that begin with `hidden` may hold an S-PIN: they get no checksum, by which four digits are soon found.
+        """
+        self._write = write
+        self._now = now
+        self._hidden = hidden
+        self._settings = settings
+        self._owner = owner
+        self._name = f"link/{settings.client_id}"
+        self._link: Link = links(settings, self, back_off)
+
+    # --- what the owner calls
+
+    @property
+    def is_up(self) -> bool:
+        return self._link.is_up
+
+    def open(self) -> None:
+        settings = self._settings
+        self._write(
+            Opened(
+                self._now(),
+                self._name,
+                "open",
+                clean_start=settings.clean_start,
+                keep_alive_s=settings.keep_alive_s,
+                session_expiry_s=settings.session_expiry_s,
+                subscriptions=settings.subscriptions,
+                will=None if settings.will is None else self._will(settings.will),
+            )
+        )
+        self._link.open()
+
+    def publish(self, frame: Frame, token: int) -> None:
+        self._link.publish(frame, token)
+        payload, topic = frame.payload, frame.topic
+        check = None if topic.startswith(self._hidden) else crc32(payload)
+        self._write(
+            Published(
+                self._now(), self._name, "publish", topic, len(payload), check, token, frame.qos, frame.retain, frame.expiry_s
+            )
+        )
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        self._link.acknowledge(delivery)
+
+    def drop(self) -> None:
+        self._write(Dropped(self._now(), self._name, "drop"))
+        self._link.drop()
+
+    async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
+        self._write(Closed(self._now(), self._name, "close", end_session, None if last is None else self._seen(last)))
+        await self._link.close(end_session=end_session, last=last)
+
+    def _will(self, will: Will) -> FrameSeen:
+        return msgspec.structs.replace(self._seen(will.frame), delay_s=will.delay_s)
+
+    def _seen(self, frame: Frame) -> FrameSeen:
+        check = None if frame.topic.startswith(self._hidden) else crc32(frame.payload)
+        return FrameSeen(frame.topic, len(frame.payload), check, frame.retain)
+
+    # --- what the link calls
+
+    def link_up(self, session_present: bool) -> None:
+        self._write(Up(self._now(), self._name, "up", session_present))
+        self._owner.link_up(session_present)
+
+    def link_down(self, error: LinkError | None) -> None:
+        reason, detail = (None, None) if error is None else (type(error).__name__, str(error))
+        self._write(Down(self._now(), self._name, "down", reason, detail))
+        self._owner.link_down(error)
+
+    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
+        """Write only what was refused: that a car's message was taken, its next input says."""
+        if error is not None:
+            self._write(Refused(self._now(), self._name, "refused", token, error.name))
+        self._owner.link_acknowledged(token, error)
+
+    def link_received(self, delivery: Delivery) -> None:
+        frame = delivery.frame
+        payload, topic = frame.payload, frame.topic
+        check = None if topic.startswith(self._hidden) else crc32(payload)
+        self._write(
+            Received(self._now(), self._name, "received", topic, len(payload), check, frame.qos, frame.retain, frame.duplicate)
+        )
+        self._owner.link_received(delivery)
+
+
+# --- the back end ---------------------------------------------------------------------------------------------------
+
+
+class BackendHooks:
+    """What a back end with a journal is made of. `follow` tells it the scenario time once there is a back end that knows."""
+
+    def __init__(self, journal: JournalWriter) -> None:
+        """Take the journal."""
+        self._write = journal.write
+        self._time: ScenarioTime = lambda: NOT_YET
+
+    def follow(self, time: ScenarioTime) -> None:
+        """Take the scenario time from now on from there."""
+        self._time = time
+
+    def time(self) -> Instant:
+        """Return the scenario time, `NOT_YET` as long as it is not known."""
+        return self._time()
+
+    def links(self, links: LinkFactory, topics: Topics) -> LinkFactory:
+        """Return what makes the back end's link."""
+        return journalled_links(links, self._write, self.time, topics)
+
+    def make_desk(self, **state: Any) -> Desk:
+        """Make the desk."""
+        return JournalledDesk(self._write, self.time, **state)
+
+    def committed(self, batch: Batch, done: Committed) -> None:
+        """Write down what a commit of the store did: one line for what is new, one for what is not."""
+        t, write = self._time(), self._write
+        if done.fresh:
+            write(Stored(t, STORE, "stored", tuple(arrival[:4] for arrival in done.fresh)))
+        if done.duplicates:
+            fresh = set(map(id, done.fresh))
+            known = tuple(arrival[:4] for arrival in batch.arrivals if id(arrival) not in fresh)
+            write(Stored(t, STORE, "duplicate", known))
+        for held in batch.quarantined:
+            write(Quarantined(t, STORE, "quarantine", held.reason, held.topic, held.size, held.vin, held.boot, held.seq))
