@@ -1,7 +1,7 @@
 """Takes what cars and tools send, has it stored in batches, and acknowledges it only then.
 
-Nothing that arrives can stop it: what is not understood goes to quarantine with its reason. While a batch is being
-committed in the one writer thread, the next one collects; the broker's Receive Maximum bounds how much that can be.
+Nothing that arrives can stop it: what is not understood goes to quarantine with its reason. The broker's Receive Maximum
+bounds how much can be collected while a batch is being committed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
 _KINDS: Final[dict[type[CarMessage], str]] = {Event: "event", Response: "response", Request: "request"}
 _INT64: Final = 1 << 63
-AT_ONCE: Final = 64
-"""What is no larger is committed on the event loop: that takes less than a millisecond, and less than to hand it to the
-writer thread and back, for which whoever sent a command would wait twice."""
+AT_ONCE: Final = BATCH_MESSAGES + 500
+"""Rows that are committed on the event loop: a batch, and what one reading of the socket may bring beyond it. Some 15 ms at
+most; in the writer thread the same commit takes twice as long and more CPU, as both threads wait for the interpreter's lock
+in turn. What piled up beyond that, behind a full disk for instance, goes to the thread."""
 _COPY_BACK_S: Final = 0.5
 """How often the store's log is copied back while it grows."""
 _RETRY_FIRST_S: Final = 0.25

@@ -92,7 +92,7 @@ async def test_while_a_commit_runs_the_next_batch_collects(path: Path, gate: Gat
         assert (snapshot.stored, snapshot.publish_to_stored.count, snapshot.commit_us.count) == (2_000, 2_000, 2)
 
 
-async def test_a_small_batch_is_committed_at_once_and_a_large_one_in_the_writer_thread(
+async def test_a_batch_is_committed_at_once_and_what_piled_up_in_the_writer_thread(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Either way it is acknowledged only when that is through."""
@@ -106,12 +106,12 @@ async def test_a_small_batch_is_committed_at_once_and_a_large_one_in_the_writer_
 
     monkeypatch.setattr(Store, "commit", seen)
     async with running(path) as lab:
-        lab.session.deliver(*car(*[status(n) for n in range(1, consumer.AT_ONCE + 1)]))
-        await lab.session.wait_for_acknowledged(consumer.AT_ONCE)
-        lab.session.deliver(*car(*[status(n) for n in range(consumer.AT_ONCE + 1, 1_001)]))
+        lab.session.deliver(*car(*[status(n) for n in range(1, 1_001)]))
         await lab.session.wait_for_acknowledged(1_000)
-    assert commits == [(consumer.AT_ONCE, True, 0), (1_000 - consumer.AT_ONCE, False, consumer.AT_ONCE)]
-    assert lab.session.acknowledged == list(range(1, 1_001))
+        lab.session.deliver(*car(*[status(n) for n in range(1_001, 1_002 + consumer.AT_ONCE)]))
+        await lab.session.wait_for_acknowledged(1_001 + consumer.AT_ONCE)
+    assert commits == [(1_000, True, 0), (consumer.AT_ONCE + 1, False, 1_000)]
+    assert lab.session.acknowledged == list(range(1, 1_002 + consumer.AT_ONCE))
 
 
 async def test_what_was_not_acknowledged_comes_again_and_is_stored_once(path: Path, gate: Gate) -> None:
