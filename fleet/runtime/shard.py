@@ -74,6 +74,8 @@ class LinkPlan:
     session_expiry_s: int = 3600
     will_delay_s: int = 10
     first_back_off_s: float = 1.0
+    longest_back_off_s: float = 30.0
+    jitter: bool = True
     end_session: bool = False
     clear_presence: bool = False
     until_stored: bool = False
@@ -254,6 +256,11 @@ class CarOnLink:
             self._link.acknowledge(delivery)
 
 
+def _no_jitter() -> float:
+    """Wait the whole window: then cars that lost their connection together come back together."""
+    return 1.0
+
+
 async def wait_until(condition: Callable[[], bool], timeout_s: float, *, every_s: float = 0.01) -> bool:
     """Look at `condition` again and again until it holds; False when it does not in time."""
     ends = asyncio.get_running_loop().time() + timeout_s
@@ -390,7 +397,9 @@ class Shard:
             subscriptions=self.dialect.topics.car_subscriptions(vin),
         )
         draws = Draws(owner.car.key, "back-off")
-        return self._links(settings, owner, BackOff(draws.unit, first_s=self.plan.first_back_off_s))
+        draw = draws.unit if self.plan.jitter else _no_jitter
+        back_off = BackOff(draw, first_s=self.plan.first_back_off_s, cap_s=self.plan.longest_back_off_s)
+        return self._links(settings, owner, back_off)
 
     def close_link(self, link: Link, last: Frame) -> None:
         """Close in the background; `stop` waits for it."""

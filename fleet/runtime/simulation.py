@@ -104,12 +104,14 @@ class Simulation:
         self._most_connected = 0
 
     def _link_plan(self) -> LinkPlan:
-        config, factor = self._config, self.clock.factor
+        config, factor, again = self._config, self.clock.factor, self._config.scenario.reconnect
         return LinkPlan(
             password_for=config.password_for,
             session_expiry_s=broker_seconds(SESSION_EXPIRY, factor),
             will_delay_s=broker_seconds(WILL_DELAY, factor),
-            first_back_off_s=max(1.0, config.scenario.cars / CARS_PER_CONNECT_SECOND),
+            first_back_off_s=again.first / SECOND if again.first else max(1.0, config.scenario.cars / CARS_PER_CONNECT_SECOND),
+            longest_back_off_s=again.longest / SECOND,
+            jitter=again.jitter,
             end_session=config.end_session,
             clear_presence=config.clear_presence,
             until_stored=config.until_stored,

@@ -19,7 +19,7 @@ from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_date
 from fleet.scenario.deeds import ACTIONS, LED, OPENED, Deed, Load, Place, Selection, Step
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.scalars import Misread, shown
-from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Stage, Vocabulary
+from fleet.scenario.schema import CommandLoad, Fleet, Phase, Reconnect, Scenario, Stage, Vocabulary
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
 
 Steps = tuple[str | int, ...]
@@ -311,6 +311,13 @@ def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
             yield Problem(("when",), "what is done to the broker cannot depend on one car")
 
 
+def _check_reconnect(again: Reconnect, _: Vocabulary) -> Iterator[Problem]:
+    if again.first is not None and again.first <= 0:
+        yield Problem(("first",), "a duration above 0 is expected")
+    if again.longest < (again.first or SECOND):
+        yield Problem(("longest",), f"{again.longest} is shorter than the first wait")
+
+
 def _check_selection(cars: Selection, _: Vocabulary) -> Iterator[Problem]:
     given = [key for key in ("share", "count", "index") if getattr(cars, key) is not None]
     for key in given[1:]:
@@ -376,4 +383,5 @@ CHECKS: Final[dict[type[msgspec.Struct], Check]] = {
     Load: _check_load,
     Step: _check_step,
     Selection: _check_selection,
+    Reconnect: _check_reconnect,
 }

@@ -13,7 +13,7 @@ from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import SECOND, Instant
 from fleet.scenario.deeds import Load, Part, Place, Step
 from fleet.scenario.drawn import Distances, Plain, SpinMix, Values
 from fleet.scenario.expectations import Expectation
@@ -71,6 +71,17 @@ class CommandLoad(Part, frozen=True, kw_only=True):
     spin: SpinMix | None = None
 
 
+class Reconnect(Part, frozen=True, kw_only=True):
+    """How cars come back after a lost connection: they wait up to twice as long each time (or just so long, without jitter).
+
+    In real time, as all that concerns connections. `first` None follows from the number of cars.
+    """
+
+    jitter: bool = True
+    first: Duration | None = None
+    longest: Duration = Duration(30 * SECOND)
+
+
 class Stage(Part, frozen=True, kw_only=True):
     """A stretch of the run with a life of its own; all of it goes on at the same time."""
 
@@ -106,6 +117,7 @@ class Scenario(Part, frozen=True, kw_only=True):
     written_duration: Duration | None = msgspec.field(name="duration", default=None)
     clock: ClockFactor = ClockFactor(1)
     region: str
+    reconnect: Reconnect = Reconnect()
     fleets: tuple[Fleet, ...]
     commands: tuple[CommandLoad, ...] = ()
     load: tuple[Load, ...] = ()
