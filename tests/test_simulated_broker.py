@@ -17,6 +17,7 @@ from fleet.transport.simulated_broker import SimulatedBroker
 from fleet.transport.simulated_sessions import NEVER_EXPIRES_S, BrokerLimits
 from fleet.transport.simulated_topics import SubscriptionIndex, TopicTree, is_topic_filter, is_topic_name
 from fleet.wire.frame import Frame
+from tests.lab import TOPICS, VINS
 from tests.simulated_rig import RecordingPeer, Rig
 
 CAR, OTHER = "VSSZZZKMZTP000001", "VSSZZZKMZTP000002"
@@ -117,6 +118,18 @@ class TestTopics:
         assert sorted(pair for found in index.matching(topic) for pair in found.items()) == expected
         assert sorted(tree.matching(topic_filter)) == sorted(topic for topic in kept if plainly_matches(topic_filter, topic))
         assert (len(tree), sorted(tree)) == (len(kept), sorted(kept))
+
+    def test_a_publish_does_not_look_at_other_cars(self) -> None:
+        """However many cars there are, a topic is looked up once for each shape their filters and the back end's have."""
+        index: SubscriptionIndex[str] = SubscriptionIndex()
+        for vin in VINS:
+            for topic_filter, qos in TOPICS.car_subscriptions(vin):
+                index.add(topic_filter, vin, qos)
+        for topic_filter, qos in TOPICS.backend_subscriptions():
+            index.add(topic_filter, "backend", qos)
+        assert len(index._shapes) == 5
+        assert index.matching(TOPICS.stored(VINS[7])) == [{VINS[7]: 0}]
+        assert index.matching(TOPICS.status(VINS[7])) == [{"backend": 1}]
 
     def test_what_is_taken_back_leaves_nothing(self) -> None:
         """The last subscription and the last topic take their branches with them."""
@@ -357,6 +370,7 @@ class TestWills:
             leave(peer)
         rig.wait(1)
         rig.client(clean_start=clean_start)
+        assert rig.broker.deadline() is None
         rig.wait(1000)
         assert watcher.payloads == [b"will"] * sent
 

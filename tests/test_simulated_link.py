@@ -91,6 +91,29 @@ class TestParticulars:
         here.run(1)
         assert (here.broker.connected, here.broker.counts.received) == (0, 1)
 
+    def test_a_second_goodbye_adds_nothing(self) -> None:
+        """What is said while the first goodbye is under way is not said: one last word, one link_down."""
+        here = Here()
+        watcher = here.client("watcher", subscriptions=(("#", 1),))
+        one = here.client("one")
+        for payload in (b"first", b"second"):
+            with pytest.raises(StopIteration):
+                one.link.close(last=Frame(topic="last", payload=payload)).send(None)
+        here.run(10)
+        assert (watcher.payloads, one.calls) == ([b"first"], ["up", "down"])
+
+    def test_a_short_pause_harms_nobody(self) -> None:
+        """A broker that goes on before the keep-alive is over takes all that came meanwhile, and nobody is lost."""
+        here = Here()
+        one = here.client("one", keep_alive_s=20)
+        here.network.pause()
+        one.link.publish(Frame(topic="a", payload=b""), 1)
+        here.run(29)
+        assert one.outcomes == []
+        here.network.resume()
+        here.run(100)
+        assert (one.calls, one.outcomes) == (["up", "acknowledged"], [(1, None)])
+
     def test_every_packet_takes_its_time(self) -> None:
         """Connecting takes two ways, subscribing two more; a publish and its outcome two, a delivery two."""
         here = Here(delay=10 * MILLISECOND)
@@ -175,10 +198,11 @@ class TestParticulars:
         here = Here()
         watcher = here.client("watcher", subscriptions=(("#", 1),))
         one = here.client("one")
-        one.link.publish(Frame(topic="a", payload=b"on its way"), 1)
+        for qos in (0, 1):
+            one.link.publish(Frame(topic="a", payload=b"on its way", qos=qos), qos)
         one.link.drop()
         here.run(1)
-        assert watcher.payloads == [b"on its way"]
+        assert watcher.payloads == [b"on its way"] * 2
         assert (one.outcomes, here.broker.connected) == ([], 1)
 
     @pytest.mark.parametrize(
@@ -243,6 +267,9 @@ class TestParticulars:
         here.network.start()
         here.run(8)
         assert one.ups == [False, True]
+        here.network.stop()
+        here.run(2.9)
+        assert len(one.downs) == 5 + 2  # the loss, and the attempt after 1 second
 
     def test_the_same_twice(self) -> None:
         """The same run gives the same calls at the same instants."""

@@ -211,8 +211,7 @@ class SimulatedBroker:
     def save(self, now: Instant) -> None:
         """Write down what survives a kill. Without persistence nothing does."""
         if self.limits.persistence:
-            kept = [session.saved(now) for session in self._sessions.values() if session.expiry_s]
-            self._saved = _Saved(kept, list(self._retained))
+            self._saved = _Saved([session.saved(now) for session in self._sessions.values()], list(self._retained))
 
     def stop(self, now: Instant) -> None:
         """End in good order, as Mosquitto does: wills go out at once, and all is written down."""

@@ -253,13 +253,11 @@ class Connection:
 
     def _acknowledged(self, packet_id: int, code: int) -> None:
         under_way = self._under_way
-        entry = under_way.pop(packet_id, None) if under_way is not None else None
-        if entry is None:
-            return
+        assert under_way is not None, "a broker acknowledges once, and what it was sent"
+        token, topic = under_way.pop(packet_id)
         if not under_way:
             self._under_way = None
         self._room += 1
-        token, topic = entry
         if token is None:
             self._link.last_word_is_out()
         elif code < REFUSAL:  # 0x10, nobody subscribed to it, is a success too

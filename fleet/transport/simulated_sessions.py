@@ -137,9 +137,8 @@ class Session:
         self.peer = None
         self.silent_until = None
         self.ends_at = None if self.expiry_s == NEVER_EXPIRES_S else now + virtual_duration(self.expiry_s)
-        if self.will is not None:
-            will_at = now + virtual_duration(self.will.delay_s)
-            self.will_at = will_at if self.ends_at is None else min(will_at, self.ends_at)
+        if self.will is not None:  # the end of the session sends it, too
+            self.will_at = now + virtual_duration(self.will.delay_s)
 
     # --- messages to the client
 
@@ -154,7 +153,7 @@ class Session:
             else:
                 counts.delivered += 1
                 peer.deliver(aged, 0)
-        elif peer is not None and self._room and self._queue is None:
+        elif peer is not None and self._room:  # so nothing waits
             self._send(peer, (frame, received_at, 0), now, counts)
         elif self.waiting >= limits.max_queued_messages:
             counts.dropped += 1
