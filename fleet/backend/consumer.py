@@ -18,7 +18,7 @@ import structlog
 from fleet.backend.batching import BATCH_MESSAGES, BATCH_WAIT_S, Pending
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.publisher import Publisher
-from fleet.backend.store import QUARANTINE_KEEPS, Arrival, Committed, Quarantined, Store
+from fleet.backend.store import QUARANTINE_KEEPS, Arrival, Batch, Committed, Quarantined, Store
 from fleet.cloud.desk_io import CarAnswered, CarSeen, PresenceChanged
 from fleet.cloud.twin import origin_of
 from fleet.errors import LinkError, PublishRefused, StoreFull, Undecodable
@@ -37,7 +37,7 @@ AT_ONCE: Final = BATCH_MESSAGES + 500
 """Rows that are committed on the event loop: a batch, and what one reading of the socket may bring beyond it. Some 15 ms at
 most; in the writer thread the same commit takes twice as long and more CPU, as both threads wait for the interpreter's lock
 in turn. What piled up beyond that, behind a full disk for instance, goes to the thread."""
-_COPY_BACK_S: Final = 0.5
+_COPY_BACK_S: Final = 1000.0
 """How often the store's log is copied back while it grows."""
 _RETRY_FIRST_S: Final = 0.25
 _RETRY_LAST_S: Final = 5.0
@@ -58,12 +58,14 @@ class Consumer:
         known_vins: list[str],
         announce_stored: bool = False,
         batch_wait_s: float = BATCH_WAIT_S,
+        committed: Callable[[Batch, Committed], None] | None = None,
     ) -> None:
         """Take the store and the dialect; `announce_stored` tells cars what is stored, for delivery until stored.
 
-        What nobody waits for is stored at the latest after `batch_wait_s`.
+        What nobody waits for is stored at the latest after `batch_wait_s`; `committed` is told what was.
         """
         self._batch_wait_s = batch_wait_s
+        self._committed = committed
         self._store = store
         self._dialect = dialect
         self._wall_us = wall_us
@@ -315,6 +317,8 @@ class Consumer:
         link, publisher = self._link, self._publisher
         assert link is not None, "attached before the first commit"
         assert publisher is not None, "attached before the first commit"
+        if self._committed is not None:
+            self._committed(pending.batch, committed)
         for delivery in pending.deliveries:
             link.acknowledge(delivery)
         for action in pending.actions:

@@ -70,6 +70,7 @@ class DeskDriver:
         wall_us: Callable[[], int],
         collecting: Callable[[], Pending],
         changed: Callable[[], None],
+        make_desk: Callable[..., Desk] = Desk,
     ) -> None:
         """Take the desk up where the store left it; `changed` is called after something was put into the batch."""
         self._store = store
@@ -79,7 +80,8 @@ class DeskDriver:
         self._collecting = collecting
         self._changed = changed
         self.clock = self._clock_of(loaded.meta.get(CLOCK))
-        self.desk = Desk(factor=self.clock.factor, users=loaded.users, known_vins=loaded.vins, presence=loaded.presence)
+        self.clock_is_known = CLOCK in loaded.meta
+        self.desk = make_desk(factor=self.clock.factor, users=loaded.users, known_vins=loaded.vins, presence=loaded.presence)
         self._to_restore = loaded.commands
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fleet-spin")
         self._jobs: set[asyncio.Future[Any]] = set()
@@ -198,6 +200,7 @@ class DeskDriver:
             return
         self._set_timer(None)  # the same deadline may now be another wall time away
         before = self.clock
+        self.clock_is_known = True
         self.clock = self._make_clock(request.start, factor=request.factor, epoch_wall_us=request.epoch_wall_us)
         self._collecting().batch.meta[CLOCK] = msgspec.json.encode(request).decode()
         self.feed(ClockChanged(request.factor, self.clock.now() - before.now()))

@@ -17,8 +17,10 @@ from fleet.backend.consumer import RECEIVE_MAXIMUM, Consumer
 from fleet.backend.desk_driver import ClockFactory, DeskDriver
 from fleet.backend.publisher import Publisher
 from fleet.backend.spin import SpinCost, SpinVault
-from fleet.backend.store import Store
+from fleet.backend.store import Batch, Committed, Store
+from fleet.cloud.desk import Desk
 from fleet.errors import LinkError
+from fleet.kernel.instants import Instant
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import BackOff, Link, LinkFactory, LinkSettings
 from fleet.wire.dialect import FleetDialect
@@ -35,7 +37,8 @@ class BackendConfig:
     """What a back end is made of. Secrets are left out of its `repr`.
 
     `make_clock` and `wall_us` bring the time (`ScaledClock` and `wall_us` of `runtime.clocks`), `draw` the jitter of
-    reconnects. `announce_stored` is for cars that keep messages until they are stored.
+    reconnects. `announce_stored` is for cars that keep messages until they are stored. `make_desk` is another kind of Desk,
+    and `committed` is told each commit: a journal is kept so.
     """
 
     store: Path
@@ -55,6 +58,8 @@ class BackendConfig:
     announce_stored: bool = False
     batch_wait_s: float = BATCH_WAIT_S
     open_store: type[Store] = Store
+    make_desk: Callable[..., Desk] = Desk
+    committed: Callable[[Batch, Committed], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,7 @@ class Backend:
                 known_vins=loaded.vins,
                 announce_stored=config.announce_stored,
                 batch_wait_s=config.batch_wait_s,
+                committed=config.committed,
             )
             self._driver = DeskDriver(
                 self._store,
@@ -118,6 +124,7 @@ class Backend:
                 wall_us=config.wall_us,
                 collecting=self._consumer.collecting,
                 changed=self._consumer.changed,
+                make_desk=config.make_desk,
             )
         except BaseException:
             self._store.close()
@@ -130,6 +137,11 @@ class Backend:
     def connected(self) -> bool:
         """True while the broker is connected and all subscriptions are in force."""
         return self._link is not None and self._link.is_up
+
+    @property
+    def scenario_time(self) -> Instant | None:
+        """The scenario time, None before anybody has announced it."""
+        return self._driver.clock.now() if self._driver.clock_is_known else None
 
     @property
     def last_error(self) -> LinkError | None:

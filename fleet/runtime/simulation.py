@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Any, Final
 
@@ -15,17 +16,20 @@ from fleet.errors import ConnectRefused, LinkError, SubscribeRefused, Unreachabl
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, SECOND, Duration, format_instant
 from fleet.kernel.schedule import Schedule
+from fleet.observe.journal import JournalWriter
 from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.clocks import ScaledClock, VirtualClock, wall_us
 from fleet.runtime.deeds import Deeds
 from fleet.runtime.figures import live_figures
 from fleet.runtime.health import Health
+from fleet.runtime.journalling import JournalledCar, journalled_links
 from fleet.runtime.roster import Roster
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.runtime.stages import StageMarks, make_actors, stage_results
 from fleet.runtime.users import Users, plan_wishes
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import LinkFactory
+from fleet.vehicle.car import Car
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.messages import AnnounceClock
 
@@ -51,6 +55,11 @@ def broker_seconds(duration: Duration, factor: float) -> int:
     return max(ceil(duration / SECOND / factor), SHORTEST_S)
 
 
+def new_boot(scenario: Scenario, schedule: Schedule | None) -> int:
+    """Return what tells this run of the cars' computers from all others; on a schedule it comes from the seed."""
+    return wall_us() if schedule is None else stream_key(scenario.seed, "boot") >> BOOT_SHIFT
+
+
 @dataclass(frozen=True, kw_only=True)
 class SimulationConfig:
     """What one simulator process needs. `tools` None means there is no desk: no commands are sent."""
@@ -67,6 +76,10 @@ class SimulationConfig:
     until_stored: bool = False
     schedule: Schedule | None = None
     """Live on the time of a schedule instead of the machine's: then nothing of the machine gets in."""
+    boot: int | None = None
+    """None: a new one, see `new_boot`."""
+    journal: JournalWriter | None = None
+    """Where to write down what cars and links do; who made it closes it."""
 
 
 class Simulation:
@@ -80,11 +93,10 @@ class Simulation:
         scenario = config.scenario
         self._zone = vocabulary().zone_of(scenario)
         self._start = vocabulary().start_of(scenario)
+        self.boot = new_boot(scenario, config.schedule) if config.boot is None else config.boot
         if config.schedule is None:
-            self.boot = wall_us()
             self.clock = ScaledClock(self._start, factor=float(scenario.clock), held=True)
         else:
-            self.boot = stream_key(scenario.seed, "boot") >> BOOT_SHIFT
             self.clock = VirtualClock(config.schedule, self._start, held=True)
         self._progress_every_s = PROGRESS_EVERY_S if config.schedule is None else scenario.duration / SECOND / VIRTUAL_LOOKS
         cars = build_cars(
@@ -94,14 +106,21 @@ class Simulation:
             index=config.index,
             count=config.count,
             until_stored=config.until_stored,
+            make_car=Car if config.journal is None else partial(JournalledCar, config.journal.write),
         )
-        self.shard = Shard(clock=self.clock, cars=cars, links=config.cars, dialect=config.dialect, plan=self._link_plan())
+        links = self._journalled(config.cars)
+        self.shard = Shard(clock=self.clock, cars=cars, links=links, dialect=config.dialect, plan=self._link_plan())
         self.users: Users | None = None
         self._roster = Roster(scenario, self.shard.cars.values(), index=config.index, count=config.count)
         self._stages = StageMarks(scenario, self._start, self._marked)
         self._health = Health()
         self._began_wall_us = 0
         self._most_connected = 0
+
+    def _journalled(self, links: LinkFactory) -> LinkFactory:
+        """Return what makes such links, with a journal where one is kept."""
+        journal = self._config.journal
+        return links if journal is None else journalled_links(links, journal.write, self.clock.now, self._config.dialect.topics)
 
     def _link_plan(self) -> LinkPlan:
         config, factor, again = self._config, self.clock.factor, self._config.scenario.reconnect
@@ -169,7 +188,7 @@ class Simulation:
             start=self._start,
             wishes=wishes,
             shard=self.shard,
-            links=links,
+            links=self._journalled(links),
             dialect=config.dialect,
             key=stream_key(config.scenario.seed, "users", str(config.index)),
             client_id=f"users-{config.index}-{self.boot}",
@@ -224,6 +243,8 @@ class Simulation:
         while True:
             await asyncio.sleep(self._progress_every_s)
             self._emit(self.progress())
+            if self._config.journal is not None:
+                self._config.journal.flush()  # what the process may not live to write
 
     def progress(self) -> Progress:
         """Return what a live view shows."""
