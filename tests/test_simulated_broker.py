@@ -127,7 +127,7 @@ class TestTopics:
                 index.add(topic_filter, vin, qos)
         for topic_filter, qos in TOPICS.backend_subscriptions():
             index.add(topic_filter, "backend", qos)
-        assert len(index._shapes) == 5
+        assert len(index._shapes) == 4
         assert index.matching(TOPICS.stored(VINS[7])) == [{VINS[7]: 0}]
         assert index.matching(TOPICS.status(VINS[7])) == [{"backend": 1}]
 
