@@ -188,7 +188,7 @@ class SimulatedBroker:
     def silent(self, peer: Peer, keep_alive_s: int, now: Instant) -> None:
         """Nothing more will come from the peer, though its connection stays: it ends when the keep-alive is over."""
         session = self._connected.get(peer)
-        if session is not None and keep_alive_s:
+        if session is not None and session.silent_until is None and keep_alive_s:
             session.silent_until = now + virtual_duration(PATIENCE * keep_alive_s)
             self._timers.set(session.client_id, session.deadline())
 

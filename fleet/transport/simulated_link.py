@@ -130,7 +130,7 @@ class SimulatedLink:
 
         The first step of the coroutine begins the goodbye, and the schedule alone finishes it. Under an event loop it
         returns when the broker has been told and the owner has heard link_down(None), provided somebody runs the
-        schedule. Without one it returns at once, so that `link.close().send(None)` is all it takes to drive it.
+        schedule. Without one it ends with its first step: who runs the schedule calls `send(None)` and is done.
         """
         self._begin_goodbye(end_session, last)
         try:
