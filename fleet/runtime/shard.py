@@ -210,7 +210,9 @@ class CarOnLink:
         if telematics.acknowledged > acknowledged and stamp is not None:
             self._shard.counts.publish_to_ack.record(now_us - stamp.due_wall_us)
         if telematics.until_stored:
-            self._unstored_since_us = self._unstored_since_us or now_us
+            if not self._unstored_since_us:
+                self._unstored_since_us = now_us
+                self._shard.waits_for_store(self)
         elif telematics.acknowledged > acknowledged:
             self._forget_stamp(token)
         if telematics.refused > refused:
@@ -235,6 +237,8 @@ class CarOnLink:
         if oldest != self._oldest_unstored:
             self._oldest_unstored = oldest
             self._unstored_since_us = self._shard.clock.wall_us() if oldest else 0
+        if not oldest:
+            self._shard.has_all_stored(self)
 
     def repeat_when_overdue(self, now_us: int) -> None:
         """Send again what the broker took and nobody has stored for long, at most once in that time."""
@@ -295,6 +299,7 @@ class Shard:
         self._handle: asyncio.TimerHandle | None = None
         self._look_handle: asyncio.TimerHandle | None = None
         self._handle_at: Instant | None = None
+        self._unstored: dict[CarOnLink, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._running = False
 
@@ -309,14 +314,25 @@ class Shard:
         """Let time run: from now on the heap wakes the cars."""
         self._running = True
         self._set_handle()
-        if self.plan.until_stored:
-            self._look_at_unstored()
+
+    # --- delivery until stored
+
+    def waits_for_store(self, car: CarOnLink) -> None:
+        """Look now and then whether what the broker took from this car gets stored."""
+        self._unstored[car] = None
+        if self._look_handle is None:
+            self._look_handle = asyncio.get_running_loop().call_later(UNSTORED_LOOK_S, self._look_at_unstored)
+
+    def has_all_stored(self, car: CarOnLink) -> None:
+        """Look no more."""
+        self._unstored.pop(car, None)
 
     def _look_at_unstored(self) -> None:
         now_us = self.clock.wall_us()
-        for held in self.cars.values():
-            held.repeat_when_overdue(now_us)
-        self._look_handle = asyncio.get_running_loop().call_later(UNSTORED_LOOK_S, self._look_at_unstored)
+        for car in list(self._unstored):
+            car.repeat_when_overdue(now_us)
+        again = asyncio.get_running_loop().call_later(UNSTORED_LOOK_S, self._look_at_unstored) if self._unstored else None
+        self._look_handle = again
 
     @property
     def waiting_to_connect(self) -> int:
