@@ -10,7 +10,7 @@ from fleet.errors import UsageError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import Instant
 from fleet.scenario.schema import Fleet, Scenario, Vocabulary
-from fleet.vehicle.car import Car, CarSettings
+from fleet.vehicle.car import Car, CarSettings, DeadZone
 from fleet.vehicle.catalogue import Catalogue, Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import PROFILES, Driver, draw_driver
 from fleet.vehicle.geo import offset
@@ -99,7 +99,12 @@ def _build_car(
     driver = draw_driver(key, region_named(scenario.region_of(fleet)), fleet.profile, garage_share=float(fleet.coverage.garages))
     if fleet.places is not None:
         driver = _living_at(driver, fleet, key)
-    settings = CarSettings(fleet=fleet.name, hole_share=float(fleet.coverage.holes), until_stored=until_stored)
+    settings = CarSettings(
+        fleet=fleet.name,
+        hole_share=float(fleet.coverage.holes),
+        dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
+        until_stored=until_stored,
+    )
     return make_car(vin=vin, key=key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
 
 

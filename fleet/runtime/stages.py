@@ -9,6 +9,7 @@ from fleet.kernel.instants import Instant
 from fleet.observe.histogram import Histogram
 from fleet.runtime.deeds import Deeds
 from fleet.runtime.load import OpenLoop, make_loads
+from fleet.runtime.outages import NetworkOutages, make_outages
 from fleet.runtime.roster import Roster
 from fleet.runtime.timeline import Figures, TimedStep, make_timeline
 from fleet.runtime.users import Outcomes
@@ -17,9 +18,9 @@ from fleet.scenario.schema import Scenario
 
 def make_actors(
     scenario: Scenario, *, start: Instant, zone: str, roster: Roster, deeds: Deeds, figures: Figures
-) -> list[OpenLoop | TimedStep]:
-    """Return the actors of load and timeline, of the whole run and of all stages; each has its own time of life."""
-    actors: list[OpenLoop | TimedStep] = []
+) -> list[OpenLoop | TimedStep | NetworkOutages]:
+    """Return the actors of load and timeline, of the whole run and of all stages, and of failing networks."""
+    actors: list[OpenLoop | TimedStep | NetworkOutages] = [*make_outages(scenario, start=start, zone=zone, roster=roster)]
     for phase in scenario.phases():
         actors += make_loads(scenario, phase, start=start, zone=zone, roster=roster, deeds=deeds)
         actors += make_timeline(scenario, phase, start=start, zone=zone, roster=roster, deeds=deeds, figures=figures)

@@ -19,7 +19,7 @@ from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_date
 from fleet.scenario.deeds import ACTIONS, LED, OPENED, Deed, Load, Place, Selection, Step
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.scalars import Misread, shown
-from fleet.scenario.schema import CommandLoad, Fleet, Phase, Reconnect, Scenario, Stage, Vocabulary
+from fleet.scenario.schema import CommandLoad, Fleet, Phase, Reconnect, Scenario, Stage, Vocabulary, Zone
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
 
 Steps = tuple[str | int, ...]
@@ -144,6 +144,11 @@ def _check_times(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem
     if not 0 < scenario.duration <= _LONGEST_DAYS * DAY:
         return
     zone = vocabulary.zone_of(scenario)
+    for number, fleet in enumerate(scenario.fleets):
+        for index, window in enumerate(fleet.coverage.outages):
+            if not window.intervals(start, scenario.duration, zone):
+                message = f"{window} never comes in a run from {_local(start, zone)} for {format_duration(scenario.duration)}"
+                yield Problem(("fleets", number, "coverage", "outages", index), message)
     for phase in scenario.phases():
         at = _at(scenario, phase)
         begin = start + phase.after_us
@@ -210,7 +215,13 @@ def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
             yield from _check_value(("equipment", item), value, vocabulary.equipment[item])
 
 
-def _check_place(place: Place, _: Vocabulary) -> Iterator[Problem]:
+def _check_zone(zone: Zone, vocabulary: Vocabulary) -> Iterator[Problem]:
+    yield from _check_place(zone, vocabulary)
+    if zone.radius <= 0:
+        yield Problem(("radius",), "a distance above 0 m is expected")
+
+
+def _check_place(place: Place | Zone, _: Vocabulary) -> Iterator[Problem]:
     for name, value, limit in (("latitude", place.latitude, 90), ("longitude", place.longitude, 180)):
         if not -limit <= value <= limit:
             yield Problem((name,), f"{value:g} is out of range: {-limit} to {limit} degrees are expected")
@@ -378,6 +389,7 @@ CHECKS: Final[dict[type[msgspec.Struct], Check]] = {
     Scenario: _check_scenario,
     Fleet: _check_fleet,
     Place: _check_place,
+    Zone: _check_zone,
     CommandLoad: _check_command_load,
     Stage: _check_stage,
     Load: _check_load,

@@ -17,15 +17,25 @@ from fleet.kernel.instants import SECOND, Instant
 from fleet.scenario.deeds import Load, Part, Place, Step
 from fleet.scenario.drawn import Distances, Plain, SpinMix, Values
 from fleet.scenario.expectations import Expectation
-from fleet.scenario.scalars import ClockFactor, Duration, LocalTime, Rate, Share, Window
+from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Rate, Share, Window
 from fleet.wire.commands import COMMANDS, CommandType
 
 
+class Zone(Part, frozen=True, kw_only=True):
+    """Everything within `radius` of a point in WGS 84 degrees."""
+
+    latitude: float
+    longitude: float
+    radius: Distance
+
+
 class Coverage(Part, frozen=True, kw_only=True):
-    """Where there is no network: the share of parking places that are garages, and of drives that pass a hole."""
+    """Where and when there is no network: a share of parking places and of drives, whole zones, times of day."""
 
     garages: Share = Share(0)
     holes: Share = Share(0)
+    dead_zones: tuple[Zone, ...] = ()
+    outages: tuple[Window, ...] = ()
 
 
 class Places(Part, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ class Kind(IntEnum):
     STOPPED = auto()
     LEFT = auto()
     COVERAGE = auto()
+    DEAD_ZONE = auto()
     WOKEN = auto()
     ACTUATED = auto()
     HEATER_OVER = auto()

@@ -17,7 +17,7 @@ from fleet.vehicle.agenda import Agenda, Kind
 from fleet.vehicle.body import Body
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Driver, PlannedTrip
-from fleet.vehicle.geo import offset
+from fleet.vehicle.geo import distance_m, offset
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.powertrain import Levels, Powertrain
@@ -41,6 +41,7 @@ from fleet.vehicle.signals import (
     Received,
     RepeatUnstored,
     SetCoverage,
+    SetNetwork,
     SetOpening,
     StayPut,
     SwitchOff,
@@ -76,16 +77,28 @@ STATIONS: Final = frozenset({"petrol_station", "charging_station"})
 ConnectionState = Literal["online", "reachable", "offline"]
 
 
+class DeadZone(NamedTuple):
+    """Everything within `radius_m` of a point, in degrees: there is no network."""
+
+    latitude: float
+    longitude: float
+    radius_m: float
+
+    def holds(self, latitude: float, longitude: float) -> bool:
+        return distance_m(self.latitude, self.longitude, latitude, longitude) <= self.radius_m
+
+
 @dataclass(frozen=True, slots=True)
 class CarSettings:
     """What a fleet's cars have in common besides equipment.
 
     `fleet` is their fleet's name. `hole_share` is the share (0 to 1) of drives that pass a hole in the network;
-    garages belong to the places.
+    garages belong to the places. In a dead zone there is no network at all.
     """
 
     fleet: str = ""
     hole_share: float = 0.08
+    dead_zones: tuple[DeadZone, ...] = ()
     outbox_limit: int = OUTBOX_LIMIT
     until_stored: bool = False
 
@@ -103,7 +116,7 @@ class Car:
     """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
 
     __slots__ = (
-        "_next_start", "_now", "_outputs", "_plan", "_power",
+        "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
         "_stays", "_true_position", "agenda", "at_rest", "body", "charging_ends_at",
         "driver", "engine_is_on", "equipment", "fix", "health", "heater", "in_deep_sleep", "journey", "key",
         "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
@@ -162,7 +175,10 @@ class Car:
         self._stays = False
         self._outputs: list[CarOutput] = []
         self.fix = self._receive_fix(self._true_position, self.parked_at, self.parked_at)
-        self.telematics.covered = not driver.home.garage
+        self._place_covered = not driver.home.garage
+        self._network_works = True
+        self._in_dead_zone = any(zone.holds(*self._true_position) for zone in self.settings.dead_zones)
+        self.telematics.covered = self._place_covered and not self._in_dead_zone
 
     # --- the machine
 
@@ -210,6 +226,9 @@ class Car:
         match message:
             case SetCoverage(covered):
                 self.set_coverage(covered, now)
+            case SetNetwork(works):
+                self._network_works = works
+                self._find_network(now)
             case SetOpening(name, opened):
                 self.body.set_opening(name, opened=opened)
             case SwitchOn():
@@ -271,6 +290,11 @@ class Car:
                 trip, covered = data
                 if self.journey is not None and self.journey.index == trip:
                     self.set_coverage(covered, at)
+            case Kind.DEAD_ZONE:
+                trip, inside = data
+                if self.journey is not None and self.journey.index == trip:
+                    self._in_dead_zone = inside
+                    self._find_network(at)
             case Kind.WOKEN:
                 self.stay_awake(at)
                 self.remote.woken(self, at)
@@ -417,7 +441,13 @@ class Car:
             self._outputs.append(Connect())
 
     def set_coverage(self, covered: bool, now: Instant) -> None:
-        """Lose the network or find it again; without it messages wait in the outbox."""
+        """Have coverage at this place or not; without it messages wait in the outbox."""
+        self._place_covered = covered
+        self._find_network(now)
+
+    def _find_network(self, now: Instant) -> None:
+        """Lose the network or find it again: it must work, reach this region, and this very place."""
+        covered = self._place_covered and self._network_works and not self._in_dead_zone
         if covered == self.telematics.covered:
             return
         self.telematics.covered = covered

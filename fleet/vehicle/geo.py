@@ -106,6 +106,27 @@ class Path:
         (lat1, lon1), (lat2, lon2) = self.points[leg], self.points[leg + 1]
         return lat1 + (lat2 - lat1) * share, lon1 + (lon2 - lon1) * share
 
+    def stretches_within(self, centre: LatLon, radius_m: float) -> list[tuple[float, float]]:
+        """Return from where to where, in metres driven, the path is within `radius_m` of a point; each leg for itself."""
+        found = []
+        for leg, ((lat1, lon1), (lat2, lon2)) in enumerate(pairwise(self.points)):
+            begin_m, end_m = self._at_m[leg], self._at_m[leg + 1]
+            if end_m <= begin_m:
+                continue
+            # On the leg's own plane with the centre in the middle: |start + t·way|² = radius², t from 0 to 1.
+            north, east = metres_per_degree((lat1 + lat2) * 0.5)
+            x, y = (lon1 - centre[1]) * east, (lat1 - centre[0]) * north
+            dx, dy = (lon2 - lon1) * east, (lat2 - lat1) * north
+            a, half_b, c = dx * dx + dy * dy, x * dx + y * dy, x * x + y * y - radius_m * radius_m
+            root = half_b * half_b - a * c
+            if root <= 0.0:
+                continue
+            enter, leave = (-half_b - math.sqrt(root)) / a, (-half_b + math.sqrt(root)) / a
+            if leave > 0.0 and enter < 1.0:
+                leg_m = end_m - begin_m
+                found.append((begin_m + max(0.0, enter) * leg_m, end_m if leave >= 1.0 else begin_m + leave * leg_m))
+        return found
+
     def heading_at(self, distance_m: float) -> float:
         """Return the direction of travel there, in degrees clockwise from north, in [0, 360)."""
         leg = self._leg_at(distance_m)

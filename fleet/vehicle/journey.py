@@ -47,6 +47,10 @@ class Journey:
             return self.length_m
         return self.profile.distance_at(max(0, now - self.move_at))
 
+    def reached_at(self, distance_m: float) -> Instant:
+        """Return when that distance has been driven."""
+        return self.move_at + self.profile.elapsed_at(distance_m)
+
     def position_at(self, now: Instant) -> tuple[float, float]:
         """Return the true (latitude, longitude) in degrees at `now`."""
         return self.path.position_at(self.distance_at(now))

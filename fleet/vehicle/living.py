@@ -95,10 +95,28 @@ def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant
     car.powertrain.begin_drive(draws, path.length_m / 1000 / (profile.duration_us / HOUR))
     car.agenda.add(journey.arrive_at + int(draws.uniform(3, 20) * SECOND), Kind.STOPPED, index)
     car.agenda.add(journey.move_at + 15 * SECOND, Kind.COVERAGE, (index, True))
+    _plan_dead_zones(car, journey)
     if draws.chance(car.settings.hole_share):
         begins = journey.move_at + 20 * SECOND + int(profile.duration_us * draws.uniform(0.1, 0.6))
         car.agenda.add(begins, Kind.COVERAGE, (index, False))
         car.agenda.add(begins + int(profile.duration_us * draws.uniform(0.05, 0.3)), Kind.COVERAGE, (index, True))
+
+
+def _plan_dead_zones(car: Car, journey: Journey) -> None:
+    """Put into the agenda when the drive enters and leaves the dead zones; where they overlap they are one."""
+    stretches = sorted(
+        stretch
+        for zone in car.settings.dead_zones
+        for stretch in journey.path.stretches_within((zone.latitude, zone.longitude), zone.radius_m)
+    )
+    reached_m = -1.0
+    for number, (enter_m, leave_m) in enumerate(stretches):
+        if enter_m > reached_m:
+            car.agenda.add(journey.reached_at(enter_m), Kind.DEAD_ZONE, (journey.index, True))
+        reached_m = max(reached_m, leave_m)
+        is_last = number + 1 == len(stretches) or stretches[number + 1][0] > reached_m
+        if is_last and reached_m < journey.length_m:
+            car.agenda.add(journey.reached_at(reached_m), Kind.DEAD_ZONE, (journey.index, False))
 
 
 def switch_on(car: Car, now: Instant) -> None:

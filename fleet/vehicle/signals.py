@@ -64,6 +64,12 @@ class SetCoverage(_Signal, frozen=True):
     covered: bool
 
 
+class SetNetwork(_Signal, frozen=True):
+    """The mobile network fails for all cars, wherever they are, or works again; apart from the coverage of the place."""
+
+    works: bool
+
+
 class SwitchOn(_Signal, frozen=True):
     """Somebody starts the engine and stays where the car is."""
 
@@ -99,7 +105,7 @@ class DrainTo(_Signal, frozen=True):
     share: float
 
 
-WorldInput = SetCoverage | SwitchOn | SwitchOff | DriveTo | SetOpening | StayPut | DrainTo
+WorldInput = SetCoverage | SetNetwork | SwitchOn | SwitchOff | DriveTo | SetOpening | StayPut | DrainTo
 """What people and the world do to a car."""
 CarInput = PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
 
