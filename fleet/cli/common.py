@@ -67,6 +67,9 @@ ConnectRate = Annotated[
 ]
 Prefix = Annotated[str, typer.Option("--topic-prefix", metavar="PREFIX", help="First levels of all topics.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+JournalFile = Annotated[
+    Path | None, typer.Option("--journal", metavar="FILE", help="Write down there all that goes in and out, see docs/journal.md.")
+]
 UntilEof = Annotated[bool, typer.Option("--until-eof", help="End when standard input closes.", hidden=True)]
 StorePath = Annotated[
     Path | None,

@@ -23,6 +23,7 @@ from fleet.cli.common import (
     Credentials,
     Delivery,
     DeliveryMode,
+    JournalFile,
     Link,
     Prefix,
     ScenarioName,
@@ -72,6 +73,7 @@ def simulate(
     credentials: Credentials = None,
     secret_file: SecretFile = None,
     topic_prefix: Prefix = DEFAULT_PREFIX,
+    journal: JournalFile = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
 ) -> None:
@@ -107,12 +109,13 @@ def simulate(
                 until_stored=delivery is DeliveryMode.STORED,
                 stop=stop,
                 emit=emit_line,
+                journal=journal,
             )
         view = make_view(out)
         with view:
             return await run_simulator(
                 access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions,
-                until_stored=delivery is DeliveryMode.STORED, stop=stop,
+                until_stored=delivery is DeliveryMode.STORED, stop=stop, journal=journal,
                 emit=lambda message: view.update(message, {}) if message["type"] == "progress" else None,
             )  # fmt: skip
 
@@ -138,6 +141,7 @@ def backend(
     credentials: Credentials = None,
     secret_file: SecretFile = None,
     topic_prefix: Prefix = DEFAULT_PREFIX,
+    journal: JournalFile = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
 ) -> None:
@@ -159,6 +163,7 @@ def backend(
             end_session=end_session,
             stop=stop_on_signals(until_eof=until_eof),
             emit=emit_line if as_json else _tell_backend,
+            journal=journal,
         )
 
     with _telling_failure(as_json):

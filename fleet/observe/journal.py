@@ -19,6 +19,7 @@ from fleet.errors import JournalError
 from fleet.kernel.instants import Instant
 
 FORMAT: Final = "fleet-journal/1"
+JOURNAL: Final = "journal.jsonl"
 BACKEND_PART: Final = "journal-backend.jsonl"
 """What a back end of a run writes beside `journal.jsonl`, until the two are merged."""
 NOT_YET: Final = 0
@@ -30,7 +31,10 @@ log = structlog.get_logger()
 
 
 class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What every record starts with: scenario time, the machine, and the kind of record."""
+    """What every record starts with: scenario time, the machine, and the kind of record.
+
+    A field is left out where it has its default; those that are always written have a factory for it.
+    """
 
     t: Instant
     m: str
@@ -43,7 +47,7 @@ class Begin(Line, frozen=True):
     `parts` are the processes whose records are here. A back end alone knows nothing of the rest.
     """
 
-    format: str = FORMAT
+    format: str = msgspec.field(default_factory=lambda: FORMAT)
     version: str = ""
     parts: tuple[str, ...] = ()
     seed: int | None = None
@@ -59,7 +63,7 @@ class Begin(Line, frozen=True):
 class End(Line, frozen=True):
     """The last line. Not `complete`: records are missing before it, and `note` says why."""
 
-    complete: bool = msgspec.field(default_factory=bool)  # always written
+    complete: bool = msgspec.field(default_factory=bool)
     account: dict[str, int] = {}
     note: str = ""
 

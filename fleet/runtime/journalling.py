@@ -7,6 +7,7 @@ decides, reads a clock of its own, or changes what it passes on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import Any, Final
@@ -15,8 +16,8 @@ from zlib import crc32
 import msgspec
 
 from fleet import __version__
+from fleet.backend.service import BackendConfig, Snapshot
 from fleet.backend.store import Batch, Committed
-from fleet.cloud.desk import Desk
 from fleet.errors import LinkError, PublishRefused
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import (
@@ -285,15 +286,13 @@ class BackendHooks:
         """Return the scenario time, `NOT_YET` as long as it is not known."""
         return self._time()
 
-    def links(self, links: LinkFactory, topics: Topics) -> LinkFactory:
-        """Return what makes the back end's link."""
-        return journalled_links(links, self._write, self.time, topics)
+    def applied(self, config: BackendConfig) -> BackendConfig:
+        """Return what to make a back end of, so that it writes its journal."""
+        links = journalled_links(config.links, self._write, self.time, config.dialect.topics)
+        make_desk = partial(JournalledDesk, self._write, self.time)
+        return replace(config, links=links, make_desk=make_desk, committed=self._committed)
 
-    def make_desk(self, **state: Any) -> Desk:
-        """Make the desk."""
-        return JournalledDesk(self._write, self.time, **state)
-
-    def committed(self, batch: Batch, done: Committed) -> None:
+    def _committed(self, batch: Batch, done: Committed) -> None:
         """Write down what a commit of the store did: one line for what is new, one for what is not."""
         t, write = self._time(), self._write
         if done.fresh:
@@ -304,3 +303,9 @@ class BackendHooks:
             write(Stored(t, STORE, "duplicate", known))
         for held in batch.quarantined:
             write(Quarantined(t, STORE, "quarantine", held.reason, held.topic, held.size, held.vin, held.boot, held.seq))
+
+
+def backend_account(snapshot: Snapshot) -> dict[str, int]:
+    """Return the back end's part of the account, for the last line of a journal."""
+    quarantined = sum(snapshot.quarantined.values())
+    return {"stored": snapshot.stored, "duplicates": snapshot.duplicates, "quarantined": quarantined}

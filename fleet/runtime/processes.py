@@ -18,13 +18,16 @@ from fleet.backend.service import Backend, BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.errors import BrokerError, ConnectRefused, SubscribeRefused
 from fleet.kernel.draws import Draws
+from fleet.observe.journal import NOT_YET, JournalWriter
 from fleet.runtime.access import Access
+from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.journalling import SIMULATOR, BackendHooks, backend_account, begin_of, begin_of_backend
 from fleet.runtime.limits import need_open_files
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
-from fleet.runtime.simulation import Simulation, SimulationConfig
+from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
 from fleet.scenario.schema import Scenario
 
 PROGRESS_EVERY_S: Final = 0.5
@@ -66,8 +69,12 @@ async def run_backend(
     end_session: bool,
     stop: asyncio.Event,
     emit: Emit,
+    journal: Path | None = None,
 ) -> None:
-    """Store what cars send and run the desk, until `stop`. Raises what the broker refuses and what the store cannot."""
+    """Store what cars send and run the desk, until `stop`. Raises what the broker refuses and what the store cannot.
+
+    `journal` is the file in which everything is written down that happens here.
+    """
     gc.freeze()
     gc.set_threshold(GARBAGE_LOOK)
     seed = wall_us()
@@ -85,22 +92,28 @@ async def run_backend(
         announce_stored=announce_stored,
         client_id=client_id,
     )
-    backend = Backend(config)
+    written = None if journal is None else JournalWriter(journal, begin_of_backend())
+    hooks = None if written is None else BackendHooks(written)
+    backend = Backend(config if hooks is None else hooks.applied(config))
+    if hooks is not None:
+        hooks.follow(lambda: backend.scenario_time or NOT_YET)
     await backend.start()
     running = asyncio.create_task(backend.run(), name="backend")
-    watching = asyncio.create_task(_watch_backend(backend, stop, emit), name="watch backend")
+    watching = asyncio.create_task(_watch_backend(backend, stop, emit, written), name="watch backend")
     try:
         await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         watching.cancel()
         await backend.stop(quiet_s=0.3, end_session=end_session)
         await asyncio.gather(running, return_exceptions=True)
+        if written is not None:
+            written.close(backend.scenario_time or NOT_YET, backend_account(backend.snapshot()))
     if watching.done() and not watching.cancelled():
         watching.result()
     emit({"type": "result", **backend.snapshot().to_dict()})
 
 
-async def _watch_backend(backend: Backend, stop: asyncio.Event, emit: Emit) -> None:
+async def _watch_backend(backend: Backend, stop: asyncio.Event, emit: Emit, journal: JournalWriter | None) -> None:
     """Tell when it is ready and how it is doing; a refusal before it ever was connected is final."""
     ready = False
     while not stop.is_set():
@@ -110,6 +123,8 @@ async def _watch_backend(backend: Backend, stop: asyncio.Event, emit: Emit) -> N
         if not ready and isinstance(backend.last_error, ConnectRefused | SubscribeRefused):
             raise backend.last_error
         emit({"type": "progress", **backend.snapshot().to_dict()})
+        if journal is not None:
+            journal.flush()  # what the process may not live to write
         if ready:
             await wait_until(stop.is_set, PROGRESS_EVERY_S)
         else:
@@ -125,9 +140,20 @@ async def run_simulator(
     until_stored: bool,
     stop: asyncio.Event,
     emit: Emit,
+    journal: Path | None = None,
 ) -> dict[str, Any]:
-    """Let the scenario's cars live against a broker until its end, or until `stop`; returns the result."""
+    """Let the scenario's cars live against a broker until its end, or until `stop`; returns the result.
+
+    `journal` is the file in which everything is written down that cars and users do.
+    """
     need_open_files(scenario.cars)
+    boot = new_boot(scenario, None)
+    written = None
+    if journal is not None:
+        start = vocabulary().start_of(scenario)
+        written = JournalWriter(
+            journal, begin_of(scenario, parts=(SIMULATOR,), start=start, boot=boot, until_stored=until_stored)
+        )
     config = SimulationConfig(
         scenario=scenario,
         cars=access.car_links(),
@@ -137,6 +163,8 @@ async def run_simulator(
         end_session=not keep_sessions,
         clear_presence=not keep_sessions,
         until_stored=until_stored,
+        boot=boot,
+        journal=written,
     )
     simulation = Simulation(config, emit)
     gc.freeze()  # the cars live as long as the process; to look through 2 000 of them again and again stops the loop for 100 ms
@@ -145,6 +173,8 @@ async def run_simulator(
         result = await simulation.run()
     finally:
         stopping.cancel()
+        if written is not None:
+            written.close(simulation.clock.now(), simulation.shard.account())
     emit(result)
     return result
 

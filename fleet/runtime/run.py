@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import structlog
 
-from fleet.errors import FleetError, Unreachable
+from fleet.errors import FleetError, JournalError, Unreachable
+from fleet.observe.journal import BACKEND_PART, JOURNAL, merge_journals
 from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
 from fleet.runtime.broker_hand import BrokerHand
@@ -57,6 +58,7 @@ class RunConfig:
     for_simulator: tuple[str, ...] = ()
     with_backend: bool = True
     keep_sessions: bool = False
+    journal: bool = True
     secret: FleetSecret | None = None
 
 
@@ -99,9 +101,12 @@ class Run:
         config.out.mkdir(parents=True, exist_ok=True)
         if config.with_backend:
             need_fresh(self.store)
+        for part in self._journals():
+            part.unlink(missing_ok=True)
         async with self._reachable_broker() as (cars, tools):
             with self._view:
                 result = await self._run_processes(cars, tools)
+                self._merge_journals()
             report = compose_report(
                 config.scenario,
                 result=result,
@@ -115,6 +120,20 @@ class Run:
                 shutil.copyfile(self._broker.log_path, config.out / "mosquitto.log")
         publish_report(config.out, report)
         return report
+
+    def _journals(self) -> list[Path]:
+        """Return where simulator and back end write their journals."""
+        return [self._config.out / JOURNAL, self._config.out / BACKEND_PART]
+
+    def _merge_journals(self) -> None:
+        """Make one journal of two; where that cannot be, both are kept."""
+        if not (self._config.journal and self._config.with_backend):
+            return
+        whole, part = self._journals()
+        try:
+            merge_journals([whole, part], whole)
+        except (JournalError, OSError) as error:
+            self._view.say(f"warning: the journals of simulator and back end stay apart, {whole} and {part}: {error}")
 
     # --- processes
 
@@ -158,6 +177,7 @@ class Run:
             [
                 "backend", "--broker", tools, "--store", str(self.store), "--json", "--until-eof",
                 *(["--spin-cost", str(cost)] if cost else []), *self._guest_options(), *config.passthrough,
+                *(["--journal", str(self._journals()[1])] if config.journal else []),
             ],
             environment=self._environment(),
             listen=self._heard_backend,
@@ -188,6 +208,7 @@ class Run:
                 *([] if config.with_backend else ["--no-backend"]),
                 *(["--keep-sessions"] if config.keep_sessions else []),
                 *config.passthrough, *config.for_simulator,
+                *(["--journal", str(self._journals()[0])] if config.journal else []),
             ],
             environment=self._environment(),
             listen=self._heard_simulator,
