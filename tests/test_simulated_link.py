@@ -114,6 +114,18 @@ class TestParticulars:
         here.run(100)
         assert (one.calls, one.outcomes) == (["up", "acknowledged"], [(1, None)])
 
+    def test_killed_while_it_connects(self) -> None:
+        """A link whose CONNECT a hung broker never read hears of the broker's end, not of a time-out."""
+        here = Here()
+        here.network.pause()
+        one = here.client("one", up=False)
+        here.run(1)
+        here.network.kill()
+        here.run(0.01)
+        [error] = one.downs
+        assert isinstance(error, Unreachable)
+        assert "ended before the broker answered" in error.cause
+
     def test_every_packet_takes_its_time(self) -> None:
         """Connecting takes two ways, subscribing two more; a publish and its outcome two, a delivery two."""
         here = Here(delay=10 * MILLISECOND)

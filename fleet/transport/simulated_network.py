@@ -159,6 +159,8 @@ class SimulatedNetwork:
             self._after_the_end()
 
     def _after_the_end(self) -> None:
+        for connection in self._connections:
+            connection.ended(None)  # for those the broker had not heard of yet; the others have their reason before
         self._connections.clear()
         self._set_alarm()
 
