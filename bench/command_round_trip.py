@@ -218,6 +218,7 @@ async def measure(cars: int, statuses_per_s: float, commands_per_s: float, secon
             await asyncio.gather(pace(commands_per_s, seconds, users.ask), pace(ECHOES_PER_S, seconds, echo.ask))
             used, made = usage.so_far(), parts.shard.account()["created"] - created
             assert await wait_until(lambda: users.ended == cars + 1 + users.asked, WITHIN_S), "commands without an end"
+            await parts.shard.stop()  # what a car made later would be stored by nobody
             await wait_until(lambda: settled(parts, store), WITHIN_S, every_s=0.25)
             for client in clients:
                 await client.link.close(end_session=True)

@@ -141,7 +141,7 @@ async def measure(part: Part, seconds: float) -> Measured:
         return await store(parts, folder / "store.sqlite", part, seconds)
 
 
-async def put_load(parts: Whole, taker: Taker, part: Part, seconds: float) -> Measured:
+async def put_load(parts: Whole, taker: Taker, part: Part, seconds: float) -> tuple[Measured, StatusLoad]:
     """Ask the cars for so many seconds, and return what that took."""
     await parts.start()
     await asyncio.sleep(1.0)
@@ -152,20 +152,23 @@ async def put_load(parts: Whole, taker: Taker, part: Part, seconds: float) -> Me
     await asyncio.sleep(seconds)
     used = usage.so_far()
     created = parts.shard.account()["created"]
-    return {
-        **used,
-        "created": created,
-        "created_s": created / used["wall_s"],
-        "cars_ms": parts.shard.counts.lag.percentile(0.99) / 1e3,
-    }
+    lag_ms = parts.shard.counts.lag.percentile(0.99) / 1e3
+    return {**used, "created": created, "created_s": created / used["wall_s"], "cars_ms": lag_ms}, load
+
+
+async def come_to_rest(parts: Whole, load: StatusLoad) -> None:
+    """Let what is late be asked, and the cars say good-bye: what one made later would be stored by nobody."""
+    await wait_until(lambda: load.deadline() is None, DRAIN_S)
+    await parts.shard.stop()
 
 
 async def count_only(parts: Whole, child: subprocess.Popen[bytes], part: Part, seconds: float) -> Measured:
     """Measure the reference: all that is not the back end's."""
-    used = await put_load(parts, child, part, seconds)
-    assert await wait_until(lambda: parts.shard.account()["in_outbox"] == 0, DRAIN_S)
+    used, load = await put_load(parts, child, part, seconds)
+    await come_to_rest(parts, load)
+    assert parts.shard.account()["in_outbox"] == 0
     await asyncio.sleep(1.0)
-    presences = len(parts.shard.cars)
+    presences = 2 * len(parts.shard.cars)  # on-line and off-line
     taken = int((await asyncio.to_thread(child.communicate))[0])
     stored = taken - presences
     account = parts.shard.account()
@@ -177,9 +180,10 @@ async def count_only(parts: Whole, child: subprocess.Popen[bytes], part: Part, s
 async def store(parts: Whole, file: Path, part: Part, seconds: float) -> Measured:
     """Measure the back end, and hold its store against the cars' account."""
     async with parts.backend(file, delivery=part.delivery) as backend:
-        used = await put_load(parts, backend, part, seconds)
+        used, load = await put_load(parts, backend, part, seconds)
         at_end = parts.account(file)
         began = time.perf_counter()
+        await come_to_rest(parts, load)
         await wait_until(lambda: settled(parts, file), DRAIN_S, every_s=0.25)
         drained_s = time.perf_counter() - began
     account = parts.account(file)
