@@ -52,6 +52,10 @@ class DeskStart(msgspec.Struct, frozen=True):
     known_vins: list[str]
     presence: list[PresenceChanged]
 
+    def desk(self) -> Desk:
+        """Make the desk that begins so."""
+        return Desk(factor=self.factor, users=self.users, known_vins=self.known_vins, presence=self.presence)
+
 
 class Restored(msgspec.Struct, frozen=True):
     """The commands without an end that a desk takes over after a restart."""

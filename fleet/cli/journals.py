@@ -1,0 +1,57 @@
+"""What can be done with the journal of a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from fleet.cli.common import WATCH, AsJson, err, make_table, out
+from fleet.runtime.reexecution import Agreement, Difference, Reexecution
+
+app = typer.Typer()
+
+JournalPath = Annotated[
+    Path, typer.Argument(metavar="JOURNAL", help="DIR/journal.jsonl of a run.", exists=True, dir_okay=False, readable=True)
+]
+
+
+@app.command(rich_help_panel=WATCH)
+def reexecute(journal: JournalPath, as_json: AsJson = False) -> None:
+    """Run cars and desk again on a journal's inputs: they must want the same. Exit code 1 at the first difference.
+
+    Example: fleet reexecute runs/latest/journal.jsonl
+    """
+    found = Reexecution(journal).run()
+    if as_json:
+        out.print_json(json.dumps(asdict(found), default=str))
+    else:
+        _tell(found)
+    raise typer.Exit(1 if found.difference else 0)
+
+
+def _tell(found: Agreement) -> None:
+    for warning in found.warnings:
+        err.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+    count = f"{found.machines} machines, {found.inputs} inputs, {found.outputs} outputs"
+    if found.difference is None:
+        out.print(f"{count}: all as recorded", highlight=False)
+        return
+    _tell_difference(found.difference)
+    out.print(f"\n{count} run again up to there", highlight=False)
+
+
+def _tell_difference(found: Difference) -> None:
+    out.print(f"[red]difference[/] {escape(str(found.path))}:{found.line}: {found.machine}", highlight=False, soft_wrap=True)
+    out.print(f"  recorded {found.expected}, now {found.got}", highlight=False, markup=False)
+    table = make_table("  field", "recorded", "now")
+    for name, expected, got in found.fields:
+        table.add_row(f"  {name}", escape(expected), escape(got))
+    out.print(table)
+    out.print("\nits story before it", highlight=False)
+    for line in found.story:
+        out.print(f"  {line}", highlight=False, markup=False)
