@@ -37,7 +37,7 @@ AT_ONCE: Final = BATCH_MESSAGES + 500
 """Rows that are committed on the event loop: a batch, and what one reading of the socket may bring beyond it. Some 15 ms at
 most; in the writer thread the same commit takes twice as long and more CPU, as both threads wait for the interpreter's lock
 in turn. What piled up beyond that, behind a full disk for instance, goes to the thread."""
-_COPY_BACK_S: Final = 1000.0
+_COPY_BACK_S: Final = 0.5
 """How often the store's log is copied back while it grows."""
 _RETRY_FIRST_S: Final = 0.25
 _RETRY_LAST_S: Final = 5.0
