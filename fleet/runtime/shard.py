@@ -234,11 +234,12 @@ class CarOnLink:
         held = set(seqs)
         self._stamps = {seq: stamp for seq, stamp in (self._stamps or {}).items() if seq in held} or None
         oldest = seqs[0] if telematics.unstored else 0
-        if oldest != self._oldest_unstored:
-            self._oldest_unstored = oldest
-            self._unstored_since_us = self._shard.clock.wall_us() if oldest else 0
         if not oldest:
+            self._oldest_unstored = self._unstored_since_us = 0
             self._shard.has_all_stored(self)
+        elif oldest != self._oldest_unstored:
+            self._oldest_unstored = oldest
+            self._unstored_since_us = self._shard.clock.wall_us()
 
     def repeat_when_overdue(self, now_us: int) -> None:
         """Send again what the broker took and nobody has stored for long, at most once in that time."""

@@ -358,18 +358,20 @@ class TestDeliveryUntilStored:
         lab.live()
         car = lab.shard.cars[lab.vin]
         telematics = car.car.telematics
-        car.put(AskStatus())
-        lab.link.take(1)
+        for seq in (1, 2):  # the first is stored, the second lost
+            car.put(AskStatus())
+            lab.link.take(seq)
+            lab.link.deliver(DIALECT.to_car(lab.vin, Stored(boot=telematics.boot, through=1)))
         for second in range(1, 40):
             lab.clock.move_to(lab.clock.start + second * MINUTE)  # a minute of the scenario is a second of the wall
             car.put(AskStatus())
             seq = telematics.created
             lab.link.take(seq)
-            mark = Stored(boot=telematics.boot, through=0, high=seq, gaps=((1, 1),))
+            mark = Stored(boot=telematics.boot, through=1, high=seq, gaps=((2, 2),))
             lab.link.deliver(DIALECT.to_car(lab.vin, mark))
-            car.repeat_when_overdue(lab.clock.wall_us())
+            lab.shard._look_at_unstored()
             if telematics.repeated:
                 break
-        assert [token for _, token in lab.messages()] == [*range(1, seq + 1), 1]
+        assert [token for _, token in lab.messages()] == [*range(1, seq + 1), 2]
         assert second == 2 + shard_module.REPEAT_UNSTORED_S
         await lab.shard.stop()
