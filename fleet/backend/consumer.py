@@ -33,10 +33,10 @@ RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
 _KINDS: Final[dict[type[CarMessage], str]] = {Event: "event", Response: "response", Request: "request"}
 _INT64: Final = 1 << 63
-AT_ONCE: Final = BATCH_MESSAGES + 500
-"""Rows that are committed on the event loop: a batch, and what one reading of the socket may bring beyond it. Some 15 ms at
-most; in the writer thread the same commit takes twice as long and more CPU, as both threads wait for the interpreter's lock
-in turn. What piled up beyond that, behind a full disk for instance, goes to the thread."""
+AT_ONCE: Final = RECEIVE_MAXIMUM
+"""Rows that are committed on the event loop: some 15 ms for a batch, 50 ms for all the broker sends without an acknowledgement.
+In the writer thread the same commit takes twice as long and more CPU, as both threads wait for the interpreter's lock in
+turn; it is there for floods that nothing holds back."""
 _COPY_BACK_S: Final = 0.5
 """How often the store's log is copied back while it grows."""
 _RETRY_FIRST_S: Final = 0.25
