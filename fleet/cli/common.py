@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -32,6 +32,8 @@ class DeliveryMode(StrEnum):
 
 LATEST: Final = Path("runs") / "latest"
 
+LEFT_OUT_SHOWN: Final = 20
+
 RUN, PARTS, WATCH = "Run a fleet", "Its parts alone", "Look at it and command it"
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, soft_wrap=True)
@@ -45,7 +47,10 @@ Set = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="Another value for a parameter of the scenario, such as cars=5000."),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Another seed makes another day.")]
-Clock = Annotated[str | None, typer.Option("--clock", metavar="real|xFACTOR", help="How fast the cars' time runs.")]
+Clock = Annotated[
+    str | None,
+    typer.Option("--clock", metavar="real|xFACTOR|virtual", help="How fast the cars' time runs; virtual waits for nothing."),
+]
 Broker = Annotated[str, typer.Option("--broker", metavar="URL", help="mqtt://HOST:PORT or mqtts://HOST:PORT.")]
 ToolsBroker = Annotated[str | None, typer.Option("--tools-broker", metavar="URL", help="Where tools connect, if elsewhere.")]
 Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="Certificate authority (PEM) to trust for mqtts.")]
@@ -115,6 +120,14 @@ def need_no_broker_of_ours(scenario: Scenario) -> None:
             f"{scenario.scenario} does something to its broker ({', '.join(dict.fromkeys(done))}), and this one is not ours",
             hint="Run it without --broker, on a private Mosquitto.",
         )
+
+
+def tell_left_out(rows: Sequence[str]) -> None:
+    """Name the rows of tracks that are not used, the first ones of many."""
+    for row in rows[:LEFT_OUT_SHOWN]:
+        err.print(f"[yellow]left out:[/] {escape(row)}", highlight=False)
+    if len(rows) > LEFT_OUT_SHOWN:
+        err.print(f"… and {len(rows) - LEFT_OUT_SHOWN} more rows", highlight=False)
 
 
 def emit_line(message: dict[str, Any]) -> None:

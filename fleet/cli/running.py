@@ -7,8 +7,9 @@ import contextlib
 import itertools
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
@@ -34,7 +35,6 @@ from fleet.cli.common import (
     Source,
     err,
     load_scenario,
-    need_live_clock,
     need_no_broker_of_ours,
     out,
 )
@@ -46,8 +46,10 @@ from fleet.runtime.clocks import local_time
 from fleet.runtime.limits import need_open_files, source_addresses
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
-from fleet.runtime.view import make_view
+from fleet.runtime.view import View, make_view
+from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.loader import find_scenario
+from fleet.scenario.schema import Scenario
 from fleet.wire.topics import DEFAULT_PREFIX, Topics
 
 app = typer.Typer()
@@ -88,7 +90,17 @@ def run(
     prefix = Topics(topic_prefix).prefix
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = load_scenario(file, cars, seed, clock, settings)
-    need_live_clock(loaded)
+    if loaded.clock.is_virtual:
+        _need_no_wire(
+            broker=broker != "auto", no_backend=no_backend, link=link != "swarm", source=source, connect_rate=connect_rate
+        )
+        virtual = VirtualRunConfig(
+            scenario=loaded,
+            out=out_dir or _new_folder(loaded.scenario),
+            until_stored=delivery is DeliveryMode.STORED,
+            journal=not no_journal,
+        )
+        _start(loaded, virtual.out, lambda view: VirtualRun(virtual, view), as_json=as_json, with_backend=True)
     if broker != "auto":
         need_no_broker_of_ours(loaded)
     secret = find_secret(secret_file)
@@ -123,18 +135,43 @@ def run(
         journal=not no_journal,
         secret=secret,
     )
+    _start(loaded, folder, lambda view: Run(config, view), as_json=as_json, with_backend=not no_backend)
+
+
+def _need_no_wire(**given: object) -> None:
+    """Raise UsageError for options that speak of a broker or a network: in virtual time both are simulated."""
+    for name, value in given.items():
+        if value:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{option} has no meaning with --clock virtual: broker, network and back end are part of the run",
+                hint=f"Leave {option} out, or give a live clock such as --clock x600.",
+            )
+
+
+def _start(
+    scenario: Scenario, folder: Path, make: Callable[[View], Run | VirtualRun], *, as_json: bool, with_backend: bool
+) -> NoReturn:
+    """Run, show the end, and leave with the verdict's exit code."""
     folder.mkdir(parents=True, exist_ok=True)
     _remember(folder)
     console = err if as_json else out
     if not as_json:
-        console.print(f"{loaded.scenario}: {loaded.cars} cars, {format_duration(loaded.duration)} at clock {loaded.clock}, "
-                      f"seed {loaded.seed}", highlight=False)  # fmt: skip
-    report = asyncio.run(_run(Run(config, make_view(console))))
+        console.print(f"{scenario.scenario}: {scenario.cars} cars, {format_duration(scenario.duration)} at clock "
+                      f"{scenario.clock}, seed {scenario.seed}", highlight=False)  # fmt: skip
+    running = make(make_view(console))
+    report = asyncio.run(_run(running)) if isinstance(running, Run) else _run_virtually(running)
     if as_json:
         out.print_json(msgspec.json.encode(report).decode())
     else:
-        _summarise(report, folder, with_backend=not no_backend)
+        _summarise(report, folder, with_backend=with_backend)
     raise typer.Exit(reports.EXIT_CODES[report["verdict"]])
+
+
+def _run_virtually(running: VirtualRun) -> dict[str, Any]:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: running.interrupt())
+    return running.run()
 
 
 def _new_folder(scenario: str) -> Path:
@@ -184,8 +221,11 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
     for outage in report["outages"]:
         length = "until the end" if outage["seconds"] is None else f"for {outage['seconds']:.1f} s"
         out.print(f"outage     no car connected from {outage['scenario_time']} {length}", highlight=False)
-    health = " · ".join(f"{name} {text}" for name, text in reports.generator_rows(report))
-    out.print(f"generator  {health}", highlight=False)
+    if report["clock"] == "virtual":
+        out.print(f"speed      {report['scenario_duration']} in {report['wall_s']:.1f} s", highlight=False)
+    else:
+        health = " · ".join(f"{name} {text}" for name, text in reports.generator_rows(report))
+        out.print(f"generator  {health}", highlight=False)
     for finding in report["findings"]:
         out.print(f"finding    {finding}", highlight=False)
     out.print(f"report     {folder / 'report.md'}, {folder / 'report.json'}", highlight=False)

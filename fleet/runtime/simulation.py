@@ -44,6 +44,8 @@ BOOT_SHIFT: Final = 16
 """A virtual boot is 48 bits of the seed; a live one is the wall time of the start."""
 LAST_OUTCOMES_S: Final = 45.0
 """How long the scenario's time goes on at its end for commands that have no outcome yet, in wall seconds."""
+LAST_OUTCOMES_VIRTUAL_S: Final = 86_400.0
+"""The same in virtual time, where an hour more costs nothing: longer than all times to live but that of routes."""
 CARS_PER_CONNECT_SECOND: Final = 400
 """The first back-off window is cars divided by this, in seconds: what a broker takes without queueing."""
 
@@ -218,7 +220,11 @@ class Simulation:
         except TimeoutError:
             self._health.stop()  # what follows is waiting, and would flatter all means
             self.shard.stay_put()
-            await wait_until(lambda: self._stop.is_set() or not (self.users and self.users.waiting), LAST_OUTCOMES_S)
+            over = lambda: self._stop.is_set() or not (self.users and self.users.waiting)  # noqa: E731
+            if self._config.schedule is None:
+                await wait_until(over, LAST_OUTCOMES_S)
+            else:
+                await wait_until(over, LAST_OUTCOMES_VIRTUAL_S, every_s=1.0)
 
     def _play(self) -> None:
         """Put load, timeline and stages onto the heap."""

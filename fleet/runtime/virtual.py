@@ -17,12 +17,15 @@ from fleet.backend.service import Backend, BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.schedule import Schedule
+from fleet.observe.journal import JOURNAL, NOT_YET, Begin, JournalWriter
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import VirtualClock
+from fleet.runtime.health import monotonic_us
+from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, backend_account, begin_of
 from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import wait_until
-from fleet.runtime.simulation import Simulation, SimulationConfig
+from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
 from fleet.runtime.verdicts import Verdicts, progress_figures
 from fleet.runtime.view import View
 from fleet.runtime.virtual_loop import run_virtually
@@ -49,6 +52,7 @@ class VirtualRunConfig:
     scenario: Scenario
     out: Path
     until_stored: bool = False
+    journal: bool = True
 
 
 class VirtualRun:
@@ -64,6 +68,8 @@ class VirtualRun:
         self._verdicts = Verdicts(config.scenario)
         self._simulation: Simulation | None = None
         self._backend: Backend | None = None
+        self._boot = new_boot(config.scenario, self._schedule)
+        self._journal: JournalWriter | None = None
 
     @property
     def store(self) -> Path:
@@ -80,17 +86,35 @@ class VirtualRun:
         config = self._config
         config.out.mkdir(parents=True, exist_ok=True)
         need_fresh(self.store)
+        if config.journal:
+            self._journal = JournalWriter(config.out / JOURNAL, self._begin())
+        began_us = monotonic_us()
         with self._view:
             result, backend = run_virtually(self._live(), self._schedule)
+        result["wall_s"] = round((monotonic_us() - began_us) / 1e6, 3)
         report = compose_report(
             config.scenario, result=result, backend=backend, backend_cpu={}, store=self.store, verdicts=self._verdicts
         )
         publish_report(config.out, report)
         return report
 
+    def _begin(self) -> Begin:
+        config = self._config
+        return begin_of(
+            config.scenario,
+            parts=(SIMULATOR, BACKEND),
+            start=self._schedule.now,
+            boot=self._boot,
+            until_stored=config.until_stored,
+        )
+
     async def _live(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what simulation and back end tell at their end."""
-        backend = self._backend = Backend(self._backend_config())
+        hooks = None if self._journal is None else BackendHooks(self._journal)
+        config = self._backend_config()
+        backend = self._backend = Backend(config if hooks is None else hooks.applied(config))
+        if hooks is not None:
+            hooks.follow(lambda: backend.scenario_time or NOT_YET)
         await backend.start()
         try:
             await wait_until(lambda: backend.connected, CATCH_UP_S)
@@ -99,6 +123,10 @@ class VirtualRun:
             result = await self._simulation.run()
         finally:
             await backend.stop(quiet_s=2 * BATCH_WAIT_S, limit_s=CATCH_UP_S)
+            if self._journal is not None:
+                account = self._simulation.shard.account() if self._simulation is not None else {}
+                account |= backend_account(backend.snapshot())
+                self._journal.close(backend.scenario_time or NOT_YET, account)
         return result, backend.snapshot().to_dict()
 
     def _backend_config(self) -> BackendConfig:
@@ -126,6 +154,8 @@ class VirtualRun:
             dialect=FleetDialect(),
             until_stored=self._config.until_stored,
             schedule=self._schedule,
+            boot=self._boot,
+            journal=self._journal,
         )
 
     def _heard(self, message: dict[str, Any]) -> None:
