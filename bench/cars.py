@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import msgspec
 from bare import connect_bare
+from journalled import car_maker, journalled
 from lab import (
     ONE_SOURCE_CLIENTS,
     SOURCES,
@@ -45,6 +46,7 @@ from lab import (
 
 from fleet.errors import PublishRefused
 from fleet.kernel.instants import HOUR
+from fleet.observe.journal import JournalWriter
 from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.shard import CarOnLink, LinkPlan, Shard, wait_until
@@ -118,7 +120,7 @@ class EagerCar(CarOnLink):
 class Fleet:
     """So many connected cars."""
 
-    def __init__(self, cars: int, port: int) -> None:
+    def __init__(self, cars: int, port: int, journal: JournalWriter | None = None) -> None:
         made = parse(SCENARIO.format(cars=cars), "bench.yaml", vocabulary())
         start = vocabulary().start_of(made)
         self.clock = ScaledClock(start, factor=1.0, held=True)
@@ -128,8 +130,8 @@ class Fleet:
         )
         self.shard = Shard(
             clock=self.clock,
-            cars=build_cars(made, start=start, boot=wall_us()),
-            links=swarm_links(Endpoint("127.0.0.1", port), source_addresses=sources(cars)),
+            cars=build_cars(made, start=start, boot=wall_us(), make_car=car_maker(journal)),
+            links=journalled(swarm_links(Endpoint("127.0.0.1", port), source_addresses=sources(cars)), journal, self.clock.now),
             dialect=FleetDialect(),
             plan=plan,
         )

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from journalled import car_maker, journalled
 from lab import ONE_SOURCE_CLIENTS, SOURCES, cpu_of
 
 from fleet.backend.reader import StoreReader
+from fleet.observe.journal import JournalWriter
 from fleet.observe.report import Account
 from fleet.runtime.assembly import build_cars, vins, vocabulary
 from fleet.runtime.children import Child
@@ -55,9 +57,10 @@ class Whole:
         self.shard.run()
 
     @asynccontextmanager
-    async def backend(self, store: Path, *, delivery: str = "puback") -> AsyncIterator[Child]:
+    async def backend(self, store: Path, *, delivery: str = "puback", journal: Path | None = None) -> AsyncIterator[Child]:
         """Run `fleet backend`; its last word is in `seen["result"]` afterwards."""
         arguments = ["--broker", str(self.broker.tools), "--store", str(store), "--delivery", delivery, "--json", "--until-eof"]
+        arguments += [] if journal is None else ["--journal", str(journal)]
         environment = {SECRET_VARIABLE: self.secret.reveal(), "FLEET_SECRET_FILE": ""}
         child = await Child.start("backend", ["backend", *arguments], environment=environment, listen=_listen)
         try:
@@ -81,18 +84,20 @@ def _listen(message: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def whole(scenario_text: str, *, until_stored: bool = False) -> AsyncIterator[tuple[Whole, Path]]:
+async def whole(
+    scenario_text: str, *, until_stored: bool = False, journal: JournalWriter | None = None
+) -> AsyncIterator[tuple[Whole, Path]]:
     """Give broker and cars, nothing connected yet, and a folder for the store."""
     scenario = parse(scenario_text, "bench", vocabulary())
     secret = FleetSecret.new()
     clock = ScaledClock(vocabulary().start_of(scenario), factor=float(scenario.clock), held=True)
-    cars = build_cars(scenario, start=clock.start, boot=wall_us(), until_stored=until_stored)
+    cars = build_cars(scenario, start=clock.start, boot=wall_us(), until_stored=until_stored, make_car=car_maker(journal))
     gc.freeze()  # as `fleet simulate` does
     with tempfile.TemporaryDirectory() as folder:
         async with PrivateMosquitto(secret=secret, vins=vins(scenario)) as broker:
             sources = SOURCES if scenario.cars > ONE_SOURCE_CLIENTS else ()
             plan = LinkPlan(password_for=secret.password_for, until_stored=until_stored, end_session=True)
-            links = swarm_links(broker.cars, source_addresses=sources)
+            links = journalled(swarm_links(broker.cars, source_addresses=sources), journal, clock.now)
             shard = Shard(clock=clock, cars=cars, links=links, dialect=FleetDialect(), plan=plan)
             try:
                 yield Whole(scenario, broker, secret, clock, shard), Path(folder)
