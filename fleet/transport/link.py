@@ -12,7 +12,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from fleet.errors import LinkError, PublishRefused, UsageError
@@ -108,8 +108,7 @@ class BackOff:
         self._attempt = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A received frame and what the link needs to acknowledge it. `connection` tells the connections of a link apart."""
 
     frame: Frame

@@ -26,6 +26,8 @@ class Malformed(Exception):
 
 def packet_length(data: bytes, start: int) -> int:
     """Return the length of the packet that begins at `start`, or 0 while its length is not all there."""
+    if len(data) > start + 2 and data[start + 2] < 0x80 <= data[start + 1]:
+        return 3 + (data[start + 1] & 0x7F | data[start + 2] << 7)  # 128 bytes to 16 KB, as most that carry something
     length = shift = 0
     for position in range(start + 1, min(start + 5, len(data))):
         byte = data[position]
