@@ -37,6 +37,7 @@ from fleet.cli.common import (
     load_scenario,
     need_no_broker_of_ours,
     out,
+    tell_left_out,
 )
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_duration
@@ -48,7 +49,7 @@ from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.view import View, make_view
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
-from fleet.scenario.loader import find_scenario
+from fleet.scenario.loader import find_scenario, track_warnings
 from fleet.scenario.schema import Scenario
 from fleet.wire.topics import DEFAULT_PREFIX, Topics
 
@@ -107,6 +108,7 @@ def run(
     access = None
     if broker != "auto":
         access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=prefix)
+    tell_left_out(track_warnings(loaded))
     source_addresses(source)
     need_open_files(loaded.cars)
     folder = out_dir or _new_folder(loaded.scenario)

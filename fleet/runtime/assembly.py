@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -10,12 +11,14 @@ from fleet.errors import UsageError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import Instant
 from fleet.scenario.schema import Fleet, Scenario, Vocabulary
+from fleet.scenario.tracks import read_track
 from fleet.vehicle.car import Car, CarSettings, DeadZone
 from fleet.vehicle.catalogue import Catalogue, Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import PROFILES, Driver, draw_driver
 from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place, load_regions
 from fleet.vehicle.region import region as region_named
+from fleet.vehicle.track import SHORTEST_M, TrackDriver, TrackTrip, trips_of
 
 LAST_SERIAL = 999_999
 
@@ -33,7 +36,7 @@ def vocabulary() -> Vocabulary:
 
 def vins(scenario: Scenario) -> list[str]:
     """Return the VINs of all cars, in the order of `build_cars`; needs no time and no boot."""
-    return [vin for _, vin, _ in _drawn(scenario)]
+    return [vin for _, _, vin, _ in _drawn(scenario)]
 
 
 def build_cars(
@@ -50,15 +53,27 @@ def build_cars(
 
     With `until_stored` they keep a message until the back end has said that it is stored. `make_car` is another kind of Car.
     """
-    return [
-        _build_car(scenario, fleet, vin, equipment, start=start, boot=boot, until_stored=until_stored, make_car=make_car)
-        for number, (fleet, vin, equipment) in enumerate(_drawn(scenario))
-        if number % count == index
-    ]
+    tracks = {fleet.name: _read_tracks(scenario, fleet, start) for fleet in scenario.fleets if fleet.tracks is not None}
+    cars = []
+    for place, (fleet, number, vin, equipment) in enumerate(_drawn(scenario)):
+        if place % count == index:
+            followed = tracks.get(fleet.name)
+            trips = followed[number % len(followed)] if followed else None
+            driver = _make_driver(scenario, fleet, vin, trips)
+            settings = CarSettings(
+                fleet=fleet.name,
+                hole_share=float(fleet.coverage.holes),
+                dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
+                until_stored=until_stored,
+            )
+            cars.append(
+                make_car(vin=vin, key=driver.key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
+            )
+    return cars
 
 
-def _drawn(scenario: Scenario) -> Iterator[tuple[Fleet, str, Equipment]]:
-    """Yield fleet, VIN and equipment of each car; a car more in one fleet changes no other car."""
+def _drawn(scenario: Scenario) -> Iterator[tuple[Fleet, int, str, Equipment]]:
+    """Yield fleet, number in it, VIN and equipment of each car; a car more in one fleet changes no other car."""
     catalogue = load_catalogue()
     for place, fleet in enumerate(scenario.fleets):
         for number in range(fleet.count):
@@ -68,7 +83,7 @@ def _drawn(scenario: Scenario) -> Iterator[tuple[Fleet, str, Equipment]]:
                     f"fleet {fleet.name!r} has more cars than there are serial numbers", hint="Use fewer cars or fewer fleets."
                 )
             equipment = _draw_equipment(catalogue, scenario.seed, fleet, number)
-            yield fleet, make_vin(equipment, serial), equipment
+            yield fleet, number, make_vin(equipment, serial), equipment
 
 
 def _draw_equipment(catalogue: Catalogue, seed: int, fleet: Fleet, number: int) -> Equipment:
@@ -84,28 +99,29 @@ def _weighted(draws: Draws, weights: Mapping[str, float]) -> str:
     return names[draws.weighted([weights[name] for name in names])]
 
 
-def _build_car(
-    scenario: Scenario,
-    fleet: Fleet,
-    vin: str,
-    equipment: Equipment,
-    *,
-    start: Instant,
-    boot: int,
-    until_stored: bool,
-    make_car: Callable[..., Car],
-) -> Car:
+def _make_driver(scenario: Scenario, fleet: Fleet, vin: str, trips: Sequence[TrackTrip] | None) -> Driver:
+    """Draw who drives a car; one that follows a track has its `trips` and no plan of its own."""
     key = stream_key(scenario.seed, vin)
-    driver = draw_driver(key, region_named(scenario.region_of(fleet)), fleet.profile, garage_share=float(fleet.coverage.garages))
-    if fleet.places is not None:
-        driver = _living_at(driver, fleet, key)
-    settings = CarSettings(
-        fleet=fleet.name,
-        hole_share=float(fleet.coverage.holes),
-        dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
-        until_stored=until_stored,
-    )
-    return make_car(vin=vin, key=key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
+    region = region_named(scenario.region_of(fleet))
+    if trips is not None:
+        return TrackDriver(key, region, home=Place(*trips[0].path.points[0], "on its track", "home"), trips=trips)
+    driver = draw_driver(key, region, fleet.profile, garage_share=float(fleet.coverage.garages))
+    return driver if fleet.places is None else _living_at(driver, fleet, key)
+
+
+def _read_tracks(scenario: Scenario, fleet: Fleet, start: Instant) -> list[list[TrackTrip]]:
+    """Return the drives of each of the fleet's tracks. Raises UsageError for a track without a drive in it."""
+    assert fleet.tracks is not None
+    at = fleet.tracks.at
+    begin = start if at is None else at.within(start, scenario.duration, vocabulary().zone_of(scenario))
+    assert begin is not None, "checked when the scenario was read"
+    found = []
+    for file in fleet.tracks.files:
+        trips = trips_of(read_track(Path(file)).fixes, begin)
+        if not trips:
+            raise UsageError(f"{file} has no drive in it: the car never goes {SHORTEST_M:g} m", hint="Is it the right file?")
+        found.append(trips)
+    return found
 
 
 def _living_at(driver: Driver, fleet: Fleet, key: int) -> Driver:

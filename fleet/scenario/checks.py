@@ -145,6 +145,11 @@ def _check_times(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem
         return
     zone = vocabulary.zone_of(scenario)
     for number, fleet in enumerate(scenario.fleets):
+        for name, never in _never_tracks(fleet, start, scenario.duration, zone):
+            yield Problem(
+                ("fleets", number, "tracks", name),
+                f"{never} in a run from {_local(start, zone)} for {format_duration(scenario.duration)}",
+            )
         for index, window in enumerate(fleet.coverage.outages):
             if not window.intervals(start, scenario.duration, zone):
                 message = f"{window} never comes in a run from {_local(start, zone)} for {format_duration(scenario.duration)}"
@@ -161,6 +166,16 @@ def _check_times(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem
             for index, deed in enumerate(timed(phase)):
                 for name, never in _never(deed, begin, phase.duration, zone):
                     yield Problem((*at, key, index, name), f"{never} in {stretch}")
+
+
+def _never_tracks(fleet: Fleet, start: Instant, duration: int, zone: str) -> Iterator[tuple[str, str]]:
+    if fleet.tracks is None or fleet.tracks.at is None:
+        return
+    try:
+        if fleet.tracks.at.within(start, duration, zone) is None:
+            yield "at", f"{fleet.tracks.at} never comes"
+    except Misread as error:
+        yield "at", f"{error},"
 
 
 def _never(deed: Load | Step, begin: Instant, duration: int, zone: str) -> Iterator[tuple[str, str]]:
@@ -205,6 +220,16 @@ def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
         if not energies:
             yield Problem(at, "no energy is named: at least one weight is expected")
         yield from _check_weights(at, f"energy of {model}", energies, vocabulary.models.get(model, energies))
+    if fleet.tracks is not None:
+        if not fleet.tracks.files:
+            yield Problem(("tracks", "files"), "no file is named: at least one track is expected")
+        for key in ("profile", "places"):
+            if getattr(fleet, key) is not None:
+                yield Problem(
+                    (key,),
+                    f"{key!r} and 'tracks' exclude each other: its track says where a car goes",
+                    is_key=True,
+                )
     if fleet.profile is not None:
         yield from _known(("profile",), "profile", fleet.profile, vocabulary.profiles)
     if fleet.region is not None:

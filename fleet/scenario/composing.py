@@ -50,6 +50,7 @@ def compose(text: str, file: str, settings: Mapping[str, str], read: Read) -> Co
     composed.node = node
     if isinstance(node, MappingNode):
         joiner.join(node, (Path(file),))
+        _find_tracks(node)
         parameters = {name: key_value[1] for name, key_value in joiner.parameters.items()}
         _put_in(composed, node, parameters | _settings(settings, parameters), joiner.parameters)
     return composed
@@ -159,6 +160,17 @@ def _prepend(node: MappingNode, name: str, items: list[Node]) -> None:
     mark = items[0].start_mark
     key = ScalarNode("tag:yaml.org,2002:str", name, mark, mark)
     node.value.append((key, SequenceNode("tag:yaml.org,2002:seq", items, mark, mark)))
+
+
+def _find_tracks(root: MappingNode) -> None:
+    """Make the names of track files paths: they are relative to the file in which they stand."""
+    fleets = next((value for key, value in root.value if key.value == "fleets"), None)
+    for fleet in fleets.value if isinstance(fleets, SequenceNode) else ():
+        tracks = _entry(fleet, "tracks") if isinstance(fleet, MappingNode) else []
+        files = next((value for key, value in tracks if key.value == "files"), None)
+        for item in files.value if isinstance(files, SequenceNode) else ():
+            if str(item.tag).endswith(":str"):
+                item.value = str(Path(item.start_mark.name).parent / str(item.value))
 
 
 def _walk(root: Node) -> Iterator[Node]:

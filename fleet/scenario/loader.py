@@ -20,6 +20,7 @@ from fleet.scenario.composing import compose
 from fleet.scenario.drawn import Plain
 from fleet.scenario.scalars import ClockFactor, Misread, Readable, shown
 from fleet.scenario.schema import INSTEAD, Scenario, Vocabulary, without_none
+from fleet.scenario.tracks import read_track
 
 _SUFFIXES: Final = (".yaml", ".yml")
 _DEEPEST: Final = 4
@@ -122,6 +123,12 @@ def parse(text: str, file: str, vocabulary: Vocabulary, settings: Mapping[str, s
 def check(text: str, file: str, vocabulary: Vocabulary, settings: Mapping[str, str] | None = None) -> list[ScenarioError]:
     """Return everything that is wrong with a scenario file and what it imports, by its lines; empty when it is right."""
     return _read(text, file, vocabulary, settings or {})[1]
+
+
+def track_warnings(scenario: Scenario) -> list[str]:
+    """Return which rows of the tracks are left out, and why, as file:row: why; raises UsageError for a track that is none."""
+    files = dict.fromkeys(file for fleet in scenario.fleets if fleet.tracks is not None for file in fleet.tracks.files)
+    return [broken for file in files for broken in read_track(Path(file)).broken]
 
 
 def read_text(path: Path) -> str:
@@ -354,6 +361,16 @@ class _Reader:
         self._check(node, part, steps, broken=broken)
         return _Broken(part) if broken else part
 
+    def read_tracks(self, root: Node, scenario: Scenario) -> None:
+        """Read the tracks that fleets follow, to tell at their names which cannot be used."""
+        for number, fleet in enumerate(scenario.fleets):
+            for index, file in enumerate(fleet.tracks.files if fleet.tracks is not None else ()):
+                steps = ("fleets", number, "tracks", "files", index)
+                try:
+                    read_track(Path(file))
+                except UsageError as error:
+                    self.fail(_descend(root, steps), steps, str(error), error.hint)
+
     def _check(self, node: Node, part: msgspec.Struct, steps: Steps, *, broken: bool) -> None:
         """Report what is wrong with a part; of a broken one, where a default fills the gap, only what it does say."""
         check = CHECKS.get(type(part))
@@ -371,6 +388,9 @@ def _read(
         return None, composed.errors
     reader = _Reader(vocabulary, composed.errors)
     scenario = reader.read(composed.node, Scenario, ())
+    part = scenario.partial if isinstance(scenario, _Broken) else scenario
+    if part is not None:
+        reader.read_tracks(composed.node, part)
     reader.errors.sort(key=lambda error: (composed.files.index(error.file), error.line, error.column))
     return (None if reader.errors else scenario), reader.errors
 

@@ -17,7 +17,7 @@ from fleet.kernel.instants import SECOND, Instant
 from fleet.scenario.deeds import Load, Part, Place, Step
 from fleet.scenario.drawn import Distances, Plain, SpinMix, Values
 from fleet.scenario.expectations import Expectation
-from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Rate, Share, Window
+from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Moment, Rate, Share, Window
 from fleet.wire.commands import COMMANDS, CommandType
 
 
@@ -44,6 +44,13 @@ class Places(Part, frozen=True, kw_only=True):
     parked_at: Place
 
 
+class Tracks(Part, frozen=True, kw_only=True):
+    """Files of drives that were driven: each car follows one of them, in turn. Their first row is at `at`, or at the start."""
+
+    files: tuple[str, ...]
+    at: Moment | None = None
+
+
 class Fleet(Part, frozen=True, kw_only=True):
     """So many cars that are alike in how they are drawn.
 
@@ -60,6 +67,7 @@ class Fleet(Part, frozen=True, kw_only=True):
     coverage: Coverage = Coverage()
     equipment: dict[str, Plain] = msgspec.field(default_factory=dict)
     places: Places | None = None
+    tracks: Tracks | None = None
 
 
 class CommandLoad(Part, frozen=True, kw_only=True):

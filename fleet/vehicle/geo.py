@@ -90,6 +90,11 @@ class Path:
         self._at_m: Final = at
         self.length_m: Final = travelled
 
+    @property
+    def distances_m(self) -> tuple[float, ...]:
+        """The metres driven at each of the points."""
+        return tuple(self._at_m)
+
     def _leg_at(self, distance_m: float) -> int:
         """Return the index of the leg's first point."""
         return max(0, min(bisect_right(self._at_m, distance_m) - 1, len(self.points) - 2))

@@ -6,6 +6,7 @@ from fleet.kernel.instants import Instant
 from fleet.vehicle.driver import SpeedProfile
 from fleet.vehicle.geo import Path
 from fleet.vehicle.region import Place
+from fleet.vehicle.track import TrackProfile
 
 
 class Journey:
@@ -22,7 +23,7 @@ class Journey:
         *,
         index: int,
         path: Path,
-        profile: SpeedProfile,
+        profile: SpeedProfile | TrackProfile,
         started_at: Instant,
         move_at: Instant,
         place: Place,

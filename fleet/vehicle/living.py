@@ -12,11 +12,12 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
 from fleet.vehicle.agenda import Kind
 from fleet.vehicle.driver import Leaving, PlannedTrip, Purpose, leaving_habits, speed_plan
-from fleet.vehicle.geo import Path, road_path
+from fleet.vehicle.geo import Path, distance_m, road_path
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.region import Place
 from fleet.vehicle.status import CHARGE_GROUPS, health_report
+from fleet.vehicle.track import ENGINE_LEAD, TrackProfile, TrackTrip
 from fleet.wire.messages import TripData
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ FIRST_HEALTH_REPORT_M: Final = 20_000.0
 """The first health report needs this distance, then engine off and coverage."""
 STATION_WITHIN: Final = 0.5
 """Share of the shown range within which a driver stops at a station: the road there winds, and may cost more (ours)."""
+NEAR_TRACK_M: Final = 200.0
+"""Who is farther away from where the track goes on drives to the end of its drive by a road (ours)."""
 STATION_STOP: Final = 6 * MINUTE
 LEFT_GROUPS: Final = ("doors", "windows", "lights")
 
@@ -43,6 +46,9 @@ def start_planned(car: Car, now: Instant) -> None:
     if trip is None:
         return
     here = car.true_position(now)
+    if isinstance(trip, TrackTrip) and distance_m(*here, *trip.path.points[0]) <= NEAR_TRACK_M:
+        _follow_track(car, trip, now)
+        return
     path = road_path(_draws(car, "path"), here, trip.destination.position)
     if path.length_m < SAME_PLACE_M:
         car.trip_done()
@@ -52,6 +58,14 @@ def start_planned(car: Car, now: Instant) -> None:
     else:
         car.trip_done()
         _drive(car, path, trip.destination, trip.purpose, now)
+
+
+def _follow_track(car: Car, trip: TrackTrip, now: Instant) -> None:
+    """Drive as the track was driven; a car that is low is filled up where it stands, since its track knows no station."""
+    if car.powertrain.must_stop_for_energy(now, trip.path.length_m):
+        car.send_event("refuelled", now, car.powertrain.refill(now))
+    car.trip_done()
+    _drive(car, trip.path, trip.destination, trip.purpose, now, track=trip.profile)
 
 
 def drive_to(car: Car, place: Place, purpose: Purpose, now: Instant) -> None:
@@ -71,8 +85,10 @@ def _path_to_station(car: Car, path: Path, now: Instant) -> Path:
     return road_path(draws, path.position_at(0.0), path.position_at(at_m))
 
 
-def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant) -> None:
-    """Start the engine and drive along `path`, to `place` or (None) to a station at its end."""
+def _drive(
+    car: Car, path: Path, place: Place | None, purpose: str, now: Instant, *, track: TrackProfile | None = None
+) -> None:
+    """Start the engine and drive along `path`, to `place` or (None) to a station at its end, as a `track` says it was driven."""
     if not car.engine_is_on and not _engine_on(car, now):
         return
     index = car.count_trip()
@@ -80,13 +96,14 @@ def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant
     if place is None:
         latitude, longitude = path.position_at(path.length_m)
         place = Place(latitude, longitude, "on the way", "petrol_station" if car.equipment.tank_l else "charging_station")
-    profile = speed_plan(draws, path.length_m)
+    profile = track or speed_plan(draws, path.length_m)
+    lead = int(draws.uniform(5, 25) * SECOND)
     journey = Journey(
         index=index,
         path=path,
         profile=profile,
         started_at=now,
-        move_at=now + int(draws.uniform(5, 25) * SECOND),
+        move_at=now + (lead if track is None else ENGINE_LEAD),
         place=place,
         purpose=purpose,
         station=purpose == "station",

@@ -166,7 +166,7 @@ def test_the_live_run_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "scenarios" / "find-my-car.yaml").read_text(encoding="utf-8")
     path = tmp_path / "outage.yaml"
     path.write_text(text + "timeline: [{at: 5 min, broker: kill}]\n", encoding="utf-8")
-    assert "no virtual clock" in call("run", str(path), "--clock", "virtual").text
+    assert "no virtual clock" in call("simulate", str(path), "--broker", "localhost", "--clock", "virtual").text
     for line in (("run", str(path), "--broker", "localhost"), ("simulate", str(path), "--broker", "localhost")):
         done = call(*line)
         assert done.code == 2

@@ -16,6 +16,10 @@ PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding=
 BLOCKS = [part.partition("```")[0] for part in PAGE.split("```yaml\n")[1:]]
 FILES = {block.split()[1]: block for block in BLOCKS if block.startswith("# ")}
 """Files that other examples import: their name is in the first line."""
+TRACKS = {
+    "tracks/courier.csv": PAGE.partition("```csv\n")[2].partition("```")[0],
+    "tracks/morning.gpx": PAGE.partition("```xml\n")[2].partition("```")[0],
+}
 EXAMPLES = [block for block in BLOCKS if block not in FILES.values()]
 HEAD = {
     "scenario": "scenario: example",
@@ -39,7 +43,7 @@ def whole(example: str) -> str:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.partition(":")[0])
 def test_each_example_is_right(example: str, tmp_path: Path) -> None:
     """What the page shows can be copied."""
-    for name, text in FILES.items():
+    for name, text in (FILES | TRACKS).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert [str(error) for error in check(whole(example), str(tmp_path / "example.yaml"), vocabulary())] == []
