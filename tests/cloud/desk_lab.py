@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fleet.cloud.desk import Desk
@@ -42,9 +43,9 @@ def fake_hash(spin: str) -> SpinHash:
 class DeskLab:
     """`manual` leaves S-PIN work undone until `work_off`."""
 
-    def __init__(self, *, manual: bool = False, factor: float = 1.0) -> None:
+    def __init__(self, *, manual: bool = False, factor: float = 1.0, make_desk: Callable[..., Desk] = Desk) -> None:
         self.factor = factor
-        self.desk = Desk(factor=factor)
+        self.desk = make_desk(factor=factor)
         self.now = START
         self.manual = manual
         self.outputs: list[DeskOutput] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from fleet.errors import ConnectionLost, LinkError, PublishRefused
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.runtime.assembly import build_cars, vocabulary
+from fleet.runtime.journalling import JournalledCar, Write, journalled_links
 from fleet.runtime.shard import LinkPlan, Shard
 from fleet.runtime.users import Users, Wish
 from fleet.scenario.loader import parse
@@ -146,16 +148,22 @@ class HandLinks:
 
 
 class ShardLab:
-    """A shard with its clock and links. `pass_until` lets time pass as the event loop would."""
+    """A shard with its clock and links. `pass_until` lets time pass as the event loop would; `write` takes its journal."""
 
-    def __init__(self, made: Scenario | None = None, links: HandLinks | None = None, **plan: Any) -> None:
+    def __init__(
+        self, made: Scenario | None = None, links: HandLinks | None = None, write: Write | None = None, **plan: Any
+    ) -> None:
         self.scenario = made or scenario()
         self.links = links or HandLinks()
         self.clock = HandClock(vocabulary().start_of(self.scenario), float(self.scenario.clock))
         self.shard = Shard(
             clock=self.clock,
-            cars=cars_of(self.scenario, until_stored=plan.get("until_stored", False)),
-            links=self.links,
+            cars=cars_of(
+                self.scenario,
+                until_stored=plan.get("until_stored", False),
+                make_car=Car if write is None else partial(JournalledCar, write),
+            ),
+            links=self.links if write is None else journalled_links(self.links, write, self.clock.now, DIALECT.topics),
             dialect=DIALECT,
             plan=LinkPlan(password_for=lambda user: f"password of {user}", **plan),
         )

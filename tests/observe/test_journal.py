@@ -1,0 +1,308 @@
+"""The journal's format: what is written is read back, in its order, and what is broken is said with its place."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from fleet.errors import JournalError
+from fleet.observe.journal import (
+    BACKEND_PART,
+    NOT_YET,
+    RECORDS_PER_BLOCK,
+    Begin,
+    Closed,
+    Down,
+    Dropped,
+    End,
+    FrameSeen,
+    Input,
+    JournalReader,
+    JournalWriter,
+    Opened,
+    Output,
+    Published,
+    Quarantined,
+    Received,
+    Record,
+    Refused,
+    Stored,
+    Up,
+    Wake,
+    merge_journals,
+    read_journal,
+)
+
+START = 1_772_427_600_000_000
+BEGIN = Begin(START, "run", "begin", version="1.2.3", parts=("simulator",), seed=7, start=START, boot=9, clock="x60")
+FRAME = FrameSeen("a/presence", 94, 834_026_723, retain=True)
+EACH: tuple[Record, ...] = (
+    Input(START, "car/V", "in", "PowerOn"),
+    Output(START, "car/V", "out", "Connect"),
+    Opened(START, "link/V", "open", clean_start=True, subscriptions=(("a/+", 1),), will=FRAME),
+    Up(START, "link/V", "up", False),
+    Published(START, "link/V", "publish", "a/status", 7, 0, 1),
+    Published(START, "link/V", "publish", "a/stored", 0, 3, 0, qos=0, retain=True, expiry_s=5),
+    Refused(START, "link/V", "refused", 0, "Not authorized"),
+    Received(START, "link/V", "received", "a/command/lock", 12, duplicate=True),
+    Input(START, "car/V", "in", "Received", "Command", data={"message": {"id": "c", "parameters": {"latitude": 48.0}}}),
+    Input(NOT_YET, "desk", "in", "CarSeen", now=17, data={"vin": "V"}),
+    Wake(START + 1, "car/V", "wake"),
+    Down(START, "link/V", "down", "ConnectionLost", "reset"),
+    Dropped(START, "link/V", "drop"),
+    Closed(START, "link/V", "close", True, FRAME),
+    Stored(START, "store", "stored", (("V", 9, 1, "status"),)),
+    Stored(START, "store", "duplicate", (("V", 9, 1, "status"),)),
+    Quarantined(START, "store", "quarantine", "encoding", "a/status", 0, "V", 9, 2),
+)
+
+
+def journal(path: Path, *records: Record, begin: Begin = BEGIN, account: dict[str, int] | None = None) -> Path:
+    """Write a whole journal."""
+    writer = JournalWriter(path, begin)
+    for record in records:
+        writer.write(record)
+    writer.close(START + 99, account or {})
+    return path
+
+
+def wakes(count: int, machine: str = "car/V") -> list[Wake]:
+    return [Wake(START + number, machine, "wake") for number in range(count)]
+
+
+class SmallDisk:
+    """A file on a disk with so much room."""
+
+    def __init__(self, file: BinaryIO, room: int) -> None:
+        self._file = file
+        self.room = room
+        self.closed = False
+
+    def write(self, block: bytes) -> int:
+        took = self._file.write(block[: max(0, self.room - self._file.tell())])
+        if not took:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return took
+
+    def truncate(self, size: int) -> int:
+        return self._file.truncate(size)
+
+    def seek(self, offset: int) -> int:
+        return self._file.seek(offset)
+
+    def close(self) -> None:
+        self.closed = True
+        self._file.close()
+
+
+# --- writing and reading ------------------------------------------------------------------------------------------
+
+
+def test_every_kind_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """First line, records in their order, last line: nothing is lost and nothing is added."""
+    path = journal(tmp_path / "journal.jsonl", *EACH, account={"created": 3})
+    found = list(read_journal(path))
+    assert found == [BEGIN, *EACH, End(START + 99, "run", "end", True, {"created": 3})]
+
+
+def test_each_line_begins_with_time_machine_and_kind(tmp_path: Path) -> None:
+    """Whoever looks for a car or sorts by time needs no JSON reader."""
+    for line in journal(tmp_path / "journal.jsonl", *EACH).read_bytes().splitlines():
+        assert list(json.loads(line))[:3] == ["t", "m", "k"]
+        assert line.startswith(b'{"t":')
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    """Also when they were flushed at other moments."""
+    one = journal(tmp_path / "one.jsonl", *EACH)
+    writer = JournalWriter(tmp_path / "two.jsonl", BEGIN)
+    for record in EACH:
+        writer.write(record)
+        writer.flush()
+    writer.close(START + 99, {})
+    assert one.read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+
+
+def test_blocks_are_written_whole(tmp_path: Path) -> None:
+    """Nothing reaches the file before a block is full, and then all of it does."""
+    path = tmp_path / "journal.jsonl"
+    writer = JournalWriter(path, BEGIN)
+    for record in wakes(RECORDS_PER_BLOCK - 2):
+        writer.write(record)
+    assert path.stat().st_size == 0
+    writer.write(wakes(1)[0])
+    assert len(path.read_bytes().splitlines()) == RECORDS_PER_BLOCK
+    writer.close(START, {})
+
+
+@pytest.mark.parametrize("odd", ["\ud800", {(1, 2): 3}, object()], ids=["half a character", "an odd key", "no data at all"])
+def test_what_json_has_no_form_for_does_not_end_the_journal(tmp_path: Path, odd: Any) -> None:
+    """What comes from outside may be anything: the line says that it is left out, or what it was."""
+    path = journal(tmp_path / "journal.jsonl", Input(START, "car/V", "in", "Received", "Command", None, {"p": odd}), *wakes(1))
+    _, given, after, _ = read_journal(path)
+    assert isinstance(given, Input)
+    assert (given.type, given.of) == ("Received", "Command")
+    assert after == wakes(1)[0]
+
+
+# --- a disk that is full --------------------------------------------------------------------------------------------
+
+
+def on_small_disk(path: Path, room: int) -> tuple[JournalWriter, SmallDisk]:
+    writer = JournalWriter(path, BEGIN)
+    disk = SmallDisk(writer._file, room)
+    writer._file = disk  # type: ignore[assignment]
+    return writer, disk
+
+
+def test_a_full_disk_ends_the_journal_and_not_the_run(tmp_path: Path) -> None:
+    """What was written whole stays, the rest is let go, and the last line says that records are missing and why."""
+    path = tmp_path / "journal.jsonl"
+    writer, disk = on_small_disk(path, room=30_000)
+    for record in wakes(5_000):
+        writer.write(record)
+    writer.close(START + 99, {"created": 1})
+    assert disk.closed
+    reader = JournalReader(path)
+    found = list(reader)
+    assert RECORDS_PER_BLOCK < len(found) < 1_000
+    assert found[-1] == End(START + 99, "run", "end", False, {"created": 1}, writer_note())
+    assert "records are missing" in reader.warnings[0]
+
+
+def writer_note() -> str:
+    return "the journal could not be written on: No space left on device"
+
+
+def test_a_disk_without_any_room_leaves_a_journal_that_is_cut_off(tmp_path: Path) -> None:
+    """Even then closing raises nothing."""
+    writer, _ = on_small_disk(tmp_path / "journal.jsonl", room=0)
+    writer.close(START, {})
+    assert (tmp_path / "journal.jsonl").read_bytes() == b""
+
+
+# --- what is broken -------------------------------------------------------------------------------------------------
+
+
+def broken(path: Path, line: int, text: bytes) -> Path:
+    """Put something else into a line of a journal."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[line - 1] = text
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"{\n", b"\n", b"\xff\xfe\n", b'{"t":"soon","m":"car/V","k":"wake"}\n', b'{"t":1,"m":"car/V","k":"dance"}\n', b"[]\n"],
+)
+def test_a_garbled_line_is_named(tmp_path: Path, text: bytes) -> None:
+    """Everything before it is read; then file and line are said, and how to go on."""
+    path = broken(journal(tmp_path / "journal.jsonl", *wakes(5)), 4, text)
+    found: list[Record] = []
+    with pytest.raises(JournalError) as raised:
+        found.extend(read_journal(path))
+    assert found == [BEGIN, *wakes(2)]
+    assert str(raised.value).startswith(f"{path}:4: ")
+    assert raised.value.line == 4
+    assert "head -n 3" in raised.value.hint
+
+
+def test_a_journal_cut_off_in_a_line_is_read_to_the_line_before(tmp_path: Path) -> None:
+    """A killed run leaves half a line, which is no damage; but it is said."""
+    path = journal(tmp_path / "journal.jsonl", *wakes(5))
+    path.write_bytes(path.read_bytes()[:-150])
+    reader = JournalReader(path)
+    found = list(reader)
+    assert found == [BEGIN, *wakes(len(found) - 1)]
+    assert reader.end is None
+    assert reader.warnings == [f"{path}:{len(found)}: cut off after this line: the run was killed, or still goes on"]
+
+
+def test_another_file_is_no_journal(tmp_path: Path) -> None:
+    """It is said what a journal is and where one comes from."""
+    for text in ("", "hello\n", '{"format": "fleet-report/1"}\n'):
+        (tmp_path / "x").write_text(text)
+        with pytest.raises(JournalError, match="no journal") as raised:
+            JournalReader(tmp_path / "x")
+        assert "journal.jsonl" in raised.value.hint
+
+
+def test_another_format_names_the_version_that_wrote_it(tmp_path: Path) -> None:
+    """Nothing of it is read by guess."""
+    path = journal(tmp_path / "journal.jsonl", begin=Begin(0, "run", "begin", format="fleet-journal/2", version="9.9"))
+    with pytest.raises(JournalError, match="fleet-journal/2") as raised:
+        JournalReader(path)
+    assert "9.9" in raised.value.hint
+
+
+def test_parts_that_were_never_merged_are_said(tmp_path: Path) -> None:
+    """A run that was killed leaves the back end's records beside."""
+    path = journal(tmp_path / "journal.jsonl")
+    journal(tmp_path / BACKEND_PART)
+    assert BACKEND_PART in JournalReader(path).warnings[0]
+
+
+# --- merging --------------------------------------------------------------------------------------------------------
+
+
+def parts_of(folder: Path, ours: list[Record], theirs: list[Record]) -> list[Path]:
+    backend = Begin(NOT_YET, "run", "begin", parts=("backend",))
+    return [
+        journal(folder / "journal.jsonl", *ours, account={"created": 2}),
+        journal(folder / BACKEND_PART, *theirs, begin=backend, account={"stored": 1}),
+    ]
+
+
+def test_merging_orders_by_time_then_part_then_line(tmp_path: Path) -> None:
+    """One journal is left, with both accounts; each part's own order is kept even where its times step back."""
+    ours: list[Record] = [Wake(START + t, "car/V", "wake") for t in (1, 5, 4, 9)]
+    theirs: list[Record] = [Wake(START + t, "desk", "wake") for t in (1, 4, 5, 20)]
+    parts = parts_of(tmp_path, ours, theirs)
+    merge_journals(parts, parts[0])
+    assert [file.name for file in tmp_path.iterdir()] == ["journal.jsonl"]
+    reader = JournalReader(parts[0])
+    first, *records, last = reader
+    assert isinstance(first, Begin)
+    assert first.parts == ("simulator", "backend")
+    assert [(record.m, record.t - START) for record in records] == [
+        ("car/V", 1), ("desk", 1), ("desk", 4), ("car/V", 5), ("car/V", 4), ("desk", 5), ("car/V", 9), ("desk", 20),
+    ]  # fmt: skip
+    assert last == End(START + 99, "run", "end", True, {"created": 2, "stored": 1})
+    assert reader.warnings == []
+
+
+def test_what_happened_before_the_time_was_known_happened_at_the_start(tmp_path: Path) -> None:
+    """It gets the time at which the cars stood meanwhile; what the machine was told stays beside it."""
+    parts = parts_of(
+        tmp_path, [Wake(START, "car/V", "wake")], [Input(NOT_YET, "desk", "in", "CarSeen", now=17), *wakes(1, "desk")]
+    )
+    merge_journals(parts, parts[0])
+    _, ours, seen, woken, _ = read_journal(parts[0])
+    assert (ours.m, woken) == ("car/V", wakes(1, "desk")[0])
+    assert seen == Input(START, "desk", "in", "CarSeen", now=17)
+
+
+def test_a_part_without_its_end_makes_the_whole_incomplete(tmp_path: Path) -> None:
+    """What it wrote is there; that it was killed is said."""
+    parts = parts_of(tmp_path, [], list(wakes(3, "desk")))
+    parts[1].write_bytes(b"".join(parts[1].read_bytes().splitlines(keepends=True)[:-1]) + b'{"t":')
+    merge_journals(parts, parts[0])
+    *records, last = read_journal(parts[0])
+    assert records[1:] == wakes(3, "desk")
+    assert last == End(START + 99, "run", "end", False, {"created": 2}, "a process of the run was killed")
+
+
+def test_a_part_that_is_none_leaves_both_where_they_are(tmp_path: Path) -> None:
+    """Nothing is thrown away because of an error."""
+    parts = parts_of(tmp_path, list(wakes(3)), [])
+    parts[1].write_text("what is this\n")
+    before = parts[0].read_bytes()
+    with pytest.raises(JournalError):
+        merge_journals(parts, parts[0])
+    assert parts[0].read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == [BACKEND_PART, "journal.jsonl"]
