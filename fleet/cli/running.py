@@ -91,6 +91,7 @@ def run(
     prefix = Topics(topic_prefix).prefix
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = load_scenario(file, cars, seed, clock, settings)
+    tell_left_out(track_warnings(loaded))
     if loaded.clock.is_virtual:
         _need_no_wire(
             broker=broker != "auto", no_backend=no_backend, link=link != "swarm", source=source, connect_rate=connect_rate
@@ -108,7 +109,6 @@ def run(
     access = None
     if broker != "auto":
         access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=prefix)
-    tell_left_out(track_warnings(loaded))
     source_addresses(source)
     need_open_files(loaded.cars)
     folder = out_dir or _new_folder(loaded.scenario)

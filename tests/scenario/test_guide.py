@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from fleet.runtime.assembly import vocabulary
 from fleet.scenario.json_schema import json_schema
 from fleet.scenario.loader import check
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+KINDS: dict[str, Any] = {"object": dict, "array": list, "string": str, "number": int | float, "integer": int, "boolean": bool}
 BLOCKS = [part.partition("```")[0] for part in PAGE.split("```yaml\n")[1:]]
 FILES = {block.split()[1]: block for block in BLOCKS if block.startswith("# ")}
 """Files that other examples import: their name is in the first line."""
@@ -47,6 +51,40 @@ def test_each_example_is_right(example: str, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert [str(error) for error in check(whole(example), str(tmp_path / "example.yaml"), vocabulary())] == []
+
+
+SHIPPED = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "scenarios").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("text", [*map(whole, EXAMPLES), *SHIPPED], ids=lambda text: text.split()[1])
+def test_the_schema_agrees_with_what_is_right(text: str) -> None:
+    """Whatever the loader takes has the keys, lists and words of the JSON Schema; a key or word more it has not."""
+    plain = YAML(typ="safe", pure=True).load(text)
+    assert list(misfits(plain, json_schema(), "")) == []
+    assert list(misfits({**plain, "sed": 1}, json_schema(), "")) == [".sed"]
+
+
+def misfits(value: Any, schema: dict[str, Any], at: str) -> Iterator[str]:
+    """Yield where a value is not what the schema says; as much of the standard as our schema uses."""
+    if "anyOf" in schema and "properties" not in schema:
+        found = [list(misfits(value, option, at)) for option in schema["anyOf"]]
+        yield from min(found, key=len)
+    elif "enum" in schema:
+        yield from [] if value in schema["enum"] else [at]
+    elif not any(
+        isinstance(value, KINDS[kind]) for kind in ([schema["type"]] if isinstance(schema["type"], str) else schema["type"])
+    ):
+        yield at
+    elif isinstance(value, str) and "pattern" in schema:
+        yield from [] if re.search(schema["pattern"], value) else [at]
+    elif isinstance(value, dict) and ("properties" in schema or "additionalProperties" in schema):
+        yield from (f"{at}.{key} is missing" for key in schema.get("required", ()) if key not in value)
+        for key, child in value.items():
+            inner = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+            yield from misfits(child, inner, f"{at}.{key}") if inner else [f"{at}.{key}"]
+    elif isinstance(value, list) and "items" in schema:
+        for index, child in enumerate(value):
+            yield from misfits(child, schema["items"], f"{at}[{index}]")
 
 
 def test_every_key_has_an_example() -> None:
