@@ -65,11 +65,19 @@ def make_loads(scenario: Scenario, phase: Phase, *, start: Instant, zone: str, r
 
 def _make_load(load: Load, name: str, *, spans: Spans, key: int, roster: Roster, deeds: Deeds) -> OpenLoop:
     # In turn, but not in the order of the fleets: every car comes once before one comes again.
-    turn = roster.shuffled(roster.select(load.cars), f"load {name}")
+    turn = [roster.held(place) for place in roster.shuffled(roster.select(load.cars), f"load {name}")]
+    if not turn:
+        spans = ()  # a fleet that was made smaller may have none of these cars
 
-    def act(n: int, at: Instant) -> None:
-        held = roster.held(turn[n % len(turn)])
+    def ask_status(n: int, at: Instant) -> None:
+        held = turn[n % len(turn)]
+        if held is not None:
+            held.put(AskStatus(), at)
+
+    def perform(n: int, at: Instant) -> None:
+        held = turn[n % len(turn)]
         if held is not None:
             deeds.perform(load, held, at, Draws(key, "what", n), f"{name}/{n}")
 
-    return OpenLoop(load.shape.arrivals(spans, len(turn), Draws(key, "when")), act)
+    arrivals = load.shape.arrivals(spans, len(turn), Draws(key, "when"))
+    return OpenLoop(arrivals, ask_status if load.do == "ask_status" else perform)

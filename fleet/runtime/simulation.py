@@ -226,9 +226,14 @@ class Simulation:
             else:
                 await wait_until(over, LAST_OUTCOMES_VIRTUAL_S, every_s=1.0)
 
+    def _tell_broker(self, action: str) -> None:
+        """Ask whoever runs the private broker to do something to it; of several simulators one does."""
+        if self._config.index == 0:
+            self._emit({"type": "broker", "do": action})
+
     def _play(self) -> None:
         """Put load, timeline and stages onto the heap."""
-        deeds = Deeds(users=self.users, broker=lambda action: self._emit({"type": "broker", "do": action}))
+        deeds = Deeds(users=self.users, broker=self._tell_broker)
         actors = make_actors(
             self._config.scenario, start=self._start, zone=self._zone, roster=self._roster, deeds=deeds, figures=self._figures
         )

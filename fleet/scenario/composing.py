@@ -231,7 +231,9 @@ def _put_in(
             node.tag, node.value = value.tag, value.value
         else:
             node.value = _PARAMETER.sub(lambda match: str(parameters[match[1]].value), str(node.value))
-    for name, (key, _) in declared.items():
+    for name, (key, value) in declared.items():
+        if isinstance(value, ScalarNode) and "${" in str(value.value):
+            composed.fail(value, f"parameters.{name}: a default is a plain value and has no parameter in it")
         if name not in used:
             composed.fail(key, f"the parameter {name!r} is nowhere used", f"Write ${{{name}}} where its value belongs.")
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
 from fleet.runtime.load import OpenLoop
+from fleet.scenario.loader import Overrides, override
 from fleet.vehicle.car import Car
 from fleet.wire.messages import Status
 from tests.runtime.stage_lab import FLEETS, StageLab, staged
@@ -103,3 +104,11 @@ def test_actions_and_commands_are_load_too() -> None:
     assert {request.parameters["minutes"] for request in requests} == {10, 11, 12}
     assert Counter(Counter(request.vin for request in requests).values()) == {4: 10}
     assert [request.due_wall_us for request in requests] == [lab.clock.wall_us_at(lab.start + n * 30 * SECOND) for n in range(40)]
+
+
+def test_a_load_for_cars_that_are_not_there_asks_nobody() -> None:
+    """A fleet made smaller by `--cars` may have lost the cars that a load names."""
+    made = staged("load: [{do: ask_status, poisson: 5 per min per car, cars: {fleet: borns, index: 3}}]\n")
+    lab = StageLab(override(made, Overrides(cars=2)))
+    lab.pass_for(HOUR)
+    assert all_asked(lab) == []

@@ -164,5 +164,7 @@ class TestParameters:
             "main.yaml:14:12: there is no parameter 'mny'",
             "main.yaml:14:12: fleets[0].count: a whole number is expected, not '${mny}'",
         ]
+        nested = errors(tmp_path, main=PARAMETERS.replace("length: 30 min", 'length: "${many} min"'))
+        assert "main.yaml:9:11: parameters.length: a default is a plain value and has no parameter in it" in nested
         found = check(PARAMETERS.replace('"${many} per min"', "${many}"), "main.yaml", VOCABULARY)
         assert [error.hint for error in found] == ['Inside { } and [ ] put "${…}" in quotes.']
