@@ -99,7 +99,6 @@ class Connection(asyncio.Protocol):
         "_session_present",
         "_tail",
         "_transport",
-        "_turn",
         "_turns",
         "_under_way",
         "_waiting",
@@ -142,7 +141,6 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Frame, int | None]] | None = None
         self._waiting_at_0 = 0
         self._queued = False
-        self._turn = -1
         self._out: list[bytes] | None = None
         self._out_bytes = 0
 
@@ -246,17 +244,14 @@ class Connection(asyncio.Protocol):
     # --- writing
 
     def _write(self, packet: bytes) -> None:
-        """Write at once, or, after the first packet of a turn, together with the others of this turn."""
-        turns = self._turns
-        if self._turn != turns.number:
-            self._turn = turns.number
-            turns.begin()
-            assert self._transport is not None
-            self._transport.write(packet)
-        elif self._out is None:
+        """Write at the end of this turn, together with all others.
+
+        A broker that sleeps is then woken once for many packets; waking it for each one costs the sender as much as the rest.
+        """
+        if self._out is None:
             self._out = [packet]
             self._out_bytes = len(packet)
-            turns.flush_later(self)
+            self._turns.flush_later(self)
         else:
             self._out.append(packet)
             self._out_bytes += len(packet)

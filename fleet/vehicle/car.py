@@ -71,6 +71,8 @@ GPS_ACCURACY_M: Final = 8.0
 STAY_AWAKE: Final = 3 * MINUTE
 """How long the car stays awake after a command or after its driver has gone (ours)."""
 
+NEVER: Final[Instant] = 1 << 62
+"""Later than anything."""
 STATIONS: Final = frozenset({"petrol_station", "charging_station"})
 """Kinds of places where one is on the way to another."""
 
@@ -116,7 +118,7 @@ class Car:
     """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
 
     __slots__ = (
-        "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
+        "_due", "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
         "_stays", "_true_position", "agenda", "at_rest", "body", "charging_ends_at",
         "driver", "engine_is_on", "equipment", "fix", "health", "heater", "in_deep_sleep", "journey", "key",
         "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
@@ -169,6 +171,7 @@ class Car:
         self.trip_count = 0
         self._power: Literal["before", "on", "off"] = "before"
         self._now = now
+        self._due: Instant = NEVER
         self._true_position = (driver.home.latitude, driver.home.longitude)
         self._plan: tuple[PlannedTrip, ...] = ()
         self._next_start: Instant | None = None
@@ -188,14 +191,22 @@ class Car:
         Before PowerOn and after PowerOff there is only the modem to hear what becomes of its message.
         """
         now = self._now = max(now, self._now)  # who asks late for an earlier instant gets no answer from the past
-        self._catch_up(now)
+        if now >= self._due:
+            self._catch_up(now)
         if self._power != "on" and not isinstance(message, PowerOn | Acknowledged | LinkDown):
             return ()
         match message:
-            case Acknowledged(seq, refused):
+            case Acknowledged(seq, refused):  # nearly all there is under load are these two, and they put off nothing
                 self._extend(self.telematics.acknowledge(seq, refused=refused))
             case AskStatus():
                 self.send(asked_status(self, now))
+            case _:
+                self._take(message, now)
+                self._due = self._next_due()
+        return self._taken()
+
+    def _take(self, message: CarInput, now: Instant) -> None:
+        match message:
             case Received(Command() as command):
                 self.at_rest = None
                 self.remote.arrive(self, command, now)
@@ -216,9 +227,10 @@ class Car:
                 self._power_off(now)
             case LinkUp():
                 pass  # it came up while the car was giving it up
+            case Acknowledged() | AskStatus():
+                raise AssertionError("taken already")
             case _:
                 self._happen(message, now)
-        return self._taken()
 
     def _happen(self, message: WorldInput, now: Instant) -> None:
         """Take what people and the world do to the car."""
@@ -247,10 +259,14 @@ class Car:
 
     def deadline(self) -> Instant | None:
         """Return when the car next does something by itself."""
+        return self._due if self._due != NEVER else None
+
+    def _next_due(self) -> Instant:
+        """Look for it anew; `_due` must be what this returns whenever nobody is at work in the car."""
         if self._power != "on":
-            return None
+            return NEVER
         planned, low = self.agenda.next_at(), self.low_voltage_due
-        return low if planned is None or (low is not None and low < planned) else planned
+        return min(NEVER if planned is None else planned, NEVER if low is None else low)
 
     def wake(self, now: Instant) -> Sequence[CarOutput]:
         """Do what is due."""
@@ -259,7 +275,9 @@ class Car:
         return self._taken()
 
     def _taken(self) -> Sequence[CarOutput]:
-        outputs, self._outputs = self._outputs, []
+        outputs = self._outputs
+        if outputs:
+            self._outputs = []
         return outputs
 
     def _extend(self, output: CarOutput | None) -> None:
@@ -267,12 +285,13 @@ class Car:
             self._outputs.append(output)
 
     def _catch_up(self, now: Instant) -> None:
-        while (at := self.deadline()) is not None and at <= now:
+        while (at := self._next_due()) <= now:
             self.at_rest = None
             if at == self.low_voltage_due:
                 self._low_voltage_fell(at)
             elif (due := self.agenda.pop_due(at)) is not None:
                 self._do(due[1], due[2], at)
+        self._due = at
 
     def _do(self, kind: Kind, data: Any, at: Instant) -> None:
         match kind:

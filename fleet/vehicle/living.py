@@ -85,9 +85,7 @@ def _path_to_station(car: Car, path: Path, now: Instant) -> Path:
     return road_path(draws, path.position_at(0.0), path.position_at(at_m))
 
 
-def _drive(
-    car: Car, path: Path, place: Place | None, purpose: str, now: Instant, *, track: TrackProfile | None = None
-) -> None:
+def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant, *, track: TrackProfile | None = None) -> None:
     """Start the engine and drive along `path`, to `place` or (None) to a station at its end, as a `track` says it was driven."""
     if not car.engine_is_on and not _engine_on(car, now):
         return

@@ -65,7 +65,7 @@ class Telematics:
     def put(self, message: CarMessage) -> Transmit | None:
         """Take a new message; returns its transmission when nothing is before it."""
         if self._waiting is None:
-            if self._in_flight is None and self.unstored < self.limit and self._may_send():
+            if self._in_flight is None and self.is_up and (self._unstored is None or self._has_room()):
                 return self._send(message)
             self._waiting = deque()
         if self.in_outbox >= self.limit and self._drop_oldest_status(message):
@@ -134,11 +134,12 @@ class Telematics:
         self._unstored = kept or None
         return self._next() if self._in_flight is None else None
 
-    def _may_send(self) -> bool:
-        return self.is_up and (self._unstored is None or len(self._unstored) < UNSTORED_LIMIT)
+    def _has_room(self) -> bool:
+        """Tell whether one more may be sent before the back end has said what it has stored."""
+        return self.unstored < min(self.limit, UNSTORED_LIMIT)
 
     def _next(self) -> Transmit | None:
-        if not self._waiting or not self._may_send():
+        if not self._waiting or not self.is_up or self.unstored >= UNSTORED_LIMIT:
             return None
         message = self._waiting.popleft()
         if not self._waiting:
@@ -153,7 +154,7 @@ class Telematics:
         else:
             self.published += 1
             self._highest_sent = message.seq
-        return Transmit(message, max(message.captured_at, self.reachable_since), again=again)
+        return Transmit(message, max(message.captured_at, self.reachable_since), again)
 
     @property
     def unstored(self) -> int:

@@ -29,10 +29,11 @@ from fleet.wire.messages import (
     ToCar,
 )
 from fleet.wire.topics import Topics
-from fleet.wire.trace import traceparent
+from fleet.wire.trace import numbered_traceparent, traceparent
 
 MESSAGEPACK: Final = "application/vnd.msgpack"
 JSON: Final = "application/json"
+_SCHEMA: Final = ("schema", SCHEMA_VERSION)
 MAX_PAYLOAD: Final = 64 * 1024
 """Bytes; what is larger is no message of ours."""
 MAX_NESTING: Final = 32
@@ -108,19 +109,19 @@ class FleetDialect:
     def from_car(self, message: FromCar) -> Frame:
         """Write what a car sends; presence is retained."""
         topics, vin = self.topics, message.vin
-        numbered = (vin, message.boot, message.seq)
         match message:
             case Status():  # nearly all there is, so it comes first
-                return self._frame(topics.status(vin), message, numbered)
+                return self._frame(topics.status(vin), message, numbered_traceparent(vin, message.boot, message.seq))
             case Event(name=name):
-                return self._frame(topics.event(vin, name), message, numbered)
+                return self._frame(topics.event(vin, name), message, numbered_traceparent(vin, message.boot, message.seq))
             case Response(name=name, command_id=command_id):
-                return self._frame(topics.response(vin, name), message, (command_id,), correlation=command_id.encode())
+                trace = traceparent(command_id)
+                return self._frame(topics.response(vin, name), message, trace, correlation=command_id.encode())
             case Presence():
-                return self._frame(topics.presence(vin), message, (vin, message.boot), retain=True)
+                return self._frame(topics.presence(vin), message, traceparent(vin, message.boot), retain=True)
             case Request(name=name, id=id_):
-                reply = topics.reply(vin, name)
-                return self._frame(topics.request(vin, name), message, (id_,), correlation=id_.encode(), response_topic=reply)
+                topic, reply = topics.request(vin, name), topics.reply(vin, name)
+                return self._frame(topic, message, traceparent(id_), correlation=id_.encode(), response_topic=reply)
             case _:
                 assert_never(message)
 
@@ -159,7 +160,7 @@ class FleetDialect:
             return self._frame(
                 self.topics.command(vin, message.name),
                 message,
-                trace=(message.id,),
+                trace=traceparent(message.id),
                 expiry_s=expiry_s,
                 correlation=message.id.encode(),
                 response_topic=self.topics.response(vin, message.name),
@@ -168,11 +169,11 @@ class FleetDialect:
             return self._frame(
                 self.topics.reply(vin, message.name),
                 message,
-                trace=(message.id,),
+                trace=traceparent(message.id),
                 expiry_s=expiry_s,
                 correlation=message.id.encode(),
             )
-        return self._frame(self.topics.stored(vin), message, trace=(vin, message.boot, message.through), qos=0)
+        return self._frame(self.topics.stored(vin), message, trace=traceparent(vin, message.boot, message.through), qos=0)
 
     def read_to_car(self, frame: Frame) -> ToCar:
         """Read what the cloud sent. Raises Undecodable as `read_from_car` does, and `retained` for a retained command."""
@@ -203,7 +204,7 @@ class FleetDialect:
         return self._frame(
             self.topics.desk_request(),
             request,
-            trace=(request.id,),
+            trace=traceparent(request.id),
             expiry_s=expiry_s,
             correlation=request.id.encode(),
             response_topic=answer_topic,
@@ -221,7 +222,7 @@ class FleetDialect:
 
     def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
         """Write a step of the desk's answer to the response topic of the request."""
-        return self._frame(topic, answer, trace=(answer.id,), correlation=answer.id.encode(), expiry_s=60)
+        return self._frame(topic, answer, trace=traceparent(answer.id), correlation=answer.id.encode(), expiry_s=60)
 
     def read_desk_answer(self, frame: Frame) -> DeskAnswer:
         """Read a step of an answer. Raises Undecodable."""
@@ -234,7 +235,7 @@ class FleetDialect:
         self,
         topic: str,
         message: object,
-        trace: tuple[object, ...],
+        trace: str,
         *,
         qos: int = 1,
         retain: bool = False,
@@ -251,7 +252,7 @@ class FleetDialect:
             correlation=correlation,
             response_topic=response_topic,
             content_type=self._codec.content_type,
-            user_properties=(("traceparent", traceparent(*trace)), ("schema", SCHEMA_VERSION)),
+            user_properties=(("traceparent", trace), _SCHEMA),
         )
 
     def _decode(self, frame: Frame, kind: Any) -> Any:

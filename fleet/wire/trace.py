@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 
 def traceparent(*identity: object) -> str:
-    """Return a `traceparent` header value (version 00, sampled) for `identity`, such as (vin, boot, seq)."""
-    digest = blake2b("/".join(map(str, identity)).encode(), digest_size=24).hexdigest()
-    return f"00-{digest[:32]}-{digest[32:48]}-01"
+    """Return a `traceparent` header value (version 00, sampled) for `identity`, such as a command's id."""
+    digest = _digest("/".join(map(str, identity)), 24)
+    return f"00-{digest[:32]}-{digest[32:]}-01"
+
+
+def numbered_traceparent(vin: str, boot: int, seq: int) -> str:
+    """Return the same for a message of a car. The first half of the trace id is the car's boot, the rest the number."""
+    return f"00-{_of_boot(vin, boot)}{seq:016x}-{seq:016x}-01"
+
+
+@lru_cache(maxsize=1 << 16)
+def _of_boot(vin: str, boot: int) -> str:
+    return _digest(f"{vin}/{boot}", 8)
+
+
+def _digest(text: str, size: int) -> str:
+    return blake2b(text.encode(), digest_size=size).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from fleet.errors import InvalidVin
 
@@ -14,6 +15,7 @@ def is_vin(text: str) -> bool:
     return _VIN.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=1 << 16)
 def checked_vin(text: str) -> str:
     """Return `text` when it is a VIN, else raise InvalidVin saying what is wrong with it."""
     if is_vin(text):
