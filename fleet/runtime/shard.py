@@ -117,7 +117,7 @@ class Stamp(NamedTuple):
 class CarOnLink:
     """One car and its connection; the owner of the link."""
 
-    __slots__ = ("_link", "_oldest_unstored", "_shard", "_stamps", "_unstored_since_us", "car")
+    __slots__ = ("_link", "_oldest_unstored", "_scheduled", "_shard", "_stamps", "_unstored_since_us", "car")
 
     def __init__(self, shard: Shard, car: Car) -> None:
         self.car = car
@@ -126,11 +126,14 @@ class CarOnLink:
         self._stamps: dict[int, Stamp] | None = None
         self._unstored_since_us = 0
         self._oldest_unstored = 0
+        self._scheduled: Instant | None = None
 
     # --- timer heap
 
     def deadline(self) -> Instant | None:
-        return self.car.deadline()
+        """Return it to the heap, which holds it from now on."""
+        self._scheduled = self.car.deadline()
+        return self._scheduled
 
     def wake(self, at: Instant) -> None:
         self._perform(self.car.wake(at), at)
@@ -138,8 +141,14 @@ class CarOnLink:
     def put(self, message: CarInput, at: Instant | None = None) -> None:
         """Hand the car an input, now or as of the instant at which it was due."""
         now = self._shard.clock.now() if at is None else at
-        self._perform(self.car.receive(message, now), now)
-        self._shard.reschedule(self)
+        car = self.car
+        outputs = car.receive(message, now)
+        if outputs:
+            self._perform(outputs, now)
+        deadline = car.deadline()
+        if deadline != self._scheduled:
+            self._scheduled = deadline
+            self._shard.reschedule(self)
 
     # --- the car's outputs
 
@@ -203,26 +212,31 @@ class CarOnLink:
             self._shard.publish_refused(error)
         if token == PRESENCE_TOKEN:
             return
-        telematics, now_us = self.car.telematics, self._shard.clock.wall_us()
-        stamp = self._stamps.get(token) if self._stamps is not None else None
+        shard, telematics = self._shard, self.car.telematics
+        now_us = shard.clock.wall_us()
         acknowledged, refused = telematics.acknowledged, telematics.refused
-        self.put(Acknowledged(token, refused=error is not None), self._shard.clock.at_wall_us(now_us))
-        if telematics.acknowledged > acknowledged and stamp is not None:
-            self._shard.counts.publish_to_ack.record(now_us - stamp.due_wall_us)
-        if telematics.until_stored:
-            if not self._unstored_since_us:
-                self._unstored_since_us = now_us
-                self._shard.waits_for_store(self)
-        elif telematics.acknowledged > acknowledged:
-            self._forget_stamp(token)
-        if telematics.refused > refused:
-            self._forget_stamp(token)
+        self.put(Acknowledged(token, error is not None), shard.clock.at_wall_us(now_us))
+        if telematics.acknowledged > acknowledged:
+            stamp = self._stamp_of(token, forget=not telematics.until_stored)
+            if stamp is not None:
+                shard.counts.publish_to_ack.record(now_us - stamp.due_wall_us)
+        elif telematics.refused > refused:
+            self._stamp_of(token, forget=True)
+        if telematics.until_stored and not self._unstored_since_us and telematics.unstored:
+            self._unstored_since_us = now_us
+            shard.waits_for_store(self)
 
-    def _forget_stamp(self, seq: int) -> None:
-        """Drop the stamps of a message that has left the outbox."""
-        if self._stamps is not None:
-            self._stamps.pop(seq, None)
-            self._stamps = self._stamps or None
+    def _stamp_of(self, seq: int, *, forget: bool) -> Stamp | None:
+        """Return the stamps of a message, for the last time (`forget`) when it leaves the outbox."""
+        stamps = self._stamps
+        if stamps is None:
+            return None
+        if not forget:
+            return stamps.get(seq)
+        stamp = stamps.pop(seq, None)
+        if not stamps:
+            self._stamps = None
+        return stamp
 
     def _forget_stored(self) -> None:
         """Drop the stamps of what has been stored, and note since when the oldest of the rest waits.
