@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
 import pytest
 
 from fleet.errors import JournalError
 from fleet.observe.journal import (
     BACKEND_PART,
+    KINDS,
     NOT_YET,
     RECORDS_PER_BLOCK,
     Begin,
@@ -306,3 +309,17 @@ def test_a_part_that_is_none_leaves_both_where_they_are(tmp_path: Path) -> None:
         merge_journals(parts, parts[0])
     assert parts[0].read_bytes() == before
     assert sorted(file.name for file in tmp_path.iterdir()) == [BACKEND_PART, "journal.jsonl"]
+
+
+# --- the page about it ------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_page_are_lines_of_a_journal(tmp_path: Path) -> None:
+    """Each is read, and is written just so; there is one of every kind."""
+    text = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")
+    first, last, *rest = [line for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    path = tmp_path / "journal.jsonl"
+    path.write_text("\n".join((first, *rest, last, "")), encoding="utf-8")
+    records = list(read_journal(path))
+    assert [msgspec.json.encode(record).decode() for record in records] == [first, *rest, last]
+    assert {record.k for record in records} == set(KINDS)
