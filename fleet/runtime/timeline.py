@@ -90,28 +90,38 @@ class TimedStep:
 
 
 def _holds(when: Condition, car: Car, at: Instant) -> bool:
-    facts = car_facts(car, at)
-    return all(part.holds(facts) for part in when.of_car)
+    return all(part.holds({part.path: _FACTS[part.path](car, at)}) for part in when.of_car)
 
 
 def car_facts(car: Car, at: Instant) -> CarFacts:
     """Return what conditions can ask of a car; None for what it has not, such as fuel in an electric one."""
-    levels = car.levels(at)
-    e = car.equipment
-    return {
-        "state": car.state(at),
-        "connection": car.connection(at),
-        "heater": "on" if car.heater is not None else "off",
-        "locked": "yes" if car.body.locked else "no",
-        "place": car.place_kind if car.journey is None else None,
-        "fuel_percent": levels.fuel_l / e.tank_l * 100 if e.tank_l else None,
-        "charge_percent": levels.charge_kwh / e.usable_kwh * 100 if e.usable_kwh else None,
-        "low_voltage_percent": car.low_voltage.percent(at),
-        "odometer_km": levels.odometer_m / 1000,
-        "trip_km": car.journey.distance_at(at) / 1000 if car.journey is not None else None,
-        "trips": car.trip_count,
-        "in_outbox": car.telematics.in_outbox,
-    }
+    return {name: fact(car, at) for name, fact in _FACTS.items()}
+
+
+def _fuel_percent(car: Car, at: Instant) -> float | None:
+    tank_l = car.equipment.tank_l
+    return car.levels(at).fuel_l / tank_l * 100 if tank_l else None
+
+
+def _charge_percent(car: Car, at: Instant) -> float | None:
+    usable_kwh = car.equipment.usable_kwh
+    return car.levels(at).charge_kwh / usable_kwh * 100 if usable_kwh else None
+
+
+_FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
+    "state": Car.state,
+    "connection": Car.connection,
+    "heater": lambda car, _: "on" if car.heater is not None else "off",
+    "locked": lambda car, _: "yes" if car.body.locked else "no",
+    "place": lambda car, _: car.place_kind if car.journey is None else None,
+    "fuel_percent": _fuel_percent,
+    "charge_percent": _charge_percent,
+    "low_voltage_percent": lambda car, at: car.low_voltage.percent(at),
+    "odometer_km": lambda car, at: car.levels(at).odometer_m / 1000,
+    "trip_km": lambda car, at: car.journey.distance_at(at) / 1000 if car.journey is not None else None,
+    "trips": lambda car, _: car.trip_count,
+    "in_outbox": lambda car, _: car.telematics.in_outbox,
+}
 
 
 def make_timeline(

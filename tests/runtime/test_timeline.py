@@ -6,6 +6,7 @@ import pytest
 
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
 from fleet.runtime.timeline import car_facts, look_every
+from fleet.scenario.conditions import CAR_NUMBERS, CAR_WORDS
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import distance_m
 from fleet.wire.messages import Status
@@ -182,6 +183,20 @@ class TestWhat:
         lab = timeline("at: 5 min, broker: kill", "at: 10 min, broker: start", "when: connected < 11, broker: pause")
         lab.pass_for(HOUR)
         assert lab.broker_heard == ["pause", "kill", "start"]
+
+
+def test_every_fact_of_the_language_is_known_of_a_car() -> None:
+    """Numbers are numbers, words are those of the language; an electric car has no fuel."""
+    lab = timeline("at: 1 min, do: drive, to: 5 km, cars: {index: 0}")
+    lab.pass_for(3 * MINUTE)
+    for car in lab.cars:
+        facts = car_facts(car, lab.clock.now())
+        assert set(facts) == {*CAR_NUMBERS, *CAR_WORDS}
+        assert all(facts[name] in (*words, None) for name, words in CAR_WORDS.items())
+        assert all(isinstance(facts[name], int | float | None) for name in CAR_NUMBERS)
+        assert (facts["fuel_percent"] is None) is (car.equipment.energy == "electric")
+    driving = car_facts(lab.cars[0], lab.clock.now())
+    assert (driving["state"], driving["trips"], driving["place"], driving["locked"]) == ("driving", 1, None, "no")
 
 
 def test_one_step_more_changes_no_other() -> None:

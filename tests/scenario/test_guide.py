@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from ruamel.yaml import YAML
 
-from fleet.runtime.assembly import vocabulary
+from fleet.runtime.assembly import build_cars, vocabulary
+from fleet.runtime.journalling import begin_of, scenario_of
 from fleet.scenario.json_schema import json_schema
-from fleet.scenario.loader import check
+from fleet.scenario.loader import check, parse
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
@@ -51,6 +53,19 @@ def test_each_example_is_right(example: str, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert [str(error) for error in check(whole(example), str(tmp_path / "example.yaml"), vocabulary())] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.partition(":")[0])
+def test_each_example_can_be_run_and_survives_its_journal(example: str, tmp_path: Path) -> None:
+    """Cars can be built of it, and what a journal keeps of it is all of it."""
+    for name, text in (FILES | TRACKS).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    scenario = parse(whole(example), str(tmp_path / "example.yaml"), vocabulary())
+    start = vocabulary().start_of(scenario)
+    assert len(build_cars(scenario, start=start, boot=1)) == scenario.cars
+    begin = begin_of(scenario, parts=(), start=start, boot=1, until_stored=False)
+    assert scenario_of(msgspec.json.decode(msgspec.json.encode(begin), type=type(begin))) == scenario
 
 
 SHIPPED = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "scenarios").glob("*.yaml"))]
