@@ -37,9 +37,10 @@ from fleet.transport.simulated_link import simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.wire.dialect import FleetDialect
 
-BATCH_WAIT_S: Final = 5.0
-"""Scenario time that what nobody waits for is collected before it is stored. Live it is 20 ms of wall time, which at the
-usual factors is as long."""
+BATCH_WAIT_S: Final = 30.0
+"""Scenario time that what nobody waits for is collected before it is stored: as long as the 20 ms of wall time at x1500."""
+BATCH_WAIT_STORED_S: Final = 5.0
+"""The same when cars wait for it: they repeat what is not stored after 15 s."""
 SPIN_COST: Final = SpinCost(n=2, r=1, p=1)
 """The S-PINs of simulated users protect nothing, and a real cost would be all that a virtual run does."""
 CATCH_UP_S: Final = 60.0
@@ -110,7 +111,7 @@ class VirtualRun:
 
     async def _live(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what simulation and back end tell at their end."""
-        hooks = None if self._journal is None else BackendHooks(self._journal)
+        hooks = None if self._journal is None else BackendHooks(self._journal, before=self._schedule.now)
         config = self._backend_config()
         backend = self._backend = Backend(config if hooks is None else hooks.applied(config))
         if hooks is not None:
@@ -141,7 +142,7 @@ class VirtualRun:
             spin_cost=SPIN_COST,
             username="backend",
             announce_stored=self._config.until_stored,
-            batch_wait_s=BATCH_WAIT_S,
+            batch_wait_s=BATCH_WAIT_STORED_S if self._config.until_stored else BATCH_WAIT_S,
             open_store=BufferedStore,
         )
 
