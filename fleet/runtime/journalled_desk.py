@@ -171,20 +171,23 @@ class JournalledDesk(Desk):
     def __init__(
         self,
         write: Callable[[Record], None],
-        time: Callable[[], Instant],
+        at: Callable[[Instant], tuple[Instant, Instant | None]],
         *,
         factor: float = 1.0,
         users: Iterable[UserRecord] = (),
         known_vins: Iterable[str] = (),
         presence: Iterable[PresenceChanged] = (),
     ) -> None:
-        """Take what writes, and what tells whether the scenario time is known yet; the rest is the desk's."""
+        """Take what writes, and what tells which time to write for the desk's own, and the latter where it is another.
+
+        The rest is the desk's.
+        """
         start = DeskStart(factor, list(users), list(known_vins), list(presence))
         super().__init__(factor=factor, users=start.users, known_vins=start.known_vins, presence=start.presence)
         self._write = write
-        self._time = time
+        self._at = at
         self._words = DeskWords()
-        write(Input(time(), DESK, "in", "DeskStart", data=self._words.of_start(start)))
+        write(Input(at(NOT_YET)[0], DESK, "in", "DeskStart", data=self._words.of_start(start)))
 
     def receive(self, message: DeskInput, now: Instant) -> list[DeskOutput]:
         self._given(type(message).__name__, self._words.of_input(message), now)
@@ -199,10 +202,6 @@ class JournalledDesk(Desk):
         t, told = self._at(now)
         self._write(Wake(t, DESK, "wake", told))
         return self._wants(super().wake(now), now)
-
-    def _at(self, now: Instant) -> tuple[Instant, Instant | None]:
-        """Return the scenario time, and what the desk takes for it where that is not known yet."""
-        return (now, None) if self._time() else (NOT_YET, now)
 
     def _given(self, kind: str, plain: dict[str, Any], now: Instant) -> None:
         t, told = self._at(now)

@@ -273,9 +273,10 @@ class JournalledLink:
 class BackendHooks:
     """What a back end with a journal is made of. `follow` tells it the scenario time once there is a back end that knows."""
 
-    def __init__(self, journal: JournalWriter) -> None:
-        """Take the journal."""
+    def __init__(self, journal: JournalWriter, *, before: Instant = NOT_YET) -> None:
+        """Take the journal, and the time to write `before` the scenario time is known."""
         self._write = journal.write
+        self._before = before
         self._time: ScenarioTime = lambda: NOT_YET
 
     def follow(self, time: ScenarioTime) -> None:
@@ -283,18 +284,22 @@ class BackendHooks:
         self._time = time
 
     def time(self) -> Instant:
-        """Return the scenario time, `NOT_YET` as long as it is not known."""
-        return self._time()
+        """Return the time to write now."""
+        return self._time() or self._before
+
+    def of_desk(self, now: Instant) -> tuple[Instant, Instant | None]:
+        """Return the time to write for what a desk takes for it, and that itself while the scenario time is not known."""
+        return (now, None) if self._time() else (self._before, now)
 
     def applied(self, config: BackendConfig) -> BackendConfig:
         """Return what to make a back end of, so that it writes its journal."""
         links = journalled_links(config.links, self._write, self.time, config.dialect.topics)
-        make_desk = partial(JournalledDesk, self._write, self.time)
+        make_desk = partial(JournalledDesk, self._write, self.of_desk)
         return replace(config, links=links, make_desk=make_desk, committed=self._committed)
 
     def _committed(self, batch: Batch, done: Committed) -> None:
         """Write down what a commit of the store did: one line for what is new, one for what is not."""
-        t, write = self._time(), self._write
+        t, write = self.time(), self._write
         if done.fresh:
             write(Stored(t, STORE, "stored", tuple(arrival[:4] for arrival in done.fresh)))
         if done.duplicates:

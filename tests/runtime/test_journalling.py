@@ -197,7 +197,7 @@ def test_the_first_line_holds_the_whole_scenario(file: Path, tmp_path: Path) -> 
 
 
 def desk_lab(records: list[Record]) -> DeskLab:
-    return DeskLab(make_desk=partial(JournalledDesk, records.append, lambda: START))
+    return DeskLab(make_desk=partial(JournalledDesk, records.append, lambda now: (now, None)))
 
 
 def secretive(lab: DeskLab) -> str:
@@ -257,7 +257,7 @@ def test_a_request_to_the_desk_has_no_checksum() -> None:
 def test_a_desk_that_does_not_know_the_time_yet_says_what_it_took_for_it() -> None:
     """`t` is open until the clock has been announced; `now` is what the desk was told."""
     records: list[Record] = []
-    desk = JournalledDesk(records.append, lambda: NOT_YET)
+    desk = JournalledDesk(records.append, lambda now: (NOT_YET, now))
     desk.receive(CommandAsked(CommandRequest(id="c", vin=VIN, name="lock"), TOPIC), START)
     desk.wake(START + 1)
     _, asked, *outputs, woken = records
