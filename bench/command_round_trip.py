@@ -211,7 +211,7 @@ async def measure(cars: int, statuses_per_s: float, commands_per_s: float, secon
                 held.put(SwitchOff())
             start, held_cars = parts.clock.now(), list(parts.shard.cars.values())
             if statuses_per_s:
-                load = StatusLoad(parts.shard, held_cars, per_s=statuses_per_s, start=start, duration=int((seconds + 2) * SECOND))
+                load = StatusLoad(held_cars, per_s=statuses_per_s, start=start, duration=int((seconds + 2) * SECOND))
                 parts.shard.add(load)
             await asyncio.sleep(1.0)
             usage, created = Usage(parts.broker, backend), parts.shard.account()["created"]

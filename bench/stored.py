@@ -146,7 +146,7 @@ async def put_load(parts: Whole, taker: Taker, part: Part, seconds: float) -> tu
     await parts.start()
     await asyncio.sleep(1.0)
     clock, cars = parts.clock, list(parts.shard.cars.values())
-    load = StatusLoad(parts.shard, cars, per_s=part.rate, start=clock.now(), duration=int(seconds * SECOND))
+    load = StatusLoad(cars, per_s=part.rate, start=clock.now(), duration=int(seconds * SECOND))
     usage = Usage(parts.broker, taker)
     parts.shard.add(load)
     await asyncio.sleep(seconds)

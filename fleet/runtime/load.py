@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.runtime.deeds import Deeds
-from fleet.runtime.roster import Roster
-from fleet.runtime.shard import CarOnLink, Shard
+from fleet.runtime.roster import HeldCar, Roster
 from fleet.scenario.arrivals import Spans
 from fleet.scenario.deeds import Load
 from fleet.scenario.schema import Phase, Scenario
@@ -44,7 +43,7 @@ class OpenLoop:
 class StatusLoad(OpenLoop):
     """Asks cars in turn for their status, `per_s` times a scenario second in all."""
 
-    def __init__(self, _: Shard, cars: Sequence[CarOnLink], *, per_s: float, start: Instant, duration: Duration) -> None:
+    def __init__(self, cars: Sequence[HeldCar], *, per_s: float, start: Instant, duration: Duration) -> None:
         """Take the cars in the order in which they are asked."""
         step = SECOND / per_s
         arrivals = (start + int(number * step) for number in range(int(duration / step)))

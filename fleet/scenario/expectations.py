@@ -21,7 +21,7 @@ from fleet.scenario.scalars import Misread, Readable, shown
 
 COUNTS: Final = (
     "cars", "connected", "created", "published", "acknowledged", "stored", "in_outbox", "dropped", "quarantined",
-    "refused", "lost", "duplicates", "statuses_engine_off", "statuses_asked",
+    "refused", "lost", "duplicates", "repeated", "statuses_engine_off", "statuses_asked",
     "commands.total", "commands.succeeded", "commands.rejected", "commands.failed", "commands.expired", "commands.unknown",
 )  # fmt: skip
 """Counts of a report; one that a report leaves out is 0, and one that is a table is the sum of it."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.scenario.expectations import COUNTS, MEASURES, Expectation, Watch
+from fleet.scenario.expectations import COUNTS, LIVE, MEASURES, STAGE_COUNTS, STAGE_LATENCIES, Expectation, Watch
 from fleet.scenario.scalars import Misread
 
 REPORT: dict[str, Any] = {
@@ -145,6 +145,18 @@ def test_a_stage_knows_less() -> None:
     assert Expectation.parse("always stored > 5").unknown_in_stage() is None
     assert Expectation.parse("created / stored < 5").unknown_in_stage() == "stored"
     assert Expectation.parse("latency_ms.publish_to_stored.p99 < 5").unknown_in_stage() == "latency_ms.publish_to_stored.p99"
+
+
+@pytest.mark.parametrize("path", [*STAGE_COUNTS, *(f"latency_ms.{kind}.p99" for kind in STAGE_LATENCIES)])
+def test_what_a_stage_knows_can_be_expected_of_it(path: str) -> None:
+    """What is offered is read, and is not refused afterwards."""
+    assert Expectation.parse(f"{path} >= 1").unknown_in_stage() is None
+
+
+@pytest.mark.parametrize("path", LIVE)
+def test_what_is_known_while_the_run_goes_on_can_be_watched(path: str) -> None:
+    """What is offered is read."""
+    assert Expectation.parse(f"always {path} >= 1").mode == "always"
 
 
 def test_it_is_no_text_at_all() -> None:
