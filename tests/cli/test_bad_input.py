@@ -161,6 +161,30 @@ def test_a_right_file_is_right() -> None:
     assert (plain["ok"], plain["summary"]) == (True, lines)
 
 
+def test_rows_of_a_track_that_are_left_out_are_named(tmp_path: Path) -> None:
+    """By file and row, beside what the file will do; the rest of the track is used."""
+    rows = "".join(f"no,{number},{number}\n" for number in range(30))
+    (tmp_path / "t.csv").write_text(f"lat,lon,time\n48,11,0\n{rows}48.01,11,60\n", encoding="utf-8")
+    text = (Path(__file__).parents[2] / "scenarios" / "find-my-car.yaml").read_text(encoding="utf-8")
+    made = text.replace("    profile: parked\n", "    tracks: {files: [t.csv]}\n")
+    path = tmp_path / "followers.yaml"
+    path.write_text(made[: made.index("    places:")] + made[made.index("commands:") :], encoding="utf-8")
+    done = call("check", str(path))
+    assert done.code == 0, done
+    assert "left out: t.csv:3: 'no' is no latitude" in done.text.replace(f"{tmp_path}/", "")
+    assert "and 10 more rows" in done.text
+    assert len(json.loads(call("check", str(path), "--json").out)["left_out"]) == 30
+
+
+def test_a_run_tells_that_there_are_more_errors(tmp_path: Path) -> None:
+    """It stops at the first, and says who gives all."""
+    path = tmp_path / "broken.yaml"
+    path.write_text("scenario: broken\nduration: 10\nsed: 1\n", encoding="utf-8")
+    done = call("run", str(path))
+    assert done.code == 2
+    assert f"more: fleet check {path}" in done.text
+
+
 def test_the_live_run_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     """A virtual clock, and a broker that is not ours to be killed, are told before anything starts."""
     text = (Path(__file__).parents[2] / "scenarios" / "find-my-car.yaml").read_text(encoding="utf-8")
