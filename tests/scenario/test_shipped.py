@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.kernel.instants import MINUTE
+from fleet.kernel.instants import MINUTE, SECOND
 from fleet.runtime.assembly import vocabulary
 from fleet.scenario.loader import check, load, read_text, shipped
 
@@ -17,7 +17,10 @@ FILES = sorted(DIRECTORY.glob("*.yaml"))
 def test_the_promised_ones_are_there() -> None:
     """What README and demo name exists, with its purpose."""
     listed = {line.name: line for line in shipped(DIRECTORY, vocabulary())}
-    assert {"rush-hour", "find-my-car"} <= set(listed)
+    assert set(listed) == {
+        "rush-hour", "find-my-car", "underground-car-park", "reconnect-storm", "heater-morning", "broker-outage",
+        "long-weekend", "command-storm", "border",
+    }  # fmt: skip
     assert listed["rush-hour"].cars == 2000
     assert all(line.purpose for line in listed.values())
 
@@ -34,8 +37,24 @@ def test_each_is_right_and_named_like_its_file(path: Path) -> None:
 def test_fast_clocks_have_commands_that_live_long_enough(path: Path) -> None:
     """No command may be too old after one real second of waiting."""
     scenario = load(path, vocabulary())
-    for command in scenario.commands:
-        time_to_live = command.time_to_live or vocabulary().commands[command.name].time_to_live
+    asked = [(command.name, command.time_to_live) for phase in scenario.phases() for command in phase.commands]
+    asked += [
+        (deed.command, deed.time_to_live)
+        for phase in scenario.phases()
+        for deed in (*phase.load, *phase.timeline)
+        if deed.command is not None
+    ]
+    for name, written in asked:
+        time_to_live = written or vocabulary().commands[name].time_to_live
         assert time_to_live / scenario.clock >= MINUTE / 60
         if scenario.clock >= 1000:
             assert time_to_live >= 30 * MINUTE
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_lasts_about_a_minute_live(path: Path) -> None:
+    """Nobody waits longer to see one; and each can fail: it expects something beside that nothing is lost."""
+    scenario = load(path, vocabulary())
+    assert scenario.duration / scenario.clock <= 65 * SECOND
+    expected = [*scenario.expectations, *(e for stage in scenario.stages for e in stage.expectations)]
+    assert len({expectation.path for expectation in expected}) > 3

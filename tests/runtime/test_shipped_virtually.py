@@ -1,0 +1,195 @@
+"""The shipped scenarios in virtual time: each passes, and each fails when what it shows is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.kernel.instants import Instant
+from fleet.runtime.assembly import vocabulary
+from fleet.runtime.resources import resource_dir
+from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.scenario.loader import Overrides, load, shipped
+from fleet.scenario.scalars import ClockFactor
+from fleet.scenario.schema import Scenario, Vocabulary
+from fleet.transport.link import BackOff
+from fleet.vehicle import living, rules
+from fleet.vehicle.car import Car
+from fleet.vehicle.remote import Remote
+from fleet.vehicle.signals import Transmit
+from fleet.vehicle.telematics import Telematics
+from tests.runtime.test_virtual import Quiet
+
+CARS = {
+    "border": 60,
+    "broker-outage": 100,
+    "command-storm": 200,
+    "find-my-car": 48,
+    "heater-morning": 250,
+    "long-weekend": 60,
+    "reconnect-storm": 100,
+    "rush-hour": 200,
+    "underground-car-park": 60,
+}
+"""As many as it takes for the shares that the expectations speak of to be more than chance."""
+
+
+def loaded(name: str, **settings: str) -> Scenario:
+    """Return a shipped scenario with few cars and a virtual clock."""
+    overrides = Overrides(cars=CARS[name], clock=ClockFactor.parse("virtual"), settings=settings)
+    return load(resource_dir("scenarios") / f"{name}.yaml", vocabulary(), overrides)
+
+
+def run(scenario: Scenario, out: Path) -> dict[str, Any]:
+    return VirtualRun(VirtualRunConfig(scenario=scenario, out=out, journal=False), Quiet()).run()
+
+
+def unmet(report: dict[str, Any]) -> set[str]:
+    """Return the expectations that were not met."""
+    return {expectation["text"] for expectation in report["expectations"] if not expectation["passed"]}
+
+
+def test_none_is_forgotten() -> None:
+    """Each shipped scenario is run here."""
+    assert set(CARS) == {line.name for line in shipped(resource_dir("scenarios"), vocabulary())}
+
+
+@pytest.mark.parametrize("name", CARS)
+def test_each_passes(name: str, tmp_path: Path) -> None:
+    """With fewer cars, too: their expectations are shares."""
+    report = run(loaded(name), tmp_path)
+    assert (report["verdict"], unmet(report)) == ("passed", set())
+
+
+# --- what each shows, broken ----------------------------------------------------------------------------------------
+
+
+def commands_are_slept_through(patch: pytest.MonkeyPatch) -> None:
+    """A car wakes for a command, and has forgotten which."""
+
+    def woken(self: Remote, car: Car, now: Instant) -> None:
+        self._waiting = None
+
+    patch.setattr(Remote, "woken", woken)
+
+
+def honk_a_kilometre_away(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "HONK_WITHIN_M", 1000.0)
+
+
+def the_outbox_is_emptied_underground(patch: pytest.MonkeyPatch) -> None:
+    """A new connection begins without what waited for it."""
+    link_up = Telematics.link_up
+
+    def forgetful(self: Telematics, now: Instant) -> Transmit | None:
+        self._waiting = None
+        return link_up(self, now)
+
+    patch.setattr(Telematics, "link_up", forgetful)
+
+
+def garages_have_network(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Car, "set_coverage", lambda *_: None)
+
+
+def heaters_never_end(patch: pytest.MonkeyPatch) -> None:
+    """Their timer is not obeyed."""
+    stop_heater = Car.stop_heater
+
+    def timeless(self: Car, reason: str, now: Instant) -> None:
+        if reason != "time":
+            stop_heater(self, reason, now)
+
+    patch.setattr(Car, "stop_heater", timeless)
+
+
+def heaters_burn_the_reserve(patch: pytest.MonkeyPatch) -> None:
+    """They start with any drop of fuel."""
+    patch.setattr(rules, "_heater", lambda car, _parameters, now: rules._standing(car, now))
+
+
+def what_was_under_way_is_taken_for_done(patch: pytest.MonkeyPatch) -> None:
+    """A message whose connection broke is not sent again."""
+
+    def link_down(self: Telematics) -> None:
+        self.is_up = False
+        self._in_flight = None
+
+    patch.setattr(Telematics, "link_down", link_down)
+
+
+def nobody_comes_back(patch: pytest.MonkeyPatch) -> None:
+    """They wait for an hour after the first loss."""
+    patch.setattr(BackOff, "next_s", lambda _: 3600.0)
+
+
+def waking_costs_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "WAKE_UPS_WITHOUT_DRIVE", 1_000_000)
+
+
+def the_clocks_are_not_changed(patch: pytest.MonkeyPatch) -> None:
+    """It is winter time for ever."""
+    patch.setattr(Vocabulary, "zone_of", lambda *_: "Etc/GMT-1")
+
+
+def two_of_a_kind_run_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Remote, "_busy", lambda *_: None)
+
+
+def the_network_has_no_holes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(living, "_plan_dead_zones", lambda *_: None)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something to be broken under a scenario, and one of the expectations that see it."""
+
+    scenario: str
+    plant: Callable[[pytest.MonkeyPatch], None]
+    seen_by: str
+
+
+FAULTS = (
+    Fault("rush-hour", commands_are_slept_through, "commands.unknown / commands.total <= 3 %"),
+    Fault("find-my-car", honk_a_kilometre_away, "commands.rejected.too_far / commands.total >= 31 %"),
+    Fault("underground-car-park", the_outbox_is_emptied_underground, "lost == 0"),
+    Fault("underground-car-park", garages_have_network, "below: always connected == 0"),
+    Fault("heater-morning", heaters_never_end, "afterwards: always connected / cars == 1"),
+    Fault("heater-morning", heaters_burn_the_reserve, "commands.rejected.fuel_low / cars == 10 %"),
+    Fault("broker-outage", what_was_under_way_is_taken_for_done, "lost == 0"),
+    Fault("broker-outage", nobody_comes_back, "between: eventually connected / cars == 1"),
+    Fault("long-weekend", waking_costs_nothing, "commands.rejected.power_budget / commands.total >= 5 %"),
+    Fault("long-weekend", the_clocks_are_not_changed, "commands.rejected.spin_required / cars == 1"),
+    Fault("command-storm", two_of_a_kind_run_at_once, "commands.rejected.busy / cars == 1"),
+    Fault("border", the_network_has_no_holes, "crossing: eventually offline / cars >= 30 %"),
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.scenario}-{fault.plant.__name__}")
+def test_each_fails_when_what_it_shows_is_broken(fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict is failed, by the expectation that is there for it."""
+    scenario = loaded(fault.scenario)
+    fault.plant(monkeypatch)
+    report = run(scenario, tmp_path)
+    assert report["verdict"] == "failed"
+    assert fault.seen_by in unmet(report)
+
+
+def test_without_jitter_the_storm_fails(tmp_path: Path) -> None:
+    """All come back in one instant: nobody is there in the first seconds, or everybody at once."""
+    report = run(loaded("reconnect-storm", jitter="false"), tmp_path)
+    assert report["verdict"] == "failed"
+    assert unmet(report) <= {
+        "first-seconds: eventually connected / cars >= 10 %",
+        "first-seconds: always connected / cars <= 80 %",
+    }
+
+
+def test_a_killed_broker_costs_messages(tmp_path: Path) -> None:
+    """What it had acknowledged and not written down is gone, unless cars keep it until it is stored."""
+    report = run(loaded("broker-outage", outage="kill"), tmp_path)
+    assert (report["verdict"], unmet(report)) == ("failed", {"lost == 0"})
