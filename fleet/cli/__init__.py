@@ -12,7 +12,7 @@ import structlog
 import typer
 
 from fleet import __version__
-from fleet.cli import journals, parts, running, scenarios, tools
+from fleet.cli import journals, parts, running, scenarios, tools, verifying
 from fleet.cli.common import complain, out
 from fleet.errors import FleetError
 from fleet.runtime.run import RunBroken
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (running, scenarios, parts, tools, journals):
+for group in (running, scenarios, parts, tools, journals, verifying):
     app.add_typer(group.app)
 
 

@@ -39,6 +39,11 @@ def vins(scenario: Scenario) -> list[str]:
     return [vin for _, _, vin, _ in _drawn(scenario)]
 
 
+def equipment_of(scenario: Scenario) -> dict[str, Equipment]:
+    """Return what each car is and has, by VIN."""
+    return {vin: equipment for _, _, vin, equipment in _drawn(scenario)}
+
+
 def build_cars(
     scenario: Scenario,
     *,

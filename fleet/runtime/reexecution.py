@@ -18,8 +18,9 @@ from fleet import __version__
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import DeskInput, DeskOutput
 from fleet.errors import JournalError
-from fleet.kernel.instants import Instant, format_instant
+from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, JournalReader, Output, Record, Wake
+from fleet.observe.story import CAR, named, short, story
 from fleet.runtime.assembly import build_cars
 from fleet.runtime.journalled_desk import DESK, DeskStart, DeskWords, Restored, read_desk_input, read_desk_start
 from fleet.runtime.journalling import output_record, scenario_of
@@ -27,9 +28,6 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.signals import CarInput, CarOutput, Received
 from fleet.wire.messages import ToCar
 
-STORY_RECORDS: Final = 20
-SHOWN_CHARACTERS: Final = 160
-CAR: Final = "car/"
 _NOTHING: Final[dict[str, Any]] = {}
 
 Wanted = tuple[str, Any]
@@ -89,7 +87,7 @@ class _CarAgain:
         return self._wanted(self._car.wake(now), now)
 
     def recorded(self, record: Output) -> Wanted:
-        return _named(record), record.data
+        return named(record), record.data
 
     def _wanted(self, outputs: Sequence[CarOutput], now: Instant) -> Sequence[Wanted]:
         return [self.recorded(_as_read(output_record(output, "", now))) for output in outputs]
@@ -134,7 +132,7 @@ class _DeskAgain:
         for told in (record.data, record.data.get("answer", _NOTHING)):
             if told.get("command_id", told.get("id")) in self._unfit:
                 told.pop("detail", None)
-        return _named(record), record.data
+        return named(record), record.data
 
 
 _CAR_INPUTS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in get_args(CarInput)}
@@ -144,10 +142,6 @@ _TO_CAR: Final[dict[str | None, type[Any]]] = {kind.__name__: kind for kind in g
 def _as_read(record: Output) -> Output:
     """Return a record as it would be read from a file."""
     return msgspec.json.decode(msgspec.json.encode(record), type=Output)
-
-
-def _named(record: Input | Output) -> str:
-    return record.type if record.of is None else f"{record.type} {record.of}"
 
 
 class _Disagreed(Exception):
@@ -218,7 +212,7 @@ class Reexecution:
         try:
             return machine.read(record)
         except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
-            raise self._unfit(f"{record.m} cannot be given a {_named(record)}: {error}", line) from None
+            raise self._unfit(f"{record.m} cannot be given a {named(record)}: {error}", line) from None
 
     def _unfit(self, message: str, line: int) -> JournalError:
         hint = f"It was written by fleet {self._reader.begin.version}; this is {__version__}."
@@ -279,7 +273,7 @@ class Reexecution:
             expected="nothing more" if expected is None else expected[0],
             got="nothing more" if got is None else got[0],
             fields=list(_differing(expected and expected[1], got and got[1])),
-            story=_story(self._path, disagreed.machine, line),
+            story=story(self._path, disagreed.machine, line),
         )
 
 
@@ -294,37 +288,4 @@ def _differing(expected: Any, got: Any, name: str = "") -> Iterator[tuple[str, s
 
 
 def _shown(value: Any) -> str:
-    return "–" if value is None else _short(msgspec.json.encode(value).decode())
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
-
-
-def _story(path: Path, machine: str, line: int) -> list[str]:
-    """Return what the machine and its link did last, up to a line of the journal."""
-    names = {machine, f"link/{machine.removeprefix(CAR)}"}
-    last: deque[str] = deque(maxlen=STORY_RECORDS)
-    for number, record in enumerate(JournalReader(path), 1):
-        if number > line:
-            break
-        if record.m in names:
-            last.append(f"{number}: {format_instant(record.t)}  {tell(record)}")
-    return list(last)
-
-
-def tell(record: Record) -> str:
-    """Write a record for people, on one line."""
-    word = f"{record.k:9}"
-    match record:
-        case Input() | Output():
-            return _short(f"{word} {_named(record)} {_text(record.data)}".rstrip())
-        case _:
-            plain = msgspec.to_builtins(record)
-            return _short(
-                f"{word} {_text({name: value for name, value in plain.items() if name not in {'t', 'm', 'k'}})}".rstrip()
-            )
-
-
-def _text(data: Any) -> str:
-    return msgspec.json.encode(data).decode() if data else ""
+    return "–" if value is None else short(msgspec.json.encode(value).decode())

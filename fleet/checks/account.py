@@ -1,0 +1,256 @@
+"""Whether every numbered message is accounted for, and none is stored twice.
+
+Source: the account of the contract, created = stored + in_outbox + dropped + quarantined + refused + lost.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fleet.checks.check import Check, Handlers, is_first
+from fleet.cloud.sequence import SeenSequence
+from fleet.observe.journal import Begin, End, Input, Output, Quarantined, Stored
+from fleet.observe.story import CAR
+from fleet.wire.messages import Stored as Mark
+
+_SENT, _LEFT, _TAKEN = 1, 2, 4
+"""The car sent it; it has left the outbox; the back end took it."""
+_ALL: Final = _SENT | _LEFT | _TAKEN
+NAMED: Final = 5
+
+
+class Numbering(Check):
+    """A car counts its messages from 1, and sends them in that order. What is left out was dropped, and the account says so."""
+
+    name = "numbering"
+    rule = "a car numbers its messages from 1 and sends them in order; only dropped ones are left out"
+    looks_at = "messages"
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._last: dict[tuple[str, int], int] = {}
+        self._left_out = 0
+        self._gap: tuple[int, str, str] | None = None
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit"): self._sent}
+
+    def _sent(self, record: Output, line: int) -> None:
+        message = record.data["message"]
+        key, seq = (record.m, message["boot"]), message["seq"]
+        last = self._last.get(key, 0)
+        self.looked_at += 1
+        if not is_first(record):
+            if seq > last:
+                self.breach(line, record.m, f"message {seq} is called a repetition, but was never sent before")
+            return
+        if seq <= last:
+            self.breach(line, record.m, f"expected a number above {last}, but message {seq} is sent as a new one")
+            return
+        if seq > last + 1:
+            self._left_out += seq - last - 1
+            self._gap = self._gap or (line, record.m, f"expected message {last + 1}, but the next one is {seq}")
+        self._last[key] = seq
+
+    def finish(self, end: End | None, line: int) -> None:  # noqa: ARG002 (the gap has a better line)
+        dropped = 0 if end is None else end.account.get("dropped", 0)
+        if end is not None and self._gap is not None and self._left_out > dropped:
+            at, machine, told = self._gap
+            self.breach(at, machine, f"{told}: {self._left_out} left out in all, {dropped} dropped")
+
+
+class StoredOnce(Check):
+    """Nothing is stored twice, and what is called a duplicate was stored before. Messages are known by (vin, boot, seq)."""
+
+    name = "stored once"
+    rule = "no message is stored twice, and only what is stored is called a duplicate"
+    looks_at = "messages stored or known"
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._stored: dict[tuple[str, int], SeenSequence] = {}
+
+    def handlers(self) -> Handlers:
+        return {("stored",): self._commit, ("duplicate",): self._known, ("quarantine",): self._quarantined}
+
+    def _commit(self, record: Stored, line: int) -> None:
+        for vin, boot, seq, kind in record.messages:
+            self.looked_at += 1
+            if not self._seen(vin, boot).add(seq):
+                self.breach(line, CAR + vin, f"expected each message to be stored once, but {kind} {seq} is stored again")
+
+    def _known(self, record: Stored, line: int) -> None:
+        for vin, boot, seq, kind in record.messages:
+            self.looked_at += 1
+            if self._seen(vin, boot).add(seq):
+                self.breach(line, CAR + vin, f"{kind} {seq} is taken for a duplicate, but was never stored")
+
+    def _quarantined(self, record: Quarantined, _line: int) -> None:
+        if record.vin is not None and record.boot is not None and record.seq:
+            self._seen(record.vin, record.boot).add(record.seq)
+
+    def _seen(self, vin: str, boot: int) -> SeenSequence:
+        found = self._stored.get((vin, boot))
+        if found is None:
+            found = self._stored[vin, boot] = SeenSequence()
+        return found
+
+
+class _Outbox:
+    """What became of the messages of one car that somebody still waits for; the others are only counted."""
+
+    __slots__ = ("in_flight", "open", "unstored")
+
+    def __init__(self) -> None:
+        self.open: dict[int, int] = {}
+        self.in_flight: int | None = None
+        self.unstored: list[int] = []
+
+
+class AccountHolds(Check):
+    """The account of the last line holds, and what stands in the journal adds up to the same, to the message.
+
+    A message that left its car's outbox and was neither stored nor quarantined is lost. With delivery until stored there is
+    none; without, a broker that dies may lose some, which the account names. Needs the records of cars and back end.
+    """
+
+    name = "account"
+    rule = "created = stored + in_outbox + dropped + quarantined + refused + lost, and the records say the same"
+    looks_at = "messages"
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._outboxes: dict[str, _Outbox] = {}
+        self._acknowledged: dict[str, int] = {}
+        self._counts = dict.fromkeys(
+            ("published", "repeated", "acknowledged", "refused", "left", "stored", "duplicates", "quarantined"), 0
+        )
+
+    def handlers(self) -> Handlers:
+        return {
+            ("out", "Transmit"): self._sent,
+            ("in", "Acknowledged"): self._answered,
+            ("in", "Received", "Stored"): self._marked,
+            ("in", "RepeatUnstored"): self._goes_again,
+            ("in", "LinkUp"): self._goes_again,
+            ("stored",): self._stored,
+            ("duplicate",): self._duplicate,
+            ("quarantine",): self._quarantined,
+        }
+
+    # --- the car
+
+    def _of(self, machine: str) -> _Outbox:
+        found = self._outboxes.get(machine)
+        if found is None:
+            found = self._outboxes[machine] = _Outbox()
+        return found
+
+    def _sent(self, record: Output, _line: int) -> None:
+        outbox, seq = self._of(record.m), record.data["message"]["seq"]
+        outbox.in_flight = seq
+        if is_first(record):
+            self.looked_at += 1
+            self._counts["published"] += 1
+            self._note(outbox, seq, _SENT)
+        else:
+            self._counts["repeated"] += 1
+
+    def _answered(self, record: Input, _line: int) -> None:
+        outbox, seq = self._of(record.m), record.data["seq"]
+        if outbox.in_flight != seq:
+            return  # an answer to an earlier connection's copy
+        outbox.in_flight = None
+        if record.data["refused"]:
+            self._counts["refused"] += 1
+            self._note(outbox, seq, _LEFT | _TAKEN)
+            return
+        if seq > self._acknowledged.get(record.m, 0):
+            self._acknowledged[record.m] = seq
+            self._counts["acknowledged"] += 1
+        if self.begin.until_stored:
+            outbox.unstored.append(seq)
+        else:
+            self._leaves(outbox, seq)
+
+    def _marked(self, record: Input, _line: int) -> None:
+        told = record.data["message"]
+        gaps = tuple((first, last) for first, last in told.get("gaps", ()))
+        mark, outbox = Mark(boot=told["boot"], through=told["through"], high=told.get("high"), gaps=gaps), self._of(record.m)
+        kept = []
+        for seq in outbox.unstored:
+            if mark.covers(seq):
+                self._leaves(outbox, seq)
+            else:
+                kept.append(seq)
+        outbox.unstored = kept
+
+    def _goes_again(self, record: Input, _line: int) -> None:
+        self._of(record.m).unstored.clear()
+
+    def _leaves(self, outbox: _Outbox, seq: int) -> None:
+        self._counts["left"] += 1
+        self._note(outbox, seq, _LEFT)
+
+    # --- the back end
+
+    def _stored(self, record: Stored, _line: int) -> None:
+        self._counts["stored"] += len(record.messages)
+        for vin, _, seq, _ in record.messages:
+            self._note(self._of(CAR + vin), seq, _TAKEN)
+
+    def _duplicate(self, record: Stored, _line: int) -> None:
+        self._counts["duplicates"] += len(record.messages)
+
+    def _quarantined(self, record: Quarantined, _line: int) -> None:
+        self._counts["quarantined"] += 1
+        if record.vin is not None and record.seq:
+            self._note(self._of(CAR + record.vin), record.seq, _TAKEN)
+
+    def _note(self, outbox: _Outbox, seq: int, what: int) -> None:
+        known = outbox.open.get(seq, 0) | what
+        if known == _ALL:
+            outbox.open.pop(seq, None)
+        else:
+            outbox.open[seq] = known
+
+    # --- the end
+
+    def finish(self, end: End | None, line: int) -> None:
+        """Compare sums only of a journal that has them all."""
+        if end is None or not {"simulator", "backend"} <= set(self.begin.parts):
+            return
+        account, counts = end.account, self._counts
+        for name in ("published", "repeated", "acknowledged", "refused", "stored", "duplicates", "quarantined"):
+            if account.get(name, 0) != counts[name]:
+                self.breach(line, "run", f"the account says {account.get(name, 0)} {name}, but the records {counts[name]}")
+        held = account["created"] - account["dropped"] - account["refused"] - counts["left"]
+        if account["in_outbox"] != held:
+            self.breach(line, "run", f"the account says {account['in_outbox']} in_outbox, but by the records {held} are left")
+        self._each_car(line)
+        self._sum(account, line)
+
+    def _each_car(self, line: int) -> None:
+        for machine, outbox in self._outboxes.items():
+            unsent = [seq for seq, known in outbox.open.items() if not known & _SENT]
+            if unsent:
+                self.breach(line, machine, f"stored, but never sent by the car: {_some(unsent)}")
+            lost = [seq for seq, known in outbox.open.items() if known == _SENT | _LEFT]
+            if lost and self.begin.until_stored:
+                self.breach(line, machine, f"left the outbox as stored, but is not: {_some(lost)}")
+
+    def _sum(self, account: dict[str, int], line: int) -> None:
+        states = [known for outbox in self._outboxes.values() for known in outbox.open.values()]
+        both = states.count(_SENT | _TAKEN)  # stored, and the car does not know it yet
+        lost = states.count(_SENT | _LEFT)
+        kept = account["in_outbox"] - both
+        found = account["stored"] + kept + account["dropped"] + account["quarantined"] + account["refused"] + lost
+        if account["created"] != found:
+            parts = {name: account[name] for name in ("stored", "dropped", "quarantined", "refused")}
+            told = ", ".join(f"{count} {name}" for name, count in {**parts, "in_outbox": kept, "lost": lost}.items())
+            self.breach(line, "run", f"{account['created']} messages were created, but {found} accounted for: {told}")
+
+
+def _some(seqs: list[int]) -> str:
+    more = f" and {len(seqs) - NAMED} more" if len(seqs) > NAMED else ""
+    return f"message {', '.join(map(str, sorted(seqs)[:NAMED]))}{more}"

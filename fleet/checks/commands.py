@@ -1,0 +1,223 @@
+"""Whether each command has one life: in the desk's book, and in the car.
+
+Source: the life cycle of commands and the table of who sets which state, in the contract.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import Any, Final
+
+from fleet.checks.check import Check, Handlers, is_first
+from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant, format_instant
+from fleet.observe.journal import Begin, End, Input, Output
+from fleet.wire.messages import TERMINAL_STATES
+
+REMEMBERED: Final = 128
+"""Commands of a car that are known, once the desk has ended them or the car got them."""
+_RANK: Final = {None: -1, "queued": 0, "sent": 1, "accepted": 2, "in_progress": 3}
+DESK: Final = "desk"
+
+
+class _Told:
+    """A command in the desk's book."""
+
+    __slots__ = ("asked_at", "changed_at", "expires_at", "line", "state", "vin")
+
+    def __init__(self, record: dict[str, Any], line: int) -> None:
+        self.vin: str = record["vin"]
+        self.line = line
+        self.state: str | None = record["state"]
+        self.asked_at: Instant = record["asked_at"]
+        self.expires_at: Instant = record["expires_at"]
+        self.changed_at: Instant = record["changed_at"]
+
+
+class CommandEnds(Check):
+    """The desk gives each command exactly one terminal state, after which nothing changes; before it states only advance.
+
+    A state that the car sets is what the car had answered. A command whose answer is overdue has been given up: 30 s after
+    its expiry, or 10 min after the car's last word, and no less than 7 s or 10 s of wall time.
+    """
+
+    name = "command ends"
+    rule = "each command gets exactly one terminal state, which never changes"
+    looks_at = "commands"
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._book: dict[str, _Told] = {}
+        self._ended: dict[str, deque[str]] = {}
+        self._factor = 1.0
+        self._answer: dict[str, Any] | None = None
+
+    def handlers(self) -> Handlers:
+        return {
+            ("in",): self._given,
+            ("wake",): self._given,
+            ("in", "DeskStart"): self._starts,
+            ("in", "Restored"): self._restored,
+            ("in", "ClockChanged"): self._clock,
+            ("in", "CarAnswered"): self._answered,
+            ("out", "CommandOpened"): self._opened,
+            ("out", "Transition"): self._changed,
+        }
+
+    def _given(self, record: Input, _line: int) -> None:
+        if record.m == DESK:
+            self._answer = None
+
+    def _answered(self, record: Input, _line: int) -> None:
+        self._answer = record.data["response"]
+
+    def _starts(self, record: Input, _line: int) -> None:
+        self._factor = record.data["factor"]
+
+    def _clock(self, record: Input, _line: int) -> None:
+        self._factor = record.data["factor"]
+        for told in self._book.values():
+            told.asked_at += record.data["shift"]
+            told.expires_at += record.data["shift"]
+
+    def _restored(self, record: Input, line: int) -> None:
+        for command in record.data["commands"]:
+            self._book[command["id"]] = _Told(command, line)
+
+    def _opened(self, record: Output, line: int) -> None:
+        command = record.data["record"]
+        self.looked_at += 1
+        if command["id"] in self._book:
+            self.breach(line, DESK, "expected an id to be opened once, but it is opened again", subject=command["id"])
+        self._book[command["id"]] = _Told(command, line)
+
+    def _changed(self, record: Output, line: int) -> None:
+        to, command_id = record.data, record.data["command_id"]
+        told = self._book.get(command_id)
+        state = to["state"]
+        if told is None:
+            self.breach(line, DESK, f"becomes {state}, but was never opened", subject=command_id)
+            return
+        subject = f"command {command_id} of {told.vin}"
+        if told.state in TERMINAL_STATES:
+            self.breach(line, f"car/{told.vin}", f"ended as {told.state}, but becomes {state}", subject=subject)
+        elif _RANK.get(state, 4) <= _RANK[told.state]:
+            self.breach(line, f"car/{told.vin}", f"expected a state after {told.state}, but it becomes {state}", subject=subject)
+        if to["by"] == "car" and (
+            self._answer is None or (self._answer["command_id"], self._answer["state"]) != (command_id, state)
+        ):
+            self.breach(line, f"car/{told.vin}", f"becomes {state} by the car, which has not answered so", subject=subject)
+        if state == "queued":
+            told.expires_at += to["at"] - told.asked_at
+        told.state, told.changed_at = state, to["at"]
+        if state in TERMINAL_STATES:
+            self._remember(told.vin, command_id)
+
+    def _remember(self, vin: str, command_id: str) -> None:
+        ended = self._ended.setdefault(vin, deque())
+        ended.append(command_id)
+        if len(ended) > REMEMBERED:
+            self._book.pop(ended.popleft(), None)
+
+    def finish(self, end: End | None, line: int) -> None:
+        if end is None:
+            return
+        for command_id, told in self._book.items():
+            if told.state not in TERMINAL_STATES and self._due(told) < end.t:
+                subject = f"command {command_id} of {told.vin}"
+                since = format_instant(self._due(told))
+                self.breach(line, f"car/{told.vin}", f"expected an end by {since}, but it is still {told.state}", subject=subject)
+
+    def _due(self, told: _Told) -> Instant:
+        skew: Duration = max(30 * SECOND, int(7 * SECOND * self._factor))
+        if told.state in {"accepted", "in_progress"}:
+            return told.changed_at + max(10 * MINUTE, int(10 * SECOND * self._factor)) + skew
+        return told.expires_at + skew
+
+
+class _Got:
+    """A command in a car."""
+
+    __slots__ = ("accepted_at", "ended", "ends", "expires_at", "times")
+
+    def __init__(self, expires_at: Instant) -> None:
+        self.expires_at = expires_at
+        self.times = 0
+        self.accepted_at: Instant | None = None
+        self.ended: tuple[str, str | None] | None = None
+        self.ends = 0
+
+
+class CommandRuns(Check):
+    """A car runs a command once, in time, and answers it alike however often it comes.
+
+    It judges by what the car itself says: `accepted` is the moment of execution, in the car's scenario time.
+    """
+
+    name = "command runs"
+    rule = "a car executes a command at most once, never after its expiry, and always gives the same answer"
+    looks_at = "answers"
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._cars: dict[str, OrderedDict[str, _Got]] = {}
+
+    def handlers(self) -> Handlers:
+        return {("in", "Received", "Command"): self._arrives, ("out", "Transmit", "Response"): self._answers}
+
+    def _arrives(self, record: Input, _line: int) -> None:
+        command = record.data["message"]
+        known = self._cars.setdefault(record.m, OrderedDict())
+        got = known.get(command["id"])
+        if got is None:
+            got = known[command["id"]] = _Got(command["expires_at"])
+            if len(known) > REMEMBERED:
+                known.popitem(last=False)
+        got.times += 1
+
+    def _answers(self, record: Output, line: int) -> None:
+        if not is_first(record):
+            return
+        answer = record.data["message"]
+        self.looked_at += 1
+        known = self._cars.setdefault(record.m, OrderedDict())
+        got = known.get(answer["command_id"])
+        subject = f"command {answer['command_id']} of {answer['vin']}"
+        if got is None:
+            if len(known) < REMEMBERED:
+                self.breach(line, record.m, f"is answered {answer['state']}, but never came to the car", subject=subject)
+            return
+        for told in self._wrong(got, answer):
+            self.breach(line, record.m, told, subject=subject)
+        if answer["state"] == "accepted":
+            got.accepted_at = answer["captured_at"]
+        elif answer["state"] in TERMINAL_STATES:
+            got.ended = got.ended or (answer["state"], answer.get("reason"))
+            got.ends += 1
+
+    def _wrong(self, got: _Got, answer: dict[str, Any]) -> list[str]:
+        """Return all that is wrong with an answer."""
+        state, at = answer["state"], answer["captured_at"]
+        found = []
+        expiry = format_instant(got.expires_at)
+        if state == "accepted" and got.accepted_at is not None:
+            found.append(f"expected one execution, but it is executed again: first at {format_instant(got.accepted_at)}")
+        if state == "accepted" and at > got.expires_at:
+            found.append(f"is executed at {format_instant(at)}, after its expiry at {expiry}")
+        if state == "expired" and at <= got.expires_at:
+            found.append(f"is called expired at {format_instant(at)}, before its expiry at {expiry}")
+        if state in {"in_progress", "succeeded", "failed"} and got.accepted_at is None:
+            found.append(f"is {state}, but was never accepted")
+        if state in {"rejected", "expired"} and got.accepted_at is not None:
+            found.append(f"was accepted, but is {state}")
+        if state in TERMINAL_STATES:
+            end = (state, answer.get("reason"))
+            if got.ended is not None and got.ended != end:
+                found.append(f"ended as {_words(got.ended)}, but is answered {_words(end)}")
+            if got.ends >= got.times:
+                found.append(f"came {got.times} times, but its end is told {got.ends + 1} times")
+        return found
+
+
+def _words(end: tuple[str, str | None]) -> str:
+    state, reason = end
+    return state if reason is None else f"{state}({reason})"

@@ -1,0 +1,124 @@
+"""Whether anything runs back that only goes on: time, the instants of measuring, the odometer, the tank."""
+
+from __future__ import annotations
+
+from fleet.checks.check import Check, Handlers, is_first
+from fleet.kernel.instants import Instant, format_instant
+from fleet.observe.journal import NOT_YET, Begin, Output, Record
+from fleet.observe.story import CAR
+
+
+class TimeRuns(Check):
+    """Scenario time never runs back for a machine. What a back end does before it knows the time has none.
+
+    Two machines may be a little apart: live the back end has its own clock. Where its clock is set, its time may jump once.
+    """
+
+    name = "time"
+    rule = "the time of a machine's records never runs back"
+    looks_at = "records"
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._latest: dict[str, Instant] = {}
+
+    def handlers(self) -> Handlers:
+        return {(): self._seen, ("in", "ClockChanged"): self._set}
+
+    def _seen(self, record: Record, line: int) -> None:
+        t, machine = record.t, record.m
+        if t == NOT_YET:
+            return
+        self.looked_at += 1
+        latest = self._latest.get(machine, t)
+        if t < latest:
+            self.breach(line, machine, f"expected no time before {format_instant(latest)}, but it is {format_instant(t)}")
+        else:
+            self._latest[machine] = t
+
+    def _set(self, _record: Record, _line: int) -> None:
+        for machine in [machine for machine in self._latest if not machine.startswith((CAR, "link/"))]:
+            del self._latest[machine]
+        self._latest.pop("link/backend", None)
+
+
+class CapturedInOrder(Check):
+    """A car's messages are measured in the order of their numbers. Source: header of the contract."""
+
+    name = "captured_at"
+    rule = "a car's later message is not measured before an earlier one"
+    looks_at = "messages"
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._latest: dict[str, Instant] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit"): self._sent}
+
+    def _sent(self, record: Output, line: int) -> None:
+        if not is_first(record):
+            return
+        self.looked_at += 1
+        at = record.data["message"]["captured_at"]
+        latest = self._latest.get(record.m, 0)
+        if at < latest:
+            self.breach(line, record.m, f"expected captured_at from {format_instant(latest)} on, but it is {format_instant(at)}")
+        else:
+            self._latest[record.m] = at
+
+
+class Odometer(Check):
+    """The odometer never runs back, in the order of the car's messages."""
+
+    name = "odometer"
+    rule = "mileage_km never falls"
+    looks_at = "statuses with mileage"
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._highest_km: dict[str, float] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Status"): self._sent}
+
+    def _sent(self, record: Output, line: int) -> None:
+        mileage_km = record.data["message"].get("mileage_km")
+        if mileage_km is None or not is_first(record):
+            return
+        self.looked_at += 1
+        highest_km = self._highest_km.get(record.m, 0.0)
+        if mileage_km < highest_km:
+            self.breach(line, record.m, f"expected at least {highest_km} km, but the odometer shows {mileage_km} km")
+        else:
+            self._highest_km[record.m] = mileage_km
+
+
+class Fuel(Check):
+    """The tank is filled by a stop at a station alone, which the car tells as `refuelled`."""
+
+    name = "fuel"
+    rule = "fuel never rises without a refuelled event"
+    looks_at = "statuses with fuel"
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._lowest_percent: dict[str, float] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Status"): self._status, ("out", "Transmit", "Event"): self._event}
+
+    def _event(self, record: Output, _line: int) -> None:
+        if record.data["message"]["name"] == "refuelled":
+            self._lowest_percent.pop(record.m, None)
+
+    def _status(self, record: Output, line: int) -> None:
+        percent = record.data["message"].get("energy", {}).get("fuel_level_percent")
+        if percent is None or not is_first(record):
+            return
+        self.looked_at += 1
+        lowest = self._lowest_percent.get(record.m, percent)
+        if percent > lowest:
+            self.breach(line, record.m, f"expected at most {lowest} % of fuel without a refuelled event, but it is {percent} %")
+        else:
+            self._lowest_percent[record.m] = percent

@@ -1,0 +1,195 @@
+"""Whether what a car reports agrees with what it was told and has told before: engine, doors and locks, heater.
+
+Source: what a car reports and when, and its events, in the domain description.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleet.checks.cars import Cars
+from fleet.checks.check import Check, Handlers, is_first
+from fleet.kernel.instants import MINUTE, Instant, format_instant
+from fleet.observe.journal import Begin, Output
+
+ROUNDED_MIN = 0.01
+
+
+class EngineAgrees(Check):
+    """A car is parked exactly while its engine is off, and sends its status by itself when the engine is switched off.
+
+    The event engine_off is followed by the trip, if it was one, and by the whole status of the same instant.
+    """
+
+    name = "engine"
+    rule = "engine events alternate, a status says parked exactly while the engine is off, and follows each engine_off"
+    looks_at = "engine events and statuses"
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+        self._due: dict[str, Instant] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit"): self._sent}
+
+    def _sent(self, record: Output, line: int) -> None:
+        if not is_first(record):
+            return
+        car, message = self._cars.of(record.m), record.data["message"]
+        event = message["name"] if record.of == "Event" else ""
+        due = self._due.pop(record.m, None)
+        if due is not None and car.follows(message):
+            self._follow_up(record, event, due, line)
+        if event in {"engine_on", "engine_off"}:
+            self.looked_at += 1
+            if car.engine_on == (event == "engine_on"):
+                self.breach(line, record.m, f"{event}, but the engine is {'on' if car.engine_on else 'off'} already")
+            if event == "engine_off":
+                self._due[record.m] = message["captured_at"]
+        elif record.of == "Status":
+            self.looked_at += 1
+            if (message["state"] == "parked") == car.engine_on:
+                told = f"the status says {message['state']}, but the engine is {'on' if car.engine_on else 'off'}"
+                self.breach(line, record.m, told)
+
+    def _follow_up(self, record: Output, event: str, due: Instant, line: int) -> None:
+        message = record.data["message"]
+        if event == "trip":
+            self._due[record.m] = due
+        elif message.get("trigger") != "engine_off" or message["captured_at"] != due:
+            told = f"expected the status of the engine_off at {format_instant(due)}, but message {message['seq']} is {record.of}"
+            self.breach(line, record.m, told)
+
+
+class DoorsAgree(Check):
+    """Doors are as they were opened and closed, and locked as the last lock or unlock left them.
+
+    Who drives has unlocked and closes all; who walks away may leave anything as it is, and the status then sent says so.
+    """
+
+    name = "doors"
+    rule = "a status tells the doors as they were opened, closed, locked and unlocked"
+    looks_at = "statuses with doors"
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Status"): self._status}
+
+    def _status(self, record: Output, line: int) -> None:
+        message = record.data["message"]
+        doors: dict[str, dict[str, bool]] | None = message.get("doors")
+        if doors is None or message["trigger"] == "left" or not is_first(record):
+            return
+        self.looked_at += 1
+        car = self._cars.of(record.m)
+        car.settle_doors(message)
+        is_open = {name for name, door in doors.items() if door["open"]}
+        if car.open_doors is not None and is_open != car.open_doors:
+            self.breach(line, record.m, f"expected open: {_names(car.open_doors)}; but open are {_names(is_open)}")
+        shut = [name for name in doors if name not in is_open]
+        wrong = [name for name in shut if car.locked is not None and doors[name]["locked"] != car.locked]
+        wrong += [name for name in is_open if doors[name]["locked"]]
+        if wrong:
+            self.breach(
+                line, record.m, f"expected {'locked' if car.locked else 'unlocked'}, but it is otherwise: {_names(wrong)}"
+            )
+
+
+def _names(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+class _Heating:
+    """A heater that was started; it must be over at `ends_at`."""
+
+    __slots__ = ("ends_at", "minutes")
+
+    def __init__(self, minutes: int, started_at: Instant) -> None:
+        self.minutes = minutes
+        self.ends_at = started_at + minutes * MINUTE
+
+
+class HeaterAgrees(Check):
+    """The heater runs from the success of its start to heater_ended, at most as long as asked for, and never with the engine.
+
+    It ends by itself when its time is over, when the driver starts the engine, on a stop, on another start, or when the fuel
+    gets low.
+    """
+
+    name = "heater"
+    rule = "a heater runs as long as asked for and not with the engine on, tells its end, and the status agrees"
+    looks_at = "heater events and statuses with climate"
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+        self._running: dict[str, _Heating] = {}
+        self._starting: dict[str, _Heating] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit"): self._sent}
+
+    def _sent(self, record: Output, line: int) -> None:
+        if not is_first(record):
+            return
+        message, machine = record.data["message"], record.m
+        if machine in self._starting and (not self._cars.of(machine).follows(message) or _tells_start(message)):
+            self._running[machine] = self._starting.pop(machine)
+        heating = self._running.get(machine)
+        if heating is not None and message["captured_at"] > heating.ends_at:
+            self.breach(line, machine, f"expected the heater to end by itself at {format_instant(heating.ends_at)}")
+            del self._running[machine]
+        match record.of:
+            case "Event":
+                self._event(record, line)
+            case "Status":
+                self._status(record, line)
+            case "Response" if message["state"] == "succeeded" and message["name"] == "heater":
+                self._started(record)
+            case _:
+                pass
+
+    def _started(self, record: Output) -> None:
+        answer = record.data["message"]
+        parameters = self._cars.of(record.m).commands.get(answer["command_id"], {}).get("parameters", {})
+        if parameters.get("action", "start") == "start":
+            self._starting[record.m] = _Heating(parameters.get("minutes", 30), answer["captured_at"])
+
+    def _event(self, record: Output, line: int) -> None:
+        event, machine = record.data["message"], record.m
+        if event["name"] == "engine_on" and machine in self._running:
+            self.breach(line, machine, "the engine starts, but the heater runs on")
+        if event["name"] != "heater_ended":
+            return
+        self.looked_at += 1
+        heating = self._running.pop(machine, None)
+        told = event["data"]
+        if heating is None:
+            self.breach(line, machine, "heater_ended, but no heater runs")
+        elif told["minutes"] > heating.minutes + ROUNDED_MIN:
+            self.breach(line, machine, f"the heater ran {told['minutes']} min, but was started for {heating.minutes}")
+        elif told["reason"] == "time" and event["captured_at"] != heating.ends_at:
+            self.breach(line, machine, f"the heater's time was over at {format_instant(heating.ends_at)}, but it ended otherwise")
+
+    def _status(self, record: Output, line: int) -> None:
+        climate = record.data["message"].get("climate")
+        if climate is None:
+            return
+        self.looked_at += 1
+        heating = self._running.get(record.m)
+        if (climate["state"] != "off") != (heating is not None):
+            self.breach(line, record.m, f"climate is {climate['state']}, but the heater is {'off' if heating is None else 'on'}")
+        elif heating is not None and climate["remaining_min"] > heating.minutes:
+            told = f"{climate['remaining_min']} min are left of a heater that was started for {heating.minutes}"
+            self.breach(line, record.m, told)
+
+
+def _tells_start(message: dict[str, Any]) -> bool:
+    return message.get("trigger") == "command" and "climate" in message

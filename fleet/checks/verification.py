@@ -1,0 +1,141 @@
+"""Puts all checks to one journal, in one pass, and says what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fleet.checks.account import AccountHolds, Numbering, StoredOnce
+from fleet.checks.cars import Cars
+from fleet.checks.check import Breach, Check, Handler, Handlers, Route
+from fleet.checks.commands import CommandEnds, CommandRuns
+from fleet.checks.frames import Acknowledgements, Connection, Frames
+from fleet.checks.order import CapturedInOrder, Fuel, Odometer, TimeRuns
+from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule, SpinRule
+from fleet.checks.state import DoorsAgree, EngineAgrees, HeaterAgrees
+from fleet.errors import JournalError
+from fleet.observe.journal import Begin, Input, JournalReader, Output, Record
+from fleet.vehicle.catalogue import Equipment
+
+NOT_WRITTEN = "not written"
+"""The only field of data that JSON has no form for."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one check found: how much it looked at, how often its rule is broken, and the first breaches."""
+
+    check: str
+    rule: str
+    looked_at: int
+    looks_at: str
+    broken: int
+    breaches: Sequence[Breach]
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What all checks found in a journal; `complete` is one that has its end, and all before it."""
+
+    records: int
+    complete: bool
+    warnings: Sequence[str]
+    findings: Sequence[Finding]
+
+    @property
+    def holds(self) -> bool:
+        """Whether no rule is broken."""
+        return not any(finding.broken for finding in self.findings)
+
+
+def all_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> list[Check]:
+    """Return every check there is, in the order in which they are told."""
+    return [
+        AccountHolds(begin),
+        Numbering(begin),
+        StoredOnce(begin),
+        CommandEnds(begin),
+        CommandRuns(begin),
+        SpinRule(begin),
+        HonkRule(begin, cars),
+        LockRule(begin, cars),
+        HeaterRule(begin, cars, equipment),
+        RefreshRule(begin, cars),
+        BusyRule(begin, cars),
+        EngineAgrees(begin, cars),
+        DoorsAgree(begin, cars),
+        HeaterAgrees(begin, cars),
+        Odometer(begin),
+        Fuel(begin),
+        CapturedInOrder(begin),
+        TimeRuns(begin),
+        Connection(begin),
+        Frames(begin),
+        Acknowledgements(begin),
+    ]
+
+
+def verify(path: Path, equipment: Mapping[str, Equipment]) -> Verification:
+    """Put all checks to a journal, also to one that was cut off. `equipment` is by VIN, of the cars of which it is known.
+
+    Raises JournalError for what is no journal, and OSError.
+    """
+    reader = JournalReader(path)
+    cars = Cars()
+    checks = all_checks(reader.begin, cars, equipment)
+    routes = _Routes([*(check.handlers() for check in checks), cars.handlers()])
+    line = unread = 0
+    for line, record in enumerate(reader, 1):
+        try:
+            for handler in routes.of(record):
+                handler(record, line)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if not _is_unwritten(record):
+                hint = f"It was written by fleet {reader.begin.version}."
+                raise JournalError(f"the record cannot be judged: {error!r}", file=str(path), line=line, hint=hint) from error
+            unread += 1
+    end = reader.end if reader.end is not None and reader.end.complete else None
+    for check in checks:
+        check.finish(end, line)
+    warnings = [*reader.warnings, *([f"{unread} records whose data could not be written are not judged"] if unread else [])]
+    return Verification(
+        records=line,
+        complete=end is not None,
+        warnings=warnings,
+        findings=[_finding(check) for check in checks],
+    )
+
+
+def _finding(check: Check) -> Finding:
+    return Finding(
+        check=check.name,
+        rule=check.rule,
+        looked_at=check.looked_at,
+        looks_at=check.looks_at,
+        broken=check.broken,
+        breaches=check.breaches,
+    )
+
+
+def _is_unwritten(record: Record) -> bool:
+    data: Any = getattr(record, "data", None)
+    return isinstance(data, dict) and NOT_WRITTEN in data
+
+
+class _Routes:
+    """Which handlers take which records, in the order of the checks."""
+
+    def __init__(self, handlers: Sequence[Handlers]) -> None:
+        self._handlers = handlers
+        self._known: dict[Route, tuple[Handler, ...]] = {}
+
+    def of(self, record: Record) -> tuple[Handler, ...]:
+        """Return who takes a record."""
+        key: Route = (record.k, record.type, record.of) if isinstance(record, Input | Output) else (record.k,)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = tuple(
+                handler for mine in self._handlers for route, handler in mine.items() if key[: len(route)] == route
+            )
+        return known
