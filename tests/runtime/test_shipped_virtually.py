@@ -164,7 +164,7 @@ FAULTS = (
     Fault("broker-outage", nobody_comes_back, "between: eventually connected / cars == 1"),
     Fault("long-weekend", waking_costs_nothing, "commands.rejected.power_budget / commands.total >= 5 %"),
     Fault("long-weekend", the_clocks_are_not_changed, "commands.rejected.spin_required / cars == 1"),
-    Fault("command-storm", two_of_a_kind_run_at_once, "commands.rejected.busy / cars == 1"),
+    Fault("command-storm", two_of_a_kind_run_at_once, "commands.rejected.busy / cars >= 80 %"),
     Fault("border", the_network_has_no_holes, "crossing: eventually offline / cars >= 30 %"),
 )
 
