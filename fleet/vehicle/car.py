@@ -12,16 +12,17 @@ from typing import Any, Final, Literal, NamedTuple, assert_never
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, Instant
-from fleet.vehicle import living
+from fleet.vehicle import heating, living
 from fleet.vehicle.agenda import Agenda, Kind
 from fleet.vehicle.body import Body
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Driver, PlannedTrip
 from fleet.vehicle.geo import distance_m, offset
+from fleet.vehicle.heating import Heater
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.powertrain import Levels, Powertrain
-from fleet.vehicle.region import Place, ambient_c
+from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -103,15 +104,6 @@ class CarSettings:
     dead_zones: tuple[DeadZone, ...] = ()
     outbox_limit: int = OUTBOX_LIMIT
     until_stored: bool = False
-
-
-class Heater(NamedTuple):
-    """The parking heater at work."""
-
-    mode: Literal["heating", "ventilation"]
-    started_at: Instant
-    ends_at: Instant
-    minutes: int
 
 
 class Car:
@@ -321,7 +313,7 @@ class Car:
                 self.remote.actuated(self, data, at)
             case Kind.HEATER_OVER:
                 if self.heater is not None and self.heater.ends_at == at:
-                    self.stop_heater(data, at)
+                    heating.stop(self, data, at)
             case Kind.CHARGED:
                 living.charged(self, at)
 
@@ -563,51 +555,3 @@ class Car:
         self.stay_awake(now)
         if place is not None:
             self.set_coverage(not place.garage, now)
-
-    # --- heater
-
-    def start_heater(self, minutes: int, now: Instant) -> None:
-        """Run the parking heater, anew when it runs; it ends by itself, or when the fuel reaches the reserve."""
-        self.stop_heater("restarted", now)
-        warm = ambient_c(self.fix.latitude, now, self.driver.region.weather_key) >= 15.0
-        mode: Literal["heating", "ventilation"] = "ventilation" if self.equipment.heater_chooses_mode and warm else "heating"
-        self.powertrain.settle(now)
-        self.low_voltage.settle(now)
-        self.low_voltage.heater_on = True
-        over_at = now + minutes * MINUTE
-        reason = "time"
-        if mode == "heating":
-            self.powertrain.heating_since = now
-            reserve_at = self.powertrain.fuel_above_reserve_until(now)
-            if reserve_at < over_at:
-                over_at, reason = reserve_at, "fuel_low"
-        self.heater = Heater(mode, now, over_at, minutes)
-        self.agenda.add(over_at, Kind.HEATER_OVER, reason)
-        self.watch_low_voltage(now)
-        self.send_status("command", now, ("climate",))
-
-    def watch_heater_fuel(self, now: Instant) -> None:
-        """Find anew when a heater that burns fuel has to stop for want of it; call when fuel has gone."""
-        if self.heater is None or self.heater.mode != "heating":
-            return
-        reserve_at = max(now, self.powertrain.fuel_above_reserve_until(now))
-        if reserve_at < self.heater.ends_at:
-            self.heater = self.heater._replace(ends_at=reserve_at)
-            self.agenda.add(reserve_at, Kind.HEATER_OVER, "fuel_low")
-
-    def stop_heater(self, reason: str, now: Instant) -> None:
-        """End the heater when it runs: by time, by a stop, by the engine, or for want of fuel."""
-        if self.heater is None:
-            return
-        heater, self.heater = self.heater, None
-        self.powertrain.settle(now)
-        self.powertrain.heating_since = None
-        self.low_voltage.settle(now)
-        self.low_voltage.heater_on = False
-        self.watch_low_voltage(now)
-        self.send_event(
-            "heater_ended",
-            now,
-            {"reason": reason, "mode": heater.mode, "minutes": round((now - heater.started_at) / MINUTE, 2)},
-        )
-        self.send_status("heater", now, ("climate", "energy"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
+from fleet.vehicle import heating
 from fleet.vehicle.agenda import Kind
 from fleet.vehicle.driver import Leaving, PlannedTrip, Purpose, leaving_habits, speed_plan
 from fleet.vehicle.geo import Path, distance_m, road_path
@@ -148,7 +149,7 @@ def _engine_on(car: Car, now: Instant) -> bool:
     car.body.get_in()
     if car.plugged_in:
         _unplug(car, now)
-    car.stop_heater("engine_start", now)
+    heating.stop(car, "engine_start", now)
     car.powertrain.settle(now)
     car.low_voltage.settle(now)
     car.low_voltage.engine_on = True
@@ -274,7 +275,7 @@ def charged(car: Car, now: Instant) -> None:
 def drain(car: Car, share: float, now: Instant) -> None:
     """Take fuel or charge out of the car; what was planned by its levels is planned anew."""
     car.powertrain.drain(share, car.levels(now))
-    car.watch_heater_fuel(now)
+    heating.watch_fuel(car, now)
     if car.powertrain.charging_since is not None:
         start_charging(car, now)
 

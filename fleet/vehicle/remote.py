@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MILLISECOND, SECOND, Duration, Instant
+from fleet.vehicle import heating
 from fleet.vehicle.agenda import Kind
 from fleet.vehicle.rules import Refusal, refusal
 from fleet.wire.commands import COMMANDS, Heater, HonkAndFlash, Lock, Parameters, Refresh, Unlock, read_parameters
@@ -141,9 +142,9 @@ class Remote:
                 car.body.locked = False
                 car.send_status("command", now, ("doors",))
             case Heater(action="start", minutes=minutes):
-                car.start_heater(minutes, now)
+                heating.start(car, minutes, now)
             case Heater():
-                car.stop_heater("stopped", now)
+                heating.stop(car, "stopped", now)
                 self._cancel_heater_start(car, now)
 
     def _changed(self, car: Car, parameters: Parameters, now: Instant) -> Refusal | None:

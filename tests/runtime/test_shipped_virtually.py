@@ -17,7 +17,7 @@ from fleet.scenario.loader import Overrides, load, shipped
 from fleet.scenario.scalars import ClockFactor
 from fleet.scenario.schema import Scenario, Vocabulary
 from fleet.transport.link import BackOff
-from fleet.vehicle import living, rules
+from fleet.vehicle import heating, living, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.remote import Remote
 from fleet.vehicle.signals import Transmit
@@ -98,13 +98,13 @@ def garages_have_network(patch: pytest.MonkeyPatch) -> None:
 
 def heaters_never_end(patch: pytest.MonkeyPatch) -> None:
     """Their timer is not obeyed."""
-    stop_heater = Car.stop_heater
+    stop = heating.stop
 
-    def timeless(self: Car, reason: str, now: Instant) -> None:
+    def timeless(car: Car, reason: str, now: Instant) -> None:
         if reason != "time":
-            stop_heater(self, reason, now)
+            stop(car, reason, now)
 
-    patch.setattr(Car, "stop_heater", timeless)
+    patch.setattr(heating, "stop", timeless)
 
 
 def heaters_burn_the_reserve(patch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pyproj import Geod
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
 from fleet.vehicle.car import Car
+from fleet.vehicle.heating import start as start_heater
 from fleet.vehicle.signals import DriveTo, SetOpening, SwitchOff, SwitchOn
 from tests.vehicle.car_lab import NOON_IN_JULY, SEED, SHOP, START, CarLab, equipment, heater_car
 
@@ -210,7 +211,7 @@ def test_leon_and_formentor_ventilate_when_it_is_warm(model: str, start: int, mo
 def test_a_heater_started_again_when_it_has_become_warm_burns_nothing_more() -> None:
     """Heating that is replaced by ventilation stops to take fuel."""
     lab = heating()
-    lab.car.start_heater(30, NOON_IN_JULY)
+    start_heater(lab.car, 30, NOON_IN_JULY)
     assert lab.car.heater is not None
     assert lab.car.heater.mode == "ventilation"
     assert lab.car.powertrain.heating_since is None
