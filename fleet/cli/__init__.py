@@ -10,10 +10,11 @@ from typing import Annotated
 
 import structlog
 import typer
+import typer.rich_utils
 
 from fleet import __version__
 from fleet.cli import journals, parts, running, scenarios, tools, verifying
-from fleet.cli.common import complain, out
+from fleet.cli.common import COLOURS, NO_COLOUR, complain, out
 from fleet.errors import FleetError
 from fleet.runtime.run import RunBroken
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (running, scenarios, parts, tools, journals, verifying):
+for group in (running, tools, scenarios, journals, verifying, parts):  # the order of the groups in the help
     app.add_typer(group.app)
 
 
@@ -44,7 +45,7 @@ def _main(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not NO_COLOUR, pad_event_to=0, pad_level=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # as it is then: tests replace it
@@ -53,6 +54,7 @@ def _main(
 
 def main() -> None:
     """Run the command line; errors raised on purpose, and those of files, are told in words and end with exit code 2."""
+    typer.rich_utils.COLOR_SYSTEM = COLOURS  # of help and of wrong options
     try:
         app()
     except FleetError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import typer
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fleet.cli.completing import complete_clock, complete_scenario, complete_vin
 from fleet.errors import FleetError, UsageError
 from fleet.runtime.access import LinkKind
 from fleet.runtime.assembly import vocabulary
@@ -30,17 +32,26 @@ class DeliveryMode(StrEnum):
     STORED = "stored"
 
 
-LATEST: Final = Path("runs") / "latest"
-
 LEFT_OUT_SHOWN: Final = 20
 
-RUN, PARTS, WATCH = "Run a fleet", "Its parts alone", "Look at it and command it"
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200)
-err = Console(stderr=True, soft_wrap=True)
+RUN, WATCH, SCENARIOS, JOURNALS, PARTS = (
+    "Run a fleet", "Look at it and command it", "Scenario files", "Journals of runs", "The parts alone"
+)  # fmt: skip
+"""The groups of `fleet --help`."""
+NO_COLOUR: Final = bool(os.environ.get("NO_COLOR"))
+"""Then nothing is coloured, bold or dim; see no-color.org."""
+COLOURS: Final[Literal["auto"] | None] = None if NO_COLOUR else "auto"
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200, color_system=COLOURS)
+err = Console(stderr=True, soft_wrap=True, color_system=COLOURS)
 
 # --- options that several commands share ------------------------------------------------------------------------
 
-ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped scenario (see: fleet scenarios) or a file.")]
+ScenarioName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCENARIO", help="A shipped scenario (see: fleet scenarios) or a file.", autocompletion=complete_scenario
+    ),
+]
 Cars = Annotated[int | None, typer.Option("--cars", min=1, help="So many cars in all; the fleets keep their proportions.")]
 Set = Annotated[
     list[str] | None,
@@ -49,7 +60,12 @@ Set = Annotated[
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Another seed makes another day.")]
 Clock = Annotated[
     str | None,
-    typer.Option("--clock", metavar="real|xFACTOR|virtual", help="How fast the cars' time runs; virtual waits for nothing."),
+    typer.Option(
+        "--clock",
+        metavar="real|xFACTOR|virtual",
+        help="How fast the cars' time runs; virtual waits for nothing.",
+        autocompletion=complete_clock,
+    ),
 ]
 Broker = Annotated[str, typer.Option("--broker", metavar="URL", help="mqtt://HOST:PORT or mqtts://HOST:PORT.")]
 ToolsBroker = Annotated[str | None, typer.Option("--tools-broker", metavar="URL", help="Where tools connect, if elsewhere.")]
@@ -82,7 +98,10 @@ StorePath = Annotated[
         "--store", metavar="FILE", envvar="FLEET_STORE", help="The back end's store \\[default: that of the latest run]."
     ),
 ]
-Vin = Annotated[str, typer.Argument(metavar="VIN", callback=checked_vin, help="Which car; fleet cars lists them.")]
+Vin = Annotated[
+    str,
+    typer.Argument(metavar="VIN", callback=checked_vin, help="Which car; fleet cars lists them.", autocompletion=complete_vin),
+]
 
 
 def make_table(*names: str) -> Table:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from fleet.cli.common import WATCH, AsJson, err, make_table, out
+from fleet.cli.common import JOURNALS, AsJson, err, make_table, out
 from fleet.runtime.reexecution import Agreement, Difference, Reexecution
 
 app = typer.Typer()
@@ -20,7 +20,7 @@ JournalPath = Annotated[
 ]
 
 
-@app.command(rich_help_panel=WATCH)
+@app.command(rich_help_panel=JOURNALS)
 def reexecute(journal: JournalPath, as_json: AsJson = False) -> None:
     """Run cars and desk again on a journal's inputs: they must want the same. Exit code 1 at the first difference.
 

@@ -79,7 +79,9 @@ def simulate(
 ) -> None:
     """Let a scenario's cars live against a running broker.
 
-    Example: fleet simulate rush-hour --broker mqtt://localhost:1883 --tools-broker mqtt://localhost:1884
+    Examples: fleet simulate rush-hour --broker mqtt://localhost:1883 --tools-broker mqtt://localhost:1884
+
+    fleet simulate my/own.yaml --broker mqtts://broker.example:8883 --ca ca.pem --credentials cars.csv --no-backend
     """
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = load_scenario(file, cars, seed, clock, settings)

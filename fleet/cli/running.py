@@ -16,7 +16,6 @@ import typer
 
 from fleet.backend.reader import StoreReader
 from fleet.cli.common import (
-    LATEST,
     RUN,
     AsJson,
     Ca,
@@ -39,6 +38,7 @@ from fleet.cli.common import (
     out,
     tell_left_out,
 )
+from fleet.cli.completing import LATEST
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_duration
 from fleet.observe import report as reports
@@ -84,7 +84,11 @@ def run(
 ) -> None:
     """Run a scenario: broker, back end and cars, until its end or Ctrl-C; then the report.
 
-    Example: fleet run rush-hour --cars 100 --clock x600
+    Examples: fleet run rush-hour --cars 100 --clock x600
+
+    fleet run long-weekend --clock virtual
+
+    fleet run my/own.yaml --set cars=5000 --broker mqtt://localhost:1883 --no-backend
     """
     if broker == "auto" and (ca or credentials):
         raise UsageError("--ca and --credentials are for a broker of yours", hint="Name it with --broker URL.")

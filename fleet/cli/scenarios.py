@@ -6,7 +6,7 @@ import json
 
 import typer
 
-from fleet.cli.common import RUN, AsJson, ScenarioName, Set, complain, make_table, out, tell_left_out
+from fleet.cli.common import SCENARIOS, AsJson, ScenarioName, Set, complain, make_table, out, tell_left_out
 from fleet.kernel.instants import format_duration
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
@@ -17,11 +17,13 @@ from fleet.scenario.summary import summary
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=RUN)
+@app.command(rich_help_panel=SCENARIOS)
 def scenarios(as_json: AsJson = False) -> None:
     """List the shipped scenarios: how many cars, how long, and what for.
 
-    Example: fleet scenarios
+    Examples: fleet scenarios
+
+    fleet scenarios --json
     """
     found = shipped(resource_dir("scenarios"), vocabulary())
     if as_json:
@@ -39,11 +41,13 @@ def scenarios(as_json: AsJson = False) -> None:
     out.print(table)
 
 
-@app.command("check", rich_help_panel=RUN)
+@app.command("check", rich_help_panel=SCENARIOS)
 def check_file(scenario: ScenarioName, settings: Set = None, as_json: AsJson = False) -> None:
     """Check a scenario file: give all its errors, or say what it will do. Exit code 2 when it is wrong.
 
-    Example: fleet check my/own.yaml
+    Examples: fleet check my/own.yaml
+
+    fleet check rush-hour
     """
     file = find_scenario(scenario, resource_dir("scenarios"))
     words = vocabulary()
@@ -68,7 +72,7 @@ def check_file(scenario: ScenarioName, settings: Set = None, as_json: AsJson = F
         raise typer.Exit(2)
 
 
-@app.command(rich_help_panel=RUN)
+@app.command(rich_help_panel=SCENARIOS)
 def schema(as_json: AsJson = True) -> None:  # noqa: ARG001  accepted as everywhere; it is JSON anyway
     """Print the JSON Schema of scenario files, for completion in editors.
 

@@ -12,7 +12,8 @@ import msgspec
 import typer
 
 from fleet.backend.reader import StoreReader
-from fleet.cli.common import LATEST, WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, make_table, out
+from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, make_table, out
+from fleet.cli.completing import LATEST, complete_command
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_instant
 from fleet.runtime.access import Access, find_secret, open_access, read_endpoint
@@ -43,7 +44,12 @@ def _store(path: Path | None) -> Path:
 def cars(
     store: StorePath = None, limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 50, as_json: AsJson = False
 ) -> None:
-    """List the cars that the back end knows, with their newest state."""
+    """List the cars that the back end knows, with their newest state.
+
+    Examples: fleet cars
+
+    fleet cars --limit 5 --store runs/latest/store.sqlite
+    """
     with StoreReader(_store(store)) as reader:
         rows = reader.cars()
     if as_json:
@@ -65,7 +71,12 @@ def _as_of(captured_at: int) -> str:
 
 @app.command(rich_help_panel=WATCH)
 def status(vin: Vin, store: StorePath = None, as_json: AsJson = False) -> None:
-    """Show the newest known state of a car."""
+    """Show the newest known state of a car.
+
+    Examples: fleet status VIN
+
+    fleet status VIN --json
+    """
     with StoreReader(_store(store)) as reader:
         twin = reader.status(vin)
     if twin is None:
@@ -106,7 +117,12 @@ def history(
     kind: Annotated[Literal["status", "event", "response", "request"] | None, typer.Option(help="Only these.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a car has sent, the newest first."""
+    """Show what a car has sent, the newest first.
+
+    Examples: fleet history VIN --limit 5
+
+    fleet history VIN --kind event --json
+    """
     with StoreReader(_store(store)) as reader:
         rows = reader.history(vin, limit=limit, kind=kind)
     if as_json:
@@ -153,7 +169,10 @@ def _access(broker: str | None, secret_file: Path | None, credentials: Path | No
 @app.command("command", rich_help_panel=WATCH)
 def command(
     vin: Vin,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="honk, lock, unlock, heater or refresh.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="honk, lock, unlock, heater or refresh.", autocompletion=complete_command),
+    ],
     position: Annotated[str | None, typer.Option("--from", metavar="LAT,LON", help="honk: where the user is.")] = None,
     mode: Annotated[
         Literal["flash", "honk_and_flash"] | None, typer.Option("--mode", help="honk \\[default: honk_and_flash].")
@@ -248,7 +267,12 @@ def set_spin(
     topic_prefix: Prefix = DEFAULT_PREFIX,
     as_json: AsJson = False,
 ) -> None:
-    """Set the S-PIN of a car's user; unlocks it after three wrong tries."""
+    """Set the S-PIN of a car's user; unlocks it after three wrong tries.
+
+    Examples: fleet user set-spin VIN
+
+    fleet user set-spin VIN --spin 1234 --user anna
+    """
     request = SetSpin(
         id=secrets.token_hex(12),
         vin=vin,

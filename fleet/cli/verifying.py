@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from fleet.checks.verification import Verification, verify
-from fleet.cli.common import WATCH, AsJson, err, make_table, out
+from fleet.cli.common import JOURNALS, AsJson, err, make_table, out
 from fleet.cli.journals import JournalPath
 from fleet.errors import JournalError
 from fleet.observe.journal import Begin, JournalReader
@@ -27,7 +27,7 @@ SHOWN = 3
 STORY_RECORDS = 8
 
 
-@app.command("verify", rich_help_panel=WATCH)
+@app.command("verify", rich_help_panel=JOURNALS)
 def verify_journal(journal: JournalPath, as_json: AsJson = False) -> None:
     """Check a journal: account, commands, rules, states and frames. Exit code 1 when something does not hold.
 

@@ -1,0 +1,43 @@
+"""What the shell offers at the Tab key: names that are found without reading a scenario or waiting for a broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from fleet.backend.reader import StoreReader
+from fleet.errors import FleetError
+from fleet.runtime.resources import resource_dir
+from fleet.wire.commands import COMMANDS
+
+LATEST: Final = Path("runs") / "latest"
+"""The newest run in this folder."""
+CLOCKS: Final = ("real", "x60", "x600", "x1800", "virtual")
+
+
+def complete_scenario(incomplete: str) -> list[str]:
+    """Offer the shipped scenarios; the shell itself offers files."""
+    return [
+        name for name in sorted(path.stem for path in resource_dir("scenarios").glob("*.yaml")) if name.startswith(incomplete)
+    ]
+
+
+def complete_vin(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer the cars of the store that was named, or of the latest run; none where there is no store."""
+    try:
+        with StoreReader(context.params.get("store") or LATEST / "store.sqlite") as reader:
+            return [row.vin for row in reader.cars() if row.vin.startswith(incomplete)]
+    except FleetError:
+        return []
+
+
+def complete_command(incomplete: str) -> list[str]:
+    """Offer the remote commands."""
+    return [name for name in COMMANDS if name.startswith(incomplete)]
+
+
+def complete_clock(incomplete: str) -> list[str]:
+    """Offer some clocks; any factor will do."""
+    return [clock for clock in CLOCKS if clock.startswith(incomplete)]

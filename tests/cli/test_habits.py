@@ -1,0 +1,146 @@
+"""What a command line does beside its work: examples that are right, colours that can be switched off, completion."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from fleet import cli
+from fleet.cli import common
+from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.scenario.scalars import ClockFactor
+from tests.cli.lab import clean_environment
+from tests.runtime.pure_lab import scenario
+from tests.runtime.test_virtual import Quiet
+
+VIN = "VSSZZZKMZPR000001"
+EXAMPLE = re.compile(r"^\s*(?:Examples?: )?fleet (.+?)(?: > \S+)?$", re.MULTILINE)
+GROUPS = (common.RUN, common.WATCH, common.SCENARIOS, common.JOURNALS, common.PARTS)
+
+
+def leaves(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command with the words that lead to it."""
+    subcommands = getattr(command, "commands", None)
+    if subcommands is None:
+        yield path, command
+        return
+    for name, sub in subcommands.items():
+        yield from leaves(sub, *path, name)
+
+
+COMMANDS = dict(leaves(typer.main.get_command(cli.app)))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_each_has_an_example_that_is_right(path: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The help shows how it is called, and what it shows is understood: names and values of all options."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "latest").mkdir(parents=True)
+    (tmp_path / "runs" / "latest" / "journal.jsonl").touch()
+    examples = [shlex.split(line) for line in EXAMPLE.findall(COMMANDS[path].help)]
+    assert examples
+    for words in examples:
+        assert tuple(words[: len(path)]) == path
+        arguments = [VIN if word == "VIN" else word for word in words[len(path) :]]
+        COMMANDS[path].make_context(" ".join(path), arguments)
+
+
+def test_the_help_is_grouped() -> None:
+    """Every command stands in one of the groups, and no group is empty."""
+    group: Any = typer.main.get_command(cli.app)
+    panels = {name: command.rich_help_panel for name, command in group.commands.items()}
+    assert set(panels.values()) == set(GROUPS)
+    assert list(dict.fromkeys(panels.values())) == list(GROUPS)
+
+
+# --- colours --------------------------------------------------------------------------------------------------------
+
+
+def on_a_terminal(*arguments: str, cwd: Path, **environment: str) -> bytes:
+    """Return what `fleet ARGUMENTS` writes to a terminal that can do colours."""
+    ours, theirs = pty.openpty()
+    clean = {name: value for name, value in clean_environment().items() if name != "NO_COLOR"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fleet", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=cwd,
+        env={**clean, "TERM": "xterm-256color", **environment},
+    )
+    os.close(theirs)
+    written = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            written += chunk
+    except OSError:
+        pass  # how Linux tells that the other end is closed
+    finally:
+        os.close(ours)
+        process.wait(30)
+    return written
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("line", ["--help", "scenarios", "run rush-huor", "run rush-hour --carz 5", "check find-my-car"])
+def test_no_color_leaves_no_escape_codes(line: str, tmp_path: Path) -> None:
+    """Nothing coloured, bold or dim: in help, tables, errors of ours and errors of options; without it there is."""
+    plain = on_a_terminal(*line.split(), cwd=tmp_path, NO_COLOR="1")
+    assert len(plain) > 20
+    assert b"\x1b" not in plain
+    if not line.startswith("check"):  # which has nothing to stress
+        assert b"\x1b[" in on_a_terminal(*line.split(), cwd=tmp_path)
+
+
+# --- completion -----------------------------------------------------------------------------------------------------
+
+
+def complete(line: str, cwd: Path) -> list[str]:
+    """Return what bash offers at the end of the line."""
+    words = line.split(" ")
+    asked = {"_FLEET_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    found = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv[0] = 'fleet'; from fleet.cli import main; main()"],
+        cwd=cwd,
+        env={**clean_environment(), **asked},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert found.stderr == ""
+    return found.stdout.split()
+
+
+@pytest.mark.live
+def test_completion_knows_scenarios_commands_and_clocks(tmp_path: Path) -> None:
+    """By their beginnings; a command that takes a file leaves files to the shell."""
+    assert {"rush-hour", "find-my-car", "border"} <= set(complete("fleet run ", tmp_path))
+    assert complete("fleet run rus", tmp_path) == ["rush-hour"]
+    assert complete("fleet check find", tmp_path) == ["find-my-car"]
+    assert complete(f"fleet command {VIN} h", tmp_path) == ["honk", "heater"]
+    assert complete("fleet run rush-hour --clock v", tmp_path) == ["virtual"]
+    assert complete("fleet run [", tmp_path) == []
+
+
+@pytest.mark.live
+def test_completion_knows_the_cars_of_the_latest_run(tmp_path: Path) -> None:
+    """Or of the store that is named; where there is none it offers nothing, and does not complain."""
+    assert complete("fleet status ", tmp_path) == []
+    made = scenario(clock=ClockFactor.parse("virtual"))
+    VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path / "runs" / "latest", journal=False), Quiet()).run()
+    vins = complete("fleet status ", tmp_path)
+    assert len(vins) == 3
+    assert complete(f"fleet history {vins[1]}", tmp_path) == [vins[1]]
+    assert complete("fleet status --store runs/latest/store.sqlite VSS", tmp_path) == vins
+    assert complete("fleet status --store elsewhere.sqlite VSS", tmp_path) == []
