@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib.metadata
 import json
 import logging
@@ -23,6 +22,7 @@ from typing import Any
 import structlog
 import uvloop
 
+from fleet.runtime.limits import look_for_garbage_rarely
 from fleet.runtime.mosquitto import find_mosquitto, free_port
 
 PROBE_S = 0.005
@@ -150,7 +150,7 @@ def be_part(main: Callable[..., Coroutine[Any, Any, Measured]], *arguments: Any,
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        gc.freeze()  # as the simulator's process does
+        look_for_garbage_rarely()  # as the simulator's process does
         print(json.dumps(runner.run(main(*arguments))), flush=True)
         os._exit(0)  # ten thousand links whose broker is gone need no orderly end
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ from fleet.runtime.assembly import build_cars, vins, vocabulary
 from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
+from fleet.runtime.limits import look_for_garbage_rarely
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.scenario.loader import parse
@@ -92,7 +92,7 @@ async def whole(
     secret = FleetSecret.new()
     clock = ScaledClock(vocabulary().start_of(scenario), factor=float(scenario.clock), held=True)
     cars = build_cars(scenario, start=clock.start, boot=wall_us(), until_stored=until_stored, make_car=car_maker(journal))
-    gc.freeze()  # as `fleet simulate` does
+    look_for_garbage_rarely()  # as `fleet simulate` does
     with tempfile.TemporaryDirectory() as folder:
         async with PrivateMosquitto(secret=secret, vins=vins(scenario)) as broker:
             sources = SOURCES if scenario.cars > ONE_SOURCE_CLIENTS else ()

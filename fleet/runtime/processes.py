@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import hmac
 import os
 import signal
@@ -24,17 +23,13 @@ from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.journalling import SIMULATOR, BackendHooks, backend_account, begin_of, begin_of_backend
-from fleet.runtime.limits import need_open_files
+from fleet.runtime.limits import look_for_garbage_rarely, need_open_files
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
 from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
 from fleet.scenario.schema import Scenario
 
 PROGRESS_EVERY_S: Final = 0.5
-
-GARBAGE_LOOK: Final = 100_000
-"""New objects after which the back end looks for cycles. What goes through it has none, and is many: a look at every 700th
-object, as is usual, was a fifth of its work."""
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -75,8 +70,7 @@ async def run_backend(
 
     `journal` is the file in which everything is written down that happens here.
     """
-    gc.freeze()
-    gc.set_threshold(GARBAGE_LOOK)
+    look_for_garbage_rarely()
     seed = wall_us()
     config = BackendConfig(
         store=store,
@@ -167,7 +161,7 @@ async def run_simulator(
         journal=written,
     )
     simulation = Simulation(config, emit)
-    gc.freeze()  # the cars live as long as the process; to look through 2 000 of them again and again stops the loop for 100 ms
+    look_for_garbage_rarely()  # to look through 2 000 cars again and again would stop the loop for 100 ms each time
     stopping = asyncio.create_task(_stop_simulation(simulation, stop), name="stop")
     try:
         result = await simulation.run()

@@ -6,7 +6,6 @@ the same run, byte for byte, as fast as it can be computed.
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import VirtualClock
 from fleet.runtime.health import monotonic_us
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, backend_account, begin_of
+from fleet.runtime.limits import look_for_garbage_rarely
 from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import wait_until
@@ -120,7 +120,7 @@ class VirtualRun:
         try:
             await wait_until(lambda: backend.connected, CATCH_UP_S)
             self._simulation = Simulation(self._simulation_config(), self._heard)
-            gc.freeze()  # the cars live as long as the run; looking through them again and again finds nothing
+            look_for_garbage_rarely()
             result = await self._simulation.run()
         finally:
             await backend.stop(quiet_s=2 * BATCH_WAIT_S, limit_s=CATCH_UP_S)
