@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from fleet.vehicle.track import SHORTEST_M, TrackDriver, TrackTrip, trips_of
 LAST_SERIAL = 999_999
 
 
+@cache
 def vocabulary() -> Vocabulary:
     """Return the names that scenario files may use, from the vehicle's own data."""
     catalogue = load_catalogue()
