@@ -118,10 +118,15 @@ def read_credentials(path: Path) -> dict[str, str]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the credentials cannot be read from {path}: {error}") from error
+        raise UsageError(
+            f"the credentials cannot be read from {path}: {error}", hint="Name a text file of user,password lines."
+        ) from error
     for number, row in enumerate(rows, 1):
         if len(row) != 2:
-            raise UsageError(f"{path}:{number}: {len(row)} columns; user and password are expected")
+            raise UsageError(
+                f"{path}:{number}: {len(row)} columns; user and password are expected",
+                hint='Write user,password; in quotes ("…") when there is a comma in it.',
+            )
     if rows and rows[0] == ["user", "password"]:
         rows = rows[1:]
     return {row[0]: row[1] for row in rows}

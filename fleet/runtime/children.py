@@ -18,6 +18,9 @@ LINE_LIMIT: Final = 64 * 1024 * 1024
 """Bytes; the result of a process with many full outboxes is one long line."""
 
 
+MORE_HINT: Final = "FLEET_LOG=info in the environment lets every part tell more."
+
+
 class ChildFailed(FleetError):
     """A process of the run ended with an error; the message is what it said last."""
 
@@ -96,7 +99,9 @@ class Child:
                     self._arrived.clear()
                     await self._arrived.wait()
         except TimeoutError:
-            raise ChildFailed("\n".join((f"the {self.name} was not {kind} within {timeout_s:g} s", *self._errors[-6:]))) from None
+            raise ChildFailed(
+                "\n".join((f"the {self.name} was not {kind} within {timeout_s:g} s", *self._errors[-6:])), hint=MORE_HINT
+            ) from None
         return self.seen[kind]
 
     def _failure(self) -> ChildFailed:
@@ -106,7 +111,7 @@ class Child:
             return ChildFailed(failed["text"], hint=failed["hint"])
         code = self._process.returncode or 0
         end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return ChildFailed("\n".join((f"the {self.name} {end}", *self._errors[-6:])))
+        return ChildFailed("\n".join((f"the {self.name} {end}", *self._errors[-6:])), hint=MORE_HINT)
 
     def interrupt(self) -> None:
         """Ask it to end in order; safe to call twice."""

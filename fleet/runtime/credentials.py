@@ -43,7 +43,10 @@ class FleetSecret:
             mode = path.stat().st_mode
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"the fleet secret cannot be read from {path}: {error}") from error
+            raise UsageError(
+                f"the fleet secret cannot be read from {path}: {error}",
+                hint="Name the file that fleet broker has told, with --secret-file or FLEET_SECRET_FILE.",
+            ) from error
         if mode & 0o077:
             raise UsageError(f"others may read the fleet secret in {path}", hint=f"chmod 600 {path}")
         return cls(text)
@@ -59,7 +62,10 @@ class FleetSecret:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            raise UsageError(f"the fleet secret cannot be written to {path}: {error.strerror}") from error
+            raise UsageError(
+                f"the fleet secret cannot be written to {path}: {error.strerror}",
+                hint="Is there such a folder, may it be written to, and is no file of that name there?",
+            ) from error
         with os.fdopen(descriptor, "wb") as file:
             file.write(self._key + b"\n")
 

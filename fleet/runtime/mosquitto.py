@@ -239,7 +239,10 @@ class PrivateMosquitto:
             acl = (resource_dir("broker") / "acl").read_text(encoding="utf-8")
             self._write("acl", acl.replace(f" {DEFAULT_PREFIX}/", f" {self._prefix}/"))
         except OSError as error:
-            raise BrokerError(f"the folder of the private broker cannot be prepared: {error}") from error
+            raise BrokerError(
+                f"the folder of the private broker cannot be prepared: {error}",
+                hint="May that folder be written to, and is there room?",
+            ) from error
 
     def _refuse_foreign_folder(self) -> None:
         """A folder given by the user changes its owner and mode: only an empty one, or one we had before."""
@@ -343,7 +346,10 @@ def render(template: str, folder: Path, listen: str, ports: tuple[int, int]) -> 
     for number, port in zip((1883, 1884), ports, strict=True):
         text, count = re.subn(rf"^listener {number}$", f"listener {port} {listen}", text, flags=re.MULTILINE)
         if count != 1:
-            raise BrokerError(f"broker/mosquitto.conf has no line 'listener {number}'")
+            raise BrokerError(
+                f"broker/mosquitto.conf has no line 'listener {number}'",
+                hint="Its two listeners are for cars and for tools; each begins with such a line.",
+            )
     return text
 
 
@@ -352,7 +358,9 @@ def password_file(users: Iterable[str], secret: FleetSecret) -> str:
     lines = []
     for user in users:
         if ":" in user or "\n" in user or not user:
-            raise UsageError(f"{user!r} cannot be the name of a user of the broker")
+            raise UsageError(
+                f"{user!r} cannot be the name of a user of the broker", hint="It needs a name without colons and line ends."
+            )
         salt = secrets.token_bytes(12)
         digest = hashlib.pbkdf2_hmac("sha512", secret.password_for(user).encode(), salt, 101)
         lines.append(f"{user}:$7$101${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}\n")

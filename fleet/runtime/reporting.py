@@ -76,7 +76,10 @@ def publish_report(folder: Path, report: Mapping[str, Any]) -> None:
         write_junit(folder, report)
     except OSError as error:
         outcome = f"the run was {report['verdict']}: {report['reason']}"
-        raise FleetError(f"the report cannot be written to {folder}: {error.strerror}; {outcome}") from error
+        raise FleetError(
+            f"the report cannot be written to {folder}: {error.strerror}; {outcome}",
+            hint="Make room there, or run it again with another --out; what was stored is in the store.",
+        ) from error
 
 
 def need_fresh(store: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pty
 import re
@@ -61,6 +62,28 @@ def test_the_help_is_grouped() -> None:
     panels = {name: command.rich_help_panel for name, command in group.commands.items()}
     assert set(panels.values()) == set(GROUPS)
     assert list(dict.fromkeys(panels.values())) == list(GROUPS)
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+WITHOUT_NEXT_STEP = {"the private broker was not started", "the private broker does not run"}
+"""Who calls it wrongly is told so; no user can do anything about it."""
+TOLD_TO_USERS = {"UsageError", "FleetError", "BrokerError", "StoreError", "ChildFailed", "RunBroken", "JournalError"}
+
+
+def test_errors_name_the_next_step() -> None:
+    """Whatever command line and runtime raise on purpose has a hint."""
+    without = []
+    for folder in ("cli", "runtime"):
+        for path in sorted((Path(cli.__file__).parents[1] / folder).glob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                    name = getattr(node.exc.func, "id", "")
+                    message = ast.unparse(node.exc.args[0]).strip("'") if node.exc.args else ""
+                    hinted = any(keyword.arg == "hint" for keyword in node.exc.keywords)
+                    if name in TOLD_TO_USERS and not hinted and message not in WITHOUT_NEXT_STEP:
+                        without.append(f"{path.name}:{node.lineno}: {message}")
+    assert without == []
 
 
 # --- colours --------------------------------------------------------------------------------------------------------
