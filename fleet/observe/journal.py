@@ -24,8 +24,11 @@ BACKEND_PART: Final = "journal-backend.jsonl"
 """What a back end of a run writes beside `journal.jsonl`, until the two are merged."""
 NOT_YET: Final = 0
 """The time of what a back end does before it was told the scenario time."""
-RECORDS_PER_BLOCK: Final = 512
-"""About 256 KiB. More at once would wait longer for no gain, and fall out of the processor's cache."""
+RECORDS_AT_ONCE: Final = 32
+"""Records that are encoded together. More would be held longer: they fall out of the processor's cache, and the collector
+of garbage looks at what they hold."""
+BLOCK_BYTES: Final = 256 * 1024
+"""What is written together."""
 
 log = structlog.get_logger()
 
@@ -230,21 +233,29 @@ class JournalWriter:
         self.failure = ""
         self._file: BinaryIO = path.open("wb", buffering=0)
         self._records: list[Record] = []
+        self._block = bytearray()
         self._encoder = msgspec.json.Encoder(enc_hook=in_words)
         self._good_bytes = 0
         self.write(begin)
 
     def write(self, record: Record) -> None:
-        """Take a record; it must not change any more. Nothing is encoded or written before a block is full."""
+        """Take a record; it must not change any more. Nothing is written before a block is full."""
         self._records.append(record)
-        if len(self._records) >= RECORDS_PER_BLOCK:
-            self.flush()
+        if len(self._records) >= RECORDS_AT_ONCE:
+            self._encode()
+            if len(self._block) >= BLOCK_BYTES:
+                self.flush()
 
     def flush(self) -> None:
         """Write what has gathered, so that it survives the process."""
-        records, self._records = self._records, []
-        if not self.failure and records:
-            self._put(self._encoded(records))
+        self._encode()
+        block, self._block = self._block, bytearray()
+        if not self.failure:
+            self._put(block)
+
+    def _encode(self) -> None:
+        self._block += self._encoded(self._records)
+        self._records.clear()
 
     def close(self, t: Instant, account: dict[str, int]) -> None:
         """Write the last line, and close the file. Safe to call twice."""
@@ -273,7 +284,7 @@ class JournalWriter:
                 bare = msgspec.structs.replace(cast("Input", bare), type=record.type, of=of, data=told)
             return self._encoder.encode(bare) + b"\n"
 
-    def _put(self, block: bytes) -> None:
+    def _put(self, block: bytes | bytearray) -> None:
         left = memoryview(block)
         try:
             while left:
