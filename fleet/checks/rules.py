@@ -267,7 +267,8 @@ class BusyRule(CommandRule):
         other = self._running.get(key)
         if answer["state"] == "accepted":
             self._running[key] = answer["command_id"]
-            return [f"is accepted while {other} of the same kind runs"] if other is not None else []
+            another = other not in {None, answer["command_id"]}
+            return [f"is accepted while {other} of the same kind runs"] if another else []
         if answer["state"] in TERMINAL_STATES and other == answer["command_id"]:
             del self._running[key]
         elif answer.get("reason") == "busy" and other is None and not _queue_full(answer):

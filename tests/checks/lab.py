@@ -1,0 +1,187 @@
+"""Journals to be judged: real ones of virtual runs, in which faults are planted, and short ones written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from fleet.checks.verification import Verification, verify
+from fleet.kernel.instants import MINUTE, SECOND
+from fleet.observe.journal import JOURNAL, JournalReader
+from fleet.runtime.assembly import equipment_of, vocabulary
+from fleet.runtime.journalling import scenario_of
+from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.scenario.loader import parse
+from fleet.vehicle.catalogue import Equipment
+from fleet.wire.messages import Event, Response, Status
+from tests.runtime.test_virtual import Quiet
+
+Records = list[dict[str, Any]]
+KINDS: dict[str, type[Any]] = {"Status": Status, "Event": Event, "Response": Response}
+START = 1_772_424_000_000_000
+VIN = "VSSZZZKLZTR000000"
+CAR = f"car/{VIN}"
+
+DAY = """\
+scenario: a-broken-day
+purpose: All that the checks look at, with a broker that dies twice.
+seed: 11
+start: 2026-03-02T05:00Z
+duration: 17 h
+clock: virtual
+region: munich
+fleets:
+  - {name: heated, count: 24, models: {Ateca: 2}, profile: commuter, coverage: {garages: 20 %, holes: 20 %},
+     equipment: {parking_heater: true}}
+  - {name: electric, count: 16, models: {Born: 1}, profile: commuter}
+commands:
+  - {name: refresh, count: 80}
+  - {name: honk, count: 50, parameters: {mode: flash}, distance: {from: 0 m, to: 900 m}}
+  - {name: lock, count: 50, spin: {right: 60 %, wrong: 40 %}}
+  - {name: unlock, count: 30, spin: {right: 60 %, wrong: 40 %}}
+  - {name: heater, count: 120, fleet: heated, spin: {right: 100 %},
+     parameters: {action: [start, start, stop], minutes: [10, 20, 60]}}
+  - {name: heater, count: 10, fleet: electric, parameters: {action: start, minutes: 10}, spin: {right: 100 %}}
+load:
+  - {do: ask_status, rate: 80 per hour}
+timeline:
+  - {at: 2 h, broker: kill}
+  - {at: 2 h 2 min, broker: start}
+  - {at: 11 h, broker: kill}
+  - {at: 11 h 20 min, broker: start}
+  - {every: 30 min, do: open, door: boot, cars: {share: 10 %}}
+  - {every: 47 min, do: close, door: boot, cars: {share: 30 %}}
+  - {every: 3 h, do: engine_on, cars: {count: 3}}
+  - {at: 4 h, do: low_fuel, level: 4 %, cars: {share: 20 %}}
+  - {at: 5 h, do: lose_coverage, cars: {share: 40 %}}
+  - {at: 8 h, do: regain_coverage, cars: {share: 40 %}}
+"""
+
+
+def run_day(out: Path, text: str = DAY, *, until_stored: bool = False) -> Path:
+    """Run a scenario virtually and return its journal."""
+    scenario = parse(text, "day.yaml", vocabulary())
+    VirtualRun(VirtualRunConfig(scenario=scenario, out=out, until_stored=until_stored), Quiet()).run()
+    return out / JOURNAL
+
+
+def equipment_in(path: Path) -> dict[str, Equipment]:
+    return equipment_of(scenario_of(JournalReader(path).begin))
+
+
+def judged(path: Path, equipment: Mapping[str, Equipment] | None = None) -> Verification:
+    return verify(path, equipment_in(path) if equipment is None else equipment)
+
+
+def broken(found: Verification) -> set[str]:
+    """Return the names of the checks that found something."""
+    return {finding.check for finding in found.findings if finding.broken}
+
+
+def told(found: Verification, check: str) -> list[str]:
+    """Return what one check says."""
+    return [breach.told for finding in found.findings if finding.check == check for breach in finding.breaches]
+
+
+def read_records(path: Path) -> Records:
+    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+
+
+def write_records(path: Path, records: Sequence[dict[str, Any]]) -> Path:
+    path.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+    return path
+
+
+# --- planting ------------------------------------------------------------------------------------------------------
+
+
+def find(records: Records, where: Callable[[dict[str, Any]], object], **fields: Any) -> int:
+    """Return the place of the first record with these fields for which `where` holds."""
+    for index, record in enumerate(records):
+        if all(record.get(name) == value for name, value in fields.items()) and where(record):
+            return index
+    raise AssertionError(f"the journal has no {fields} such as is wanted")
+
+
+def find_message(records: Records, of: str, where: Callable[[dict[str, Any]], object], *, after: int = 0) -> int:
+    """Return the place of the first message of this kind that was sent once and for which `where` holds."""
+    again = {(r["m"], r["data"]["message"]["seq"]) for r in records if r.get("type") == "Transmit" and r["data"]["again"]}
+    return after + find(
+        records[after:],
+        lambda r: (r["m"], r["data"]["message"]["seq"]) not in again and where(r["data"]["message"]),
+        k="out",
+        type="Transmit",
+        of=of,
+    )
+
+
+def reframe(records: Records, index: int) -> None:
+    """Give the frame of a changed message the bytes that it would have."""
+    record = records[index]
+    message, link = record["data"]["message"], record["m"].replace("car/", "link/")
+    payload = msgspec.msgpack.encode(msgspec.convert(message, KINDS[record["of"]]))
+    frame = index + find(records[index:], lambda r: r["token"] == message["seq"], k="publish", m=link)
+    records[frame] |= {"bytes": len(payload), "crc32": crc32(payload)}
+
+
+# --- by hand -------------------------------------------------------------------------------------------------------
+
+
+class Paper:
+    """The journal of one car and its desk, written by hand. Time passes by a second with each record."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self._seq = 0
+        self._records: Records = [
+            {"t": START, "m": "run", "k": "begin", "format": "fleet-journal/1", "parts": ["simulator"], "clock": "virtual"}
+        ]
+        self.write(CAR, "in", "LinkUp", {"session_present": False})
+
+    def write(self, machine: str, kind: str, type_: str, data: Any, of: str | None = None) -> None:
+        self.now += SECOND
+        self._records.append({"t": self.now, "m": machine, "k": kind, "type": type_, "of": of, "data": data})
+
+    def pass_time(self, minutes: float) -> None:
+        self.now += int(minutes * MINUTE)
+
+    def send(self, of: str, *, seq: int | None = None, **fields: Any) -> None:
+        """Let the car send a message that it measures now."""
+        self._seq = self._seq + 1 if seq is None else seq
+        header = {"vin": VIN, "boot": 7, "seq": self._seq, "captured_at": self.now + SECOND}
+        self.write(CAR, "out", "Transmit", {"message": header | fields, "due_at": self.now, "again": False}, of)
+
+    def event(self, name: str, **data: Any) -> None:
+        self.send("Event", name=name, data=data)
+
+    def status(self, trigger: str = "load", state: str = "parked", **groups: Any) -> None:
+        self.send("Status", trigger=trigger, state=state, **groups)
+
+    def get(self, command_id: str, name: str, valid_min: float = 60, **parameters: Any) -> None:
+        """Let the car receive a command."""
+        expires_at = self.now + int(valid_min * MINUTE)
+        command = {"id": command_id, "vin": VIN, "name": name, "issued_at": self.now, "expires_at": expires_at}
+        self.write(CAR, "in", "Received", {"message": command | {"parameters": parameters}}, "Command")
+
+    def answer(self, command_id: str, name: str, *states: str, reason: str | None = None) -> None:
+        for state in states:
+            self.send("Response", command_id=command_id, name=name, state=state, reason=reason, awake=True)
+
+    def move_door(self, name: str, *, opened: bool) -> None:
+        self.write(CAR, "in", "SetOpening", {"name": name, "opened": opened})
+
+    def desk(self, kind: str, type_: str, **data: Any) -> None:
+        self.write("desk", kind, type_, data)
+
+    def judge(
+        self, folder: Path, *, end: dict[str, int] | None = None, equipment: Mapping[str, Equipment] | None = None
+    ) -> Verification:
+        """Write the journal, with an end when there is an account, and judge it."""
+        records = [*self._records]
+        if end is not None:
+            records.append({"t": self.now, "m": "run", "k": "end", "complete": True, "account": end})
+        return verify(write_records(folder / JOURNAL, records), equipment or {})

@@ -1,0 +1,329 @@
+"""Each check catches what is planted into the journal of a real run, and no other check minds it but where they share a fact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from fleet.kernel.instants import HOUR
+from tests.checks.lab import (
+    Records,
+    broken,
+    equipment_in,
+    find,
+    find_message,
+    judged,
+    read_records,
+    reframe,
+    run_day,
+    told,
+    write_records,
+)
+
+Plant = Callable[[Records], None]
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_day(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture(scope="module")
+def clean_until_stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_day(tmp_path_factory.mktemp("stored"), until_stored=True)
+
+
+def planted(clean: Path, folder: Path, plant: Plant) -> Path:
+    records = read_records(clean)
+    plant(records)
+    return write_records(folder / "journal.jsonl", records)
+
+
+# --- account and store ----------------------------------------------------------------------------------------------
+
+
+def more_created(records: Records) -> None:
+    records[-1]["account"]["created"] += 1
+
+
+def one_not_stored(records: Records) -> None:
+    del find_stored(records)["messages"][0]
+
+
+def one_not_stored_nor_counted(records: Records) -> None:
+    one_not_stored(records)
+    records[-1]["account"]["stored"] -= 1
+
+
+def one_not_acknowledged(records: Records) -> None:
+    del records[find(records, lambda _: True, k="in", type="Acknowledged")]
+
+
+def unknown_duplicate(records: Records) -> None:
+    at = find(records, lambda _: True, k="stored")
+    vin, boot, _, kind = records[at]["messages"][0]
+    records.insert(at + 1, {"t": records[at]["t"], "m": "store", "k": "duplicate", "messages": [[vin, boot, 10_000, kind]]})
+    records[-1]["account"]["duplicates"] += 1
+
+
+def stored_twice(records: Records) -> None:
+    committed = find_stored(records)["messages"]
+    committed.append(committed[0])
+
+
+def find_stored(records: Records) -> dict[str, Any]:
+    return records[find(records, lambda _: True, k="stored")]
+
+
+def called_a_repetition(records: Records) -> None:
+    records[find_message(records, "Status", lambda _: True)]["data"]["again"] = True
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def a_second_end(records: Records) -> None:
+    at = find(records, lambda r: r["data"]["state"] == "succeeded", k="out", type="Transition")
+    records.insert(at + 1, {**records[at], "data": {**records[at]["data"], "state": "unknown", "by": "desk"}})
+
+
+def no_end(records: Records) -> None:
+    del records[find(records, lambda r: r["data"]["state"] == "expired", k="out", type="Transition")]
+
+
+def another_end_than_answered(records: Records) -> None:
+    records[find(records, lambda r: r["data"]["by"] == "car", k="out", type="Transition")]["data"]["state"] = "failed"
+
+
+def executed_late(records: Records) -> None:
+    received(records, "honk", "accepted")["expires_at"] -= 24 * HOUR
+
+
+def executed_again(records: Records) -> None:
+    at = find_message(records, "Response", lambda m: m["state"] == "in_progress")
+    records[at]["data"]["message"]["state"] = "accepted"
+    reframe(records, at)
+
+
+def never_received(records: Records) -> None:
+    del records[received_at(records, "refresh", "succeeded")]
+
+
+def received_at(records: Records, name: str, state: str) -> int:
+    answer = find_message(records, "Response", lambda m: (m["name"], m["state"]) == (name, state))
+    command_id = records[answer]["data"]["message"]["command_id"]
+    return find(records, lambda r: r["data"]["message"]["id"] == command_id, k="in", type="Received", of="Command")
+
+
+def received(records: Records, name: str, state: str) -> dict[str, Any]:
+    command: dict[str, Any] = records[received_at(records, name, state)]["data"]["message"]
+    return command
+
+
+# --- rules ----------------------------------------------------------------------------------------------------------
+
+
+def wrong_spin_is_good_enough(records: Records) -> None:
+    for record in records:
+        if record.get("type") == "SpinVerified" and record["data"]["right"]:
+            record["data"]["right"] = False
+            return
+
+
+def nobody_enrolled(records: Records) -> None:
+    records[:] = [record for record in records if record.get("type") != "StoreUser"]
+
+
+def honk_from_afar(records: Records) -> None:
+    received(records, "honk", "accepted")["parameters"]["latitude"] += 0.01
+
+
+def honk_for_long(records: Records) -> None:
+    received(records, "honk", "accepted")["parameters"]["duration_s"] = 60
+
+
+def locked_with_an_open_door(records: Records) -> None:
+    at = find_message(records, "Response", lambda m: (m["name"], m["state"]) == ("lock", "accepted"))
+    t, machine = records[at]["t"] - 1, records[at]["m"]
+    begin = find(records[:at], lambda r: r["t"] >= t, m=machine)
+    opened = {"t": t, "m": machine, "k": "in", "type": "SetOpening", "data": {"name": "boot", "opened": True}}
+    records.insert(begin, opened)
+
+
+def heated_for_a_quarter(records: Records) -> None:
+    for command in received_and_done(records):
+        if command.get("parameters", {}) == {"action": "start", "minutes": 10}:
+            command["parameters"]["minutes"] = 15
+
+
+def received_and_done(records: Records) -> Iterator[dict[str, Any]]:
+    """Yield the commands that a car got and that succeeded."""
+    answers = [record["data"]["message"] for record in records if record.get("of") == "Response"]
+    done = {answer["command_id"] for answer in answers if answer["state"] == "succeeded"}
+    for record in records:
+        if record.get("of") == "Command" and record["data"]["message"]["id"] in done:
+            yield record["data"]["message"]
+
+
+def refresh_without_status(records: Records) -> None:
+    at = find_message(records, "Status", lambda m: m["trigger"] == "refresh")
+    records[at]["data"]["message"]["trigger"] = "load"
+    reframe(records, at)
+
+
+# --- state ----------------------------------------------------------------------------------------------------------
+
+
+def change_status(**changed: Any) -> Plant:
+    """Return what changes a status that a load stage asked for."""
+
+    def plant(records: Records) -> None:
+        at = find_message(records, "Status", lambda m: m["trigger"] == "load" and m["state"] == "parked", after=len(records) // 2)
+        message = records[at]["data"]["message"]
+        for name, change in changed.items():
+            message[name] = change(message[name])
+        reframe(records, at)
+
+    return plant
+
+
+def no_status_after_the_engine(records: Records) -> None:
+    at = find_message(records, "Status", lambda m: m["trigger"] == "engine_off")
+    records[at]["data"]["message"]["trigger"] = "load"
+    reframe(records, at)
+
+
+def unlocked(doors: dict[str, Any]) -> dict[str, Any]:
+    return {name: {**door, "locked": not door["locked"]} for name, door in doors.items()}
+
+
+def more_fuel(records: Records) -> None:
+    at = find_message(records, "Status", lambda m: "fuel_level_percent" in m.get("energy", {}), after=len(records) // 2)
+    records[at]["data"]["message"]["energy"]["fuel_level_percent"] += 60
+    reframe(records, at)
+
+
+def heated_longer(records: Records) -> None:
+    at = find_message(records, "Event", lambda m: m["name"] == "heater_ended")
+    records[at]["data"]["message"]["data"]["minutes"] += 60
+    reframe(records, at)
+
+
+# --- time and frames ------------------------------------------------------------------------------------------------
+
+
+def time_runs_back(records: Records) -> None:
+    records[find(records, lambda r: r["m"] != "link/backend", k="publish")]["t"] += HOUR
+
+
+def published_while_down(records: Records) -> None:
+    at = find(records, lambda _: True, k="drop")
+    machine = records[at]["m"]
+    presence = find(records, lambda r: r["token"] == 0, k="publish", m=machine)
+    records.insert(at + 1, {**records[presence], "t": records[at]["t"]})
+
+
+def other_bytes(records: Records) -> None:
+    first_frame(records)["crc32"] ^= 1
+
+
+def without_assurance(records: Records) -> None:
+    first_frame(records)["qos"] = 0
+
+
+def first_frame(records: Records) -> dict[str, Any]:
+    return records[find(records, lambda r: r["token"] and r["topic"].endswith("/status"), k="publish")]
+
+
+def acknowledged_twice(records: Records) -> None:
+    at = find(records, lambda _: True, k="in", type="Acknowledged")
+    records.insert(at + 1, dict(records[at]))
+
+
+FAULTS: list[tuple[Plant, set[str]]] = [
+    (more_created, {"account"}),
+    (one_not_stored, {"account"}),
+    (one_not_acknowledged, {"account"}),
+    (unknown_duplicate, {"stored once"}),
+    (stored_twice, {"stored once", "account"}),
+    (called_a_repetition, {"numbering", "account"}),
+    (a_second_end, {"command ends"}),
+    (no_end, {"command ends"}),
+    (another_end_than_answered, {"command ends"}),
+    (executed_late, {"command runs"}),
+    (executed_again, {"command runs"}),
+    (never_received, {"command runs"}),
+    (wrong_spin_is_good_enough, {"S-PIN rule"}),
+    (nobody_enrolled, {"S-PIN rule"}),
+    (honk_from_afar, {"honk rule"}),
+    (honk_for_long, {"honk rule"}),
+    (locked_with_an_open_door, {"lock rule", "doors"}),
+    (heated_for_a_quarter, {"heater rule", "heater"}),
+    (refresh_without_status, {"refresh rule"}),
+    (change_status(state=lambda _: "driving"), {"engine"}),
+    (no_status_after_the_engine, {"engine"}),
+    (change_status(doors=unlocked), {"doors"}),
+    (change_status(climate=lambda climate: {**climate, "state": "heating"}), {"heater"}),
+    (heated_longer, {"heater"}),
+    (change_status(mileage_km=lambda km: km - 1_000), {"odometer"}),
+    (more_fuel, {"fuel"}),
+    (change_status(captured_at=lambda at: at - 20 * HOUR), {"captured_at"}),
+    (time_runs_back, {"time"}),
+    (published_while_down, {"connection"}),
+    (other_bytes, {"frames"}),
+    (without_assurance, {"frames", "acknowledgements"}),
+    (acknowledged_twice, {"acknowledgements"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "checks"), FAULTS, ids=[f"{number}-{min(checks)}" for number, (_, checks) in enumerate(FAULTS)]
+)
+def test_a_planted_fault_is_caught(clean: Path, tmp_path: Path, plant: Plant, checks: set[str]) -> None:
+    """What is wrong breaks the rule it belongs to, and says where."""
+    found = judged(planted(clean, tmp_path, plant))
+    assert broken(found) == checks
+    assert all(breach.line and breach.told for finding in found.findings for breach in finding.breaches)
+
+
+def test_the_journal_without_a_fault_holds(clean: Path) -> None:
+    """Nothing of the run breaks a rule, and every check had something to look at."""
+    found = judged(clean)
+    assert found.complete
+    assert broken(found) == set()
+    assert all(finding.looked_at for finding in found.findings), [f.check for f in found.findings if not f.looked_at]
+
+
+def test_until_stored_nothing_is_lost(clean_until_stored: Path, tmp_path: Path) -> None:
+    """With delivery until stored, a message that the account forgets together with the store is missed all the same."""
+    assert broken(judged(clean_until_stored)) == set()
+    found = judged(planted(clean_until_stored, tmp_path, one_not_stored_nor_counted))
+    assert broken(found) == {"account"}
+    assert any("left the outbox as stored" in words for words in told(found, "account"))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"parking_heater": False}, {"reserve_l": 1_000.0}], ids=["no parking heater", "fuel below the reserve"]
+)
+def test_the_heater_of_another_car(clean: Path, changed: dict[str, Any]) -> None:
+    """A heater must not run where there is none, nor on the reserve."""
+    equipment = {vin: msgspec.structs.replace(each, **changed) for vin, each in equipment_in(clean).items()}
+    assert broken(judged(clean, equipment)) == {"heater rule"}
+
+
+def test_what_is_cut_off_is_checked_as_far_as_it_goes(clean: Path, tmp_path: Path) -> None:
+    """Half a journal breaks nothing, but is called incomplete; a fault in it is found."""
+    lines = clean.read_bytes().splitlines(keepends=True)
+    half = tmp_path / "journal.jsonl"
+    half.write_bytes(b"".join(lines[: len(lines) // 2]) + lines[len(lines) // 2][:40])
+    found = judged(half)
+    assert not found.complete
+    assert found.warnings
+    assert broken(found) == set()
+    records = read_records(clean)[: len(lines) // 2]
+    other_bytes(records)
+    assert broken(judged(write_records(half, records))) == {"frames"}
