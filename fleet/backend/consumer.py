@@ -124,8 +124,9 @@ class Consumer:
 
     def link_down(self, error: LinkError | None) -> None:
         """Note why; the link is trying again. What is collected is stored, but acknowledged in vain: it comes again."""
+        is_new = str(error) != str(self.refusal)  # an outage is many attempts that fail alike
         self.refusal = error
-        if error is not None and not self._stopping:
+        if error is not None and is_new and not self._stopping:
             self.warn(f"the connection to the broker is gone: {error}")
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:

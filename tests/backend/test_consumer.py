@@ -129,6 +129,18 @@ async def test_what_was_not_acknowledged_comes_again_and_is_stored_once(path: Pa
         assert (account.stored, account.duplicates) == (2, 2)
 
 
+async def test_an_outage_is_told_once(path: Path) -> None:
+    """However many attempts fail alike; the next outage is told again."""
+    async with running(path) as lab:
+        for _ in range(3):
+            lab.session.lose_connection()
+        assert len(lab.backend.snapshot().warnings) == 1
+        lab.session.reconnect()
+        lab.session.lose_connection()
+        assert len(lab.backend.snapshot().warnings) == 2
+        lab.session.reconnect()
+
+
 async def test_duplicates_are_acknowledged_counted_and_not_stored(path: Path) -> None:
     async with running(path) as lab:
         lab.session.deliver(*car(status(1), status(1), event(2), status(1)))
