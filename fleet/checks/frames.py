@@ -111,6 +111,8 @@ class Frames(Check):
             ("out", "Announce"): self._announces,
             ("out", "Disconnect"): self._says_goodbye,
             ("publish",): self._publishes,
+            ("in", "Acknowledged"): self._taken,
+            ("in", "Received", "Stored"): self._stored,
         }
 
     def _sends(self, record: Output, _line: int) -> None:
@@ -171,6 +173,17 @@ class Frames(Check):
         if said != (record.bytes, record.crc32):
             self.breach(line, record.m, f"message {seq} is sent again with other bytes than the first time")
         if len(first) > FIRST_SENT_KEPT:
+            first.popitem(last=False)
+
+    def _taken(self, record: Input, _line: int) -> None:
+        """Forget the bytes of a message that does not come again."""
+        if not self.begin.until_stored:
+            self._first.get(record.m.removeprefix(CAR), OrderedDict()).pop(record.data["seq"], None)
+
+    def _stored(self, record: Input, _line: int) -> None:
+        first = self._first.get(record.m.removeprefix(CAR))
+        through = record.data["message"]["through"]
+        while first and next(iter(first)) <= through:
             first.popitem(last=False)
 
 

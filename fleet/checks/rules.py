@@ -349,7 +349,9 @@ class SpinRule(Check):
         elif self._wrong.get(user, 0) < self.TRIES:
             self._wrong[user] = 0
             self._proven = user
-            self._tokens.setdefault(user, {})[record.data["job"]] = (record.now or record.t) + self.TOKEN
+            now = record.now or record.t
+            valid = {job: until for job, until in self._tokens.get(user, {}).items() if until >= now}
+            self._tokens[user] = {**valid, record.data["job"]: now + self.TOKEN}
 
     def _hashed(self, record: Input, _line: int) -> None:
         user = self._jobs.pop(record.data["job"], None)
@@ -387,7 +389,5 @@ class SpinRule(Check):
         if given.type == "SpinVerified":
             return "" if self._proven == user else "no right S-PIN was given for it"
         token = given.data.get("request", {}).get("token")
-        tokens = self._tokens.get(user, {})
-        for old in [job for job, until in tokens.items() if until < now]:
-            del tokens[old]
-        return "" if token in tokens else "neither an S-PIN nor a valid token was given for it"
+        valid = self._tokens.get(user, {}).get(token, 0) >= now
+        return "" if valid else "neither an S-PIN nor a valid token was given for it"
