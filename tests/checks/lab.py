@@ -134,11 +134,11 @@ def reframe(records: Records, index: int) -> None:
 class Paper:
     """The journal of one car and its desk, written by hand. Time passes by a second with each record."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: str = "virtual") -> None:
         self.now = START
         self._seq = 0
         self._records: Records = [
-            {"t": START, "m": "run", "k": "begin", "format": "fleet-journal/1", "parts": ["simulator"], "clock": "virtual"}
+            {"t": START, "m": "run", "k": "begin", "format": "fleet-journal/1", "parts": ["simulator"], "clock": clock}
         ]
         self.write(CAR, "in", "LinkUp", {"session_present": False})
 

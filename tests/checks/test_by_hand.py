@@ -300,6 +300,21 @@ def test_a_car_sends_without_a_connection(paper: Paper, tmp_path: Path) -> None:
     assert broken(paper.judge(tmp_path)) == {"connection"}
 
 
+@pytest.mark.parametrize(("clock", "back_min", "checks"), [
+    ("x60", 0.9, set[str]()),
+    ("x60", 1.1, {"time"}),
+    ("real", 0.9, {"time"}),
+    ("virtual", 0.001, {"time"}),
+])  # fmt: skip
+def test_a_loop_may_come_a_second_late(tmp_path: Path, clock: str, back_min: float, checks: set[str]) -> None:
+    """Live a car is given what was due a little earlier; in a virtual run nothing is late."""
+    paper = Paper(clock)
+    paper.now -= 1_000_000
+    paper.pass_time(-back_min)
+    paper.write(CAR, "in", "AskStatus", None)
+    assert broken(paper.judge(tmp_path)) == checks
+
+
 def test_what_could_not_be_written_is_said(paper: Paper, tmp_path: Path) -> None:
     """Data without a form in JSON are no breach, but a warning tells of them."""
     paper.write(CAR, "in", "Received", {"not written": "TypeError"}, "Command")

@@ -11,6 +11,8 @@ import pytest
 
 from fleet.kernel.instants import HOUR
 from tests.checks.lab import (
+    KINDS,
+    START,
     Records,
     broken,
     equipment_in,
@@ -327,3 +329,39 @@ def test_what_is_cut_off_is_checked_as_far_as_it_goes(clean: Path, tmp_path: Pat
     records = read_records(clean)[: len(lines) // 2]
     other_bytes(records)
     assert broken(judged(write_records(half, records))) == {"frames"}
+
+
+# --- live frames ------------------------------------------------------------------------------------------------------
+
+
+def as_live(records: Records) -> list[int]:
+    """Make the frames those of a live run, which hold two wall times; return the places of repeated ones."""
+    records[0]["clock"] = "x60"
+    sent: dict[tuple[str, int], int] = {}
+    repeated = []
+    for index, record in enumerate(records):
+        if record.get("type") == "Transmit":
+            message = record["data"]["message"] | {"due_wall_us": START, "sent_wall_us": START}
+            payload = msgspec.msgpack.encode(msgspec.convert(message, KINDS[record["of"]]))
+            sent[record["m"].replace("car/", "link/"), message["seq"]] = len(payload)
+            last_again = record["data"]["again"]
+        elif record["k"] == "publish" and (size := sent.get((record["m"], record.get("token", 0)))):
+            record["bytes"] = size
+            if last_again:
+                repeated.append(index)
+    return repeated
+
+
+def test_live_frames_are_compared_by_length(clean_until_stored: Path, tmp_path: Path) -> None:
+    """Wall times are not in the journal: the length must fit, and a repetition must have the bytes of the first time."""
+    records = read_records(clean_until_stored)
+    repeated = as_live(records)
+    path = tmp_path / "journal.jsonl"
+    assert broken(judged(write_records(path, records))) == set()
+    records[repeated[0]]["crc32"] ^= 1
+    found = judged(write_records(path, records))
+    assert broken(found) == {"frames"}
+    assert "other bytes than the first time" in told(found, "frames")[0]
+    records[repeated[0]]["crc32"] ^= 1
+    first_frame(records)["bytes"] += 1
+    assert broken(judged(write_records(path, records))) == {"frames"}
