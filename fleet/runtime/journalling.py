@@ -121,6 +121,7 @@ class JournalledCar(Car):
         self._write = write
 
     def receive(self, message: signals.CarInput, now: Instant) -> Any:
+        now = max(now, self._now)  # as the car takes what comes as of an instant that is past
         kind = type(message)
         if isinstance(message, signals.Received):
             self._write(Input(now, self._name, "in", "Received", type(message.message).__name__, None, message))
@@ -134,6 +135,7 @@ class JournalledCar(Car):
         return outputs
 
     def wake(self, now: Instant) -> Any:
+        now = max(now, self._now)
         self._write(Wake(now, self._name, "wake"))
         outputs = Car.wake(self, now)
         if outputs:

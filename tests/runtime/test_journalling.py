@@ -39,10 +39,10 @@ from fleet.runtime.journalled_desk import JournalledDesk
 from fleet.runtime.journalling import BackendHooks, JournalledCar, begin_of, journalled_links, scenario_of
 from fleet.scenario.loader import load
 from fleet.vehicle.car import Car
-from fleet.vehicle.signals import Acknowledged, AskStatus, SetCoverage
+from fleet.vehicle.signals import Acknowledged, AskStatus, PowerOn, SetCoverage
 from fleet.wire.messages import CommandRequest
 from tests.cloud.desk_lab import START, TOPIC, VIN, DeskLab
-from tests.runtime.pure_lab import DIALECT, PARKED, HandLinks, ShardLab, scenario, users_of
+from tests.runtime.pure_lab import DIALECT, PARKED, HandLinks, ShardLab, cars_of, scenario, users_of
 
 ROOT = Path(__file__).parents[2]
 SPIN, WRONG_SPIN = "4719", "9361"
@@ -103,6 +103,17 @@ def test_a_cars_story_is_complete() -> None:
     assert opened.will is not None
     assert opened.will.topic == f"fleet/v1/{lab.vin}/presence"
     assert opened.subscriptions == lab.link.settings.subscriptions
+
+
+def test_what_comes_late_is_written_as_the_car_takes_it() -> None:
+    """A load's request has the instant at which it was due; a car that knows of a later one does not go back to it."""
+    records: list[Record] = []
+    start = vocabulary().start_of(scenario())
+    car = cars_of(scenario(), make_car=partial(JournalledCar, records.append))[0]
+    car.receive(PowerOn(), start + MINUTE)
+    car.receive(AskStatus(), start + MINUTE - 1)
+    car.wake(start)
+    assert {record.t for record in records} == {start + MINUTE}
 
 
 async def test_what_a_link_meets_is_written_down() -> None:
