@@ -25,6 +25,16 @@ def test_the_promised_ones_are_there() -> None:
     assert all(line.purpose for line in listed.values())
 
 
+def test_the_table_tells_of_each() -> None:
+    """The page beside them names every one, with as many cars and at the clock that its file has."""
+    page = (DIRECTORY / "README.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| [")]
+    told = {
+        row[0].partition("]")[0].removeprefix("["): (int(row[2].replace(" ", "")), row[4].rpartition(", ")[2]) for row in rows
+    }
+    assert told == {line.name: (line.cars, str(line.clock)) for line in shipped(DIRECTORY, vocabulary())}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_each_is_right_and_named_like_its_file(path: Path) -> None:
     """No shipped file has an error, and each says what it is for to a reader."""
