@@ -41,7 +41,7 @@ fleets:
 commands:
   - {name: refresh, count: 80}
   - {name: honk, count: 50, parameters: {mode: flash}, distance: {from: 0 m, to: 900 m}}
-  - {name: lock, count: 50, spin: {right: 60 %, wrong: 40 %}}
+  - {name: lock, count: 80, spin: {right: 60 %, wrong: 40 %}}
   - {name: unlock, count: 30, spin: {right: 60 %, wrong: 40 %}}
   - {name: heater, count: 120, fleet: heated, spin: {right: 100 %},
      parameters: {action: [start, start, stop], minutes: [10, 20, 60]}}
@@ -53,7 +53,7 @@ timeline:
   - {at: 2 h 2 min, broker: start}
   - {at: 11 h, broker: kill}
   - {at: 11 h 20 min, broker: start}
-  - {every: 30 min, do: open, door: boot, cars: {share: 10 %}}
+  - {every: 30 min, do: open, door: boot, cars: {share: 30 %}}
   - {every: 47 min, do: close, door: boot, cars: {share: 30 %}}
   - {every: 3 h, do: engine_on, cars: {count: 3}}
   - {at: 4 h, do: low_fuel, level: 4 %, cars: {share: 20 %}}

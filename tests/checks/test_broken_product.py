@@ -1,0 +1,72 @@
+"""A product that breaks a rule is caught by its own journal: the checks do not believe what the cars and the desk decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleet.cloud.spin_guard import SpinGuard
+from fleet.vehicle import heating, living, rules
+from fleet.vehicle.telematics import Telematics
+from tests.checks.lab import broken, judged, run_day
+
+Defect = Callable[[pytest.MonkeyPatch], None]
+
+
+def honks_at_a_kilometre(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "HONK_WITHIN_M", 1_000.0)
+
+
+def honks_at_fifty_metres(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "HONK_WITHIN_M", 50.0)
+
+
+def locks_with_open_doors(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "_all_closed", lambda _car: None)
+
+
+def acts_while_driving(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "_standing", lambda _car, _now: None)
+
+
+def believes_any_spin(patch: pytest.MonkeyPatch) -> None:
+    verified = SpinGuard.verified
+    patch.setattr(SpinGuard, "verified", lambda self, job, _right, token, now: verified(self, job, True, token, now))
+
+
+def heats_on_under_the_engine(patch: pytest.MonkeyPatch) -> None:
+    stop = heating.stop
+    patch.setattr(heating, "stop", lambda car, reason, now: None if reason == "engine_start" else stop(car, reason, now))
+
+
+def forgets_to_tell_who_left(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(living, "LEFT_GROUPS", ("windows", "lights"))
+
+
+def leaves_numbers_out(patch: pytest.MonkeyPatch) -> None:
+    def next_seq(self: Telematics) -> int:
+        self.created += 2 if self.created == 4 else 1
+        return self.created
+
+    patch.setattr(Telematics, "next_seq", next_seq)
+
+
+DEFECTS: list[tuple[Defect, set[str]]] = [
+    (honks_at_a_kilometre, {"honk rule"}),
+    (honks_at_fifty_metres, {"honk rule"}),
+    (locks_with_open_doors, {"lock rule"}),
+    (acts_while_driving, {"honk rule", "lock rule", "heater rule"}),
+    (believes_any_spin, {"S-PIN rule"}),
+    (heats_on_under_the_engine, {"heater"}),
+    (forgets_to_tell_who_left, {"doors"}),
+    (leaves_numbers_out, {"numbering", "account"}),
+]
+
+
+@pytest.mark.parametrize(("defect", "checks"), DEFECTS, ids=[defect.__name__ for defect, _ in DEFECTS])
+def test_a_defect_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: Defect, checks: set[str]) -> None:
+    """Whoever decides wrongly writes it into the journal."""
+    defect(monkeypatch)
+    assert checks <= broken(judged(run_day(tmp_path)))
