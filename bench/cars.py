@@ -69,6 +69,7 @@ region: munich
 fleets:
   - {{name: parked, count: {cars}, models: {{Leon: 3, Formentor: 3, Ateca: 1, Born: 2}}, profile: parked}}
 """
+ASK = AskStatus()
 WARM_UP_S = 1.0
 IDLE_S = 10.0
 KEEP_ALIVE_S = 60
@@ -112,9 +113,9 @@ class EagerCar(CarOnLink):
         self._ups_s.append(time.perf_counter())
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
-        super().link_acknowledged(token, error)
+        CarOnLink.link_acknowledged(self, token, error)
         if self.eager and not self.car.telematics.in_outbox:
-            self.put(AskStatus())
+            self.put(ASK)
 
 
 class Fleet:

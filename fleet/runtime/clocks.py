@@ -28,10 +28,10 @@ class ScaledClock:
 
     def __init__(self, start: Instant, *, factor: float = 1.0, epoch_wall_us: int | None = None, held: bool = False) -> None:
         """Let the scenario be at `start` when the wall is at `epoch_wall_us` (now when None)."""
-        self._anchor_ns = time.monotonic_ns()
-        self._anchor_wall_us = wall_us()
+        anchor_wall_us = wall_us()
+        self._offset_ns = anchor_wall_us * 1000 - time.monotonic_ns()
         self.start = start
-        self.epoch_wall_us = self._anchor_wall_us if epoch_wall_us is None else epoch_wall_us
+        self.epoch_wall_us = anchor_wall_us if epoch_wall_us is None else epoch_wall_us
         self._factor = factor
         self._held = held
         self._ended_at: Instant | None = None
@@ -52,7 +52,7 @@ class ScaledClock:
 
     def wall_us(self) -> int:
         """Return the wall time, never running back."""
-        return self._anchor_wall_us + (time.monotonic_ns() - self._anchor_ns) // 1000
+        return (time.monotonic_ns() + self._offset_ns) // 1000
 
     def now(self) -> Instant:
         """Return the scenario time."""

@@ -182,7 +182,9 @@ class Car:
 
         Before PowerOn and after PowerOff there is only the modem to hear what becomes of its message.
         """
-        now = self._now = max(now, self._now)  # who asks late for an earlier instant gets no answer from the past
+        if now < self._now:  # noqa: PLR1730 (a third of the cost of max())
+            now = self._now  # who asks late for an earlier instant gets no answer from the past
+        self._now = now
         if now >= self._due:
             self._catch_up(now)
         if self._power != "on" and not isinstance(message, PowerOn | Acknowledged | LinkDown):

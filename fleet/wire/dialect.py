@@ -100,9 +100,10 @@ class FleetDialect:
     def __init__(self, topics: Topics | None = None, codec: Codec | None = None) -> None:
         """Take the topics (default prefix when None) and the codec to write with (MessagePack when None)."""
         self.topics = topics or Topics()
-        self._codec = codec or messagepack_codec()
+        codec = codec or messagepack_codec()
+        self._encode, self._content_type = codec.encode, codec.content_type
         self._readers: dict[str | None, Codec] = {MESSAGEPACK: messagepack_codec(), JSON: json_codec()}
-        self._readers[None] = self._codec
+        self._readers[None] = codec
 
     # --- car to cloud
 
@@ -110,8 +111,13 @@ class FleetDialect:
         """Write what a car sends; presence is retained."""
         topics, vin = self.topics, message.vin
         match message:
-            case Status():  # nearly all there is, so it comes first
-                return self._frame(topics.status(vin), message, numbered_traceparent(vin, message.boot, message.seq))
+            case Status():  # nearly all there is, so it comes first and takes the short way
+                return Frame(
+                    topic=topics.status(vin),
+                    payload=self._encode(message),
+                    content_type=self._content_type,
+                    user_properties=(("traceparent", numbered_traceparent(vin, message.boot, message.seq)), _SCHEMA),
+                )
             case Event(name=name):
                 return self._frame(topics.event(vin, name), message, numbered_traceparent(vin, message.boot, message.seq))
             case Response(name=name, command_id=command_id):
@@ -245,13 +251,13 @@ class FleetDialect:
     ) -> Frame:
         return Frame(
             topic=topic,
-            payload=self._codec.encode(message),
+            payload=self._encode(message),
             qos=qos,
             retain=retain,
             expiry_s=expiry_s,
             correlation=correlation,
             response_topic=response_topic,
-            content_type=self._codec.content_type,
+            content_type=self._content_type,
             user_properties=(("traceparent", trace), _SCHEMA),
         )
 
