@@ -81,6 +81,7 @@ class TestRunning:
     async def test_restart_keeps_ports_and_what_persists(self, lab: Lab) -> None:
         """After stop and start the ports are the same and retained messages are there."""
         broker, vin = lab.broker.mosquitto, VINS[0]
+        assert isinstance(broker, PrivateMosquitto)
         before = (broker.cars, broker.tools)
         car, owner = await lab.car_up(vin)
         car.publish(Frame(topic=TOPICS.presence(vin), payload=b"kept", retain=True), 1)
@@ -99,9 +100,11 @@ class TestRunning:
 
     async def test_stop_works_on_a_paused_broker(self, own_broker: LiveBroker) -> None:
         """Stop wakes a paused broker so that it ends in good order."""
-        own_broker.mosquitto.pause()
-        await own_broker.mosquitto.stop()
-        assert "terminating" in own_broker.mosquitto.log_tail()
+        broker = own_broker.mosquitto
+        assert isinstance(broker, PrivateMosquitto)
+        broker.pause()
+        await broker.stop()
+        assert "terminating" in broker.log_tail()
 
     async def test_pause_without_a_broker(self) -> None:
         """What does not run cannot be paused, and has no ports."""
