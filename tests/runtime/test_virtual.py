@@ -66,7 +66,9 @@ def test_a_day_passes_and_the_account_holds(tmp_path: Path) -> None:
     assert commands["succeeded"] > 20
     assert {"too_far", "spin_wrong"} <= set(commands["rejected"])
     assert report["latency_ms"]["command_round_trip"]["p99"] < 100
-    assert (tmp_path / "report.md").exists()
+    for_people = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "## Latency in ms (virtual" in for_people
+    assert "## Generator" not in for_people
 
 
 def test_messages_hold_no_wall_time(tmp_path: Path) -> None:
