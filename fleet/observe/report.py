@@ -181,6 +181,7 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> None:
 def markdown(report: Mapping[str, Any]) -> str:
     """Return the report for people. A virtual run has no generator that could fall behind, and no wall."""
     virtual = report["clock"] == "virtual"
+    time = "virtual" if virtual else "wall"
     return "\n\n".join(
         (
             f"# {report['scenario']}: {report['verdict']}",
@@ -189,7 +190,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             _run_line(report),
             "## Account\n\n" + _table(("messages", "count"), account_rows(report)),
             "## Commands\n\n" + _table(("outcome", "count"), command_rows(report["commands"])),
-            f"## Latency in ms ({'virtual' if virtual else 'wall'}, from the due time)\n\n" + _table(("", *_FIGURES), latency_rows(report["latency_ms"])),
+            f"## Latency in ms ({time}, from the due time)\n\n" + _table(("", *_FIGURES), latency_rows(report["latency_ms"])),
             "## Expectations\n\n" + _table(("expectation", "value", ""), expectation_rows(report["expectations"])),
             *(["## Stages\n\n" + _table(("stage", *_STAGE), stage_rows(report["stages"]))] if report.get("stages") else []),
             "## Outages\n\n" + _outages(report["outages"]),
