@@ -15,9 +15,10 @@ demo: ## Set up and let 2 000 cars live a working day in under a minute
 	@bash tools/setup.sh broker
 	@.venv/bin/fleet run rush-hour $(ARGS)
 
-test: ## Set up and run all tests
+test: ## Set up and run all tests: those without a broker on all cores, then the live ones, one after the other
 	@bash tools/setup.sh dev broker
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n auto -m "not live" $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
+	@.venv/bin/python -m pytest -m live $(ARGS) || [ $$? = 5 ]
 
 test-fast: ## Set up and run the tests that need no broker
 	@bash tools/setup.sh dev

@@ -50,6 +50,8 @@ PRESENCE_TOKEN: Final = 0
 LATE_US: Final = 100_000
 """A deadline met later than this, in wall time, counts as late."""
 DRAIN_S: Final = 10.0
+LAST_MARKS_S: Final = 2.0
+"""At the end: how long the back end may take to say what it has stored before the rest is sent again."""
 UNSTORED_LOOK_S: Final = 2.0
 REPEAT_UNSTORED_S: Final = 15.0
 """Wall seconds after which what the broker took and nobody stored is sent again: longer than a back end's restart."""
@@ -364,7 +366,7 @@ class Shard:
         self._running = False
         if self._handle is not None:
             self._handle.cancel()
-        if not await wait_until(lambda: not any(self._sending()), DRAIN_S):
+        if not await self._drained():
             log.warning("messages without their last word at the end", cars=sum(1 for _ in self._sending()))
         if self._look_handle is not None:
             self._look_handle.cancel()
@@ -372,6 +374,17 @@ class Shard:
             car.put(PowerOff())
         while self._closing:
             await asyncio.wait(self._closing)
+
+    async def _drained(self) -> bool:
+        """Wait until all has its last word, bounded. What nobody has stored by then is repeated once, without waiting longer."""
+
+        def done() -> bool:
+            return not any(self._sending())
+
+        if self.plan.until_stored and not await wait_until(done, LAST_MARKS_S):
+            for car in list(self._unstored):
+                car.put(RepeatUnstored())
+        return await wait_until(done, DRAIN_S)
 
     def _sending(self) -> Iterable[CarOnLink]:
         return (car for car in self.cars.values() if car.car.telematics.is_up and car.car.telematics.in_outbox)

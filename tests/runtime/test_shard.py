@@ -352,6 +352,11 @@ class TestEnd:
 
 
 class TestDeliveryUntilStored:
+    @pytest.fixture(autouse=True)
+    def end_soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Wait but briefly at the end for the back end's word."""
+        monkeypatch.setattr(shard_module, "LAST_MARKS_S", 0.02)
+
     async def test_what_the_broker_lost_is_repeated_while_others_get_through(self) -> None:
         """Marks that name the same gap again and again do not put it off; 15 s of wall time after the first it is sent again."""
         lab = ShardLab(until_stored=True)
@@ -376,3 +381,18 @@ class TestDeliveryUntilStored:
         assert [token for _, token in lab.messages()] == [*range(1, seq + 1), 2]
         assert second == 2 + shard_module.REPEAT_UNSTORED_S
         await lab.shard.stop()
+
+    async def test_what_is_not_stored_at_the_end_is_sent_again(self) -> None:
+        """The run does not end with a message that the broker lost: it is repeated once, and waited for."""
+        lab = ShardLab(until_stored=True)
+        lab.live()
+        car = lab.shard.cars[lab.vin]
+        car.put(AskStatus())
+        lab.link.take(1)
+        stopping = asyncio.create_task(lab.shard.stop())
+        assert await shard_module.wait_until(lambda: len(lab.messages()) == 2, 5)
+        assert [token for _, token in lab.messages()] == [1, 1]
+        lab.link.take(1)
+        lab.link.deliver(DIALECT.to_car(lab.vin, Stored(boot=car.car.telematics.boot, through=1)))
+        await stopping
+        assert (car.car.telematics.in_outbox, car.car.telematics.stored) == (0, 1)
