@@ -228,7 +228,8 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
         length = "until the end" if outage["seconds"] is None else f"for {outage['seconds']:.1f} s"
         out.print(f"outage     no car connected from {outage['scenario_time']} {length}", highlight=False)
     if report["clock"] == "virtual":
-        out.print(f"speed      {report['scenario_duration']} in {report['wall_s']:.1f} s", highlight=False)
+        if report["verdict"] != "interrupted":  # only part of it passed then
+            out.print(f"speed      {report['scenario_duration']} in {report['wall_s']:.1f} s", highlight=False)
     else:
         health = " · ".join(f"{name} {text}" for name, text in reports.generator_rows(report))
         out.print(f"generator  {health}", highlight=False)

@@ -36,7 +36,10 @@ def _store(path: Path | None) -> Path:
         return path
     latest = LATEST / "store.sqlite"
     if not latest.exists():
-        raise UsageError("there is no store to look at", hint="Run a scenario first (fleet run rush-hour), or give --store FILE.")
+        raise UsageError(
+            "there is no store to look at",
+            hint="Run a scenario first (fleet run rush-hour), or give --store DIR/store.sqlite for a run with --out DIR.",
+        )
     return latest
 
 
@@ -160,7 +163,8 @@ def _access(broker: str | None, secret_file: Path | None, credentials: Path | No
     if word is None:
         raise UsageError(
             "no fleet is running that could take a command",
-            hint="Start one (fleet run rush-hour --clock real), or give --broker URL and --secret-file FILE.",
+            hint="Start one (fleet run rush-hour --clock real), give --store DIR/store.sqlite for one with --out DIR, "
+            "or --broker URL and --secret-file FILE.",
         )
     secret = FleetSecret.from_file(Path(word.secret_file)) if word.secret_file else find_secret(secret_file)
     return open_access(broker=word.tools, credentials=credentials, secret=secret, prefix=word.prefix)

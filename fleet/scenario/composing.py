@@ -120,6 +120,7 @@ class _Joiner:
         try:
             text = self._read(path)
         except ScenarioError as error:
+            self._composed.files.append(error.file)
             self._composed.errors.append(error)
             return None
         except UsageError as error:

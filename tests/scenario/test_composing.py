@@ -90,6 +90,15 @@ class TestImports:
             "broken.yaml:2:1: no YAML: expected the node content, but found '<stream end>'",
         ]
 
+    def test_an_import_that_is_no_text(self, tmp_path: Path) -> None:
+        """Told at its byte, beside the errors of the other files."""
+        (tmp_path / "bytes.yaml").write_bytes(b"a: \xff\n")
+        fleet = "fleets: [{name: own, count: 2, models: {Leon: 1}}]\n"
+        told = errors(tmp_path, main=HEAD + fleet + "imports: [bytes.yaml]\nfoo: 1\n")
+        assert len(told) == 2
+        assert told[0].startswith("main.yaml:9:1: ")
+        assert told[1] == "bytes.yaml:1:4: byte 0xFF is not UTF-8"
+
 
 PARAMETERS = (
     HEAD.replace("1 h", "${length}")
