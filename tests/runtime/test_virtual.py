@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -24,6 +25,7 @@ COMMANDS = """\
   - {name: honk, count: 20, parameters: {mode: flash}, distance: {from: 0 m, to: 900 m}}
   - {name: lock, count: 20, spin: {right: 60 %, wrong: 40 %}}
 """
+VIRTUAL = ClockFactor.parse("virtual")
 STORED = "SELECT vin, boot, seq, kind, name, captured_at, received_at, stored_at, payload FROM message ORDER BY id"
 COMMAND = "SELECT * FROM command ORDER BY id"
 
@@ -43,7 +45,7 @@ class Quiet:
 
 def run(out: Path, **changes: Any) -> dict[str, Any]:
     """Run a day of thirty commuters and a hundred commands, and return the report."""
-    made = scenario(FLEETS, COMMANDS, clock=ClockFactor.parse("virtual"), written_duration=Duration(24 * HOUR), **changes)
+    made = scenario(FLEETS, COMMANDS, clock=VIRTUAL, written_duration=Duration(24 * HOUR), **changes)
     return VirtualRun(VirtualRunConfig(scenario=made, out=out), Quiet()).run()
 
 
@@ -102,3 +104,26 @@ def test_hash_seeds_and_processes_change_nothing(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path / seed)], check=True, env=environment, timeout=60)
     for query in (STORED, COMMAND):
         assert rows(tmp_path / "1", query) == rows(tmp_path / "2", query)
+    journals = [(tmp_path / seed / "journal.jsonl").read_bytes() for seed in ("1", "2")]
+    assert len(journals[0]) > 100_000
+    assert journals[0] == journals[1]
+
+
+def stories(out: Path) -> dict[str, list[bytes]]:
+    """Return the journal's lines of each car, without anybody else's."""
+    told: dict[str, list[bytes]] = {}
+    for line in (out / "journal.jsonl").read_bytes().splitlines():
+        machine = json.loads(line)["m"]
+        if machine.startswith("car/"):
+            told.setdefault(machine, []).append(line)
+    return told
+
+
+def test_a_car_more_changes_no_other_cars_story(tmp_path: Path) -> None:
+    """Whatever the thirty did they do beside a thirty-first, at the same instants and with the same words."""
+    for name, cars in (("thirty", 30), ("one more", 31)):
+        made = scenario(FLEETS.replace("count: 30", f"count: {cars}"), clock=VIRTUAL, written_duration=Duration(24 * HOUR))
+        VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path / name), Quiet()).run()
+    thirty, one_more = stories(tmp_path / "thirty"), stories(tmp_path / "one more")
+    assert (len(thirty), len(one_more)) == (30, 31)
+    assert all(one_more[car] == lines for car, lines in thirty.items())
