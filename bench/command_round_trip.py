@@ -30,13 +30,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lab import Measured, be_part, in_fresh_process, medians, surroundings
-from whole import ABOUT, Usage, Whole, settled, whole
+from whole import ABOUT, StatusLoad, Usage, Whole, settled, whole
 
 from fleet.errors import LinkError, PublishRefused
 from fleet.kernel.instants import SECOND
 from fleet.observe.histogram import Histogram
 from fleet.runtime.clocks import wall_us
-from fleet.runtime.load import StatusLoad
 from fleet.runtime.shard import wait_until
 from fleet.transport.link import BackOff, Delivery, Endpoint, Link, LinkSettings
 from fleet.transport.swarm_link import swarm_links

@@ -34,7 +34,7 @@ from pathlib import Path
 
 import uvloop
 from lab import Measured, be_part, in_fresh_process, medians, surroundings
-from whole import ABOUT, Taker, Usage, Whole, settled, whole
+from whole import ABOUT, StatusLoad, Taker, Usage, Whole, settled, whole
 
 from fleet.backend.consumer import RECEIVE_MAXIMUM
 from fleet.backend.schema import open_for_writing
@@ -42,7 +42,6 @@ from fleet.errors import LinkError, PublishRefused
 from fleet.kernel.instants import SECOND
 from fleet.observe.histogram import Histogram
 from fleet.runtime.credentials import SECRET_VARIABLE
-from fleet.runtime.load import StatusLoad
 from fleet.runtime.shard import wait_until
 from fleet.transport.link import BackOff, Delivery, Endpoint, Link, LinkSettings
 from fleet.transport.swarm_link import swarm_links

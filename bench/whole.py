@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from journalled import car_maker, journalled
 from lab import ONE_SOURCE_CLIENTS, SOURCES, cpu_of
 
 from fleet.backend.reader import StoreReader
+from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.observe.journal import JournalWriter
 from fleet.observe.report import Account
 from fleet.runtime.assembly import build_cars, vins, vocabulary
@@ -21,11 +22,14 @@ from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.limits import look_for_garbage_rarely
+from fleet.runtime.load import OpenLoop
 from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.roster import HeldCar
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.transport.swarm_link import swarm_links
+from fleet.vehicle.signals import AskStatus
 from fleet.wire.dialect import FleetDialect
 
 PATIENCE_S = 60.0
@@ -81,6 +85,16 @@ class Whole:
 def _listen(message: dict[str, Any]) -> None:
     if message["type"] == "log":
         print("  back end:", message["text"])
+
+
+class StatusLoad(OpenLoop):
+    """Asks cars in turn for their status, `per_s` times a scenario second in all."""
+
+    def __init__(self, cars: Sequence[HeldCar], *, per_s: float, start: Instant, duration: Duration) -> None:
+        """Take the cars in the order in which they are asked."""
+        step = SECOND / per_s
+        arrivals = (start + int(number * step) for number in range(int(duration / step)))
+        super().__init__(arrivals, lambda n, at: cars[n % len(cars)].put(AskStatus(), at))
 
 
 @asynccontextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from fleet.kernel.draws import Draws, stream_key
-from fleet.kernel.instants import SECOND, Duration, Instant
+from fleet.kernel.instants import Instant
 from fleet.runtime.deeds import Deeds
-from fleet.runtime.roster import HeldCar, Roster
+from fleet.runtime.roster import Roster
 from fleet.scenario.arrivals import Spans
 from fleet.scenario.deeds import Load
 from fleet.scenario.schema import Phase, Scenario
@@ -38,16 +38,6 @@ class OpenLoop:
             self._act(self.asked, self._next)
             self.asked += 1
             self._next = next(self._arrivals, None)
-
-
-class StatusLoad(OpenLoop):
-    """Asks cars in turn for their status, `per_s` times a scenario second in all."""
-
-    def __init__(self, cars: Sequence[HeldCar], *, per_s: float, start: Instant, duration: Duration) -> None:
-        """Take the cars in the order in which they are asked."""
-        step = SECOND / per_s
-        arrivals = (start + int(number * step) for number in range(int(duration / step)))
-        super().__init__(arrivals, lambda n, at: cars[n % len(cars)].put(AskStatus(), at))
 
 
 def make_loads(scenario: Scenario, phase: Phase, *, start: Instant, zone: str, roster: Roster, deeds: Deeds) -> list[OpenLoop]:

@@ -38,10 +38,9 @@ class Turning(Protocol):
 class Turns:
     """Counts what is published in this turn, and ends the turn once the loop has served what was ready."""
 
-    __slots__ = ("_handle", "_outcomes", "_unwritten", "_waiting", "left", "number")
+    __slots__ = ("_handle", "_outcomes", "_unwritten", "_waiting", "left")
 
     def __init__(self) -> None:
-        self.number = 0
         self.left = PUBLISHES_PER_TURN
         self._handle: asyncio.Handle | None = None
         self._unwritten: list[Turning] = []
@@ -70,7 +69,6 @@ class Turns:
 
     def _end(self) -> None:
         self._handle = None
-        self.number += 1
         self.left = FOR_WAITING
         unwritten, self._unwritten = self._unwritten, []
         for connection in unwritten:
