@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from enum import IntEnum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleet.kernel.instants import Instant
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
 
 
 class Kind(IntEnum):
@@ -20,8 +24,8 @@ class Kind(IntEnum):
     DEAD_ZONE = auto()
     WOKEN = auto()
     ACTUATED = auto()
-    HEATER_OVER = auto()
     CHARGED = auto()
+    CALL = auto()
 
 
 class Agenda:
@@ -36,6 +40,10 @@ class Agenda:
     def add(self, at: Instant, kind: Kind, data: Any = None) -> None:
         self._sequence += 1
         heapq.heappush(self._heap, (at, self._sequence, kind, data))
+
+    def call(self, at: Instant, function: Callable[[Car, Any, Instant], None], data: Any = None) -> None:
+        """Have `function(car, data, at)` called; it checks that what it was planned for still holds."""
+        self.add(at, Kind.CALL, (function, data))
 
     def next_at(self) -> Instant | None:
         return self._heap[0][0] if self._heap else None

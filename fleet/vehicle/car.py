@@ -12,18 +12,19 @@ from typing import Any, Final, Literal, NamedTuple, assert_never
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, Instant
-from fleet.vehicle import heating, living
+from fleet.vehicle import living
 from fleet.vehicle.agenda import Agenda, Kind
 from fleet.vehicle.body import Body
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Driver, PlannedTrip
 from fleet.vehicle.geo import distance_m, offset
-from fleet.vehicle.heating import Heater
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
+from fleet.vehicle.services import hooks
+from fleet.vehicle.services.heating import Heater
 from fleet.vehicle.signals import (
     Acknowledged,
     Announce,
@@ -313,11 +314,11 @@ class Car:
                 self.remote.woken(self, at)
             case Kind.ACTUATED:
                 self.remote.actuated(self, data, at)
-            case Kind.HEATER_OVER:
-                if self.heater is not None and self.heater.ends_at == at:
-                    heating.stop(self, data, at)
             case Kind.CHARGED:
                 living.charged(self, at)
+            case Kind.CALL:
+                function, argument = data
+                function(self, argument, at)
 
     # --- what others ask of it
 
@@ -467,6 +468,7 @@ class Car:
         if covered:
             self.telematics.reachable_since = now
             self._connect_if_possible()
+            hooks.network_found(self, now)
         elif self.telematics.wanted:
             self.telematics.wanted = False
             self.telematics.link_down()
@@ -513,6 +515,7 @@ class Car:
         begun = self._plan[:1] if at_station else ()
         self._plan = begun + self.driver.plan_day(self.driver.local_date(now))
         self.agenda.add(self.driver.next_midnight(now), Kind.PLAN_DAY)
+        hooks.day_began(self, now)
         if self.journey is None:
             self.plan_next_trip(now)
 

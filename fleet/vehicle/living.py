@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
-from fleet.vehicle import heating
 from fleet.vehicle.agenda import Kind
 from fleet.vehicle.driver import Leaving, PlannedTrip, Purpose, leaving_habits, speed_plan
 from fleet.vehicle.geo import Path, distance_m, road_path
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.region import Place
+from fleet.vehicle.services import hooks
 from fleet.vehicle.status import CHARGE_GROUPS, health_report
 from fleet.vehicle.track import ENGINE_LEAD, TrackProfile, TrackTrip
 from fleet.wire.messages import TripData
@@ -112,6 +112,7 @@ def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant
     car.agenda.add(journey.arrive_at + int(draws.uniform(3, 20) * SECOND), Kind.STOPPED, index)
     car.agenda.add(journey.move_at + 15 * SECOND, Kind.COVERAGE, (index, True))
     _plan_dead_zones(car, journey)
+    hooks.drive_planned(car, journey, now)
     if draws.chance(car.settings.hole_share):
         begins = journey.move_at + 20 * SECOND + int(profile.duration_us * draws.uniform(0.1, 0.6))
         car.agenda.add(begins, Kind.COVERAGE, (index, False))
@@ -149,7 +150,7 @@ def _engine_on(car: Car, now: Instant) -> bool:
     car.body.get_in()
     if car.plugged_in:
         _unplug(car, now)
-    heating.stop(car, "engine_start", now)
+    hooks.engine_starts(car, now)
     car.powertrain.settle(now)
     car.low_voltage.settle(now)
     car.low_voltage.engine_on = True
@@ -159,6 +160,7 @@ def _engine_on(car: Car, now: Instant) -> bool:
     car.remote.wake_ups = 0
     car.leave_deep_sleep(now)
     car.send_event("engine_on", now)
+    hooks.engine_started(car, now)
     return True
 
 
@@ -188,6 +190,7 @@ def switch_off(car: Car, now: Instant) -> None:
     if journey is not None:
         _record_trip(car, journey, before, after, now)
     car.send_status("engine_off", now)
+    hooks.engine_stopped(car, journey, now)
     habits = leaving_habits(_draws(car, "leaving"))
     car.agenda.add(now + int(habits.delay_s * SECOND), Kind.LEFT, (now, habits, journey is not None and journey.station))
 
@@ -247,6 +250,7 @@ def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:
         groups += CHARGE_GROUPS
     car.stay_awake(now)
     car.send_status("left", now, groups)
+    hooks.driver_left(car, now)
     car.plan_next_trip(now + (STATION_STOP if at_station else MINUTE))
 
 
@@ -260,6 +264,7 @@ def start_charging(car: Car, now: Instant) -> None:
     car.powertrain.charging_since = now
     car.charging_ends_at = car.powertrain.charged_at(now)
     car.agenda.add(car.charging_ends_at, Kind.CHARGED)
+    hooks.charge_changed(car, now)
 
 
 def charged(car: Car, now: Instant) -> None:
@@ -270,12 +275,13 @@ def charged(car: Car, now: Instant) -> None:
     car.powertrain.charging_since = None
     car.charging_ends_at = None
     car.send_status("charging", now, CHARGE_GROUPS)
+    hooks.charge_changed(car, now)
 
 
 def drain(car: Car, share: float, now: Instant) -> None:
     """Take fuel or charge out of the car; what was planned by its levels is planned anew."""
     car.powertrain.drain(share, car.levels(now))
-    heating.watch_fuel(car, now)
+    hooks.fuel_changed(car, now)
     if car.powertrain.charging_since is not None:
         start_charging(car, now)
 

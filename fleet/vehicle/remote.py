@@ -9,11 +9,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fleet.errors import Undecodable
-from fleet.kernel.instants import MILLISECOND, SECOND, Duration, Instant
-from fleet.vehicle import heating
+from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.vehicle.agenda import Kind
-from fleet.vehicle.rules import Refusal, refusal
-from fleet.wire.commands import COMMANDS, Heater, HonkAndFlash, Lock, Parameters, Refresh, Unlock, read_parameters
+from fleet.vehicle.rules import refusal
+from fleet.vehicle.services.registry import SERVICES
+from fleet.vehicle.services.service import Refusal
+from fleet.wire.commands import COMMANDS, Parameters, is_stop, read_parameters
 from fleet.wire.messages import Command, CommandState
 
 if TYPE_CHECKING:
@@ -96,25 +97,26 @@ class Remote:
         except Undecodable as error:
             self._end(car, command, "rejected", now, Refusal(error.reason, error.detail), awake=awake)
             return
-        refused = self._busy(command, parameters) or refusal(car, parameters, now)
+        refused = self._busy(command, parameters) or refusal(car, COMMANDS[command.name], parameters, now)
         if refused is not None:
             self._end(car, command, "rejected", now, refused, awake=awake)
             return
         car.stay_awake(now)
         self._answer(car, command, "accepted", now, None, awake=awake)
-        if isinstance(parameters, Refresh):
+        service = SERVICES[type(parameters)]
+        if service.takes is None:
             self._end(car, command, "succeeded", now, None, awake=awake)
-            car.send_status("refresh", now)
+            service.carry_out(car, parameters, now)
             return
         if self._running is None:
             self._running = {}
         self._running[command.id] = Running(command, parameters, awake)
         self._answer(car, command, "in_progress", now, None, awake=awake)
-        car.agenda.add(now + _actuation(parameters), Kind.ACTUATED, command.id)
+        car.agenda.add(now + service.takes(parameters), Kind.ACTUATED, command.id)
 
     def _busy(self, command: Command, parameters: Parameters) -> Refusal | None:
         """One command of a kind at a time; a stop is never busy."""
-        if not self._running or (isinstance(parameters, Heater) and parameters.action == "stop"):
+        if not self._running or is_stop(parameters):
             return None
         kind = COMMANDS[command.name].kind
         for running in self._running.values():
@@ -129,35 +131,27 @@ class Remote:
             return  # ended early
         if not self._running:
             self._running = None
-        changed = self._changed(car, running.parameters, now)
+        changed = self._changed(car, running, now)
         if changed is not None:
             self._end(car, running.command, "failed", now, changed, awake=running.awake)
             return
         self._end(car, running.command, "succeeded", now, None, awake=running.awake)
-        match running.parameters:
-            case Lock():
-                car.body.locked = True
-                car.send_status("command", now, ("doors",))
-            case Unlock():
-                car.body.locked = False
-                car.send_status("command", now, ("doors",))
-            case Heater(action="start", minutes=minutes):
-                heating.start(car, minutes, now)
-            case Heater():
-                heating.stop(car, "stopped", now)
-                self._cancel_heater_start(car, now)
+        SERVICES[type(running.parameters)].carry_out(car, running.parameters, now)
+        if is_stop(running.parameters):
+            self._cancel_starts(car, running, now)
 
-    def _changed(self, car: Car, parameters: Parameters, now: Instant) -> Refusal | None:
+    def _changed(self, car: Car, running: Running, now: Instant) -> Refusal | None:
         """Judge again what may have changed while the actuator worked."""
-        if isinstance(parameters, Heater) and parameters.action == "stop":
-            return None
-        if isinstance(parameters, HonkAndFlash):
-            return Refusal("engine_running", "somebody started the engine") if car.engine_is_on else None
-        return refusal(car, parameters, now)
+        changed = SERVICES[type(running.parameters)].changed
+        if changed is not None:
+            return changed(car, running.parameters, now)
+        return refusal(car, COMMANDS[running.command.name], running.parameters, now)
 
-    def _cancel_heater_start(self, car: Car, now: Instant) -> None:
+    def _cancel_starts(self, car: Car, stop: Running, now: Instant) -> None:
+        """End what was on its way to begin what has just been stopped."""
+        kind = COMMANDS[stop.command.name].kind
         for running in list((self._running or {}).values()):
-            if isinstance(running.parameters, Heater) and running.parameters.action == "start":
+            if COMMANDS[running.command.name].kind == kind and not is_stop(running.parameters):
                 assert self._running is not None
                 del self._running[running.command.id]
                 self._end(car, running.command, "failed", now, Refusal("cancelled", "a stop came first"), awake=running.awake)
@@ -177,17 +171,6 @@ class Remote:
         car.respond(command.id, command.name, state, now, reason=reason, detail=detail, awake=awake)
 
     _end = _answer
-
-
-def _actuation(parameters: Parameters) -> Duration:
-    """How long the actuator takes until its success is known (ours, but for the 10 s of the horn)."""
-    match parameters:
-        case HonkAndFlash():
-            return int(parameters.duration_s * SECOND)
-        case Heater(action="start"):
-            return 3 * SECOND
-        case _:
-            return 800 * MILLISECOND
 
 
 def _wake_delay(car: Car, index: int) -> Duration:

@@ -1,4 +1,4 @@
-"""The remote commands: names, parameters with their types, time to live. What a car makes of them is `vehicle`'s.
+"""The remote commands: the types of their parameters; all else that is known of them stands in the catalogue (services.toml).
 
 Ranges are not checked here: the car does at the moment of execution, so that its reasons are the car's own.
 """
@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from fleet.errors import Undecodable, UnknownName
-from fleet.kernel.instants import DAY, MINUTE, SECOND, Duration
+from fleet.kernel.instants import DAY, Duration
+from fleet.wire.services import CommandEntry, load_services
 
 
 class _Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,35 +49,37 @@ class Refresh(_Parameters, frozen=True, kw_only=True):
 Parameters = HonkAndFlash | Lock | Unlock | Heater | Refresh
 
 
-class CommandType(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a command before it reaches a car.
+_TYPES: Final[dict[str, type[Parameters]]] = {
+    "honk": HonkAndFlash,
+    "lock": Lock,
+    "unlock": Unlock,
+    "heater": Heater,
+    "refresh": Refresh,
+}
 
-    Commands of one `kind` exclude each other while one of them is not terminal; `time_to_live` is scenario time.
-    """
+
+class CommandType(msgspec.Struct, frozen=True, kw_only=True):
+    """A command of the catalogue with the type of its parameters. Commands of one `kind` exclude each other."""
 
     name: str
-    parameters: type[Parameters]
     kind: str
-    time_to_live: Duration
-    needs_spin: bool
-    summary: str
+    parameters: type[Parameters]
+    entry: CommandEntry
+
+    @property
+    def time_to_live(self) -> Duration:
+        """Scenario time, unless whoever asks says otherwise."""
+        return self.entry.time_to_live
+
+    @property
+    def needs_spin(self) -> bool:
+        return self.entry.spin
 
 
 COMMANDS: Final = {
-    command.name: command
-    for command in (
-        CommandType(name="honk", parameters=HonkAndFlash, kind="honk", time_to_live=60 * SECOND, needs_spin=False,
-                    summary="honk and flash, or flash alone, for a user within 500 m"),
-        CommandType(name="lock", parameters=Lock, kind="lock", time_to_live=60 * SECOND, needs_spin=True,
-                    summary="lock all doors of the parked car"),
-        CommandType(name="unlock", parameters=Unlock, kind="lock", time_to_live=60 * SECOND, needs_spin=True,
-                    summary="unlock all doors of the parked car"),
-        CommandType(name="heater", parameters=Heater, kind="heater", time_to_live=10 * MINUTE, needs_spin=True,
-                    summary="start the parking heater for 10 to 60 minutes, or stop it"),
-        CommandType(name="refresh", parameters=Refresh, kind="refresh", time_to_live=10 * MINUTE, needs_spin=False,
-                    summary="ask for the whole status now"),
-    )
-}  # fmt: skip
+    name: CommandType(name=name, kind=entry.kind or name, parameters=_TYPES[name], entry=entry)
+    for name, entry in load_services().commands.items()
+}
 
 LONGEST_TIME_TO_LIVE: Final = 7 * DAY
 
@@ -87,6 +90,11 @@ def command_type(name: str) -> CommandType:
     if found is None:
         raise UnknownName("command", name, COMMANDS)
     return found
+
+
+def is_stop(parameters: Parameters) -> bool:
+    """Tell whether this ends what another command began: that is never busy, and possible in any state."""
+    return getattr(parameters, "action", None) == "stop"
 
 
 def read_parameters(name: str, parameters: dict[str, Any]) -> Parameters:

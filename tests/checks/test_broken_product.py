@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fleet.cloud.spin_guard import SpinGuard
-from fleet.vehicle import heating, living, rules
+from fleet.vehicle import living, rules
+from fleet.vehicle.services import heating, horn
+from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.telematics import Telematics
+from fleet.wire.commands import Lock
 from tests.checks.lab import broken, judged, run_day
 
 Defect = Callable[[pytest.MonkeyPatch], None]
 
 
 def honks_at_a_kilometre(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rules, "HONK_WITHIN_M", 1_000.0)
+    patch.setattr(horn, "HONK_WITHIN_M", 1_000.0)
 
 
 def honks_at_fifty_metres(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rules, "HONK_WITHIN_M", 50.0)
+    patch.setattr(horn, "HONK_WITHIN_M", 50.0)
 
 
 def locks_with_open_doors(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rules, "_all_closed", lambda _car: None)
+    patch.setitem(SERVICES, Lock, replace(SERVICES[Lock], refusal=lambda *_: None))
 
 
 def acts_while_driving(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rules, "_standing", lambda _car, _now: None)
+    patch.setattr(rules, "_state", lambda *_: None)
 
 
 def believes_any_spin(patch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ from fleet.scenario.loader import Overrides, load, shipped
 from fleet.scenario.scalars import ClockFactor
 from fleet.scenario.schema import Scenario, Vocabulary
 from fleet.transport.link import BackOff
-from fleet.vehicle import heating, living, rules
+from fleet.vehicle import living, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.remote import Remote
+from fleet.vehicle.services import heating, horn
+from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.signals import Transmit
 from fleet.vehicle.telematics import Telematics
+from fleet.wire.commands import Heater
 from tests.runtime.test_virtual import Quiet
 
 CARS = {
@@ -78,7 +81,7 @@ def commands_are_slept_through(patch: pytest.MonkeyPatch) -> None:
 
 
 def honk_a_kilometre_away(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rules, "HONK_WITHIN_M", 1000.0)
+    patch.setattr(horn, "HONK_WITHIN_M", 1000.0)
 
 
 def the_outbox_is_emptied_underground(patch: pytest.MonkeyPatch) -> None:
@@ -109,7 +112,7 @@ def heaters_never_end(patch: pytest.MonkeyPatch) -> None:
 
 def heaters_burn_the_reserve(patch: pytest.MonkeyPatch) -> None:
     """They start with any drop of fuel."""
-    patch.setattr(rules, "_heater", lambda car, _parameters, now: rules._standing(car, now))
+    patch.setitem(SERVICES, Heater, replace(SERVICES[Heater], refusal=lambda *_: None))
 
 
 def what_was_under_way_is_taken_for_done(patch: pytest.MonkeyPatch) -> None:

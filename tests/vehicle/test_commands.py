@@ -11,7 +11,7 @@ from pyproj import Geod
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
 from fleet.vehicle.car import Car
-from fleet.vehicle.heating import start as start_heater
+from fleet.vehicle.services.heating import start as start_heater
 from fleet.vehicle.signals import DriveTo, SetOpening, SwitchOff, SwitchOn
 from tests.vehicle.car_lab import NOON_IN_JULY, SEED, SHOP, START, CarLab, equipment, heater_car
 

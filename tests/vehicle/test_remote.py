@@ -144,10 +144,11 @@ def test_the_table_of_reasons_is_complete() -> None:
     import inspect
 
     from fleet.vehicle import remote, rules
+    from fleet.vehicle.services import heating, horn, locking
 
     written = {
         node.args[0].value
-        for module in (remote, rules)
+        for module in (remote, rules, heating, horn, locking)
         for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal"
         if isinstance(node.args[0], ast.Constant)

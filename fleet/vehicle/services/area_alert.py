@@ -1,0 +1,224 @@
+"""Area alert: tells when the car enters or leaves a zone, computed from the path of each drive before it is driven.
+
+Between inside and outside lies a band of MARGIN_M to either side of the zone's edge, in which the car stays what it was: who
+drives along the edge, with a receiver that errs, is not told once a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from fleet.kernel.instants import Instant, to_datetime
+from fleet.vehicle.agenda import Kind
+from fleet.vehicle.geo import LatLon, Path, metres_per_degree
+from fleet.vehicle.rules import Refusal
+from fleet.vehicle.services.service import Service
+from fleet.wire.commands import AreaAlert, Zone
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from fleet.vehicle.car import Car
+    from fleet.vehicle.journey import Journey
+
+MARGIN_M: Final = 25.0
+"""Five times the Rayleigh parameter of the receiver's error (5 m): a fix that is farther off comes four times in a million."""
+POLE_DEGREES: Final = 85.0
+"""Beyond this latitude there is no road, and no metric for driving (ours)."""
+_WHOLE_DAY: Final = (0, 24 * 60)
+
+
+class Watched:
+    """A zone as the car watches it: a circle or rectangle on the plane that touches the earth at its centre."""
+
+    __slots__ = ("_east", "_north", "inside", "zone")
+
+    def __init__(self, zone: Zone, here: LatLon) -> None:
+        """Take a zone that was judged; a car that is in it already is not told so."""
+        self.zone = zone
+        self._north, self._east = metres_per_degree(zone.latitude)
+        x, y = self._plane(here)
+        if zone.radius_m is not None:
+            self.inside = math.hypot(x, y) <= zone.radius_m
+        else:
+            self.inside = abs(x) <= _half(zone.width_m) and abs(y) <= _half(zone.height_m)
+
+    def _plane(self, point: LatLon) -> tuple[float, float]:
+        """Return metres east and north of the centre; a leg of a path, straight in degrees, is straight here too."""
+        return (point[1] - self.zone.longitude) * self._east, (point[0] - self.zone.latitude) * self._north
+
+    def crossings(self, path: Path, from_m: float) -> list[tuple[float, bool]]:
+        """Return what is ahead from `from_m` on: (metres driven, whether the car enters there), in their order."""
+        inner, outer = self._stretches(path, -MARGIN_M), self._stretches(path, MARGIN_M)
+        found = []
+        at_m, inside = from_m, self.inside
+        while True:
+            if inside:
+                reached_m = next((end_m for begin_m, end_m in outer if begin_m <= at_m < end_m), at_m)
+                if reached_m >= path.length_m:
+                    return found
+            else:
+                ahead = next((max(begin_m, at_m) for begin_m, end_m in inner if end_m > at_m), None)
+                if ahead is None:
+                    return found
+                reached_m = ahead
+            at_m, inside = reached_m, not inside
+            found.append((at_m, inside))
+
+    def _stretches(self, path: Path, wider_m: float) -> list[tuple[float, float]]:
+        """Return from where to where (metres driven) the path is in the zone, made wider by so much on all sides."""
+        found: list[tuple[float, float]] = []
+        points = [self._plane(point) for point in path.points]
+        for leg, (begin_m, end_m) in zip(pairwise(points), pairwise(path.distances_m), strict=True):
+            shares = self._within(*leg, wider_m) if end_m > begin_m else None
+            if shares is None:
+                continue
+            enter_m, leave_m = (begin_m + share * (end_m - begin_m) for share in shares)
+            if found and shares[0] <= 0.0 and found[-1][1] >= begin_m:
+                found[-1] = found[-1][0], leave_m
+            else:
+                found.append((enter_m, leave_m))
+        return found
+
+    def _within(self, start: tuple[float, float], end: tuple[float, float], wider_m: float) -> tuple[float, float] | None:
+        """Return between which shares (0 to 1) of a straight leg it is in the zone."""
+        (x, y), (dx, dy) = start, (end[0] - start[0], end[1] - start[1])
+        zone = self.zone
+        if zone.radius_m is not None:
+            enter, leave = _in_circle(x, y, dx, dy, zone.radius_m + wider_m)
+        else:
+            in_x = _in_band(x, dx, _half(zone.width_m) + wider_m)
+            in_y = _in_band(y, dy, _half(zone.height_m) + wider_m)
+            enter, leave = max(in_x[0], in_y[0]), min(in_x[1], in_y[1])
+        enter, leave = max(0.0, enter), min(1.0, leave)
+        return (enter, leave) if enter < leave else None
+
+    def wants(self, *, entering: bool, now: Instant, tz: tzinfo) -> bool:
+        """Tell whether the user wants to know of a crossing at this time; a window over midnight belongs to the day it began."""
+        zone = self.zone
+        if zone.on != "both" and (zone.on == "enter") != entering:
+            return False
+        local = to_datetime(now).astimezone(tz)
+        minute, weekday = local.hour * 60 + local.minute, local.weekday()
+        if zone.begin_min < zone.end_min:
+            in_time = zone.begin_min <= minute < zone.end_min
+        else:
+            in_time = minute >= zone.begin_min or minute < zone.end_min
+            weekday = (weekday - (minute < zone.end_min)) % 7
+        return in_time and (zone.days == "every_day" or (zone.days == "weekend") == (weekday >= 5))
+
+
+def _in_circle(x: float, y: float, dx: float, dy: float, radius_m: float) -> tuple[float, float]:
+    """Solve |start + t·way|² = radius²; an empty interval when the line passes by."""
+    a, half_b, c = dx * dx + dy * dy, x * dx + y * dy, x * x + y * y - radius_m * radius_m
+    square = half_b * half_b - a * c
+    if square <= 0.0:
+        return math.inf, -math.inf
+    root = math.sqrt(square)
+    return (-half_b - root) / a, (-half_b + root) / a
+
+
+def _in_band(start: float, way: float, half_m: float) -> tuple[float, float]:
+    """Return for which t |start + t·way| is below `half_m`."""
+    if way == 0.0:
+        return (-math.inf, math.inf) if abs(start) < half_m else (math.inf, -math.inf)
+    one, other = (-half_m - start) / way, (half_m - start) / way
+    return min(one, other), max(one, other)
+
+
+def _half(side_m: float | None) -> float:
+    return (side_m or 0.0) / 2.0
+
+
+class Watch:
+    """All zones of a car. A new list is a new watch, so what was planned for the old one no longer holds."""
+
+    __slots__ = ("watched",)
+
+    def __init__(self, zones: tuple[Zone, ...], here: LatLon) -> None:
+        """Take the zones and where the car is."""
+        self.watched = tuple(Watched(zone, here) for zone in zones)
+
+
+# --- the command
+
+
+def refusal(_car: Car, parameters: AreaAlert, _now: Instant) -> Refusal | None:
+    """Judge what the catalogue's ranges do not say: each zone's shape, size and place, its window, and the names."""
+    names = [zone.name for zone in parameters.zones]
+    for number, zone in enumerate(parameters.zones, start=1):
+        wrong = _misfit(zone)
+        if wrong is None and names.index(zone.name) != number - 1:
+            wrong = f"another zone is named {zone.name!r}, too"
+        if wrong is not None:
+            return Refusal("argument_out_of_range", f"zones, item {number}: {wrong}")
+    return None
+
+
+def _misfit(zone: Zone) -> str | None:
+    sides = (zone.width_m, zone.height_m)
+    if (zone.radius_m is None) == (None in sides) or (zone.radius_m is not None and sides != (None, None)):
+        return "a zone has either radius_m, or width_m and height_m"
+    if not zone.name.strip():
+        return "the name is empty"
+    if zone.begin_min == zone.end_min:
+        return "begin_min and end_min are the same: that is no time at all"
+    east_m, north_m = (zone.radius_m, zone.radius_m) if zone.radius_m is not None else (_half(sides[0]), _half(sides[1]))
+    assert east_m is not None
+    assert north_m is not None
+    north, east = metres_per_degree(zone.latitude)
+    if abs(zone.latitude) + north_m / north > POLE_DEGREES:
+        return f"it reaches beyond {POLE_DEGREES:.0f} degrees of latitude"
+    if abs(zone.longitude) + east_m / east > 180.0:
+        return "it lies over the date line"
+    return None
+
+
+def carry_out(car: Car, parameters: AreaAlert, now: Instant) -> None:
+    """Watch these zones instead of those before; none at all ends the watch."""
+    car.area_alert = Watch(parameters.zones, car.true_position(now)) if parameters.zones else None
+    if car.journey is not None:
+        plan(car, car.journey, now)
+
+
+# --- driving
+
+
+def plan(car: Car, journey: Journey, now: Instant) -> None:
+    """Put the crossings of a drive, as far as it is still ahead, into the agenda."""
+    watch = car.area_alert
+    if watch is None:
+        return
+    from_m = journey.distance_at(now)
+    for watched in watch.watched:
+        for at_m, entering in watched.crossings(journey.path, from_m):
+            data = (watch, watched, entering, journey.index)
+            car.agenda.add(max(now, journey.reached_at(at_m)), Kind.CALL, (_crossed, data))
+
+
+def _crossed(car: Car, data: tuple[Watch, Watched, bool, int], now: Instant) -> None:
+    """Be inside or outside from now on, and tell who wants to know; unless the drive or the watch ended before."""
+    watch, watched, entering, trip = data
+    if car.area_alert is not watch or car.journey is None or car.journey.index != trip:
+        return
+    watched.inside = entering
+    if not watched.wants(entering=entering, now=now, tz=car.driver.region.zone):
+        return
+    fix = car.position(now)
+    car.send_event(
+        "area_alert",
+        now,
+        {
+            "zone": watched.zone.name,
+            "direction": "enter" if entering else "leave",
+            "latitude": fix.latitude,
+            "longitude": fix.longitude,
+            "accuracy_m": fix.accuracy_m,
+        },
+    )
+
+
+SERVICE: Final = Service(carry_out=carry_out, refusal=refusal)

@@ -1,0 +1,99 @@
+"""The inside temperature, a closed form of time: left alone it follows outside air and sun, else it nears what heats or cools it.
+
+Outside air and sun as they are at the start of a run count for all of it, which lasts an hour at most (ours).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from fleet.kernel.instants import DAY, HOUR, MINUTE, Duration, Instant
+from fleet.vehicle.region import ambient_c
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+COMFORT_C: Final = 22.0
+"""What a driver has set, and where a parking heater leaves it (ours)."""
+SUN_C: Final = 18.0
+"""What a sun overhead adds to a closed car (ours, of the size that road clubs measure; there is no shade)."""
+COOLS_IN: Final[Duration] = 40 * MINUTE
+"""Time constant of a car left alone (ours)."""
+DRIVES_WARM_IN: Final[Duration] = 6 * MINUTE
+"""Time constant with the engine on (ours)."""
+
+
+class Cabin(msgspec.Struct, frozen=True, gc=False):
+    """The inside from `since` on: it tends to `end_c`, or (None) to what outside air and sun make of it.
+
+    `gap_c` is how far above that it was at `since`; the gap dies away with the time constant. `goal_c` lies on the way: a
+    regulation holds it there.
+    """
+
+    since: Instant
+    gap_c: float
+    time_constant: Duration
+    end_c: float | None = None
+    goal_c: float | None = None
+
+    def inside_c(self, now: Instant, left_alone_c: float) -> float:
+        """Return the temperature at `now`, when outside air and sun alone would make it `left_alone_c`."""
+        gap_c = self.gap_c * math.exp((self.since - now) / self.time_constant)
+        inside_c = gap_c + (left_alone_c if self.end_c is None else self.end_c)
+        if self.goal_c is None:
+            return inside_c
+        return min(inside_c, self.goal_c) if self.gap_c < 0 else max(inside_c, self.goal_c)
+
+    def reached_at(self) -> Instant | None:
+        """Return when the goal is reached; None when it never is, or there is none."""
+        if self.goal_c is None or self.end_c is None:
+            return None
+        missing_c = self.goal_c - self.end_c
+        if missing_c * self.gap_c <= 0:
+            return None
+        return self.since + max(0, math.ceil(self.time_constant * math.log(self.gap_c / missing_c)))
+
+
+def outside_c(car: Car, now: Instant) -> float:
+    """Return the temperature of the air where the car stands."""
+    return ambient_c(car.fix.latitude, now, car.driver.region.weather_key)
+
+
+def left_alone_c(car: Car, now: Instant) -> float:
+    """Return what the inside of a car tends to that nothing heats or cools but outside air and sun."""
+    return outside_c(car, now) + SUN_C * max(0.0, sine_of_sun(car.fix.latitude, car.fix.longitude, now))
+
+
+def sine_of_sun(latitude: float, longitude: float, instant: Instant) -> float:
+    """Return the sine of the sun's elevation: 1 overhead, negative at night; right to a degree or two."""
+    phi = math.radians(latitude)
+    declination = math.radians(-23.44) * math.cos(2.0 * math.pi * (instant / DAY + 10.0) / 365.2425)
+    hour_angle = 2.0 * math.pi * (instant % DAY - 12 * HOUR) / DAY + math.radians(longitude)
+    return math.sin(phi) * math.sin(declination) + math.cos(phi) * math.cos(declination) * math.cos(hour_angle)
+
+
+def inside_c(car: Car, now: Instant) -> float:
+    """Return the temperature inside."""
+    if car.cabin is None:
+        return left_alone_c(car, now)
+    alone_c = left_alone_c(car, now) if car.cabin.end_c is None else 0.0
+    return car.cabin.inside_c(now, alone_c)
+
+
+def move_to(car: Car, end_c: float, time_constant: Duration, now: Instant, *, goal_c: float | None = None) -> Cabin:
+    """From now on the inside tends to `end_c`, and stays at `goal_c` when it comes to that."""
+    car.cabin = Cabin(now, inside_c(car, now) - end_c, time_constant, end_c, goal_c)
+    return car.cabin
+
+
+def leave_alone(car: Car, now: Instant) -> None:
+    """From now on outside air and sun have it their way."""
+    car.cabin = Cabin(now, inside_c(car, now) - left_alone_c(car, now), COOLS_IN)
+
+
+def engine_started(car: Car, now: Instant) -> None:
+    """The driver has it comfortable."""
+    move_to(car, COMFORT_C, DRIVES_WARM_IN, now)

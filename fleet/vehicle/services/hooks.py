@@ -1,0 +1,54 @@
+"""What happens to a car, told to the services that care: one plain call for each, in a fixed order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fleet.kernel.instants import Instant
+from fleet.vehicle.services import heating
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+    from fleet.vehicle.journey import Journey
+
+
+def engine_starts(car: Car, now: Instant) -> None:
+    """Somebody starts the engine; levels are not settled yet, and what runs on them has to end."""
+    heating.stop(car, "engine_start", now)
+
+
+def engine_started(car: Car, now: Instant) -> None:
+    """The engine runs, and the event is sent."""
+
+
+def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
+    """A drive begins: its path and its speeds are known, so what will happen on the way can go into the agenda."""
+
+
+def engine_stopped(car: Car, journey: Journey | None, now: Instant) -> None:
+    """The engine is off, the car stands, trip and status are sent."""
+
+
+def driver_left(car: Car, now: Instant) -> None:
+    """The driver has walked away; the car's openings and plug are as they stay."""
+
+
+def network_found(car: Car, now: Instant) -> None:
+    """There is coverage again."""
+
+
+def charge_changed(car: Car, now: Instant) -> None:
+    """Charging has begun or ended."""
+
+
+def fuel_changed(car: Car, now: Instant) -> None:
+    """Fuel was taken out of the car, or filled in."""
+    heating.watch_fuel(car, now)
+
+
+def day_began(car: Car, now: Instant) -> None:
+    """It is midnight by the car's own clock, or the car's computer has just started."""
+
+
+def reset(car: Car, now: Instant) -> None:
+    """Everything personal is wiped: each service forgets what a user has set."""

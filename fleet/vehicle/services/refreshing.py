@@ -1,0 +1,19 @@
+"""The status, when somebody asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fleet.kernel.instants import Instant
+from fleet.vehicle.services.service import Service
+from fleet.wire.commands import Refresh
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+
+def _refresh(car: Car, _parameters: Refresh, now: Instant) -> None:
+    car.send_status("refresh", now)
+
+
+REFRESH: Final = Service(_refresh, takes=None)

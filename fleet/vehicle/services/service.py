@@ -1,0 +1,49 @@
+"""The shape of a service: what is special about a command, beside what the catalogue says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from fleet.kernel.instants import MILLISECOND, Duration, Instant
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+ACTUATION: Final[Duration] = 800 * MILLISECOND
+"""How long an actuator takes until its success is known (ours)."""
+
+
+class Refusal(NamedTuple):
+    """Why a command is rejected: the reason for machines, the detail for people."""
+
+    reason: str
+    detail: str
+
+
+Rule = Callable[["Car", Any, Instant], Refusal | None]
+"""Judges (car, parameters, now): None, or why not."""
+
+
+def _no_rule(_car: Car, _parameters: Any, _now: Instant) -> Refusal | None:
+    return None
+
+
+def _at_once(_parameters: Any) -> Duration:
+    return ACTUATION
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a car does with one type of parameters.
+
+    `carry_out` does it. `refusal` holds what the catalogue cannot say, and is asked last. `takes` is the time between
+    `in_progress` and the end, None for what is done at once. What may have changed meanwhile is judged again by all
+    the rules, unless `changed` says what counts.
+    """
+
+    carry_out: Callable[[Car, Any, Instant], None]
+    refusal: Rule = _no_rule
+    takes: Callable[[Any], Duration] | None = _at_once
+    changed: Rule | None = None

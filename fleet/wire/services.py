@@ -1,0 +1,179 @@
+"""The catalogue of services, from services.toml: one description that cars, desk, checks, tools, scenarios and docs share.
+
+It says what can be told in data: parameters and their ranges, equipment, state, rights, what is sent. What a service does, and
+the rules that are its alone, are code of the car.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Final, Literal
+
+import msgspec
+
+from fleet.kernel.instants import SECOND, Duration
+
+ParameterKind = Literal["integer", "number", "text", "choice", "flag", "list"]
+State = Literal["any", "parked"]
+_STEP_TOLERANCE: Final = 1e-9
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all entries: a misspelt key is an error."""
+
+
+class Parameter(_Entry, frozen=True, kw_only=True):
+    """One parameter of a command or request.
+
+    Numbers lie between `minimum` and `maximum`, both included, in steps of `step` from `minimum` on. A text has at most `maximum`
+    characters. A list has `fewest` to `most` items, each with the parameters in `items`. Without `required` it may be left out.
+    """
+
+    type: ParameterKind
+    summary: str = ""
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    required: bool = False
+    default: Any = None
+    fewest: int = 0
+    most: int | None = None
+    items: dict[str, Parameter] = {}
+
+    @property
+    def range_text(self) -> str:
+        """The range in words, such as `10 to 60 min in steps of 10`; empty when there is none."""
+        if self.type == "list":
+            return f"{self.fewest} to {self.most} items" if self.most is not None else ""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.type == "text" and self.maximum is not None:
+            return f"at most {self.maximum:g} characters"
+        if self.minimum is None or self.maximum is None:
+            return ""
+        unit = f" {self.unit}" if self.unit else ""
+        if self.minimum == self.maximum:
+            return f"{self.minimum:g}{unit} only"
+        steps = f" in steps of {self.step:g}" if self.step else ""
+        return f"{self.minimum:g} to {self.maximum:g}{unit}{steps}"
+
+    def misfit(self, name: str, value: Any) -> str | None:
+        """Return what is wrong with a value of the right type, None when nothing is."""
+        if value is None:
+            return None
+        if self.type == "list":
+            return self._list_misfit(name, value)
+        if self.type in {"choice", "flag"}:
+            return None  # their types say all
+        if self.type == "text":
+            fits = self.maximum is None or len(value) <= self.maximum
+            return None if fits else f"{name} has {len(value)} characters; possible: {self.range_text}"
+        if not math.isfinite(value) or not self._holds(value):
+            return f"{name} is {value:g}; possible: {self.range_text or 'a number'}"
+        return None
+
+    def _holds(self, number: float) -> bool:
+        if self.minimum is not None and number < self.minimum:
+            return False
+        if self.maximum is not None and number > self.maximum:
+            return False
+        if self.step is None:
+            return True
+        steps = (number - (self.minimum or 0.0)) / self.step
+        return abs(steps - round(steps)) <= _STEP_TOLERANCE * max(1.0, abs(steps))
+
+    def _list_misfit(self, name: str, value: Any) -> str | None:
+        if len(value) < self.fewest or (self.most is not None and len(value) > self.most):
+            return f"{name} has {len(value)} items; possible: {self.range_text}"
+        for number, item in enumerate(value, start=1):
+            found = misfit(self.items, item)
+            if found is not None:
+                return f"{name}, item {number}: {found}"
+        return None
+
+
+def misfit(parameters: Mapping[str, Parameter], values: Any) -> str | None:
+    """Return the first thing that is out of range in a struct of parameters, None when all fits."""
+    for name, parameter in parameters.items():
+        found = parameter.misfit(name, getattr(values, name))
+        if found is not None:
+            return found
+    return None
+
+
+class CommandEntry(_Entry, frozen=True, kw_only=True):
+    """A remote command.
+
+    Commands of one `kind` (their own name when not given) exclude each other. `may`: roles that may send it. `equipment`: fields
+    of the car's equipment that must be true; `built_from`: ISO year × 100 + week. `state` parked: standing, engine off.
+    `budget`: refused when the car was woken too often without a drive. `needs_12v`: refused while the 12 V battery is low.
+    `tells_position`: refused while no position may leave the car. `legal`: required by law, so it works in every privacy mode.
+    `reasons`: those of its own, beside the ones that follow from the rest.
+    """
+
+    summary: str
+    group: str
+    time_to_live_s: int
+    may: tuple[str, ...]
+    kind: str | None = None
+    spin: bool = False
+    equipment: tuple[str, ...] = ()
+    built_from: int | None = None
+    state: State = "any"
+    budget: bool = False
+    needs_12v: bool = False
+    tells_position: bool = False
+    legal: bool = False
+    publishes: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    parameters: dict[str, Parameter] = {}
+
+    @property
+    def time_to_live(self) -> Duration:
+        """Scenario time, unless whoever asks says otherwise."""
+        return self.time_to_live_s * SECOND
+
+
+class EventEntry(_Entry, frozen=True, kw_only=True):
+    """Something a car tells by itself: `data` are the names it may carry; `legal` as with commands."""
+
+    summary: str
+    data: tuple[str, ...] = ()
+    tells_position: bool = False
+    legal: bool = False
+
+
+class RequestEntry(_Entry, frozen=True, kw_only=True):
+    """An online service: what the car asks of the back end. `answer` are the names of the reply, `errors` its reasons.
+
+    `time_out_s` is scenario time; `equipment`, `may` and `tells_position` as with commands.
+    """
+
+    summary: str
+    time_out_s: int
+    answer: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
+    equipment: tuple[str, ...] = ()
+    tells_position: bool = False
+    parameters: dict[str, Parameter] = {}
+
+
+class Services(_Entry, frozen=True, kw_only=True):
+    """The whole catalogue."""
+
+    commands: dict[str, CommandEntry]
+    events: dict[str, EventEntry]
+    requests: dict[str, RequestEntry] = {}
+
+
+@cache
+def load_services() -> Services:
+    """Return the catalogue from the package's own file."""
+    text = resources.files("fleet.wire").joinpath("services.toml").read_text(encoding="utf-8")
+    return msgspec.toml.decode(text, type=Services)
