@@ -29,7 +29,8 @@ class Parameter(_Entry, frozen=True, kw_only=True):
     """One parameter of a command or request.
 
     Numbers lie between `minimum` and `maximum`, both included, in steps of `step` from `minimum` on. A text has at most `maximum`
-    characters. A list has `fewest` to `most` items, each with the parameters in `items`. Without `required` it may be left out.
+    characters. A list has `fewest` to `most` items: each one of `choices`, or else with the parameters in `items`. Without
+    `required` it may be left out.
     """
 
     type: ParameterKind
@@ -49,7 +50,8 @@ class Parameter(_Entry, frozen=True, kw_only=True):
     def range_text(self) -> str:
         """The range in words, such as `10 to 60 min in steps of 10`; empty when there is none."""
         if self.type == "list":
-            return f"{self.fewest} to {self.most} items" if self.most is not None else ""
+            of_what = f" of {', '.join(self.choices)}" if self.choices else ""
+            return f"{self.fewest} to {self.most} items{of_what}" if self.most is not None else ""
         if self.choices:
             return ", ".join(self.choices)
         if self.type == "text" and self.maximum is not None:

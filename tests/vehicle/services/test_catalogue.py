@@ -44,7 +44,10 @@ def agree(struct: type[msgspec.Struct], parameters: dict[str, Parameter], where:
             assert get_args(kind) == parameter.choices, told
         elif parameter.type == "list":
             assert get_origin(kind) is tuple, told
-            agree(get_args(kind)[0], parameter.items, told)
+            if parameter.choices:
+                assert get_args(get_args(kind)[0]) == parameter.choices, told
+            else:
+                agree(get_args(kind)[0], parameter.items, told)
         else:
             assert kind in TYPES[parameter.type], told
         assert parameter.required == (field.required), told
