@@ -23,7 +23,7 @@ from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltag
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import hooks
+from fleet.vehicle.services import area_alert, hooks, speed_alert
 from fleet.vehicle.services.heating import Heater
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -112,10 +112,10 @@ class Car:
 
     __slots__ = (
         "_due", "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
-        "_stays", "_true_position", "agenda", "at_rest", "body", "charging_ends_at",
+        "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "charging_ends_at",
         "driver", "engine_is_on", "equipment", "fix", "health", "heater", "in_deep_sleep", "journey", "key",
         "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
-        "remote", "settings", "start_m", "telematics", "today", "trip_count", "vin",
+        "remote", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count", "vin",
     )  # fmt: skip
 
     powertrain: Powertrain
@@ -150,6 +150,8 @@ class Car:
         self.agenda = Agenda()
         self.journey: Journey | None = None
         self.heater: Heater | None = None
+        self.area_alert: area_alert.Watch | None = None
+        self.speed_alert: speed_alert.Limit | None = None
         self.health: Health | None = None
         self.at_rest: AtRest | None = None
         self.last_trip: TripData | None = None

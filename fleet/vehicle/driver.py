@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
 from fleet.errors import UnknownName
@@ -297,6 +298,22 @@ def _utc(zone: ZoneInfo, ordinal: int, second: int) -> Instant:
 # --- speed
 
 
+class SpeedPiece(NamedTuple):
+    """A time, in µs since the car began to move, over which its speed changes evenly, or not at all."""
+
+    begin_us: float
+    end_us: float
+    begin_kmh: float
+    end_kmh: float
+
+    def cut(self, from_us: float) -> SpeedPiece:
+        """Return what is left of it from `from_us` on."""
+        if from_us <= self.begin_us:
+            return self
+        share = (from_us - self.begin_us) / (self.end_us - self.begin_us)
+        return self._replace(begin_us=from_us, begin_kmh=self.begin_kmh + share * (self.end_kmh - self.begin_kmh))
+
+
 class SpeedProfile:
     """How a path is driven: pieces of constant acceleration, stops included. Closed form; elapsed times in µs."""
 
@@ -371,6 +388,14 @@ class SpeedProfile:
         seconds = elapsed_us / SECOND
         piece = bisect_right(self._starts_s, seconds) - 1
         return max(0.0, self._speeds[piece] + self._accelerations[piece] * (seconds - self._starts_s[piece])) / _KMH
+
+    def pieces(self) -> Iterator[SpeedPiece]:
+        """Yield the speeds from the start to the end: what a limit takes its deadlines from."""
+        ends_us = [*(start_s * SECOND for start_s in self._starts_s[1:]), float(self.duration_us)]
+        for start_s, end_us, speed, acceleration in zip(self._starts_s, ends_us, self._speeds, self._accelerations, strict=True):
+            begin_us = start_s * SECOND
+            end_speed = max(0.0, speed + acceleration * (end_us - begin_us) / SECOND)
+            yield SpeedPiece(begin_us, end_us, speed / _KMH, end_speed / _KMH)
 
     def elapsed_at(self, distance_m: float) -> Duration:
         """Return when `distance_m` is first reached: what a zone on the way takes as its deadline."""

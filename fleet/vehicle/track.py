@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Final
 
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
-from fleet.vehicle.driver import Driver, PlannedTrip
+from fleet.vehicle.driver import Driver, PlannedTrip, SpeedPiece
 from fleet.vehicle.geo import LatLon, Path, distance_m
 from fleet.vehicle.region import Place, Region
 
@@ -60,6 +60,13 @@ class TrackProfile:
             return 0.0
         leg = bisect_right(self._at_us, elapsed_us) - 1
         return (self._at_m[leg + 1] - self._at_m[leg]) / (self._at_us[leg + 1] - self._at_us[leg]) * SECOND * 3.6
+
+    def pieces(self) -> Iterator[SpeedPiece]:
+        """Yield the speeds from fix to fix."""
+        for (begin_us, end_us), (begin_m, end_m) in zip(pairwise(self._at_us), pairwise(self._at_m), strict=True):
+            if end_us > begin_us:
+                kmh = (end_m - begin_m) / (end_us - begin_us) * SECOND * 3.6
+                yield SpeedPiece(begin_us, end_us, kmh, kmh)
 
     def elapsed_at(self, distance_m: float) -> Duration:
         """Return when `distance_m` is first reached."""

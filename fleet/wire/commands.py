@@ -46,7 +46,35 @@ class Refresh(_Parameters, frozen=True, kw_only=True):
     pass
 
 
-Parameters = HonkAndFlash | Lock | Unlock | Heater | Refresh
+class Zone(_Parameters, frozen=True, kw_only=True):
+    """A circle by its radius, or a rectangle by its sides, about a point; times of day and days by the car's own clock."""
+
+    name: str
+    latitude: float
+    longitude: float
+    radius_m: float | None = None
+    width_m: float | None = None
+    height_m: float | None = None
+    on: Literal["enter", "leave", "both"] = "both"
+    days: Literal["every_day", "working_days", "weekend"] = "every_day"
+    begins: str | None = None
+    ends: str | None = None
+
+
+class AreaAlert(_Parameters, frozen=True, kw_only=True):
+    """The zones from now on, in place of all before."""
+
+    zones: tuple[Zone, ...]
+
+
+class SpeedAlert(_Parameters, frozen=True, kw_only=True):
+    """`limit_kmh` counts for a start only."""
+
+    action: Literal["start", "stop"] = "start"
+    limit_kmh: int = 130
+
+
+Parameters = HonkAndFlash | Lock | Unlock | Heater | Refresh | AreaAlert | SpeedAlert
 
 
 _TYPES: Final[dict[str, type[Parameters]]] = {
@@ -55,6 +83,8 @@ _TYPES: Final[dict[str, type[Parameters]]] = {
     "unlock": Unlock,
     "heater": Heater,
     "refresh": Refresh,
+    "area_alert": AreaAlert,
+    "speed_alert": SpeedAlert,
 }
 
 

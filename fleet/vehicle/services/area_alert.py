@@ -7,19 +7,17 @@ drives along the edge, with a receiver that errs, is not told once a second.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.instants import Instant, to_datetime
-from fleet.vehicle.agenda import Kind
 from fleet.vehicle.geo import LatLon, Path, metres_per_degree
-from fleet.vehicle.rules import Refusal
-from fleet.vehicle.services.service import Service
+from fleet.vehicle.services.service import Refusal, Service
+from fleet.vehicle.timers import Window, clock_minute
 from fleet.wire.commands import AreaAlert, Zone
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
+    from zoneinfo import ZoneInfo
 
     from fleet.vehicle.car import Car
     from fleet.vehicle.journey import Journey
@@ -28,7 +26,6 @@ MARGIN_M: Final = 25.0
 """Five times the Rayleigh parameter of the receiver's error (5 m): a fix that is farther off comes four times in a million."""
 POLE_DEGREES: Final = 85.0
 """Beyond this latitude there is no road, and no metric for driving (ours)."""
-_WHOLE_DAY: Final = (0, 24 * 60)
 
 
 class Watched:
@@ -53,7 +50,7 @@ class Watched:
     def crossings(self, path: Path, from_m: float) -> list[tuple[float, bool]]:
         """Return what is ahead from `from_m` on: (metres driven, whether the car enters there), in their order."""
         inner, outer = self._stretches(path, -MARGIN_M), self._stretches(path, MARGIN_M)
-        found = []
+        found: list[tuple[float, bool]] = []
         at_m, inside = from_m, self.inside
         while True:
             if inside:
@@ -96,19 +93,18 @@ class Watched:
         enter, leave = max(0.0, enter), min(1.0, leave)
         return (enter, leave) if enter < leave else None
 
-    def wants(self, *, entering: bool, now: Instant, tz: tzinfo) -> bool:
+    def wants(self, *, entering: bool, now: Instant, clock: ZoneInfo) -> bool:
         """Tell whether the user wants to know of a crossing at this time; a window over midnight belongs to the day it began."""
         zone = self.zone
         if zone.on != "both" and (zone.on == "enter") != entering:
             return False
-        local = to_datetime(now).astimezone(tz)
-        minute, weekday = local.hour * 60 + local.minute, local.weekday()
-        if zone.begin_min < zone.end_min:
-            in_time = zone.begin_min <= minute < zone.end_min
-        else:
-            in_time = minute >= zone.begin_min or minute < zone.end_min
-            weekday = (weekday - (minute < zone.end_min)) % 7
-        return in_time and (zone.days == "every_day" or (zone.days == "weekend") == (weekday >= 5))
+        day_of = now
+        if zone.begins is not None and zone.ends is not None:
+            day_of, _ = Window(clock_minute(zone.begins), clock_minute(zone.ends)).next_stretch(now, clock)
+            if day_of > now:
+                return False
+        is_weekend = to_datetime(day_of).astimezone(clock).weekday() >= 5
+        return zone.days == "every_day" or (zone.days == "weekend") == is_weekend
 
 
 def _in_circle(x: float, y: float, dx: float, dy: float, radius_m: float) -> tuple[float, float]:
@@ -146,8 +142,8 @@ class Watch:
 # --- the command
 
 
-def refusal(_car: Car, parameters: AreaAlert, _now: Instant) -> Refusal | None:
-    """Judge what the catalogue's ranges do not say: each zone's shape, size and place, its window, and the names."""
+def _refusal(_car: Car, parameters: AreaAlert, _now: Instant) -> Refusal | None:
+    """Judge what the catalogue's ranges do not say: each zone's shape, place and times, and that names differ."""
     names = [zone.name for zone in parameters.zones]
     for number, zone in enumerate(parameters.zones, start=1):
         wrong = _misfit(zone)
@@ -159,29 +155,40 @@ def refusal(_car: Car, parameters: AreaAlert, _now: Instant) -> Refusal | None:
 
 
 def _misfit(zone: Zone) -> str | None:
-    sides = (zone.width_m, zone.height_m)
-    if (zone.radius_m is None) == (None in sides) or (zone.radius_m is not None and sides != (None, None)):
-        return "a zone has either radius_m, or width_m and height_m"
     if not zone.name.strip():
-        return "the name is empty"
-    if zone.begin_min == zone.end_min:
-        return "begin_min and end_min are the same: that is no time at all"
-    east_m, north_m = (zone.radius_m, zone.radius_m) if zone.radius_m is not None else (_half(sides[0]), _half(sides[1]))
-    assert east_m is not None
-    assert north_m is not None
+        return "it has no name"
+    try:
+        times = [clock_minute(time) for time in (zone.begins, zone.ends) if time is not None]
+    except ValueError as error:
+        return str(error)
+    if len(times) == 1:
+        return "begins and ends go together"
+    return _shape_misfit(zone)
+
+
+def _shape_misfit(zone: Zone) -> str | None:
+    if zone.radius_m is not None and (zone.width_m, zone.height_m) == (None, None):
+        to_east_m = to_north_m = zone.radius_m
+    elif zone.radius_m is None and zone.width_m is not None and zone.height_m is not None:
+        to_east_m, to_north_m = zone.width_m / 2.0, zone.height_m / 2.0
+    else:
+        return "it has either radius_m, or width_m and height_m"
     north, east = metres_per_degree(zone.latitude)
-    if abs(zone.latitude) + north_m / north > POLE_DEGREES:
+    if abs(zone.latitude) + to_north_m / north > POLE_DEGREES:
         return f"it reaches beyond {POLE_DEGREES:.0f} degrees of latitude"
-    if abs(zone.longitude) + east_m / east > 180.0:
+    if abs(zone.longitude) + to_east_m / east > 180.0:
         return "it lies over the date line"
     return None
 
 
-def carry_out(car: Car, parameters: AreaAlert, now: Instant) -> None:
+def _carry_out(car: Car, parameters: AreaAlert, now: Instant) -> None:
     """Watch these zones instead of those before; none at all ends the watch."""
     car.area_alert = Watch(parameters.zones, car.true_position(now)) if parameters.zones else None
     if car.journey is not None:
         plan(car, car.journey, now)
+
+
+AREA_ALERT: Final = Service(_carry_out, _refusal, takes=None)
 
 
 # --- driving
@@ -195,17 +202,17 @@ def plan(car: Car, journey: Journey, now: Instant) -> None:
     from_m = journey.distance_at(now)
     for watched in watch.watched:
         for at_m, entering in watched.crossings(journey.path, from_m):
-            data = (watch, watched, entering, journey.index)
-            car.agenda.add(max(now, journey.reached_at(at_m)), Kind.CALL, (_crossed, data))
+            at = max(now, journey.reached_at(at_m))
+            car.agenda.call(at, _crossed, (watch, watched, entering, journey.index))
 
 
 def _crossed(car: Car, data: tuple[Watch, Watched, bool, int], now: Instant) -> None:
-    """Be inside or outside from now on, and tell who wants to know; unless the drive or the watch ended before."""
+    """Be inside or outside from now on, and tell who wants to know; unless the drive or the watch has ended before."""
     watch, watched, entering, trip = data
     if car.area_alert is not watch or car.journey is None or car.journey.index != trip:
         return
     watched.inside = entering
-    if not watched.wants(entering=entering, now=now, tz=car.driver.region.zone):
+    if not watched.wants(entering=entering, now=now, clock=car.driver.region.zone):
         return
     fix = car.position(now)
     car.send_event(
@@ -219,6 +226,3 @@ def _crossed(car: Car, data: tuple[Watch, Watched, bool, int], now: Instant) -> 
             "accuracy_m": fix.accuracy_m,
         },
     )
-
-
-SERVICE: Final = Service(carry_out=carry_out, refusal=refusal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleet.kernel.instants import Instant
-from fleet.vehicle.services import heating
+from fleet.vehicle.services import area_alert, heating, speed_alert
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
@@ -23,6 +23,8 @@ def engine_started(car: Car, now: Instant) -> None:
 
 def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
     """A drive begins: its path and its speeds are known, so what will happen on the way can go into the agenda."""
+    area_alert.plan(car, journey, now)
+    speed_alert.plan(car, journey, now)
 
 
 def engine_stopped(car: Car, journey: Journey | None, now: Instant) -> None:
@@ -50,5 +52,7 @@ def day_began(car: Car, now: Instant) -> None:
     """It is midnight by the car's own clock, or the car's computer has just started."""
 
 
-def reset(car: Car, now: Instant) -> None:
+def reset(car: Car, now: Instant) -> None:  # noqa: ARG001 (as all hooks)
     """Everything personal is wiped: each service forgets what a user has set."""
+    car.area_alert = None
+    car.speed_alert = None

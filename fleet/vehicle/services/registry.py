@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from fleet.vehicle.services import heating, horn, locking, refreshing
+from fleet.vehicle.services import area_alert, heating, horn, locking, refreshing, speed_alert
 from fleet.vehicle.services.service import Service
-from fleet.wire.commands import Heater, HonkAndFlash, Lock, Parameters, Refresh, Unlock
+from fleet.wire.commands import AreaAlert, Heater, HonkAndFlash, Lock, Parameters, Refresh, SpeedAlert, Unlock
 
 SERVICES: Final[dict[type[Parameters], Service]] = {
     HonkAndFlash: horn.HONK,
@@ -14,4 +14,6 @@ SERVICES: Final[dict[type[Parameters], Service]] = {
     Unlock: locking.UNLOCK,
     Heater: heating.HEATER,
     Refresh: refreshing.REFRESH,
+    AreaAlert: area_alert.AREA_ALERT,
+    SpeedAlert: speed_alert.SPEED_ALERT,
 }

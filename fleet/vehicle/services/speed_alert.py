@@ -1,0 +1,109 @@
+"""Speed alert: tells once when the car is driven faster than a limit, computed from the speeds of each drive beforehand.
+
+One overspeeding is one alert: the next one needs the car to have slowed down to well below the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fleet.kernel.instants import SECOND, Duration, Instant
+from fleet.vehicle.services.service import Service
+from fleet.wire.commands import SpeedAlert
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+    from fleet.vehicle.driver import SpeedPiece
+    from fleet.vehicle.journey import Journey
+
+LASTS: Final = 3 * SECOND
+"""Faster than the limit for less long, at the end of overtaking perhaps, is not told (ours)."""
+AGAIN_BELOW_KMH: Final = 5.0
+"""After an alert the car has to slow down by so much below the limit before there is another one (ours)."""
+
+
+class Limit(NamedTuple):
+    """What is watched. Setting it anew, to whatever speed, is another watch."""
+
+    kmh: float
+    set_at: Instant
+
+
+def alerts(pieces: Iterable[SpeedPiece], limit_kmh: float, from_us: Duration = 0) -> list[Duration]:
+    """Return when, from `from_us` on, the car has been faster than the limit for `LASTS`; in µs since it began to move."""
+    found: list[Duration] = []
+    faster_since_us: float | None = None
+    armed = True
+    for piece in pieces:
+        if piece.end_us <= from_us:
+            continue
+        stretch = _faster(piece.cut(from_us), limit_kmh)
+        armed = armed or piece.begin_kmh < limit_kmh - AGAIN_BELOW_KMH
+        if stretch is None:
+            faster_since_us = None
+        else:
+            begin_us, end_us = stretch
+            faster_since_us = begin_us if faster_since_us is None else faster_since_us
+            if armed and end_us - faster_since_us >= LASTS:
+                found.append(round(faster_since_us) + LASTS)
+                armed = False
+            if end_us < piece.end_us:
+                faster_since_us = None
+        armed = armed or piece.end_kmh < limit_kmh - AGAIN_BELOW_KMH
+    return found
+
+
+def _faster(piece: SpeedPiece, limit_kmh: float) -> tuple[float, float] | None:
+    """Return between which times of a piece the speed is above the limit."""
+    begins, ends = piece.begin_kmh > limit_kmh, piece.end_kmh > limit_kmh
+    if begins == ends:
+        return (piece.begin_us, piece.end_us) if begins else None
+    share = (limit_kmh - piece.begin_kmh) / (piece.end_kmh - piece.begin_kmh)
+    crossed_us = piece.begin_us + share * (piece.end_us - piece.begin_us)
+    return (piece.begin_us, crossed_us) if begins else (crossed_us, piece.end_us)
+
+
+# --- the command
+
+
+def _carry_out(car: Car, parameters: SpeedAlert, now: Instant) -> None:
+    """Watch this limit instead of the one before, or none."""
+    car.speed_alert = Limit(parameters.limit_kmh, now) if parameters.action == "start" else None
+    if car.journey is not None:
+        plan(car, car.journey, now)
+
+
+SPEED_ALERT: Final = Service(_carry_out, takes=None)
+
+
+# --- driving
+
+
+def plan(car: Car, journey: Journey, now: Instant) -> None:
+    """Put the alerts of a drive, as far as it is still ahead, into the agenda."""
+    limit = car.speed_alert
+    if limit is None:
+        return
+    for elapsed_us in alerts(journey.profile.pieces(), limit.kmh, max(0, now - journey.move_at)):
+        car.agenda.call(journey.move_at + elapsed_us, _exceeded, (limit, journey.index))
+
+
+def _exceeded(car: Car, data: tuple[Limit, int], now: Instant) -> None:
+    """Tell it, unless the drive or the watch has ended before."""
+    limit, trip = data
+    journey = car.journey
+    if car.speed_alert is not limit or journey is None or journey.index != trip:
+        return
+    fix = car.position(now)
+    car.send_event(
+        "speed_alert",
+        now,
+        {
+            "limit_kmh": limit.kmh,
+            "speed_kmh": round(journey.profile.speed_at(now - journey.move_at), 1),
+            "latitude": fix.latitude,
+            "longitude": fix.longitude,
+            "accuracy_m": fix.accuracy_m,
+        },
+    )
