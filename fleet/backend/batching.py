@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fleet.backend.store import Batch, StoredWrite
+from fleet.backend.store import Batch, ReplyGiven, ReplyPublished, StoredWrite
+from fleet.cloud.centre import Keep, Notify
 from fleet.cloud.desk_io import Answer, SendCommand, Transition
 from fleet.transport.link import Delivery
 
 BATCH_MESSAGES = 1_000
 BATCH_WAIT_S = 0.02
 
+Action = SendCommand | Answer | ReplyGiven
+"""What is published once a batch is stored."""
+_PATIENT = (Notify, Keep, ReplyPublished)
+"""Writes that nobody waits for."""
+
 
 @dataclass(slots=True)
 class Pending:
     """One batch under collection.
 
-    `round_trips` are (due wall µs, awake) of commands whose first answer by the car is in it. `urgent`: somebody
+    `round_trips` are (due wall µs, awake) of commands whose first answer by the car is in it, `handled` the numbers of the
+    messages that the service centre was given. `urgent`: somebody
     waits for an answer, so the batch does not wait for more. That a command is sent is not urgent: the car's answer is about
     to come, and would have to wait for a commit that has begun.
     """
 
     batch: Batch = field(default_factory=Batch)
     deliveries: list[Delivery] = field(default_factory=list)
-    actions: list[SendCommand | Answer] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
     round_trips: list[tuple[int, bool]] = field(default_factory=list)
+    handled: list[tuple[str, int, int]] = field(default_factory=list)
     urgent: bool = False
 
     @property
@@ -34,11 +42,11 @@ class Pending:
         return not (self.deliveries or self.actions or batch.writes or batch.meta or batch.arrivals or batch.quarantined)
 
     def write(self, write: StoredWrite, wall_us: int) -> None:
-        """Add a decision of the desk."""
+        """Add a decision of desk or centre."""
         self.batch.writes.append((write, wall_us))
-        self.urgent |= not (isinstance(write, Transition) and write.state == "sent")
+        self.urgent |= not (isinstance(write, _PATIENT) or (isinstance(write, Transition) and write.state == "sent"))
 
-    def after_commit(self, action: SendCommand | Answer) -> None:
+    def after_commit(self, action: Action) -> None:
         """Publish once everything collected so far is stored."""
         self.actions.append(action)
         self.urgent |= not (isinstance(action, Answer) and action.answer.state == "sent")

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from fleet.backend.batching import BATCH_MESSAGES, BATCH_WAIT_S, Pending
+from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.publisher import Publisher
 from fleet.backend.store import QUARANTINE_KEEPS, Arrival, Batch, Committed, Quarantined, Store
@@ -86,6 +87,8 @@ class Consumer:
         self._stopping = False
         self._link: Link | None = None
         self._driver: DeskDriver | None = None
+        self._centre: CentreDriver | None = None
+        self._handled: set[tuple[str, int, int]] = set()
         self._publisher: Publisher | None = None
         self.stored = 0
         self.duplicates = 0
@@ -100,9 +103,9 @@ class Consumer:
         self.warnings: deque[str] = deque(maxlen=_WARNINGS)
         self.refusal: LinkError | None = None
 
-    def attach(self, link: Link, driver: DeskDriver, publisher: Publisher) -> None:
+    def attach(self, link: Link, driver: DeskDriver, centre: CentreDriver, publisher: Publisher) -> None:
         """Take the parts that know this one; before `run`."""
-        self._link, self._driver, self._publisher = link, driver, publisher
+        self._link, self._driver, self._centre, self._publisher = link, driver, centre, publisher
 
     @property
     def cars(self) -> int:
@@ -194,6 +197,21 @@ class Consumer:
         )  # fmt: skip
         if isinstance(message, Response):
             driver.feed(CarAnswered(message))
+        elif isinstance(message, Event | Request):
+            self._serve(message)
+
+    def _serve(self, message: Event | Request) -> None:
+        """Give the service centre what is new. What comes of it is committed with the message: both once, or neither."""
+        centre = self._centre
+        assert centre is not None, "attached before the link is opened"
+        number = (message.vin, message.boot, message.seq)
+        if not centre.wants(message) or number in self._handled or self._store.is_stored(*number):
+            return
+        self._handled.add(number)
+        pending = self._collecting
+        pending.handled.append(number)
+        pending.urgent |= isinstance(message, Request)
+        centre.feed(message)
 
     def _take_request(self, frame: Frame) -> None:
         """Give the desk what a tool asks. Answers go under the tools' own topic only, never to a car's."""
@@ -324,6 +342,7 @@ class Consumer:
             link.acknowledge(delivery)
         for action in pending.actions:
             publisher.send(action)
+        self._handled.difference_update(pending.handled)  # from now on the store knows them
         if self._announce_stored:
             publisher.send_stored(committed.marks)
         done_at = self._wall_us()

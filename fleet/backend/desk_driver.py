@@ -13,11 +13,14 @@ import msgspec
 import structlog
 
 from fleet.backend.batching import Pending
+from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded, Store
+from fleet.cloud.centre import ASKED_BY_CENTRE, AskCar, CommandEnded
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import (
     Answer,
+    BackEndAsked,
     ClockChanged,
     CommandAsked,
     CommandOpened,
@@ -38,8 +41,17 @@ from fleet.cloud.desk_io import (
     VerifySpin,
 )
 from fleet.errors import StoreError
-from fleet.kernel.instants import Clock, Instant
-from fleet.wire.messages import TERMINAL_STATES, AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, SetSpin
+from fleet.kernel.instants import SECOND, Clock, Instant
+from fleet.wire.messages import (
+    TERMINAL_STATES,
+    AnnounceClock,
+    CommandRequest,
+    DeskAnswer,
+    DeskRequest,
+    EnrolCar,
+    ServiceRequest,
+    SetSpin,
+)
 
 CLOCK: Final = "clock"
 """Where meta keeps the last announcement."""
@@ -88,7 +100,13 @@ class DeskDriver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_for: Instant | None = None
         self._awaited: dict[str, int] = {}
+        self._of_centre = {record.id: record.vin for record in loaded.commands if record.id.startswith(ASKED_BY_CENTRE)}
+        self._centre: CentreDriver | None = None
         self.ended: dict[str, Counter[str]] = {}
+
+    def attach(self, centre: CentreDriver) -> None:
+        """Take the service centre; before `start`."""
+        self._centre = centre
 
     def start(self) -> None:
         """Go on with the commands that were open when the back end last ran."""
@@ -123,6 +141,18 @@ class DeskDriver:
                 self.feed(EnrolmentAsked(request, answer_topic))
             case AnnounceClock():
                 self._announced(request, answer_topic)
+            case ServiceRequest():
+                assert self._centre is not None, "attached before the start"
+                self._centre.ask(request, answer_topic)
+
+    def ask_car(self, wanted: AskCar) -> None:
+        """Send a command that the service centre wants, unless it was sent before."""
+        if self.desk.remembers(wanted.id) or self._store.find_command(wanted.id) is not None:
+            return
+        self._of_centre[wanted.id] = wanted.vin
+        ttl_s = None if wanted.time_to_live is None else wanted.time_to_live / SECOND
+        request = CommandRequest(id=wanted.id, vin=wanted.vin, name=wanted.name, parameters=dict(wanted.parameters), ttl_s=ttl_s)
+        self.feed(BackEndAsked(request))
 
     def published(self, command_id: str, refused: str | None) -> None:
         """Pass on what the broker said to a command."""
@@ -132,6 +162,7 @@ class DeskDriver:
 
     def _perform(self, outputs: Iterable[DeskOutput]) -> None:
         pending = self._collecting()
+        ended: list[CommandEnded] = []
         for output in outputs:
             match output:
                 case VerifySpin():
@@ -145,8 +176,13 @@ class DeskDriver:
                 case Transition():
                     pending.write(output, self._wall_us())
                     self._measure(output, pending)
+                    if output.state in TERMINAL_STATES and (vin := self._of_centre.pop(output.command_id, None)) is not None:
+                        ended.append(CommandEnded(output.command_id, vin, output.state, output.reason))
                 case CommandOpened() | LateResult() | StoreUser():
                     pending.write(output, self._wall_us())
+        for end in ended:
+            assert self._centre is not None, "attached before the start"
+            self._centre.feed(end)
         self._rearm()
         self._changed()
 
@@ -204,6 +240,8 @@ class DeskDriver:
         self.clock = self._make_clock(request.start, factor=request.factor, epoch_wall_us=request.epoch_wall_us)
         self._collecting().batch.meta[CLOCK] = msgspec.json.encode(request).decode()
         self.feed(ClockChanged(request.factor, self.clock.now() - before.now()))
+        if self._centre is not None:
+            self._centre.clock_changed()
         self.answer(answer_topic, DeskAnswer(id=request.id, state="succeeded", final=True, at=self.clock.now()))
 
     def answer(self, topic: str, answer: DeskAnswer) -> None:

@@ -1,6 +1,6 @@
-"""Publishes commands and answers, and again after a lost connection, until the broker has said yes or no.
+"""Publishes commands, replies and answers, and again after a lost connection, until the broker has said yes or no.
 
-A command may so be published twice: a car executes an id once.
+A command or a reply may so be published twice: a car executes an id once, and takes one reply to a request.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from typing import Final
 
 import structlog
 
+from fleet.backend.batching import Action
+from fleet.backend.store import ReplyGiven
 from fleet.cloud.desk_io import Answer, SendCommand
 from fleet.errors import ConnectionLost, PublishRefused
+from fleet.kernel.instants import Instant
 from fleet.transport.link import Link
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
@@ -29,14 +32,25 @@ class Publisher:
     """What the back end sends. Its owner passes on what the link says."""
 
     def __init__(
-        self, dialect: FleetDialect, *, outcome: Callable[[str, str | None], None], still_wanted: Callable[[str], bool]
+        self,
+        dialect: FleetDialect,
+        *,
+        outcome: Callable[[str, str | None], None],
+        still_wanted: Callable[[str], bool],
+        replied: Callable[[ReplyGiven], None],
+        expiry_s: Callable[[Instant], int],
     ) -> None:
-        """Take who is told of a command's outcome (id, name of the refusal), and who knows whether it is still open."""
+        """Take who is told of a command's outcome (id, name of the refusal), and who knows whether it is still open.
+
+        `replied` is told of replies whose outcome is known, `expiry_s` makes wall seconds of the scenario time they live to.
+        """
         self._dialect = dialect
         self._outcome = outcome
         self._still_wanted = still_wanted
+        self._replied = replied
+        self._expiry_s = expiry_s
         self._link: Link | None = None
-        self._held: dict[int, SendCommand | Answer] = {}
+        self._held: dict[int, Action] = {}
         self._next_token = _UNTRACKED + 1
         self.dropped = 0
         self.refused = 0
@@ -50,7 +64,7 @@ class Publisher:
         """How many frames have no outcome yet."""
         return len(self._held)
 
-    def send(self, action: SendCommand | Answer) -> None:
+    def send(self, action: Action) -> None:
         """Publish now, or as soon as the link is up."""
         if len(self._held) >= HELD and isinstance(action, Answer):
             self.dropped += 1
@@ -85,14 +99,18 @@ class Publisher:
             _log.warning("publish refused", topic=error.topic, reason=error.name)
         if isinstance(action, SendCommand):
             self._outcome(action.command.id, None if error is None else error.name)
+        elif isinstance(action, ReplyGiven):
+            self._replied(action)
 
-    def _publish(self, token: int, action: SendCommand | Answer) -> None:
+    def _publish(self, token: int, action: Action) -> None:
         if self._link is None or not self._link.is_up:
             return
         with suppress(ConnectionLost):  # held, and published again when the link is up
             self._link.publish(self._frame(action), token)
 
-    def _frame(self, action: SendCommand | Answer) -> Frame:
+    def _frame(self, action: Action) -> Frame:
         if isinstance(action, SendCommand):
             return self._dialect.to_car(action.command.vin, action.command, expiry_s=action.expiry_s)
+        if isinstance(action, ReplyGiven):
+            return self._dialect.to_car(action.vin, action.reply, expiry_s=self._expiry_s(action.expires_at))
         return self._dialect.desk_answer(action.answer, topic=action.topic)

@@ -103,6 +103,32 @@ class TransitionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeRow:
+    """What somebody was told about a car; `at` is scenario µs."""
+
+    vin: str
+    to: str
+    kind: str
+    data: dict[str, Any]
+    at: int
+    wall_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRow:
+    """What a car was answered; `at` and `expires_at` are scenario µs, `published_wall_us` None until the broker took it."""
+
+    vin: str
+    request_id: str
+    name: str
+    error: str | None
+    data: dict[str, Any]
+    at: int
+    expires_at: int
+    published_wall_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class BootAccount:
     """What arrived of one boot of a car: all numbers up to `high` but those in `gaps`; `duplicates` came again."""
 
@@ -205,6 +231,31 @@ class StoreReader:
             (command_id,),
         )
         return [TransitionRow(*row) for row in found]
+
+    def notices(self, *, vin: str | None = None, limit: int = 100) -> list[NoticeRow]:
+        """Return what was told, the newest first."""
+        found = self._rows(
+            "SELECT vin, recipient, kind, data, at, wall_us FROM notice WHERE (:vin IS NULL OR vin = :vin)"
+            " ORDER BY id DESC LIMIT :limit",
+            {"vin": vin, "limit": limit},
+        )
+        return [NoticeRow(*[*row[:3], msgspec.json.decode(row[3]), *row[4:]]) for row in found]
+
+    def replies(self, vin: str, *, limit: int = 100) -> list[ReplyRow]:
+        """Return what a car was answered, the newest first."""
+        found = self._rows(
+            "SELECT vin, request_id, name, error, data, at, expires_at, published_wall_us FROM reply WHERE vin = :vin"
+            " ORDER BY id DESC LIMIT :limit",
+            {"vin": vin, "limit": limit},
+        )
+        return [ReplyRow(*[*row[:4], msgspec.json.decode(row[4]), *row[5:]]) for row in found]
+
+    def service_state(self, module: str) -> dict[str, Any]:
+        """Return the notes of a rule of the service centre."""
+        return {
+            key: msgspec.json.decode(value)
+            for key, value in self._rows("SELECT key, value FROM service_state WHERE module = ? ORDER BY key", (module,))
+        }
 
     def command_counts(self) -> dict[str, dict[str, int]]:
         """Return how many commands are in each state, by reason (empty where there is none)."""

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from fleet.errors import StoreError, StoreFull, StoreTooNew
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """Kept in `PRAGMA user_version`, which can be read before anything is known of the tables."""
 APPLICATION_ID: Final = 0x464C_4531
 """`FLE1` in the file's header: tells our stores from other people's databases."""
@@ -59,6 +59,20 @@ CREATE UNIQUE INDEX quarantine_once ON quarantine (vin, boot, seq) WHERE seq > 0
 CREATE TABLE user (
     vin TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, salt BLOB, digest BLOB, cost TEXT,
     wrong_tries INTEGER NOT NULL, locked INTEGER NOT NULL, PRIMARY KEY (vin, name)) WITHOUT ROWID;
+
+CREATE TABLE notice (
+    id INTEGER PRIMARY KEY, vin TEXT NOT NULL, recipient TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,
+    at INTEGER NOT NULL, wall_us INTEGER NOT NULL);
+CREATE INDEX notice_of_car ON notice (vin, at);
+
+CREATE TABLE reply (
+    id INTEGER PRIMARY KEY, vin TEXT NOT NULL, request_id TEXT NOT NULL, name TEXT NOT NULL, error TEXT,
+    data TEXT NOT NULL, at INTEGER NOT NULL, expires_at INTEGER NOT NULL, wall_us INTEGER NOT NULL, published_wall_us INTEGER);
+CREATE UNIQUE INDEX reply_to_request ON reply (vin, request_id);
+CREATE INDEX reply_unpublished ON reply (id) WHERE published_wall_us IS NULL;
+
+CREATE TABLE service_state (
+    module TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (module, key)) WITHOUT ROWID;
 """
 
 LOG_PAGES_MAX: Final = 64_000

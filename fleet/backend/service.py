@@ -13,12 +13,15 @@ import structlog
 
 from fleet import __version__
 from fleet.backend.batching import BATCH_WAIT_S
+from fleet.backend.centre_driver import CentreDriver, CentreFactory
 from fleet.backend.consumer import RECEIVE_MAXIMUM, Consumer
 from fleet.backend.desk_driver import ClockFactory, DeskDriver
 from fleet.backend.publisher import Publisher
 from fleet.backend.spin import SpinCost, SpinVault
 from fleet.backend.store import Batch, Committed, Store
+from fleet.cloud.centre import Rule, ServiceCentre
 from fleet.cloud.desk import Desk
+from fleet.cloud.registry import RULES
 from fleet.errors import LinkError
 from fleet.kernel.instants import Instant
 from fleet.observe.histogram import Histogram
@@ -38,7 +41,7 @@ class BackendConfig:
 
     `make_clock` and `wall_us` bring the time (`ScaledClock` and `wall_us` of `runtime.clocks`), `draw` the jitter of
     reconnects. `announce_stored` is for cars that keep messages until they are stored. `make_desk` is another kind of Desk,
-    and `committed` is told each commit: a journal is kept so.
+    `make_centre` of ServiceCentre, and `committed` is told each commit: a journal is kept so. `rules` are the services' own.
     """
 
     store: Path
@@ -59,6 +62,8 @@ class BackendConfig:
     batch_wait_s: float = BATCH_WAIT_S
     open_store: type[Store] = Store
     make_desk: Callable[..., Desk] = Desk
+    make_centre: CentreFactory = ServiceCentre
+    rules: tuple[type[Rule], ...] = RULES
     committed: Callable[[Batch, Committed], None] | None = None
 
 
@@ -126,10 +131,28 @@ class Backend:
                 changed=self._consumer.changed,
                 make_desk=config.make_desk,
             )
+            self._centre = CentreDriver(
+                loaded,
+                clock=lambda: self._driver.clock,
+                wall_us=config.wall_us,
+                collecting=self._consumer.collecting,
+                changed=self._consumer.changed,
+                ask_car=self._driver.ask_car,
+                warn=self._consumer.warn,
+                make_centre=config.make_centre,
+                rules=config.rules,
+            )
+            self._driver.attach(self._centre)
         except BaseException:
             self._store.close()
             raise
-        self._publisher = Publisher(config.dialect, outcome=self._driver.published, still_wanted=self._driver.desk.is_open)
+        self._publisher = Publisher(
+            config.dialect,
+            outcome=self._driver.published,
+            still_wanted=self._driver.desk.is_open,
+            replied=self._centre.replied,
+            expiry_s=self._centre.expiry_s,
+        )
         self._link: Link | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -163,8 +186,9 @@ class Backend:
         )
         self._link = config.links(settings, self._consumer, BackOff(config.draw))
         self._publisher.attach(self._link)
-        self._consumer.attach(self._link, self._driver, self._publisher)
+        self._consumer.attach(self._link, self._driver, self._centre, self._publisher)
         self._driver.start()
+        self._centre.start()
         self._running = asyncio.create_task(self._consumer.run(), name="backend-consumer")
         self._link.open()
 
@@ -200,6 +224,7 @@ class Backend:
                 await running
             finally:
                 self._driver.close()
+                self._centre.close()
                 self._consumer.close()
                 self._store.close()
                 _log.info("the back end has stopped", stored=self._consumer.stored)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import IO, Any, Final, NamedTuple
 import msgspec
 
 from fleet.backend.schema import in_words, open_for_reading, open_for_writing
+from fleet.cloud.centre import Keep, Notify
 from fleet.cloud.desk_io import (
     CommandOpened,
     CommandRecord,
@@ -37,7 +38,8 @@ from fleet.cloud.desk_io import (
 from fleet.cloud.sequence import Gap, SeenSequence
 from fleet.cloud.twin import Newest, Origin, origin_of
 from fleet.errors import StoreError
-from fleet.wire.messages import TERMINAL_STATES, Presence, Status, Stored
+from fleet.kernel.instants import Instant
+from fleet.wire.messages import TERMINAL_STATES, Presence, Reply, Status, Stored
 
 QUARANTINE_KEEPS: Final = 4096
 """Bytes of a payload that was not understood."""
@@ -61,8 +63,25 @@ _NEWEST_UPDATE: Final = " ON CONFLICT (vin) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _NEWEST_COLUMNS.split(", ")[1:]
 )
 
-StoredWrite = CommandOpened | Transition | LateResult | StoreUser
-"""What the desk wants kept."""
+
+class ReplyGiven(NamedTuple):
+    """A reply that is to be published to a car; until the broker has taken it, it is published again after a restart."""
+
+    vin: str
+    reply: Reply
+    at: Instant
+    expires_at: Instant
+
+
+class ReplyPublished(NamedTuple):
+    """The broker has taken a reply, or refused it."""
+
+    vin: str
+    request_id: str
+
+
+StoredWrite = CommandOpened | Transition | LateResult | StoreUser | Notify | Keep | ReplyGiven | ReplyPublished
+"""What desk and service centre want kept."""
 
 
 class Arrival(NamedTuple):
@@ -103,7 +122,7 @@ class Quarantined(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """What is committed together. `writes` are the desk's, each with the wall time of its decision."""
+    """What is committed together. `writes` are those of desk and centre, each with the wall time of its decision."""
 
     arrivals: list[Arrival] = field(default_factory=list)
     presences: list[Presence] = field(default_factory=list)
@@ -155,6 +174,8 @@ class Loaded:
     vins: list[str]
     presence: list[PresenceChanged]
     commands: list[CommandRecord]
+    replies: list[ReplyGiven]
+    services: dict[str, dict[str, Any]]
     meta: dict[str, str]
 
 
@@ -383,10 +404,24 @@ class Store:
                     for row in run("SELECT vin, connection, connection_reason FROM newest WHERE connection IS NOT NULL")
                 ],
                 commands=[_command(row) for row in run(_RECORD + " WHERE ended_wall_us IS NULL ORDER BY rowid")],
+                replies=[_reply(row) for row in run(_REPLY + " WHERE published_wall_us IS NULL ORDER BY id")],
+                services=_services(run("SELECT module, key, value FROM service_state")),
                 meta=dict(run("SELECT name, value FROM meta").fetchall()),
             )
         except sqlite3.Error as error:
             raise in_words(error, self.path) from error
+
+    def is_stored(self, vin: str, boot: int, seq: int) -> bool:
+        """Tell whether a commit has seen the message of this number; on the event loop, also while another commits."""
+        assert self._lookup is not None, "the store is closed"
+        seen = self._seen.get((vin, boot))
+        if seen is not None:
+            return seq in seen.numbers
+        try:
+            row = self._lookup.execute("SELECT high, gaps FROM sequence WHERE vin = ? AND boot = ?", (vin, boot)).fetchone()
+        except sqlite3.Error as error:
+            raise in_words(error, self.path) from error
+        return row is not None and seq in SeenSequence(row[0], self._decode_gaps(row[1]))
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return the command with this id, None when there never was one."""
@@ -402,6 +437,22 @@ _RECORD: Final = (
     "SELECT id, vin, name, user, parameters, answer_topic, asked_at, expires_at, due_wall_us, state, reason, detail,"
     " decided_by, changed_at, awake FROM command"
 )
+
+
+_REPLY: Final = "SELECT vin, request_id, name, error, data, at, expires_at FROM reply"
+
+
+def _reply(row: tuple[Any, ...]) -> ReplyGiven:
+    vin, request_id, name, error, data, at, expires_at = row
+    return ReplyGiven(vin, Reply(id=request_id, name=name, error=error, data=msgspec.json.decode(data)), at, expires_at)
+
+
+def _services(rows: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, Any]]:
+    """Return the notes of the service centre's rules, by rule and key."""
+    notes: dict[str, dict[str, Any]] = {}
+    for module, key, value in rows:
+        notes.setdefault(module, {})[key] = msgspec.json.decode(value)
+    return notes
 
 
 def _command(row: tuple[Any, ...]) -> CommandRecord:
@@ -459,6 +510,35 @@ def _write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us:
                 "INSERT OR REPLACE INTO user (vin, name, role, salt, digest, cost, wrong_tries, locked)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (user.vin, user.name, user.role, *spin, user.wrong_tries, user.locked),
+            )
+        case Notify() | Keep() | ReplyGiven() | ReplyPublished():
+            _write_service(connection, write, wall_us)
+
+
+def _write_service(connection: sqlite3.Connection, write: Notify | Keep | ReplyGiven | ReplyPublished, wall_us: int) -> None:
+    match write:
+        case Notify():
+            connection.execute(
+                "INSERT INTO notice (vin, recipient, kind, data, at, wall_us) VALUES (?, ?, ?, ?, ?, ?)",
+                (write.vin, write.to, write.kind, msgspec.json.encode(write.data).decode(), write.at, wall_us),
+            )
+        case Keep(module=module, key=key, value=None):
+            connection.execute("DELETE FROM service_state WHERE module = ? AND key = ?", (module, key))
+        case Keep():
+            connection.execute("INSERT OR REPLACE INTO service_state VALUES (?, ?, ?)", (write.module, write.key, write.value))
+        case ReplyGiven(reply=reply):
+            # A car that used an id twice gets no second answer: it could not tell which question it belongs to.
+            connection.execute(
+                "INSERT OR IGNORE INTO reply (vin, request_id, name, error, data, at, expires_at, wall_us)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    write.vin, reply.id, reply.name, reply.error, msgspec.json.encode(reply.data).decode(), write.at,
+                    write.expires_at, wall_us,
+                ),
+            )  # fmt: skip
+        case ReplyPublished():
+            connection.execute(
+                "UPDATE reply SET published_wall_us = ? WHERE vin = ? AND request_id = ?", (wall_us, write.vin, write.request_id)
             )
 
 

@@ -14,6 +14,7 @@ from typing import Final, assert_never
 
 from fleet.cloud.desk_io import (
     Answer,
+    BackEndAsked,
     By,
     CarAnswered,
     CarSeen,
@@ -46,6 +47,8 @@ from fleet.wire.vin import is_vin
 REMEMBERED: Final = 10_000
 """Ended commands kept in memory to answer a repeated request; older ones are looked up in the store."""
 OPEN_PER_CAR: Final = 64
+BACK_END: Final = "back_end"
+"""What stands for a user where there is none."""
 LONGEST_ID: Final = 100
 SHORTEST_EXPIRY_S: Final = 5
 _SKEW: Final = 30 * SECOND
@@ -100,6 +103,8 @@ class Desk:
         match message:
             case CommandAsked():
                 return self._asked(message, now)
+            case BackEndAsked(request):
+                return [] if self.remembers(request.id) else self._new_command(request, "", now, by_back_end=True)
             case SpinSettingAsked():
                 return self._set_spin(message, now)
             case EnrolmentAsked():
@@ -197,11 +202,11 @@ class Desk:
             return [] if earlier.state is None else [Answer(topic, _present(earlier))]
         return self._new_command(request, topic, now)
 
-    def _new_command(self, request: CommandRequest, topic: str, now: Instant) -> list[DeskOutput]:
+    def _new_command(self, request: CommandRequest, topic: str, now: Instant, *, by_back_end: bool = False) -> list[DeskOutput]:
         refusal = self._unfit(request)
-        user_name = request.user or PRIMARY
+        user_name = BACK_END if by_back_end else request.user or PRIMARY
         outputs: list[DeskOutput] = []
-        if refusal is None:
+        if refusal is None and not by_back_end:
             user, outputs = self._guard.enrol(request.vin, user_name)
             if user is None:
                 refusal = Refusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car")
@@ -223,7 +228,7 @@ class Desk:
         if refusal is not None:
             return outputs + self._refuse(held, refusal, now)
         key = (request.vin, user_name)
-        if not COMMANDS[request.name].needs_spin or self._guard.token_valid(key, request.token, now):
+        if by_back_end or not COMMANDS[request.name].needs_spin or self._guard.token_valid(key, request.token, now):
             return outputs + self._queue(held, now)
         refusal = self._guard.refusal(key, request.spin)
         if refusal is None and request.spin is not None:

@@ -72,6 +72,13 @@ class CommandAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class BackEndAsked:
+    """The back end itself asks for a command: no user's rights and no S-PIN are asked for."""
+
+    request: CommandRequest
+
+
+@dataclass(frozen=True, slots=True)
 class SpinSettingAsked:
     """A user sets the S-PIN."""
 
@@ -152,6 +159,7 @@ class ClockChanged:
 
 DeskInput = (
     CommandAsked
+    | BackEndAsked
     | SpinSettingAsked
     | EnrolmentAsked
     | SpinVerified

@@ -35,6 +35,13 @@ class SeenSequence:
         self.gaps[index : index + 1] = [gap for gap in ((first, number - 1), (number + 1, last)) if gap[0] <= gap[1]]
         return True
 
+    def __contains__(self, number: int) -> bool:
+        """Tell whether `number` has been seen."""
+        if number > self.high:
+            return False
+        index = bisect_right(self.gaps, (number, self.high)) - 1
+        return index < 0 or self.gaps[index][1] < number
+
     @property
     def missing(self) -> int:
         """How many numbers below the high-water mark have not been seen."""

@@ -40,6 +40,7 @@ from fleet.observe.journal import (
     Up,
     Wake,
 )
+from fleet.runtime.journalled_centre import JournalledCentre
 from fleet.runtime.journalled_desk import JournalledDesk
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkOwner, LinkSettings, Will
@@ -297,7 +298,8 @@ class BackendHooks:
         """Return what to make a back end of, so that it writes its journal."""
         links = journalled_links(config.links, self._write, self.time, config.dialect.topics)
         make_desk = partial(JournalledDesk, self._write, self.of_desk)
-        return replace(config, links=links, make_desk=make_desk, committed=self._committed)
+        make_centre = partial(JournalledCentre, self._write, self.of_desk)
+        return replace(config, links=links, make_desk=make_desk, make_centre=make_centre, committed=self._committed)
 
     def _committed(self, batch: Batch, done: Committed) -> None:
         """Write down what a commit of the store did: one line for what is new, one for what is not."""

@@ -15,13 +15,16 @@ from typing import Any, Final, Protocol, get_args
 import msgspec
 
 from fleet import __version__
+from fleet.cloud.centre import CentreInput, ServiceCentre
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import DeskInput, DeskOutput
+from fleet.cloud.registry import RULES
 from fleet.errors import JournalError
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, JournalReader, Output, Record, Wake
 from fleet.observe.story import CAR, named, short, story
 from fleet.runtime.assembly import build_cars
+from fleet.runtime.journalled_centre import CENTRE, CentreStart, centre_record, read_centre_input
 from fleet.runtime.journalled_desk import DESK, DeskStart, DeskWords, Restored, read_desk_input, read_desk_start
 from fleet.runtime.journalling import output_record, scenario_of
 from fleet.vehicle.car import Car
@@ -135,6 +138,29 @@ class _DeskAgain:
         return named(record), record.data
 
 
+class _CentreAgain:
+    """A service centre that begins as the recorded one did."""
+
+    def __init__(self) -> None:
+        self._centre = ServiceCentre(RULES)
+
+    def read(self, record: Input) -> CentreInput | CentreStart:
+        """Return what the centre was given. Raises KeyError, msgspec.ValidationError."""
+        return read_centre_input(record.type, record.data)
+
+    def take(self, message: CentreInput | CentreStart, now: Instant) -> Sequence[Wanted]:
+        if isinstance(message, CentreStart):
+            self._centre = ServiceCentre(RULES, message.state)
+            return ()
+        return [self.recorded(_as_read(centre_record(output, now))) for output in self._centre.receive(message, now)]
+
+    def wake(self, now: Instant) -> Sequence[Wanted]:
+        return [self.recorded(_as_read(centre_record(output, now))) for output in self._centre.wake(now)]
+
+    def recorded(self, record: Output) -> Wanted:
+        return named(record), record.data
+
+
 _CAR_INPUTS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in get_args(CarInput)}
 _TO_CAR: Final[dict[str | None, type[Any]]] = {kind.__name__: kind for kind in get_args(ToCar)}
 
@@ -234,8 +260,13 @@ class Reexecution:
     def _machine(self, name: str, line: int) -> _Again:
         machine = self._machines.get(name)
         if machine is None:
-            machine = self._machines[name] = _DeskAgain() if name == DESK else self._car(name, line)
+            machine = self._machines[name] = self._made(name, line)
         return machine
+
+    def _made(self, name: str, line: int) -> _Again:
+        if name == DESK:
+            return _DeskAgain()
+        return _CentreAgain() if name == CENTRE else self._car(name, line)
 
     def _car(self, name: str, line: int) -> _Again:
         if self._cars is None:

@@ -222,7 +222,8 @@ class FleetDialect:
             request: DeskRequest = self._decode(frame, DeskRequest)
         except Undecodable as error:
             raise Undecodable(error.reason, "a request to the desk that cannot be read; not kept, it may hold an S-PIN") from None
-        if isinstance(request, CommandRequest) and _nesting(request.parameters) > MAX_NESTING:
+        given = request.parameters if isinstance(request, CommandRequest) else getattr(request, "data", None)
+        if _nesting(given) > MAX_NESTING:
             raise Undecodable("type", f"parameters nest deeper than {MAX_NESTING}")
         return request
 

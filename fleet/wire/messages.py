@@ -339,13 +339,28 @@ class AnnounceClock(msgspec.Struct, frozen=True, kw_only=True, tag="announce_clo
     factor: float
 
 
-DeskRequest = CommandRequest | SetSpin | EnrolCar | AnnounceClock
+class ServiceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="service"):
+    """Ask the service centre: `service` names the rule, `action` is a word of its own, `vin` the car if it is about one.
+
+    `user` is None for the car's primary user. The same id asked again is answered again and done once.
+    """
+
+    id: str
+    service: str
+    action: str
+    vin: str | None = None
+    data: dict[str, Any] = {}
+    user: str | None = None
+
+
+DeskRequest = CommandRequest | SetSpin | EnrolCar | AnnounceClock | ServiceRequest
 
 
 class DeskAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of what was asked of the desk; the last one is `final`.
 
-    For a command each transition is an answer. `token` comes once with a right S-PIN and spares it for a while.
+    For a command each transition is an answer. `token` comes once with a right S-PIN and spares it for a while. `data` is what
+    a service was asked for.
     """
 
     id: str
@@ -357,6 +372,7 @@ class DeskAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     awake: bool | None = None
     token: str | None = None
     by: Literal["desk", "car"] = "desk"
+    data: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         """Leave the token out."""

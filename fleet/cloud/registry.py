@@ -1,0 +1,10 @@
+"""Which rules the service centre has: one line for each service that the back end has a part in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fleet.cloud.centre import Rule
+
+RULES: Final[tuple[type[Rule], ...]] = ()
+"""In the order in which they are given an event that several of them want."""
