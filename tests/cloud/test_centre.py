@@ -1,0 +1,231 @@
+"""The service centre: what it gives to which rule, and that what a rule notes, wants and answers comes out once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+
+from fleet.cloud.centre import (
+    REMEMBERED,
+    AskCar,
+    CentreOutput,
+    CommandEnded,
+    Done,
+    Keep,
+    Notes,
+    Notify,
+    Refused,
+    Rule,
+    RuleOutput,
+    SendReply,
+    ServiceAsked,
+    ServiceCentre,
+)
+from fleet.cloud.desk_io import Answer
+from fleet.cloud.registry import RULES
+from fleet.kernel.instants import MINUTE, SECOND, Instant
+from fleet.wire.messages import Event, Reply, Request, ServiceRequest
+
+VIN = "VSSZZZKMZPR000001"
+NOW = 1_772_000_000_000_000
+TOPIC = "fleet/v1/desk/answer/t"
+
+
+class Counting(Rule):
+    """Counts what cars tell, notifies, asks and replies."""
+
+    name: ClassVar[str] = "counting"
+    events: ClassVar[frozenset[str]] = frozenset({"told", "woken"})
+    requests: ClassVar[frozenset[str]] = frozenset({"count"})
+
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
+        self.notes[event.vin] = self.notes.get(event.vin, 0) + 1
+        if event.name == "woken":
+            self.notes["due"] = now + MINUTE
+            return [AskCar("wake/1", event.vin, "refresh", {})]
+        return [Notify(event.vin, "operator", "counted", {"count": self.notes[event.vin]})]
+
+    def request(self, request: Request, now: Instant) -> Sequence[RuleOutput]:
+        reply = Reply(id=request.id, name=request.name, data={"count": self.notes.get(request.vin, 0)})
+        return [SendReply(request.vin, reply, 30 * SECOND)]
+
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:
+        if request.action != "clear":
+            return Refused("unsupported", "it can be cleared")
+        assert request.vin is not None
+        count = self.notes.pop(request.vin, 0)
+        return Done([Notify(request.vin, "operator", "cleared", {})], {"count": count})
+
+    def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:
+        return [Notify(ended.vin, "operator", ended.id, {"state": ended.state})]
+
+    def deadline(self) -> Instant | None:
+        due: Instant | None = self.notes.get("due")
+        return due
+
+    def wake(self, now: Instant) -> Sequence[RuleOutput]:
+        del self.notes["due"]
+        return [Notify(VIN, "operator", "woken", {})]
+
+
+class Listening(Rule):
+    """Wants one event that another rule wants, too."""
+
+    name: ClassVar[str] = "listening"
+    events: ClassVar[frozenset[str]] = frozenset({"told"})
+
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
+        return [Notify(event.vin, "operator", "heard", {})]
+
+
+def centre(state: dict[str, Any] | None = None) -> ServiceCentre:
+    return ServiceCentre((Counting, Listening), state)
+
+
+def event(name: str = "told", seq: int = 1) -> Event:
+    return Event(vin=VIN, boot=1, seq=seq, captured_at=NOW, name=name)
+
+
+def request(name: str = "count") -> Request:
+    return Request(vin=VIN, boot=1, seq=1, captured_at=NOW, id="r1", name=name)
+
+
+def asked(request_id: str = "a1", action: str = "clear", **more: Any) -> ServiceAsked:
+    fields: dict[str, Any] = {"service": "counting", "vin": VIN} | more
+    return ServiceAsked(ServiceRequest(id=request_id, action=action, **fields), TOPIC)
+
+
+def stored(outputs: Sequence[CentreOutput]) -> dict[str, dict[str, Any]]:
+    """Return what a store would hold of the notes."""
+    state: dict[str, dict[str, Any]] = {}
+    for output in outputs:
+        if isinstance(output, Keep):
+            if output.value is None:
+                del state[output.module][output.key]
+            else:
+                state.setdefault(output.module, {})[output.key] = msgspec.json.decode(output.value)
+    return state
+
+
+def answer(outputs: Sequence[CentreOutput]) -> tuple[str, str | None, dict[str, Any] | None]:
+    """Return state, reason and data of the one answer."""
+    (found,) = [output for output in outputs if isinstance(output, Answer)]
+    assert found.topic == TOPIC
+    assert found.answer.final
+    return found.answer.state, found.answer.reason, found.answer.data
+
+
+def test_all_rules_that_want_an_event_get_it_and_its_notes_are_stored_first() -> None:
+    outputs = centre().receive(event(), NOW)
+    assert outputs == [
+        Keep("counting", VIN, "1"),
+        Notify(VIN, "operator", "counted", {"count": 1}, NOW),
+        Notify(VIN, "operator", "heard", {}, NOW),
+    ]
+
+
+def test_what_nobody_wants_is_not_wanted() -> None:
+    held = centre()
+    assert not held.wants(event("trip"))
+    assert held.wants(event("woken"))
+    assert held.wants(request("anything"))
+    assert held.receive(event("trip"), NOW) == []
+
+
+def test_a_rule_goes_on_from_its_notes() -> None:
+    """What was stored of one centre is all that another one needs."""
+    first = centre()
+    state = stored(first.receive(event(), NOW))
+    again = centre(state)
+    assert Notify(VIN, "operator", "counted", {"count": 2}, NOW) in again.receive(event(seq=2), NOW)
+
+
+def test_a_request_is_replied_and_one_that_nobody_knows_too() -> None:
+    (known,) = centre().receive(request(), NOW)
+    assert known == SendReply(VIN, Reply(id="r1", name="count", data={"count": 0}), 30 * SECOND)
+    (unknown,) = centre().receive(request("weather"), NOW)
+    assert isinstance(unknown, SendReply)
+    assert (unknown.reply.id, unknown.reply.error) == ("r1", "unsupported")
+
+
+def test_a_command_bears_its_rules_name_and_its_end_comes_back_under_the_rules_own_id() -> None:
+    held = centre()
+    (wanted,) = [output for output in held.receive(event("woken"), NOW) if isinstance(output, AskCar)]
+    assert wanted.id == "centre-counting-wake/1"
+    outputs = held.receive(CommandEnded(wanted.id, VIN, "succeeded", None), NOW)
+    assert outputs == [Notify(VIN, "operator", "wake/1", {"state": "succeeded"}, NOW)]
+    assert held.receive(CommandEnded("centre-gone-1", VIN, "succeeded", None), NOW) == []
+
+
+def test_deadlines_are_those_of_the_rules() -> None:
+    held = centre()
+    assert held.deadline() is None
+    held.receive(event("woken"), NOW)
+    assert held.deadline() == NOW + MINUTE
+    assert held.wake(NOW) == []
+    assert held.wake(NOW + MINUTE) == [Keep("counting", "due", None), Notify(VIN, "operator", "woken", {}, NOW + MINUTE)]
+    assert held.deadline() is None
+
+
+# --- what tools ask
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (asked(service="weather"), "unsupported"),
+        (asked(action="dance"), "unsupported"),
+        (asked(vin="no VIN"), "invalid_vin"),
+        (asked("x" * 101), "malformed"),
+        (asked(""), "malformed"),
+        (asked(service="listening"), "unsupported"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_and_changes_nothing(request_: ServiceAsked, reason: str) -> None:
+    outputs = centre().receive(request_, NOW)
+    assert answer(outputs)[:2] == ("rejected", reason)
+    assert not [output for output in outputs if isinstance(output, Notify)]
+    assert {output.module for output in outputs if isinstance(output, Keep)} <= {"centre"}
+
+
+def test_what_is_asked_again_is_answered_again_and_done_once_also_after_a_restart() -> None:
+    held = centre()
+    told = held.receive(event(), NOW)
+    first = held.receive(asked(), NOW)
+    assert answer(first) == ("succeeded", None, {"count": 1})
+    for machine in (held, centre(stored([*told, *first]))):
+        again = machine.receive(asked(), NOW + SECOND)
+        assert len(again) == 1
+        assert answer(again) == ("succeeded", None, {"count": 1})
+
+
+def test_answers_are_remembered_up_to_a_bound() -> None:
+    """Memory and store hold as many as the bound says, the newest ones."""
+    held = centre()
+    outputs: list[CentreOutput] = []
+    for number in range(REMEMBERED + 5):
+        outputs += held.receive(asked(f"a{number}"), NOW)
+    assert len(stored(outputs)["centre"]) == REMEMBERED + 1
+    assert len(held.receive(asked(f"a{REMEMBERED + 4}"), NOW)) == 1
+    assert len(held.receive(asked("a0"), NOW)) > 1
+
+
+# --- notes, and the rules there are
+
+
+def test_notes_tell_what_changed_once() -> None:
+    notes = Notes({"kept": 1, "gone": [2]})
+    notes["new"] = {"a": None}
+    del notes["gone"]
+    assert notes.take_changes() == [("new", '{"a":null}'), ("gone", None)]
+    assert notes.take_changes() == []
+    assert dict(notes) == {"kept": 1, "new": {"a": None}}
+
+
+def test_rules_have_names_of_their_own_that_can_be_part_of_an_id() -> None:
+    names = [rule.name for rule in RULES]
+    assert len(set(names)) == len(names)
+    assert all(name.isidentifier() and name != "centre" for name in names)
