@@ -11,6 +11,7 @@ from fleet.backend.reader import StoreReader
 from fleet.errors import FleetError
 from fleet.runtime.resources import resource_dir
 from fleet.wire.commands import COMMANDS
+from fleet.wire.services import load_services
 
 LATEST: Final = Path("runs") / "latest"
 """The newest run in this folder."""
@@ -36,6 +37,13 @@ def complete_vin(context: typer.Context, incomplete: str) -> list[str]:
 def complete_command(incomplete: str) -> list[str]:
     """Offer the remote commands."""
     return [name for name in COMMANDS if name.startswith(incomplete)]
+
+
+def complete_service(incomplete: str) -> list[str]:
+    """Offer commands, events and requests."""
+    services = load_services()
+    names = dict.fromkeys((*services.commands, *services.events, *services.requests))
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def complete_clock(incomplete: str) -> list[str]:

@@ -14,6 +14,7 @@ import typer
 from fleet.backend.reader import StoreReader
 from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, make_table, out
 from fleet.cli.completing import LATEST, complete_command
+from fleet.cli.words import read_words
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_instant
 from fleet.runtime.access import Access, find_secret, open_access, read_endpoint
@@ -175,8 +176,11 @@ def command(
     vin: Vin,
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="honk, lock, unlock, heater or refresh.", autocompletion=complete_command),
+        typer.Argument(metavar="NAME", help="honk, lock, heater …: fleet catalogue lists them.", autocompletion=complete_command),
     ],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Parameters: fleet catalogue NAME tells which.")
+    ] = None,
     position: Annotated[str | None, typer.Option("--from", metavar="LAT,LON", help="honk: where the user is.")] = None,
     mode: Annotated[
         Literal["flash", "honk_and_flash"] | None, typer.Option("--mode", help="honk \\[default: honk_and_flash].")
@@ -199,13 +203,13 @@ def command(
 
     fleet command VIN lock --spin 1234
 
-    fleet command VIN heater --minutes 30 --spin 1234
+    fleet command VIN heater minutes=30 --spin 1234
     """
     request = CommandRequest(
         id=secrets.token_hex(12),
         vin=vin,
         name=command_type(name).name,
-        parameters=_parameters(name, {"mode": mode, "minutes": minutes, "action": action}, position),
+        parameters=_parameters(name, words or [], {"mode": mode, "minutes": minutes, "action": action}, position),
         spin=typer.prompt("S-PIN", hide_input=True) if spin == "-" else spin,
         user=user,
         ttl_s=ttl,
@@ -231,17 +235,18 @@ def _tell_outcome(name: str, answer: DeskAnswer, as_json: bool) -> Never:
     raise typer.Exit(0 if answer.state == "succeeded" else 1)
 
 
-def _parameters(name: str, given: dict[str, Any], position: str | None) -> dict[str, Any]:
+def _parameters(name: str, words: list[str], given: dict[str, Any], position: str | None) -> dict[str, Any]:
     """Return what was given as the command's parameters; raises UsageError for an option that the command has not."""
+    known = command_type(name).entry.parameters
     parameters = {key: value for key, value in given.items() if value is not None}
     if position is not None:
         parameters |= _read_position(position)
-    known = command_type(name).parameters.__struct_fields__
+    parameters |= read_words(name, words, known)
     for key in parameters:
         if key not in known:
             option = "from" if key in {"latitude", "longitude"} else key
             raise UsageError(f"{name} has no --{option}", hint=f"fleet command --help tells what belongs to {name}.")
-    if "latitude" in known and position is None:
+    if "latitude" in known and not {"latitude", "longitude"} <= parameters.keys():
         raise UsageError(f"{name} needs the user's position", hint="Add --from LAT,LON, such as --from 48.1371,11.5753")
     return parameters
 

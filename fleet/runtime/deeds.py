@@ -7,12 +7,11 @@ from typing import assert_never
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Instant
+from fleet.runtime.places import place_of
 from fleet.runtime.roster import HeldCar
 from fleet.runtime.users import Users
-from fleet.scenario.deeds import BrokerAction, Deed, Destination, draw_destination_m
+from fleet.scenario.deeds import BrokerAction, Deed
 from fleet.vehicle.car import Car
-from fleet.vehicle.driver import Purpose
-from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place
 from fleet.vehicle.signals import AskStatus, DrainTo, DriveTo, SetCoverage, SetOpening, SwitchOff, SwitchOn
 
@@ -63,18 +62,5 @@ class Deeds:
 
 def _drive(deed: Deed, car: Car, at: Instant, draws: Draws, *, garage: bool = False) -> DriveTo:
     assert deed.to is not None
-    place, purpose = _place(deed.to, car, at, draws)
+    place, purpose = place_of(deed.to, car, at, draws)
     return DriveTo(Place(place.latitude, place.longitude, place.name, place.kind, garage or place.garage), purpose)
-
-
-def _place(to: Destination, car: Car, at: Instant, draws: Draws) -> tuple[Place, Purpose]:
-    if to.name is not None:
-        return (car.driver.home, "home") if to.name == "home" else (car.driver.work, "work")
-    if to.distance is not None:
-        latitude, longitude = offset(*car.true_position(at), *draw_destination_m(to.distance, draws))
-    else:
-        assert to.place is not None
-        spread_m = float(to.place.spread)
-        away = draws.uniform(-spread_m, spread_m), draws.uniform(-spread_m, spread_m)
-        latitude, longitude = offset(to.place.latitude, to.place.longitude, *away)
-    return Place(latitude, longitude, "as the scenario says", "errand"), "errand"

@@ -16,6 +16,7 @@ from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant
 from fleet.observe.histogram import Histogram
+from fleet.runtime.places import placed
 from fleet.runtime.shard import CarOnLink, Shard
 from fleet.scenario.deeds import Deed, draw_destination_m
 from fleet.scenario.schema import CommandLoad, Scenario
@@ -228,7 +229,9 @@ class Users:
         return [self.whole, self.stages[stage]] if stage in self.stages else [self.whole]
 
     def _parameters(self, car: Car, words: CommandLoad | Deed, draws: Draws, at: Instant) -> dict[str, Any]:
-        parameters: dict[str, Any] = {name: values.draw(draws) for name, values in words.parameters.items()}
+        parameters: dict[str, Any] = {
+            name: placed(values.draw(draws), car, at, draws) for name, values in words.parameters.items()
+        }
         if words.distance is not None:
             latitude, longitude = offset(*car.true_position(at), *draw_destination_m(words.distance, draws))
             parameters |= {"latitude": latitude, "longitude": longitude}

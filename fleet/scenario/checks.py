@@ -9,22 +9,28 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from fleet.errors import nearest_hint
 from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_datetime
-from fleet.scenario.deeds import ACTIONS, LED, OPENED, Deed, Load, Place, Selection, Step
+from fleet.scenario.deeds import ACTIONS, LED, OPENED, Deed, Destination, Load, Place, Selection, Step
+from fleet.scenario.drawn import Values
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.scalars import Misread, shown
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Reconnect, Scenario, Stage, Vocabulary, Zone
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
+from fleet.wire.services import Parameter
 
 Steps = tuple[str | int, ...]
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MOST_CARS: Final = 1_000_000
+_PLAIN_TYPES: Final[dict[str, Any]] = {
+    "integer": int, "number": float, "text": str, "flag": bool, "list": list,
+}  # fmt: skip
+"""Which values the types of the catalogue of services take in a file."""
 _MOST_COMMANDS: Final = 10_000_000
 _LONGEST_DAYS: Final = 3660
 _SHAPES: Final = ("rate", "ramp", "poisson", "burst")
@@ -286,9 +292,7 @@ def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[
             hint = nearest_hint(name, settable) if settable else ""
             yield Problem(at, f"{known.name} has no parameter {name!r}", hint, is_key=True)
         else:
-            for index, value in enumerate(values.samples()):
-                inside: Steps = (index,) if len(values.choices) > 1 else ()
-                yield from _check_value((*at, *inside), value, types[name])
+            yield from _check_values(at, values, types[name], known.entry.parameters[name])
     if needs_distance and load.distance is None:
         hint = "Such as 'distance: {from: 0 m, to: 400 m}'."
         yield Problem((), f"{known.name} lacks 'distance': how far the user stands from the car", hint)
@@ -296,6 +300,58 @@ def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[
         yield Problem(("distance",), f"{known.name} does not say where the user stands", is_key=True)
     if load.spin is not None and not known.needs_spin:
         yield Problem(("spin",), f"{known.name} needs no S-PIN", is_key=True)
+
+
+def _check_values(at: Steps, values: Values, wanted: Any, parameter: Parameter) -> Iterator[Problem]:
+    for index, value in enumerate(values.samples()):
+        inside: Steps = (index,) if len(values.choices) > 1 else ()
+        if isinstance(value, list) == (parameter.type == "list"):
+            yield from (
+                _check_items(at, value, parameter) if isinstance(value, list) else _check_value((*at, *inside), value, wanted)
+            )
+        elif parameter.type == "list":
+            hint = f"Such as [{{{', '.join(f'{name}: …' for name in parameter.items)}}}]."
+            yield Problem((*at, *inside), f"a list of tables is expected, not {shown(value)}", hint)
+        else:
+            yield Problem(
+                at, f"a value of type {parameter.type} is expected, not {'a list of tables' if value else 'an empty list'}"
+            )
+
+
+def _check_items(at: Steps, rows: list[Any], parameter: Parameter) -> Iterator[Problem]:
+    """Check the tables of a list: their keys and the types of their values. Ranges are the car's to judge."""
+    for index, row in enumerate(rows):
+        where = (*at, index)
+        if not isinstance(row, dict):
+            yield Problem(where, f"a table is expected, not {shown(row)}")
+            continue
+        known = parameter.items
+        place = ("latitude", "longitude") if "latitude" in known else ()
+        for name, value in row.items():
+            if name == "at" and place:
+                yield from _check_destination((*where, "at"), value)
+            elif name not in known:
+                names = [*known, "at"] if place else list(known)
+                yield Problem((*where, name), f"there is no {name!r} here", nearest_hint(str(name), names), is_key=True)
+            elif known[name].type == "list" and isinstance(value, list):
+                yield from _check_items((*where, name), value, known[name])
+            else:
+                yield from _check_value((*where, name), value, _plain_type(known[name]))
+        for name, item in known.items():
+            if item.required and name not in row and not (name in place and "at" in row):
+                hint = "Or 'at: home', 'at: 5 km'." if name in place else ""
+                yield Problem(where, f"it lacks {name!r}", hint)
+
+
+def _plain_type(parameter: Parameter) -> Any:
+    return Literal[parameter.choices] if parameter.choices else _PLAIN_TYPES[parameter.type]
+
+
+def _check_destination(at: Steps, value: object) -> Iterator[Problem]:
+    try:
+        Destination.parse(value)
+    except Misread as error:
+        yield Problem(at, str(error), error.hint)
 
 
 def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = ()) -> Iterator[Problem]:

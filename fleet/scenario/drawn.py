@@ -9,24 +9,29 @@ from fleet.kernel.draws import Draws
 from fleet.scenario.scalars import Distance, Misread, Readable, Share, is_number, shown
 
 Plain = str | int | float | bool
+Items = list[Any]
+"""A list of tables, written out: the value of a parameter that is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Values(Readable):
-    """Where the values of a command's parameter come from: one of `choices`, or evenly between two numbers."""
+    """Where the values of a command's parameter come from: one of `choices`, or evenly between two numbers.
 
-    expected: ClassVar[str] = "a value, a list to choose from, or a range {from: …, to: …}"
+    A list of tables, and an empty list, is itself the value. In a table `at` is a destination, whose position takes its place.
+    """
 
-    choices: tuple[Plain, ...] = ()
+    expected: ClassVar[str] = "a value, a list to choose from, a range {from: …, to: …}, or a list of tables"
+
+    choices: tuple[Plain | Items, ...] = ()
     low: float | None = None
     high: float | None = None
 
     @classmethod
     def parse(cls, raw: object) -> Self:
-        """Read `flash`, `[10, 30, 60]` or `{from: 5, to: 15}`."""
+        """Read `flash`, `[10, 30, 60]`, `{from: 5, to: 15}` or `[{name: home, at: home}]`."""
         if isinstance(raw, list):
-            if not raw:
-                raise Misread(f"the list is empty: {cls.expected} is expected")
+            if all(isinstance(item, dict) for item in raw):
+                return cls(choices=(raw,))
             for index, item in enumerate(raw):
                 _plain(item, index)
             return cls(choices=tuple(raw))
@@ -40,11 +45,11 @@ class Values(Readable):
             return cls(low=low, high=high)
         return cls(choices=(_plain(raw),))
 
-    def samples(self) -> tuple[Plain, ...]:
+    def samples(self) -> tuple[Plain | Items, ...]:
         """Return the values that stand for all: every choice, or both ends of the range."""
         return self.choices if self.low is None or self.high is None else (self.low, self.high)
 
-    def draw(self, draws: Draws) -> Plain:
+    def draw(self, draws: Draws) -> Plain | Items:
         """Draw one; whole ends give whole numbers, both ends included."""
         if self.low is None or self.high is None:
             return draws.choice(self.choices)

@@ -103,7 +103,6 @@ def test_a_clock_is_real_or_a_factor() -> None:
         (Window, "06:75-09:00", "'06:75-09:00' is not on the clock: a time of day such as '06:00-09:00', at most to 24:00, is expected", ""),
         (LocalTime, "tomorrow", f"{LocalTime.expected} is expected, not 'tomorrow'", ""),
         (LocalTime, "1203-01-01T00:00", "'1203-01-01T00:00' is out of range: a year from 1980 to 2199 is expected", ""),
-        (Values, [], "the list is empty: a value, a list to choose from, or a range {from: …, to: …} is expected", ""),
         (Values, {"from": 3, "to": 1}, "the range ends at 1, below its start 3", ""),
         (Values, {"from": 3}, "the range lacks 'to'", ""),
         (Distances, {"from": "1 km", "to": "5 m"}, "the range ends at 5 m, below its start 1000 m", ""),

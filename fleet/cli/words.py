@@ -1,0 +1,71 @@
+"""Reads KEY=VALUE from the command line as parameters of the catalogue of services."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fleet.errors import UnknownName, UsageError
+from fleet.wire.services import Parameter
+
+
+def read_words(what: str, words: Iterable[str], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Return the parameters that KEY=VALUE words give to `what`; raises UsageError for an unknown one or a value of another type.
+
+    Lists are written in JSON. Ranges are left to whoever acts on them.
+    """
+    given: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise UsageError(f"{word!r} is no parameter", hint=f"Write KEY=VALUE, such as {_example(parameters)}.")
+        if key not in parameters:
+            if not parameters:
+                raise UsageError(f"{what} takes no parameters, so no {key!r}", hint=f"Leave {word!r} out.")
+            raise UnknownName(f"parameter of {what}", key, parameters)
+        if key in given:
+            raise UsageError(f"{key} is given twice", hint="Leave one of them out.")
+        given[key] = _value(key, text, parameters[key])
+    return given
+
+
+def _example(parameters: Mapping[str, Parameter]) -> str:
+    for name, parameter in parameters.items():
+        if parameter.type != "list":
+            value = parameter.choices[0] if parameter.choices else parameter.minimum if parameter.minimum is not None else "…"
+            return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+    return "name=value"
+
+
+def _value(key: str, text: str, parameter: Parameter) -> Any:
+    try:
+        match parameter.type:
+            case "integer":
+                return int(text)
+            case "number":
+                return float(text)
+            case "flag":
+                return {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}[text.lower()]
+            case "list":
+                return _items(text)
+            case "choice" if text not in parameter.choices:
+                raise UnknownName(f"value of {key}", text, parameter.choices)
+            case _:
+                return text
+    except (ValueError, KeyError):
+        expected = {
+            "integer": "a whole number",
+            "number": "a number",
+            "flag": "yes or no",
+            "list": f"a list in JSON of {{{', '.join(parameter.items)}}}",
+        }[parameter.type]
+        told = f"Possible: {parameter.range_text}." if parameter.range_text else f"fleet catalogue tells more of {key!r}."
+        raise UsageError(f"{key} is {text[:80]!r}, but {expected} is expected", hint=told) from None
+
+
+def _items(text: str) -> list[Any]:
+    items = json.loads(text)
+    if not isinstance(items, list):
+        raise ValueError  # noqa: TRY004 (text that is no list, whatever else it is)
+    return items
