@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from fleet.cloud.campaigns import CampaignRule
 from fleet.cloud.centre import Rule
 
-RULES: Final[tuple[type[Rule], ...]] = ()
+RULES: Final[tuple[type[Rule], ...]] = (CampaignRule,)
 """In the order in which they are given an event that several of them want."""
