@@ -111,7 +111,8 @@ def _charge_percent(car: Car, at: Instant) -> float | None:
 _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
     "state": Car.state,
     "connection": Car.connection,
-    "heater": lambda car, _: "on" if car.heater is not None else "off",
+    "heater": lambda car, _: "on" if car.comfort is not None and car.comfort.service == "heater" else "off",
+    "climate": lambda car, _: "off" if car.comfort is None else car.comfort.mode,
     "locked": lambda car, _: "yes" if car.body.locked else "no",
     "place": lambda car, _: car.place_kind if car.journey is None else None,
     "fuel_percent": _fuel_percent,

@@ -27,6 +27,7 @@ CAR_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "state": ("parked", "ignition_on", "driving"),
     "connection": ("online", "reachable", "offline"),
     "heater": ("on", "off"),
+    "climate": ("off", "heating", "ventilation", "climatisation"),
     "locked": ("yes", "no"),
     "place": ("home", "work", "errand", "delivery", "petrol_station", "charging_station"),
 }

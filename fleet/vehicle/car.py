@@ -24,7 +24,8 @@ from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
 from fleet.vehicle.services import area_alert, hooks, speed_alert
-from fleet.vehicle.services.heating import Heater
+from fleet.vehicle.services.cabin import Cabin
+from fleet.vehicle.services.comfort import Name, Programme, Run
 from fleet.vehicle.signals import (
     Acknowledged,
     Announce,
@@ -112,9 +113,9 @@ class Car:
 
     __slots__ = (
         "_due", "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
-        "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "charging_ends_at",
-        "driver", "engine_is_on", "equipment", "fix", "health", "heater", "in_deep_sleep", "journey", "key",
-        "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
+        "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "charging_ends_at", "comfort",
+        "driver", "engine_is_on", "equipment", "fix", "health", "in_deep_sleep", "journey", "key",
+        "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain", "programmes",
         "remote", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count", "vin",
     )  # fmt: skip
 
@@ -149,7 +150,9 @@ class Car:
         self.remote = Remote()
         self.agenda = Agenda()
         self.journey: Journey | None = None
-        self.heater: Heater | None = None
+        self.cabin: Cabin | None = None
+        self.comfort: Run | None = None
+        self.programmes: dict[Name, Programme] | None = None
         self.area_alert: area_alert.Watch | None = None
         self.speed_alert: speed_alert.Limit | None = None
         self.health: Health | None = None
@@ -499,6 +502,7 @@ class Car:
             return
         if percent < LOW_PERCENT:
             self.send_event("low_voltage_low", now, {"charge_percent": round(percent, 1)})
+            hooks.low_voltage_fell(self, now)
         self.watch_low_voltage(now)
 
     def leave_deep_sleep(self, now: Instant) -> None:

@@ -26,6 +26,7 @@ PLUGGED: Final = frozenset({"e-hybrid", "electric"})
 """The energies that have a traction battery with a plug."""
 DOORS: Final = 5
 """Every model has four doors and a boot lid."""
+HEATER_SET_AFTER_WEEK: Final = 202048
 _VIN_MODEL_YEARS: Final = "ABCDEFGHJKLMNPRSTVWXY123456789"
 """Position 10 of a VIN, from 2010 on in a cycle of 30 years (ISO 3779)."""
 _MODEL_YEAR_BEGINS_WEEK: Final = 22
@@ -70,6 +71,11 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     def has_engine(self) -> bool:
         """Whether there is a combustion engine."""
         return self.energy != "electric"
+
+    @property
+    def heater_set_in_car(self) -> bool:
+        """Whether run time and departure times of the heater are set in the car: Ateca; Leon, Formentor after week 48/2020."""
+        return self.parking_heater and (self.model == "Ateca" or self.build_week > HEATER_SET_AFTER_WEEK)
 
     @property
     def can_charge(self) -> bool:

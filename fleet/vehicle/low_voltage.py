@@ -1,4 +1,4 @@
-"""The 12 V battery: what sleeping, waking, lights and the heater cost, and when it is too low; closed forms of time."""
+"""The 12 V battery: what sleeping, waking, lights, heater and ventilation cost, and when it is too low; closed forms of time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ ASLEEP_A: Final = 0.025
 AWAKE_A: Final = 0.6
 LIGHTS_A: Final = 0.9
 HEATER_A: Final = 2.5
+BLOWER_A: Final = 6.0
 CHARGING_A: Final = 25.0
 """Currents of a present-day car with a telematics unit (ours, of the size that manuals and road clubs name)."""
 LOW_PERCENT: Final = 50.0
@@ -22,7 +23,7 @@ DEEP_SLEEP_PERCENT: Final = 40.0
 class LowVoltageBattery:
     """Charge at a base instant and the currents since: awake until `awake_until`, asleep after it."""
 
-    __slots__ = ("_since", "awake_until", "capacity_ah", "charge_ah", "engine_on", "heater_on", "lights_on")
+    __slots__ = ("_since", "awake_until", "capacity_ah", "charge_ah", "comfort_a", "engine_on", "lights_on")
 
     def __init__(self, capacity_ah: float, charge_percent: float, now: Instant) -> None:
         """Take the capacity and the charge at `now`; the car is asleep."""
@@ -32,7 +33,7 @@ class LowVoltageBattery:
         self.awake_until = now
         self.engine_on = False
         self.lights_on = False
-        self.heater_on = False
+        self.comfort_a = 0.0
 
     def charge_at(self, now: Instant) -> float:
         """Return the charge in Ah."""
@@ -43,7 +44,7 @@ class LowVoltageBattery:
         return max(0.0, self.charge_ah - drain_ah)
 
     def _constant_a(self) -> float:
-        return ASLEEP_A + LIGHTS_A * self.lights_on + HEATER_A * self.heater_on
+        return ASLEEP_A + LIGHTS_A * self.lights_on + self.comfort_a
 
     def percent(self, now: Instant) -> float:
         """Return the charge in percent."""

@@ -43,11 +43,23 @@ class Consumption(NamedTuple):
     adblue_l: float
 
 
+class Draw(NamedTuple):
+    """What climatisation takes out of the traction battery: `power_kw` from `since` on, after `used_kwh` before it."""
+
+    power_kw: float
+    since: Instant
+    used_kwh: float
+
+    def taken_kwh(self, now: Instant) -> float:
+        """Return what it has taken since the base."""
+        return self.power_kw * (now - self.since) / HOUR
+
+
 class Powertrain:
-    """Levels at a base, and what has changed them since: a drive (by distance), the heater and charging (by time)."""
+    """Levels at a base, and what has changed them since: a drive (by distance), heater, climatisation and charging (by time)."""
 
     __slots__ = (
-        "adblue_l", "charge_kwh", "charging_since", "drive", "equipment", "fuel_l",
+        "adblue_l", "charge_kwh", "charging_since", "climate", "drive", "equipment", "fuel_l",
         "heating_since", "next_oil_at", "next_oil_m", "next_service_at", "next_service_m", "odometer_m",
     )  # fmt: skip
 
@@ -60,6 +72,7 @@ class Powertrain:
         self.adblue_l = equipment.adblue_l * draws.uniform(0.3, 1.0)
         self.drive: Consumption | None = None
         self.heating_since: Instant | None = None
+        self.climate: Draw | None = None
         self.charging_since: Instant | None = None
         metres, days = _SERVICE[equipment.service_interval]
         self.next_service_m = self.odometer_m + metres * draws.uniform(-0.02, 1.0)
@@ -79,6 +92,8 @@ class Powertrain:
             adblue_l -= driven_m * self.drive.adblue_l
         if self.heating_since is not None:
             fuel_l -= HEATER_L_PER_HOUR * (now - self.heating_since) / HOUR
+        if self.climate is not None:
+            charge_kwh -= self.climate.taken_kwh(now)
         if self.charging_since is not None:
             charge_kwh += self.equipment.charge_power_kw * (now - self.charging_since) / HOUR
             charge_kwh = min(charge_kwh, self.equipment.usable_kwh * CHARGE_LIMIT)
@@ -133,15 +148,22 @@ class Powertrain:
         )
 
     def settle(self, now: Instant, driven_m: float = 0.0) -> Levels:
-        """Make the levels at `now` the new base; ends the drive, and keeps heater and charging going."""
+        """Make the levels at `now` the new base; ends the drive, and keeps heater, climatisation and charging going."""
         levels = self.levels(now, driven_m)
         self.odometer_m, self.fuel_l, self.charge_kwh, self.adblue_l = levels
         self.drive = None
         if self.heating_since is not None:
             self.heating_since = now
+        if self.climate is not None:
+            self.climate = self.climate._replace(since=now, used_kwh=self.climate.used_kwh + self.climate.taken_kwh(now))
         if self.charging_since is not None:
             self.charging_since = now
         return levels
+
+    def condition(self, power_kw: float, now: Instant) -> None:
+        """From now on climatisation takes this out of the traction battery."""
+        self.settle(now)
+        self.climate = Draw(power_kw, now, self.climate.used_kwh if self.climate is not None else 0.0)
 
     def drain(self, share: float, levels: Levels) -> None:
         """Draw fuel down to a share of the tank, or charge where there is no tank; `levels` are those of now."""

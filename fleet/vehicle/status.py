@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
 from fleet.vehicle.powertrain import Levels
-from fleet.vehicle.region import ambient_c
+from fleet.vehicle.services import cabin
 from fleet.wire.messages import STATUS_GROUPS, AdBlue, Climate, DrivingData, Health, Service, Status, Trigger, WarningLight
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def asked_status(car: Car, now: Instant) -> Status:
     at_rest = car.at_rest
     if at_rest is None or at_rest.minute != minute:
         status = build_status(car, "load", now)
-        if status.state == "parked" and car.journey is None and car.heater is None:
+        if status.state == "parked" and car.journey is None and car.comfort is None:
             car.at_rest = AtRest(minute, status)
         return status
     status, seq = at_rest.status, car.telematics.next_seq()
@@ -67,10 +67,17 @@ def _read_at(now: Instant) -> Instant:
 
 
 def _climate(car: Car, _levels: Levels, now: Instant) -> Climate:
-    outside_c = round(ambient_c(car.fix.latitude, _read_at(now), car.driver.region.weather_key), 1)
-    if car.heater is None:
-        return Climate(state="off", remaining_min=0, outside_c=outside_c)
-    return Climate(state=car.heater.mode, remaining_min=-(-(car.heater.ends_at - now) // MINUTE), outside_c=outside_c)
+    """Tell the climate; the inside is read anew when what moves it changes."""
+    read_at = _read_at(now)
+    run = car.comfort
+    return Climate(
+        state="off" if run is None else run.mode,
+        remaining_min=0 if run is None else -(-(run.ends_at - now) // MINUTE),
+        target_c=None if run is None else run.target_c,
+        outside_c=round(cabin.outside_c(car, read_at), 1),
+        inside_c=round(cabin.inside_c(car, read_at if car.cabin is None else max(read_at, car.cabin.since)), 1),
+        window_heating=(run is not None and run.window_heating) if car.equipment.window_heating else None,
+    )
 
 
 def _driving(car: Car, _levels: Levels, _now: Instant) -> DrivingData | None:

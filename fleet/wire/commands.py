@@ -46,6 +46,40 @@ class Refresh(_Parameters, frozen=True, kw_only=True):
     pass
 
 
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class Ventilation(_Parameters, frozen=True, kw_only=True):
+    """`minutes` counts for a start only."""
+
+    action: Literal["start", "stop"] = "start"
+    minutes: int = 30
+
+
+class VentilationTimer(_Parameters, frozen=True, kw_only=True):
+    """A departure at `at` (HH:MM by the car's own clock) on days of the week or one date; it starts `minutes` before it."""
+
+    at: str
+    days: tuple[Day, ...] = ()
+    date: str | None = None
+    minutes: int = 30
+    enabled: bool = True
+
+
+class VentilationTimers(_Parameters, frozen=True, kw_only=True):
+    """The departure times from now on, in place of all before."""
+
+    timers: tuple[VentilationTimer, ...]
+
+
+class Climatisation(_Parameters, frozen=True, kw_only=True):
+    """`target_c` and `window_heating` count for a start only."""
+
+    action: Literal["start", "stop"] = "start"
+    target_c: float = 21.0
+    window_heating: bool = False
+
+
 class Zone(_Parameters, frozen=True, kw_only=True):
     """A circle by its radius, or a rectangle by its sides, about a point; times of day and days by the car's own clock."""
 
@@ -74,7 +108,9 @@ class SpeedAlert(_Parameters, frozen=True, kw_only=True):
     limit_kmh: int = 130
 
 
-Parameters = HonkAndFlash | Lock | Unlock | Heater | Refresh | AreaAlert | SpeedAlert
+Parameters = (
+    HonkAndFlash | Lock | Unlock | Heater | Refresh | AreaAlert | SpeedAlert | Ventilation | VentilationTimers | Climatisation
+)
 
 
 _TYPES: Final[dict[str, type[Parameters]]] = {
@@ -85,6 +121,9 @@ _TYPES: Final[dict[str, type[Parameters]]] = {
     "refresh": Refresh,
     "area_alert": AreaAlert,
     "speed_alert": SpeedAlert,
+    "ventilation": Ventilation,
+    "ventilation_timers": VentilationTimers,
+    "climatisation": Climatisation,
 }
 
 

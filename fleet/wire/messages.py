@@ -41,7 +41,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 # --- status -------------------------------------------------------------------------------------------------
 
-Trigger = Literal["engine_off", "left", "refresh", "command", "load", "charging", "heater"]
+Trigger = Literal["engine_off", "left", "refresh", "command", "load", "charging", "heater", "ventilation", "climatisation"]
 """Why a status was sent: `left` is the driver walking away, `load` a load stage that asked."""
 
 VehicleState = Literal["offline", "parked", "ignition_on", "driving"]
@@ -110,12 +110,17 @@ class Position(Group, frozen=True, kw_only=True):
 
 
 class Climate(Group, frozen=True, kw_only=True):
-    """`state` tells what runs; `outside_c` is measured, `target_c` is None for a heater without one."""
+    """`state` tells what runs; temperatures are measured, `target_c` is None where nobody chose one.
+
+    `window_heating` is None for a car without it.
+    """
 
     state: Literal["off", "heating", "ventilation", "climatisation"]
     remaining_min: int
     target_c: float | None = None
     outside_c: float | None = None
+    inside_c: float | None = None
+    window_heating: bool | None = None
 
 
 class Charging(Group, frozen=True, kw_only=True):

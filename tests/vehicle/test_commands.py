@@ -158,7 +158,7 @@ def test_the_heater_ends_by_time_and_burns_a_fifth_of_a_litre() -> None:
     lab.run_for(HOUR)
     assert before - lab.car.levels(lab.now).fuel_l == pytest.approx(0.2, abs=1e-6)
     [ended] = lab.events("heater_ended")
-    assert ended.data == {"reason": "time", "mode": "heating", "minutes": 30.0}
+    assert ended.data == {"reason": "time", "mode": "heating", "minutes": 30.0, "fuel_l": 0.2}
     assert lab.statuses("heater")[-1].climate.state == "off"  # type: ignore[union-attr]
 
 
@@ -174,7 +174,7 @@ def test_every_way_the_heater_ends(reason: str, fuel_l: float) -> None:
             assert lab.outcome("heater", action="stop") == OK
         case "engine_start":
             lab.put(SwitchOn())
-            assert lab.car.heater is None
+            assert lab.car.comfort is None
         case "restarted":
             assert lab.outcome("heater", minutes=10) == OK
         case _:
@@ -202,8 +202,8 @@ def test_leon_and_formentor_ventilate_when_it_is_warm(model: str, start: int, mo
     lab = CarLab(equipment(model, "petrol", parking_heater=True), start=start)
     before = lab.car.levels(lab.now).fuel_l
     assert lab.outcome("heater", minutes=10) == OK
-    assert lab.car.heater is not None
-    assert lab.car.heater.mode == mode
+    assert lab.car.comfort is not None
+    assert lab.car.comfort.mode == mode
     lab.run_for(HOUR)
     assert (lab.car.levels(lab.now).fuel_l == before) == (mode == "ventilation")
 
@@ -212,8 +212,8 @@ def test_a_heater_started_again_when_it_has_become_warm_burns_nothing_more() -> 
     """Heating that is replaced by ventilation stops to take fuel."""
     lab = heating()
     start_heater(lab.car, 30, NOON_IN_JULY)
-    assert lab.car.heater is not None
-    assert lab.car.heater.mode == "ventilation"
+    assert lab.car.comfort is not None
+    assert lab.car.comfort.mode == "ventilation"
     assert lab.car.powertrain.heating_since is None
 
 
@@ -234,7 +234,7 @@ def test_a_heater_of_before_does_not_end_the_next_one() -> None:
     lab.outcome("heater", action="stop")
     lab.outcome("heater", minutes=60)
     lab.run_for(50 * MINUTE)
-    assert lab.car.heater is not None
+    assert lab.car.comfort is not None
     lab.run_for(10 * MINUTE)
     assert [event.data["minutes"] for event in lab.events("heater_ended")][1:] == [60.0]
 

@@ -113,6 +113,13 @@ def _fuel_low(lab: CarLab) -> tuple[str, str | None]:
     return lab.outcome("heater")
 
 
+@reason("ventilation_running")
+def _ventilation_running(_lab: CarLab) -> tuple[str, str | None]:
+    lab = CarLab(equipment("Leon", "petrol", parking_heater=True, remote_ventilation=True))
+    assert lab.outcome("ventilation") == ("succeeded", None)
+    return lab.outcome("heater")
+
+
 @reason("battery_low")
 def _battery_low(lab: CarLab) -> tuple[str, str | None]:
     _weak_battery(lab)
@@ -295,7 +302,7 @@ def test_a_stop_is_never_busy_and_cancels_a_start_under_way() -> None:
     assert [lab.states(each)[-1] for each in stops] == ["succeeded", "succeeded"]
     assert lab.states(start) == ["accepted", "in_progress", "failed"]
     assert lab.responses(start)[-1].reason == "cancelled"
-    assert lab.car.heater is None
+    assert lab.car.comfort is None
     assert lab.events("heater_ended") == []
 
 
@@ -410,7 +417,7 @@ class AnyStory(RuleBasedStateMachine):
         assert 0 <= levels.charge_kwh <= e.usable_kwh
         assert 0 <= levels.adblue_l <= e.adblue_l
         assert account_holds(car)
-        assert (car.heater is None) or not car.engine_is_on
+        assert (car.comfort is None) or not car.engine_is_on
         assert not (car.plugged_in and car.engine_is_on)
         assert car.telematics.wanted == (car.telematics.covered and not car.in_deep_sleep)
         assert lab.wanted == car.telematics.wanted

@@ -22,6 +22,8 @@ SUN_C: Final = 18.0
 """What a sun overhead adds to a closed car (ours, of the size that road clubs measure; there is no shade)."""
 COOLS_IN: Final[Duration] = 40 * MINUTE
 """Time constant of a car left alone (ours)."""
+AIR_IN: Final[Duration] = 8 * MINUTE
+"""Time constant while a blower exchanges the air (ours)."""
 DRIVES_WARM_IN: Final[Duration] = 6 * MINUTE
 """Time constant with the engine on (ours)."""
 
@@ -87,6 +89,11 @@ def move_to(car: Car, end_c: float, time_constant: Duration, now: Instant, *, go
     """From now on the inside tends to `end_c`, and stays at `goal_c` when it comes to that."""
     car.cabin = Cabin(now, inside_c(car, now) - end_c, time_constant, end_c, goal_c)
     return car.cabin
+
+
+def let_air_in(car: Car, now: Instant) -> None:
+    """From now on a blower exchanges the air."""
+    move_to(car, outside_c(car, now), AIR_IN, now)
 
 
 def leave_alone(car: Car, now: Instant) -> None:

@@ -1,13 +1,19 @@
-"""What heater, ventilation and climatisation have in common: one of them runs at a time, for a while, and tells its end."""
+"""What heater, ventilation and climatisation have in common: one of them runs at a time, for a while, and tells its end.
+
+They are started by a command or, before a departure, by timers that the car itself keeps.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fleet.kernel.instants import MINUTE, Duration, Instant
+from fleet.kernel.instants import HOUR, MINUTE, Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
+from fleet.vehicle.powertrain import HEATER_L_PER_HOUR
 from fleet.vehicle.services import cabin
 from fleet.vehicle.services.service import Refusal
+from fleet.vehicle.timers import Timer
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
@@ -16,14 +22,7 @@ Name = Literal["heater", "ventilation", "climatisation"]
 Mode = Literal["heating", "ventilation", "climatisation"]
 EndReason = Literal["time", "stopped", "restarted", "engine_start", "fuel_low", "battery_low"]
 Starter = Literal["command", "timer", "departure"]
-"""Who started it: a user from afar, a timer of the car, or a departure time."""
-
-AIR_IN: Final[Duration] = 8 * MINUTE
-"""Time constant of a cabin whose air the blower exchanges (ours)."""
-HEATER_A: Final = 2.5
-"""The parking heater's pump, burner and blower (ours)."""
-BLOWER_A: Final = 6.0
-"""The blower alone, at the speed that changes the air (ours)."""
+"""Who started it: a user from afar, a timer, or a departure time that also charges."""
 
 
 class Run(NamedTuple):
@@ -33,28 +32,135 @@ class Run(NamedTuple):
     mode: Mode
     started_at: Instant
     ends_at: Instant
-    reason: EndReason
+    reason: EndReason = "time"
     target_c: float | None = None
     window_heating: bool = False
 
 
-def is_running(car: Car, service: Name) -> bool:
-    """Tell whether this service runs now."""
+# --- running
+
+
+def runs(car: Car, service: Name) -> bool:
+    """Tell whether it is this service that runs now."""
     return car.comfort is not None and car.comfort.service == service
 
 
-def unless_other(car: Car, service: Name) -> Refusal | None:
-    """Heater and ventilation exclude each other; each may be started anew."""
+def begin(car: Car, run: Run, *, current_a: float, by: Starter, now: Instant) -> None:
+    """Let it run until `ends_at`; `current_a` is what it takes from the 12 V battery."""
+    car.comfort = run
+    car.agenda.call(run.ends_at, _over, run.ends_at)
+    car.low_voltage.settle(now)
+    car.low_voltage.comfort_a = current_a
+    car.watch_low_voltage(now)
+    if by != "command":
+        minutes = round((run.ends_at - now) / MINUTE)
+        car.send_event(f"{run.service}_started", now, {"by": by, "mode": run.mode, "minutes": minutes})
+    car.send_status("command" if by == "command" else run.service, now, ("climate", "energy"))
+
+
+def end_at(car: Car, at: Instant, reason: EndReason) -> None:
+    """Let what runs end at another time than was planned, and for another reason."""
+    assert car.comfort is not None
+    if at != car.comfort.ends_at:
+        car.agenda.call(at, _over, at)
+    car.comfort = car.comfort._replace(ends_at=at, reason=reason)
+
+
+def _over(car: Car, ends_at: Instant, now: Instant) -> None:
+    if car.comfort is not None and car.comfort.ends_at == ends_at:
+        end(car, car.comfort.reason, now)
+
+
+def end(car: Car, reason: EndReason, now: Instant) -> None:
+    """End what runs, and tell what it has used; does nothing when nothing runs."""
     run = car.comfort
-    if run is None or run.service == service:
-        return None
-    return Refusal(f"{run.service}_running", f"the {run.service} runs; stop it first")
+    if run is None:
+        return
+    car.powertrain.settle(now)
+    used = _used(car, run, now)
+    car.comfort = None
+    car.powertrain.heating_since = car.powertrain.climate = None
+    car.low_voltage.settle(now)
+    car.low_voltage.comfort_a = 0.0
+    car.watch_low_voltage(now)
+    cabin.leave_alone(car, now)
+    told = {"reason": reason, "mode": run.mode, "minutes": round((now - run.started_at) / MINUTE, 2), **used}
+    car.send_event(f"{run.service}_ended", now, told)
+    car.send_status(run.service, now, ("climate", "energy"))
 
 
-def hindrance(car: Car) -> Refusal | None:
-    """Return why the car cannot do by itself, for a timer, what the catalogue's rules would refuse a user."""
+def stop(car: Car, service: Name, now: Instant) -> None:
+    """End this service when it runs."""
+    if runs(car, service):
+        end(car, "stopped", now)
+
+
+def _used(car: Car, run: Run, now: Instant) -> dict[str, float]:
+    """Return the fuel, or the charge of the traction battery, that it took: neither what came from a plug nor the 12 V."""
+    if car.powertrain.climate is not None:
+        return {"energy_kwh": round(car.powertrain.climate.used_kwh, 3)}
+    if car.powertrain.heating_since is not None:
+        return {"fuel_l": round(HEATER_L_PER_HOUR * (now - run.started_at) / HOUR, 3)}
+    return {}
+
+
+# --- departure times
+
+
+class Departure(NamedTuple):
+    """When somebody wants to set off, and how many minutes before it the service starts."""
+
+    timer: Timer
+    minutes: int
+
+    def next_start(self, car: Car, now: Instant) -> Instant | None:
+        """Return when it is to start next, later than `now`: the clock says when one sets off, and minutes are minutes."""
+        ahead = self.minutes * MINUTE
+        leaves_at = self.timer.next_after(now + ahead, car.driver.region.zone)
+        return None if leaves_at is None else leaves_at - ahead
+
+
+Start = Callable[["Car", int, Instant], Refusal | None]
+"""Starts a service of (car, minutes, now) for a timer, or says why it cannot."""
+
+
+class Programme(NamedTuple):
+    """The departure times of one service, and how it starts."""
+
+    departures: tuple[Departure, ...]
+    start: Start
+
+
+def keep(car: Car, service: Name, departures: Iterable[Departure], start: Start, now: Instant) -> None:
+    """Replace the departure times of a service; an empty list switches them off."""
+    programme = Programme(tuple(departures), start)
+    others = {name: kept for name, kept in (car.programmes or {}).items() if name != service}
+    car.programmes = {**others, service: programme} if programme.departures else others or None
+    _plan(car, service, programme, now)
+
+
+def _plan(car: Car, service: Name, programme: Programme, now: Instant) -> None:
+    starts = [at for each in programme.departures if (at := each.next_start(car, now)) is not None]
+    if starts:
+        car.agenda.call(min(starts), _due, (service, programme))
+
+
+def _due(car: Car, planned: tuple[Name, Programme], now: Instant) -> None:
+    """Start what is due, for the longest of those that start now; tell when it cannot."""
+    service, programme = planned
+    if (car.programmes or {}).get(service) is not programme:
+        return  # the list was replaced
+    minutes = max(each.minutes for each in programme.departures if each.next_start(car, now - 1) == now)
+    refused = hindrance(car, now) or programme.start(car, minutes, now)
+    if refused is not None:
+        car.send_event("timer_skipped", now, {"service": service, "reason": refused.reason})
+    _plan(car, service, programme, now)
+
+
+def hindrance(car: Car, now: Instant) -> Refusal | None:
+    """Return why no timer may start anything now: the rules that a user's command meets in the catalogue."""
     if car.engine_is_on:
         return Refusal("engine_running", "the engine is on")
-    if car.low_voltage.percent(car.low_voltage.since) < LOW_PERCENT:
+    if car.low_voltage.percent(now) < LOW_PERCENT:
         return Refusal("battery_low", f"the 12 V battery is below {LOW_PERCENT:.0f} %")
     return None

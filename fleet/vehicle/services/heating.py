@@ -1,102 +1,104 @@
-"""The parking heater: starts, heats or ventilates, and ends by time, by a stop, by the engine or for want of fuel."""
+"""The parking heater: heats, or ventilates where the model chooses; from afar, or by times that somebody has set in the car."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
-from fleet.vehicle.region import ambient_c
+from fleet.vehicle.low_voltage import BLOWER_A, HEATER_A
+from fleet.vehicle.services import cabin, comfort
+from fleet.vehicle.services.comfort import Departure, Mode, Run, Starter
 from fleet.vehicle.services.service import ACTUATION, Refusal, Service
-from fleet.wire import commands
+from fleet.vehicle.timers import Timer
+from fleet.wire.commands import Heater
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
 
-
-class Heater(NamedTuple):
-    """The parking heater at work. `reason` is why it will end at `ends_at`."""
-
-    mode: Literal["heating", "ventilation"]
-    started_at: Instant
-    ends_at: Instant
-    minutes: int
-    reason: Literal["time", "fuel_low"]
+WARM_OUTSIDE_C: Final = 15.0
+"""From here on a model that chooses does not heat (ours)."""
+HEATS_BY_C: Final = 40.0
+"""How much warmer than outside it makes the inside in the end (ours)."""
+HEATS_IN: Final[Duration] = 15 * MINUTE
+"""Time constant of that (ours)."""
 
 
-def start(car: Car, minutes: int, now: Instant) -> None:
-    """Run the parking heater, anew when it runs; it ends by itself, or when the fuel reaches the reserve."""
-    stop(car, "restarted", now)
-    warm = ambient_c(car.fix.latitude, now, car.driver.region.weather_key) >= 15.0
-    mode: Literal["heating", "ventilation"] = "ventilation" if car.equipment.heater_chooses_mode and warm else "heating"
+def chosen_mode(car: Car, now: Instant) -> Mode:
+    """Return what the heater would do: Leon and Formentor ventilate when it is warm outside or inside; others heat."""
+    if not car.equipment.heater_chooses_mode:
+        return "heating"
+    warm = cabin.outside_c(car, now) >= WARM_OUTSIDE_C or cabin.inside_c(car, now) >= cabin.COMFORT_C
+    return "ventilation" if warm else "heating"
+
+
+def start(car: Car, minutes: int, now: Instant, by: Starter = "command") -> None:
+    """Run the heater, anew when it runs; it ends by itself, or when the fuel reaches the reserve."""
+    comfort.end(car, "restarted", now)
+    mode = chosen_mode(car, now)
+    run = Run("heater", mode, now, now + minutes * MINUTE)
+    if mode == "ventilation":
+        cabin.let_air_in(car, now)
+        comfort.begin(car, run, current_a=BLOWER_A, by=by, now=now)
+        return
+    warm_c = max(cabin.COMFORT_C, cabin.inside_c(car, now))
+    cabin.move_to(car, cabin.left_alone_c(car, now) + HEATS_BY_C, HEATS_IN, now, goal_c=warm_c)
     car.powertrain.settle(now)
-    car.low_voltage.settle(now)
-    car.low_voltage.heater_on = True
-    over_at = now + minutes * MINUTE
-    reason: Literal["time", "fuel_low"] = "time"
-    if mode == "heating":
-        car.powertrain.heating_since = now
-        reserve_at = car.powertrain.fuel_above_reserve_until(now)
-        if reserve_at < over_at:
-            over_at, reason = reserve_at, "fuel_low"
-    car.heater = Heater(mode, now, over_at, minutes, reason)
-    car.agenda.call(over_at, _over, over_at)
-    car.watch_low_voltage(now)
-    car.send_status("command", now, ("climate",))
+    car.powertrain.heating_since = now
+    comfort.begin(car, run, current_a=HEATER_A, by=by, now=now)
+    watch_fuel(car, now)
 
 
 def watch_fuel(car: Car, now: Instant) -> None:
     """Find anew when a heater that burns fuel has to stop for want of it; call when fuel has gone."""
-    if car.heater is None or car.heater.mode != "heating":
+    if car.comfort is None or car.powertrain.heating_since is None:
         return
     reserve_at = max(now, car.powertrain.fuel_above_reserve_until(now))
-    if reserve_at < car.heater.ends_at:
-        car.heater = car.heater._replace(ends_at=reserve_at, reason="fuel_low")
-        car.agenda.call(reserve_at, _over, reserve_at)
-
-
-def _over(car: Car, ends_at: Instant, now: Instant) -> None:
-    if car.heater is not None and car.heater.ends_at == ends_at:
-        stop(car, car.heater.reason, now)
-
-
-def stop(car: Car, reason: str, now: Instant) -> None:
-    """End the heater when it runs: by time, by a stop, by the engine, or for want of fuel."""
-    if car.heater is None:
-        return
-    heater, car.heater = car.heater, None
-    car.powertrain.settle(now)
-    car.powertrain.heating_since = None
-    car.low_voltage.settle(now)
-    car.low_voltage.heater_on = False
-    car.watch_low_voltage(now)
-    car.send_event(
-        "heater_ended",
-        now,
-        {"reason": reason, "mode": heater.mode, "minutes": round((now - heater.started_at) / MINUTE, 2)},
-    )
-    car.send_status("heater", now, ("climate", "energy"))
+    if reserve_at < car.comfort.ends_at:
+        comfort.end_at(car, reserve_at, "fuel_low")
 
 
 # --- the command
 
 
-def _refusal(car: Car, _parameters: commands.Heater, now: Instant) -> Refusal | None:
-    """Fuel above the reserve (ours)."""
+def hindrance(car: Car, now: Instant) -> Refusal | None:
+    """Return why it cannot start: ventilation runs, or the fuel is not above the reserve (ours)."""
     fuel_l = car.powertrain.levels(now).fuel_l
     if fuel_l <= car.equipment.reserve_l:
         return Refusal("fuel_low", f"{fuel_l:.1f} l of fuel; the reserve is {car.equipment.reserve_l:g} l")
+    if comfort.runs(car, "ventilation"):
+        return Refusal("ventilation_running", "the ventilation runs: stop it first")
     return None
 
 
-def _takes(parameters: commands.Heater) -> Duration:
+def _refusal(car: Car, _parameters: Heater, now: Instant) -> Refusal | None:
+    return hindrance(car, now)
+
+
+def _takes(parameters: Heater) -> Duration:
     return 3 * SECOND if parameters.action == "start" else ACTUATION
 
 
-def _carry_out(car: Car, parameters: commands.Heater, now: Instant) -> None:
+def _carry_out(car: Car, parameters: Heater, now: Instant) -> None:
     if parameters.action == "start":
         start(car, parameters.minutes, now)
     else:
-        stop(car, "stopped", now)
+        comfort.stop(car, "heater", now)
 
 
 HEATER: Final = Service(_carry_out, _refusal, _takes)
+
+
+# --- in the car
+
+
+def set_in_car(car: Car, minutes: int, timers: tuple[Timer, ...], now: Instant) -> None:
+    """Keep the run time and the departure times that somebody sets in the car; does nothing where it has no such menu."""
+    if car.equipment.heater_set_in_car:
+        comfort.keep(car, "heater", [Departure(timer, minutes) for timer in timers], _start_by_timer, now)
+
+
+def _start_by_timer(car: Car, minutes: int, now: Instant) -> Refusal | None:
+    refused = hindrance(car, now)
+    if refused is None:
+        start(car, minutes, now, by="timer")
+    return refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleet.kernel.instants import Instant
-from fleet.vehicle.services import area_alert, heating, speed_alert
+from fleet.vehicle.services import area_alert, cabin, climatisation, comfort, heating, speed_alert
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 def engine_starts(car: Car, now: Instant) -> None:
     """Somebody starts the engine; levels are not settled yet, and what runs on them has to end."""
-    heating.stop(car, "engine_start", now)
+    comfort.end(car, "engine_start", now)
 
 
 def engine_started(car: Car, now: Instant) -> None:
     """The engine runs, and the event is sent."""
+    cabin.engine_started(car, now)
 
 
 def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
@@ -29,6 +30,7 @@ def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
 
 def engine_stopped(car: Car, journey: Journey | None, now: Instant) -> None:
     """The engine is off, the car stands, trip and status are sent."""
+    cabin.leave_alone(car, now)
 
 
 def driver_left(car: Car, now: Instant) -> None:
@@ -41,11 +43,18 @@ def network_found(car: Car, now: Instant) -> None:
 
 def charge_changed(car: Car, now: Instant) -> None:
     """Charging has begun or ended."""
+    climatisation.feed(car, now)
 
 
 def fuel_changed(car: Car, now: Instant) -> None:
-    """Fuel was taken out of the car, or filled in."""
+    """Fuel or charge was taken out of the car, or filled in."""
     heating.watch_fuel(car, now)
+    climatisation.feed(car, now)
+
+
+def low_voltage_fell(car: Car, now: Instant) -> None:
+    """The 12 V battery is low, and the event is sent: what takes from it for comfort alone ends."""
+    comfort.end(car, "battery_low", now)
 
 
 def day_began(car: Car, now: Instant) -> None:
@@ -54,5 +63,6 @@ def day_began(car: Car, now: Instant) -> None:
 
 def reset(car: Car, now: Instant) -> None:  # noqa: ARG001 (as all hooks)
     """Everything personal is wiped: each service forgets what a user has set."""
+    car.programmes = None
     car.area_alert = None
     car.speed_alert = None

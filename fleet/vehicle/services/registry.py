@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from fleet.vehicle.services import area_alert, heating, horn, locking, refreshing, speed_alert
+from fleet.vehicle.services import area_alert, climatisation, heating, horn, locking, refreshing, speed_alert, ventilation
 from fleet.vehicle.services.service import Service
-from fleet.wire.commands import AreaAlert, Heater, HonkAndFlash, Lock, Parameters, Refresh, SpeedAlert, Unlock
+from fleet.wire.commands import (
+    AreaAlert,
+    Climatisation,
+    Heater,
+    HonkAndFlash,
+    Lock,
+    Parameters,
+    Refresh,
+    SpeedAlert,
+    Unlock,
+    Ventilation,
+    VentilationTimers,
+)
 
 SERVICES: Final[dict[type[Parameters], Service]] = {
     HonkAndFlash: horn.HONK,
@@ -16,4 +28,7 @@ SERVICES: Final[dict[type[Parameters], Service]] = {
     Refresh: refreshing.REFRESH,
     AreaAlert: area_alert.AREA_ALERT,
     SpeedAlert: speed_alert.SPEED_ALERT,
+    Ventilation: ventilation.VENTILATION,
+    VentilationTimers: ventilation.VENTILATION_TIMERS,
+    Climatisation: climatisation.CLIMATISATION,
 }
