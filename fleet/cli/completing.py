@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 from fleet.backend.reader import StoreReader
+from fleet.cloud.registry import RULES
 from fleet.errors import FleetError
 from fleet.runtime.resources import resource_dir
 from fleet.wire.commands import COMMANDS
@@ -44,6 +45,11 @@ def complete_service(incomplete: str) -> list[str]:
     services = load_services()
     names = dict.fromkeys((*services.commands, *services.events, *services.requests))
     return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_rule(incomplete: str) -> list[str]:
+    """Offer the services of the back end that can be asked."""
+    return [rule.name for rule in RULES if rule.name.startswith(incomplete)]
 
 
 def complete_clock(incomplete: str) -> list[str]:

@@ -32,7 +32,8 @@ app.add_typer(user_app, name="user", rich_help_panel=WATCH)
 # --- looking at the store -----------------------------------------------------------------------------------------
 
 
-def _store(path: Path | None) -> Path:
+def find_store(path: Path | None) -> Path:
+    """Return the store that was named, or that of the latest run; raises UsageError without one."""
     if path is not None:
         return path
     latest = LATEST / "store.sqlite"
@@ -54,7 +55,7 @@ def cars(
 
     fleet cars --limit 5 --store runs/latest/store.sqlite
     """
-    with StoreReader(_store(store)) as reader:
+    with StoreReader(find_store(store)) as reader:
         rows = reader.cars()
     if as_json:
         out.print_json(msgspec.json.encode(rows[:limit]).decode())
@@ -81,7 +82,7 @@ def status(vin: Vin, store: StorePath = None, as_json: AsJson = False) -> None:
 
     fleet status VIN --json
     """
-    with StoreReader(_store(store)) as reader:
+    with StoreReader(find_store(store)) as reader:
         twin = reader.status(vin)
     if twin is None:
         raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
@@ -127,7 +128,7 @@ def history(
 
     fleet history VIN --kind event --json
     """
-    with StoreReader(_store(store)) as reader:
+    with StoreReader(find_store(store)) as reader:
         rows = reader.history(vin, limit=limit, kind=kind)
     if as_json:
         out.print_json(msgspec.json.encode(rows).decode())
@@ -155,7 +156,7 @@ COMMAND_PATIENCE_S: Final = 900.0
 """Longer than the default time to live of any command that a person waits for, in wall seconds."""
 
 
-def _access(broker: str | None, secret_file: Path | None, credentials: Path | None, store: Path | None, prefix: str) -> Access:
+def reach_desk(broker: str | None, secret_file: Path | None, credentials: Path | None, store: Path | None, prefix: str) -> Access:
     """Reach the desk by options, or by what a running fleet left beside its store."""
     if broker is not None:
         return open_access(broker=broker, credentials=credentials, secret=find_secret(secret_file), prefix=prefix)
@@ -214,17 +215,17 @@ def command(
         user=user,
         ttl_s=ttl,
     )
-    access = _access(broker, secret_file, credentials, store, topic_prefix)
+    access = reach_desk(broker, secret_file, credentials, store, topic_prefix)
 
     def told(answer: DeskAnswer) -> None:
         if not as_json and not answer.final:
             out.print(answer.state, style="dim", highlight=False)
 
     answer = asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S, told=told))
-    _tell_outcome(name, answer, as_json)
+    tell_outcome(name, answer, as_json)
 
 
-def _tell_outcome(name: str, answer: DeskAnswer, as_json: bool) -> Never:
+def tell_outcome(name: str, answer: DeskAnswer, as_json: bool) -> Never:
     """Print the desk's final answer, and end with exit code 0 for success only."""
     if as_json:
         out.print_json(msgspec.json.encode(answer).decode())
@@ -288,5 +289,5 @@ def set_spin(
         spin=spin or typer.prompt("New S-PIN", hide_input=True, confirmation_prompt=True),
         user=user,
     )
-    access = _access(broker, secret_file, credentials, store, topic_prefix)
-    _tell_outcome("set-spin", asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S)), as_json)
+    access = reach_desk(broker, secret_file, credentials, store, topic_prefix)
+    tell_outcome("set-spin", asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S)), as_json)

@@ -1,0 +1,102 @@
+"""Asks the service centre of a running fleet, and shows whom it told what."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from fleet.backend.reader import StoreReader
+from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, make_table, out
+from fleet.cli.completing import complete_rule, complete_vin
+from fleet.cli.tools import DeskBroker, find_store, reach_desk, tell_outcome
+from fleet.errors import UsageError
+from fleet.kernel.instants import format_instant
+from fleet.runtime.asking import FIRST_ANSWER_S, ask_desk
+from fleet.wire.messages import ServiceRequest
+from fleet.wire.topics import DEFAULT_PREFIX
+from fleet.wire.vin import checked_vin
+
+app = typer.Typer()
+
+
+def _checked(vin: str | None) -> str | None:
+    return None if vin is None else checked_vin(vin)
+
+
+@app.command(rich_help_panel=WATCH)
+def notices(
+    vin: Annotated[
+        str | None, typer.Argument(metavar="[VIN]", callback=_checked, help="Only of this car.", autocompletion=complete_vin)
+    ] = None,
+    store: StorePath = None,
+    limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Show whom the back end told what about cars, the newest first.
+
+    Examples: fleet notices
+
+    fleet notices VIN --json
+    """
+    with StoreReader(find_store(store)) as reader:
+        rows = reader.notices(vin=vin, limit=limit)
+    if as_json:
+        out.print_json(msgspec.json.encode(rows).decode())
+        return
+    table = make_table("at", "VIN", "to", "what", "content")
+    for row in rows:
+        table.add_row(format_instant(row.at)[:19], row.vin, row.to, row.kind, json.dumps(row.data, ensure_ascii=False))
+    out.print(table)
+
+
+@app.command(rich_help_panel=WATCH)
+def service(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which service.", autocompletion=complete_rule)],
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="What it is to do.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[VIN] [KEY=VALUE]…", help="About which car, and with which words.")
+    ] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Who asks \\[default: the primary user].")] = None,
+    broker: DeskBroker = None,
+    secret_file: SecretFile = None,
+    credentials: Credentials = None,
+    store: StorePath = None,
+    topic_prefix: Prefix = DEFAULT_PREFIX,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a service of the back end for something; exit code 0 only for success. Numbers, yes/no and lists are read as JSON.
+
+    Examples: fleet service online show VIN
+
+    fleet service online install_certificate VIN contract=C1 --user primary
+    """
+    given = list(words or ())
+    vin = checked_vin(given.pop(0)) if given and "=" not in given[0] else None
+    request = ServiceRequest(id=secrets.token_hex(12), service=name, action=action, vin=vin, data=_data(given), user=user)
+    access = reach_desk(broker, secret_file, credentials, store, topic_prefix)
+    answer = asyncio.run(ask_desk(access, request, timeout_s=FIRST_ANSWER_S))
+    if not as_json and answer.data is not None:
+        out.print_json(json.dumps(answer.data))
+    tell_outcome(f"{name} {action}", answer, as_json)
+
+
+def _data(words: Iterable[str]) -> dict[str, Any]:
+    """Read KEY=VALUE words; a value that is no JSON is text."""
+    given: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{word!r} is neither a VIN in the first place nor KEY=VALUE", hint="Such as name=value.")
+        if key in given:
+            raise UsageError(f"{key} is given twice")
+        try:
+            given[key] = json.loads(text)
+        except ValueError:
+            given[key] = text
+    return given
