@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,10 +23,7 @@ FAR = Place(48.60, 12.10, "Landshut", "errand")
 def pieces(*speeds: float, each_s: float = 10.0) -> list[SpeedPiece]:
     """Return pieces of ten seconds from one of these speeds (km/h) to the next."""
     us = each_s * SECOND
-    return [
-        SpeedPiece(number * us, (number + 1) * us, begin, end)
-        for number, (begin, end) in enumerate(zip(speeds, speeds[1:], strict=False))
-    ]
+    return [SpeedPiece(number * us, (number + 1) * us, begin, end) for number, (begin, end) in enumerate(pairwise(speeds))]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +66,7 @@ def test_pieces_are_the_speeds_of_the_profile(number: int) -> None:
     held = list(profile.pieces())
     assert held[0].begin_us == 0
     assert held[-1].end_us == profile.duration_us
-    for before, after in zip(held, held[1:], strict=False):
+    for before, after in pairwise(held):
         assert before.end_us == after.begin_us
     for piece in held:
         middle_us = (piece.begin_us + piece.end_us) / 2
