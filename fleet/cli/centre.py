@@ -94,7 +94,7 @@ def _data(words: Iterable[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UsageError(f"{word!r} is neither a VIN in the first place nor KEY=VALUE", hint="Such as name=value.")
         if key in given:
-            raise UsageError(f"{key} is given twice")
+            raise UsageError(f"{key} is given twice", hint="Which of the two?")
         try:
             given[key] = json.loads(text)
         except ValueError:
