@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fleet.kernel.draws import Draws
@@ -11,6 +12,7 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.driver import Purpose
 from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place
+from fleet.wire.services import Parameter
 
 
 def place_of(to: Destination, car: Car, at: Instant, draws: Draws) -> tuple[Place, Purpose]:
@@ -27,14 +29,17 @@ def place_of(to: Destination, car: Car, at: Instant, draws: Draws) -> tuple[Plac
     return Place(latitude, longitude, "as the scenario says", "errand"), "errand"
 
 
-def placed(value: Any, car: Car, at: Instant, draws: Draws) -> Any:
-    """Return a parameter's value with the positions of what stands `at` a destination, in items of items, too."""
+def placed(value: Any, known: Mapping[str, Parameter], car: Car, at: Instant, draws: Draws) -> Any:
+    """Return a parameter's value with the positions of what stands `at` a destination, in items of items, too.
+
+    `known` are the parameters of its tables: `at` is a destination only where there is a position to take its place.
+    """
     if isinstance(value, list):
-        return [placed(item, car, at, draws) for item in value]
+        return [placed(item, known, car, at, draws) for item in value]
     if not isinstance(value, dict):
         return value
-    item = {key: placed(inner, car, at, draws) for key, inner in value.items() if key != "at"}
-    if "at" in value:
-        place, _ = place_of(Destination.parse(value["at"]), car, at, draws)
+    item = {key: placed(inner, known[key].items if key in known else {}, car, at, draws) for key, inner in value.items()}
+    if "at" in item and "latitude" in known:
+        place, _ = place_of(Destination.parse(item.pop("at")), car, at, draws)
         item |= {"latitude": place.latitude, "longitude": place.longitude}
     return item

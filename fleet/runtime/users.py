@@ -208,7 +208,7 @@ class Users:
             id=f"{self._run:016x}-{number}",
             vin=car.vin,
             name=name,
-            parameters=self._parameters(car, words, draws, at),
+            parameters=self._parameters(car, name, words, draws, at),
             spin=self._spin(car, name, words, draws),
             ttl_s=words.time_to_live / SECOND if words.time_to_live is not None else None,
             due_wall_us=self._shard.clock.wall_us_at(at),
@@ -228,9 +228,10 @@ class Users:
     def _outcomes_of(self, stage: str) -> list[Outcomes]:
         return [self.whole, self.stages[stage]] if stage in self.stages else [self.whole]
 
-    def _parameters(self, car: Car, words: CommandLoad | Deed, draws: Draws, at: Instant) -> dict[str, Any]:
+    def _parameters(self, car: Car, name: str, words: CommandLoad | Deed, draws: Draws, at: Instant) -> dict[str, Any]:
+        known = COMMANDS[name].entry.parameters
         parameters: dict[str, Any] = {
-            name: placed(values.draw(draws), car, at, draws) for name, values in words.parameters.items()
+            key: placed(values.draw(draws), known[key].items, car, at, draws) for key, values in words.parameters.items()
         }
         if words.distance is not None:
             latitude, longitude = offset(*car.true_position(at), *draw_destination_m(words.distance, draws))

@@ -322,6 +322,9 @@ def _check_items(at: Steps, rows: list[Any], parameter: Parameter) -> Iterator[P
     """Check the tables of a list: their keys and the types of their values. Ranges are the car's to judge."""
     for index, row in enumerate(rows):
         where = (*at, index)
+        if parameter.choices:
+            yield from _check_value(where, row, Literal[parameter.choices])
+            continue
         if not isinstance(row, dict):
             yield Problem(where, f"a table is expected, not {shown(row)}")
             continue

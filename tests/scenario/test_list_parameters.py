@@ -7,9 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleet.kernel.draws import Draws
+from fleet.runtime.places import placed
 from fleet.scenario.checks import _check_values
 from fleet.scenario.drawn import Values
 from fleet.wire.services import Parameter
+from tests.runtime.pure_lab import cars_of, scenario
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -21,6 +24,10 @@ class Stop(msgspec.Struct, frozen=True):
 NUMBER = Parameter(type="number", required=True)
 STOPS = Parameter(
     type="list", most=4, items={"latitude": NUMBER, "longitude": NUMBER, "name": Parameter(type="text", default="")}
+)
+TIMERS = Parameter(
+    type="list",
+    items={"at": Parameter(type="text", required=True), "days": Parameter(type="list", choices=("monday", "sunday"))},
 )
 TRIPS = Parameter(type="list", items={"title": Parameter(type="text"), "stops": STOPS})
 
@@ -39,6 +46,19 @@ def told(raw: Any, parameter: Parameter = STOPS) -> list[tuple[tuple[Any, ...], 
 )
 def test_right_ones(raw: Any) -> None:
     assert told(raw) == []
+
+
+def test_at_is_a_time_where_there_is_no_position() -> None:
+    """It stays what it is, and days are judged one by one."""
+    row = {"at": "06:30", "days": ["monday"]}
+    assert told([row], TIMERS) == []
+    [(at, text)] = told([{"at": "06:30", "days": ["mondy"]}], TIMERS)
+    assert at == ("p", 0, "days", 0)
+    assert "mondy" in text
+    car = cars_of(scenario())[0]
+    assert placed([row], TIMERS.items, car, 0, Draws(1, "test")) == [row]
+    [stop] = placed([{"at": "home"}], STOPS.items, car, 0, Draws(1, "test"))
+    assert stop == {"latitude": car.driver.home.latitude, "longitude": car.driver.home.longitude}
 
 
 def test_lists_in_lists() -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 RUN: Final[Duration] = 30 * MINUTE
 """It ends by itself after this (ours)."""
+DEPARTURE_C: Final = 21.0
+"""What it is brought to for a departure, when nobody has said otherwise (ours)."""
 LEAST_CHARGE: Final = 0.2
 """Share of the usable charge below which it does not run without a plug (ours)."""
 HEATS_BY_C: Final = 40.0
@@ -80,6 +82,17 @@ def _reached(car: Car, started_at: Instant, now: Instant) -> None:
     feed(car, now)
     car.send_event("target_reached", now, {"target_c": run.target_c, "minutes": round((now - started_at) / MINUTE, 2)})
     car.send_status("climatisation", now, ("climate", "energy"))
+
+
+def condition(car: Car, leaves_at: Instant, now: Instant) -> Refusal | None:
+    """Have it comfortable for a departure, or say why not. What somebody has chosen already is kept when it lasts as long."""
+    run = car.comfort
+    if run is not None and run.service == "climatisation" and run.ends_at >= leaves_at:
+        return None
+    refused = comfort.hindrance(car, now) or hindrance(car, now)
+    if refused is None:
+        start(car, DEPARTURE_C, now, by="departure")
+    return refused
 
 
 # --- the command
