@@ -171,6 +171,11 @@ class Backend:
         """Why there is no connection, when there is none."""
         return self._consumer.refusal
 
+    def look_at_clock(self) -> None:
+        """Do what is due: the scenario time was moved by hand, which no timer can know."""
+        self._driver.look_at_clock()
+        self._centre.clock_changed()
+
     async def start(self) -> None:
         """Begin connecting and storing; returns at once."""
         config = self._config

@@ -72,6 +72,29 @@ class ScaledClock:
         return epoch_wall_us + int((instant - self.start) / self._factor)
 
 
+class SteppedClock(ScaledClock):
+    """Scenario time that stands still until somebody moves it, while the wall's goes on."""
+
+    def __init__(self, start: Instant) -> None:
+        """Stand at `start`."""
+        super().__init__(start, held=True)
+        self._at = start
+        self._moved_wall_us = self.wall_us()
+
+    def move_to(self, instant: Instant) -> None:
+        """Let it be `instant`; time never runs back."""
+        self._at = max(self._at, instant)
+        self._moved_wall_us = self.wall_us()
+
+    def at_wall_us(self, wall_us: int) -> Instant:  # noqa: ARG002  the time stands, whatever the wall's
+        """Return where the time stands."""
+        return self._at
+
+    def wall_us_at(self, instant: Instant) -> int:
+        """Return when the time was moved here; what is still to come has no wall time, and counts from now."""
+        return self._moved_wall_us if instant <= self._at else self.wall_us() + (instant - self._at)
+
+
 class VirtualClock(ScaledClock):
     """The same clock on a schedule's time, which jumps: scenario time runs as fast as that, and no clock is read."""
 
