@@ -23,7 +23,7 @@ from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltag
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import area_alert, hooks, speed_alert
+from fleet.vehicle.services import area_alert, calls, hooks, privacy, reset, speed_alert, workshop
 from fleet.vehicle.services.cabin import Cabin
 from fleet.vehicle.services.comfort import Name, Programme, Run
 from fleet.vehicle.signals import (
@@ -33,26 +33,35 @@ from fleet.vehicle.signals import (
     CarInput,
     CarOutput,
     Connect,
+    ControlInput,
+    Crash,
     Disconnect,
     DrainTo,
     DriveTo,
     Drop,
     LinkDown,
     LinkUp,
+    PairCar,
     PowerOff,
     PowerOn,
+    PressButton,
     Received,
+    Repair,
     RepeatUnstored,
+    ResetCar,
     SetCoverage,
     SetNetwork,
     SetOpening,
+    SetPrivacy,
+    SetService,
+    SetWorkshop,
     StayPut,
     SwitchOff,
     SwitchOn,
     WorldInput,
 )
 from fleet.vehicle.status import AtRest, asked_status, build_status, health_report
-from fleet.vehicle.telematics import OUTBOX_LIMIT, Telematics
+from fleet.vehicle.telematics import OUTBOX_LIMIT, Telematics, overtakes
 from fleet.wire.messages import (
     CarMessage,
     Command,
@@ -61,11 +70,13 @@ from fleet.wire.messages import (
     Health,
     Position,
     Presence,
+    Reply,
     Response,
     Stored,
     Trigger,
     TripData,
 )
+from fleet.wire.privacy import OPEN, PrivacyMode
 
 GPS_SIGMA_M: Final = 5.0
 """Rayleigh parameter of the receiver's error: 39 % of fixes within 5 m, 86 % within 10 m."""
@@ -98,7 +109,8 @@ class CarSettings:
     """What a fleet's cars have in common besides equipment.
 
     `fleet` is their fleet's name. `hole_share` is the share (0 to 1) of drives that pass a hole in the network;
-    garages belong to the places. In a dead zone there is no network at all.
+    garages belong to the places. In a dead zone there is no network at all. `registered_in` is the country where they are
+    registered, None for the one they live in. `privacy` is what their switch is set to at the start.
     """
 
     fleet: str = ""
@@ -106,6 +118,8 @@ class CarSettings:
     dead_zones: tuple[DeadZone, ...] = ()
     outbox_limit: int = OUTBOX_LIMIT
     until_stored: bool = False
+    registered_in: str | None = None
+    privacy: PrivacyMode = OPEN
 
 
 class Car:
@@ -113,10 +127,10 @@ class Car:
 
     __slots__ = (
         "_due", "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
-        "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "charging_ends_at", "comfort",
-        "driver", "engine_is_on", "equipment", "fix", "health", "in_deep_sleep", "journey", "key",
-        "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain", "programmes",
-        "remote", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count", "vin",
+        "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging_ends_at",
+        "comfort", "driver", "engine_is_on", "equipment", "fix", "health", "in_deep_sleep", "in_workshop", "journey", "key",
+        "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy",
+        "programmes", "remote", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count", "vin",
     )  # fmt: skip
 
     powertrain: Powertrain
@@ -153,6 +167,9 @@ class Car:
         self.cabin: Cabin | None = None
         self.comfort: Run | None = None
         self.programmes: dict[Name, Programme] | None = None
+        self.privacy: privacy.Privacy | None = None
+        self.calls: calls.Calls | None = None
+        self.in_workshop = False
         self.area_alert: area_alert.Watch | None = None
         self.speed_alert: speed_alert.Limit | None = None
         self.health: Health | None = None
@@ -175,11 +192,12 @@ class Car:
         self._next_start: Instant | None = None
         self._stays = False
         self._outputs: list[CarOutput] = []
-        self.fix = self._receive_fix(self._true_position, self.parked_at, self.parked_at)
+        self.fix = self.receive_fix(self._true_position, self.parked_at, self.parked_at)
         self._place_covered = not driver.home.garage
         self._network_works = True
         self._in_dead_zone = any(zone.holds(*self._true_position) for zone in self.settings.dead_zones)
         self.telematics.covered = self._place_covered and not self._in_dead_zone
+        privacy.begin(self, self.settings.privacy)
 
     # --- the machine
 
@@ -199,7 +217,8 @@ class Car:
             case Acknowledged(seq, refused):  # nearly all there is under load are these two, and they put off nothing
                 self._extend(self.telematics.acknowledge(seq, refused=refused))
             case AskStatus():
-                self.send(asked_status(self, now))
+                if not self.telematics.silent:
+                    self.send(asked_status(self, now))
             case _:
                 self._take(message, now)
                 self._due = self._next_due()
@@ -212,8 +231,9 @@ class Car:
                 self.remote.arrive(self, command, now)
             case Received(Stored() as mark):
                 self._extend(self.telematics.mark_stored(mark))
-            case Received():
-                pass  # replies: no service of this car waits for one
+            case Received(reply):
+                if isinstance(reply, Reply):
+                    hooks.replied(self, reply, now)
             case RepeatUnstored():
                 self._extend(self.telematics.repeat_unstored())
             case LinkUp() if self.telematics.wanted:
@@ -254,6 +274,29 @@ class Car:
             case StayPut():
                 self._stays = True
                 self._next_start = None
+            case _:
+                self._handle(message, now)
+
+    def _handle(self, message: ControlInput, now: Instant) -> None:
+        """Take what people do at the car's own controls, a crash among it."""
+        match message:
+            case Crash(sensor):
+                if calls.crash(self, sensor, now):
+                    living.switch_off(self, now)
+            case Repair():
+                calls.repair(self, now)
+            case PressButton(name):
+                calls.press(self, name, now)
+            case SetPrivacy(mode):
+                privacy.set_mode(self, mode, now)
+            case SetService(name, on):
+                privacy.set_service(self, name, now, on=on)
+            case SetWorkshop(on):
+                workshop.switch(self, now, on=on)
+            case ResetCar(user):
+                reset.reset(self, user, "car", now)
+            case PairCar():
+                reset.pair(self, now)
             case _:
                 assert_never(message)
 
@@ -359,10 +402,11 @@ class Car:
     def position(self, now: Instant) -> Position:
         """Return the last fix; the receiver measures anew while the engine is on."""
         if self.engine_is_on:
-            self.fix = self._receive_fix(self.true_position(now), now, None)
+            self.fix = self.receive_fix(self.true_position(now), now, None)
         return self.fix
 
-    def _receive_fix(self, true: tuple[float, float], now: Instant, parked_at: Instant | None) -> Position:
+    def receive_fix(self, true: tuple[float, float], now: Instant, parked_at: Instant | None) -> Position:
+        """Return what the receiver measures at a place at an instant."""
         draws = self.draws("gps", now)
         latitude, longitude = offset(*true, draws.normal(0, GPS_SIGMA_M), draws.normal(0, GPS_SIGMA_M))
         return Position(
@@ -375,28 +419,50 @@ class Car:
 
     # --- messages
 
+    @property
+    def registered_in(self) -> str:
+        """The country where the car is registered."""
+        return self.settings.registered_in or self.driver.region.country
+
     def send(self, message: CarMessage) -> None:
         """Hand a numbered message to the modem."""
         self._extend(self.telematics.put(message))
 
+    def send_ahead(self, message: CarMessage) -> None:
+        """Hand the modem a message that overtakes what waits."""
+        self._extend(self.telematics.put_ahead(message))
+
+    def speak(self) -> None:
+        """Let the modem send again what it had to hold back."""
+        self._extend(self.telematics.speak())
+
     def send_status(self, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> None:
-        """Send the status, whole or some groups. A refresh with the engine on renews the health report."""
+        """Send the status, whole or some groups. A refresh with the engine on renews the health report.
+
+        A silent car makes none.
+        """
+        if self.telematics.silent:
+            return
         if trigger == "refresh" and self.engine_is_on:
             self.health = health_report(self, now)
         self.send(build_status(self, trigger, now, groups))
 
     def send_event(self, name: str, now: Instant, data: Mapping[str, Any] | None = None) -> None:
-        """Send an event."""
-        self.send(
-            Event(
-                vin=self.vin,
-                boot=self.telematics.boot,
-                seq=self.telematics.next_seq(),
-                captured_at=now,
-                name=name,
-                data=dict(data or {}),
-            )
+        """Send an event, unless the car's privacy forbids it."""
+        if not privacy.may_send(self, name):
+            return
+        event = Event(
+            vin=self.vin,
+            boot=self.telematics.boot,
+            seq=self.telematics.next_seq(),
+            captured_at=now,
+            name=name,
+            data=dict(data or {}),
         )
+        if overtakes(event):
+            self.send_ahead(event)
+        else:
+            self.send(event)
 
     def respond(
         self,
@@ -410,20 +476,22 @@ class Car:
         awake: bool,
     ) -> None:
         """Send a step of a command's life."""
-        self.send(
-            Response(
-                vin=self.vin,
-                boot=self.telematics.boot,
-                seq=self.telematics.next_seq(),
-                captured_at=now,
-                command_id=command_id,
-                name=name,
-                state=state,
-                reason=reason,
-                detail=detail,
-                awake=awake,
-            )
+        response = Response(
+            vin=self.vin,
+            boot=self.telematics.boot,
+            seq=self.telematics.next_seq(),
+            captured_at=now,
+            command_id=command_id,
+            name=name,
+            state=state,
+            reason=reason,
+            detail=detail,
+            awake=awake,
         )
+        if overtakes(response):
+            self.send_ahead(response)
+        else:
+            self.send(response)
 
     def _presence(
         self, connection: Literal["online", "offline"], reason: Literal["shutdown", "deep_sleep"] | None, now: Instant
@@ -441,6 +509,7 @@ class Car:
             return  # once it has been off it is another run of the computer: another Car, with another boot
         self._power = "on"
         self.telematics.reachable_since = now
+        privacy.announce(self, now)
         if self.plugged_in:
             living.start_charging(self, now)
         self.plan_day(now)
@@ -562,7 +631,7 @@ class Car:
     def park(self, now: Instant, place: Place | None) -> None:
         """Stand with the engine off: fix the position once; a place decides about coverage, the roadside changes nothing."""
         self.parked_at = now
-        self.fix = self._receive_fix(self._true_position, now, now)
+        self.fix = self.receive_fix(self._true_position, now, now)
         self.stay_awake(now)
         if place is not None:
             self.set_coverage(not place.garage, now)

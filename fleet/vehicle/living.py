@@ -16,7 +16,7 @@ from fleet.vehicle.geo import Path, distance_m, road_path
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.region import Place
-from fleet.vehicle.services import hooks
+from fleet.vehicle.services import calls, hooks
 from fleet.vehicle.status import CHARGE_GROUPS, health_report
 from fleet.vehicle.track import ENGINE_LEAD, TrackProfile, TrackTrip
 from fleet.wire.messages import TripData
@@ -143,7 +143,10 @@ def switch_on(car: Car, now: Instant) -> None:
 
 
 def _engine_on(car: Car, now: Instant) -> bool:
-    """Get in, unplug, start; False when the engine does not start for want of AdBlue, and the car is left as it was."""
+    """Get in, unplug, start; False when the engine does not start, and the car is left as it was."""
+    if calls.has_crashed(car):
+        car.send_event("engine_not_started", now, {"reason": "crashed"})
+        return False
     if car.equipment.adblue_l and car.levels(now).adblue_l <= 0:
         car.send_event("engine_not_started", now, {"reason": "adblue_empty"})
         return False
@@ -238,6 +241,8 @@ def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:
     parked_at, habits, at_station = data
     if car.engine_is_on or parked_at != car.parked_at:
         return  # started again before getting out
+    if calls.has_crashed(car):
+        return  # nobody locks up, plugs in or goes on from here
     car.low_voltage.settle(now)
     car.body.leave(habits)
     car.low_voltage.lights_on = car.body.lights_on

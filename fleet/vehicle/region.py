@@ -54,6 +54,7 @@ class Town(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 class _RegionData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timezone: str
+    country: str
     limit_km: float
     towns: tuple[Town, ...]
 
@@ -80,6 +81,7 @@ class Region:
         "_home_weights",
         "_neighbours",
         "centre",
+        "country",
         "limit_m",
         "name",
         "timezone",
@@ -88,8 +90,9 @@ class Region:
         "zone",
     )
 
-    def __init__(self, name: str, timezone: str, limit_km: float, towns: tuple[Town, ...]) -> None:
+    def __init__(self, name: str, timezone: str, country: str, limit_km: float, towns: tuple[Town, ...]) -> None:
         self.name: Final = name
+        self.country: Final = country
         self.timezone: Final = timezone
         self.zone: Final = ZoneInfo(timezone)
         self.weather_key: Final = stream_key(0, "weather", name)
@@ -199,7 +202,7 @@ def load_regions() -> dict[str, Region]:
     """Return the regions by name, from the package's own file."""
     text = resources.files("fleet.vehicle").joinpath("regions.toml").read_text(encoding="utf-8")
     data = msgspec.toml.decode(text, type=dict[str, _RegionData])
-    return {name: Region(name, entry.timezone, entry.limit_km, entry.towns) for name, entry in data.items()}
+    return {name: Region(name, entry.timezone, entry.country, entry.limit_km, entry.towns) for name, entry in data.items()}
 
 
 def region(name: str) -> Region:

@@ -12,6 +12,7 @@ from fleet.errors import Undecodable
 from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.vehicle.agenda import Kind
 from fleet.vehicle.rules import refusal
+from fleet.vehicle.services import privacy
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.service import Refusal
 from fleet.wire.commands import COMMANDS, Parameters, is_stop, read_parameters
@@ -89,6 +90,10 @@ class Remote:
     # --- execution
 
     def _execute(self, car: Car, command: Command, now: Instant, *, awake: bool) -> None:
+        silence = privacy.silence(car, command.name)
+        if silence is not None:
+            self._end(car, command, "rejected", now, silence, awake=awake)
+            return
         if now > command.expires_at:
             self._end(car, command, "expired", now, None, awake=awake)
             return

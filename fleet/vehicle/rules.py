@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
+from fleet.vehicle.services import calls, privacy, workshop
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.service import Refusal
 from fleet.wire.commands import CommandType, Parameters, is_stop
@@ -22,12 +23,18 @@ WAKE_UPS_WITHOUT_DRIVE: Final = 40
 
 
 def refusal(car: Car, command: CommandType, parameters: Parameters, now: Instant) -> Refusal | None:
-    """Judge one command of a car that is awake; the order is arguments, equipment, state, the service's own rule, energy."""
+    """Judge one command of a car that is awake and not silent.
+
+    The order is arguments, equipment, what is switched off in the car, state, the service's own rule, energy.
+    """
     found = _arguments(command, parameters) or _equipment(car, command)
     if found is not None or is_stop(parameters):
         return found
     return (
-        _state(car, command, now)
+        privacy.refusal(car, command)
+        or workshop.refusal(car, command)
+        or calls.refusal(car, command)
+        or _state(car, command, now)
         or SERVICES[type(parameters)].refusal(car, parameters, now)
         or _low_voltage(car, command, now)
         or _power_budget(car, command)

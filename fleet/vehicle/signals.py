@@ -10,6 +10,7 @@ from fleet.kernel.instants import Instant
 from fleet.vehicle.driver import Purpose
 from fleet.vehicle.region import Place
 from fleet.wire.messages import CarMessage, Presence, ToCar
+from fleet.wire.privacy import PrivacyMode
 
 
 class _Signal(msgspec.Struct, frozen=True, gc=False):
@@ -105,7 +106,54 @@ class DrainTo(_Signal, frozen=True):
     share: float
 
 
-WorldInput = SetCoverage | SetNetwork | SwitchOn | SwitchOff | DriveTo | SetOpening | StayPut | DrainTo
+class Crash(_Signal, frozen=True):
+    """The car crashes hard enough for this sensor; nothing happens while its engine is off."""
+
+    sensor: Literal["airbag", "belt_tensioner"] = "airbag"
+
+
+class Repair(_Signal, frozen=True):
+    """A workshop has mended what a crash left."""
+
+
+class PressButton(_Signal, frozen=True):
+    """Somebody in the car calls for help, for the breakdown service, or for information."""
+
+    name: Literal["sos", "breakdown", "info"]
+
+
+class SetPrivacy(_Signal, frozen=True):
+    """Somebody sets the car's privacy switch; a mode that its generation has not changes nothing."""
+
+    mode: PrivacyMode
+
+
+class SetService(_Signal, frozen=True):
+    """Somebody switches a single service off in the car, or on again."""
+
+    name: str
+    on: bool
+
+
+class SetWorkshop(_Signal, frozen=True):
+    """Somebody switches workshop mode on or off."""
+
+    on: bool
+
+
+class ResetCar(_Signal, frozen=True):
+    """Somebody deletes a user in the car, or (None) resets all of it."""
+
+    user: str | None = None
+
+
+class PairCar(_Signal, frozen=True):
+    """Somebody enrols in the car as its primary user, after a reset."""
+
+
+ControlInput = Crash | Repair | PressButton | SetPrivacy | SetService | SetWorkshop | ResetCar | PairCar
+"""What people do at the car's own controls, and what happens to it."""
+WorldInput = SetCoverage | SetNetwork | SwitchOn | SwitchOff | DriveTo | SetOpening | StayPut | DrainTo | ControlInput
 """What people and the world do to a car."""
 CarInput = PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
 

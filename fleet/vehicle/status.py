@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
 from fleet.vehicle.powertrain import Levels
-from fleet.vehicle.services import cabin
+from fleet.vehicle.services import cabin, privacy
 from fleet.wire.messages import STATUS_GROUPS, AdBlue, Climate, DrivingData, Health, Service, Status, Trigger, WarningLight
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ _BUILDERS: Final[dict[str, Callable[[Car, Levels, Instant], Any]]] = {
     "doors": lambda car, _levels, _now: car.body.doors(),
     "windows": lambda car, _levels, _now: car.body.windows(),
     "lights": lambda car, _levels, _now: car.body.lights(),
-    "position": lambda car, _levels, now: car.position(now),
+    "position": lambda car, _levels, now: car.position(now) if privacy.may_locate(car) else None,
     "climate": _climate,
     "charging": lambda car, _levels, now: car.powertrain.charging(now, plugged_in=car.plugged_in),
     "driving": _driving,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
+
+from msgspec.structs import replace
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.signals import Transmit
-from fleet.wire.messages import CarMessage, Status, Stored
+from fleet.wire.commands import COMMANDS
+from fleet.wire.messages import CarMessage, Event, Response, Status, Stored
+from fleet.wire.services import load_services
 
 OUTBOX_LIMIT: Final = 10_000
 """Messages a car keeps; then the oldest status goes, never an event or a response."""
@@ -17,6 +22,27 @@ UNSTORED_LIMIT: Final = 1_000
 """Messages the broker took that are not yet known to be stored; beyond it the car waits before it sends more."""
 
 
+LEGAL_EVENTS: Final = frozenset(name for name, entry in load_services().events.items() if entry.legal)
+LEGAL_COMMANDS: Final = frozenset(name for name, command in COMMANDS.items() if command.entry.legal)
+SILENT: Final = frozenset({"privacy_offline", "not_paired"})
+"""Reasons with which a car that is silent refuses what still reaches it."""
+
+
+def overtakes(message: CarMessage) -> bool:
+    """Tell whether a message leaves the car in every privacy mode, and so before all that may have to wait."""
+    match message:
+        case Event(name=name):
+            return name in LEGAL_EVENTS
+        case Response(name=name, reason=reason):
+            return reason in SILENT or name in LEGAL_COMMANDS
+        case _:
+            return False
+
+
+def _waits(message: CarMessage) -> bool:
+    return not overtakes(message)
+
+
 class Telematics:
     """An outbox with one message under way, so that messages of a car arrive in their order.
 
@@ -24,13 +50,16 @@ class Telematics:
     new connection, and when asked to, what is not stored is sent again under its number. Without, the broker's
     acknowledgement is its end. The counters make the car's part of the account:
     created = done + refused + dropped + in_outbox, where done is `stored` or `acknowledged`.
+
+    What overtakes stands before all else that waits. Numbers follow the order of sending: a message that overtakes gets the
+    lowest number that was never sent, and those behind it move up by one. While the car is `silent` the rest stays here.
     """
 
     __slots__ = (
         "_highest_acknowledged",
         "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "covered", "created", "dropped",
-        "is_up", "limit", "published", "reachable_since", "refused", "repeated", "stored", "until_stored", "up_since",
-        "wanted",
+        "is_up", "limit", "published", "reachable_since", "refused", "repeated", "silent", "stored", "until_stored",
+        "up_since", "wanted",
     )  # fmt: skip
 
     def __init__(self, boot: int, *, limit: int = OUTBOX_LIMIT, until_stored: bool = False) -> None:
@@ -41,6 +70,7 @@ class Telematics:
         self.covered = True
         self.wanted = False
         self.is_up = False
+        self.silent = False
         self.reachable_since: Instant = 0
         self.up_since: Instant = 0
         self.created = 0
@@ -65,13 +95,48 @@ class Telematics:
     def put(self, message: CarMessage) -> Transmit | None:
         """Take a new message; returns its transmission when nothing is before it."""
         if self._waiting is None:
-            if self._in_flight is None and self.is_up and (self._unstored is None or self._has_room()):
+            if self._in_flight is None and self.is_up and not self.silent and (self._unstored is None or self._has_room()):
                 return self._send(message)
             self._waiting = deque()
         if self.in_outbox >= self.limit and self._drop_oldest_status(message):
             return None
         self._waiting.append(message)
         return None
+
+    def put_ahead(self, message: CarMessage) -> Transmit | None:
+        """Take a new message that overtakes what waits; returns its transmission when none is under way.
+
+        What was sent before keeps its number, and so its bytes; the others are numbered anew with the same numbers.
+        """
+        if self._waiting and self.in_outbox >= self.limit:
+            self._drop_oldest_status(message)
+        waiting = self._waiting or ()
+        ahead = [held for held in waiting if overtakes(held)]
+        again = [held for held in waiting if not overtakes(held) and held.seq <= self._highest_sent]
+        fresh = [held for held in waiting if not overtakes(held) and held.seq > self._highest_sent]
+        seqs = [*(held.seq for held in fresh), message.seq]
+        first, *rest = (replace(each, seq=seq) for each, seq in zip((message, *fresh), seqs, strict=True))
+        self._waiting = deque((*ahead, first, *again, *rest))
+        return self._next() if self._in_flight is None else None
+
+    def revise(self, change: Callable[[CarMessage], CarMessage | None]) -> None:
+        """Put what was never sent through `change`: it stays as it is, becomes another message, or (None) is dropped.
+
+        What was sent stays as it is: it may be stored, and a repetition has the bytes of the first time.
+        """
+        kept: deque[CarMessage] = deque()
+        for held in self._waiting or ():
+            changed = change(held) if held.seq > self._highest_sent else held
+            if changed is None:
+                self.dropped += 1
+            else:
+                kept.append(changed)
+        self._waiting = kept or None
+
+    def speak(self) -> Transmit | None:
+        """Be silent no more: send what had to wait."""
+        self.silent = False
+        return self._next() if self._in_flight is None else None
 
     def _drop_oldest_status(self, newcomer: CarMessage) -> bool:
         """Make room; True when the newcomer itself is what has to go. Events and responses are never dropped.
@@ -100,11 +165,14 @@ class Telematics:
         self.is_up = False
 
     def repeat_unstored(self) -> Transmit | None:
-        """Send again, in their order, all that was sent and may not be stored."""
-        again = [*(self._unstored or ()), *([self._in_flight] if self._in_flight is not None else ())]
-        self._unstored = self._in_flight = None
+        """Send again, in their order, all that was sent and may not be stored; first of all what overtakes."""
+        held = deque(filter(_waits, self._unstored or ())) if self.silent else deque[CarMessage]()
+        again = [message for message in self._unstored or () if not held or overtakes(message)]
+        if self._in_flight is not None:
+            again.append(self._in_flight)
+        self._unstored, self._in_flight = held or None, None
         if again:
-            self._waiting = deque((*again, *(self._waiting or ())))
+            self._waiting = deque(sorted((*again, *(self._waiting or ())), key=_waits))
         return self._next()
 
     def acknowledge(self, seq: int, *, refused: bool) -> Transmit | None:
@@ -139,7 +207,9 @@ class Telematics:
         return self.unstored < min(self.limit, UNSTORED_LIMIT)
 
     def _next(self) -> Transmit | None:
-        if not self._waiting or not self.is_up or self.unstored >= UNSTORED_LIMIT:
+        if not self._waiting or not self.is_up:
+            return None
+        if (self.silent or self.unstored >= UNSTORED_LIMIT) and _waits(self._waiting[0]):
             return None
         message = self._waiting.popleft()
         if not self._waiting:
@@ -165,6 +235,13 @@ class Telematics:
     def in_outbox(self) -> int:
         """How many messages have no final outcome yet, the one under way included."""
         return (self._in_flight is not None) + self.unstored + (len(self._waiting) if self._waiting else 0)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether something is still to come of the outbox as things stand; what a silent car holds back is not."""
+        if not self.silent or self._in_flight is not None:
+            return self.in_outbox > 0
+        return any(overtakes(message) for message in (*(self._unstored or ()), *(self._waiting or ())))
 
     @property
     def outbox_seqs(self) -> list[int]:

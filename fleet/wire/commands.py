@@ -101,6 +101,12 @@ class AreaAlert(_Parameters, frozen=True, kw_only=True):
     zones: tuple[Zone, ...]
 
 
+class Reset(_Parameters, frozen=True, kw_only=True):
+    """`user` is deleted; None resets the whole car."""
+
+    user: str | None = None
+
+
 class SpeedAlert(_Parameters, frozen=True, kw_only=True):
     """`limit_kmh` counts for a start only."""
 
@@ -109,7 +115,17 @@ class SpeedAlert(_Parameters, frozen=True, kw_only=True):
 
 
 Parameters = (
-    HonkAndFlash | Lock | Unlock | Heater | Refresh | AreaAlert | SpeedAlert | Ventilation | VentilationTimers | Climatisation
+    HonkAndFlash
+    | Lock
+    | Unlock
+    | Heater
+    | Refresh
+    | Reset
+    | AreaAlert
+    | SpeedAlert
+    | Ventilation
+    | VentilationTimers
+    | Climatisation
 )
 
 
@@ -119,6 +135,7 @@ _TYPES: Final[dict[str, type[Parameters]]] = {
     "unlock": Unlock,
     "heater": Heater,
     "refresh": Refresh,
+    "reset": Reset,
     "area_alert": AreaAlert,
     "speed_alert": SpeedAlert,
     "ventilation": Ventilation,

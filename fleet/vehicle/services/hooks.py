@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleet.kernel.instants import Instant
-from fleet.vehicle.services import area_alert, cabin, climatisation, comfort, heating, speed_alert
+from fleet.vehicle.services import area_alert, cabin, calls, climatisation, comfort, heating, speed_alert, workshop
+from fleet.wire.messages import Reply
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
@@ -24,6 +25,7 @@ def engine_started(car: Car, now: Instant) -> None:
 
 def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
     """A drive begins: its path and its speeds are known, so what will happen on the way can go into the agenda."""
+    workshop.drive_planned(car, journey)
     area_alert.plan(car, journey, now)
     speed_alert.plan(car, journey, now)
 
@@ -57,12 +59,18 @@ def low_voltage_fell(car: Car, now: Instant) -> None:
     comfort.end(car, "battery_low", now)
 
 
+def replied(car: Car, reply: Reply, now: Instant) -> None:
+    """The back end answers something that this car has sent."""
+    calls.answered(car, reply, now)
+
+
 def day_began(car: Car, now: Instant) -> None:
     """It is midnight by the car's own clock, or the car's computer has just started."""
 
 
 def reset(car: Car, now: Instant) -> None:  # noqa: ARG001 (as all hooks)
     """Everything personal is wiped: each service forgets what a user has set."""
+    calls.forget(car)
     car.programmes = None
     car.area_alert = None
     car.speed_alert = None

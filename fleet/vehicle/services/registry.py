@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fleet.vehicle.services import area_alert, climatisation, heating, horn, locking, refreshing, speed_alert, ventilation
+from fleet.vehicle.services import area_alert, climatisation, heating, horn, locking, refreshing, reset, speed_alert, ventilation
 from fleet.vehicle.services.service import Service
 from fleet.wire.commands import (
     AreaAlert,
@@ -14,6 +14,7 @@ from fleet.wire.commands import (
     Lock,
     Parameters,
     Refresh,
+    Reset,
     SpeedAlert,
     Unlock,
     Ventilation,
@@ -26,6 +27,7 @@ SERVICES: Final[dict[type[Parameters], Service]] = {
     Unlock: locking.UNLOCK,
     Heater: heating.HEATER,
     Refresh: refreshing.REFRESH,
+    Reset: reset.RESET,
     AreaAlert: area_alert.AREA_ALERT,
     SpeedAlert: speed_alert.SPEED_ALERT,
     Ventilation: ventilation.VENTILATION,

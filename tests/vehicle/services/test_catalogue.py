@@ -90,6 +90,7 @@ def written(node: ast.AST) -> str | None:
 def test_reasons_of_services_stand_in_the_catalogue() -> None:
     """What a module writes as a refusal is a reason of a command, or one that all have in common."""
     common = {"argument_out_of_range", "not_equipped", "not_parked", "engine_running", "battery_low", "power_budget", "busy"}
+    common |= {"privacy_offline", "privacy_location", "service_deactivated", "not_paired", "workshop_mode", "crashed"}
     told = common | {reason for entry in load_services().commands.values() for reason in entry.reasons}
     folder = Path(inspect.getfile(services)).parent
     for module in folder.glob("*.py"):

@@ -1,0 +1,172 @@
+"""The privacy switch in the car, and single services that are switched off: what may leave the car, and what it obeys.
+
+In a silent car (privacy mode offline, maximum privacy, or reset and not paired again) statuses, events and requests are not
+made, so they have no number and the account knows nothing of them. What waited when it fell silent waits on, and is sent
+when it may speak again; what was sent is not repeated until then. Commands that still arrive are refused.
+
+Where no position may leave the car, what waits and was never sent loses it: a status its place, an answer the distance it
+tells, and what says nothing else is dropped, and counted so. What was sent before has left the car: its repetition has the
+same bytes. In no mode does any of this hold for what is marked `legal` in the catalogue.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from fleet.kernel.instants import Instant
+from fleet.vehicle.services.service import Refusal
+from fleet.wire.commands import COMMANDS, CommandType
+from fleet.wire.messages import CarMessage, Event, Request, Response, Status
+from fleet.wire.privacy import OPEN, SILENT_MODES, PrivacyMode, mode_of
+from fleet.wire.services import load_services
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+PLACE_DATA: Final = frozenset({"position", "latitude", "longitude"})
+"""Names under which an event that is sent without a position, too, has one."""
+TELLS_DISTANCE: Final = frozenset({"too_far"})
+"""Reasons whose detail says how far the car is from somebody whose place is known."""
+_EVENTS: Final = load_services().events
+_REQUESTS: Final = load_services().requests
+
+
+class Privacy:
+    """The settings of a car that does not have them all as they came."""
+
+    __slots__ = ("mode", "paired", "services_off")
+
+    def __init__(self) -> None:
+        self.mode: PrivacyMode = OPEN
+        self.services_off: frozenset[str] = frozenset()
+        self.paired = True
+
+
+# --- what may leave the car
+
+
+def mode_in(car: Car) -> PrivacyMode:
+    return OPEN if car.privacy is None else car.privacy.mode
+
+
+def may_locate(car: Car) -> bool:
+    """Tell whether a position may leave the car."""
+    return car.privacy is None or car.privacy.mode == OPEN
+
+
+def may_send(car: Car, name: str) -> bool:
+    """Tell whether this event may leave the car now."""
+    if car.privacy is None:
+        return True
+    entry = _EVENTS.get(name)
+    if entry is not None and entry.legal:
+        return True
+    return not car.telematics.silent and (may_locate(car) or entry is None or not entry.tells_position)
+
+
+def request_refusal(car: Car, name: str) -> str | None:
+    """Return why an online service may not be asked now, None when it may."""
+    privacy = car.privacy
+    if privacy is None:
+        return None
+    if car.telematics.silent:
+        return "privacy_offline"
+    if name in privacy.services_off:
+        return "service_deactivated"
+    return "privacy_location" if _REQUESTS[name].tells_position and not may_locate(car) else None
+
+
+def without_position(message: CarMessage) -> CarMessage | None:
+    """Return the message without what tells where the car is, None when nothing is left of it."""
+    match message:
+        case Status(position=position) if position is not None:
+            return replace(message, position=None)
+        case Event(name=name, data=data) if name in _EVENTS and not _EVENTS[name].legal:
+            if _EVENTS[name].tells_position:
+                return None
+            return replace(message, data={key: value for key, value in data.items() if key not in PLACE_DATA})
+        case Request(name=name) if name in _REQUESTS and _REQUESTS[name].tells_position:
+            return None
+        case Response(reason=reason) if reason in TELLS_DISTANCE:
+            return replace(message, detail=None)
+        case _:
+            return message
+
+
+# --- what the car obeys
+
+
+def silence(car: Car, name: str) -> Refusal | None:
+    """Judge a command before all else: a silent car obeys what the law requires, and says nothing of itself."""
+    if not car.telematics.silent or (name in COMMANDS and COMMANDS[name].entry.legal):
+        return None
+    if car.privacy is not None and not car.privacy.paired:
+        return Refusal("not_paired", "the car was reset, and nobody has enrolled it since")
+    return Refusal("privacy_offline", f"the car's privacy mode is {mode_in(car)}")
+
+
+def refusal(car: Car, command: CommandType) -> Refusal | None:
+    """Judge whether the service is switched off, or would tell where the car is when that must not be told."""
+    if car.privacy is None:
+        return None
+    if command.name in car.privacy.services_off:
+        return Refusal("service_deactivated", f"{command.name} is switched off in the car")
+    if command.entry.tells_position and not may_locate(car):
+        return Refusal("privacy_location", f"the car's privacy mode is {mode_in(car)}")
+    return None
+
+
+# --- what people switch
+
+
+def begin(car: Car, asked: PrivacyMode) -> None:
+    """Start with a mode, before the car is switched on; a mode that its generation has not is left."""
+    mode = mode_of(asked, car.equipment.generation)
+    if mode is not None and mode != OPEN:
+        _of(car).mode = mode
+        car.telematics.silent = mode in SILENT_MODES
+
+
+def announce(car: Car, now: Instant) -> None:
+    """Tell the back end what holds, so that it need not send what would be refused."""
+    if car.privacy is not None:
+        car.send_event("privacy_changed", now, {"mode": car.privacy.mode, "services_off": sorted(car.privacy.services_off)})
+
+
+def set_mode(car: Car, asked: PrivacyMode, now: Instant) -> None:
+    """Turn the switch; nothing happens where it stands there already, or has no such position."""
+    mode = mode_of(asked, car.equipment.generation)
+    if mode is None or mode == mode_in(car):
+        return
+    _of(car).mode = mode
+    if mode != OPEN:
+        car.telematics.revise(without_position)
+    announce(car, now)
+    hear(car)
+
+
+def set_service(car: Car, name: str, now: Instant, *, on: bool) -> None:
+    """Switch a single service on or off."""
+    off = frozenset() if car.privacy is None else car.privacy.services_off
+    changed = off - {name} if on else off | {name}
+    if changed != off:
+        _of(car).services_off = changed
+        announce(car, now)
+
+
+def hear(car: Car) -> None:
+    """Fall silent or speak again, as the settings say."""
+    privacy = _of(car)
+    silent = privacy.mode in SILENT_MODES or not privacy.paired
+    if silent:
+        car.telematics.silent = True
+    elif car.telematics.silent:
+        car.speak()
+
+
+def _of(car: Car) -> Privacy:
+    if car.privacy is None:
+        car.privacy = Privacy()
+    return car.privacy

@@ -1,0 +1,59 @@
+"""Reset: what people have left in the car is wiped, and nobody is at home in it until it is paired again; the account stays.
+
+To delete one user takes away that user's rights, which the back end keeps; the car holds nothing by user. Deleting the
+primary user is a reset of the whole car (ours).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec.structs import replace
+
+from fleet.kernel.instants import Instant
+from fleet.vehicle.services import hooks, privacy
+from fleet.vehicle.services.service import Service
+from fleet.vehicle.telematics import overtakes
+from fleet.wire.commands import Reset
+from fleet.wire.messages import CarMessage, Response
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+PRIMARY: Final = "primary"
+
+
+def reset(car: Car, user: str | None, by: Literal["app", "car"], now: Instant) -> None:
+    """Delete a user, or (None, or the primary one) wipe all and fall silent. What was never sent is dropped, but answers."""
+    if user not in {None, PRIMARY}:
+        car.send_event("car_reset", now, {"user": user, "by": by})
+        return
+    hooks.reset(car, now)
+    car.health = car.last_trip = car.today = None
+    car.telematics.revise(_kept)
+    car.privacy = privacy.Privacy()
+    car.privacy.paired = False
+    car.send_event("car_reset", now, {"by": by})
+    privacy.hear(car)
+
+
+def _kept(message: CarMessage) -> CarMessage | None:
+    """Return what may still be sent of what was on its way: answers that somebody waits for, without their details."""
+    if isinstance(message, Response):
+        return replace(message, detail=None)
+    return message if overtakes(message) else None
+
+
+def pair(car: Car, now: Instant) -> None:
+    """Have a primary user again, as by the enrolment in the car; does nothing in a car that has one."""
+    if car.privacy is not None and not car.privacy.paired:
+        car.privacy.paired = True
+        car.send_event("car_paired", now)
+        privacy.hear(car)
+
+
+def _carry_out(car: Car, parameters: Reset, now: Instant) -> None:
+    reset(car, parameters.user, "app", now)
+
+
+RESET: Final = Service(_carry_out, takes=None)

@@ -1,0 +1,42 @@
+"""Workshop mode: while the car is being worked on nobody commands it from afar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fleet.kernel.instants import Instant
+from fleet.vehicle.services.service import Refusal
+from fleet.wire.commands import CommandType
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+    from fleet.vehicle.journey import Journey
+
+ENDS_AFTER_M: Final = 5_000.0
+"""A drive of this length is no test drive in the yard: the mode ends with it, should somebody have forgotten it (ours)."""
+
+
+def switch(car: Car, now: Instant, *, on: bool) -> None:
+    """Switch the mode by hand."""
+    if on != car.in_workshop:
+        car.in_workshop = on
+        car.send_event("workshop_mode", now, {"on": on, "reason": "by_hand"})
+
+
+def refusal(car: Car, command: CommandType) -> Refusal | None:
+    """Judge a command: none is obeyed, but what the law requires (ours: a refresh neither)."""
+    if car.in_workshop and not command.entry.legal:
+        return Refusal("workshop_mode", "the car is in workshop mode")
+    return None
+
+
+def drive_planned(car: Car, journey: Journey) -> None:
+    """Find when the drive has been long enough to end the mode."""
+    if journey.length_m > ENDS_AFTER_M:
+        car.agenda.call(journey.reached_at(ENDS_AFTER_M), _driven, journey.index)
+
+
+def _driven(car: Car, index: int, now: Instant) -> None:
+    if car.in_workshop and car.journey is not None and car.journey.index == index:
+        car.in_workshop = False
+        car.send_event("workshop_mode", now, {"on": False, "reason": "driven"})
