@@ -26,6 +26,7 @@ from fleet.wire.messages import (
     Position,
     Presence,
     Service,
+    Software,
     Status,
     VehicleState,
     Windows,
@@ -69,6 +70,7 @@ class Twin(msgspec.Struct, kw_only=True, omit_defaults=True):
     driving: DrivingData | None = None
     health: Health | None = None
     low_voltage: LowVoltage | None = None
+    software: Software | None = None
     stamps: dict[str, Stamp] = {}
 
 

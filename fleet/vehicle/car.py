@@ -26,6 +26,7 @@ from fleet.vehicle.remote import Remote
 from fleet.vehicle.services import area_alert, calls, hooks, privacy, reset, speed_alert, workshop
 from fleet.vehicle.services.cabin import Cabin
 from fleet.vehicle.services.comfort import Name, Programme, Run
+from fleet.vehicle.services.updates import Updates
 from fleet.vehicle.signals import (
     Acknowledged,
     Announce,
@@ -130,7 +131,8 @@ class Car:
         "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging_ends_at",
         "comfort", "driver", "engine_is_on", "equipment", "fix", "health", "in_deep_sleep", "in_workshop", "journey", "key",
         "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy",
-        "programmes", "remote", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count", "vin",
+        "programmes", "remote", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count",
+        "updates", "vin",
     )  # fmt: skip
 
     powertrain: Powertrain
@@ -172,6 +174,7 @@ class Car:
         self.in_workshop = False
         self.area_alert: area_alert.Watch | None = None
         self.speed_alert: speed_alert.Limit | None = None
+        self.updates: Updates | None = None
         self.health: Health | None = None
         self.at_rest: AtRest | None = None
         self.last_trip: TripData | None = None

@@ -68,6 +68,11 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     charge_power_kw: float
 
     @property
+    def navi_system(self) -> bool:
+        """Whether there is a navi system, and not the media system alone."""
+        return self.media == "navi_system"
+
+    @property
     def has_engine(self) -> bool:
         """Whether there is a combustion engine."""
         return self.energy != "electric"

@@ -136,4 +136,5 @@ _BUILDERS: Final[dict[str, Callable[[Car, Levels, Instant], Any]]] = {
     "driving": _driving,
     "health": _health,
     "low_voltage": lambda car, _levels, now: car.low_voltage.report(_read_at(now)),
+    "software": lambda car, _levels, _now: None if car.updates is None else car.updates.versions,
 }

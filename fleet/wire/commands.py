@@ -114,6 +114,33 @@ class SpeedAlert(_Parameters, frozen=True, kw_only=True):
     limit_kmh: int = 130
 
 
+class Waypoint(_Parameters, frozen=True, kw_only=True):
+    """A stop of a route, in WGS 84 degrees; the last one is the destination."""
+
+    latitude: float
+    longitude: float
+    name: str = ""
+
+
+class ImportedTrip(_Parameters, frozen=True, kw_only=True):
+    waypoints: tuple[Waypoint, ...]
+    name: str = ""
+
+
+class RouteImport(_Parameters, frozen=True, kw_only=True):
+    trips: tuple[ImportedTrip, ...]
+
+
+class SystemUpdate(_Parameters, frozen=True, kw_only=True):
+    """`consent`: the user has agreed by app; without it the driver must have agreed in the car."""
+
+    campaign: str
+    version: str
+    size_mb: int
+    target: Literal["system", "infotainment"] = "system"
+    consent: bool = False
+
+
 Parameters = (
     HonkAndFlash
     | Lock

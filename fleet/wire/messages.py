@@ -41,7 +41,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 # --- status -------------------------------------------------------------------------------------------------
 
-Trigger = Literal["engine_off", "left", "refresh", "command", "load", "charging", "heater", "ventilation", "climatisation"]
+Trigger = Literal[
+    "engine_off", "left", "refresh", "command", "load", "charging", "heater", "ventilation", "climatisation", "update",
+]  # fmt: skip
 """Why a status was sent: `left` is the driver walking away, `load` a load stage that asked."""
 
 VehicleState = Literal["offline", "parked", "ignition_on", "driving"]
@@ -168,6 +170,13 @@ class LowVoltage(Group, frozen=True, kw_only=True):
     voltage_v: float
 
 
+class Software(Group, frozen=True, kw_only=True):
+    """Versions that came over the air; None is what the car was built with. The group is told once there is one."""
+
+    system: str | None = None
+    infotainment: str | None = None
+
+
 class Status(Header, frozen=True, kw_only=True, omit_defaults=True):
     """The car's status, whole or some groups of it. A group that is None is not part of this message."""
 
@@ -186,11 +195,12 @@ class Status(Header, frozen=True, kw_only=True, omit_defaults=True):
     driving: DrivingData | None = None
     health: Health | None = None
     low_voltage: LowVoltage | None = None
+    software: Software | None = None
 
 
 STATUS_GROUPS: Final = (
     "mileage_km", "energy", "adblue", "service", "doors", "windows", "lights", "position",
-    "climate", "charging", "driving", "health", "low_voltage",
+    "climate", "charging", "driving", "health", "low_voltage", "software",
 )  # fmt: skip
 """The parts of a status that are sent, merged and shown as units."""
 

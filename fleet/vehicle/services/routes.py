@@ -1,0 +1,164 @@
+"""Routes that a user plans elsewhere: the car is sent them, offers and downloads them when the ignition is on, and keeps a list.
+
+The list is the driver's: only he clears it. That a navi system of an older car holds a single route is ours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fleet.kernel.instants import DAY, SECOND, Duration, Instant
+from fleet.vehicle.driver import PlannedTrip
+from fleet.vehicle.region import Place
+from fleet.vehicle.services.service import Refusal, Service
+from fleet.wire.commands import ImportedTrip, RouteImport, Waypoint
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+ROUTES_MOST: Final = 5
+WAITING_TIME: Final[Duration] = 7 * DAY
+"""How long a route waits for the ignition: as long as its command lives."""
+SEVERAL_ROUTES_FROM: Final = 202225
+"""Cars of the third generation built before this week hold one route, and a new one takes its place (ours)."""
+DOWNLOAD_S: Final = (4.0, 20.0)
+"""How long the driver takes to say yes, and the navi system to load (ours)."""
+
+
+class Waiting(NamedTuple):
+    """Routes that one command brought and the driver has not been told of, or not long enough; until then they wait."""
+
+    trips: tuple[ImportedTrip, ...]
+    until: Instant
+
+
+class Routes:
+    """What waits for the ignition, and the list in the navi system. `told_at` is when this ignition's offer was made."""
+
+    __slots__ = ("held", "loading_since", "told", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: tuple[Waiting, ...] = ()
+        self.held: tuple[ImportedTrip, ...] = ()
+        self.told = False
+        self.loading_since: Instant | None = None
+
+    @property
+    def count(self) -> int:
+        """How many routes there are, those included that still wait."""
+        return len(self.held) + sum(len(each.trips) for each in self.waiting)
+
+
+def holds_one(car: Car) -> bool:
+    """Tell whether this is the older variant, with one route."""
+    return car.equipment.generation == "G3" and car.equipment.build_week < SEVERAL_ROUTES_FROM
+
+
+# --- the command
+
+
+def _refusal(car: Car, parameters: RouteImport, _now: Instant) -> Refusal | None:
+    trips = parameters.trips
+    if holds_one(car):
+        if len(trips) > 1:
+            return Refusal("argument_out_of_range", f"this car holds one route; {len(trips)} were sent")
+    else:
+        count = car.routes.count if car.routes is not None else 0
+        if count + len(trips) > ROUTES_MOST:
+            detail = (
+                f"{count} of {ROUTES_MOST} routes are in the car, and {len(trips)} more were sent: the driver must clear the list"
+            )
+            return Refusal("list_full", detail)
+    region = car.driver.region
+    for trip in trips:
+        for point in trip.waypoints:
+            if not region.has_map(point.latitude, point.longitude):
+                return Refusal("no_map_data", f"the maps of this car end before {point.latitude:g}, {point.longitude:g}")
+    return None
+
+
+def _import(car: Car, parameters: RouteImport, now: Instant) -> None:
+    """Keep the routes for the next ignition."""
+    routes = car.routes
+    if routes is None:
+        routes = car.routes = Routes()
+    if holds_one(car):
+        routes.waiting = routes.held = ()
+    routes.waiting += (Waiting(parameters.trips, now + WAITING_TIME),)
+    car.agenda.call(now + WAITING_TIME + 1, _lapse)
+
+
+ROUTE_IMPORT: Final = Service(_import, _refusal, takes=None)
+
+
+# --- the ignition
+
+
+def _lapse(car: Car, _data: object, now: Instant) -> None:
+    """Forget what has waited too long, and tell it."""
+    routes = car.routes
+    if routes is None:
+        return
+    lapsed = [each for each in routes.waiting if each.until < now]
+    if lapsed:
+        routes.waiting = tuple(each for each in routes.waiting if each.until >= now)
+        car.send_event("route_lapsed", now, {"count": sum(len(each.trips) for each in lapsed)})
+
+
+def offer(car: Car, now: Instant) -> None:
+    """Tell the driver what has arrived, and begin to download it; call when the ignition is on and the network is found."""
+    routes = car.routes
+    if routes is None or not routes.waiting or not car.engine_is_on or not car.telematics.covered:
+        return
+    if not routes.told:
+        routes.told = True
+        car.send_event("route_offered", now, {"count": sum(len(each.trips) for each in routes.waiting)})
+    routes.loading_since = now
+    seconds = car.draws("route", now).uniform(*DOWNLOAD_S)
+    car.agenda.call(now + int(seconds * SECOND), _downloaded, now)
+
+
+def break_off(car: Car) -> None:
+    """A download ends with the network; it begins anew when that is back."""
+    if car.routes is not None:
+        car.routes.loading_since = None
+
+
+def engine_stopped(car: Car) -> None:
+    """What was not downloaded is offered again the next time."""
+    if car.routes is not None:
+        car.routes.told = False
+        car.routes.loading_since = None
+
+
+def _downloaded(car: Car, since: Instant, now: Instant) -> None:
+    routes = car.routes
+    if routes is None or routes.loading_since != since:
+        return  # the network or the ignition was gone meanwhile
+    trips = tuple(trip for each in routes.waiting for trip in each.trips)
+    routes.waiting = ()
+    routes.loading_since = None
+    routes.held += trips
+    car.send_event("route_downloaded", now, {"count": len(trips), "listed": len(routes.held)})
+
+
+# --- the driver
+
+
+def clear(car: Car) -> None:
+    """The driver empties the list in the car; what still waits is not in it."""
+    if car.routes is not None:
+        car.routes.held = ()
+
+
+def follow(car: Car, now: Instant) -> list[PlannedTrip]:
+    """Return the drives of the route that came last, one to each waypoint, where the driver stops (ours)."""
+    if car.routes is None or not car.routes.held:
+        return []
+    trip = car.routes.held[-1]
+    car.send_event("route_started", now, {"waypoints": len(trip.waypoints)})
+    return [PlannedTrip(now, _place(point), "errand") for point in trip.waypoints]
+
+
+def _place(point: Waypoint) -> Place:
+    return Place(point.latitude, point.longitude, point.name or "a waypoint", "errand")
