@@ -395,6 +395,21 @@ class Shard:
         """Let the timer heap wake another actor, such as the users."""
         self.reschedule(actor)
 
+    def add_car(self, car: Car) -> CarOnLink:
+        """Take another car; it is not switched on yet."""
+        held = self.cars[car.vin] = CarOnLink(self, car)
+        return held
+
+    def next_deadline(self) -> Instant | None:
+        """Return when an actor next wants to be woken; for who moves the time by hand, instead of `run`."""
+        return self._timers.next_deadline()
+
+    def wake_due(self, now: Instant) -> None:
+        """Wake whoever is due, once each."""
+        for at, actor in self._timers.pop_due(now, DEADLINES_PER_TURN):
+            actor.wake(at)
+            self._timers.set(actor, actor.deadline())
+
     def reschedule(self, actor: Actor) -> None:
         """Note the actor's next deadline, and look at the clock earlier if it is the first one now."""
         if self._timers.set(actor, actor.deadline()):
