@@ -270,6 +270,22 @@ class StoreReader:
         """Return how many statuses are stored of each trigger."""
         return dict(self._rows("SELECT trigger, count(*) FROM message WHERE kind = 'status' GROUP BY trigger"))
 
+    def events_by_name(self) -> dict[str, int]:
+        """Return how many events are stored of each name."""
+        return dict(self._rows("SELECT name, count(*) FROM message WHERE kind = 'event' GROUP BY name ORDER BY name"))
+
+    def notices_by_kind(self) -> dict[str, int]:
+        """Return how often somebody was told each kind of thing."""
+        return dict(self._rows("SELECT kind, count(*) FROM notice GROUP BY kind ORDER BY kind"))
+
+    def replies_by_name(self) -> dict[str, int]:
+        """Return how many requests of each name were answered, with an error or without."""
+        return dict(self._rows("SELECT name, count(*) FROM reply GROUP BY name ORDER BY name"))
+
+    def replies_by_error(self) -> dict[str, int]:
+        """Return how many requests were answered with each error."""
+        return dict(self._rows("SELECT error, count(*) FROM reply WHERE error IS NOT NULL GROUP BY error ORDER BY error"))
+
     def account(self, boots: Collection[int] | None = None) -> StoreAccount:
         """Return what arrived, of all boots or of the given ones only (`quarantined` counts all in either case)."""
         read_gaps = msgspec.msgpack.Decoder(tuple[Gap, ...]).decode

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from fleet.cloud.registry import RULES
 from fleet.errors import UsageError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import Instant
@@ -33,6 +34,7 @@ def vocabulary() -> Vocabulary:
         regions={name: region.timezone for name, region in load_regions().items()},
         profiles=PROFILES,
         equipment={field.name: field.type for field in msgspec.structs.fields(Equipment)},
+        services=tuple(rule.name for rule in RULES),
     )
 
 

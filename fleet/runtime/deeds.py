@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from fleet.kernel.draws import Draws
@@ -10,7 +10,7 @@ from fleet.kernel.instants import Instant
 from fleet.runtime.places import place_of
 from fleet.runtime.roster import HeldCar
 from fleet.runtime.users import Users
-from fleet.scenario.deeds import BrokerAction, Deed
+from fleet.scenario.deeds import BrokerAction, Deed, Step
 from fleet.vehicle.car import Car
 from fleet.vehicle.region import Place
 from fleet.vehicle.signals import AskStatus, DrainTo, DriveTo, SetCoverage, SetOpening, SwitchOff, SwitchOn
@@ -26,11 +26,20 @@ class Deeds:
         self._users = users
         self.to_broker = broker
 
+    def ask_service(self, step: Step, cars: Sequence[HeldCar], request: str) -> None:
+        """Ask a service of the back end once, about all these cars or none."""
+        if self._users is not None:
+            self._users.ask_service(step, None, [held.car.vin for held in cars], number=request)
+
     def perform(self, deed: Deed, held: HeldCar, at: Instant, draws: Draws, request: str) -> None:
         """Do it to one car as of `at`. `request` tells the commands of this scenario apart."""
         if deed.command is not None:
             if self._users is not None:
                 self._users.ask(deed.command, deed, held.car, draws=draws, at=at, number=request)
+            return
+        if isinstance(deed, Step) and deed.service is not None:
+            if self._users is not None:
+                self._users.ask_service(deed, held.car.vin, (), number=request)
             return
         assert deed.do is not None
         match deed.do:

@@ -35,7 +35,7 @@ def compose_report(
     `store` is None without a back end of ours; what nobody has looked at is None then. `broken` tells which part of the run
     died under it, in words.
     """
-    account, commands, statuses = _store_side(result, store)
+    account, commands, told = _store_side(result, store)
     generator = _generator(result)
     report: dict[str, Any] = {
         "schema": reports.SCHEMA,
@@ -53,7 +53,7 @@ def compose_report(
         **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
         **({} if store is not None else dict.fromkeys(("stored", "quarantined", "lost", "duplicates"))),
         "repeated": result["account"]["repeated"],
-        **statuses,
+        **told,
         "commands": reports.command_figures(commands),
         "latency_ms": _latency(result, backend),
         "outages": [_outage(outage) for outage in result["outages"]],
@@ -88,8 +88,11 @@ def need_fresh(store: Path) -> None:
         raise UsageError(f"{store} is of an earlier run", hint="Give another --out, or remove that folder.")
 
 
-def _store_side(result: Mapping[str, Any], store_file: Path | None) -> tuple[Account, dict[str, dict[str, int]], dict[str, int]]:
-    """Hold the cars' account against the store; without a back end of ours, acknowledged counts as stored."""
+def _store_side(result: Mapping[str, Any], store_file: Path | None) -> tuple[Account, dict[str, dict[str, int]], dict[str, Any]]:
+    """Hold the cars' account against the store, and return what the store tells beside.
+
+    Without a back end of ours acknowledged counts as stored.
+    """
     cars = result["account"]
     names = ("created", "published", "acknowledged", "dropped", "refused")
     taken = {name: cars[name] for name in names}
@@ -112,11 +115,15 @@ def _store_side(result: Mapping[str, Any], store_file: Path | None) -> tuple[Acc
             duplicates=store.duplicates,
         )
         triggers = reader.statuses_by_trigger()
-        statuses = {
+        told = {
             "statuses_engine_off": triggers.get("engine_off", 0),
             "statuses_asked": triggers.get("load", 0) + triggers.get("refresh", 0),
+            "events": reader.events_by_name(),
+            "notices": reader.notices_by_kind(),
+            "replies": reader.replies_by_name(),
+            "replies_failed": reader.replies_by_error(),
         }
-        return account, reader.command_counts(), statuses
+        return account, reader.command_counts(), told
 
 
 def _latency(result: Mapping[str, Any], backend: Mapping[str, Any]) -> dict[str, Any]:

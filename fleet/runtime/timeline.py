@@ -77,6 +77,12 @@ class TimedStep:
             self._deeds.to_broker(self._step.broker)
             self.done += 1
             return True
+        if not self._step.of_cars:
+            about = self._cars if self._step.about == "list" else ()
+            self._deeds.ask_service(self._step, about, f"{self._name}/{self._occasion}")
+            self._occasion += 1
+            self.done += 1
+            return True
         ready = self._cars if when is None or not when.of_car else [held for held in self._cars if _holds(when, held.car, at)]
         for held in ready:
             draws = Draws(self._key ^ held.car.key, "what", self._occasion)

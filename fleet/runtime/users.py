@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,14 +19,14 @@ from fleet.kernel.instants import SECOND, Instant
 from fleet.observe.histogram import Histogram
 from fleet.runtime.places import placed
 from fleet.runtime.shard import CarOnLink, Shard
-from fleet.scenario.deeds import Deed, draw_destination_m
+from fleet.scenario.deeds import Deed, Step, draw_destination_m
 from fleet.scenario.schema import CommandLoad, Scenario
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
 from fleet.wire.commands import COMMANDS
 from fleet.wire.dialect import FleetDialect
-from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, SetSpin
+from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, ServiceRequest, SetSpin
 
 WAITING_LIMIT: Final = 50_000
 """Commands without an outcome that are kept for measuring; more are not measured, and that is counted."""
@@ -127,6 +128,7 @@ class Users:
         self._dialect = dialect
         self._answer_topic = dialect.topics.desk_answer(client_id)
         self._waiting: dict[str, Asked] = {}
+        self._services: dict[str, str] = {}
         self._enrolled: set[str] = set()
         self._with_spin: set[str] = set()
         self._unsent: dict[int, DeskRequest] = {}
@@ -201,9 +203,7 @@ class Users:
 
     def ask(self, name: str, words: CommandLoad | Deed, car: Car, *, draws: Draws, at: Instant, number: str) -> None:
         """Send a command to a car, due at `at`; what its words leave open is drawn. `number` is its own in this scenario."""
-        if car.vin not in self._enrolled:
-            self._enrolled.add(car.vin)
-            self._publish(EnrolCar(id=f"{self._run:016x}-enrol-{car.vin}", vin=car.vin))
+        self._enrol(car.vin)
         request = CommandRequest(
             id=f"{self._run:016x}-{number}",
             vin=car.vin,
@@ -221,6 +221,25 @@ class Users:
         else:
             self.unmeasured += 1
         self._publish(request)
+
+    def ask_service(self, step: Step, vin: str | None, vins: Sequence[str], *, number: str) -> None:
+        """Ask a service of the back end: about one car, or with a list of them."""
+        assert step.service is not None
+        assert step.action is not None
+        if vin is not None:
+            self._enrol(vin)
+        data = dict(step.data.values) if step.data is not None else {}
+        if step.about == "list":
+            data["cars"] = list(vins)
+        request = ServiceRequest(id=f"{self._run:016x}-{number}", service=step.service, action=step.action, vin=vin, data=data)
+        self._services[request.id] = f"{step.service} {step.action}"
+        self._publish(request)
+
+    def _enrol(self, vin: str) -> None:
+        """Make the car known to the desk, so that it can be commanded before it was ever heard of."""
+        if vin not in self._enrolled:
+            self._enrolled.add(vin)
+            self._publish(EnrolCar(id=f"{self._run:016x}-enrol-{vin}", vin=vin))
 
     def _stage_at(self, at: Instant) -> str:
         return next((name for name, end in self._stage_ends if at < end), "")
@@ -293,6 +312,9 @@ class Users:
     def _take(self, answer: DeskAnswer) -> None:
         asked = self._waiting.get(answer.id)
         if asked is None:
+            service = self._services.pop(answer.id, None)
+            if service is not None and answer.state != "succeeded":
+                log.warning("a service refused", service=service, reason=answer.reason, detail=answer.detail)
             return
         if answer.by == "car" and not asked.answered:
             asked.answered = True

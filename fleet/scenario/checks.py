@@ -394,16 +394,32 @@ def _check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
 
 
 def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
-    yield from _check_deed(step, vocabulary, more=("broker",))
+    yield from _check_deed(step, vocabulary, more=("broker", "service"))
     if step.at is None and step.every is None and step.when is None:
         yield Problem((), "it lacks 'at', 'every' or 'when', which say when", hint="Such as 'at: 10 min'.")
     if step.every is not None and step.every < SECOND:
         yield Problem(("every",), "at least 1 s is expected")
+    yield from _check_service(step, vocabulary)
     if step.broker is not None:
         if step.cars != Selection():
             yield Problem(("cars",), "the broker has no cars to choose from", is_key=True)
         if step.when is not None and step.when.of_car:
             yield Problem(("when",), "what is done to the broker cannot depend on one car")
+
+
+def _check_service(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
+    if step.service is None:
+        for key, given in (("action", step.action), ("about", None if step.about == "each" else step.about), ("data", step.data)):
+            if given is not None:
+                yield Problem((key,), f"only a service of the back end takes {key!r}", is_key=True)
+        return
+    yield from _known(("service",), "service", step.service, vocabulary.services)
+    if step.action is None:
+        yield Problem((), f"{step.service} lacks 'action': what it is to do")
+    if step.about == "none" and step.cars != Selection():
+        yield Problem(("cars",), "it is about no cars", is_key=True)
+    if step.about != "each" and step.when is not None and step.when.of_car:
+        yield Problem(("when",), "what is asked once for all cannot depend on one car")
 
 
 def _check_reconnect(again: Reconnect, _: Vocabulary) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import msgspec
 from fleet.kernel.draws import Draws
 from fleet.scenario.arrivals import Burst, Ramp, Shape
 from fleet.scenario.conditions import Condition
-from fleet.scenario.drawn import Distances, SpinMix, Values
+from fleet.scenario.drawn import Distances, Given, SpinMix, Values
 from fleet.scenario.scalars import Distance, Duration, Misread, Moment, Rate, Readable, Share, Window, is_number, shown
 
 Action = Literal[
@@ -21,6 +21,8 @@ Action = Literal[
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 Opening = Literal["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
 BrokerAction = Literal["stop", "start", "kill", "pause", "resume"]
+About = Literal["each", "list", "none"]
+"""What a service of the back end is asked about: each chosen car by itself, all of them in one list `cars`, or none."""
 
 LED: Final = frozenset({"drive", "park", "enter_garage"})
 """Actions that may lead to a place."""
@@ -178,16 +180,31 @@ class Load(Deed, frozen=True, kw_only=True):
 
 
 class Step(Deed, frozen=True, kw_only=True):
-    """Something done at a time, every so often, or when a condition comes true; `broker` is done to the private broker."""
+    """Something done at a time, every so often, or when a condition comes true.
+
+    `broker` is done to the private broker. `service` of the back end is asked for an `action`, by the user of a car or (`about`)
+    by somebody who means many cars or none.
+    """
 
     at: Moment | None = None
     every: Duration | None = None
     when: Condition | None = None
     broker: BrokerAction | None = None
+    service: str | None = None
+    action: str | None = None
+    about: About = "each"
+    data: Given | None = None
 
     @property
     def subject(self) -> str:
-        return f"broker {self.broker}" if self.broker else self.do or self.command or ""
+        if self.broker:
+            return f"broker {self.broker}"
+        return self.do or self.command or f"service {self.service} {self.action}"
+
+    @property
+    def of_cars(self) -> bool:
+        """Whether it is done to each of its cars, and not once for all."""
+        return self.broker is None and (self.service is None or self.about == "each")
 
 
 def draw_destination_m(distance: Distances, draws: Draws) -> tuple[float, float]:

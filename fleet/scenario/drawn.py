@@ -59,6 +59,22 @@ class Values(Readable):
 
 
 @dataclass(frozen=True, slots=True)
+class Given(Readable):
+    """Plain data by name, as it is: nothing in it is drawn."""
+
+    expected: ClassVar[str] = "names with values, such as {partner: north}"
+
+    values: dict[str, Any]
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Read `{partner: north, waves: [0.1, 1.0]}`."""
+        if not isinstance(raw, dict):
+            raise Misread(f"{cls.expected} are expected, not {shown(raw)}")
+        return cls(values=raw)
+
+
+@dataclass(frozen=True, slots=True)
 class Distances(Readable):
     """A distance in metres, or evenly between two."""
 

@@ -23,11 +23,15 @@ COUNTS: Final = (
     "cars", "connected", "created", "published", "acknowledged", "stored", "in_outbox", "dropped", "quarantined",
     "refused", "lost", "duplicates", "repeated", "statuses_engine_off", "statuses_asked",
     "commands.total", "commands.succeeded", "commands.rejected", "commands.failed", "commands.expired", "commands.unknown",
+    "events", "notices", "replies", "replies_failed",
 )  # fmt: skip
 """Counts of a report; one that a report leaves out is 0, and one that is a table is the sum of it."""
 
 COUNTS_BY_REASON: Final = ("commands.rejected.", "commands.failed.")
 """Followed by a reason: a count that is absent while the reason never came."""
+
+COUNTS_BY_NAME: Final = ("events.", "notices.", "replies.", "replies_failed.")
+"""Followed by the name of an event, what somebody was told, the name of a car's request, or why one got an error."""
 
 MEASURES: Final = (
     *(
@@ -199,9 +203,11 @@ class Watch:
 def _check_path(path: str) -> None:
     if path in _PATHS:
         return
-    if any(path.startswith(prefix) and re.fullmatch("[a-z_]+", path.removeprefix(prefix)) for prefix in COUNTS_BY_REASON):
+    prefixes = (*COUNTS_BY_REASON, *COUNTS_BY_NAME)
+    if any(path.startswith(prefix) and re.fullmatch("[a-z0-9_]+", path.removeprefix(prefix)) for prefix in prefixes):
         return
-    raise Misread(f"the report has no {path!r}", hint=nearest_hint(path, (*_PATHS, *(f"{p}REASON" for p in COUNTS_BY_REASON))))
+    known = (*_PATHS, *(f"{prefix}REASON" for prefix in COUNTS_BY_REASON), *(f"{prefix}NAME" for prefix in COUNTS_BY_NAME))
+    raise Misread(f"the report has no {path!r}", hint=nearest_hint(path, known))
 
 
 def _scale(unit: str | None, path: str, divisor: str | None) -> float:

@@ -9,7 +9,7 @@ import msgspec
 from fleet.scenario.arrivals import Burst, Ramp
 from fleet.scenario.conditions import Condition
 from fleet.scenario.deeds import Destination, Numbers
-from fleet.scenario.drawn import Distances, Plain, SpinMix, Values
+from fleet.scenario.drawn import Distances, Given, Plain, SpinMix, Values
 from fleet.scenario.expectations import Expectation
 from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Moment, Rate, Readable, Share, Window
 from fleet.scenario.schema import INSTEAD, Scenario, without_none
@@ -26,6 +26,7 @@ _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Expectation: {"type": "string", "examples": ["lost == 0"]},
     Condition: {"type": "string", "examples": ["connected / cars < 50 %", "car.fuel_percent < 15"]},
     Values: {"type": ["string", "number", "boolean", "array", "object"]},
+    Given: {"type": "object"},
     Distances: {"type": ["string", "object"], "examples": ["400 m"]},
     SpinMix: {"type": ["string", "object"], "examples": ["right"]},
     Ramp: {"type": "object", "properties": {"from": {"type": "string"}, "to": {"type": "string"}}, "required": ["from", "to"]},

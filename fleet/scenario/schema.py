@@ -186,8 +186,8 @@ class Scenario(Part, frozen=True, kw_only=True):
 class Vocabulary:
     """The names a scenario may use. Whatever is handed in here is all there is.
 
-    `models` maps a model to its energies, `regions` a region to its IANA time zone, `equipment` a field to its type.
-    An empty `reasons` accepts any.
+    `models` maps a model to its energies, `regions` a region to its IANA time zone, `equipment` a field to its type. `services`
+    are those of the back end that can be asked. An empty `reasons` accepts any.
     """
 
     models: Mapping[str, Collection[str]]
@@ -196,6 +196,7 @@ class Vocabulary:
     equipment: Mapping[str, Any]
     reasons: Collection[str] = ()
     commands: Mapping[str, CommandType] = field(default_factory=lambda: COMMANDS)
+    services: Collection[str] = ()
 
     def zone_of(self, scenario: Scenario) -> str:
         """Return the IANA time zone the scenario's clock times are in."""

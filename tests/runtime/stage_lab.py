@@ -13,7 +13,7 @@ from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, LinkOwner, LinkSettings
 from fleet.vehicle.car import Car
 from fleet.wire.frame import Frame
-from fleet.wire.messages import CommandRequest, FromCar
+from fleet.wire.messages import CommandRequest, DeskRequest, FromCar, ServiceRequest
 from tests.runtime.pure_lab import DIALECT, HandLink, HandLinks, ShardLab, users_of
 
 HEAD = """\
@@ -107,5 +107,11 @@ class StageLab:
 
     def asked(self) -> list[CommandRequest]:
         """What the users have asked of the desk."""
-        requests = [DIALECT.read_desk_request(frame) for frame, _ in self.user_link.published]
-        return [request for request in requests if isinstance(request, CommandRequest)]
+        return [request for request in self._requests() if isinstance(request, CommandRequest)]
+
+    def services(self) -> list[ServiceRequest]:
+        """What services of the back end were asked for."""
+        return [request for request in self._requests() if isinstance(request, ServiceRequest)]
+
+    def _requests(self) -> list[DeskRequest]:
+        return [DIALECT.read_desk_request(frame) for frame, _ in self.user_link.published]

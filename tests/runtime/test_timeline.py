@@ -178,6 +178,28 @@ class TestWhat:
         assert all(request.spin for request in asked)
         assert {request.due_wall_us for request in asked} == {lab.clock.wall_us_at(lab.start + 5 * MINUTE)}
 
+    def test_services_are_asked_for_each_car_for_all_in_a_list_or_about_none(self) -> None:
+        """Each car is known to the desk first, each request has an id of its own, and what is given goes through as it is."""
+        common = "service: campaign, action: start, data: {campaign: spring, waves: [0.1, 1.0]}"
+        lab = timeline(
+            f"at: 5 min, {common}, cars: {{fleet: leons, index: [0, 2]}}",
+            f"at: 10 min, {common}, about: list, cars: {{fleet: borns}}",
+            f"every: 20 min, {common}, about: none",
+        )
+        lab.pass_for(HOUR)
+        leons, borns = ([car.vin for car in lab.fleet(name)] for name in ("leons", "borns"))
+        given = {"campaign": "spring", "waves": [0.1, 1.0]}
+        asked = lab.services()
+        assert [(request.vin, request.data) for request in asked] == [
+            (leons[0], given),
+            (leons[2], given),
+            (None, {**given, "cars": borns}),
+            (None, given),
+            (None, given),
+        ]
+        assert {(request.service, request.action) for request in asked} == {("campaign", "start")}
+        assert len({request.id for request in asked}) == len(asked)
+
     def test_the_broker_is_told_once_each_time(self) -> None:
         """In the order of the timeline."""
         lab = timeline("at: 5 min, broker: kill", "at: 10 min, broker: start", "when: connected < 11, broker: pause")
