@@ -24,7 +24,6 @@ class Kind(IntEnum):
     DEAD_ZONE = auto()
     WOKEN = auto()
     ACTUATED = auto()
-    CHARGED = auto()
     CALL = auto()
 
 

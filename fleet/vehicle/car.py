@@ -23,9 +23,11 @@ from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltag
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import area_alert, calls, hooks, privacy, reset, speed_alert, workshop
+from fleet.vehicle.services import area_alert, calls, charging, hooks, privacy, reset, speed_alert, workshop
 from fleet.vehicle.services.cabin import Cabin
+from fleet.vehicle.services.charge_settings import Wishes
 from fleet.vehicle.services.comfort import Name, Programme, Run
+from fleet.vehicle.services.departures import Departures
 from fleet.vehicle.services.updates import Updates
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -50,9 +52,11 @@ from fleet.vehicle.signals import (
     Repair,
     RepeatUnstored,
     ResetCar,
+    SetChargePoint,
     SetCoverage,
     SetNetwork,
     SetOpening,
+    SetPlug,
     SetPrivacy,
     SetService,
     SetWorkshop,
@@ -128,11 +132,11 @@ class Car:
 
     __slots__ = (
         "_due", "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
-        "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging_ends_at",
-        "comfort", "driver", "engine_is_on", "equipment", "fix", "health", "in_deep_sleep", "in_workshop", "journey", "key",
-        "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy",
-        "programmes", "remote", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count",
-        "updates", "vin",
+        "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging", "charging_due",
+        "comfort", "departures", "driver", "engine_is_on", "equipment", "fix", "health", "in_deep_sleep", "in_workshop",
+        "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
+        "privacy", "programmes", "remote", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count", "updates",
+        "vin",
     )  # fmt: skip
 
     powertrain: Powertrain
@@ -184,7 +188,9 @@ class Car:
         self.in_deep_sleep = False
         self.parked_at: Instant = now - int(draws.uniform(2, 14) * HOUR)
         self.low_voltage_due: Instant | None = None
-        self.charging_ends_at: Instant | None = None
+        self.charging: Wishes | None = None
+        self.charging_due: Instant | None = None
+        self.departures: Departures | None = None
         self.place_kind = driver.home.kind
         self.trip_count = 0
         self._power: Literal["before", "on", "off"] = "before"
@@ -266,6 +272,10 @@ class Car:
                 self._find_network(now)
             case SetOpening(name, opened):
                 self.body.set_opening(name, opened=opened)
+            case SetPlug(plugged_in):
+                charging.set_plug(self, plugged_in=plugged_in, now=now)
+            case SetChargePoint(works):
+                charging.set_point(self, works=works, now=now)
             case SwitchOn():
                 living.switch_on(self, now)
             case SwitchOff():
@@ -365,8 +375,6 @@ class Car:
                 self.remote.woken(self, at)
             case Kind.ACTUATED:
                 self.remote.actuated(self, data, at)
-            case Kind.CHARGED:
-                living.charged(self, at)
             case Kind.CALL:
                 function, argument = data
                 function(self, argument, at)
@@ -514,7 +522,7 @@ class Car:
         self.telematics.reachable_since = now
         privacy.announce(self, now)
         if self.plugged_in:
-            living.start_charging(self, now)
+            charging.plug_in(self, now)
         self.plan_day(now)
         self.watch_low_voltage(now)
         self._connect_if_possible()

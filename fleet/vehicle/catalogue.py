@@ -87,6 +87,11 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is a traction battery with a plug."""
         return self.energy in PLUGGED
 
+    @property
+    def charging_socket(self) -> bool:
+        """As `can_charge`, by the name that a refusal calls it."""
+        return self.can_charge
+
 
 _EQUIPMENT_NAMES: Final = tuple(field.name for field in msgspec.structs.fields(Equipment))
 _CONSUMPTIONS: Final = ("fuel_l_per_100km", "kwh_per_100km", "adblue_l_per_1000km")

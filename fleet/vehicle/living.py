@@ -14,10 +14,10 @@ from fleet.vehicle.agenda import Kind
 from fleet.vehicle.driver import Leaving, PlannedTrip, Purpose, leaving_habits, speed_plan
 from fleet.vehicle.geo import Path, distance_m, road_path
 from fleet.vehicle.journey import Journey
-from fleet.vehicle.powertrain import Levels
+from fleet.vehicle.powertrain import CHARGE_GROUPS, Levels
 from fleet.vehicle.region import Place
-from fleet.vehicle.services import calls, hooks
-from fleet.vehicle.status import CHARGE_GROUPS, health_report
+from fleet.vehicle.services import calls, charging, hooks
+from fleet.vehicle.status import health_report
 from fleet.vehicle.track import ENGINE_LEAD, TrackProfile, TrackTrip
 from fleet.wire.messages import TripData
 
@@ -152,7 +152,7 @@ def _engine_on(car: Car, now: Instant) -> bool:
         return False
     car.body.get_in()
     if car.plugged_in:
-        _unplug(car, now)
+        charging.unplug(car, now)
     hooks.engine_starts(car, now)
     car.powertrain.settle(now)
     car.low_voltage.settle(now)
@@ -251,7 +251,7 @@ def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:
         car.send_event("refuelled", now, car.powertrain.refill(now))
         groups += ("energy", "adblue")
     elif car.place_kind == "home" and car.equipment.usable_kwh and _draws(car, "plug").chance(PLUGS_IN_AT_HOME):
-        start_charging(car, now)
+        charging.plug_in(car, now)
         groups += CHARGE_GROUPS
     car.stay_awake(now)
     car.send_status("left", now, groups)
@@ -259,43 +259,13 @@ def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:
     car.plan_next_trip(now + (STATION_STOP if at_station else MINUTE))
 
 
-# --- charging
-
-
-def start_charging(car: Car, now: Instant) -> None:
-    """Plug in and charge to the limit."""
-    car.plugged_in = True
-    car.powertrain.settle(now)
-    car.powertrain.charging_since = now
-    car.charging_ends_at = car.powertrain.charged_at(now)
-    car.agenda.add(car.charging_ends_at, Kind.CHARGED)
-    hooks.charge_changed(car, now)
-
-
-def charged(car: Car, now: Instant) -> None:
-    """Charging has reached its limit, if this is the charging that was planned to."""
-    if car.charging_ends_at != now:
-        return
-    car.powertrain.settle(now)
-    car.powertrain.charging_since = None
-    car.charging_ends_at = None
-    car.send_status("charging", now, CHARGE_GROUPS)
-    hooks.charge_changed(car, now)
-
-
 def drain(car: Car, share: float, now: Instant) -> None:
     """Take fuel or charge out of the car; what was planned by its levels is planned anew."""
+    if not car.engine_is_on:
+        car.powertrain.settle(now)  # what it charges from now on depends on the charge that is left
     car.powertrain.drain(share, car.levels(now))
     hooks.fuel_changed(car, now)
-    if car.powertrain.charging_since is not None:
-        start_charging(car, now)
-
-
-def _unplug(car: Car, now: Instant) -> None:
-    car.powertrain.settle(now)
-    car.powertrain.charging_since = None
-    car.charging_ends_at = None
-    car.plugged_in = False
+    charging.review_and_tell(car, now)
 
 
 def _draws(car: Car, purpose: str) -> Draws:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from fleet.kernel.draws import Draws
-from fleet.kernel.instants import DAY, HOUR, MINUTE, Instant
+from fleet.kernel.instants import DAY, HOUR, Instant
 from fleet.vehicle.catalogue import Equipment
-from fleet.wire.messages import AdBlue, Charging, Energy, Service
+from fleet.vehicle.charge_curve import ChargeCurve
+from fleet.wire.messages import AdBlue, Energy, Service
 
 HEATER_L_PER_HOUR: Final = 0.4
 """0.2 l in half an hour, as owners' manuals of fuel-fired parking heaters state."""
@@ -17,8 +18,8 @@ LOW_LEVEL_PERCENT: Final = 12.0
 """A driver looks for a station below this (ours)."""
 REACH_MARGIN: Final = 0.75
 """Share of the shown range that a driver trusts: even the thirstiest drive (see `begin_drive`) does not use it up (ours)."""
-CHARGE_LIMIT: Final = 1.0
-MAX_CURRENT_A: Final = 16
+CHARGE_GROUPS: Final = ("energy", "charging")
+"""The groups of the status that charging changes."""
 HYBRID_RESERVE: Final = 0.12
 """Share of the usable charge that an e-Hybrid keeps for hybrid driving (ours)."""
 
@@ -33,6 +34,18 @@ class Levels(NamedTuple):
     fuel_l: float
     charge_kwh: float
     adblue_l: float
+
+
+class Charge(NamedTuple):
+    """Charging under way: by its curve, up to a target."""
+
+    since: Instant
+    curve: ChargeCurve
+    target_kwh: float
+
+    def charge_at(self, charge_kwh: float, now: Instant) -> float:
+        """Return what the charge at `since` has become; a target below it takes nothing out."""
+        return max(charge_kwh, min(self.target_kwh, self.curve.charge_after(charge_kwh, (now - self.since) / HOUR)))
 
 
 class Consumption(NamedTuple):
@@ -59,7 +72,7 @@ class Powertrain:
     """Levels at a base, and what has changed them since: a drive (by distance), heater, climatisation and charging (by time)."""
 
     __slots__ = (
-        "adblue_l", "charge_kwh", "charging_since", "climate", "drive", "equipment", "fuel_l",
+        "adblue_l", "charge_kwh", "charging", "climate", "drive", "equipment", "fuel_l",
         "heating_since", "next_oil_at", "next_oil_m", "next_service_at", "next_service_m", "odometer_m",
     )  # fmt: skip
 
@@ -73,7 +86,7 @@ class Powertrain:
         self.drive: Consumption | None = None
         self.heating_since: Instant | None = None
         self.climate: Draw | None = None
-        self.charging_since: Instant | None = None
+        self.charging: Charge | None = None
         metres, days = _SERVICE[equipment.service_interval]
         self.next_service_m = self.odometer_m + metres * draws.uniform(-0.02, 1.0)
         self.next_service_at = now + int(days * DAY * draws.uniform(-0.02, 1.0))
@@ -94,9 +107,8 @@ class Powertrain:
             fuel_l -= HEATER_L_PER_HOUR * (now - self.heating_since) / HOUR
         if self.climate is not None:
             charge_kwh -= self.climate.taken_kwh(now)
-        if self.charging_since is not None:
-            charge_kwh += self.equipment.charge_power_kw * (now - self.charging_since) / HOUR
-            charge_kwh = min(charge_kwh, self.equipment.usable_kwh * CHARGE_LIMIT)
+        if self.charging is not None:
+            charge_kwh = self.charging.charge_at(charge_kwh, now)
         return Levels(self.odometer_m + driven_m, max(fuel_l, 0.0), max(charge_kwh, 0.0), max(adblue_l, 0.0))
 
     def _electric_reach_m(self, drive: Consumption) -> float:
@@ -130,11 +142,6 @@ class Powertrain:
         out_of_adblue = bool(e.adblue_l) and self.adblue_range_km(levels) < distance_m / 1000 + 50
         return low or out_of_adblue or distance_m > REACH_MARGIN * (fuel_m + electric_m)
 
-    def charged_at(self, now: Instant) -> Instant:
-        """Return when charging, started or under way at `now`, reaches the limit."""
-        missing_kwh = max(0.0, self.equipment.usable_kwh * CHARGE_LIMIT - self.levels(now).charge_kwh)
-        return now + int(missing_kwh / self.equipment.charge_power_kw * HOUR) + 1
-
     # --- changes
 
     def begin_drive(self, draws: Draws, average_kmh: float) -> None:
@@ -156,8 +163,8 @@ class Powertrain:
             self.heating_since = now
         if self.climate is not None:
             self.climate = self.climate._replace(since=now, used_kwh=self.climate.used_kwh + self.climate.taken_kwh(now))
-        if self.charging_since is not None:
-            self.charging_since = now
+        if self.charging is not None:
+            self.charging = self.charging._replace(since=now)
         return levels
 
     def condition(self, power_kw: float, now: Instant) -> None:
@@ -226,20 +233,4 @@ class Powertrain:
             inspection_days=inspection_days,
             oil_change_km=round((self.next_oil_m - levels.odometer_m) / 1000, 1),
             oil_change_days=(self.next_oil_at - now) // DAY,
-        )
-
-    def charging(self, now: Instant, *, plugged_in: bool) -> Charging | None:
-        """Return state and remaining time of charging; None for a car that cannot be charged."""
-        e = self.equipment
-        if not e.usable_kwh:
-            return None
-        full = self.levels(now).charge_kwh >= e.usable_kwh * CHARGE_LIMIT - 0.01
-        is_charging = self.charging_since is not None and not full
-        remaining = self.charged_at(now) - now
-        return Charging(
-            state="charging" if is_charging else "unplugged" if not plugged_in else "complete" if full else "plugged_in",
-            plugged_in=plugged_in,
-            remaining_min=-(-remaining // MINUTE) if is_charging else 0,
-            max_current_a=MAX_CURRENT_A,
-            power_kw=e.charge_power_kw if is_charging else 0.0,
         )

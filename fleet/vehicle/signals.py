@@ -100,6 +100,18 @@ class SetOpening(_Signal, frozen=True):
     opened: bool
 
 
+class SetPlug(_Signal, frozen=True):
+    """Somebody plugs a parked car in, or takes the plug out."""
+
+    plugged_in: bool
+
+
+class SetChargePoint(_Signal, frozen=True):
+    """The charge point that the car is plugged into fails, or gives power again."""
+
+    works: bool
+
+
 class DrainTo(_Signal, frozen=True):
     """Fuel, or the charge of an electric car, is drawn down to this share (0 to 1) of what it holds at most; never up."""
 
@@ -153,7 +165,19 @@ class PairCar(_Signal, frozen=True):
 
 ControlInput = Crash | Repair | PressButton | SetPrivacy | SetService | SetWorkshop | ResetCar | PairCar
 """What people do at the car's own controls, and what happens to it."""
-WorldInput = SetCoverage | SetNetwork | SwitchOn | SwitchOff | DriveTo | SetOpening | StayPut | DrainTo | ControlInput
+WorldInput = (
+    SetCoverage
+    | SetNetwork
+    | SwitchOn
+    | SwitchOff
+    | DriveTo
+    | SetOpening
+    | StayPut
+    | DrainTo
+    | ControlInput
+    | SetPlug
+    | SetChargePoint
+)
 """What people and the world do to a car."""
 CarInput = PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
 

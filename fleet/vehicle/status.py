@@ -9,15 +9,13 @@ from msgspec.structs import replace
 
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
-from fleet.vehicle.powertrain import Levels
-from fleet.vehicle.services import cabin, privacy
+from fleet.vehicle.powertrain import CHARGE_GROUPS, Levels
+from fleet.vehicle.services import cabin, charge_settings, privacy
 from fleet.wire.messages import STATUS_GROUPS, AdBlue, Climate, DrivingData, Health, Service, Status, Trigger, WarningLight
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
 
-CHARGE_GROUPS: Final = ("energy", "charging")
-"""What charging changes."""
 _ADBLUE_PRIORITY = {"low": 3, "very_low": 2, "critical": 1, "empty": 1}
 
 
@@ -38,7 +36,7 @@ def asked_status(car: Car, now: Instant) -> Status:
             car.at_rest = AtRest(minute, status)
         return status
     status, seq = at_rest.status, car.telematics.next_seq()
-    if car.powertrain.charging_since is None:
+    if car.powertrain.charging is None:
         return replace(status, seq=seq, captured_at=now)
     levels = car.levels(now)
     changed = {name: _BUILDERS[name](car, levels, now) for name in CHARGE_GROUPS}
@@ -132,7 +130,7 @@ _BUILDERS: Final[dict[str, Callable[[Car, Levels, Instant], Any]]] = {
     "lights": lambda car, _levels, _now: car.body.lights(),
     "position": lambda car, _levels, now: car.position(now) if privacy.may_locate(car) else None,
     "climate": _climate,
-    "charging": lambda car, _levels, now: car.powertrain.charging(now, plugged_in=car.plugged_in),
+    "charging": lambda car, levels, _now: charge_settings.report(car, levels),
     "driving": _driving,
     "health": _health,
     "low_voltage": lambda car, _levels, now: car.low_voltage.report(_read_at(now)),

@@ -80,6 +80,57 @@ class Climatisation(_Parameters, frozen=True, kw_only=True):
     window_heating: bool = False
 
 
+class Charging(_Parameters, frozen=True, kw_only=True):
+    """Now, or not at all, until the plug is taken out."""
+
+    action: Literal["start", "stop"] = "start"
+
+
+class ChargingSettings(_Parameters, frozen=True, kw_only=True):
+    """What is not given stays as it is."""
+
+    limit_percent: int | None = None
+    max_current_a: int | None = None
+    night_window: bool | None = None
+    begins: str | None = None
+    ends: str | None = None
+
+
+class ChargingLocation(_Parameters, frozen=True, kw_only=True):
+    """A circle with settings of its own; what is not given is as it is anywhere."""
+
+    name: str
+    latitude: float
+    longitude: float
+    radius_m: float = 100
+    limit_percent: int | None = None
+    max_current_a: int | None = None
+    night_window: bool | None = None
+    begins: str | None = None
+    ends: str | None = None
+
+
+class ChargingLocations(_Parameters, frozen=True, kw_only=True):
+    """The places from now on, in place of all before."""
+
+    locations: tuple[ChargingLocation, ...]
+
+
+class DepartureTimer(_Parameters, frozen=True, kw_only=True):
+    """A time of day by the car's own clock, on days of the week or on one date."""
+
+    at: str
+    days: tuple[Day, ...] = ()
+    date: str | None = None
+    enabled: bool = True
+
+
+class DepartureTimers(_Parameters, frozen=True, kw_only=True):
+    """The departure times from now on, in place of all before."""
+
+    timers: tuple[DepartureTimer, ...]
+
+
 class Zone(_Parameters, frozen=True, kw_only=True):
     """A circle by its radius, or a rectangle by its sides, about a point; times of day and days by the car's own clock."""
 
@@ -153,6 +204,10 @@ Parameters = (
     | Ventilation
     | VentilationTimers
     | Climatisation
+    | Charging
+    | ChargingSettings
+    | ChargingLocations
+    | DepartureTimers
 )
 
 
@@ -168,6 +223,10 @@ _TYPES: Final[dict[str, type[Parameters]]] = {
     "ventilation": Ventilation,
     "ventilation_timers": VentilationTimers,
     "climatisation": Climatisation,
+    "charging": Charging,
+    "charging_settings": ChargingSettings,
+    "charging_locations": ChargingLocations,
+    "departure_timers": DepartureTimers,
 }
 
 

@@ -126,11 +126,21 @@ class Climate(Group, frozen=True, kw_only=True):
 
 
 class Charging(Group, frozen=True, kw_only=True):
-    state: Literal["unplugged", "plugged_in", "charging", "complete"]
+    """`plugged_in` as a state waits: until `starts_at` when it knows. `error` is a charge point without power.
+
+    `power_kw` and, on each phase, `current_a` flow now. `target_percent` and `max_current_a` count where the car stands;
+    `limit_percent` is what its user has set for anywhere.
+    """
+
+    state: Literal["unplugged", "plugged_in", "charging", "complete", "error"]
     plugged_in: bool
     remaining_min: int
     max_current_a: int
     power_kw: float
+    current_a: float | None = None
+    limit_percent: int | None = None
+    target_percent: int | None = None
+    starts_at: Moment | None = None
 
 
 class TripData(Group, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.driver import leaving_habits
 from fleet.vehicle.low_voltage import ASLEEP_A, DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.powertrain import Levels, Powertrain
+from fleet.vehicle.services import charge_settings
 from fleet.vehicle.signals import Disconnect, DriveTo, SwitchOff, SwitchOn
+from fleet.wire.messages import Charging
 from tests.vehicle.car_lab import HOME, SEED, SHOP, START, CarLab, driver, equipment, heater_car
 
 # --- the 12 V battery
@@ -101,19 +104,24 @@ def born(charge: float, *, plugged_in: bool = True) -> CarLab:
     return CarLab(equipment("Born", "electric"), tune=tune)
 
 
+def reported(lab: CarLab) -> Charging:
+    found = charge_settings.report(lab.car, lab.car.levels(lab.now))
+    assert found is not None
+    return found
+
+
 def test_charging_runs_to_the_limit_and_says_so() -> None:
     """By its power, no further, and a status at its end; the remaining minutes fit."""
     lab = born(0.5)
     e = lab.car.equipment
-    charging = lab.car.powertrain.charging(lab.now, plugged_in=True)
-    assert charging is not None
+    charging = reported(lab)
     assert charging.state == "charging"
-    hours = 0.5 * e.usable_kwh / e.charge_power_kw
+    hours = (0.3 + 0.2 * math.log(5) / 0.8) * e.usable_kwh / e.charge_power_kw  # above 80 % down to a fifth of the power
     assert charging.remaining_min == pytest.approx(hours * 60, abs=1)
     lab.run_for(int(hours * HOUR) - 10 * SECOND)
-    late = lab.car.powertrain.charging(lab.now, plugged_in=True)
-    assert late is not None
+    late = reported(lab)
     assert (late.state, late.remaining_min) == ("charging", 1)
+    assert late.power_kw == pytest.approx(e.charge_power_kw / 5, abs=0.01)
     lab.run_for(DAY)
     [status] = lab.statuses("charging")
     assert status.charging is not None
@@ -138,8 +146,7 @@ def test_driving_off_pulls_the_plug() -> None:
 def test_states_of_the_plug(charge: float, plugged_in: bool, state: str) -> None:
     """Unplugged, or full."""
     lab = born(charge, plugged_in=plugged_in)
-    charging = lab.car.powertrain.charging(lab.now, plugged_in=lab.car.plugged_in)
-    assert charging is not None
+    charging = reported(lab)
     assert (charging.state, charging.plugged_in, charging.power_kw) == (state, plugged_in, 0.0)
 
 

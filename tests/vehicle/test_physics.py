@@ -15,6 +15,7 @@ from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Profile
 from fleet.vehicle.geo import distance_m, geodesic_m
 from fleet.vehicle.powertrain import Levels
+from fleet.vehicle.services import charge_settings
 from fleet.vehicle.signals import AskStatus, DriveTo
 from fleet.wire.messages import STATUS_GROUPS
 from tests.vehicle.car_lab import HOME, SEED, START, CarLab, drawn_driver, driver, equipment
@@ -68,7 +69,7 @@ def test_levels_fall_with_trips_and_rise_by_refilling_only(number: int) -> None:
     while lab.now < START + 4 * DAY:
         at = lab.car.deadline()
         assert at is not None
-        charging = lab.car.powertrain.charging_since is not None
+        charging = lab.car.powertrain.charging is not None
         lab.run_until(at)
         levels = lab.car.levels(at)
         assert levels.odometer_m >= before.odometer_m
@@ -136,7 +137,7 @@ def test_looking_does_not_change_the_story(number: int) -> None:
         lab.run_until(min(START + 2 * DAY, lab.now + int(draws.exponential(9 * MINUTE))))
         at = lab.now
         lab.car.levels(at), lab.car.state(at), lab.car.connection(at), lab.car.true_position(at), lab.car.position(at)
-        lab.car.low_voltage.report(at), lab.car.powertrain.charging(at, plugged_in=lab.car.plugged_in)
+        lab.car.low_voltage.report(at), charge_settings.report(lab.car, lab.car.levels(at))
         lab.car.wake(at)
     alone = car(number)
     alone.run_until(START + 2 * DAY)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleet.kernel.instants import Instant
-from fleet.vehicle.services import area_alert, cabin, calls, climatisation, comfort, heating, speed_alert, workshop
+from fleet.vehicle.services import (
+    area_alert,
+    cabin,
+    calls,
+    charging,
+    climatisation,
+    comfort,
+    departures,
+    heating,
+    speed_alert,
+    workshop,
+)
 from fleet.wire.messages import Reply
 
 if TYPE_CHECKING:
@@ -21,6 +32,7 @@ def engine_starts(car: Car, now: Instant) -> None:
 def engine_started(car: Car, now: Instant) -> None:
     """The engine runs, and the event is sent."""
     cabin.engine_started(car, now)
+    departures.engine_started(car)
 
 
 def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
@@ -44,7 +56,7 @@ def network_found(car: Car, now: Instant) -> None:
 
 
 def charge_changed(car: Car, now: Instant) -> None:
-    """Charging has begun or ended."""
+    """The plug is in or out, or charging has begun or ended."""
     climatisation.feed(car, now)
 
 
@@ -74,3 +86,5 @@ def reset(car: Car, now: Instant) -> None:  # noqa: ARG001 (as all hooks)
     car.programmes = None
     car.area_alert = None
     car.speed_alert = None
+    departures.reset(car)
+    charging.reset(car, now)

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from fleet.vehicle.services import area_alert, climatisation, heating, horn, locking, refreshing, reset, speed_alert, ventilation
+from fleet.vehicle.services import (
+    area_alert,
+    charging,
+    climatisation,
+    departures,
+    heating,
+    horn,
+    locking,
+    refreshing,
+    reset,
+    speed_alert,
+    ventilation,
+)
 from fleet.vehicle.services.service import Service
 from fleet.wire.commands import (
     AreaAlert,
+    Charging,
+    ChargingLocations,
+    ChargingSettings,
     Climatisation,
+    DepartureTimers,
     Heater,
     HonkAndFlash,
     Lock,
@@ -33,4 +49,8 @@ SERVICES: Final[dict[type[Parameters], Service]] = {
     Ventilation: ventilation.VENTILATION,
     VentilationTimers: ventilation.VENTILATION_TIMERS,
     Climatisation: climatisation.CLIMATISATION,
+    Charging: charging.CHARGING,
+    ChargingSettings: charging.SETTINGS,
+    ChargingLocations: charging.LOCATIONS,
+    DepartureTimers: departures.DEPARTURES,
 }

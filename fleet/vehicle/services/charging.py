@@ -1,0 +1,259 @@
+"""Charging: when it runs, how far and how fast, by the plug, the user's settings, the place, the night and the next departure.
+
+`review` decides anew whenever one of these changes, and puts the next instant at which time alone changes it into the agenda.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fleet.kernel.instants import MINUTE, Duration, Instant
+from fleet.vehicle.charge_curve import ChargeCurve
+from fleet.vehicle.powertrain import CHARGE_GROUPS, Charge
+from fleet.vehicle.services import hooks
+from fleet.vehicle.services.charge_settings import (
+    NO_WISHES,
+    Location,
+    Settings,
+    Wishes,
+    charge_at,
+    hindrance,
+    missing,
+    percent,
+    settings_here,
+)
+from fleet.vehicle.services.service import Refusal, Service
+from fleet.vehicle.timers import Window, clock_minute
+from fleet.wire import commands
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+READY_AHEAD: Final[Duration] = 10 * MINUTE
+"""Charging for a departure is to be over so long before it (ours)."""
+_SLACK: Final[Duration] = MINUTE
+"""Once it charges for a departure, the last digits of the time that is left do not stop it."""
+
+
+class Verdict(NamedTuple):
+    """Whether to charge, and until when that holds if nothing but time passes; None for ever."""
+
+    charge: bool
+    until: Instant | None
+
+
+def _judge(car: Car, here: Settings, now: Instant) -> Verdict:
+    """Say whether a car that is plugged in is to charge now."""
+    wishes = car.charging or NO_WISHES
+    takes = missing(car, now)
+    if not takes or hindrance(car) is not None:
+        return Verdict(False, None)
+    full_at = now + takes
+    if wishes.override == "start" or here.window is None:
+        return Verdict(True, full_at)
+    begins_at, ends_at = here.window.next_stretch(now, car.driver.region.zone)
+    if begins_at <= now:
+        return Verdict(True, min(full_at, ends_at))
+    leaves_at = car.departures.next_after(car, now) if car.departures is not None else None
+    if leaves_at is None:
+        return Verdict(False, begins_at)
+    latest_at = leaves_at - takes - READY_AHEAD
+    if now >= latest_at - (_SLACK if car.powertrain.charging is not None else 0):
+        return Verdict(True, min(full_at, leaves_at))
+    return Verdict(False, min(begins_at, latest_at))
+
+
+def review(car: Car, now: Instant) -> bool:
+    """Charge or not, as counts here and now, and look again when that may change; return whether charging changed."""
+    if not car.plugged_in:
+        return False
+    here, power = settings_here(car), car.powertrain
+    before = power.charging
+    verdict = _judge(car, here, now)
+    power.settle(now)
+    power.charging = charge_at(car, here, now) if verdict.charge else None
+    if car.charging is not None and car.charging.override == "start" and not verdict.charge:
+        car.charging = car.charging._replace(override=None)
+    if verdict.until != car.charging_due:
+        car.charging_due = verdict.until
+        if verdict.until is not None:
+            car.agenda.call(verdict.until, _look_again)
+    changed = _what(before) != _what(power.charging)
+    if changed:
+        hooks.charge_changed(car, now)
+    return changed
+
+
+def _what(charge: Charge | None) -> tuple[ChargeCurve, float] | None:
+    """Return what charging does, whenever it was settled last."""
+    return None if charge is None else (charge.curve, charge.target_kwh)
+
+
+def _look_again(car: Car, _data: None, now: Instant) -> None:
+    """Time has come to charge, or to end it, if this is the instant that was planned last."""
+    if car.charging_due != now:
+        return
+    car.charging_due = None
+    review_and_tell(car, now)
+
+
+def review_and_tell(car: Car, now: Instant) -> None:
+    """Decide anew, and send what has changed by it."""
+    if review(car, now):
+        car.send_status("charging", now, CHARGE_GROUPS)
+
+
+# --- the plug
+
+
+def plug_in(car: Car, now: Instant) -> None:
+    """Somebody plugs the car in: it charges, or waits for its time."""
+    car.plugged_in = True
+    if not review(car, now):
+        hooks.charge_changed(car, now)
+
+
+def unplug(car: Car, now: Instant) -> None:
+    """Somebody takes the plug out: what was said for this charging alone is forgotten."""
+    car.powertrain.settle(now)
+    car.powertrain.charging = None
+    car.charging_due = None
+    car.plugged_in = False
+    if car.charging is not None:
+        car.charging = car.charging._replace(override=None, point_works=True)
+    hooks.charge_changed(car, now)
+
+
+def set_plug(car: Car, *, plugged_in: bool, now: Instant) -> None:
+    """Somebody plugs a parked car in or out; does nothing with the engine on, without a socket, or when it is so already."""
+    if car.engine_is_on or plugged_in == car.plugged_in or not car.equipment.charging_socket:
+        return
+    if plugged_in:
+        plug_in(car, now)
+    else:
+        unplug(car, now)
+    car.send_status("charging", now, CHARGE_GROUPS)
+
+
+def set_point(car: Car, *, works: bool, now: Instant) -> None:
+    """The charge point fails, or gives power again; does nothing to a car that is not plugged in."""
+    wishes = car.charging or NO_WISHES
+    if not car.plugged_in or works == wishes.point_works:
+        return
+    car.charging = wishes._replace(point_works=works)
+    review(car, now)
+    if not works:
+        car.send_event("charging_error", now, {"charge_percent": percent(car, now)})
+    car.send_status("charging", now, CHARGE_GROUPS)
+
+
+# --- the commands
+
+
+def _start_refusal(car: Car, _parameters: commands.Charging, now: Instant) -> Refusal | None:
+    """Plugged in, at a charge point that works, and below the limit."""
+    match hindrance(car):
+        case "not_plugged_in":
+            return Refusal("not_plugged_in", "the car is not plugged in")
+        case "charging_error":
+            return Refusal("charging_error", "the charge point gives no power")
+        case _:
+            pass
+    if not missing(car, now):
+        return Refusal("limit_reached", f"charged to {percent(car, now):g} %; the limit is {settings_here(car).limit_percent} %")
+    return None
+
+
+def _override(car: Car, parameters: commands.Charging, now: Instant) -> None:
+    if car.plugged_in:
+        car.charging = (car.charging or NO_WISHES)._replace(override=parameters.action)
+        review(car, now)
+    car.send_status("command", now, CHARGE_GROUPS)
+
+
+def _read_window(*, wanted: bool | None, begins: str | None, ends: str | None) -> Window | None:
+    """Return the night window that begin and end make; raises ValueError for words that do not go together."""
+    if begins is None and ends is None:
+        if wanted:
+            raise ValueError("a night window has begins and ends")
+        return None
+    if wanted is False or begins is None or ends is None:
+        raise ValueError("begins and ends go together, and with a night window")
+    window = Window(clock_minute(begins), clock_minute(ends))
+    if window.begin_minute == window.end_minute:
+        raise ValueError("begins and ends are the same: that is no window")
+    return window
+
+
+def _settings_refusal(_car: Car, parameters: commands.ChargingSettings, _now: Instant) -> Refusal | None:
+    if parameters == commands.ChargingSettings():
+        return Refusal("argument_out_of_range", "nothing is set: name one setting at least")
+    try:
+        _read_window(wanted=parameters.night_window, begins=parameters.begins, ends=parameters.ends)
+    except ValueError as error:
+        return Refusal("argument_out_of_range", str(error))
+    return None
+
+
+def _set(car: Car, parameters: commands.ChargingSettings, now: Instant) -> None:
+    """Take the settings that were named; the others stay."""
+    wishes = car.charging or NO_WISHES
+    general = wishes.general
+    window = _read_window(wanted=parameters.night_window, begins=parameters.begins, ends=parameters.ends)
+    general = Settings(
+        parameters.limit_percent or general.limit_percent,
+        parameters.max_current_a or general.max_current_a,
+        general.window if window is None and parameters.night_window is None else window,
+    )
+    car.charging = wishes._replace(general=general)
+    review(car, now)
+    car.send_status("command", now, CHARGE_GROUPS)
+
+
+def _read_location(each: commands.ChargingLocation) -> Location:
+    """Return a location; raises ValueError for a name or window that is none."""
+    if not each.name.strip():
+        raise ValueError("the name is empty")
+    window = _read_window(wanted=each.night_window, begins=each.begins, ends=each.ends)
+    return Location(
+        each.name,
+        each.latitude,
+        each.longitude,
+        each.radius_m,
+        each.limit_percent,
+        each.max_current_a,
+        own_window=window is not None or each.night_window is not None,
+        window=window,
+    )
+
+
+def _locations_refusal(_car: Car, parameters: commands.ChargingLocations, _now: Instant) -> Refusal | None:
+    names = [each.name for each in parameters.locations]
+    for number, each in enumerate(parameters.locations, start=1):
+        try:
+            if names.index(each.name) != number - 1:
+                raise ValueError(f"another location is named {each.name!r}, too")
+            _read_location(each)
+        except ValueError as error:
+            return Refusal("argument_out_of_range", f"locations, item {number}: {error}")
+    return None
+
+
+def _locate(car: Car, parameters: commands.ChargingLocations, now: Instant) -> None:
+    """Know these places in place of those before."""
+    locations = tuple(_read_location(each) for each in parameters.locations)
+    car.charging = (car.charging or NO_WISHES)._replace(locations=locations)
+    review(car, now)
+    car.send_status("command", now, CHARGE_GROUPS)
+
+
+def reset(car: Car, now: Instant) -> None:
+    """Forget what a user has set."""
+    if car.charging is not None:
+        car.charging = Wishes(point_works=car.charging.point_works)
+        review(car, now)
+
+
+CHARGING: Final = Service(_override, _start_refusal)
+SETTINGS: Final = Service(_set, _settings_refusal, takes=None)
+LOCATIONS: Final = Service(_locate, _locations_refusal, takes=None)

@@ -1,0 +1,133 @@
+"""Departure times of e-Hybrid and electric cars: woken ahead of each, the car is charged and warm by then, or says why not.
+
+When charging has to begin for it, `charging` finds by `next_after`; here the cabin is conditioned, and the outcome told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fleet.kernel.instants import MINUTE, Duration, Instant
+from fleet.vehicle.services import charge_settings, charging, climatisation
+from fleet.vehicle.services.service import Refusal, Service
+from fleet.vehicle.timers import Timer, read_timer
+from fleet.wire.commands import DepartureTimer, DepartureTimers
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+LEAD: Final[Duration] = 20 * MINUTE
+"""So long before a departure the car wakes, conditions the cabin, and sees whether it will be ready (ours)."""
+
+
+class Departures:
+    """The timers of a car. New timers are a new object, so what was planned for the old ones no longer holds.
+
+    `preparing` is the departure for which the car has woken, until somebody drives off or it is told not to be ready;
+    `charged` whether the car had its charge then.
+    """
+
+    __slots__ = ("charged", "preparing", "timers")
+
+    def __init__(self, timers: tuple[Timer, ...]) -> None:
+        self.timers = timers
+        self.preparing: Instant | None = None
+        self.charged = False
+
+    def next_after(self, car: Car, now: Instant) -> Instant | None:
+        """Return the next departure, later than `now`."""
+        found = [at for timer in self.timers if (at := timer.next_after(now, car.driver.region.zone)) is not None]
+        return min(found, default=None)
+
+
+# --- the command
+
+
+def _refusal(_car: Car, parameters: DepartureTimers, _now: Instant) -> Refusal | None:
+    for number, each in enumerate(parameters.timers, start=1):
+        try:
+            _read(each)
+        except ValueError as error:
+            return Refusal("argument_out_of_range", f"timers, item {number}: {error}")
+    return None
+
+
+def _read(each: DepartureTimer) -> Timer:
+    return read_timer(each.at, days=each.days, on_date=each.date, enabled=each.enabled)
+
+
+def _carry_out(car: Car, parameters: DepartureTimers, now: Instant) -> None:
+    """Keep these timers in place of those before; none at all ends them."""
+    timers = tuple(_read(each) for each in parameters.timers)
+    car.departures = Departures(timers) if timers else None
+    _plan(car, now)
+    charging.review_and_tell(car, now)
+
+
+# --- before a departure
+
+
+def _plan(car: Car, now: Instant) -> None:
+    """Put the next departure into the agenda."""
+    departures = car.departures
+    leaves_at = departures.next_after(car, now) if departures is not None else None
+    if leaves_at is not None:
+        car.agenda.call(max(now, leaves_at - LEAD), _wake, (departures, leaves_at))
+        car.agenda.call(leaves_at, _leave, (departures, leaves_at))
+
+
+def _wake(car: Car, planned: tuple[Departures, Instant], now: Instant) -> None:
+    """Condition the cabin, and tell at once when the car cannot be ready. Who drives already is left alone."""
+    departures, leaves_at = planned
+    if car.departures is not departures or car.engine_is_on:
+        return
+    car.stay_awake(now)
+    departures.preparing = leaves_at
+    missing = charge_settings.missing(car, now)
+    departures.charged = not missing
+    reason: str | None = charge_settings.hindrance(car) if missing else None
+    if reason is None and now + missing > leaves_at:
+        reason = "too_late"
+    refused = climatisation.condition(car, leaves_at, now)
+    if reason is None and refused is not None:
+        reason = refused.reason
+    if reason is not None:
+        _tell_not_ready(car, departures, reason, now)
+
+
+def _leave(car: Car, planned: tuple[Departures, Instant], now: Instant) -> None:
+    """The time has come: tell that the car is ready, unless it is away or has told otherwise; then look to the next departure."""
+    departures, leaves_at = planned
+    if car.departures is not departures:
+        return
+    if departures.preparing == leaves_at:
+        if not departures.charged and charge_settings.missing(car, now):
+            _tell_not_ready(car, departures, charge_settings.hindrance(car) or "too_late", now)
+        else:
+            departures.preparing = None
+            car.send_event("departure_ready", now, {"departs_at": leaves_at, "charge_percent": charge_settings.percent(car, now)})
+    _plan(car, now)
+    charging.review_and_tell(car, now)
+
+
+def _tell_not_ready(car: Car, departures: Departures, reason: str, now: Instant) -> None:
+    told = {"departs_at": departures.preparing, "reason": reason, "charge_percent": charge_settings.percent(car, now)}
+    departures.preparing = None
+    car.send_event("departure_not_ready", now, told)
+
+
+# --- what happens to the car
+
+
+def engine_started(car: Car) -> None:
+    """Somebody drives off: nobody waits for the departure any more."""
+    if car.departures is not None:
+        car.departures.preparing = None
+
+
+def reset(car: Car) -> None:
+    """Forget the timers."""
+    car.departures = None
+
+
+DEPARTURES: Final = Service(_carry_out, _refusal, takes=None)
