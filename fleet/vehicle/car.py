@@ -23,11 +23,12 @@ from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltag
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import area_alert, calls, charging, hooks, privacy, reset, speed_alert, workshop
+from fleet.vehicle.services import area_alert, calls, charging, hooks, privacy, reset, routes, speed_alert, updates, workshop
 from fleet.vehicle.services.cabin import Cabin
 from fleet.vehicle.services.charge_settings import Wishes
 from fleet.vehicle.services.comfort import Name, Programme, Run
 from fleet.vehicle.services.departures import Departures
+from fleet.vehicle.services.routes import Routes
 from fleet.vehicle.services.updates import Updates
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -35,6 +36,7 @@ from fleet.vehicle.signals import (
     AskStatus,
     CarInput,
     CarOutput,
+    ClearRoutes,
     Connect,
     ControlInput,
     Crash,
@@ -42,6 +44,8 @@ from fleet.vehicle.signals import (
     DrainTo,
     DriveTo,
     Drop,
+    FailUpdate,
+    FollowRoute,
     LinkDown,
     LinkUp,
     PairCar,
@@ -59,6 +63,7 @@ from fleet.vehicle.signals import (
     SetPlug,
     SetPrivacy,
     SetService,
+    SetUpdateConsent,
     SetWorkshop,
     StayPut,
     SwitchOff,
@@ -135,8 +140,8 @@ class Car:
         "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging", "charging_due",
         "comfort", "departures", "driver", "engine_is_on", "equipment", "fix", "health", "in_deep_sleep", "in_workshop",
         "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
-        "privacy", "programmes", "remote", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count", "updates",
-        "vin",
+        "privacy", "programmes", "remote", "routes", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count",
+        "updates", "vin",
     )  # fmt: skip
 
     powertrain: Powertrain
@@ -144,7 +149,7 @@ class Car:
     body: Body
     plugged_in: bool
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 (one statement for each part of the car)
         self,
         *,
         vin: str,
@@ -178,6 +183,7 @@ class Car:
         self.in_workshop = False
         self.area_alert: area_alert.Watch | None = None
         self.speed_alert: speed_alert.Limit | None = None
+        self.routes: Routes | None = None
         self.updates: Updates | None = None
         self.health: Health | None = None
         self.at_rest: AtRest | None = None
@@ -284,6 +290,14 @@ class Car:
                 living.drive_to(self, place, purpose, now)
             case DrainTo(share):
                 living.drain(self, share, now)
+            case FollowRoute():
+                living.follow_route(self, now)
+            case ClearRoutes():
+                routes.clear(self)
+            case SetUpdateConsent(given):
+                updates.set_consent(self, given=given, now=now)
+            case FailUpdate():
+                updates.fail_next(self)
             case StayPut():
                 self._stays = True
                 self._next_start = None
@@ -558,6 +572,8 @@ class Car:
             self.telematics.wanted = False
             self.telematics.link_down()
             self._outputs.append(Drop())
+        if not covered:
+            hooks.network_lost(self, now)
 
     def stay_awake(self, now: Instant) -> None:
         """Stay awake for a while from `now` on."""

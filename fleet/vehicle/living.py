@@ -16,7 +16,7 @@ from fleet.vehicle.geo import Path, distance_m, road_path
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.powertrain import CHARGE_GROUPS, Levels
 from fleet.vehicle.region import Place
-from fleet.vehicle.services import calls, charging, hooks
+from fleet.vehicle.services import calls, charging, hooks, routes, updates
 from fleet.vehicle.status import health_report
 from fleet.vehicle.track import ENGINE_LEAD, TrackProfile, TrackTrip
 from fleet.wire.messages import TripData
@@ -46,6 +46,10 @@ def start_planned(car: Car, now: Instant) -> None:
     trip = car.next_trip()
     if trip is None:
         return
+    locked_until = updates.locked_until(car)
+    if locked_until is not None:
+        car.plan_next_trip(locked_until)
+        return
     here = car.true_position(now)
     if isinstance(trip, TrackTrip) and distance_m(*here, *trip.path.points[0]) <= NEAR_TRACK_M:
         _follow_track(car, trip, now)
@@ -73,6 +77,14 @@ def drive_to(car: Car, place: Place, purpose: Purpose, now: Instant) -> None:
     """Drive to a place before all else that is planned; does nothing while another drive is under way."""
     if car.journey is None:
         car.plan_first(PlannedTrip(now, place, purpose))
+        start_planned(car, now)
+
+
+def follow_route(car: Car, now: Instant) -> None:
+    """Drive the route that was imported last, before all else that is planned; does nothing while a drive is under way."""
+    if car.journey is None and (legs := routes.follow(car, now)):
+        for leg in reversed(legs):
+            car.plan_first(leg)
         start_planned(car, now)
 
 
@@ -149,6 +161,9 @@ def _engine_on(car: Car, now: Instant) -> bool:
         return False
     if car.equipment.adblue_l and car.levels(now).adblue_l <= 0:
         car.send_event("engine_not_started", now, {"reason": "adblue_empty"})
+        return False
+    if updates.locked_until(car) is not None:
+        car.send_event("engine_not_started", now, {"reason": "update_installing"})
         return False
     car.body.get_in()
     if car.plugged_in:

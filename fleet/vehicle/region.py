@@ -52,10 +52,20 @@ class Town(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     homes: bool = True
 
 
+class MapArea(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What the maps in a car cover: degrees, edges included; none of them crosses the date line."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+
 class _RegionData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timezone: str
     country: str
     limit_km: float
+    maps: MapArea
     towns: tuple[Town, ...]
 
 
@@ -83,6 +93,7 @@ class Region:
         "centre",
         "country",
         "limit_m",
+        "maps",
         "name",
         "timezone",
         "towns",
@@ -90,18 +101,25 @@ class Region:
         "zone",
     )
 
-    def __init__(self, name: str, timezone: str, country: str, limit_km: float, towns: tuple[Town, ...]) -> None:
+    def __init__(
+        self, name: str, timezone: str, country: str, limit_km: float, towns: tuple[Town, ...], *, maps: MapArea
+    ) -> None:
         self.name: Final = name
         self.country: Final = country
         self.timezone: Final = timezone
         self.zone: Final = ZoneInfo(timezone)
         self.weather_key: Final = stream_key(0, "weather", name)
         self.limit_m: Final = limit_km * 1000.0
+        self.maps: Final = maps
         self.towns: Final = towns
         self.centre: Final[LatLon] = (towns[0].latitude, towns[0].longitude)
         self._neighbours: Final = {town.name: _Neighbours(town, towns) for town in towns}
         self._home_towns: Final = [town for town in towns if town.homes]
         self._home_weights: Final = list(accumulate(town.population_k for town in self._home_towns))
+
+    def has_map(self, latitude: float, longitude: float) -> bool:
+        """Tell whether cars that are sold here have map data there."""
+        return self.maps.south <= latitude <= self.maps.north and self.maps.west <= longitude <= self.maps.east
 
     def draw_home(self, draws: Draws, garage_share: float = GARAGE_SHARE) -> Place:
         """Draw where a driver lives: a town by its population, and a point in it, denser towards its centre."""
@@ -202,7 +220,10 @@ def load_regions() -> dict[str, Region]:
     """Return the regions by name, from the package's own file."""
     text = resources.files("fleet.vehicle").joinpath("regions.toml").read_text(encoding="utf-8")
     data = msgspec.toml.decode(text, type=dict[str, _RegionData])
-    return {name: Region(name, entry.timezone, entry.country, entry.limit_km, entry.towns) for name, entry in data.items()}
+    return {
+        name: Region(name, entry.timezone, entry.country, entry.limit_km, entry.towns, maps=entry.maps)
+        for name, entry in data.items()
+    }
 
 
 def region(name: str) -> Region:

@@ -163,8 +163,28 @@ class PairCar(_Signal, frozen=True):
     """Somebody enrols in the car as its primary user, after a reset."""
 
 
+class FollowRoute(_Signal, frozen=True):
+    """The driver drives the route that was downloaded last; nothing without one, or while another drive is under way."""
+
+
+class ClearRoutes(_Signal, frozen=True):
+    """The driver empties the list of routes in the navi system."""
+
+
+class SetUpdateConsent(_Signal, frozen=True):
+    """The driver agrees in the car to updates over the air, or takes that back."""
+
+    given: bool
+
+
+class FailUpdate(_Signal, frozen=True):
+    """The next installation of an update fails."""
+
+
 ControlInput = Crash | Repair | PressButton | SetPrivacy | SetService | SetWorkshop | ResetCar | PairCar
 """What people do at the car's own controls, and what happens to it."""
+JourneyInput = FollowRoute | ClearRoutes | SetUpdateConsent | FailUpdate
+"""What a driver does about routes and updates."""
 WorldInput = (
     SetCoverage
     | SetNetwork
@@ -174,9 +194,10 @@ WorldInput = (
     | SetOpening
     | StayPut
     | DrainTo
-    | ControlInput
     | SetPlug
     | SetChargePoint
+    | ControlInput
+    | JourneyInput
 )
 """What people and the world do to a car."""
 CarInput = PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput

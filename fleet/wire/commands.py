@@ -204,6 +204,8 @@ Parameters = (
     | Ventilation
     | VentilationTimers
     | Climatisation
+    | RouteImport
+    | SystemUpdate
     | Charging
     | ChargingSettings
     | ChargingLocations
@@ -220,6 +222,8 @@ _TYPES: Final[dict[str, type[Parameters]]] = {
     "reset": Reset,
     "area_alert": AreaAlert,
     "speed_alert": SpeedAlert,
+    "route_import": RouteImport,
+    "system_update": SystemUpdate,
     "ventilation": Ventilation,
     "ventilation_timers": VentilationTimers,
     "climatisation": Climatisation,

@@ -14,7 +14,9 @@ from fleet.vehicle.services import (
     comfort,
     departures,
     heating,
+    routes,
     speed_alert,
+    updates,
     workshop,
 )
 from fleet.wire.messages import Reply
@@ -33,6 +35,8 @@ def engine_started(car: Car, now: Instant) -> None:
     """The engine runs, and the event is sent."""
     cabin.engine_started(car, now)
     departures.engine_started(car)
+    routes.offer(car, now)
+    updates.engine_started(car, now)
 
 
 def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
@@ -42,17 +46,28 @@ def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
     speed_alert.plan(car, journey, now)
 
 
-def engine_stopped(car: Car, journey: Journey | None, now: Instant) -> None:
+def engine_stopped(car: Car, journey: Journey | None, now: Instant) -> None:  # noqa: ARG001 (as all hooks)
     """The engine is off, the car stands, trip and status are sent."""
     cabin.leave_alone(car, now)
+    routes.engine_stopped(car)
+    updates.engine_stopped(car, now)
 
 
 def driver_left(car: Car, now: Instant) -> None:
     """The driver has walked away; the car's openings and plug are as they stay."""
+    updates.driver_left(car, now)
 
 
 def network_found(car: Car, now: Instant) -> None:
     """There is coverage again."""
+    routes.offer(car, now)
+    updates.go_on(car, now)
+
+
+def network_lost(car: Car, now: Instant) -> None:
+    """There is no coverage any more."""
+    routes.break_off(car)
+    updates.pause(car, now)
 
 
 def charge_changed(car: Car, now: Instant) -> None:
@@ -80,11 +95,13 @@ def day_began(car: Car, now: Instant) -> None:
     """It is midnight by the car's own clock, or the car's computer has just started."""
 
 
-def reset(car: Car, now: Instant) -> None:  # noqa: ARG001 (as all hooks)
+def reset(car: Car, now: Instant) -> None:
     """Everything personal is wiped: each service forgets what a user has set."""
     calls.forget(car)
     car.programmes = None
     car.area_alert = None
     car.speed_alert = None
+    car.routes = None
+    updates.reset(car, now)
     departures.reset(car)
     charging.reset(car, now)

@@ -14,7 +14,9 @@ from fleet.vehicle.services import (
     locking,
     refreshing,
     reset,
+    routes,
     speed_alert,
+    updates,
     ventilation,
 )
 from fleet.vehicle.services.service import Service
@@ -31,7 +33,9 @@ from fleet.wire.commands import (
     Parameters,
     Refresh,
     Reset,
+    RouteImport,
     SpeedAlert,
+    SystemUpdate,
     Unlock,
     Ventilation,
     VentilationTimers,
@@ -46,6 +50,8 @@ SERVICES: Final[dict[type[Parameters], Service]] = {
     Reset: reset.RESET,
     AreaAlert: area_alert.AREA_ALERT,
     SpeedAlert: speed_alert.SPEED_ALERT,
+    RouteImport: routes.ROUTE_IMPORT,
+    SystemUpdate: updates.SYSTEM_UPDATE,
     Ventilation: ventilation.VENTILATION,
     VentilationTimers: ventilation.VENTILATION_TIMERS,
     Climatisation: climatisation.CLIMATISATION,
