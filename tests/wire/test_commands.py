@@ -7,20 +7,19 @@ from typing import Any
 import pytest
 
 from fleet.errors import Undecodable, UnknownName
-from fleet.kernel.instants import MINUTE, SECOND
+from fleet.kernel.instants import DAY, MINUTE, SECOND
 from fleet.wire.commands import COMMANDS, HonkAndFlash, command_type, read_parameters
 
 
 def test_times_to_live_are_the_contracts() -> None:
-    """Honk and lock 60 s, others 10 min; the S-PIN for what changes something."""
-    found = {name: (command.time_to_live, command.needs_spin) for name, command in COMMANDS.items()}
-    assert found == {
-        "honk": (60 * SECOND, False),
-        "lock": (60 * SECOND, True),
-        "unlock": (60 * SECOND, True),
-        "heater": (10 * MINUTE, True),
-        "refresh": (10 * MINUTE, False),
-    }
+    """Honk and lock 60 s, routes 7 days, others 10 min."""
+    special = {"honk": 60 * SECOND, "lock": 60 * SECOND, "unlock": 60 * SECOND, "route_import": 7 * DAY}
+    assert {name: command.time_to_live for name, command in COMMANDS.items()} == dict.fromkeys(COMMANDS, 10 * MINUTE) | special
+
+
+def test_the_spin_is_for_what_opens_or_conditions_the_car() -> None:
+    comfort = {"heater", "ventilation", "ventilation_timers", "climatisation", "departure_timers"}
+    assert {name for name, command in COMMANDS.items() if command.needs_spin} == {"lock", "unlock"} | comfort
 
 
 def test_an_unknown_command_is_answered_with_the_nearest() -> None:
