@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from fleet.vehicle.car import Car
 
 REMEMBERED: Final = 64
-"""Command ids whose last answer is kept, so that one delivered twice runs once. Older ones have expired by then."""
+"""Command ids whose last answer is kept, so that one delivered twice runs once. Beyond it those go that have expired."""
+REMEMBERED_MOST: Final = 1_000
+"""With so many that have not (routes live for a week), further commands are rejected as `busy`, and not remembered."""
 WAITING_LIMIT: Final = 16
 """Commands that may wait for the car to wake; more are rejected as `busy`."""
 
 
 class Answer(NamedTuple):
-    """The last answer to a command, to be repeated when it comes again."""
+    """The last answer to a command, to be repeated when it comes again; what comes after `expires_at` runs no more anyway."""
 
     name: str
+    expires_at: Instant
     state: CommandState
     reason: str | None
     detail: str | None
@@ -64,6 +67,10 @@ class Remote:
         known = self._answers.get(command.id) if self._answers else None
         if known is not None:
             car.respond(command.id, known.name, known.state, now, reason=known.reason, detail=known.detail, awake=known.awake)
+            return
+        if self._answers is not None and len(self._answers) >= REMEMBERED_MOST and not self._forget(now):
+            detail = "too many commands wait for their time to live to end"
+            car.respond(command.id, command.name, "rejected", now, reason="busy", detail=detail, awake=car.is_awake(now))
             return
         if self._waiting is None and car.is_awake(now):
             # One that waited at the broker for the car to come back did not find it awake either.
@@ -169,13 +176,21 @@ class Remote:
         reason, detail = refused or (None, None)
         if self._answers is None:
             self._answers = OrderedDict()
-        self._answers[command.id] = Answer(command.name, state, reason, detail, awake)
+        self._answers[command.id] = Answer(command.name, command.expires_at, state, reason, detail, awake)
         if len(self._answers) > REMEMBERED:
-            oldest = next(known for known in self._answers if known not in (self._running or ()))
-            del self._answers[oldest]
+            self._forget(now)
         car.respond(command.id, command.name, state, now, reason=reason, detail=detail, awake=awake)
 
     _end = _answer
+
+    def _forget(self, now: Instant) -> bool:
+        """Forget the oldest command that has ended and expired; False when there is none."""
+        assert self._answers is not None
+        for known, answer in self._answers.items():
+            if answer.expires_at < now and known not in (self._running or ()):
+                del self._answers[known]
+                return True
+        return False
 
 
 def _wake_delay(car: Car, index: int) -> Duration:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fleet.kernel.instants import HOUR, MILLISECOND, MINUTE, SECOND
-from fleet.vehicle.remote import REMEMBERED, WAITING_LIMIT
+from fleet.vehicle.remote import REMEMBERED, REMEMBERED_MOST, WAITING_LIMIT
 from fleet.vehicle.rules import WAKE_UPS_WITHOUT_DRIVE
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -255,17 +255,49 @@ def test_the_same_id_is_answered_as_before() -> None:
 
 
 def test_a_running_command_is_never_forgotten() -> None:
-    """However many ids come in between; those that have ended are forgotten, the oldest first."""
+    """However many ids come in between; those that have ended and expired are forgotten, the oldest first."""
     lab = CarLab()
     lab.wake()
-    running = lab.command("honk", **AT_THE_CAR)
+    running = lab.command("honk", ttl=0, **AT_THE_CAR)
+    lab.run_for(SECOND)
     for _ in range(3 * REMEMBERED):
-        lab.command("refresh")
+        lab.command("refresh", ttl=0)
+        lab.run_for(MILLISECOND)
     lab.command("honk", command_id=running, **AT_THE_CAR)
     lab.run_for(20 * SECOND)
     assert lab.states(running) == ["accepted", "in_progress", "in_progress", "succeeded"]
     assert lab.car.remote._answers is not None
     assert len(lab.car.remote._answers) == REMEMBERED
+
+
+@pytest.mark.parametrize("others", [REMEMBERED, 5 * REMEMBERED])
+def test_what_may_still_come_again_is_remembered(others: int) -> None:
+    """A command that lives for a week runs once, however many others have come and gone before it is delivered again."""
+    lab = CarLab()
+    lab.wake()
+    lab.command("unlock", command_id="week", ttl=7 * 24 * HOUR)
+    lab.run_for(SECOND)
+    for _ in range(others):
+        lab.command("refresh", ttl=SECOND)
+        lab.run_for(2 * SECOND)
+    lab.command("unlock", command_id="week", ttl=7 * 24 * HOUR)
+    lab.run_for(SECOND)
+    assert lab.states("week") == ["accepted", "in_progress", "succeeded", "succeeded"]
+
+
+def test_a_car_remembers_only_so_many() -> None:
+    """A command more than it can remember is busy, until one has expired; what it remembers it answers all the time."""
+    lab = CarLab()
+    lab.wake()
+    first, *_ = [lab.command("refresh", ttl=HOUR) for _ in range(REMEMBERED_MOST + 5)]
+    assert lab.car.remote._answers is not None
+    assert len(lab.car.remote._answers) == REMEMBERED_MOST
+    assert lab.outcome("unlock", wait=SECOND) == ("rejected", "busy")
+    lab.command("refresh", command_id=first)
+    assert lab.states(first) == ["accepted", "succeeded", "succeeded"]
+    lab.run_for(2 * HOUR)
+    lab.wake()
+    assert lab.outcome("unlock", wait=SECOND) == ("succeeded", None)
 
 
 # --- one of a kind
