@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from fleet.cloud.countries import load_countries
 from fleet.cloud.registry import RULES
 from fleet.errors import UsageError
 from fleet.kernel.draws import Draws, stream_key
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import SECOND, Instant
 from fleet.scenario.schema import Fleet, Scenario, Vocabulary
 from fleet.scenario.tracks import read_track
 from fleet.vehicle.car import Car, CarSettings, DeadZone
@@ -21,20 +22,27 @@ from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place, load_regions
 from fleet.vehicle.region import region as region_named
 from fleet.vehicle.track import SHORTEST_M, TrackDriver, TrackTrip, trips_of
+from fleet.wire.privacy import MODES, OPEN
+from fleet.wire.services import load_services
 
 LAST_SERIAL = 999_999
+REPLY_WALL_S = 5.0
+"""What a car waits for a reply at least, in wall seconds: the broker keeps nothing for less."""
 
 
 @cache
 def vocabulary() -> Vocabulary:
     """Return the names that scenario files may use, from the vehicle's own data."""
-    catalogue = load_catalogue()
+    catalogue, known = load_catalogue(), load_services()
     return Vocabulary(
         models={name: tuple(model.energies) for name, model in catalogue.models.items()},
         regions={name: region.timezone for name, region in load_regions().items()},
         profiles=PROFILES,
         equipment={field.name: field.type for field in msgspec.structs.fields(Equipment)},
         services=tuple(rule.name for rule in RULES),
+        privacy={name: MODES[model.generation] for name, model in catalogue.models.items()},
+        switchable=(*(name for name, entry in known.commands.items() if not entry.legal), *known.requests),
+        countries=tuple(load_countries()),
     )
 
 
@@ -74,6 +82,7 @@ def build_cars(
                 hole_share=float(fleet.coverage.holes),
                 dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
                 until_stored=until_stored,
+                reply_time=0 if scenario.clock.is_virtual else int(REPLY_WALL_S * scenario.clock * SECOND),
             )
             cars.append(
                 make_car(vin=vin, key=driver.key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, assert_never
 
 from fleet.kernel.draws import Draws
-from fleet.kernel.instants import HOUR, MINUTE, Instant
+from fleet.kernel.instants import HOUR, MINUTE, Duration, Instant
 from fleet.vehicle import living
 from fleet.vehicle.agenda import Agenda, Kind
 from fleet.vehicle.body import Body
@@ -23,16 +23,30 @@ from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltag
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import area_alert, calls, charging, hooks, privacy, reset, routes, speed_alert, updates, workshop
+from fleet.vehicle.services import (
+    area_alert,
+    calls,
+    charging,
+    hooks,
+    online,
+    privacy,
+    reset,
+    routes,
+    speed_alert,
+    updates,
+    workshop,
+)
 from fleet.vehicle.services.cabin import Cabin
 from fleet.vehicle.services.charge_settings import Wishes
 from fleet.vehicle.services.comfort import Name, Programme, Run
 from fleet.vehicle.services.departures import Departures
+from fleet.vehicle.services.online import Online
 from fleet.vehicle.services.routes import Routes
 from fleet.vehicle.services.updates import Updates
 from fleet.vehicle.signals import (
     Acknowledged,
     Announce,
+    AskOnline,
     AskStatus,
     CarInput,
     CarOutput,
@@ -58,6 +72,7 @@ from fleet.vehicle.signals import (
     ResetCar,
     SetChargePoint,
     SetCoverage,
+    SetHeater,
     SetNetwork,
     SetOpening,
     SetPlug,
@@ -120,7 +135,8 @@ class CarSettings:
 
     `fleet` is their fleet's name. `hole_share` is the share (0 to 1) of drives that pass a hole in the network;
     garages belong to the places. In a dead zone there is no network at all. `registered_in` is the country where they are
-    registered, None for the one they live in. `privacy` is what their switch is set to at the start.
+    registered, None for the one they live in. `privacy` is what their switch is set to at the start. `reply_time` is what a
+    reply to a request may take at least: at a fast clock the way there and back takes longer than people would wait.
     """
 
     fleet: str = ""
@@ -130,6 +146,7 @@ class CarSettings:
     until_stored: bool = False
     registered_in: str | None = None
     privacy: PrivacyMode = OPEN
+    reply_time: Duration = 0
 
 
 class Car:
@@ -139,9 +156,9 @@ class Car:
         "_due", "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
         "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging", "charging_due",
         "comfort", "departures", "driver", "engine_is_on", "equipment", "fix", "health", "in_deep_sleep", "in_workshop",
-        "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "parked_at", "place_kind", "plugged_in", "powertrain",
-        "privacy", "programmes", "remote", "routes", "settings", "speed_alert", "start_m", "telematics", "today", "trip_count",
-        "updates", "vin",
+        "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "online", "parked_at", "place_kind", "plugged_in",
+        "powertrain", "privacy", "programmes", "remote", "routes", "settings", "speed_alert", "start_m", "telematics", "today",
+        "trip_count", "updates", "vin",
     )  # fmt: skip
 
     powertrain: Powertrain
@@ -197,6 +214,7 @@ class Car:
         self.charging: Wishes | None = None
         self.charging_due: Instant | None = None
         self.departures: Departures | None = None
+        self.online: Online | None = None
         self.place_kind = driver.home.kind
         self.trip_count = 0
         self._power: Literal["before", "on", "off"] = "before"
@@ -290,6 +308,8 @@ class Car:
                 living.drive_to(self, place, purpose, now)
             case DrainTo(share):
                 living.drain(self, share, now)
+            case SetHeater(minutes, timers):
+                heating.set_in_car(self, minutes, timers, now)
             case FollowRoute():
                 living.follow_route(self, now)
             case ClearRoutes():
@@ -324,6 +344,8 @@ class Car:
                 reset.reset(self, user, "car", now)
             case PairCar():
                 reset.pair(self, now)
+            case AskOnline(name, data):
+                online.ask(self, name, data, now)
             case _:
                 assert_never(message)
 

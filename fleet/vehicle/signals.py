@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.driver import Purpose
 from fleet.vehicle.region import Place
+from fleet.wire.commands import Day
 from fleet.wire.messages import CarMessage, Presence, ToCar
 from fleet.wire.privacy import PrivacyMode
 
@@ -118,6 +119,22 @@ class DrainTo(_Signal, frozen=True):
     share: float
 
 
+class HeaterTimer(_Signal, frozen=True, forbid_unknown_fields=True):
+    """A departure at `at` (HH:MM by the car's own clock) on days of the week or one date."""
+
+    at: str
+    days: tuple[Day, ...] = ()
+    date: str | None = None
+    enabled: bool = True
+
+
+class SetHeater(_Signal, frozen=True, forbid_unknown_fields=True):
+    """Somebody sets the parking heater's run time and departure times in the car; what its menu has not changes nothing."""
+
+    minutes: int = 30
+    timers: tuple[HeaterTimer, ...] = ()
+
+
 class Crash(_Signal, frozen=True):
     """The car crashes hard enough for this sensor; nothing happens while its engine is off."""
 
@@ -163,6 +180,13 @@ class PairCar(_Signal, frozen=True):
     """Somebody enrols in the car as its primary user, after a reset."""
 
 
+class AskOnline(_Signal, frozen=True):
+    """Somebody in the car asks an online service; what the car knows itself need not be among the words."""
+
+    name: str
+    data: dict[str, Any] = {}
+
+
 class FollowRoute(_Signal, frozen=True):
     """The driver drives the route that was downloaded last; nothing without one, or while another drive is under way."""
 
@@ -181,7 +205,7 @@ class FailUpdate(_Signal, frozen=True):
     """The next installation of an update fails."""
 
 
-ControlInput = Crash | Repair | PressButton | SetPrivacy | SetService | SetWorkshop | ResetCar | PairCar
+ControlInput = Crash | Repair | PressButton | SetPrivacy | SetService | SetWorkshop | ResetCar | PairCar | AskOnline
 """What people do at the car's own controls, and what happens to it."""
 JourneyInput = FollowRoute | ClearRoutes | SetUpdateConsent | FailUpdate
 """What a driver does about routes and updates."""
@@ -196,6 +220,7 @@ WorldInput = (
     | DrainTo
     | SetPlug
     | SetChargePoint
+    | SetHeater
     | ControlInput
     | JourneyInput
 )

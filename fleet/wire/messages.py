@@ -226,11 +226,15 @@ class Event(Header, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Request(Header, frozen=True, kw_only=True, omit_defaults=True):
-    """The car asks an online service; the answer comes as a reply with the same name and id."""
+    """The car asks an online service; the answer comes as a reply with the same name and id.
+
+    From `expires_at` (scenario µs) on nobody waits for it.
+    """
 
     id: str
     name: str
     data: dict[str, Any] = {}
+    expires_at: Moment | None = None
 
 
 class Presence(Header, frozen=True, kw_only=True, omit_defaults=True):

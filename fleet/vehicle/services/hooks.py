@@ -14,6 +14,7 @@ from fleet.vehicle.services import (
     comfort,
     departures,
     heating,
+    online,
     routes,
     speed_alert,
     updates,
@@ -89,6 +90,7 @@ def low_voltage_fell(car: Car, now: Instant) -> None:
 def replied(car: Car, reply: Reply, now: Instant) -> None:
     """The back end answers something that this car has sent."""
     calls.answered(car, reply, now)
+    online.answered(car, reply, now)
 
 
 def day_began(car: Car, now: Instant) -> None:
@@ -98,6 +100,7 @@ def day_began(car: Car, now: Instant) -> None:
 def reset(car: Car, now: Instant) -> None:
     """Everything personal is wiped: each service forgets what a user has set."""
     calls.forget(car)
+    online.forget(car)
     car.programmes = None
     car.area_alert = None
     car.speed_alert = None

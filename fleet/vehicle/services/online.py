@@ -1,0 +1,148 @@
+"""Online requests: what somebody in the car asks of the back end, and whether and when it was answered.
+
+A request is judged in the car first, and needs a connection at once: nobody waits for coverage with a question (ours). It has
+one outcome, an event: `request_answered`, `request_failed` or, when the time-out has passed, `request_timed_out`. What is
+answered later goes unheard.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from fleet.errors import Undecodable
+from fleet.kernel.instants import Instant
+from fleet.vehicle.services import privacy
+from fleet.wire.messages import Reply, Request
+from fleet.wire.requests import read_request, requests
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+WAITING_MOST: Final = 8
+"""Requests of a car that may wait for their replies at once (ours)."""
+_NEEDED_FUEL: Final = {"petrol": "petrol", "e-hybrid": "petrol", "diesel": "diesel"}
+_FITTING_PLUG: Final = {"electric": "ccs", "e-hybrid": "type2"}
+
+
+class Shown(NamedTuple):
+    """What the driver saw last: `reason` without an answer, and `data` with one. None of both: nobody answered in time."""
+
+    request: str
+    reason: str | None
+    data: dict[str, Any] | None
+
+
+class Online:
+    """The requests of a car that has made one; `waiting` are the names of those without an outcome, by id."""
+
+    __slots__ = ("made", "shown", "waiting")
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.waiting: dict[str, str] = {}
+        self.shown: Shown | None = None
+
+
+def ask(car: Car, name: str, given: dict[str, Any], now: Instant) -> None:
+    """Ask an online service with the words of the driver; what the car knows itself is filled in."""
+    if car.online is None:
+        car.online = Online()
+    online = car.online
+    online.made += 1
+    request_id = f"{car.telematics.boot:x}-ask-{online.made}"
+    data = given
+    reason = _unavailable(car, name)
+    if reason is None:
+        data = _own_facts(car, name, now) | given
+        reason = _misfit(name, data)
+    if reason is None and len(online.waiting) >= WAITING_MOST:
+        reason = "busy"
+    if reason is None and not car.telematics.is_up:
+        reason = "no_network"
+    if reason is not None:
+        _end(car, "request_failed", request_id, Shown(name, reason, None), now)
+        return
+    until = now + max(requests()[name].time_out, car.settings.reply_time)
+    online.waiting[request_id] = name
+    car.agenda.call(until, _timed_out, request_id)
+    car.send(
+        Request(
+            vin=car.vin,
+            boot=car.telematics.boot,
+            seq=car.telematics.next_seq(),
+            captured_at=now,
+            id=request_id,
+            name=name,
+            data=data,
+            expires_at=until,
+        )
+    )
+
+
+def _unavailable(car: Car, name: str) -> str | None:
+    """Return why this car cannot ask this now: equipment, privacy, what the car must be doing."""
+    known = requests().get(name)
+    if known is None:
+        return "unsupported"
+    if not all(getattr(car.equipment, needed) for needed in known.entry.equipment):
+        return "not_equipped"
+    refused = privacy.request_refusal(car, name)
+    if refused is None and name == "plug_and_charge" and not car.plugged_in:
+        return "not_plugged_in"
+    return refused
+
+
+def _own_facts(car: Car, name: str, now: Instant) -> dict[str, Any]:
+    """Return what of a request's parameters the car knows itself."""
+    parameters = requests()[name].entry.parameters
+    facts: dict[str, Any] = {}
+    if "latitude" in parameters:
+        fix = car.position(now)
+        facts = {"latitude": fix.latitude, "longitude": fix.longitude}
+    energy = car.equipment.energy
+    if "fuel" in parameters and energy in _NEEDED_FUEL:
+        facts["fuel"] = _NEEDED_FUEL[energy]
+    if "plug" in parameters and energy in _FITTING_PLUG:
+        facts["plug"] = _FITTING_PLUG[energy]
+    return facts
+
+
+def _misfit(name: str, data: dict[str, Any]) -> str | None:
+    try:
+        read_request(name, data)
+    except Undecodable as error:
+        return error.reason
+    return None
+
+
+def answered(car: Car, reply: Reply, now: Instant) -> None:
+    """Take what the back end says to a request that still waits; all else is left to others."""
+    online = car.online
+    if online is None or online.waiting.get(reply.id) != reply.name:
+        return
+    del online.waiting[reply.id]
+    if reply.error is None:
+        _end(car, "request_answered", reply.id, Shown(reply.name, None, dict(reply.data)), now)
+    else:
+        _end(car, "request_failed", reply.id, Shown(reply.name, reply.error, None), now)
+
+
+def _timed_out(car: Car, request_id: str, now: Instant) -> None:
+    name = car.online.waiting.pop(request_id, None) if car.online is not None else None
+    if name is not None:
+        _end(car, "request_timed_out", request_id, Shown(name, None, None), now)
+
+
+def _end(car: Car, event: str, request_id: str, shown: Shown, now: Instant) -> None:
+    """Show the driver how the request ended, and tell it."""
+    assert car.online is not None, "somebody has asked"
+    car.online.shown = shown
+    data = {"id": request_id, "request": shown.request}
+    car.send_event(event, now, data if shown.reason is None else data | {"reason": shown.reason})
+
+
+def forget(car: Car) -> None:
+    """Forget what was asked and shown."""
+    if car.online is not None:
+        car.online.waiting.clear()
+        car.online.shown = None
