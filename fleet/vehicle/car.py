@@ -27,6 +27,7 @@ from fleet.vehicle.services import (
     area_alert,
     calls,
     charging,
+    heating,
     hooks,
     online,
     privacy,

@@ -18,6 +18,8 @@ LOW_PERCENT: Final = 50.0
 """Below this the event `low_voltage_low` is sent and comfort commands are rejected with `battery_low` (ours)."""
 DEEP_SLEEP_PERCENT: Final = 40.0
 """Below this the telematics unit switches itself off until the next drive (ours)."""
+SURELY_BELOW: Final = 2
+"""Microseconds after the limit's: the first may still be the limit itself, by rounding."""
 
 
 class LowVoltageBattery:
@@ -69,8 +71,8 @@ class LowVoltageBattery:
         constant_a = self._constant_a()
         in_wake_ah = awake * (constant_a + AWAKE_A - ASLEEP_A) / HOUR
         if spare_ah < in_wake_ah:
-            return now + int(spare_ah / (constant_a + AWAKE_A - ASLEEP_A) * HOUR) + 1
-        return now + awake + int((spare_ah - in_wake_ah) / constant_a * HOUR) + 1
+            return now + int(spare_ah / (constant_a + AWAKE_A - ASLEEP_A) * HOUR) + SURELY_BELOW
+        return now + awake + int((spare_ah - in_wake_ah) / constant_a * HOUR) + SURELY_BELOW
 
     def report(self, now: Instant) -> LowVoltage:
         """Return charge and the voltage that goes with it: 11.8 V empty to 12.8 V full at rest, 14.2 V charging.

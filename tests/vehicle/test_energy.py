@@ -34,6 +34,15 @@ def test_sleeping_takes_weeks_and_lights_a_day() -> None:
         assert battery.percent(at) < LOW_PERCENT
 
 
+def test_where_the_limit_comes_out_even_it_is_passed_all_the_same() -> None:
+    """A charge that reaches the limit at a whole microsecond, where rounding decides, is below it when the car looks."""
+    for millionths in range(1, 200):
+        battery = LowVoltageBattery(51, LOW_PERCENT + millionths * 1e-3, START)
+        at = battery.falls_below_at(LOW_PERCENT, START)
+        assert at is not None
+        assert battery.percent(at) < LOW_PERCENT
+
+
 def test_waking_is_counted_once() -> None:
     """The closed form is the same however often it is settled."""
     once, often = LowVoltageBattery(59, 90, START), LowVoltageBattery(59, 90, START)

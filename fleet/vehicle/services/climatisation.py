@@ -21,8 +21,8 @@ LEAST_CHARGE: Final = 0.2
 """Share of the usable charge below which it does not run without a plug (ours)."""
 HEATS_BY_C: Final = 40.0
 HEATS_KW: Final = 4.0
-COOLS_BY_C: Final = 20.0
-COOLS_KW: Final = 2.0
+COOLS_BY_C: Final = 25.0
+COOLS_KW: Final = 2.5
 """What it does to the inside in the end at full power, and that power (ours, of the size that road tests name)."""
 WINDOWS_KW: Final = 0.5
 """Front and rear window heating together (ours)."""
@@ -55,7 +55,7 @@ def feed(car: Car, now: Instant) -> None:
     car.powertrain.condition(draw_kw, now)
     over_at = run.started_at + RUN
     spare_kwh = car.powertrain.charge_kwh - LEAST_CHARGE * car.equipment.usable_kwh
-    empty_at = now + max(0, int(spare_kwh / draw_kw * HOUR)) if draw_kw else over_at
+    empty_at = now + max(0, int(spare_kwh / draw_kw * HOUR) + 1) if draw_kw else over_at
     if empty_at < over_at:
         comfort.end_at(car, empty_at, "battery_low")
     else:

@@ -9,17 +9,22 @@ from fleet.vehicle.low_voltage import BLOWER_A, HEATER_A
 from fleet.vehicle.services import cabin, comfort
 from fleet.vehicle.services.comfort import Departure, Mode, Run, Starter
 from fleet.vehicle.services.service import ACTUATION, Refusal, Service
-from fleet.vehicle.timers import Timer
+from fleet.vehicle.timers import read_timer
 from fleet.wire.commands import Heater
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
+    from fleet.vehicle.signals import HeaterTimer
 
+RUN_TIMES: Final = range(10, 61, 10)
+"""Minutes that can be set in the car, as from afar."""
+TIMERS_MOST: Final = 3
+"""Departure times that the menu in the car has room for (ours)."""
 WARM_OUTSIDE_C: Final = 15.0
 """From here on a model that chooses does not heat (ours)."""
 HEATS_BY_C: Final = 40.0
 """How much warmer than outside it makes the inside in the end (ours)."""
-HEATS_IN: Final[Duration] = 15 * MINUTE
+HEATS_IN: Final[Duration] = 25 * MINUTE
 """Time constant of that (ours)."""
 
 
@@ -91,10 +96,15 @@ HEATER: Final = Service(_carry_out, _refusal, _takes)
 # --- in the car
 
 
-def set_in_car(car: Car, minutes: int, timers: tuple[Timer, ...], now: Instant) -> None:
-    """Keep the run time and the departure times that somebody sets in the car; does nothing where it has no such menu."""
-    if car.equipment.heater_set_in_car:
-        comfort.keep(car, "heater", [Departure(timer, minutes) for timer in timers], _start_by_timer, now)
+def set_in_car(car: Car, minutes: int, timers: tuple[HeaterTimer, ...], now: Instant) -> None:
+    """Keep the run time and the departure times that somebody sets in the car; does nothing where the menu has them not."""
+    if not car.equipment.heater_set_in_car or minutes not in RUN_TIMES or len(timers) > TIMERS_MOST:
+        return
+    try:
+        read = [read_timer(timer.at, days=timer.days, on_date=timer.date, enabled=timer.enabled) for timer in timers]
+    except ValueError:
+        return
+    comfort.keep(car, "heater", [Departure(timer, minutes) for timer in read], _start_by_timer, now)
 
 
 def _start_by_timer(car: Car, minutes: int, now: Instant) -> Refusal | None:
