@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Instant
@@ -13,10 +13,27 @@ from fleet.runtime.users import Users
 from fleet.scenario.deeds import BrokerAction, Deed, Step
 from fleet.vehicle.car import Car
 from fleet.vehicle.region import Place
-from fleet.vehicle.signals import AskStatus, DrainTo, DriveTo, SetCoverage, SetOpening, SwitchOff, SwitchOn
+from fleet.vehicle.signals import (
+    AskStatus,
+    DrainTo,
+    DriveTo,
+    SetChargePoint,
+    SetCoverage,
+    SetOpening,
+    SetPlug,
+    SwitchOff,
+    SwitchOn,
+)
 
 LOW_LEVEL = 0.05
 """What `low_fuel` leaves in the tank, or in an electric car's battery, unless the scenario says: below every reserve."""
+
+_CHARGING: Final[dict[str, SetPlug | SetChargePoint]] = {
+    "plug_in": SetPlug(True),
+    "unplug": SetPlug(False),
+    "break_charge_point": SetChargePoint(False),
+    "mend_charge_point": SetChargePoint(True),
+}
 
 
 class Deeds:
@@ -65,6 +82,8 @@ class Deeds:
                 held.put(SetCoverage(deed.do == "regain_coverage"), at)
             case "low_fuel":
                 held.put(DrainTo(LOW_LEVEL if deed.level is None else float(deed.level)), at)
+            case "plug_in" | "unplug" | "break_charge_point" | "mend_charge_point":
+                held.put(_CHARGING[deed.do], at)
             case _:
                 assert_never(deed.do)
 

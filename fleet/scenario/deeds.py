@@ -15,7 +15,7 @@ from fleet.scenario.scalars import Distance, Duration, Misread, Moment, Rate, Re
 
 Action = Literal[
     "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage",
-    "lose_coverage", "regain_coverage", "low_fuel",
+    "lose_coverage", "regain_coverage", "low_fuel", "plug_in", "unplug", "break_charge_point", "mend_charge_point",
 ]  # fmt: skip
 """What people and the world do to a car."""
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
