@@ -649,11 +649,15 @@ class Car:
         while self._plan and not self._stays:
             trip = self._plan[0]
             if trip.departure >= not_before or self.trip_count:
-                self._next_start = max(trip.departure, not_before)
-                self.agenda.add(self._next_start, Kind.START, self._next_start)
+                self.start_next_trip_at(max(trip.departure, not_before))
                 return
             self._plan = self._plan[1:]  # before the scenario began
         self._next_start = None
+
+    def start_next_trip_at(self, at: Instant) -> None:
+        """Have the next trip of the plan begin then, and at no other time."""
+        self._next_start = at
+        self.agenda.add(at, Kind.START, at)
 
     def next_trip(self) -> PlannedTrip | None:
         """Return the trip of the plan whose time has come."""

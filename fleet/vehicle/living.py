@@ -48,7 +48,7 @@ def start_planned(car: Car, now: Instant) -> None:
         return
     locked_until = updates.locked_until(car)
     if locked_until is not None:
-        car.plan_next_trip(locked_until)
+        car.start_next_trip_at(locked_until)
         return
     here = car.true_position(now)
     if isinstance(trip, TrackTrip) and distance_m(*here, *trip.path.points[0]) <= NEAR_TRACK_M:
