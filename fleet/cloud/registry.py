@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from fleet.cloud.calls import Calls
 from fleet.cloud.campaigns import CampaignRule
 from fleet.cloud.centre import Rule
+from fleet.cloud.partners import PartnerRule
 
-RULES: Final[tuple[type[Rule], ...]] = (CampaignRule,)
+RULES: Final[tuple[type[Rule], ...]] = (PartnerRule, CampaignRule, Calls)
 """In the order in which they are given an event that several of them want."""

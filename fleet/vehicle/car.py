@@ -18,6 +18,7 @@ from fleet.vehicle.body import Body
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Driver, PlannedTrip
 from fleet.vehicle.geo import distance_m, offset
+from fleet.vehicle.hazards import FaultName
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.powertrain import Levels, Powertrain
@@ -27,6 +28,7 @@ from fleet.vehicle.services import (
     area_alert,
     calls,
     charging,
+    health,
     heating,
     hooks,
     online,
@@ -35,6 +37,7 @@ from fleet.vehicle.services import (
     routes,
     speed_alert,
     updates,
+    wear,
     workshop,
 )
 from fleet.vehicle.services.cabin import Cabin
@@ -56,6 +59,7 @@ from fleet.vehicle.signals import (
     ControlInput,
     Crash,
     Disconnect,
+    DrainAdBlue,
     DrainTo,
     DriveTo,
     Drop,
@@ -73,6 +77,7 @@ from fleet.vehicle.signals import (
     ResetCar,
     SetChargePoint,
     SetCoverage,
+    SetFault,
     SetHeater,
     SetNetwork,
     SetOpening,
@@ -86,12 +91,13 @@ from fleet.vehicle.signals import (
     SwitchOn,
     WorldInput,
 )
-from fleet.vehicle.status import AtRest, asked_status, build_status, health_report
+from fleet.vehicle.status import AtRest, asked_status, build_status
 from fleet.vehicle.telematics import OUTBOX_LIMIT, Telematics, overtakes
 from fleet.wire.messages import (
     CarMessage,
     Command,
     CommandState,
+    DayData,
     Event,
     Health,
     Position,
@@ -156,16 +162,19 @@ class Car:
     __slots__ = (
         "_due", "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
         "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging", "charging_due",
-        "comfort", "departures", "driver", "engine_is_on", "equipment", "fix", "health", "in_deep_sleep", "in_workshop",
-        "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "online", "parked_at", "place_kind", "plugged_in",
-        "powertrain", "privacy", "programmes", "remote", "routes", "settings", "speed_alert", "start_m", "telematics", "today",
-        "trip_count", "updates", "vin",
+        "comfort", "departures", "driver", "engine_is_on", "equipment", "faults", "fix", "health", "in_deep_sleep",
+        "in_workshop", "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "next_fault_at", "next_fault_m",
+        "online", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy", "programmes", "remote", "routes",
+        "settings", "since_filled", "speed_alert", "start_m", "telematics", "today", "told", "trip_count", "updates", "vin",
     )  # fmt: skip
 
     powertrain: Powertrain
     low_voltage: LowVoltageBattery
     body: Body
     plugged_in: bool
+    next_fault_m: float
+    next_fault_at: Instant
+    told: int
 
     def __init__(  # noqa: PLR0915 (one statement for each part of the car)
         self,
@@ -206,7 +215,10 @@ class Car:
         self.health: Health | None = None
         self.at_rest: AtRest | None = None
         self.last_trip: TripData | None = None
-        self.today: TripData | None = None
+        self.today: DayData | None = None
+        self.since_filled: TripData | None = None
+        self.faults: tuple[FaultName, ...] | None = None
+        wear.begin(self, now)
         self.engine_is_on = False
         self.plugged_in = bool(equipment.usable_kwh) and draws.chance(0.7)
         self.in_deep_sleep = False
@@ -333,6 +345,12 @@ class Car:
                     living.switch_off(self, now)
             case Repair():
                 calls.repair(self, now)
+                wear.repair(self, now)
+            case SetFault(name):
+                wear.arise(self, name, now)
+            case DrainAdBlue(share):
+                if not self.engine_is_on:
+                    self.powertrain.drain_adblue(share)
             case PressButton(name):
                 calls.press(self, name, now)
             case SetPrivacy(mode):
@@ -491,8 +509,8 @@ class Car:
         """
         if self.telematics.silent:
             return
-        if trigger == "refresh" and self.engine_is_on:
-            self.health = health_report(self, now)
+        if trigger == "refresh":
+            health.refreshed(self, now)
         self.send(build_status(self, trigger, now, groups))
 
     def send_event(self, name: str, now: Instant, data: Mapping[str, Any] | None = None) -> None:
@@ -635,7 +653,6 @@ class Car:
 
     def plan_day(self, now: Instant) -> None:
         """Ask the driver for the day's trips; of yesterday's plan only a trip that has got as far as a station is left."""
-        self.today = None
         at_station = self.journey.station if self.journey else self.place_kind in STATIONS
         begun = self._plan[:1] if at_station else ()
         self._plan = begun + self.driver.plan_day(self.driver.local_date(now))

@@ -14,12 +14,10 @@ from fleet.vehicle.agenda import Kind
 from fleet.vehicle.driver import Leaving, PlannedTrip, Purpose, leaving_habits, speed_plan
 from fleet.vehicle.geo import Path, distance_m, road_path
 from fleet.vehicle.journey import Journey
-from fleet.vehicle.powertrain import CHARGE_GROUPS, Levels
+from fleet.vehicle.powertrain import CHARGE_GROUPS
 from fleet.vehicle.region import Place
-from fleet.vehicle.services import calls, charging, hooks, routes, updates
-from fleet.vehicle.status import health_report
+from fleet.vehicle.services import calls, charging, driving, health, hooks, routes, updates
 from fleet.vehicle.track import ENGINE_LEAD, TrackProfile, TrackTrip
-from fleet.wire.messages import TripData
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
@@ -28,8 +26,6 @@ SAME_PLACE_M: Final = 50.0
 """Nobody drives less than this (ours)."""
 PLUGS_IN_AT_HOME: Final = 0.8
 """Share of arrivals at home after which an electric car is plugged in (ours)."""
-FIRST_HEALTH_REPORT_M: Final = 20_000.0
-"""The first health report needs this distance, then engine off and coverage."""
 STATION_WITHIN: Final = 0.5
 """Share of the shown range within which a driver stops at a station: the road there winds, and may cost more (ours)."""
 NEAR_TRACK_M: Final = 200.0
@@ -68,7 +64,7 @@ def start_planned(car: Car, now: Instant) -> None:
 def _follow_track(car: Car, trip: TrackTrip, now: Instant) -> None:
     """Drive as the track was driven; a car that is low is filled up where it stands, since its track knows no station."""
     if car.powertrain.must_stop_for_energy(now, trip.path.length_m):
-        car.send_event("refuelled", now, car.powertrain.refill(now))
+        _refill(car, now)
     car.trip_done()
     _drive(car, trip.path, trip.destination, trip.purpose, now, track=trip.profile)
 
@@ -202,53 +198,14 @@ def switch_off(car: Car, now: Instant) -> None:
     car.low_voltage.engine_on = False
     car.engine_is_on = False
     car.park(now, journey.place if journey is not None else None)
-    if car.telematics.covered and after.odometer_m - car.start_m >= FIRST_HEALTH_REPORT_M:
-        car.health = health_report(car, now)
+    health.engine_off(car, now)
     car.send_event("engine_off", now)
     if journey is not None:
-        _record_trip(car, journey, before, after, now)
+        driving.record(car, journey, before, after, now)
     car.send_status("engine_off", now)
     hooks.engine_stopped(car, journey, now)
     habits = leaving_habits(_draws(car, "leaving"))
     car.agenda.add(now + int(habits.delay_s * SECOND), Kind.LEFT, (now, habits, journey is not None and journey.station))
-
-
-def _record_trip(car: Car, journey: Journey, before: Levels, after: Levels, now: Instant) -> None:
-    """Keep the trip's data, add them to the day's, and send them as an event."""
-    e = car.equipment
-    trip = _trip_data(
-        journey.length_m / 1000,
-        (now - journey.started_at) / MINUTE,
-        round(before.fuel_l - after.fuel_l, 3) if e.tank_l else None,
-        round(before.charge_kwh - after.charge_kwh, 3) if e.usable_kwh else None,
-    )
-    day = car.today
-    car.last_trip = trip
-    car.today = trip if day is None else _trip_data(
-        day.distance_km + trip.distance_km,
-        day.duration_min + trip.duration_min,
-        None if trip.fuel_l is None else round((day.fuel_l or 0) + trip.fuel_l, 3),
-        None if trip.energy_kwh is None else round((day.energy_kwh or 0) + trip.energy_kwh, 3),
-    )  # fmt: skip
-    data = {
-        "started_at": journey.started_at,
-        "distance_km": trip.distance_km,
-        "duration_min": trip.duration_min,
-        "average_speed_kmh": trip.average_speed_kmh,
-        "fuel_l": trip.fuel_l,
-        "energy_kwh": trip.energy_kwh,
-    }
-    car.send_event("trip", now, {name: value for name, value in data.items() if value is not None})
-
-
-def _trip_data(distance_km: float, duration_min: float, fuel_l: float | None, energy_kwh: float | None) -> TripData:
-    return TripData(
-        distance_km=round(distance_km, 3),
-        duration_min=round(duration_min, 2),
-        average_speed_kmh=round(distance_km / duration_min * 60, 1) if duration_min else 0.0,
-        fuel_l=fuel_l,
-        energy_kwh=energy_kwh,
-    )
 
 
 def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:
@@ -263,7 +220,7 @@ def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:
     car.low_voltage.lights_on = car.body.lights_on
     groups: tuple[str, ...] = LEFT_GROUPS
     if at_station:
-        car.send_event("refuelled", now, car.powertrain.refill(now))
+        _refill(car, now)
         groups += ("energy", "adblue")
     elif car.place_kind == "home" and car.equipment.usable_kwh and _draws(car, "plug").chance(PLUGS_IN_AT_HOME):
         charging.plug_in(car, now)
@@ -272,6 +229,12 @@ def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:
     car.send_status("left", now, groups)
     hooks.driver_left(car, now)
     car.plan_next_trip(now + (STATION_STOP if at_station else MINUTE))
+
+
+def _refill(car: Car, now: Instant) -> None:
+    """Fill the car up and say so."""
+    car.send_event("refuelled", now, car.powertrain.refill(now))
+    driving.filled(car)
 
 
 def drain(car: Car, share: float, now: Instant) -> None:

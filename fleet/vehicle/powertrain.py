@@ -180,6 +180,18 @@ class Powertrain:
         else:
             self.charge_kwh -= max(0.0, levels.charge_kwh - share * e.usable_kwh)
 
+    def service_done(self, now: Instant, *, inspection: bool, oil_change: bool) -> None:
+        """Count distance and time to the next services anew; the odometer is as at the last settling."""
+        metres, days = _SERVICE[self.equipment.service_interval]
+        if inspection:
+            self.next_service_m, self.next_service_at = self.odometer_m + metres, now + days * DAY
+        if oil_change:
+            self.next_oil_m, self.next_oil_at = self.odometer_m + metres, now + days * DAY
+
+    def drain_adblue(self, share: float) -> None:
+        """Draw AdBlue down to a share of its tank, in a parked car; never up."""
+        self.adblue_l = min(self.adblue_l, share * self.equipment.adblue_l)
+
     def refill(self, now: Instant) -> dict[str, float]:
         """Fill up at a station; AdBlue when its first warning is on. Returns what was taken, by unit."""
         self.settle(now)

@@ -8,6 +8,7 @@ import msgspec
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.driver import Purpose
+from fleet.vehicle.hazards import FaultName
 from fleet.vehicle.region import Place
 from fleet.wire.commands import Day
 from fleet.wire.messages import CarMessage, Presence, ToCar
@@ -135,6 +136,18 @@ class SetHeater(_Signal, frozen=True, forbid_unknown_fields=True):
     timers: tuple[HeaterTimer, ...] = ()
 
 
+class DrainAdBlue(_Signal, frozen=True):
+    """AdBlue is drawn down to this share (0 to 1) of its tank; never up, and not while the engine runs."""
+
+    share: float
+
+
+class SetFault(_Signal, frozen=True):
+    """Something fails now, by its name in the table of hazards."""
+
+    name: FaultName
+
+
 class Crash(_Signal, frozen=True):
     """The car crashes hard enough for this sensor; nothing happens while its engine is off."""
 
@@ -142,7 +155,7 @@ class Crash(_Signal, frozen=True):
 
 
 class Repair(_Signal, frozen=True):
-    """A workshop has mended what a crash left."""
+    """A workshop has mended what a crash left and what has failed, and done the services that were due."""
 
 
 class PressButton(_Signal, frozen=True):
@@ -205,7 +218,9 @@ class FailUpdate(_Signal, frozen=True):
     """The next installation of an update fails."""
 
 
-ControlInput = Crash | Repair | PressButton | SetPrivacy | SetService | SetWorkshop | ResetCar | PairCar | AskOnline
+ControlInput = (
+    DrainAdBlue | SetFault | Crash | Repair | PressButton | SetPrivacy | SetService | SetWorkshop | ResetCar | PairCar | AskOnline
+)
 """What people do at the car's own controls, and what happens to it."""
 JourneyInput = FollowRoute | ClearRoutes | SetUpdateConsent | FailUpdate
 """What a driver does about routes and updates."""

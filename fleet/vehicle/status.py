@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from fleet.kernel.instants import MINUTE, Instant
-from fleet.vehicle.low_voltage import LOW_PERCENT
 from fleet.vehicle.powertrain import CHARGE_GROUPS, Levels
 from fleet.vehicle.services import cabin, charge_settings, privacy
-from fleet.wire.messages import STATUS_GROUPS, AdBlue, Climate, DrivingData, Health, Service, Status, Trigger, WarningLight
+from fleet.wire.messages import STATUS_GROUPS, Climate, DrivingData, Health, Status, Trigger
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
-
-_ADBLUE_PRIORITY = {"low": 3, "very_low": 2, "critical": 1, "empty": 1}
 
 
 class AtRest(NamedTuple):
@@ -81,43 +78,11 @@ def _climate(car: Car, _levels: Levels, now: Instant) -> Climate:
 def _driving(car: Car, _levels: Levels, _now: Instant) -> DrivingData | None:
     if car.last_trip is None:
         return None
-    return DrivingData(last_trip=car.last_trip, today=car.today)
+    return DrivingData(last_trip=car.last_trip, today=car.today, since_filled=car.since_filled)
 
 
 def _health(car: Car, _levels: Levels, _now: Instant) -> Health | None:
     return car.health
-
-
-def health_report(car: Car, now: Instant) -> Health:
-    """Return a health report of this moment: mileage, and what the car would warn of, most urgent first."""
-    levels = car.levels(now)
-    lights = [
-        *_adblue_warning(car.powertrain.adblue(levels)),
-        *_service_warnings(car.powertrain.service(levels, now)),
-    ]
-    e = car.equipment
-    if e.tank_l and levels.fuel_l <= e.reserve_l:
-        lights.append(WarningLight(id="fuel_reserve", text="Fuel reserve reached", category="engine", priority=2))
-    if car.low_voltage.percent(now) < LOW_PERCENT:
-        lights.append(WarningLight(id="low_voltage_low", text="12 V battery is low", category="other", priority=2))
-    lights.sort(key=lambda light: (light.priority, light.id))
-    return Health(reported_at=now, mileage_km=round(levels.odometer_m / 1000, 1), warnings=tuple(lights))
-
-
-def _adblue_warning(adblue: AdBlue | None) -> list[WarningLight]:
-    if adblue is None or adblue.warning == "none":
-        return []
-    text = f"AdBlue: refill, {adblue.range_km:.0f} km left"
-    return [WarningLight(id=f"adblue_{adblue.warning}", text=text, category="engine", priority=_ADBLUE_PRIORITY[adblue.warning])]
-
-
-def _service_warnings(service: Service) -> list[WarningLight]:
-    lights = []
-    if service.inspection_km < 0 or service.inspection_days < 0:
-        lights.append(WarningLight(id="inspection_due", text="Inspection is due", category="other", priority=3))
-    if (service.oil_change_km or 0) < 0 or (service.oil_change_days or 0) < 0:
-        lights.append(WarningLight(id="oil_change_due", text="Oil change is due", category="engine", priority=3))
-    return lights
 
 
 _BUILDERS: Final[dict[str, Callable[[Car, Levels, Instant], Any]]] = {

@@ -43,6 +43,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 Trigger = Literal[
     "engine_off", "left", "refresh", "command", "load", "charging", "heater", "ventilation", "climatisation", "update",
+    "health",
 ]  # fmt: skip
 """Why a status was sent: `left` is the driver walking away, `load` a load stage that asked."""
 
@@ -153,9 +154,18 @@ class TripData(Group, frozen=True, kw_only=True):
     energy_kwh: float | None = None
 
 
+class DayData(TripData, frozen=True, kw_only=True):
+    """The trips that began on `day`, a date YYYY-MM-DD by the driver's clock."""
+
+    day: str
+
+
 class DrivingData(Group, frozen=True, kw_only=True):
+    """`since_filled`: since the tank was filled, or the battery of an electric car was charged."""
+
     last_trip: TripData | None = None
-    today: TripData | None = None
+    today: DayData | None = None
+    since_filled: TripData | None = None
 
 
 class WarningLight(Group, frozen=True, kw_only=True):

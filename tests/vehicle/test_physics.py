@@ -269,12 +269,13 @@ def test_today_is_the_sum_of_the_days_trips() -> None:
     assert total
 
 
-def test_a_drive_over_midnight_goes_on_and_counts_for_the_new_day() -> None:
-    """The new day's plan does not end it, and its km are the new day's first."""
+def test_a_drive_over_midnight_goes_on_and_counts_for_the_day_it_began_on() -> None:
+    """The new day's plan does not end it; its km are the last of the day before, and that day's date stands beside them."""
     lab = CarLab(car_driver=driver("errands"))
     midnight = lab.car.driver.next_midnight(lab.now)
     lab.run_until(midnight - 2 * MINUTE)
     before = len(lab.events("trip"))
+    so_far_km = sum(event.data["distance_km"] for event in lab.events("trip"))
     lab.put(DriveTo(lab.car.driver.work))
     lab.run_until(midnight)
     assert lab.car.journey is not None
@@ -282,7 +283,9 @@ def test_a_drive_over_midnight_goes_on_and_counts_for_the_new_day() -> None:
     trip = lab.events("trip")[before]
     today = lab.statuses("engine_off")[-1].driving
     assert today is not None
-    assert today.today == today.last_trip
+    assert today.today is not None
+    assert today.today.day == "2026-03-02"
+    assert today.today.distance_km == pytest.approx(so_far_km + trip.data["distance_km"], abs=0.002)
     assert today.last_trip is not None
     assert today.last_trip.distance_km == trip.data["distance_km"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from fleet.kernel.instants import MINUTE, SECOND, Instant
 from fleet.vehicle.services import privacy
+from fleet.vehicle.services.health import report
 from fleet.vehicle.services.service import Refusal
-from fleet.vehicle.status import health_report
 from fleet.wire.commands import CommandType
 from fleet.wire.messages import Position, Reply
 
@@ -162,7 +162,7 @@ def repair(car: Car, now: Instant) -> None:
 
 def _press_breakdown(car: Car, now: Instant) -> None:
     """The driver calls for help with the car: what it knows of itself goes along, where it is only when that may be told."""
-    health = health_report(car, now)
+    health = report(car, now)
     data: dict[str, Any] = {"mileage_km": health.mileage_km, "warnings": [light.id for light in health.warnings]}
     if privacy.may_locate(car):
         data["position"] = _place(car.position(now))

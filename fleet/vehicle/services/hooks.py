@@ -13,11 +13,14 @@ from fleet.vehicle.services import (
     climatisation,
     comfort,
     departures,
+    driving,
+    health,
     heating,
     online,
     routes,
     speed_alert,
     updates,
+    wear,
     workshop,
 )
 from fleet.wire.messages import Reply
@@ -38,6 +41,7 @@ def engine_started(car: Car, now: Instant) -> None:
     departures.engine_started(car)
     routes.offer(car, now)
     updates.engine_started(car, now)
+    wear.engine_started(car, now)
 
 
 def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
@@ -45,6 +49,7 @@ def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
     workshop.drive_planned(car, journey)
     area_alert.plan(car, journey, now)
     speed_alert.plan(car, journey, now)
+    wear.drive_planned(car, journey, now)
 
 
 def engine_stopped(car: Car, journey: Journey | None, now: Instant) -> None:  # noqa: ARG001 (as all hooks)
@@ -63,6 +68,7 @@ def network_found(car: Car, now: Instant) -> None:
     """There is coverage again."""
     routes.offer(car, now)
     updates.go_on(car, now)
+    health.network_found(car, now)
 
 
 def network_lost(car: Car, now: Instant) -> None:
@@ -74,6 +80,7 @@ def network_lost(car: Car, now: Instant) -> None:
 def charge_changed(car: Car, now: Instant) -> None:
     """The plug is in or out, or charging has begun or ended."""
     climatisation.feed(car, now)
+    driving.charge_changed(car)
 
 
 def fuel_changed(car: Car, now: Instant) -> None:
@@ -93,8 +100,9 @@ def replied(car: Car, reply: Reply, now: Instant) -> None:
     online.answered(car, reply, now)
 
 
-def day_began(car: Car, now: Instant) -> None:
+def day_began(car: Car, now: Instant) -> None:  # noqa: ARG001 (as all hooks)
     """It is midnight by the car's own clock, or the car's computer has just started."""
+    driving.midnight(car)
 
 
 def reset(car: Car, now: Instant) -> None:

@@ -86,11 +86,11 @@ def test_crossings_are_those_that_one_sees_who_looks_every_metre(number: int) ->
     radius = draws.uniform(100, 4000)
     zone = watched(circle(radius_m=radius), road.points[0])
     inside, seen = distance_m(*CENTRE, *road.points[0]) <= radius, []
-    for at_m in range(math.ceil(road.length_m)):
-        away = distance_m(*CENTRE, *road.position_at(at_m))
+    for metre in range(math.ceil(road.length_m)):
+        away = distance_m(*CENTRE, *road.position_at(metre))
         if away >= radius + MARGIN_M if inside else away < radius - MARGIN_M:
             inside = not inside
-            seen.append((at_m, inside))
+            seen.append((metre, inside))
     found = zone.crossings(road, 0.0)
     assert [inward for _, inward in found] == [inward for _, inward in seen]
     for (at_m, _), (seen_m, _) in zip(found, seen, strict=True):
@@ -301,7 +301,7 @@ BAD: list[tuple[Any, str, str]] = [
     ([circle(days="monday")], "malformed", "days"),
     ([circle(on="pass")], "malformed", "on"),
     ([circle(colour="red")], "malformed", "colour"),
-    ([circle(radius_m="500")], "malformed", "radius_m"),
+    ([{**circle(), "radius_m": "500"}], "malformed", "radius_m"),
     ([{"latitude": 48.0, "longitude": 11.0, "radius_m": 500.0}], "malformed", "name"),
     ([[48.0, 11.0]], "malformed", "zones"),
     ("home", "malformed", "zones"),

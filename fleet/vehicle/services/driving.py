@@ -1,0 +1,71 @@
+"""Driving data: of the last trip, of the day, and since the car was filled up or charged.
+
+A trip belongs to the day, by the driver's clock, on which it began, as in a logbook (ours): after midnight it still counts for
+the day before, and the day it belongs to stands beside the figures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fleet.kernel.instants import MINUTE, Instant
+from fleet.vehicle.journey import Journey
+from fleet.vehicle.powertrain import Levels
+from fleet.wire.messages import DayData, TripData
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+
+def record(car: Car, journey: Journey, before: Levels, after: Levels, now: Instant) -> None:
+    """Keep the data of a trip that is over, add them to the longer records, and send them as an event."""
+    e = car.equipment
+    figures = _figures(
+        journey.length_m / 1000,
+        (now - journey.started_at) / MINUTE,
+        round(before.fuel_l - after.fuel_l, 3) if e.tank_l else None,
+        round(before.charge_kwh - after.charge_kwh, 3) if e.usable_kwh else None,
+    )
+    trip = car.last_trip = TripData(**figures)
+    day = car.driver.local_date(journey.started_at).isoformat()
+    before_it = car.today if car.today is not None and car.today.day == day else None
+    car.today = DayData(day=day, **_sum(before_it, trip))
+    car.since_filled = TripData(**_sum(car.since_filled, trip))
+    data = {"started_at": journey.started_at, **figures}
+    car.send_event("trip", now, {name: value for name, value in data.items() if value is not None})
+
+
+def _sum(so_far: TripData | None, trip: TripData) -> dict[str, Any]:
+    return _figures(
+        (so_far.distance_km if so_far else 0.0) + trip.distance_km,
+        (so_far.duration_min if so_far else 0.0) + trip.duration_min,
+        None if trip.fuel_l is None else round(((so_far and so_far.fuel_l) or 0.0) + trip.fuel_l, 3),
+        None if trip.energy_kwh is None else round(((so_far and so_far.energy_kwh) or 0.0) + trip.energy_kwh, 3),
+    )
+
+
+def _figures(distance_km: float, duration_min: float, fuel_l: float | None, energy_kwh: float | None) -> dict[str, Any]:
+    return {
+        "distance_km": round(distance_km, 3),
+        "duration_min": round(duration_min, 2),
+        "average_speed_kmh": round(distance_km / duration_min * 60, 1) if duration_min else 0.0,
+        "fuel_l": fuel_l,
+        "energy_kwh": energy_kwh,
+    }
+
+
+def midnight(car: Car) -> None:
+    """Close the day's record, unless a trip that belongs to it is under way."""
+    if car.journey is None:
+        car.today = None
+
+
+def filled(car: Car) -> None:
+    """Begin the long record anew: fuel was filled in, or an electric car was charged."""
+    car.since_filled = None
+
+
+def charge_changed(car: Car) -> None:
+    """What an e-Hybrid takes from its plug begins nothing anew: its record goes from one filling to the next (ours)."""
+    if car.equipment.energy == "electric" and car.powertrain.charging is not None:
+        filled(car)
