@@ -31,12 +31,12 @@ from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.scenario.scalars import ClockFactor
 from fleet.transport.link import BackOff, Delivery, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
+from fleet.transport.proxy import FaultProxy
 from fleet.transport.swarm_link import swarm_links
 from fleet.vehicle.signals import AskStatus
 from fleet.wire.dialect import FleetDialect
 from tests.lab import Lab, LiveBroker
 from tests.runtime.pure_lab import scenario
-from tests.tcp_proxy import TcpProxy
 
 SEED: Final = 7
 CARS: Final = 30
@@ -133,7 +133,7 @@ class FaultLab:
             seed=SEED,
         )
         self.broker = PrivateMosquitto(secret=self.secret, vins=vins(self.made))
-        self.proxies: list[TcpProxy] = []
+        self.proxies: list[FaultProxy] = []
         self.car_links = Witness()
         self.consumer_link = Witness()
         self.doomed: set[Message] = set()
@@ -151,7 +151,7 @@ class FaultLab:
             await stack.enter_async_context(self.broker)
             if self._proxied:
                 for endpoint in (self.broker.cars, self.broker.tools):
-                    self.proxies.append(await stack.enter_async_context(TcpProxy(endpoint)))
+                    self.proxies.append(await stack.enter_async_context(FaultProxy(endpoint)))
             self._shard = shard = self._make_shard()
             stack.push_async_callback(self.stop_back_end)
             await self.start_back_end()

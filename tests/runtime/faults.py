@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from fleet.transport.faults import HalfOpen, Reset
 from tests.runtime.fault_lab import CARS, LOOK_S, WITHIN_S, FaultLab, Mode, Outcome
 
 STOPPED_S: Final = 90.0
@@ -162,7 +163,7 @@ async def reset(lab: FaultLab) -> None:
         for _ in range(number):  # on the way to the broker, or back
             await asyncio.sleep(0)
         for proxy in lab.proxies:
-            proxy.reset()
+            proxy.strike(Reset())
         await lab.wait_for("end of all connections", lambda: losses(lab) >= (CARS + 1) * number)  # noqa: B023  waits at once
         await lab.wait_for_all_up()
 
@@ -172,7 +173,7 @@ async def half_open(lab: FaultLab) -> None:
     await lab.let_flow(50)
     lab.ask(lab.shard.cars)
     for proxy in lab.proxies:
-        proxy.silence()
+        proxy.strike(HalfOpen())
     await lab.wait_for("end of all connections", lambda: losses(lab) >= CARS + 1)
     assert all("silent" in errors[0] for errors in (*lab.car_links.downs.values(), *lab.consumer_link.downs.values()))
     await lab.wait_for_all_up()

@@ -1,0 +1,305 @@
+"""A TCP proxy in user space that does to connections what faults say, MQTT-aware where a rule is about packets.
+
+Without a fault it is transparent: bytes, half-closes and resets pass as they come, with TCP_NODELAY (asyncio and uvloop
+set it) and with back-pressure both ways. Faults may be set, changed and cleared at any time. It only moves bytes; what
+becomes of them is decided by `Passage`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Collection
+from typing import Final, Self, cast
+
+from fleet.errors import UsageError
+from fleet.kernel.instants import SECOND, Instant
+from fleet.transport.faults import Direction, Fault, Faults
+from fleet.transport.link import Endpoint
+from fleet.transport.passage import Passage
+
+HELD_MAX: Final = 1 << 20
+"""Bytes one connection holds back one way before it stops reading."""
+BACKLOG: Final = 1024
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER for no time: what is not sent is thrown away, and the other side gets an RST."""
+
+
+class FaultProxy:
+    """Listens, and connects to the target for each client."""
+
+    def __init__(
+        self, target: Endpoint, *, host: str = "127.0.0.1", port: int = 0, listener: socket.socket | None = None, seed: int = 0
+    ) -> None:
+        """Take where clients are to end up, the seed of all chance, and where to listen.
+
+        Port 0 is any free one; a `listener` is a socket that listens already.
+        """
+        self.connections = 0
+        """How many have come."""
+        self.failed = 0
+        """How many of them found nobody at the target."""
+        self.target = target
+        self.faults = Faults(seed)
+        self.pairs: set[_Pair] = set()
+        self.dials: set[asyncio.Task[None]] = set()
+        self._host = host
+        self._port = port
+        self._listener = listener
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        """Listen. Raises UsageError when that cannot be."""
+        loop = asyncio.get_running_loop()
+        where = {"host": self._host, "port": self._port} if self._listener is None else {"sock": self._listener}
+        try:
+            self._server = await loop.create_server(lambda: _Pair(self).client, **where, backlog=BACKLOG)
+        except OSError as error:
+            raise UsageError(
+                f"cannot listen on {self._host}:{self._port}: {error.strerror}", hint="Is the address this machine's, and free?"
+            ) from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop listening and end all connections."""
+        assert self._server is not None
+        self._server.close()
+        for dial in self.dials:
+            dial.cancel()
+        for pair in list(self.pairs):
+            pair.reset()
+        await asyncio.gather(*self.dials, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports tell of their end
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where clients connect."""
+        assert self._server is not None
+        address = self._server.sockets[0].getsockname()
+        return Endpoint(address[0], address[1])
+
+    def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None:
+        """Put a fault in force, in place of the one of that name: for these client ids, or (None) for all."""
+        self.faults.set(name, fault, clients)
+        self._look()
+
+    def clear(self, name: str) -> None:
+        """End the fault of that name. Raises UnknownName when there is none."""
+        self.faults.clear(name)
+        self._look()
+
+    def strike(self, fault: Fault, clients: Collection[str] | None = None) -> None:
+        """Set a fault for this moment: it strikes the connections there are, and no later one."""
+        self.set(fault.kind, fault, clients)
+        self.clear(fault.kind)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return for each fault, by its name, what was done."""
+        return self.faults.counts()
+
+    def _look(self) -> None:
+        for pair in list(self.pairs):
+            pair.look()
+
+
+class _Pair:
+    """Both connections of a client's way, and what is between them."""
+
+    __slots__ = ("_timer", "broker", "client", "dial", "passage", "proxy")
+
+    def __init__(self, proxy: FaultProxy) -> None:
+        self.proxy = proxy
+        self.passage = Passage(proxy.faults, _now())
+        self.client = _Side(self, "to_broker")
+        self.broker = _Side(self, "to_client")
+        self.client.other, self.broker.other = self.broker, self.client
+        self.dial: asyncio.Task[None] | None = None
+        self._timer: asyncio.Handle | None = None
+
+    def begin(self) -> None:
+        """The client is there: connect to the target, and let the client wait meanwhile."""
+        proxy = self.proxy
+        proxy.connections += 1
+        proxy.pairs.add(self)
+        if self.passage.fate is not None:
+            self.run()
+            return
+        self.client.throttle()
+        dial = self.dial = asyncio.create_task(self._dial(), name="proxy connects")
+        proxy.dials.add(dial)
+        dial.add_done_callback(proxy.dials.discard)
+
+    async def _dial(self) -> None:
+        target = self.proxy.target
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self.broker, target.host, target.port)
+        except OSError:
+            self.proxy.failed += 1
+            self.reset()
+            return
+        self.run()
+
+    def look(self) -> None:
+        """What is in force has changed."""
+        self.passage.look(_now())
+        self.run()
+
+    def run(self) -> None:
+        """Write what is due, and come back when there is more."""
+        passage, now = self.passage, _now()
+        if passage.fate == "reset":
+            self.reset()
+            return
+        due = [at for side in (self.client, self.broker) if (at := side.drain(now)) is not None]
+        if self.client.said_all and self.broker.said_all:
+            self.client.close()
+            self.broker.close()
+        self._set_timer(min(due, default=None), now)
+
+    def _set_timer(self, at: Instant | None, now: Instant) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if at is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_soon(self.run) if at <= now else loop.call_at(at / SECOND, self.run)
+
+    def reset(self) -> None:
+        """End both connections with an RST."""
+        self.client.reset()
+        self.broker.reset()
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing more is to be done."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.proxy.pairs.discard(self)
+
+
+class _Side(asyncio.Protocol):
+    """One of the two connections of a pair. What it reads goes in a direction, what it writes comes from the other side."""
+
+    __slots__ = ("_pair", "_paused", "_reads", "_transport", "direction", "gone", "lane", "other", "said_all")
+
+    other: _Side
+
+    def __init__(self, pair: _Pair, direction: Direction) -> None:
+        self.direction: Direction = direction
+        self.lane = pair.passage.lane(direction)
+        self.gone = False
+        self.said_all = False
+        """The other side has heard the end of what this one says."""
+        self._pair = pair
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        self._reads = True
+
+    # --- what the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods
+        pair = self._pair
+        if self is pair.client:
+            pair.begin()
+        elif self.gone or self.other.gone:
+            transport.abort()
+        else:
+            self.other.throttle()
+
+    def data_received(self, data: bytes) -> None:
+        pair, transport = self._pair, self.other._transport
+        passage = pair.passage
+        if passage.plain and transport is not None:
+            self.lane.pass_by(data)
+            transport.write(data)
+            return
+        passage.receive(self.direction, data, _now())
+        self.throttle()
+        pair.run()
+
+    def eof_received(self) -> bool:
+        pair = self._pair
+        if pair.passage.fate == "silent":
+            return False  # nobody is told
+        pair.passage.receive_end(self.direction, _now())
+        pair.run()
+        return True  # the other direction goes on
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        self.other.throttle()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self.other.throttle()
+        if not self._pair.passage.plain:
+            self._pair.run()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        pair = self._pair
+        self.gone = True
+        self._transport = None
+        if pair.passage.fate != "silent":
+            if pair.dial is not None and not pair.dial.done():
+                pair.dial.cancel()
+            if exc is not None:
+                self.other.reset()
+            else:
+                self.other.close()
+        if self.other.gone or self.other._transport is None:
+            pair.forget()
+
+    # --- what the pair does
+
+    def drain(self, now: Instant) -> Instant | None:
+        """Write at the other side what is due of what came in here, and its end; returns when there will be more."""
+        other = self.other
+        transport = other._transport
+        if transport is None or transport.is_closing() or other._paused or self.said_all:
+            return None
+        data = self._pair.passage.take(self.direction, now)
+        if data:
+            transport.write(data)
+            self.throttle()
+        if self.lane.is_over(now):
+            self.said_all = True
+            transport.write_eof()
+            return None
+        return self.lane.deadline() if not other._paused else None
+
+    def throttle(self) -> None:
+        """Read only while what is read can go somewhere."""
+        reads = self.other._transport is not None and not self.other._paused and self.lane.held_bytes < HELD_MAX
+        if self._pair.passage.fate is not None:
+            reads = True  # it goes nowhere, but the end must be heard
+        transport = self._transport
+        if transport is None or reads == self._reads or transport.is_closing():
+            return
+        self._reads = reads
+        if reads:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
+
+    def close(self) -> None:
+        """End the connection in good order, when what is written has gone out."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+
+    def reset(self) -> None:
+        """End the connection with an RST."""
+        transport, self._transport = self._transport, None
+        self.gone = True
+        if transport is not None:
+            sock = transport.get_extra_info("socket")
+            if sock is not None and not transport.is_closing():
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            transport.abort()
+
+
+def _now() -> Instant:
+    return int(asyncio.get_running_loop().time() * SECOND)
