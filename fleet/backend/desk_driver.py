@@ -113,6 +113,11 @@ class DeskDriver:
         restored, self._to_restore = self._to_restore, []
         self._perform(self.desk.restore(restored, self.clock.now()))
 
+    @property
+    def is_checking(self) -> bool:
+        """True while S-PINs are being checked."""
+        return bool(self._jobs)
+
     async def wait_for_spins(self, limit_s: float) -> None:
         """Let S-PIN work that is under way come to an end, for at most `limit_s`."""
         if self._jobs:

@@ -171,6 +171,17 @@ class Backend:
         """Why there is no connection, when there is none."""
         return self._consumer.refusal
 
+    @property
+    def is_idle(self) -> bool:
+        """True while nothing is collected, checked or published: all that has arrived has had its effect."""
+        pending = self._consumer.collecting()
+        collects = not pending.empty or pending.batch.presences
+        return not (collects or self._driver.is_checking or self._publisher.in_flight)
+
+    def flush(self) -> None:
+        """Have all that is stored where readers find it."""
+        self._store.flush()
+
     def look_at_clock(self) -> None:
         """Do what is due: the scenario time was moved by hand, which no timer can know."""
         self._driver.look_at_clock()

@@ -83,9 +83,15 @@ class PrivateMosquitto:
         tools_port: int = 0,
         folder: Path | None = None,
         binary: Path | None = None,
+        any_prefix: bool = False,
     ) -> None:
-        """Take the users' VINs and where to listen. Nothing is touched before `start`."""
+        """Take the users' VINs and where to listen. Nothing is touched before `start`.
+
+        With `any_prefix` the last level of the topic prefix may be anything: tests that share a broker have one each.
+        """
         self._prefix = Topics(prefix).prefix
+        if any_prefix:
+            self._prefix = self._prefix.rpartition("/")[0] + "/+"
         self._secret = secret
         self._vins = tuple(vins)
         self._listen = listen
@@ -166,6 +172,23 @@ class PrivateMosquitto:
                 if not first or all(self._fixed) or attempt == _PORT_ATTEMPTS - 1:
                     raise BrokerError(str(taken), hint="Another program listens there; choose another port.") from None
                 self._ports = None
+
+    async def admit(self, vins: Iterable[str]) -> None:
+        """Let further cars in while it runs, and return when it knows them. Raises BrokerError when it does not read them."""
+        new = [vin for vin in vins if vin not in self._vins]
+        if not new:
+            return
+        self._vins += tuple(new)
+        with (self.folder / "passwords").open("a", encoding="utf-8") as file:
+            file.write(password_file(new, self._secret))
+        reloads = self._reloads()
+        self._signal(signal.SIGHUP)
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while self._reloads() == reloads:
+                await asyncio.sleep(_POLL_S / 5)
+
+    def _reloads(self) -> int:
+        return self.log_path.read_bytes().count(b"Reloading config")
 
     async def stop(self) -> None:
         """End it in good order, so that it writes down what must persist. Safe to call twice."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, TypeVarTuple
 
 from fleet.errors import FleetError
@@ -110,19 +111,38 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
         """Let time jump until the future is done. Raises NothingToCome when it never will be, or what a callback raised."""
         task = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]  # it takes generators too
-        asyncio.events._set_running_loop(self)
-        self._running = True
-        try:
+        with self.inside():
             step = self.schedule.step
             while not task.done():
                 if not step():
                     raise NothingToCome("everything waits, and nothing is left that could happen")
                 if self._defect is not None:
                     self._raise_defect()
-        finally:
-            self._running = False
-            asyncio.events._set_running_loop(None)
         return task.result()
+
+    def run_while(self, wanted: Callable[[], bool], limit: Instant) -> None:
+        """Let time jump from call to call as long as that is wanted, but not beyond `limit`. Raises what a callback raised."""
+        with self.inside():
+            while wanted():
+                at = self.schedule.next_instant()
+                if at is None or at > limit:
+                    self.schedule.run_until(limit)
+                    break
+                self.schedule.step()
+                if self._defect is not None:
+                    self._raise_defect()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Be the running loop for a while, also in the place of another one that waits meanwhile."""
+        outer = asyncio.events._get_running_loop()
+        was_running, self._running = self._running, True
+        asyncio.events._set_running_loop(self)
+        try:
+            yield
+        finally:
+            self._running = was_running
+            asyncio.events._set_running_loop(outer)
 
     def _raise_defect(self) -> None:
         defect, self._defect = self._defect, None

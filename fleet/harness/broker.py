@@ -1,0 +1,98 @@
+"""The broker of a test run: a private Mosquitto that many tests share, each under a topic prefix of its own; or the user's."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fleet.runtime.access import Access, open_access
+from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.mosquitto import PrivateMosquitto
+
+
+class HarnessBroker:
+    """A private Mosquitto. `access` gives each test a topic prefix of its own; cars are admitted as tests make them."""
+
+    def __init__(self) -> None:
+        """Nothing runs before `start`, or `async with`."""
+        self._secret = FleetSecret.new()
+        self.mosquitto = PrivateMosquitto(secret=self._secret, any_prefix=True)
+        self._numbers = itertools.count(1)
+
+    async def start(self) -> None:
+        """Run it. Raises BrokerError, with how to install Mosquitto where there is none."""
+        await self.mosquitto.start()
+
+    async def stop(self) -> None:
+        """Stop it and remove its folder."""
+        try:
+            await self.mosquitto.stop()
+        finally:
+            self.mosquitto.discard()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.stop()
+
+    @property
+    def process(self) -> PrivateMosquitto | None:
+        """The broker itself, where it is ours to stop and kill."""
+        return self.mosquitto
+
+    def new_prefix(self) -> str:
+        """Return a topic prefix that no other test has."""
+        return f"fleet/t{os.getpid()}-{next(self._numbers)}"
+
+    def access(self, prefix: str) -> Access:
+        """Return how cars and tools reach it under a prefix."""
+        return Access(cars=self.mosquitto.cars, tools=self.mosquitto.tools, prefix=prefix, password_for=self._secret.password_for)
+
+    @property
+    def admit(self) -> Callable[[str], Coroutine[Any, Any, None]] | None:
+        """What makes a car known, None where all are."""
+        return self._admit
+
+    async def _admit(self, vin: str) -> None:
+        await self.mosquitto.admit([vin])
+
+    # --- for a back end of the user's
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return self.mosquitto.tools.host
+
+    @property
+    def port(self) -> int:
+        """The port for back ends and tools; cars have another."""
+        return self.mosquitto.tools.port
+
+    def login(self, user: str = "backend") -> tuple[str, str]:
+        """Return user name and password of `backend`, `desk` or `tool`."""
+        return user, self._secret.password_for(user)
+
+
+class ForeignBroker:
+    """A broker of the user's, which is left as it was: cars end their sessions and clear their presence."""
+
+    def __init__(self, url: str, *, ca: Path | None = None, credentials: Path | None = None, prefix: str = "fleet/test") -> None:
+        """Take where it is and how to be let in; each test gets its own level under the prefix."""
+        self._url, self._ca, self._credentials, self._prefix = url, ca, credentials, prefix
+        self._numbers = itertools.count(1)
+        self.admit: Callable[[str], Coroutine[Any, Any, None]] | None = None
+        self.process: PrivateMosquitto | None = None
+
+    def new_prefix(self) -> str:
+        """Return a topic prefix that no other test of this run has."""
+        return f"{self._prefix}/t{os.getpid()}-{next(self._numbers)}"
+
+    def access(self, prefix: str) -> Access:
+        """Return how cars and tools reach it. Raises UsageError for files that cannot be used."""
+        return open_access(broker=self._url, ca=self._ca, credentials=self._credentials, prefix=prefix)

@@ -1,0 +1,213 @@
+"""The pytest plugin: fixtures that give a test cars, a broker, a back end and the time. Imports the rest when it is used."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+import pytest
+
+try:
+    import pytest_asyncio
+except ImportError:  # then the fixtures say what is missing, and nobody else is disturbed
+    pytest_asyncio = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from fleet.harness.backend import HarnessBackend
+    from fleet.harness.broker import ForeignBroker, HarnessBroker
+    from fleet.harness.car import HarnessCar
+    from fleet.harness.clock import HarnessClock
+    from fleet.harness.faults import Faults
+    from fleet.harness.world import World
+
+Mode = Literal["live", "virtual"]
+MODES: Final = ("live", "virtual")
+WORDS: Final = ("mode", "seed", "start", "checks", "car")
+WORLD: Final = pytest.StashKey["World"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("fleet", "simulated cars")
+    group.addoption("--fleet-mode", choices=MODES, help="Where cars live: live beside a real broker, or virtual [fleet_mode]")
+    group.addoption("--fleet-seed", type=int, help="The seed of all chance, instead of each test's own")
+    group.addoption("--fleet-broker", metavar="URL", help="A broker of yours, instead of a private Mosquitto")
+    group.addoption("--fleet-ca", metavar="FILE", type=Path, help="The authority that signed your broker's certificate")
+    group.addoption("--fleet-credentials", metavar="FILE", type=Path, help="user,password lines for your broker")
+    group.addoption("--fleet-prefix", metavar="PREFIX", default="fleet/test", help="Topics under which all tests stay")
+    parser.addini("fleet_mode", "Where cars live: live or virtual", default="live")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    words = ", ".join(f"{word}=…" for word in WORDS)
+    config.addinivalue_line("markers", f"fleet({words}): what the world of a test with cars is like")
+
+
+def _mode(request: pytest.FixtureRequest) -> Mode:
+    """Return where the cars of this test live. Raises UsageError for a word that means nothing."""
+    from fleet.errors import UnknownName
+
+    config = request.config
+    mode = _words(request).get("mode") or config.getoption("--fleet-mode") or config.getini("fleet_mode")
+    if mode not in MODES:
+        raise UnknownName("fleet mode", str(mode), MODES)
+    return cast("Mode", mode)
+
+
+def _words(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return what the marks of this test say, the nearest one first."""
+    from fleet.errors import UnknownName, UsageError
+
+    found: dict[str, Any] = {}
+    for mark in request.node.iter_markers("fleet"):
+        if mark.args:
+            raise UsageError("@pytest.mark.fleet takes words only", hint='Such as @pytest.mark.fleet(mode="virtual").')
+        for name, value in mark.kwargs.items():
+            if name not in WORDS:
+                raise UnknownName("word of @pytest.mark.fleet", name, WORDS)
+            found.setdefault(name, value)
+    return found
+
+
+# --- fixtures -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def fleet_broker(request: pytest.FixtureRequest) -> Iterator[HarnessBroker | ForeignBroker]:
+    """Give a private Mosquitto for the whole session, or the user's broker with --fleet-broker."""
+    from fleet.harness.broker import ForeignBroker, HarnessBroker
+
+    option = request.config.getoption
+    if option("--fleet-broker"):
+        yield ForeignBroker(
+            option("--fleet-broker"),
+            ca=option("--fleet-ca"),
+            credentials=option("--fleet-credentials"),
+            prefix=option("--fleet-prefix"),
+        )
+        return
+    broker = HarnessBroker()
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(broker.start())
+        yield broker
+        loop.run_until_complete(broker.stop())
+    finally:
+        broker.mosquitto.discard()
+        loop.close()
+
+
+@pytest.fixture
+def _fleet_broker_of_test(request: pytest.FixtureRequest) -> HarnessBroker | ForeignBroker | None:
+    """Give the broker where cars live beside one. Outside of the test's loop, since a broker is started for all of them."""
+    if _mode(request) == "virtual":
+        return None
+    return cast("HarnessBroker | ForeignBroker", request.getfixturevalue("fleet_broker"))
+
+
+async def _make_world(
+    request: pytest.FixtureRequest, _fleet_broker_of_test: HarnessBroker | ForeignBroker | None
+) -> AsyncIterator[World]:
+    """Give the world of this test: `await fleet.car(…)` adds a car."""
+    async with _world(request, _fleet_broker_of_test) as world:
+        request.node.stash[WORLD] = world
+        request.node.obj = _closing(request.node.obj, world)
+        yield world
+
+
+def _world(request: pytest.FixtureRequest, broker: HarnessBroker | ForeignBroker | None) -> AbstractAsyncContextManager[World]:
+    from fleet.harness.world import MONDAY, live_world, virtual_world
+
+    words = _words(request)
+    seed = words.get("seed", request.config.getoption("--fleet-seed"))
+    if seed is None:
+        seed = zlib.crc32(request.node.nodeid.encode())
+    settings = {
+        "seed": seed,
+        "start": words.get("start", MONDAY),
+        "checks": words.get("checks", True),
+        "backend": "fleet_backend" in request.fixturenames,
+        "reproduce": f"pytest '{request.node.nodeid}' --fleet-seed {seed}",
+    }
+    if broker is None:
+        return virtual_world(**settings)
+    return live_world(broker.access(broker.new_prefix()), broker=broker.process, admit=broker.admit, **settings)
+
+
+def _closing(test: Callable[..., Any], world: World) -> Callable[..., Any]:
+    """Return the test with the end of its world in it, so that a rule that is broken fails the test itself."""
+    if not asyncio.iscoroutinefunction(test):
+        from fleet.errors import UsageError
+
+        raise UsageError("a test with cars is a coroutine", hint="Write `async def`, and mark it for pytest-asyncio.")
+
+    @wraps(test)
+    async def closed(*args: Any, **kwargs: Any) -> None:
+        await test(*args, **kwargs)
+        await world.close()
+
+    return closed
+
+
+async def _make_car(fleet: World, request: pytest.FixtureRequest) -> HarnessCar:
+    """Give one car: a petrol Leon, or what @pytest.mark.fleet(car={…}) says."""
+    return await fleet.car(**_words(request).get("car", {}))
+
+
+@pytest.fixture
+def fleet_backend(fleet: World) -> HarnessBackend:
+    """Give our own back end; a test that does not ask for it brings its own."""
+    from fleet.harness.backend import HarnessBackend
+
+    return HarnessBackend(fleet)
+
+
+@pytest.fixture
+def fleet_clock(fleet: World) -> HarnessClock:
+    """Give the cars' time: `await fleet_clock.advance(minutes=60)`."""
+    return fleet.clock
+
+
+@pytest.fixture
+def fleet_faults(fleet: World) -> Faults:
+    """Give what can go wrong: broker, network, back end."""
+    return fleet.faults
+
+
+@pytest.fixture
+def fleet_journal(fleet: World) -> Path:
+    """Give where the journal of this test is written."""
+    return fleet.journal_path
+
+
+def _lacks_asyncio() -> None:
+    from fleet.errors import UsageError
+
+    raise UsageError("the fixtures for cars need pytest-asyncio", hint="pip install pytest-asyncio")
+
+
+def _async_fixture(make: Callable[..., Awaitable[Any] | AsyncIterator[Any]], name: str) -> Any:
+    return pytest.fixture(name=name)(_lacks_asyncio) if pytest_asyncio is None else pytest_asyncio.fixture(name=name)(make)
+
+
+fleet_world = _async_fixture(_make_world, "fleet")
+fleet_one_car = _async_fixture(_make_car, "fleet_car")
+
+
+# --- reports ------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Keep the journal of a test that failed, and say where it is."""
+    outcome = yield
+    world = item.stash.get(WORLD, None)
+    if world is None or call.when != "call" or call.excinfo is None:
+        return
+    world.failed = True
+    report = cast("Any", outcome).get_result()
+    report.sections.append(("fleet", f"seed {world.seed}; the journal is kept: {world.journal_path}"))

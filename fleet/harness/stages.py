@@ -1,0 +1,248 @@
+"""Where a test's cars live: beside a real broker with time that is moved by hand, or in virtual time with a simulated one.
+
+Both let things happen until a condition holds, and move the cars' time only as far as they are allowed to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from fleet.backend.buffered_store import BufferedStore
+from fleet.backend.service import Backend, BackendConfig
+from fleet.backend.spin import SpinCost
+from fleet.kernel.draws import Draws, stream_key
+from fleet.kernel.instants import SECOND, Clock, Instant
+from fleet.kernel.schedule import Schedule
+from fleet.runtime.access import Access
+from fleet.runtime.clocks import ScaledClock, SteppedClock, VirtualClock, wall_us
+from fleet.runtime.resources import resource_dir
+from fleet.runtime.shard import Shard
+from fleet.runtime.virtual_loop import VirtualLoop
+from fleet.transport.link import LinkFactory
+from fleet.transport.simulated_access import AccessControl
+from fleet.transport.simulated_broker import SimulatedBroker
+from fleet.transport.simulated_link import simulated_links
+from fleet.transport.simulated_network import SimulatedNetwork
+from fleet.wire.dialect import FleetDialect
+
+T = TypeVar("T")
+POLL_S: Final = 0.001
+SPIN_COST: Final = SpinCost(n=2, r=1, p=1)
+"""The S-PINs of simulated users protect nothing."""
+NETWORK_TIME: Final = 2 * SECOND
+"""Virtual time that messages under way are given to arrive while the cars' time stands still."""
+
+
+class Traffic(Protocol):
+    """What a stage asks of the world that stands on it."""
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way that anybody here knows of."""
+        ...
+
+    def seen(self) -> int:
+        """How many messages have been seen, of any kind: while it grows, things happen."""
+        ...
+
+    async def barrier(self) -> None:
+        """Return when all that the broker took before has been seen."""
+        ...
+
+
+class Broker(Protocol):
+    """What can be done to a broker of ours."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def kill(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class SimulatedProcess:
+    """The simulated broker as a process that can be stopped and killed."""
+
+    def __init__(self, network: SimulatedNetwork, loop: VirtualLoop) -> None:
+        self._network = network
+        self._loop = loop
+
+    async def start(self) -> None:
+        with self._loop.inside():
+            self._network.start()
+
+    async def stop(self) -> None:
+        with self._loop.inside():
+            self._network.stop()
+
+    def kill(self) -> None:
+        with self._loop.inside():
+            self._network.kill()
+
+    def pause(self) -> None:
+        with self._loop.inside():
+            self._network.pause()
+
+    def resume(self) -> None:
+        with self._loop.inside():
+            self._network.resume()
+
+
+class Stage(Protocol):
+    """A place for cars, back end and watcher; `shard` is set before time moves."""
+
+    clock: ScaledClock
+    shard: Shard
+    backend: Backend | None
+    broker: Broker | None
+    car_links: LinkFactory
+    tool_links: LinkFactory
+    password_for: Callable[[str], str | None]
+    dialect: FleetDialect
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Call parts only in here."""
+        ...
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await what a part does."""
+        ...
+
+    async def until(self, condition: Callable[[], bool], limit: Instant, traffic: Traffic) -> bool:
+        """Let things happen until the condition holds or it is `limit`; tell which. With a limit of now the time stands."""
+        ...
+
+    def backend_config(self, store: Path, seed: int) -> BackendConfig:
+        """Return what our own back end is made of here."""
+        ...
+
+
+class LiveStage:
+    """Beside a real broker: the network's time is the wall's, the cars' is moved by hand."""
+
+    backend: Backend | None = None
+    shard: Shard
+
+    def __init__(self, access: Access, start: Instant, *, broker: Broker | None = None, patience_s: float = 5.0) -> None:
+        """Take how the broker is reached, and the broker itself where it is ours.
+
+        `patience_s` is the wall time that the network may take for one thing.
+        """
+        self.broker = broker
+        self._clock = SteppedClock(start)
+        self.clock: ScaledClock = self._clock
+        self._access = access
+        self._patience_s = patience_s
+        self.car_links = access.car_links()
+        self.tool_links = access.consumer_links()
+        self.password_for = access.password_for
+        self.dialect = access.dialect()
+
+    def inside(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return await work
+
+    async def until(self, condition: Callable[[], bool], limit: Instant, traffic: Traffic) -> bool:
+        while not await self._happens(condition, traffic):
+            at = self.shard.next_deadline()
+            if self._clock.now() >= limit and (at is None or at > limit):
+                return False
+            self._move(limit if at is None else min(at, limit))
+        return True
+
+    def _move(self, at: Instant) -> None:
+        self._clock.move_to(at)
+        self.shard.wake_due(self._clock.now())
+        if self.backend is not None:
+            self.backend.look_at_clock()
+
+    async def _happens(self, condition: Callable[[], bool], traffic: Traffic) -> bool:
+        """Wait until the condition holds, or nothing is left under way that could make it hold; tell which."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._patience_s
+        while loop.time() < ends:
+            if condition():
+                return True
+            if not traffic.is_quiet():
+                await asyncio.sleep(POLL_S)
+                continue
+            seen = traffic.seen()
+            await traffic.barrier()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            if traffic.is_quiet() and traffic.seen() == seen:
+                return condition()
+        return condition()
+
+    def backend_config(self, store: Path, seed: int) -> BackendConfig:
+        def same_clock(start: Instant, *, factor: float, epoch_wall_us: int | None) -> Clock:  # noqa: ARG001
+            return self._clock
+
+        return BackendConfig(
+            store=store,
+            links=self.tool_links,
+            pepper=b"simulated users keep no secrets",
+            make_clock=same_clock,
+            wall_us=wall_us,
+            draw=Draws(stream_key(seed, "backend"), "back-off").unit,
+            dialect=self.dialect,
+            spin_cost=SPIN_COST,
+            username="backend",
+            password=self.password_for("backend"),
+        )
+
+
+class VirtualStage:
+    """In virtual time: a simulated broker and network, on the same schedule as the cars. No thread, no socket."""
+
+    backend: Backend | None = None
+    shard: Shard
+
+    def __init__(self, start: Instant) -> None:
+        """Begin at `start`."""
+        self._schedule = Schedule(start)
+        self._loop = VirtualLoop(self._schedule)  # type: ignore[abstract]  # what needs an operating system is left out
+        self.clock: ScaledClock = VirtualClock(self._schedule, start)
+        acl = AccessControl.parse((resource_dir("broker") / "acl").read_text(encoding="utf-8"))
+        self.network = SimulatedNetwork(SimulatedBroker(access=acl), self._schedule)
+        self.broker: Broker | None = SimulatedProcess(self.network, self._loop)
+        self.car_links = simulated_links(self.network, username_as_client_id=True)
+        self.tool_links = simulated_links(self.network)
+        self.password_for: Callable[[str], str | None] = lambda _user: None
+        self.dialect = FleetDialect()
+
+    def inside(self) -> AbstractContextManager[None]:
+        return self._loop.inside()
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run_until_complete(work)
+
+    async def until(self, condition: Callable[[], bool], limit: Instant, traffic: Traffic) -> bool:
+        settled = self._schedule.now + NETWORK_TIME
+        self._loop.run_while(lambda: not (condition() or traffic.is_quiet()), settled)
+        self._loop.run_while(lambda: not condition(), limit)
+        return condition()
+
+    def backend_config(self, store: Path, seed: int) -> BackendConfig:
+        schedule = self._schedule
+
+        def same_clock(start: Instant, *, factor: float, epoch_wall_us: int | None) -> Clock:  # noqa: ARG001
+            return self.clock
+
+        return BackendConfig(
+            store=store,
+            links=self.tool_links,
+            pepper=b"simulated users keep no secrets",
+            make_clock=same_clock,
+            wall_us=lambda: schedule.now,
+            draw=Draws(stream_key(seed, "backend"), "back-off").unit,
+            spin_cost=SPIN_COST,
+            username="backend",
+            open_store=BufferedStore,
+        )

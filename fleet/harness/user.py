@@ -1,0 +1,144 @@
+"""The user of a car, and the commands that user sends through the desk of our back end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from geographiclib.geodesic import Geodesic
+
+from fleet.errors import UsageError
+from fleet.harness.clock import duration
+from fleet.harness.steps import Steps, step
+from fleet.wire.commands import COMMANDS, command_type
+from fleet.wire.messages import CommandRequest, DeskAnswer, EnrolCar, SetSpin
+
+if TYPE_CHECKING:
+    from fleet.harness.car import HarnessCar
+    from fleet.harness.world import World
+
+RIGHT_SPIN: Final = "2580"
+_RIGHT: Final = "right"
+
+
+class SentCommand:
+    """A command on its way; `outcome` is its end."""
+
+    def __init__(self, world: World, car: HarnessCar, request: CommandRequest) -> None:
+        self._world = world
+        self._car = car
+        self.id = request.id
+        self.name = request.name
+
+    @property
+    def steps(self) -> Steps:
+        return self._world.steps
+
+    @property
+    def states(self) -> list[str]:
+        """The states the desk has told so far, oldest first."""
+        return [answer.state for answer in self._answers]
+
+    @property
+    def _answers(self) -> list[DeskAnswer]:
+        return self._world.asker.answers.get(self.id, [])
+
+    @step
+    async def outcome(self, *, within: str | float = "10 min") -> DeskAnswer:
+        """Return the final answer: `state` and `reason`. Time moves as far as needed, at most `within`."""
+        return await self._end(within)
+
+    async def _end(self, within: str | float) -> DeskAnswer:
+        def ended() -> bool:
+            return any(answer.final for answer in self._answers)
+
+        if not await self._world.until(ended, self._world.now + duration(within)):
+            told = " → ".join(self.states) or "nothing"
+            self._world.fail(f"{self.name} of {self._car.vin} has no outcome within {within}; the desk told {told}", self._car)
+        return next(answer for answer in self._answers if answer.final)
+
+    @step
+    async def succeeds(self, *, within: str | float = "10 min") -> DeskAnswer:
+        """Expect that it succeeds."""
+        answer = await self._end(within)
+        if answer.state != "succeeded":
+            self._world.fail(f"{self.name} of {self._car.vin} was expected to succeed, and is {_shown(answer)}", self._car)
+        return answer
+
+    @step
+    async def is_rejected(self, reason: str, *, within: str | float = "10 min") -> DeskAnswer:
+        """Expect that it is rejected for that reason."""
+        answer = await self._end(within)
+        if (answer.state, answer.reason) != ("rejected", reason):
+            told = f"{self.name} of {self._car.vin} was expected to be rejected({reason}), and is {_shown(answer)}"
+            self._world.fail(told, self._car)
+        return answer
+
+
+def _shown(answer: DeskAnswer) -> str:
+    reason = f"({answer.reason})" if answer.reason else ""
+    return f"{answer.state}{reason}" + (f": {answer.detail}" if answer.detail else "")
+
+
+class User:
+    """Sends commands: `user.lock(car)`, `user.heater(car, minutes=30)`, every one of the catalogue by its name."""
+
+    def __init__(self, world: World, name: str | None = None) -> None:
+        """Be the primary user, or the one of that name."""
+        self._world = world
+        self._name = name
+        self._enrolled: set[str] = set()
+
+    def __getattr__(self, name: str) -> Callable[..., SentCommand]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        command_type(name)  # raises with the nearest name
+        return lambda car, **words: self.command(car, name, **words)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *COMMANDS]
+
+    def command(
+        self, car: HarnessCar, name: str, *, spin: str | None = _RIGHT, from_m: float | None = None, ttl_s: float | None = None,
+        **parameters: Any,
+    ) -> SentCommand:  # fmt: skip
+        """Send a command and return at once; it is on its way.
+
+        `from_m` puts the user that many metres east of the car. The right S-PIN is given unless `spin` is another, or None.
+        Raises UsageError for an unknown command or parameter, and without our back end, whose desk takes commands.
+        """
+        known = command_type(name)
+        fields = known.entry.parameters
+        if from_m is not None:
+            if "latitude" not in fields:
+                raise UsageError(f"{name} does not say where the user is", hint="Leave from_m out.")
+            parameters |= _east_of(car, from_m)
+        for key in parameters:
+            if key not in fields:
+                raise UsageError(f"{name} has no parameter {key!r}", hint=f"It has: {', '.join(fields) or 'none'}.")
+        self._enrol(car, with_spin=known.needs_spin)
+        request = CommandRequest(
+            id=self._world.new_id(name),
+            vin=car.vin,
+            name=name,
+            parameters=parameters,
+            user=self._name,
+            spin=(RIGHT_SPIN if spin == _RIGHT else spin) if known.needs_spin else None,
+            ttl_s=ttl_s,
+        )
+        self._world.ask(request)
+        return SentCommand(self._world, car, request)
+
+    def _enrol(self, car: HarnessCar, *, with_spin: bool) -> None:
+        if car.vin not in self._enrolled:
+            self._enrolled.add(car.vin)
+            self._world.ask(EnrolCar(id=self._world.new_id("enrol"), vin=car.vin))
+        if with_spin and f"{car.vin} spin" not in self._enrolled:
+            self._enrolled.add(f"{car.vin} spin")
+            self._world.ask(SetSpin(id=self._world.new_id("spin"), vin=car.vin, spin=RIGHT_SPIN, user=self._name))
+
+
+def _east_of(car: HarnessCar, metres: float) -> dict[str, float]:
+    latitude, longitude = car.position
+    there = Geodesic.WGS84.Direct(latitude, longitude, 90.0, metres)
+    return {"latitude": there["lat2"], "longitude": there["lon2"]}

@@ -1,0 +1,140 @@
+"""Sees all that cars send, as a back end would: through the broker, decoded. Also asks the desk, as users do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
+from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
+from fleet.wire.dialect import FleetDialect
+from fleet.wire.frame import Frame
+from fleet.wire.messages import CarMessage, DeskAnswer, DeskRequest, FromCar, Presence
+
+BARRIER_S: Final = 1.0
+"""Wall time after which a barrier is given up: the broker is paused or gone."""
+
+
+class _Client:
+    """A client of the broker that connects by itself; owner of its link."""
+
+    def __init__(
+        self, links: LinkFactory, *, user: str, password: str | None, client_id: str, subscriptions: tuple[tuple[str, int], ...]
+    ) -> None:
+        self.seen = 0
+        self.refusal: LinkError | None = None
+        settings = LinkSettings(
+            client_id=client_id, username=user, password=password, clean_start=True, session_expiry_s=3600,
+            receive_maximum=4_000, subscriptions=subscriptions,
+        )  # fmt: skip
+        self.link: Link = links(settings, self, BackOff(lambda: 0.5, first_s=0.1, cap_s=0.5))
+
+    def link_up(self, session_present: bool) -> None:  # noqa: ARG002
+        self.refusal = None
+
+    def link_down(self, error: LinkError | None) -> None:
+        self.refusal = error
+
+    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
+        """What is refused shows in what does not come."""
+
+    def link_received(self, delivery: Delivery) -> None:
+        self.link.acknowledge(delivery)
+        self._take(delivery.frame)
+
+    def _take(self, frame: Frame) -> None:
+        raise NotImplementedError
+
+
+class Watcher(_Client):
+    """Reads all that cars send, as a back end may. Duplicates are left out, as a back end does it."""
+
+    def __init__(self, links: LinkFactory, dialect: FleetDialect, *, password: str | None, name: str) -> None:
+        """Take how to connect; `name` tells it from others."""
+        client_id = f"watcher-{name}"
+        self._dialect = dialect
+        self._barrier_topic = dialect.topics.desk_answer(client_id)
+        self.messages: dict[str, list[CarMessage]] = {}
+        self.presences: dict[str, list[Presence]] = {}
+        self._known: set[tuple[str, int, int]] = set()
+        self._barriers: dict[bytes, asyncio.Event] = {}
+        self._barrier_count = 0
+        of_cars = [pair for pair in dialect.topics.backend_subscriptions() if pair[0] != dialect.topics.desk_request()]
+        filters = (*of_cars, (self._barrier_topic, 1))
+        super().__init__(links, user="backend", password=password, client_id=client_id, subscriptions=filters)
+
+    async def barrier(self) -> None:
+        """Return when what the broker took before has come here; at once without a connection."""
+        self._barrier_count += 1
+        word = b"barrier %d" % self._barrier_count
+        passed = self._barriers[word] = asyncio.Event()
+        with contextlib.suppress(ConnectionLost, TimeoutError):
+            self.link.publish(Frame(topic=self._barrier_topic, payload=word), 1)
+            async with asyncio.timeout(BARRIER_S):
+                await passed.wait()
+        del self._barriers[word]
+
+    def _take(self, frame: Frame) -> None:
+        if frame.topic == self._barrier_topic:
+            if (passed := self._barriers.get(frame.payload)) is not None:
+                passed.set()
+        elif frame.payload:  # an empty one removes a presence from the broker
+            with contextlib.suppress(Undecodable):  # what strangers write is a back end's affair
+                self._heard(self._dialect.read_from_car(frame))
+
+    def _heard(self, message: FromCar) -> None:
+        self.seen += 1
+        if isinstance(message, Presence):
+            self.presences.setdefault(message.vin, []).append(message)
+            return
+        key = (message.vin, message.boot, message.seq)
+        if key not in self._known:
+            self._known.add(key)
+            self.messages.setdefault(message.vin, []).append(message)
+
+
+class Asker(_Client):
+    """Asks the desk, as a tool does; answers are kept by request."""
+
+    def __init__(self, links: LinkFactory, dialect: FleetDialect, *, password: str | None, name: str) -> None:
+        """Take how to connect; `name` tells it from others."""
+        client_id = f"users-{name}"
+        self._dialect = dialect
+        self._topic = dialect.topics.desk_answer(client_id)
+        self.answers: dict[str, list[DeskAnswer]] = {}
+        self._unsent: list[DeskRequest] = []
+        super().__init__(links, user="tool", password=password, client_id=client_id, subscriptions=((self._topic, 1),))
+
+    def ask(self, request: DeskRequest) -> None:
+        """Send now, or as soon as there is a connection."""
+        self.answers[request.id] = []
+        self._unsent.append(request)
+        self._send()
+
+    @property
+    def waits_for_desk(self) -> bool:
+        """Whether the desk has not said anything yet to something that was asked."""
+        return any(not answers for answers in self.answers.values())
+
+    def link_up(self, session_present: bool) -> None:
+        super().link_up(session_present)
+        self._send()
+
+    def _send(self) -> None:
+        with contextlib.suppress(ConnectionLost):
+            while self._unsent and self.link.is_up:
+                self.link.publish(self._dialect.desk_request(self._unsent[0], answer_topic=self._topic, expiry_s=120), 1)
+                del self._unsent[0]
+
+    def _take(self, frame: Frame) -> None:
+        with contextlib.suppress(Undecodable):
+            answer = self._dialect.read_desk_answer(frame)
+            self.seen += 1
+            self.answers.setdefault(answer.id, []).append(answer)
+
+
+def first_from(messages: list[CarMessage], begin: int, fits: Callable[[CarMessage], bool]) -> int | None:
+    """Return the place of the first message from `begin` on that fits."""
+    return next((place for place in range(begin, len(messages)) if fits(messages[place])), None)

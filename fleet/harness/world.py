@@ -1,0 +1,364 @@
+"""A world for tests: cars, a broker, a back end if wanted, a watcher, a journal; time in the hands of the test.
+
+`async with virtual_world() as world:` or `live_world(broker)`; the pytest plugin makes the same from fixtures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Never
+
+from fleet import __version__
+from fleet.backend.reader import StoreReader
+from fleet.backend.service import Backend
+from fleet.checks.verification import verify
+from fleet.errors import UsageError
+from fleet.harness.car import HarnessCar
+from fleet.harness.clock import HarnessClock
+from fleet.harness.errors import ExpectationFailed, InvariantBroken
+from fleet.harness.faults import Faults
+from fleet.harness.stages import Broker, LiveStage, Stage, VirtualStage
+from fleet.harness.steps import Steps
+from fleet.harness.user import User
+from fleet.harness.watcher import Asker, Watcher
+from fleet.kernel.draws import Draws, stream_key
+from fleet.kernel.instants import Instant, from_datetime
+from fleet.observe.journal import JOURNAL, Begin, JournalReader, JournalWriter
+from fleet.observe.story import CAR, stories
+from fleet.runtime.access import Access
+from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, JournalledCar, backend_account, journalled_links
+from fleet.runtime.shard import LinkPlan, Shard
+from fleet.vehicle.car import Car, CarSettings
+from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
+from fleet.vehicle.driver import Driver, Profile
+from fleet.vehicle.region import Place, region
+from fleet.vehicle.signals import PowerOn
+from fleet.wire.messages import DeskRequest
+
+MUNICH: Final = (48.137, 11.575)
+MONDAY: Final = from_datetime(datetime(2026, 3, 2, 7, 0, tzinfo=UTC))
+"""When a world begins unless the test says otherwise: 8 h in Munich."""
+STORY_RECORDS: Final = 25
+Admit = Callable[[str], Awaitable[None]]
+PATIENCE_S: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSettings:
+    """What a world is like. `reproduce` is the line that runs the same test again; `folder` keeps journal and store."""
+
+    seed: int = 1
+    start: Instant = MONDAY
+    backend: bool = True
+    checks: bool = True
+    folder: Path | None = None
+    reproduce: str = ""
+    timezone_region: str = "munich"
+
+
+class World:
+    """Everything a test has; made by `virtual_world` and `live_world`."""
+
+    def __init__(self, stage: Stage, settings: WorldSettings, folder: Path, *, admit: Admit | None = None) -> None:
+        """Put the parts together; nothing is connected before `open`. `admit` makes a new car known to the broker."""
+        self.stage = stage
+        self._admit = admit
+        self.steps = Steps()
+        self.faults = Faults(self)
+        self.clock = HarnessClock(self)
+        self.user = User(self)
+        self.folder = folder
+        self.settings = settings
+        self.seed = settings.seed
+        self.cars: list[HarnessCar] = []
+        self.journal_path = folder / JOURNAL
+        self.failed = False
+        self._opening = False
+        self._closed = False
+        self._ids = 0
+        self._boot = stage.clock.wall_us()
+        parts = (SIMULATOR, BACKEND) if settings.backend else (SIMULATOR,)
+        begin = Begin(
+            t=settings.start, m="run", k="begin", version=__version__, parts=parts, seed=settings.seed, start=settings.start,
+            boot=self._boot, clock="by hand",
+        )  # fmt: skip
+        self._journal = JournalWriter(self.journal_path, begin)
+        links = journalled_links(stage.car_links, self._journal.write, stage.clock.now, stage.dialect.topics)
+        plan = LinkPlan(
+            password_for=stage.password_for, will_delay_s=1, first_back_off_s=0.1, longest_back_off_s=0.5,
+            end_session=True, clear_presence=True,
+        )  # fmt: skip
+        self.shard = stage.shard = Shard(clock=stage.clock, cars=(), links=links, dialect=stage.dialect, plan=plan)
+        name = f"{self._boot:x}"
+        self.watcher = Watcher(stage.tool_links, stage.dialect, password=stage.password_for("backend"), name=name)
+        self.asker = Asker(stage.tool_links, stage.dialect, password=stage.password_for("tool"), name=name)
+        self._backend: Backend | None = None
+        if settings.backend:
+            hooks = BackendHooks(self._journal, before=settings.start)
+            hooks.follow(stage.clock.now)
+            config = hooks.applied(stage.backend_config(folder / "store.sqlite", settings.seed))
+            self._backend = stage.backend = Backend(config)
+
+    # --- life
+
+    async def open(self) -> None:
+        """Connect back end and watcher, and let the cars' time be moved."""
+        with self.stage.inside():
+            self.watcher.link.open()
+            if self._backend is not None:
+                self.asker.link.open()
+        if self._backend is not None:
+            await self.stage.run(self._backend.start())
+        self._opening = True
+        if not await self.until(self._is_connected, self.now):
+            refusal = self.watcher.refusal or (self._backend.last_error if self._backend is not None else None)
+            raise refusal or UsageError("the broker does not answer", hint="Is it running?")
+        self._opening = False
+        with self.stage.inside():
+            self.shard.run()
+
+    def _is_connected(self) -> bool:
+        if self._backend is not None and not (self._backend.connected and self.asker.link.is_up):
+            return False
+        return self.watcher.link.is_up
+
+    async def close(self) -> None:
+        """Disconnect all, close the journal, and hold it against the checks. Raises InvariantBroken. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.steps.check()
+        finally:
+            await self.faults.mend()
+            await self.stage.run(self.shard.stop())
+            account = self.shard.account()
+            if self._backend is not None:
+                await self.stage.run(self._backend.stop(end_session=True))
+                account |= backend_account(self._backend.snapshot())
+            await self.stage.run(self.watcher.link.close(end_session=True))
+            await self.stage.run(self.asker.link.close(end_session=True))
+            self._journal.close(self.now, account)
+        if self.settings.checks and not self.failed:
+            self._verify()
+
+    def _verify(self) -> None:
+        found = verify(self.journal_path, {car.vin: car.equipment for car in self.cars})
+        if found.holds:
+            return
+        self.failed = True
+        lines = ["a rule that must always hold is broken:"]
+        for finding in found.findings:
+            for breach in finding.breaches:
+                lines += [
+                    f"  {breach.check}: {breach.told} ({breach.subject}, line {breach.line})",
+                    *self._story(breach.machine, breach.line),
+                ]
+        raise InvariantBroken("\n".join([*lines, *self._where()]))
+
+    # --- time
+
+    @property
+    def now(self) -> Instant:
+        """The cars' time in µs since 1970 UTC."""
+        return self.stage.clock.now()
+
+    async def until(self, condition: Callable[[], bool], limit: Instant) -> bool:
+        """Let things happen until the condition holds, the cars' time moving to `limit` at most; tell whether it does."""
+        return await self.stage.until(condition, limit, self)
+
+    async def settle(self) -> None:
+        """Let all that is under way arrive; the cars' time stands."""
+        await self.until(self.is_quiet, self.now)
+
+    # --- what a stage asks
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way: no message of a connected car, no connection coming, nothing in our back end.
+
+        While the broker is down nothing can be.
+        """
+        if self._opening and not self._is_connected():
+            return False
+        if not self.faults.broker_works:
+            return True
+        if self._backend is not None and not (self._backend.is_idle and not self.asker.waits_for_desk):
+            return False
+        for held in self.shard.cars.values():
+            telematics = held.car.telematics
+            if telematics.in_outbox if telematics.is_up else telematics.wanted:
+                return False
+        return True
+
+    def seen(self) -> int:
+        """How many messages came through."""
+        return self.watcher.seen + self.asker.seen + (self._backend.snapshot().arrived if self._backend is not None else 0)
+
+    async def barrier(self) -> None:
+        """See all that the broker took so far."""
+        await self.watcher.barrier()
+
+    # --- cars and requests
+
+    async def car(
+        self,
+        model: str = "Leon",
+        energy: str | None = None,
+        *,
+        at: tuple[float, float] = MUNICH,
+        fuel_percent: float | None = None,
+        charge_percent: float | None = None,
+        odometer_km: float | None = None,
+        plugged_in: bool = False,
+        profile: Profile = "parked",
+        switched_on: bool = True,
+        settings: CarSettings | None = None,
+        **equipment: object,
+    ) -> HarnessCar:
+        """Add a car that stands at a place with its engine off; it connects before this returns.
+
+        `energy` is the first of the model's unless it is given (petrol, or electric). `equipment` are fields of `Equipment`,
+        such as parking_heater=True; what the test does not say is drawn. With the profile parked (default) its driver does only
+        what the test says.
+        """
+        number = len(self.cars)
+        fitted = self._fitted(model, energy, number, equipment)
+        home = Place(*at, "home", "home")
+        driver = Driver(
+            stream_key(self.seed, "driver", str(number)), region(self.settings.timezone_region), home=home,
+            work=Place(at[0] + 0.1, at[1], "work", "work"), profile=profile,
+        )  # fmt: skip
+        car = JournalledCar(
+            self._journal.write, vin=make_vin(fitted, number), key=stream_key(self.seed, "car", str(number)), equipment=fitted,
+            driver=driver, boot=self._boot, now=self.now, settings=settings or CarSettings(hole_share=0.0),
+        )  # fmt: skip
+        _set_levels(car, fuel_percent, charge_percent, odometer_km, plugged_in=plugged_in)
+        if self._admit is not None:
+            await self._admit(car.vin)
+        held = self.shard.add_car(car)
+        made = HarnessCar(self, held)
+        self.cars.append(made)
+        if switched_on:
+            with self.stage.inside():
+                held.put(PowerOn())
+            await self.settle()
+            if held.car.telematics.covered and not held.car.telematics.is_up:
+                raise self.shard.first_error or UsageError("the car does not connect", hint="Is the broker running?")
+        return made
+
+    def _fitted(self, model: str, energy: str | None, number: int, equipment: Mapping[str, object]) -> Equipment:
+        draws = Draws(stream_key(self.seed, "car", str(number)), "equipment")
+        catalogue = load_catalogue()
+        first = next(iter(catalogue.model(model).energies))
+        return draw_equipment(catalogue, draws, model=model, energy=energy or first, overrides=equipment)
+
+    def new_id(self, what: str) -> str:
+        """Return an id for a request, no other has it."""
+        self._ids += 1
+        return f"{what}-{self._boot:x}-{self._ids}"
+
+    def ask(self, request: DeskRequest) -> None:
+        """Send to the desk. Raises UsageError without our back end."""
+        if self._backend is None:
+            raise UsageError(
+                "commands of users go through the desk of our back end, and this world has none",
+                hint="Ask for the fixture fleet_backend (or backend=True), or send the command from your own back end.",
+            )
+        with self.stage.inside():
+            self.asker.ask(request)
+
+    # --- the back end
+
+    def reader(self) -> StoreReader:
+        """Open the store of our back end. Raises UsageError without one."""
+        if self._backend is None:
+            raise UsageError("this world has no back end of ours", hint="Ask for the fixture fleet_backend (or backend=True).")
+        self._backend.flush()
+        return StoreReader(self.folder / "store.sqlite")
+
+    # --- failing
+
+    def fail(self, told: str, car: HarnessCar | None = None) -> Never:
+        """Raise ExpectationFailed with the story of the car, the seed, and how to see it again."""
+        self.failed = True
+        self._journal.flush()
+        story = [] if car is None else self._story(CAR + car.vin, None)
+        raise ExpectationFailed("\n".join([told, *story, *self._where()]))
+
+    def _story(self, machine: str, line: int | None) -> list[str]:
+        last = line if line is not None else sum(1 for _ in JournalReader(self.journal_path))
+        told = stories(self.journal_path, [(machine, last)], records=STORY_RECORDS)[0]
+        return [f"  the last of {machine.removeprefix(CAR)}:", *(f"    {each}" for each in told)]
+
+    def _where(self) -> list[str]:
+        lines = [f"  seed {self.seed}; the journal is kept: {self.journal_path}"]
+        return [*lines, f"  again: {self.settings.reproduce}"] if self.settings.reproduce else lines
+
+
+def _set_levels(
+    car: Car, fuel_percent: float | None, charge_percent: float | None, odometer_km: float | None, *, plugged_in: bool
+) -> None:
+    """Set what the tanks hold before the car starts. Raises UsageError for what the car has not, or cannot hold."""
+    powertrain, e = car.powertrain, car.equipment
+    for name, percent, held in (("fuel_percent", fuel_percent, e.tank_l), ("charge_percent", charge_percent, e.usable_kwh)):
+        if percent is None:
+            continue
+        if not held:
+            raise UsageError(f"{name} means nothing to a {e.energy} {e.model}", hint="Leave it out, or choose another energy.")
+        if not 0 <= percent <= 100:
+            raise UsageError(f"{name} is {percent:g}", hint="0 to 100 are possible.")
+    if fuel_percent is not None:
+        powertrain.fuel_l = e.tank_l * fuel_percent / 100
+    if charge_percent is not None:
+        powertrain.charge_kwh = e.usable_kwh * charge_percent / 100
+    if odometer_km is not None:
+        powertrain.odometer_m = car.start_m = odometer_km * 1000
+    if plugged_in and not e.can_charge:
+        raise UsageError(f"a {e.energy} {e.model} has no plug", hint="Leave plugged_in out, or choose an electric car.")
+    car.plugged_in = plugged_in
+
+
+@contextlib.asynccontextmanager
+async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> AsyncIterator[World]:
+    """Open a world and close it; its folder stays only when something went wrong, or it was the user's."""
+    folder = settings.folder or Path(tempfile.mkdtemp(prefix="fleet-test-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    world = make(folder)
+    try:
+        await world.open()
+        try:
+            yield world
+        except BaseException:
+            world.failed = True
+            with contextlib.suppress(UsageError, InvariantBroken):
+                await world.close()
+            raise
+        await world.close()
+    finally:
+        if settings.folder is None and not world.failed:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def virtual_world(**settings: Any) -> contextlib.AbstractAsyncContextManager[World]:
+    """Return a world in virtual time, with a simulated broker; `settings` are those of WorldSettings."""
+    known = WorldSettings(**settings)
+    return _entered(lambda folder: World(VirtualStage(known.start), known, folder), known)
+
+
+def live_world(
+    access: Access, *, broker: Broker | None = None, admit: Admit | None = None, **settings: Any
+) -> contextlib.AbstractAsyncContextManager[World]:
+    """Return a world beside a real broker; `admit` makes a new car known to it, where it must be, `broker` lets it fail."""
+    known = WorldSettings(**settings)
+    return _entered(partial(_live, access, broker, admit, known), known)
+
+
+def _live(access: Access, broker: Broker | None, admit: Admit | None, known: WorldSettings, folder: Path) -> World:
+    return World(LiveStage(access, known.start, broker=broker, patience_s=PATIENCE_S), known, folder, admit=admit)

@@ -1,0 +1,130 @@
+"""What a test with cars can say, the same beside a real broker and in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.errors import UnknownName, UsageError
+from fleet.harness import ExpectationFailed, ForgottenAwait, World, anything, between, gt, lt, near, unlike
+from fleet.harness.backend import HarnessBackend
+from fleet.harness.car import HarnessCar
+from fleet.harness.clock import HarnessClock
+from fleet.harness.faults import Faults
+
+MODES = [pytest.param("virtual", marks=pytest.mark.fleet(mode="virtual")), pytest.param("live", marks=pytest.mark.live)]
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """Run the test in both."""
+    return str(request.param)
+
+
+pytestmark = pytest.mark.usefixtures("mode")
+
+
+async def test_an_engine_that_is_switched_off_sends_the_status(fleet_car: HarnessCar) -> None:
+    before = fleet_car.simulated.levels(fleet_car.simulated._now).odometer_m / 1000
+    await fleet_car.drive(km=12)
+    assert fleet_car.state == "ignition_on"
+    await fleet_car.switch_off()
+    await fleet_car.wait_for_event("trip", distance_km=gt(9))
+    status = await fleet_car.wait_for_status(trigger="engine_off", mileage_km=between(before + 9, before + 16))
+    assert status.state == "parked"
+    assert status.position is not None
+
+
+async def test_a_heater_of_an_hour_takes_no_time(fleet: World, fleet_backend: HarnessBackend, fleet_clock: HarnessClock) -> None:
+    car = await fleet.car(parking_heater=True, fuel_percent=80)
+    began = fleet_clock.now
+    await fleet.user.heater(car, minutes=60).succeeds()
+    await car.wait_for_status(trigger="command", climate__state=unlike("off"), climate__remaining_min=60)
+    await fleet_clock.advance(minutes=61)
+    await car.wait_for_event("heater_ended", reason="time", minutes=near(60, 0.1))
+    assert fleet_clock.now - began > 61 * 60_000_000
+    twin = await fleet_backend.twin(car)
+    assert twin is not None
+    assert twin.climate is not None
+    assert twin.climate.state == "off"
+
+
+async def test_honk_within_500_metres(fleet: World, fleet_backend: HarnessBackend) -> None:
+    car = await fleet.car()
+    await fleet.user.honk(car, from_m=480).succeeds()
+    await fleet.user.honk(car, from_m=500).succeeds()
+    await fleet.user.honk(car, from_m=500.002).is_rejected("too_far")
+
+
+async def test_in_a_garage_messages_wait_and_come_in_order(fleet_car: HarnessCar) -> None:
+    await fleet_car.enter_garage()
+    assert fleet_car.connection == "offline"
+    assert fleet_car.in_outbox >= 2
+    await fleet_car.expect_no_status(trigger="engine_off")
+    await fleet_car.leave_garage()
+    assert fleet_car.in_outbox == 0
+    await fleet_car.wait_for_status(trigger="engine_off")
+    assert [message.seq for message in fleet_car.messages] == list(range(1, len(fleet_car.messages) + 1))
+
+
+async def test_time_stands_unless_it_is_moved(fleet: World, fleet_clock: HarnessClock) -> None:
+    car = await fleet.car()
+    began = fleet_clock.now
+    await car.switch_on()
+    await car.switch_off()
+    await car.wait_for_status(trigger="engine_off")
+    assert fleet_clock.now - began < 1_000_000
+    await fleet_clock.advance(minutes=1)
+    assert 60_000_000 <= fleet_clock.now - began < 62_000_000
+
+
+async def test_a_broker_that_is_killed_and_comes_back(fleet: World, fleet_faults: Faults) -> None:
+    car = await fleet.car()
+    await fleet_faults.kill_broker()
+    await car.switch_on()
+    await car.switch_off()
+    await car.expect_no_status(trigger="engine_off")
+    await fleet_faults.start_broker()
+    await car.wait_for_status(trigger="engine_off")
+    assert car.connection != "offline"
+
+
+async def test_a_failed_expectation_tells_the_story(fleet: World) -> None:
+    car = await fleet.car(fuel_percent=50)
+    await car.switch_on()
+    await car.switch_off()
+    with pytest.raises(ExpectationFailed) as raised:
+        await car.wait_for_status(fuel_level_percent=lt(20))
+    told = str(raised.value)
+    fleet.failed = False
+    assert "fuel_level_percent < 20" in told
+    assert "the last of 1 had: fuel_level_percent is 50.0" in told
+    assert "in        SwitchOff" in told
+    assert "Transmit Status" in told
+    assert f"seed {fleet.seed}" in told
+    assert "again: pytest 'tests/harness/test_world.py::test_a_failed_expectation" in told
+
+
+async def test_mistakes_are_told_at_once(fleet: World) -> None:
+    car = await fleet.car()
+    with pytest.raises(UsageError, match="fuel_levle_percent") as raised:
+        await car.wait_for_status(fuel_levle_percent=anything())
+    assert "fuel_level_percent" in raised.value.hint
+    with pytest.raises(UnknownName, match="heater_endet"):
+        await car.wait_for_event("heater_endet")
+    with pytest.raises(UsageError, match="in several groups"):
+        await car.wait_for_status(front_left=True)
+    with pytest.raises(UnknownName, match="hnok"):
+        fleet.user.hnok(car)
+    with pytest.raises(UsageError, match="this world has none"):
+        fleet.user.lock(car)
+    with pytest.raises(UsageError, match="leads somewhere"):
+        await car.drive()
+    with pytest.raises(UsageError, match="means nothing to a electric Born"):
+        await fleet.car("Born", fuel_percent=10)
+
+
+async def test_a_forgotten_await_is_told_at_the_next_step(fleet: World) -> None:
+    car = await fleet.car()
+    car.switch_on()
+    with pytest.raises(ForgottenAwait, match=r"test_world.py:\d+: switch_on\(…\) was not awaited"):
+        await car.switch_off()
