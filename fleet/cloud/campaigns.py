@@ -95,40 +95,53 @@ class Progress(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What has changed: these cars, and with `told` the campaign itself."""
+    """What has changed: these cars, and of the campaign itself what an operator is told, as (kind, words)."""
 
-    cars: tuple[str, ...] = ()
-    told: str | None = None
+    cars: tuple[str, ...]
+    told: tuple[tuple[str, str], ...]
 
 
 class Campaign:
     """One rollout. Who is in which wave is left to chance, the same for the same name and cars.
 
-    What changed since the last `take_changes` is noted; commands to be sent come from `next_lot`.
+    What changed since the last `take_changes` is noted; the cars to be asked come from `next_lot`. Cars added to it come with the
+    last wave.
     """
 
     def __init__(
-        self, plan: Plan, *, phase: Phase = "running", wave: int = 0, cars: Mapping[str, Progress] | None = None, now: Instant
+        self,
+        plan: Plan,
+        *,
+        phase: Phase = "running",
+        wave: int = 0,
+        added: Iterable[str] = (),
+        cars: Mapping[str, Progress] | None = None,
+        now: Instant,
     ) -> None:
-        """Begin a plan without a misfit; or go on from what was stored: phase, wave, and the cars that have moved."""
+        """Begin a plan without a misfit; or go on from what was stored: phase, wave, cars added, and those that have moved."""
         self.plan = plan
         self.phase: Phase = phase
         self.wave = wave
         self._order = sorted(plan.cars, key=lambda vin: (stream_key(0, plan.campaign, vin), vin))
         self._ends = _ends(len(self._order), plan.waves)
+        self._order += added
+        self._ends[-1] = len(self._order)
         self._cars = {vin: Progress() for vin in self._order} | dict(cars or {})
-        self._wave_of = {
-            vin: wave for wave in range(len(self._ends)) for vin in self._order[self._begin(wave) : self._ends[wave]]
-        }
+        self._wave_of = {vin: wave for wave in range(len(self._ends)) for vin in self._wave_cars(wave)}
         self._counts = [Counter(self._cars[vin].state for vin in self._wave_cars(wave)) for wave in range(len(self._ends))]
         self._to_ask = deque(vin for vin in self._order[: self._ends[wave]] if self._cars[vin].state == "planned")
         self._next_lot = now
         self._changed: dict[str, None] = {}
-        self._told: list[str] = []
+        self._told: list[tuple[str, str]] = []
         if cars is None:
-            self._tell(f"wave 1 of {len(self._ends)}: {self._ends[0]} cars")
+            self._tell_wave()
 
     # --- what is seen of it
+
+    @property
+    def size(self) -> int:
+        """How many cars it is for."""
+        return len(self._order)
 
     def table(self) -> dict[str, int]:
         """Return how many cars are in which state; states without a car are left out."""
@@ -137,18 +150,38 @@ class Campaign:
             total.update(counts)
         return {state: total[state] for state in _RANK if total[state]}
 
-    def car(self, vin: str) -> Progress | None:
+    def state_of(self, vin: str) -> CarState | None:
         """Return how far a car is; None for one that is not part of it."""
+        car = self._cars.get(vin)
+        return None if car is None else car.state
+
+    def car(self, vin: str) -> Progress | None:
+        """Return all that is known of a car; None for one that is not part of it."""
         return self._cars.get(vin)
 
     def take_changes(self) -> Changed:
         """Return which cars have moved since the last call, and what is to be told of the campaign."""
-        changed = Changed(tuple(self._changed), "; ".join(self._told) or None)
+        changed = Changed(tuple(self._changed), tuple(self._told))
         self._changed.clear()
         self._told.clear()
         return changed
 
     # --- what is done to it
+
+    def add(self, vins: Sequence[str], now: Instant) -> tuple[str, ...]:
+        """Take further cars into the last wave; return those that were not in it before."""
+        new = tuple(vin for vin in dict.fromkeys(vins) if vin not in self._cars)
+        last = len(self._ends) - 1
+        self._order += new
+        self._ends[last] += len(new)
+        self._cars |= {vin: Progress() for vin in new}
+        self._wave_of |= dict.fromkeys(new, last)
+        self._counts[last]["planned"] += len(new)
+        if new and self.wave == last:
+            self._to_ask.extend(new)
+            self._next_lot = max(self._next_lot, now)
+            self._begin_again("further cars")
+        return new
 
     def pause(self) -> bool:
         """Ask no further car; those that were asked go on. False when it does not run."""
@@ -181,8 +214,7 @@ class Campaign:
             self._set(vin, car, "planned")
             self._to_ask.append(vin)
             self._next_lot = max(self._next_lot, now)
-            if self.phase == "finished":
-                self._enter("running", "somebody has agreed since")
+            self._begin_again("somebody has agreed since")
         return True
 
     def answered(self, vin: str, attempt: int, ended: CommandEnded, now: Instant) -> None:
@@ -258,17 +290,21 @@ class Campaign:
 
     def _begin_wave(self, now: Instant) -> None:
         self.wave += 1
-        cars = self._wave_cars(self.wave)
-        self._to_ask.extend(cars)
+        self._to_ask.extend(self._wave_cars(self.wave))
         self._next_lot = now
-        self._tell(f"wave {self.wave + 1} of {len(self._ends)}: {len(cars)} cars")
+        self._tell_wave()
+
+    def _begin_again(self, why: str) -> None:
+        if self.phase == "finished":
+            self._enter("running", why)
 
     def _enter(self, phase: Phase, why: str) -> None:
         self.phase = phase
-        self._tell(f"{phase}: {why}")
+        self._told.append((f"campaign_{phase}", why))
 
-    def _tell(self, text: str) -> None:
-        self._told.append(text)
+    def _tell_wave(self) -> None:
+        cars = len(self._wave_cars(self.wave))
+        self._told.append(("campaign_wave", f"wave {self.wave + 1} of {len(self._ends)}: {cars} cars"))
 
     def _begin(self, wave: int) -> int:
         return self._ends[wave - 1] if wave else 0
@@ -321,8 +357,13 @@ class CampaignRule(Rule):
         state = states.get(str(event.data.get("state")))
         if found is None or state is None:
             return ()
+        before = found.state_of(event.vin)
         found.told(event.vin, state, now)
-        return self._note(found)
+        outputs = self._note(found)
+        if event.name == "update_result" and found.state_of(event.vin) != before:
+            data = {"campaign": found.plan.campaign, "version": found.plan.version}
+            outputs.append(Notify(event.vin, "primary_user", f"update_{state}", data))
+        return outputs
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:
         """Take the end of a command that was sent for a campaign."""
@@ -332,8 +373,7 @@ class CampaignRule(Rule):
             return ()
         campaign.answered(vin, int(attempt), ended, now)
         outputs = self._note(campaign)
-        car = campaign.car(vin)
-        if car is not None and car.state == "consent_missing" and ended.reason == "consent_missing":
+        if campaign.state_of(vin) == "consent_missing" and ended.reason == "consent_missing":
             data = {"campaign": name, "version": campaign.plan.version}
             outputs.append(Notify(vin, "primary_user", "update_consent_wanted", data))
         return outputs
@@ -341,7 +381,7 @@ class CampaignRule(Rule):
     # --- what operators ask
 
     def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:
-        """`start`, `pause`, `resume`, `table`, and `consent` of a car's user, each with the `campaign` it is about."""
+        """`start`, `pause`, `resume`, `status`, and `consent` of a car's user, each with the `campaign` it is about."""
         if request.action == "start":
             return self._start(request.data, now)
         name = str(request.data.get("campaign"))
@@ -355,10 +395,10 @@ class CampaignRule(Rule):
                 done = campaign.resume(now)
             case "consent":
                 done = request.vin is not None and campaign.consented(request.vin, now, by_app=True)
-            case "table":
+            case "status":
                 done = True
             case _:
-                return Refused("unsupported", "a campaign can be asked: start, pause, resume, consent, table")
+                return Refused("unsupported", "a campaign can be asked: start, pause, resume, consent, status")
         if not done:
             why = f"it is {campaign.phase}" if request.action != "consent" else "the car is not part of it"
             return Refused("not_possible", f"campaign {name}: {why}")
@@ -370,13 +410,18 @@ class CampaignRule(Rule):
             plan = msgspec.convert({**data, **listed}, Plan, strict=False)  # a command line has nothing but text
         except msgspec.ValidationError as error:
             return Refused("malformed", str(error))
+        wrong = plan.misfit()
         known = self._campaigns.get(plan.campaign)
-        wrong = f"there is a campaign {plan.campaign} already" if known is not None and known.plan != plan else plan.misfit()
+        if known is not None and wrong is None and msgspec.structs.replace(known.plan, cars=plan.cars) != plan:
+            wrong = f"there is another campaign {plan.campaign}"
         if wrong is not None:
             return Refused("argument_out_of_range", wrong)
         if known is None:
             known = self._campaigns[plan.campaign] = Campaign(plan, now=now)
             self.notes[f"plan/{plan.campaign}"] = msgspec.to_builtins(plan)
+        elif added := known.add(plan.cars, now):
+            key = f"added/{plan.campaign}"
+            self.notes[key] = [*self.notes.get(key, ()), *added]
         return Done(self._note(known), _summary(known))
 
     # --- time
@@ -405,10 +450,9 @@ class CampaignRule(Rule):
         name, changed = campaign.plan.campaign, campaign.take_changes()
         for vin in changed.cars:
             self.notes[f"car/{name}/{vin}"] = msgspec.to_builtins(campaign.car(vin))
-        if changed.told is None:
-            return []
-        self.notes[f"phase/{name}"] = {"phase": campaign.phase, "wave": campaign.wave}
-        return [Notify("", "operator", "campaign", _summary(campaign) | {"told": changed.told})]
+        if changed.told:
+            self.notes[f"phase/{name}"] = {"phase": campaign.phase, "wave": campaign.wave}
+        return [Notify("", "operator", kind, _summary(campaign) | {"told": words}) for kind, words in changed.told]
 
 
 def _summary(campaign: Campaign) -> dict[str, Any]:
@@ -417,7 +461,7 @@ def _summary(campaign: Campaign) -> dict[str, Any]:
         "campaign": plan.campaign,
         "phase": campaign.phase,
         "wave": campaign.wave + 1,
-        "cars": len(plan.cars),
+        "cars": campaign.size,
         "table": campaign.table(),
     }
 
@@ -428,4 +472,5 @@ def _restored(notes: Notes, key: str) -> Campaign:
     begun = notes[f"phase/{plan.campaign}"]
     mine = f"car/{plan.campaign}/"
     cars = {other.removeprefix(mine): msgspec.convert(notes[other], Progress) for other in notes if other.startswith(mine)}
-    return Campaign(plan, phase=begun["phase"], wave=begun["wave"], cars=cars, now=0)
+    added = notes.get(f"added/{plan.campaign}", ())
+    return Campaign(plan, phase=begun["phase"], wave=begun["wave"], added=added, cars=cars, now=0)

@@ -66,7 +66,7 @@ class Lab:
 
     @property
     def summary(self) -> dict[str, Any]:
-        answer = self.ask("table")
+        answer = self.ask("status")
         assert isinstance(answer, Done)
         assert answer.data is not None
         return dict(answer.data)
@@ -109,8 +109,9 @@ def test_the_next_wave_needs_few_failures(failing: int, phase: str) -> None:
     lab.install(lab.run(), failing=failing)
     assert lab.summary["phase"] == phase
     assert len(lab.run()) == (180 if phase == "running" else 0)
-    assert (lab.told[-1].to, lab.told[-1].kind) == ("operator", "campaign")
-    assert ("failed" in lab.told[-1].data["told"]) == (phase == "halted")
+    told = [(each.kind, each.data["told"]) for each in lab.told if each.to == "operator"][-1]
+    ended = f"{failing} of 20 installations of wave 1 failed; the limit is 5%"
+    assert told == (("campaign_halted", ended) if phase == "halted" else ("campaign_wave", "wave 2 of 2: 180 cars"))
 
 
 def test_a_wave_is_judged_when_enough_of_it_is_decided() -> None:
@@ -141,6 +142,41 @@ def test_cars_are_asked_in_lots() -> None:
     lab = Lab(waves=[1])
     assert [len(lab.run(seconds / 60)) for seconds in (0, 9, 1, 9)] == [100, 0, 100, 0]
     assert LOT_EVERY == 10 * SECOND
+
+
+def test_each_user_is_told_how_it_ended() -> None:
+    """Once, and nobody else."""
+    lab = Lab(cars=CARS[:4], waves=[1])
+    commands = lab.run()
+    for _ in range(2):
+        for command, state in zip(commands, ("installed", "rolled_back", "cancelled", "installed"), strict=True):
+            lab.result(command.vin, state)
+    told = [(each.vin, each.kind) for each in lab.told if each.to == "primary_user"]
+    states = ("update_installed", "update_rolled_back", "update_cancelled", "update_installed")
+    assert told == [(command.vin, kind) for command, kind in zip(commands, states, strict=True)]
+
+
+# --- further cars
+
+
+def test_cars_that_are_added_come_with_the_last_wave() -> None:
+    """The waves before stay as they were; who is in it already is not asked again, and a restart changes nothing."""
+    lab = Lab(cars=CARS[:100])
+    first = lab.run()
+    assert isinstance(lab.ask("start", **{**PLAN, "cars": CARS[50:150]}), Done)
+    assert lab.summary["cars"] == 150
+    lab.rule = CampaignRule(Notes(lab.notes))
+    lab.install(first)
+    second = lab.run()
+    lab.install(second)
+    third = lab.run()
+    assert [len(first), len(second), len(third)] == [1, 9, 140]
+    assert set(CARS[100:150]) <= {command.vin for command in third}
+    lab.install(third)
+    assert lab.summary["phase"] == "finished"
+    lab.ask("start", **{**PLAN, "cars": CARS[190:]})
+    assert lab.summary["phase"] == "running"
+    assert len(lab.run()) == 10
 
 
 # --- pause and resume
@@ -340,7 +376,7 @@ def test_text_is_read_as_a_command_line_writes_it() -> None:
     assert len(lab.run()) == 10
 
 
-@pytest.mark.parametrize("action", ["pause", "resume", "table", "consent"])
+@pytest.mark.parametrize("action", ["pause", "resume", "status", "consent"])
 def test_a_campaign_that_is_not(action: str) -> None:
     refused = Lab().ask(action, campaign="v5")
     assert isinstance(refused, Refused)
