@@ -82,6 +82,8 @@ def build_cars(
                 hole_share=float(fleet.coverage.holes),
                 dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
                 until_stored=until_stored,
+                registered_in=fleet.registered_in,
+                privacy=OPEN if fleet.privacy is None else fleet.privacy.draw(Draws(driver.key, "privacy")),
                 reply_time=0 if scenario.clock.is_virtual else int(REPLY_WALL_S * scenario.clock * SECOND),
             )
             cars.append(

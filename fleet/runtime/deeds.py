@@ -10,7 +10,8 @@ from fleet.kernel.instants import Instant
 from fleet.runtime.places import place_of
 from fleet.runtime.roster import HeldCar
 from fleet.runtime.users import Users
-from fleet.scenario.deeds import BrokerAction, Deed, Step
+from fleet.scenario.deeds import BrokerAction, Control, Deed, Step
+from fleet.vehicle import signals
 from fleet.vehicle.car import Car
 from fleet.vehicle.region import Place
 from fleet.vehicle.signals import (
@@ -85,7 +86,36 @@ class Deeds:
             case "plug_in" | "unplug" | "break_charge_point" | "mend_charge_point":
                 held.put(_CHARGING[deed.do], at)
             case _:
-                assert_never(deed.do)
+                held.put(_control(deed, deed.do), at)
+
+
+def _control(deed: Deed, action: Control) -> signals.ControlInput:  # noqa: PLR0911 (one case an action)
+    """Return what is done at the car's own controls, or happens to it."""
+    match action:
+        case "crash":
+            return signals.Crash(deed.sensor or "airbag")
+        case "repair":
+            return signals.Repair()
+        case "press_sos":
+            return signals.PressButton("sos")
+        case "breakdown_call":
+            return signals.PressButton("breakdown")
+        case "info_call":
+            return signals.PressButton("info")
+        case "set_privacy":
+            assert deed.mode is not None
+            return signals.SetPrivacy(deed.mode)
+        case "set_service":
+            assert deed.named is not None
+            return signals.SetService(deed.named, deed.switch == "on")
+        case "workshop_mode":
+            return signals.SetWorkshop(deed.switch == "on")
+        case "reset_car":
+            return signals.ResetCar(deed.user)
+        case "pair_car":
+            return signals.PairCar()
+        case _:
+            assert_never(action)
 
 
 def _drive(deed: Deed, car: Car, at: Instant, draws: Draws, *, garage: bool = False) -> DriveTo:

@@ -387,7 +387,7 @@ class Shard:
         return await wait_until(done, DRAIN_S)
 
     def _sending(self) -> Iterable[CarOnLink]:
-        return (car for car in self.cars.values() if car.car.telematics.is_up and car.car.telematics.in_outbox)
+        return (car for car in self.cars.values() if car.car.telematics.is_up and car.car.telematics.is_sending)
 
     # --- time
 

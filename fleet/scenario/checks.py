@@ -16,7 +16,7 @@ import msgspec
 
 from fleet.errors import nearest_hint
 from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_datetime
-from fleet.scenario.deeds import ACTIONS, LED, OPENED, Deed, Destination, Load, Place, Selection, Step
+from fleet.scenario.deeds import ACTIONS, LED, OPENED, SWITCHED, Deed, Destination, Load, Place, Selection, Step
 from fleet.scenario.drawn import Values
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.scalars import Misread, shown
@@ -240,10 +240,23 @@ def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
         yield from _known(("profile",), "profile", fleet.profile, vocabulary.profiles)
     if fleet.region is not None:
         yield from _known(("region",), "region", fleet.region, vocabulary.regions)
+    if fleet.registered_in is not None:
+        yield from _known(("registered_in",), "country", fleet.registered_in, vocabulary.countries)
+    yield from _check_privacy(fleet, vocabulary)
     for item, value in fleet.equipment.items():
         yield from _known(("equipment", item), "equipment", item, vocabulary.equipment, is_key=True)
         if item in vocabulary.equipment:
             yield from _check_value(("equipment", item), value, vocabulary.equipment[item])
+
+
+def _check_privacy(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
+    """Check that the switch of every model has the modes that are asked for."""
+    for mode in fleet.privacy.shares if fleet.privacy is not None else ():
+        for model in fleet.models:
+            modes = vocabulary.privacy.get(model, (mode,))
+            if mode not in modes:
+                hint = f"It has {', '.join(modes)}. Other models can be a fleet of their own."
+                yield Problem(("privacy",), f"the privacy switch of a {model} has no {mode!r}", hint)
 
 
 def _check_zone(zone: Zone, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -372,12 +385,25 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
         ("to", deed.do in LED),
         ("door", deed.do in OPENED),
         ("level", deed.do == "low_fuel"),
+        ("mode", deed.do == "set_privacy"),
+        ("named", deed.do == "set_service"),
+        ("switch", deed.do in SWITCHED),
+        ("sensor", deed.do == "crash"),
+        ("user", deed.do == "reset_car"),
         *((key, deed.command is not None) for key in ("parameters", "distance", "spin", "time_to_live")),
     ):
         if given and not takes and getattr(deed, key) not in (None, {}):
             yield Problem((key,), f"{what} takes no {key!r}", is_key=True)
     if deed.do in OPENED and deed.door is None:
         yield Problem((), f"{deed.do} lacks 'door': which one", hint="Such as 'door: boot'.")
+    if deed.do == "set_privacy" and deed.mode is None:
+        yield Problem((), "set_privacy lacks 'mode': which one", hint="Such as 'mode: offline'.")
+    if deed.do in SWITCHED and deed.switch is None:
+        yield Problem((), f"{deed.do} lacks 'switch': on or off", hint="Such as 'switch: off'.")
+    if deed.do == "set_service" and deed.named is None:
+        yield Problem((), "set_service lacks 'named': which service", hint="Such as 'named: lock'.")
+    if deed.named is not None:
+        yield from _known(("named",), "service", deed.named, vocabulary.switchable)
     if deed.do == "drive" and deed.to is None:
         yield Problem((), "drive lacks 'to': where it leads", hint="Such as 'to: home' or 'to: {from: 2 km, to: 10 km}'.")
 

@@ -12,9 +12,15 @@ from fleet.scenario.arrivals import Burst, Ramp, Shape
 from fleet.scenario.conditions import Condition
 from fleet.scenario.drawn import Distances, Given, SpinMix, Values
 from fleet.scenario.scalars import Distance, Duration, Misread, Moment, Rate, Readable, Share, Window, is_number, shown
+from fleet.wire.privacy import PrivacyMode
 
+Control = Literal[
+    "crash", "repair", "press_sos", "breakdown_call", "info_call", "set_privacy", "set_service", "workshop_mode", "reset_car",
+    "pair_car",
+]  # fmt: skip
+"""What people do at a car's own controls, and a crash."""
 Action = Literal[
-    "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage",
+    "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage", Control,
     "lose_coverage", "regain_coverage", "low_fuel", "plug_in", "unplug", "break_charge_point", "mend_charge_point",
 ]  # fmt: skip
 """What people and the world do to a car."""
@@ -27,6 +33,7 @@ About = Literal["each", "list", "none"]
 LED: Final = frozenset({"drive", "park", "enter_garage"})
 """Actions that may lead to a place."""
 OPENED: Final = frozenset({"open", "close"})
+SWITCHED: Final = frozenset({"set_service", "workshop_mode"})
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,6 +146,11 @@ class Deed(Part, frozen=True, kw_only=True):
     to: Destination | None = None
     door: Opening | None = None
     level: Share | None = None
+    mode: PrivacyMode | None = None
+    named: str | None = None
+    switch: Literal["on", "off"] | None = None
+    sensor: Literal["airbag", "belt_tensioner"] | None = None
+    user: str | None = None
     parameters: dict[str, Values] = msgspec.field(default_factory=dict)
     distance: Distances | None = None
     spin: SpinMix | None = None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
+from fleet.errors import nearest_hint
 from fleet.kernel.draws import Draws
 from fleet.scenario.scalars import Distance, Misread, Readable, Share, is_number, shown
+from fleet.wire.privacy import PrivacyMode
 
 Plain = str | int | float | bool
 Items = list[Any]
@@ -136,6 +138,38 @@ class SpinMix(Readable):
     def draw(self, draws: Draws) -> str:
         """Draw `right`, `wrong` or `none`."""
         return ("right", "wrong", "none")[draws.weighted((self.right, self.wrong, self.none))]
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyMix(Readable):
+    """What the privacy switches of a fleet's cars are set to: shares of the modes, together the whole."""
+
+    expected: ClassVar[str] = f"one of {', '.join(get_args(PrivacyMode))}, or shares of them"
+
+    shares: dict[PrivacyMode, float]
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Read `offline` or `{online_with_location: 80 %, offline: 20 %}`."""
+        shares: dict[PrivacyMode, float] = {}
+        for key, value in (raw if isinstance(raw, dict) else {raw: "100 %"}).items():
+            mode = next((mode for mode in get_args(PrivacyMode) if mode == key), None)
+            at = (key,) if isinstance(raw, dict) else ()
+            if mode is None:
+                hint = nearest_hint(str(key), get_args(PrivacyMode))
+                raise Misread(f"{cls.expected} is expected, not {shown(key)}", *at, hint=hint)
+            try:
+                shares[mode] = float(Share.parse(value))
+            except Misread as error:
+                raise Misread(str(error), *at, hint=error.hint) from None
+        if abs(sum(shares.values()) - 1) > 1e-9:
+            raise Misread(f"the shares add up to {sum(shares.values()) * 100:g} %: 100 % is expected")
+        return cls(shares=shares)
+
+    def draw(self, draws: Draws) -> PrivacyMode:
+        """Draw one."""
+        modes = list(self.shares)
+        return modes[draws.weighted(tuple(self.shares.values()))]
 
 
 def _plain(raw: object, *at: int) -> Plain:

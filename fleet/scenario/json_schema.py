@@ -9,7 +9,7 @@ import msgspec
 from fleet.scenario.arrivals import Burst, Ramp
 from fleet.scenario.conditions import Condition
 from fleet.scenario.deeds import Destination, Numbers
-from fleet.scenario.drawn import Distances, Given, Plain, SpinMix, Values
+from fleet.scenario.drawn import Distances, Given, Plain, PrivacyMix, SpinMix, Values
 from fleet.scenario.expectations import Expectation
 from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Moment, Rate, Readable, Share, Window
 from fleet.scenario.schema import INSTEAD, Scenario, without_none
@@ -29,6 +29,7 @@ _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Given: {"type": "object"},
     Distances: {"type": ["string", "object"], "examples": ["400 m"]},
     SpinMix: {"type": ["string", "object"], "examples": ["right"]},
+    PrivacyMix: {"type": ["string", "object"], "examples": ["online"]},
     Ramp: {"type": "object", "properties": {"from": {"type": "string"}, "to": {"type": "string"}}, "required": ["from", "to"]},
     Burst: {"type": ["integer", "string", "object"], "examples": [500, "2 per car"]},
     Destination: {"type": ["string", "object"], "examples": ["home", "5 km"]},

@@ -15,7 +15,7 @@ import msgspec
 
 from fleet.kernel.instants import SECOND, Instant
 from fleet.scenario.deeds import Load, Part, Place, Step
-from fleet.scenario.drawn import Distances, Plain, SpinMix, Values
+from fleet.scenario.drawn import Distances, Plain, PrivacyMix, SpinMix, Values
 from fleet.scenario.expectations import Expectation
 from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Moment, Rate, Share, Window
 from fleet.wire.commands import COMMANDS, CommandType
@@ -56,6 +56,7 @@ class Fleet(Part, frozen=True, kw_only=True):
 
     `models` and `energies` are weights; a model without energies takes its catalogue's own mix. `region` None is
     the scenario's, and `profile` None the usual mix of commuters and others. `equipment` overrides what the catalogue would draw.
+    `privacy` None is every car as it comes, and `registered_in` None the country of the region (two letters, ISO 3166).
     """
 
     name: str
@@ -68,6 +69,8 @@ class Fleet(Part, frozen=True, kw_only=True):
     equipment: dict[str, Plain] = msgspec.field(default_factory=dict)
     places: Places | None = None
     tracks: Tracks | None = None
+    privacy: PrivacyMix | None = None
+    registered_in: str | None = None
 
 
 class CommandLoad(Part, frozen=True, kw_only=True):
@@ -187,7 +190,8 @@ class Vocabulary:
     """The names a scenario may use. Whatever is handed in here is all there is.
 
     `models` maps a model to its energies, `regions` a region to its IANA time zone, `equipment` a field to its type. `services`
-    are those of the back end that can be asked. An empty `reasons` accepts any.
+    are those of the back end that can be asked. `privacy` maps a model to the modes of its switch, `switchable` are the services
+    that can be switched off in a car, `countries` where one can be registered. An empty `reasons` accepts any.
     """
 
     models: Mapping[str, Collection[str]]
@@ -197,6 +201,9 @@ class Vocabulary:
     reasons: Collection[str] = ()
     commands: Mapping[str, CommandType] = field(default_factory=lambda: COMMANDS)
     services: Collection[str] = ()
+    privacy: Mapping[str, Collection[str]] = field(default_factory=dict)
+    switchable: Collection[str] = ()
+    countries: Collection[str] = ()
 
     def zone_of(self, scenario: Scenario) -> str:
         """Return the IANA time zone the scenario's clock times are in."""

@@ -1,0 +1,70 @@
+"""Workshop mode: nobody commands the car, until it is switched off or driven away."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.kernel.instants import MINUTE
+from fleet.vehicle.region import Place
+from fleet.vehicle.signals import Crash, DriveTo, SetWorkshop, SwitchOff
+from tests.vehicle.car_lab import CarLab, equipment
+
+NEAR = Place(48.150, 11.575, "München", "errand")
+FAR = Place(48.237, 11.675, "Garching", "work")
+
+
+def lab() -> CarLab:
+    found = CarLab(equipment("Born", "electric"))
+    found.put(SetWorkshop(True))
+    return found
+
+
+def told(car: CarLab) -> list[dict[str, object]]:
+    return [event.data for event in car.events("workshop_mode")]
+
+
+@pytest.mark.parametrize("name", ["refresh", "lock", "unlock"])
+def test_commands_are_refused(name: str) -> None:
+    car = lab()
+    assert car.outcome(name) == ("rejected", "workshop_mode")
+    car.put(SetWorkshop(False))
+    assert car.outcome(name) == ("succeeded", None)
+    assert told(car) == [{"on": True, "reason": "by_hand"}, {"on": False, "reason": "by_hand"}]
+
+
+def test_what_the_law_requires_is_not() -> None:
+    assert lab().outcome("reset") == ("succeeded", None)
+
+
+def test_arguments_and_equipment_are_told_before() -> None:
+    """What can never work is said so."""
+    car = lab()
+    assert car.outcome("heater") == ("rejected", "not_equipped")
+    assert car.outcome("lock", colour="red") == ("rejected", "malformed")
+
+
+def test_twice_on_is_once() -> None:
+    car = lab()
+    car.put(SetWorkshop(True))
+    assert len(told(car)) == 1
+
+
+def test_a_test_drive_does_not_end_it_and_a_longer_one_does() -> None:
+    """It ends on the way, after 5 km (ours)."""
+    car = lab()
+    car.drive(NEAR)
+    assert car.car.in_workshop
+    car.put(DriveTo(FAR))
+    car.arrive()
+    assert told(car)[1:] == [{"on": False, "reason": "driven"}]
+    assert car.events("workshop_mode")[-1].captured_at < car.events("engine_off")[-1].captured_at
+
+
+@pytest.mark.parametrize("end", [SwitchOff(), Crash()])
+def test_a_drive_that_is_broken_off_early_does_not_end_it(end: SwitchOff | Crash) -> None:
+    car = lab()
+    car.put(DriveTo(FAR))
+    car.run_for(MINUTE)
+    car.put(end)
+    car.run_for(60 * MINUTE)
+    assert car.car.in_workshop
