@@ -1,0 +1,348 @@
+"""Online services, answered for cars: places, ways and maps for whoever asks; profile, radio, store and charging by user.
+
+Until there are accounts, who is who follows from the name (ours): `primary` is the primary user, `guest` and `guest-…` are
+guests, all others are additional users. What is kept of a car's users is forgotten when the car is reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Final, Literal, NamedTuple
+
+import msgspec
+
+from fleet.cloud import places
+from fleet.cloud.centre import Done, Notes, Notify, Refused, Rule, RuleOutput, SendReply
+from fleet.cloud.places import Position, World, load_world
+from fleet.errors import Undecodable
+from fleet.kernel.instants import MINUTE, Instant, from_datetime, to_datetime
+from fleet.wire.messages import Event, Reply, Request, ServiceRequest
+from fleet.wire.requests import read_request, requests
+
+PRIMARY: Final = "primary"
+CONFIDENTIAL: Final = frozenset({"home_address", "contacts", "last_destinations"})
+"""Settings that are shown to an identified user only."""
+REPLY_LIFETIME: Final = 5 * MINUTE
+"""Of a reply to a request that does not say until when somebody waits."""
+MAP_SIZE_MB: Final = 450
+"""Of one region (ours)."""
+
+Role = Literal["primary", "additional", "guest"]
+
+
+class Failed(NamedTuple):
+    """Why there is no answer."""
+
+    error: str
+
+
+class Asked(NamedTuple):
+    """A request that was read, and what an answer may need of the rule."""
+
+    vin: str
+    parameters: Any
+    now: Instant
+    notes: Notes
+    world: World
+
+    @property
+    def here(self) -> Position:
+        """Where the car is."""
+        return self.parameters.latitude, self.parameters.longitude
+
+    @property
+    def there(self) -> Position | None:
+        """Where it is going, when that was told."""
+        latitude, longitude = self.parameters.to_latitude, self.parameters.to_longitude
+        return None if latitude is None or longitude is None else (latitude, longitude)
+
+    def key(self, kind: str, *more: str) -> str:
+        """Return where something of this car is noted."""
+        return "/".join((kind, self.vin, *more))
+
+
+Answer = tuple[dict[str, Any], Sequence[RuleOutput]] | dict[str, Any] | Failed
+
+
+def role_of(user: str) -> Role:
+    """Return what a user is, by the name."""
+    if user == PRIMARY:
+        return "primary"
+    return "guest" if user == "guest" or user.startswith("guest-") else "additional"
+
+
+# --- the world --------------------------------------------------------------------------------------------------------
+
+
+def _region(asked: Asked, position: Position | None = None) -> places.Region | None:
+    found = asked.world.regions_at(position or asked.here)
+    return asked.world.regions[found[0]] if found else None
+
+
+def _traffic(asked: Asked) -> Answer:
+    region = _region(asked)
+    if region is None:
+        return Failed("no_map_data")
+    to = asked.there
+    return {"incidents": places.incidents(region, asked.here, asked.now, radius_km=asked.parameters.radius_km, to=to)}
+
+
+def _route(asked: Asked) -> Answer:
+    region, to = _region(asked), asked.there
+    if region is None or to is None or not region.holds(to):
+        return Failed("no_map_data")
+    return places.route(region, asked.here, to, asked.now) or Failed("already_there")
+
+
+def _found(found: list[dict[str, Any]]) -> Answer:
+    return {"places": found} if found else Failed("not_found")
+
+
+def _petrol(asked: Asked) -> Answer:
+    region, wanted = _region(asked), asked.parameters
+    if region is None:
+        return Failed("no_map_data")
+    found = places.petrol_places(
+        region, asked.here, asked.now, fuel=wanted.fuel, radius_km=wanted.radius_km, open_now=wanted.open_now
+    )
+    return _found(found)
+
+
+def _charging(asked: Asked) -> Answer:
+    region, wanted = _region(asked), asked.parameters
+    if region is None:
+        return Failed("no_map_data")
+    found = places.charging_places(
+        region, asked.here, asked.now,
+        plug=wanted.plug, power_kw=wanted.power_kw, radius_km=wanted.radius_km, free_now=wanted.free_now,
+    )  # fmt: skip
+    return _found(found)
+
+
+def _parking(asked: Asked) -> Answer:
+    region, wanted = _region(asked), asked.parameters
+    if region is None:
+        return Failed("no_map_data")
+    return _found(places.parking_places(region, asked.here, asked.now, radius_km=wanted.radius_km, free_now=wanted.free_now))
+
+
+def _maps(asked: Asked) -> Answer:
+    """Each area has a new version each month, and a car gets each version of it once."""
+    areas: list[str] = []
+    for position in (asked.here, asked.there):
+        if position is not None:
+            found = asked.world.regions_at(position)
+            if not found:
+                return Failed("no_map_data")
+            areas += found[:1]
+    version = f"{to_datetime(asked.now):%Y.%m}"
+    held: dict[str, str] = asked.notes.get(asked.key("maps"), {})
+    new = [area for area in dict.fromkeys(areas) if held.get(area) != version]
+    if not new:
+        return Failed("up_to_date")
+    asked.notes[asked.key("maps")] = held | dict.fromkeys(new, version)
+    return {"version": version, "areas": new, "size_mb": MAP_SIZE_MB * len(new)}
+
+
+_WORDS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
+    ("petrol_places", frozenset({"petrol", "fuel", "diesel", "tank", "tanken", "gasolina", "gasolinera"})),
+    ("charging_places", frozenset({"charge", "charging", "charger", "laden", "cargar", "recarga"})),
+    ("parking_places", frozenset({"park", "parking", "parken", "parkplatz", "aparcar", "aparcamiento"})),
+    ("traffic", frozenset({"traffic", "jam", "stau", "verkehr", "tráfico", "atasco"})),
+)
+"""Words that tell what somebody wants (ours)."""
+
+
+def _voice(asked: Asked) -> Answer:
+    """Understand the first known word, and answer as the service that it names."""
+    said = {word.strip(".,!?¿¡").lower() for word in asked.parameters.text.split()}
+    intent = next((name for name, words in _WORDS if said & words), None)
+    if intent is None:
+        return Failed("not_understood")
+    kind = requests()[intent]
+    known = {key: getattr(asked.parameters, key) for key in kind.entry.parameters if hasattr(asked.parameters, key)}
+    try:
+        parameters = read_request(intent, {key: value for key, value in known.items() if value is not None})
+    except Undecodable:
+        return Failed("not_understood")  # such as petrol for a car that takes none
+    answer = _ANSWERS[intent](asked._replace(parameters=parameters))
+    if isinstance(answer, Failed):
+        return answer
+    assert isinstance(answer, dict), "what is asked of the world changes nothing"
+    (found,) = answer.values()
+    spoken = f"{len(found)} found" + (f", the nearest is {_spoken(found[0])}" if found else "")
+    return {"intent": intent, "spoken": spoken, "result": answer}
+
+
+def _spoken(found: Mapping[str, Any]) -> str:
+    return f"{found.get('name') or found['road']}, {found['distance_km']:g} km"
+
+
+# --- users ------------------------------------------------------------------------------------------------------------
+
+
+def _personalisation(asked: Asked) -> Answer:
+    wanted = asked.parameters
+    key = asked.key("profile", wanted.user)
+    kept: dict[str, str] | None = asked.notes.get(key)
+    if wanted.action == "save":
+        asked.notes[key] = (kept or {}) | {setting.name: setting.value for setting in wanted.settings}
+        return {"settings": [], "hidden": 0}
+    if kept is None:
+        return Failed("no_profile")
+    shown = {name: value for name, value in kept.items() if wanted.identified or name not in CONFIDENTIAL}
+    return {"settings": [{"name": name, "value": shown[name]} for name in sorted(shown)], "hidden": len(kept) - len(shown)}
+
+
+def _radio(asked: Asked) -> Answer:
+    wanted = asked.parameters
+    until: Instant = asked.notes.get(asked.key("active"), {}).get("data_plan", 0)
+    over = "data_plan" if asked.now < until else "phone" if wanted.phone else None
+    if over is None:
+        return Failed("no_data_plan")
+    for name, kbit_s in asked.world.radio.items():
+        if wanted.station.lower() in name.lower():
+            return {"station": name, "stream": f"radio/{name.lower().replace(' ', '-')}", "kbit_s": kbit_s, "over": over}
+    return Failed("not_found")
+
+
+def _purchase(asked: Asked) -> Answer:
+    """Sell to the primary user of an enrolled car who is on no list, and activate at once what was bought."""
+    wanted, notes = asked.parameters, asked.notes
+    if asked.key("left") in notes:
+        return Failed("not_enrolled")
+    product = asked.world.store.get(wanted.product)
+    if product is None:
+        return Failed("not_found")
+    buyer: str = notes.get(asked.key("holder"), {}).get("name", "")
+    if buyer.casefold() in {name.casefold() for name in asked.world.sanctions.names}:
+        return Failed("sanctioned")
+    licence = wanted.product.split("_1_")[0].split("_2_")[0]
+    active: dict[str, Instant] = notes.get(asked.key("active"), {})
+    until = months_later(max(asked.now, active.get(licence, 0)), product.months)
+    notes[asked.key("active")] = active | {licence: until}
+    bought: list[dict[str, Any]] = notes.get(asked.key("purchases"), [])
+    purchase = {"product": wanted.product, "price_eur": product.price_eur, "at": asked.now, "active_until": until}
+    notes[asked.key("purchases")] = [*bought, purchase]
+    told = Notify(asked.vin, "primary_user", "purchased", purchase)
+    return {"purchase": len(bought) + 1, "product": wanted.product, "price_eur": product.price_eur, "active_until": until}, [told]
+
+
+def months_later(at: Instant, months: int) -> Instant:
+    """Return the same time so many months later, or on that month's last day."""
+    day = to_datetime(at)
+    years, month = divmod(day.month - 1 + months, 12)
+    for last in (day.day, 30, 29, 28):
+        try:
+            return from_datetime(datetime.combine(day.date().replace(day.year + years, month + 1, last), day.timetz()))
+        except ValueError:
+            continue  # that month is shorter
+    raise AssertionError("every month has 28 days")
+
+
+def _plug_and_charge(asked: Asked) -> Answer:
+    contract: str | None = asked.notes.get(asked.key("certificate"))
+    if contract is None:
+        return Failed("certificate_missing")
+    return {"contract": contract, "station": asked.parameters.station}
+
+
+_ANSWERS: Final[Mapping[str, Callable[[Asked], Answer]]] = {
+    "traffic": _traffic,
+    "route_calculation": _route,
+    "petrol_places": _petrol,
+    "charging_places": _charging,
+    "parking_places": _parking,
+    "map_update": _maps,
+    "voice_query": _voice,
+    "personalisation": _personalisation,
+    "internet_radio": _radio,
+    "store_purchase": _purchase,
+    "plug_and_charge": _plug_and_charge,
+}
+
+
+class _Holder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
+class _Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    contract: str
+
+
+class OnlineRule(Rule):
+    """Answers all online services. Can be asked to `show`, `set_holder`, `install_certificate`, `remove_certificate` of a car."""
+
+    name: ClassVar[str] = "online"
+    events: ClassVar[frozenset[str]] = frozenset({"car_reset", "car_paired"})
+    requests: ClassVar[frozenset[str]] = frozenset(_ANSWERS)
+
+    def request(self, request: Request, now: Instant) -> Sequence[RuleOutput]:
+        """Judge and answer; what nobody waits for any more is not done."""
+        until = request.expires_at
+        if until is not None and now >= until:
+            return []
+        data, outputs = self._answer(request, now)
+        error = data.error if isinstance(data, Failed) else None
+        reply = Reply(id=request.id, name=request.name, data={} if isinstance(data, Failed) else data, error=error)
+        return [*outputs, SendReply(request.vin, reply, REPLY_LIFETIME if until is None else until - now)]
+
+    def _answer(self, request: Request, now: Instant) -> tuple[dict[str, Any] | Failed, Sequence[RuleOutput]]:
+        try:
+            parameters = read_request(request.name, request.data)
+        except Undecodable as error:
+            return Failed(error.reason), ()
+        may = requests()[request.name].entry.may
+        if may and role_of(parameters.user) not in may:
+            return Failed("insufficient_rights"), ()
+        answer = _ANSWERS[request.name](Asked(request.vin, parameters, now, self.notes, load_world()))
+        return answer if isinstance(answer, tuple) and not isinstance(answer, Failed) else (answer, ())
+
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Forget what belonged to the people of a car that was reset; what was bought belongs to the car."""
+        if event.name == "car_paired":
+            self.notes.pop(f"left/{event.vin}", None)
+            return ()
+        user = event.data.get("user")
+        gone = [f"profile/{event.vin}/{user}"]
+        if user is None:
+            gone = [key for key in self.notes if key.startswith(f"profile/{event.vin}/")]
+            gone += [f"{kind}/{event.vin}" for kind in ("holder", "certificate", "maps")]
+            self.notes[f"left/{event.vin}"] = True
+        for key in gone:
+            self.notes.pop(key, None)
+        return ()
+
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:  # noqa: ARG002
+        """Do what the users of a car do elsewhere than in it."""
+        vin = request.vin
+        if vin is None:
+            return Refused("malformed", "it needs a VIN")
+        try:
+            match request.action:
+                case "show":
+                    return Done(data=self._shown(vin))
+                case "set_holder":
+                    self.notes[f"holder/{vin}"] = {"name": msgspec.convert(request.data, _Holder).name[:100]}
+                case "install_certificate" | "remove_certificate":
+                    return self._certificate(vin, request)
+                case _:
+                    return Refused("unsupported", "possible: show, set_holder, install_certificate, remove_certificate")
+        except msgspec.ValidationError as error:
+            return Refused("malformed", str(error))
+        return Done()
+
+    def _certificate(self, vin: str, request: ServiceRequest) -> Done | Refused:
+        if role_of(request.user or PRIMARY) != "primary":
+            return Refused("insufficient_rights", "the primary user alone installs and removes it")
+        if request.action == "remove_certificate":
+            self.notes.pop(f"certificate/{vin}", None)
+        else:
+            self.notes[f"certificate/{vin}"] = msgspec.convert(request.data, _Certificate).contract[:60]
+        return Done()
+
+    def _shown(self, vin: str) -> dict[str, Any]:
+        """Return what is known of a car, without what is its users' own."""
+        shown = {kind: self.notes[key] for kind in ("maps", "active", "purchases") if (key := f"{kind}/{vin}") in self.notes}
+        return {**shown, "certificate": f"certificate/{vin}" in self.notes, "enrolled": f"left/{vin}" not in self.notes}
