@@ -129,11 +129,18 @@ class Fleet:
         plan = LinkPlan(
             password_for=lambda _: None, keep_alive_s=KEEP_ALIVE_S, first_back_off_s=max(1.0, cars / CARS_PER_CONNECT_SECOND)
         )
+        dialect = FleetDialect()
         self.shard = Shard(
             clock=self.clock,
-            cars=build_cars(made, start=start, boot=wall_us(), make_car=car_maker(journal)),
+            cars=build_cars(
+                made,
+                start=start,
+                boot=wall_us(),
+                make_car=car_maker(journal),
+                write_status=dialect.status_writer if journal is None else None,
+            ),
             links=journalled(swarm_links(Endpoint("127.0.0.1", port), source_addresses=sources(cars)), journal, self.clock.now),
-            dialect=FleetDialect(),
+            dialect=dialect,
             plan=plan,
         )
         self.ups_s: list[float] = []

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from cars import WARM_UP_S, Fleet
 from lab import Broker, LagProbe, Measured, Usage, be_part, broker, in_fresh_process, medians, surroundings
-from stored import SCENARIO, come_to_rest, put_load, settled
+from stored import SCENARIO, come_to_rest, put_load
 from stored import Part as Load
-from whole import ABOUT, whole
+from whole import ABOUT, settled, whole
 
 from fleet.observe.histogram import Histogram
 from fleet.observe.journal import Begin, JournalWriter

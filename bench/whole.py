@@ -105,14 +105,22 @@ async def whole(
     scenario = parse(scenario_text, "bench", vocabulary())
     secret = FleetSecret.new()
     clock = ScaledClock(vocabulary().start_of(scenario), factor=float(scenario.clock), held=True)
-    cars = build_cars(scenario, start=clock.start, boot=wall_us(), until_stored=until_stored, make_car=car_maker(journal))
+    dialect = FleetDialect()
+    cars = build_cars(
+        scenario,
+        start=clock.start,
+        boot=wall_us(),
+        until_stored=until_stored,
+        make_car=car_maker(journal),
+        write_status=dialect.status_writer if journal is None else None,
+    )
     look_for_garbage_rarely()  # as `fleet simulate` does
     with tempfile.TemporaryDirectory() as folder:
         async with PrivateMosquitto(secret=secret, vins=vins(scenario)) as broker:
             sources = SOURCES if scenario.cars > ONE_SOURCE_CLIENTS else ()
             plan = LinkPlan(password_for=secret.password_for, until_stored=until_stored, end_session=True)
             links = journalled(swarm_links(broker.cars, source_addresses=sources), journal, clock.now)
-            shard = Shard(clock=clock, cars=cars, links=links, dialect=FleetDialect(), plan=plan)
+            shard = Shard(clock=clock, cars=cars, links=links, dialect=dialect, plan=plan)
             try:
                 yield Whole(scenario, broker, secret, clock, shard), Path(folder)
             finally:

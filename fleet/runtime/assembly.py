@@ -22,6 +22,7 @@ from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place, load_regions
 from fleet.vehicle.region import region as region_named
 from fleet.vehicle.track import SHORTEST_M, TrackDriver, TrackTrip, trips_of
+from fleet.wire.messages import Status, Written
 from fleet.wire.privacy import MODES, OPEN
 from fleet.wire.services import load_services
 
@@ -65,10 +66,12 @@ def build_cars(
     count: int = 1,
     until_stored: bool = False,
     make_car: Callable[..., Car] = Car,
+    write_status: Callable[[Status], Written] | None = None,
 ) -> list[Car]:
     """Make the cars of shard `index` of `count`; which car is in which shard depends on its number alone.
 
     With `until_stored` they keep a message until the back end has said that it is stored. `make_car` is another kind of Car.
+    `write_status`, of a dialect, is for cars whose messages nobody reads but that dialect.
     """
     tracks = {fleet.name: _read_tracks(scenario, fleet, start) for fleet in scenario.fleets if fleet.tracks is not None}
     cars = []
@@ -84,6 +87,7 @@ def build_cars(
                 until_stored=until_stored,
                 registered_in=fleet.registered_in,
                 privacy=OPEN if fleet.privacy is None else fleet.privacy.draw(Draws(driver.key, "privacy")),
+                write_status=write_status,
                 reply_time=0 if scenario.clock.is_virtual else int(REPLY_WALL_S * scenario.clock * SECOND),
             )
             cars.append(

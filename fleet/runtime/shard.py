@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-import msgspec
 import structlog
+from msgspec.structs import replace
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.kernel.draws import Draws
@@ -110,8 +110,9 @@ class Counts:
 
 
 class Stamp(NamedTuple):
-    """When a message should have gone out, and when it first did, in wall µs."""
+    """When the message of a number should have gone out, and when it first did, in wall µs."""
 
+    seq: int
     due_wall_us: int
     sent_wall_us: int
 
@@ -119,13 +120,14 @@ class Stamp(NamedTuple):
 class CarOnLink:
     """One car and its connection; the owner of the link."""
 
-    __slots__ = ("_link", "_oldest_unstored", "_scheduled", "_shard", "_stamps", "_unstored_since_us", "car")
+    __slots__ = ("_link", "_oldest_unstored", "_scheduled", "_shard", "_stamp", "_stamps", "_unstored_since_us", "car")
 
     def __init__(self, shard: Shard, car: Car) -> None:
         self.car = car
         self._shard = shard
         self._link: Link | None = None
-        self._stamps: dict[int, Stamp] | None = None
+        self._stamp: Stamp | None = None  # of what was sent last
+        self._stamps: dict[int, Stamp] | None = None  # of what was sent before it and may be repeated
         self._unstored_since_us = 0
         self._oldest_unstored = 0
         self._scheduled: Instant | None = None
@@ -174,16 +176,22 @@ class CarOnLink:
 
     def _transmit(self, output: Transmit) -> None:
         """Send the message; a repeated one has the stamps, and so the bytes, of the first time."""
-        clock, seq = self._shard.clock, output.message.seq
-        if self._stamps is None:
-            self._stamps = {}
-        stamp = self._stamps.get(seq)
-        if stamp is None:
-            stamp = self._stamps[seq] = Stamp(clock.wall_us_at(output.due_at), clock.wall_us())
-        message = output.message
-        if self._shard.plan.stamped:
-            message = msgspec.structs.replace(message, due_wall_us=stamp.due_wall_us, sent_wall_us=stamp.sent_wall_us)
-        self._publish(self._shard.dialect.from_car(message), seq)
+        message, shard, stamp = output.message, self._shard, self._stamp
+        seq = message.seq
+        if stamp is None or stamp.seq != seq:
+            stamp = self._stamp = self._next_stamp(output)
+        if shard.plan.stamped:
+            message = replace(message, due_wall_us=stamp.due_wall_us, sent_wall_us=stamp.sent_wall_us)
+        self._publish(shard.dialect.from_car(message), seq)
+
+    def _next_stamp(self, output: Transmit) -> Stamp:
+        """Return the stamp of another message than before; the one of that is kept if it may be repeated."""
+        if self._stamp is not None:
+            self._stamps = self._stamps or {}
+            self._stamps[self._stamp.seq] = self._stamp
+        seq, clock = output.message.seq, self._shard.clock
+        stamp = self._stamps.pop(seq, None) if output.again and self._stamps is not None else None
+        return stamp or Stamp(seq, clock.wall_us_at(output.due_at), clock.wall_us())
 
     def _publish(self, frame: Frame, token: int) -> None:
         if self._link is None:
@@ -214,31 +222,17 @@ class CarOnLink:
             self._shard.publish_refused(error)
         if token == PRESENCE_TOKEN:
             return
-        shard, telematics = self._shard, self.car.telematics
+        shard, telematics, stamp = self._shard, self.car.telematics, self._stamp
+        if stamp is not None and stamp.seq == token and (error is not None or not telematics.until_stored):
+            self._stamp = None
         now_us = shard.clock.wall_us()
-        acknowledged, refused = telematics.acknowledged, telematics.refused
+        acknowledged = telematics.acknowledged
         self.put(Acknowledged(token, error is not None), shard.clock.at_wall_us(now_us))
-        if telematics.acknowledged > acknowledged:
-            stamp = self._stamp_of(token, forget=not telematics.until_stored)
-            if stamp is not None:
-                shard.counts.publish_to_ack.record(now_us - stamp.due_wall_us)
-        elif telematics.refused > refused:
-            self._stamp_of(token, forget=True)
+        if telematics.acknowledged > acknowledged and stamp is not None:
+            shard.counts.publish_to_ack.record(now_us - stamp.due_wall_us)
         if telematics.until_stored and not self._unstored_since_us and telematics.unstored:
             self._unstored_since_us = now_us
             shard.waits_for_store(self)
-
-    def _stamp_of(self, seq: int, *, forget: bool) -> Stamp | None:
-        """Return the stamps of a message, for the last time (`forget`) when it leaves the outbox."""
-        stamps = self._stamps
-        if stamps is None:
-            return None
-        if not forget:
-            return stamps.get(seq)
-        stamp = stamps.pop(seq, None)
-        if not stamps:
-            self._stamps = None
-        return stamp
 
     def _forget_stored(self) -> None:
         """Drop the stamps of what has been stored, and note since when the oldest of the rest waits.
@@ -248,6 +242,8 @@ class CarOnLink:
         telematics = self.car.telematics
         seqs = telematics.outbox_seqs
         held = set(seqs)
+        if self._stamp is not None and self._stamp.seq not in held:
+            self._stamp = None
         self._stamps = {seq: stamp for seq, stamp in (self._stamps or {}).items() if seq in held} or None
         oldest = seqs[0] if telematics.unstored else 0
         if not oldest:

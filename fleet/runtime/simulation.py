@@ -109,6 +109,7 @@ class Simulation:
             count=config.count,
             until_stored=config.until_stored,
             make_car=Car if config.journal is None else partial(JournalledCar, config.journal.write),
+            write_status=config.dialect.status_writer if config.journal is None else None,
         )
         links = self._journalled(config.cars)
         self.shard = Shard(clock=self.clock, cars=cars, links=links, dialect=config.dialect, plan=self._link_plan())

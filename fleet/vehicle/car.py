@@ -6,7 +6,7 @@ knows no broker and no clock: what it wants done comes out as outputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, assert_never
 
@@ -104,9 +104,11 @@ from fleet.wire.messages import (
     Presence,
     Reply,
     Response,
+    Status,
     Stored,
     Trigger,
     TripData,
+    Written,
 )
 from fleet.wire.privacy import OPEN, PrivacyMode
 
@@ -144,6 +146,7 @@ class CarSettings:
     garages belong to the places. In a dead zone there is no network at all. `registered_in` is the country where they are
     registered, None for the one they live in. `privacy` is what their switch is set to at the start. `reply_time` is what a
     reply to a request may take at least: at a fast clock the way there and back takes longer than people would wait.
+    With `write_status` a status that a load stage asks for again is sent as it was written.
     """
 
     fleet: str = ""
@@ -154,6 +157,7 @@ class CarSettings:
     registered_in: str | None = None
     privacy: PrivacyMode = OPEN
     reply_time: Duration = 0
+    write_status: Callable[[Status], Written] | None = None
 
 
 class Car:
@@ -259,15 +263,14 @@ class Car:
             self._catch_up(now)
         if self._power != "on" and not isinstance(message, PowerOn | Acknowledged | LinkDown):
             return ()
-        match message:
-            case Acknowledged(seq, refused):  # nearly all there is under load are these two, and they put off nothing
-                self._extend(self.telematics.acknowledge(seq, refused=refused))
-            case AskStatus():
-                if not self.telematics.silent:
-                    self.send(asked_status(self, now))
-            case _:
-                self._take(message, now)
-                self._due = self._next_due()
+        if isinstance(message, Acknowledged):  # nearly all there is under load are these two, and they put off nothing
+            self._extend(self.telematics.acknowledge(message.seq, refused=message.refused))
+        elif isinstance(message, AskStatus):
+            if not self.telematics.silent:
+                self.send(asked_status(self, now))
+        else:
+            self._take(message, now)
+            self._due = self._next_due()
         return self._taken()
 
     def _take(self, message: CarInput, now: Instant) -> None:

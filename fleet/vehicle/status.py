@@ -7,42 +7,68 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from fleet.kernel.instants import MINUTE, Instant
-from fleet.vehicle.powertrain import CHARGE_GROUPS, Levels
+from fleet.kernel.instants import MINUTE, SECOND, Instant
+from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.services import cabin, charge_settings, privacy
-from fleet.wire.messages import STATUS_GROUPS, Climate, DrivingData, Health, Status, Trigger
+from fleet.wire.messages import (
+    STATUS_GROUPS,
+    Climate,
+    DrivingData,
+    Health,
+    Status,
+    Trigger,
+    Written,
+    WrittenStatus,
+)
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
 
 
 class AtRest(NamedTuple):
-    """The whole status of a parked car, which holds for a minute of scenario time but for what charging changes."""
+    """The whole status of a parked car, which holds `until` its sensors are read again.
 
-    minute: int
-    status: Status
+    It is kept as it was built, and, once it is sent again and nothing waits before it, as it is `written` instead: one
+    object, where the status has a hundred, scattered over the memory.
+    """
+
+    until: Instant
+    status: Status | None
+    written: Written | None = None
 
 
-def asked_status(car: Car, now: Instant) -> Status:
-    """Return the whole status that a load stage asks for; in a parked car without heating it is built once a minute."""
-    minute = now // MINUTE
+def asked_status(car: Car, now: Instant) -> Status | WrittenStatus:
+    """Return the whole status that a load stage asks for; in a parked car without heating it is built once a reading."""
     at_rest = car.at_rest
-    if at_rest is None or at_rest.minute != minute:
+    if at_rest is None or now >= at_rest.until:
         status = build_status(car, "load", now)
         if status.state == "parked" and car.journey is None and car.comfort is None:
-            car.at_rest = AtRest(minute, status)
+            car.at_rest = AtRest(_next_reading(car, now), status)
         return status
-    status, seq = at_rest.status, car.telematics.next_seq()
-    if car.powertrain.charging is None:
-        return replace(status, seq=seq, captured_at=now)
-    levels = car.levels(now)
-    changed = {name: _BUILDERS[name](car, levels, now) for name in CHARGE_GROUPS}
-    return replace(status, seq=seq, captured_at=now, **changed)
+    modem, write = car.telematics, car.settings.write_status
+    if write is not None and modem.is_free:  # what has to wait is not written: the car's privacy may still change it
+        written = at_rest.written
+        if written is None:
+            assert at_rest.status is not None
+            written = write(at_rest.status)
+            car.at_rest = AtRest(at_rest.until, None, written)
+        return WrittenStatus(vin=car.vin, boot=modem.boot, seq=modem.next_seq(), captured_at=now, written=written)
+    if at_rest.status is None:
+        status = build_status(car, "load", now)
+        car.at_rest = at_rest._replace(status=status)
+        return status
+    return replace(at_rest.status, seq=modem.next_seq(), captured_at=now)
+
+
+def _next_reading(car: Car, now: Instant) -> Instant:
+    """Return when a parked car first reads one of its sensors again."""
+    every = MINUTE if car.powertrain.charging is None else SECOND
+    return now - now % every + every
 
 
 def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> Status:
     """Return the status with the named groups, all of them when None. Numbers it: it must be sent or dropped."""
-    levels = car.levels(now)
+    levels = _measured(car, now)
     wanted = STATUS_GROUPS if groups is None else groups
     values: dict[str, Any] = {name: _BUILDERS[name](car, levels, now) for name in wanted}
     return Status(
@@ -59,6 +85,14 @@ def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ..
 def _read_at(now: Instant) -> Instant:
     """Return when the slow sensors were last read: once a minute (ours)."""
     return now - now % MINUTE
+
+
+def _measured(car: Car, now: Instant) -> Levels:
+    """Return the levels as they were measured last: those of a car that stands and charges are read once a second (ours)."""
+    charge = car.powertrain.charging
+    if charge is None or car.comfort is not None:
+        return car.levels(now)
+    return car.levels(max(now - now % SECOND, charge.since))
 
 
 def _climate(car: Car, _levels: Levels, now: Instant) -> Climate:

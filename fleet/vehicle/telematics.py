@@ -92,11 +92,22 @@ class Telematics:
         self.created += 1
         return self.created
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a message that is put now is sent at once."""
+        return (
+            self._in_flight is None
+            and self._waiting is None
+            and self.is_up
+            and not self.silent
+            and (self._unstored is None or self._has_room())
+        )
+
     def put(self, message: CarMessage) -> Transmit | None:
         """Take a new message; returns its transmission when nothing is before it."""
+        if self.is_free:
+            return self._send(message)
         if self._waiting is None:
-            if self._in_flight is None and self.is_up and not self.silent and (self._unstored is None or self._has_room()):
-                return self._send(message)
             self._waiting = deque()
         if self.in_outbox >= self.limit and self._drop_oldest_status(message):
             return None

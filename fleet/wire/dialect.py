@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol, assert_never
 
 import msgspec
@@ -27,9 +28,11 @@ from fleet.wire.messages import (
     Status,
     Stored,
     ToCar,
+    Written,
+    WrittenStatus,
 )
 from fleet.wire.topics import Topics
-from fleet.wire.trace import numbered_traceparent, traceparent
+from fleet.wire.trace import boot_trace, numbered_traceparent, traceparent, traceparent_of
 
 MESSAGEPACK: Final = "application/vnd.msgpack"
 JSON: Final = "application/json"
@@ -38,6 +41,21 @@ MAX_PAYLOAD: Final = 64 * 1024
 """Bytes; what is larger is no message of ours."""
 MAX_NESTING: Final = 32
 """How deep a command's parameters may nest: they are written again, and must not exhaust the stack there."""
+
+
+class _Numbers(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The fields of a header that differ from one message of a car to the next."""
+
+    seq: int
+    captured_at: int
+    due_wall_us: int | None = None
+    sent_wall_us: int | None = None
+
+
+_MAPS: Final = tuple(bytes((0x80 + fields,) if fields < 16 else (0xDE, 0, fields)) for fields in range(256))
+"""How a map of so many fields begins in MessagePack."""
+_SMALL_MAP: Final = 0x80
+_LARGE_MAP: Final = 0xDE
 
 
 class Codec(Protocol):
@@ -88,7 +106,7 @@ class Dialect(Protocol):
 
     topics: Topics
 
-    def from_car(self, message: FromCar) -> Frame: ...
+    def from_car(self, message: FromCar | WrittenStatus) -> Frame: ...
     def to_car(self, vin: str, message: ToCar, *, expiry_s: int | None = None) -> Frame: ...
     def read_from_car(self, frame: Frame) -> FromCar: ...
     def read_to_car(self, frame: Frame) -> ToCar: ...
@@ -107,17 +125,14 @@ class FleetDialect:
 
     # --- car to cloud
 
-    def from_car(self, message: FromCar) -> Frame:
+    def from_car(self, message: FromCar | WrittenStatus) -> Frame:
         """Write what a car sends; presence is retained."""
+        if isinstance(message, WrittenStatus):  # nearly all there is under load
+            return self._written(message)
         topics, vin = self.topics, message.vin
         match message:
-            case Status():  # nearly all there is, so it comes first and takes the short way
-                return Frame(
-                    topic=topics.status(vin),
-                    payload=self._encode(message),
-                    content_type=self._content_type,
-                    user_properties=(("traceparent", numbered_traceparent(vin, message.boot, message.seq)), _SCHEMA),
-                )
+            case Status():
+                return self._frame(topics.status(vin), message, numbered_traceparent(vin, message.boot, message.seq))
             case Event(name=name):
                 return self._frame(topics.event(vin, name), message, numbered_traceparent(vin, message.boot, message.seq))
             case Response(name=name, command_id=command_id):
@@ -130,6 +145,29 @@ class FleetDialect:
                 return self._frame(topic, message, traceparent(id_), correlation=id_.encode(), response_topic=reply)
             case _:
                 assert_never(message)
+
+    @property
+    def status_writer(self) -> Callable[[Status], Written] | None:
+        """What writes a status ahead, so that it can be sent again as `WrittenStatus`; JSON has none."""
+        return self._write_status if self._content_type == MESSAGEPACK else None
+
+    def _write_status(self, status: Status) -> Written:
+        fields = {name: getattr(status, name) for name in status.__struct_fields__ if name not in _Numbers.__struct_fields__}
+        told = {name: value for name, value in fields.items() if value is not None}
+        encoded = self._encode(told)
+        body = encoded[3 if encoded[0] == _LARGE_MAP else 1 :]
+        return Written(len(told), body, self.topics.status(status.vin), boot_trace(status.vin, status.boot))
+
+    def _written(self, message: WrittenStatus) -> Frame:
+        """Write number and times, and put what is written already behind them: the same map as of a whole status."""
+        seq, written = message.seq, message.written
+        numbers = self._encode(_Numbers(seq, message.captured_at, message.due_wall_us, message.sent_wall_us))
+        return Frame(
+            topic=written.topic,
+            payload=_MAPS[numbers[0] - _SMALL_MAP + written.fields] + numbers[1:] + written.body,
+            content_type=self._content_type,
+            user_properties=(("traceparent", traceparent_of(written.trace, seq)), _SCHEMA),
+        )
 
     def read_from_car(self, frame: Frame) -> FromCar:
         """Read what a car sent.

@@ -225,6 +225,27 @@ STATUS_GROUPS: Final = (
 """The parts of a status that are sent, merged and shown as units."""
 
 
+class Written(msgspec.Struct, frozen=True, gc=False):
+    """What a dialect has written of a status, to be sent again: how many fields, and their bytes.
+
+    All fields are there but the number and the times. `topic` and `trace`, the car's part of the trace id, go with it.
+    """
+
+    fields: int
+    body: bytes
+    topic: str
+    trace: str
+
+
+class WrittenStatus(Header, frozen=True, kw_only=True, gc=False):
+    """A status that says what one before it said, under its own number and times.
+
+    A dialect sends it as the `Status` that it stands for; none comes out of one that reads.
+    """
+
+    written: Written
+
+
 # --- other messages of a car ------------------------------------------------------------------------------------
 
 
@@ -318,9 +339,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.high is not None and seq <= self.high and not any(first <= seq <= last for first, last in self.gaps)
 
 
-CarMessage = Status | Event | Response | Request
+CarMessage = Status | WrittenStatus | Event | Response | Request
 """What a car numbers, keeps in its outbox and accounts for."""
-FromCar = CarMessage | Presence
+FromCar = Status | Event | Response | Request | Presence
 ToCar = Command | Reply | Stored
 
 

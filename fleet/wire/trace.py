@@ -14,11 +14,18 @@ def traceparent(*identity: object) -> str:
 
 def numbered_traceparent(vin: str, boot: int, seq: int) -> str:
     """Return the same for a message of a car. The first half of the trace id is the car's boot, the rest the number."""
-    return f"00-{_of_boot(vin, boot)}{seq:016x}-{seq:016x}-01"
+    return traceparent_of(boot_trace(vin, boot), seq)
+
+
+def traceparent_of(boot_trace: str, seq: int) -> str:
+    """Return the same from the first half."""
+    number = f"{seq:016x}"
+    return f"00-{boot_trace}{number}-{number}-01"
 
 
 @lru_cache(maxsize=1 << 16)
-def _of_boot(vin: str, boot: int) -> str:
+def boot_trace(vin: str, boot: int) -> str:
+    """Return the first half of the trace ids of a car's boot."""
     return _digest(f"{vin}/{boot}", 8)
 
 

@@ -172,11 +172,14 @@ class FaultLab:
     def _make_shard(self) -> Shard:
         start = vocabulary().start_of(self.made)
         until_stored = self.mode == "stored"
+        dialect = FleetDialect()
         return Shard(
             clock=ScaledClock(start),
-            cars=build_cars(self.made, start=start, boot=self._boot, until_stored=until_stored),
+            cars=build_cars(
+                self.made, start=start, boot=self._boot, until_stored=until_stored, write_status=dialect.status_writer
+            ),
             links=self.car_links.beside(swarm_links(self._through(0, self.broker.cars))),
-            dialect=FleetDialect(),
+            dialect=dialect,
             plan=LinkPlan(
                 password_for=self.secret.password_for,
                 keep_alive_s=self._keep_alive_s,

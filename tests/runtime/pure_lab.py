@@ -162,6 +162,7 @@ class ShardLab:
                 self.scenario,
                 until_stored=plan.get("until_stored", False),
                 make_car=Car if write is None else partial(JournalledCar, write),
+                write_status=DIALECT.status_writer if write is None else None,
             ),
             links=self.links if write is None else journalled_links(self.links, write, self.clock.now, DIALECT.topics),
             dialect=DIALECT,

@@ -351,6 +351,24 @@ class TestEnd:
         await empty.stop()
 
 
+class TestRepetition:
+    async def test_a_repeated_message_has_the_bytes_of_the_first_time(self) -> None:
+        """Built or written, one or many, when the broker's word is missing or the back end's."""
+        lab = ShardLab(until_stored=True)
+        lab.live()
+        for seq in (1, 2, 3):
+            lab.shard.cars[lab.vin].put(AskStatus())
+            if seq < 3:
+                lab.link.take(seq)
+        first = [frame for frame, token in lab.link.published if token]
+        lab.link.go_down()
+        lab.pass_for(SECOND)
+        lab.link.come_up()
+        for seq in (1, 2, 3):
+            lab.link.take(seq)
+        assert [frame for frame, token in lab.link.published if token] == first * 2
+
+
 class TestDeliveryUntilStored:
     @pytest.fixture(autouse=True)
     def end_soon(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,10 @@ from fleet.errors import Undecodable
 from fleet.wire.dialect import JSON, MAX_PAYLOAD, MESSAGEPACK, FleetDialect, json_codec
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
+    AdBlue,
     AnnounceClock,
+    Charging,
+    Climate,
     Command,
     CommandRequest,
     DeskAnswer,
@@ -25,14 +28,20 @@ from fleet.wire.messages import (
     Energy,
     Event,
     FromCar,
+    Lights,
+    LowVoltage,
     Presence,
     Reply,
     Request,
     Response,
+    Service,
     SetSpin,
+    Software,
     Status,
     Stored,
     ToCar,
+    Windows,
+    WrittenStatus,
 )
 
 VIN = "VSSZZZKMZPR000001"
@@ -47,6 +56,18 @@ FROM_CARS: list[FromCar] = [
     Request(**HEADER, id="r", name="poi", data={"kind": "fuel"}),
     Presence(vin=VIN, boot=3, seq=0, captured_at=5, connection="offline", reason="lost"),
 ]
+WHOLE: dict[str, Any] = {
+    "mileage_km": 1.5,
+    "energy": Energy(fuel_level_percent=50.0),
+    "adblue": AdBlue(level_percent=50.0, range_km=5000.0, warning="none"),
+    "service": Service(inspection_km=1000.0, inspection_days=-1),
+    "windows": Windows(front_left=False, front_right=True, rear_left=False, rear_right=False),
+    "lights": Lights(parking_lights_on=True),
+    "climate": Climate(state="off", remaining_min=0, outside_c=-3.5),
+    "charging": Charging(state="charging", plugged_in=True, remaining_min=1, max_current_a=16, power_kw=11.0),
+    "low_voltage": LowVoltage(charge_percent=90.0, voltage_v=12.5),
+    "software": Software(system="2.0"),
+}
 TO_CARS: list[ToCar] = [
     Command(id="c", vin=VIN, name="honk", issued_at=1, expires_at=2, parameters={"latitude": 1.0}),
     Reply(id="r", name="poi", data={"a": 1}, error="none"),
@@ -73,6 +94,26 @@ def test_round_trip_from_car(dialect: FleetDialect, message: FromCar) -> None:
     assert all(reader.read_from_car(frame) == message for reader in DIALECTS)
     assert frame.retain == isinstance(message, Presence)
     assert frame.qos == 1
+
+
+@pytest.mark.parametrize("stamps", [{}, {"due_wall_us": 6, "sent_wall_us": 1 << 50}])
+@pytest.mark.parametrize("groups", range(10))
+def test_a_written_status_is_the_status_it_stands_for(groups: int, stamps: dict[str, int]) -> None:
+    """Also where the map gets a longer head, at 16 fields."""
+    before = Status(**HEADER, trigger="load", state="parked", **dict(list(WHOLE.items())[: groups + 1]))
+    again: dict[str, Any] = {**HEADER, "seq": 300, "captured_at": 1 << 40, **stamps}
+    status = msgspec.structs.replace(before, **again)
+    write = PLAIN.status_writer
+    assert write is not None
+    frame, ordinary = PLAIN.from_car(WrittenStatus(**again, written=write(before))), PLAIN.from_car(status)
+    assert PLAIN.read_from_car(frame) == status
+    assert msgpack.unpackb(frame.payload) == msgpack.unpackb(ordinary.payload)
+    assert msgspec.structs.replace(frame, payload=b"") == msgspec.structs.replace(ordinary, payload=b"")
+
+
+def test_in_json_no_status_is_written_ahead() -> None:
+    """It is sent whole each time."""
+    assert DIALECTS[1].status_writer is None
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
