@@ -254,14 +254,14 @@ class BusyRule(CommandRule):
     name = "busy rule"
     rule = "a car runs one command of a kind at a time; a stop is never busy"
     looks_at = "answers"
-    commands = frozenset({"honk", "lock", "unlock", "heater"})
+    commands = frozenset({"honk", "lock", "unlock", "heater", "ventilation", "climatisation"})
 
     def __init__(self, begin: Begin, cars: Cars) -> None:
         super().__init__(begin, cars)
         self._running: dict[tuple[str, str], str] = {}
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (whatever it is)
-        if answer["name"] == "heater" and parameters.get("action") == "stop":
+        if parameters.get("action") == "stop":
             return ["a stop is refused as busy"] if answer.get("reason") == "busy" and not _queue_full(answer) else []
         key = (answer["vin"], "lock" if answer["name"] == "unlock" else answer["name"])
         other = self._running.get(key)
@@ -282,7 +282,7 @@ def _queue_full(answer: Answer) -> bool:
 
 
 class SpinRule(Check):
-    """Lock, unlock and heater are sent only for an enrolled user, after a right S-PIN or with a token of one.
+    """Locks and comfort are commanded only for an enrolled user, after a right S-PIN or with a token of one.
 
     A token is worth five minutes, and nothing once a new S-PIN is set or three wrong tries have locked it; then no S-PIN
     is right. What a restarted back end sends again was judged by the one before it.
@@ -291,7 +291,7 @@ class SpinRule(Check):
     name = "S-PIN rule"
     rule = "what needs an S-PIN is sent only for an enrolled user with a right one, or a token not older than 5 min"
     looks_at = "commands sent that need one"
-    needing: Final = frozenset({"lock", "unlock", "heater"})
+    needing: Final = frozenset({"lock", "unlock", "heater", "ventilation", "ventilation_timers", "climatisation"})
     TOKEN: Final = 300 * SECOND
     TRIES: Final = 3
 

@@ -1,4 +1,4 @@
-"""Whether what a car reports agrees with what it was told and has told before: engine, doors and locks, heater.
+"""Whether what a car reports agrees with what it was told and has told before: engine, doors and locks.
 
 Source: what a car reports and when, and its events, in the domain description.
 """
@@ -9,10 +9,8 @@ from typing import Any
 
 from fleet.checks.cars import Cars
 from fleet.checks.check import Check, Handlers, is_first
-from fleet.kernel.instants import MINUTE, Instant, format_instant
+from fleet.kernel.instants import Instant, format_instant
 from fleet.observe.journal import Begin, Output
-
-ROUNDED_MIN = 0.01
 
 
 class EngineAgrees(Check):
@@ -103,93 +101,3 @@ class DoorsAgree(Check):
 
 def _names(names: Any) -> str:
     return ", ".join(sorted(names)) or "none"
-
-
-class _Heating:
-    """A heater that was started; it must be over at `ends_at`."""
-
-    __slots__ = ("ends_at", "minutes")
-
-    def __init__(self, minutes: int, started_at: Instant) -> None:
-        self.minutes = minutes
-        self.ends_at = started_at + minutes * MINUTE
-
-
-class HeaterAgrees(Check):
-    """The heater runs from the success of its start to heater_ended, at most as long as asked for, and never with the engine.
-
-    It ends by itself when its time is over, when the driver starts the engine, on a stop, on another start, or when the fuel
-    gets low.
-    """
-
-    name = "heater"
-    rule = "a heater runs as long as asked for and not with the engine on, tells its end, and the status agrees"
-    looks_at = "heater events and statuses with climate"
-
-    def __init__(self, begin: Begin, cars: Cars) -> None:
-        """Take what is known of the cars."""
-        super().__init__(begin)
-        self._cars = cars
-        self._running: dict[str, _Heating] = {}
-        self._starting: dict[str, _Heating] = {}
-
-    def handlers(self) -> Handlers:
-        return {("out", "Transmit"): self._sent}
-
-    def _sent(self, record: Output, line: int) -> None:
-        if not is_first(record):
-            return
-        message, machine = record.data["message"], record.m
-        if machine in self._starting and (not self._cars.of(machine).follows(message) or _tells_start(message)):
-            self._running[machine] = self._starting.pop(machine)
-        heating = self._running.get(machine)
-        if heating is not None and message["captured_at"] > heating.ends_at:
-            self.breach(line, machine, f"expected the heater to end by itself at {format_instant(heating.ends_at)}")
-            del self._running[machine]
-        match record.of:
-            case "Event":
-                self._event(record, line)
-            case "Status":
-                self._status(record, line)
-            case "Response" if message["state"] == "succeeded" and message["name"] == "heater":
-                self._started(record)
-            case _:
-                pass
-
-    def _started(self, record: Output) -> None:
-        answer = record.data["message"]
-        parameters = self._cars.of(record.m).commands.get(answer["command_id"], {}).get("parameters", {})
-        if parameters.get("action", "start") == "start":
-            self._starting[record.m] = _Heating(parameters.get("minutes", 30), answer["captured_at"])
-
-    def _event(self, record: Output, line: int) -> None:
-        event, machine = record.data["message"], record.m
-        if event["name"] == "engine_on" and machine in self._running:
-            self.breach(line, machine, "the engine starts, but the heater runs on")
-        if event["name"] != "heater_ended":
-            return
-        self.looked_at += 1
-        heating = self._running.pop(machine, None)
-        told = event["data"]
-        if heating is None:
-            self.breach(line, machine, "heater_ended, but no heater runs")
-        elif told["minutes"] > heating.minutes + ROUNDED_MIN:
-            self.breach(line, machine, f"the heater ran {told['minutes']} min, but was started for {heating.minutes}")
-        elif told["reason"] == "time" and event["captured_at"] != heating.ends_at:
-            self.breach(line, machine, f"the heater's time was over at {format_instant(heating.ends_at)}, but it ended otherwise")
-
-    def _status(self, record: Output, line: int) -> None:
-        climate = record.data["message"].get("climate")
-        if climate is None:
-            return
-        self.looked_at += 1
-        heating = self._running.get(record.m)
-        if (climate["state"] != "off") != (heating is not None):
-            self.breach(line, record.m, f"climate is {climate['state']}, but the heater is {'off' if heating is None else 'on'}")
-        elif heating is not None and climate["remaining_min"] > heating.minutes:
-            told = f"{climate['remaining_min']} min are left of a heater that was started for {heating.minutes}"
-            self.breach(line, record.m, told)
-
-
-def _tells_start(message: dict[str, Any]) -> bool:
-    return message.get("trigger") == "command" and "climate" in message

@@ -11,11 +11,12 @@ import msgspec
 from fleet.checks.account import AccountHolds, Numbering, StoredOnce
 from fleet.checks.cars import Cars
 from fleet.checks.check import Breach, Check, Handler, Handlers, Route
+from fleet.checks.comfort import ClimatisationRule, ComfortAgrees, ComfortEnergy, LowVoltageRule, VentilationRule
 from fleet.checks.commands import CommandEnds, CommandRuns
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.order import CapturedInOrder, Fuel, Odometer, TimeRuns
 from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule, SpinRule
-from fleet.checks.state import DoorsAgree, EngineAgrees, HeaterAgrees
+from fleet.checks.state import DoorsAgree, EngineAgrees
 from fleet.errors import JournalError
 from fleet.observe.journal import Begin, Input, JournalReader, Output, Record
 from fleet.vehicle.catalogue import Equipment
@@ -61,11 +62,15 @@ def all_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> 
         HonkRule(begin, cars),
         LockRule(begin, cars),
         HeaterRule(begin, cars, equipment),
+        VentilationRule(begin, cars, equipment),
+        ClimatisationRule(begin, cars, equipment),
+        LowVoltageRule(begin, cars),
         RefreshRule(begin, cars),
         BusyRule(begin, cars),
         EngineAgrees(begin, cars),
         DoorsAgree(begin, cars),
-        HeaterAgrees(begin, cars),
+        ComfortAgrees(begin, cars),
+        ComfortEnergy(begin, equipment),
         Odometer(begin),
         Fuel(begin),
         CapturedInOrder(begin),

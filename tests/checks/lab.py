@@ -36,7 +36,7 @@ clock: virtual
 region: munich
 fleets:
   - {name: heated, count: 24, models: {Ateca: 2}, profile: commuter, coverage: {garages: 20 %, holes: 20 %},
-     equipment: {parking_heater: true}}
+     equipment: {parking_heater: true, remote_ventilation: true}}
   - {name: electric, count: 16, models: {Born: 1}, profile: commuter}
 commands:
   - {name: refresh, count: 80}
@@ -46,6 +46,9 @@ commands:
   - {name: heater, count: 120, fleet: heated, spin: {right: 100 %},
      parameters: {action: [start, start, stop], minutes: [10, 20, 60]}}
   - {name: heater, count: 10, fleet: electric, parameters: {action: start, minutes: 10}, spin: {right: 100 %}}
+  - {name: ventilation, count: 60, fleet: heated, spin: {right: 100 %},
+     parameters: {action: [start, start, stop], minutes: [20, 30, 60]}}
+  - {name: climatisation, count: 60, fleet: electric, spin: {right: 100 %}, parameters: {target_c: [18, 24.5, 29]}}
 load:
   - {do: ask_status, rate: 80 per hour}
 timeline:

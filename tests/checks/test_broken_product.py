@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fleet.cloud.spin_guard import SpinGuard
-from fleet.vehicle import living, rules
-from fleet.vehicle.services import heating, horn
+from fleet.vehicle import living, powertrain, rules
+from fleet.vehicle.services import climatisation, comfort, hooks, horn, ventilation
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.telematics import Telematics
 from fleet.wire.commands import Lock
@@ -41,8 +41,31 @@ def believes_any_spin(patch: pytest.MonkeyPatch) -> None:
 
 
 def heats_on_under_the_engine(patch: pytest.MonkeyPatch) -> None:
-    stop = heating.stop
-    patch.setattr(heating, "stop", lambda car, reason, now: None if reason == "engine_start" else stop(car, reason, now))
+    end = comfort.end
+    patch.setattr(comfort, "end", lambda car, reason, now: None if reason == "engine_start" else end(car, reason, now))
+
+
+def heats_for_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(powertrain, "HEATER_L_PER_HOUR", 1e-9)
+
+
+def climatises_for_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(powertrain.Draw, "taken_kwh", lambda *_: 0.0)
+    patch.setattr(comfort, "_used", lambda *_: {"energy_kwh": 1.0})
+
+
+def climatises_on_empty(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(climatisation, "LEAST_CHARGE", 0.0)
+
+
+def ventilates_without_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(comfort, "_over", lambda *_: None)
+
+
+def ventilates_in_spite_of_a_weak_battery(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ventilation, "BLOWER_A", 60.0)
+    patch.setattr(rules, "LOW_PERCENT", 0.0)
+    patch.setattr(hooks, "low_voltage_fell", lambda *_: None)
 
 
 def forgets_to_tell_who_left(patch: pytest.MonkeyPatch) -> None:
@@ -61,9 +84,14 @@ DEFECTS: list[tuple[Defect, set[str]]] = [
     (honks_at_a_kilometre, {"honk rule"}),
     (honks_at_fifty_metres, {"honk rule"}),
     (locks_with_open_doors, {"lock rule"}),
-    (acts_while_driving, {"honk rule", "lock rule", "heater rule"}),
+    (acts_while_driving, {"honk rule", "lock rule", "heater rule", "ventilation rule"}),
     (believes_any_spin, {"S-PIN rule"}),
-    (heats_on_under_the_engine, {"heater"}),
+    (heats_on_under_the_engine, {"comfort"}),
+    (heats_for_nothing, {"comfort energy"}),
+    (climatises_for_nothing, {"comfort energy"}),
+    (climatises_on_empty, {"climatisation rule"}),
+    (ventilates_without_end, {"comfort"}),
+    (ventilates_in_spite_of_a_weak_battery, {"12 V rule", "comfort"}),
     (forgets_to_tell_who_left, {"doors"}),
     (leaves_numbers_out, {"numbering", "account"}),
 ]

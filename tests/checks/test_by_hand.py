@@ -240,14 +240,14 @@ def test_a_heater_that_goes_on_for_ever(paper: Paper, tmp_path: Path) -> None:
     heat(paper, minutes=10)
     paper.pass_time(11)
     paper.status()
-    assert broken(paper.judge(tmp_path)) == {"heater"}
+    assert broken(paper.judge(tmp_path)) == {"comfort"}
 
 
 def test_a_heater_under_a_running_engine(paper: Paper, tmp_path: Path) -> None:
     """It ends when the driver starts the engine."""
     heat(paper, minutes=30)
     paper.event("engine_on")
-    assert broken(paper.judge(tmp_path)) == {"heater"}
+    assert broken(paper.judge(tmp_path)) == {"comfort"}
 
 
 def test_a_heater_that_was_started_anew(paper: Paper, tmp_path: Path) -> None:
@@ -265,15 +265,15 @@ def heat(paper: Paper, *, minutes: int, restarted: bool = False) -> None:
     paper.get(command_id, "heater", action="start", minutes=minutes)
     paper.answer(command_id, "heater", "accepted", "in_progress", "succeeded")
     if restarted:
-        paper.event("heater_ended", reason="restarted", mode="heating", minutes=5)
+        paper.event("heater_ended", reason="restarted", mode="heating", minutes=5.1, fuel_l=0.034)
         paper.status("heater", climate={"state": "off", "remaining_min": 0})
     paper.status("command", climate={"state": "heating", "remaining_min": minutes})
 
 
 def test_a_heater_that_nobody_started(paper: Paper, tmp_path: Path) -> None:
     """What did not run cannot end."""
-    paper.event("heater_ended", reason="time", mode="heating", minutes=10)
-    assert broken(paper.judge(tmp_path)) == {"heater"}
+    paper.event("heater_ended", reason="time", mode="heating", minutes=10, fuel_l=0.067)
+    assert broken(paper.judge(tmp_path)) == {"comfort"}
 
 
 def test_an_engine_that_starts_twice(paper: Paper, tmp_path: Path) -> None:

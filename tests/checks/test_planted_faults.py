@@ -162,6 +162,25 @@ def heated_for_a_quarter(records: Records) -> None:
             command["parameters"]["minutes"] = 15
 
 
+def ventilated_for_a_quarter(records: Records) -> None:
+    for command in received_and_done(records):
+        if command["name"] == "ventilation" and command["parameters"]["minutes"] == 20:
+            command["parameters"]["minutes"] = 15
+
+
+def climatised_to_boiling(records: Records) -> None:
+    for command in received_and_done(records):
+        if command["name"] == "climatisation" and command["parameters"]["target_c"] == 24.5:
+            command["parameters"]["target_c"] = 100
+
+
+def no_budget_left(records: Records) -> None:
+    """A car refuses for the power budget what is one of its first commands."""
+    at = find_message(records, "Response", lambda m: m.get("reason") == "fuel_low")
+    records[at]["data"]["message"]["reason"] = "power_budget"
+    reframe(records, at)
+
+
 def received_and_done(records: Records) -> Iterator[dict[str, Any]]:
     """Yield the commands that a car got and that succeeded."""
     answers = [record["data"]["message"] for record in records if record.get("of") == "Response"]
@@ -215,6 +234,21 @@ def heated_longer(records: Records) -> None:
     reframe(records, at)
 
 
+def burnt_nothing(records: Records) -> None:
+    at = find_message(records, "Event", lambda m: m["name"] == "heater_ended" and m["data"].get("fuel_l", 0) > 0.02)
+    records[at]["data"]["message"]["data"]["fuel_l"] = 0.0
+    reframe(records, at)
+
+
+def charge_came_back(records: Records) -> None:
+    """The status at the end of a climatisation out of the battery shows the charge of its start, and a bit."""
+    at = find_message(records, "Event", lambda m: m["name"] == "climatisation_ended" and m["data"]["energy_kwh"] > 1)
+    vin = records[at]["data"]["message"]["vin"]
+    at = find_message(records, "Status", lambda m: (m["vin"], m["trigger"]) == (vin, "climatisation"), after=at)
+    records[at]["data"]["message"]["energy"]["charge_percent"] += 9
+    reframe(records, at)
+
+
 # --- time and frames ------------------------------------------------------------------------------------------------
 
 
@@ -264,13 +298,18 @@ FAULTS: list[tuple[Plant, set[str]]] = [
     (honk_from_afar, {"honk rule"}),
     (honk_for_long, {"honk rule"}),
     (locked_with_an_open_door, {"lock rule", "doors"}),
-    (heated_for_a_quarter, {"heater rule", "heater"}),
+    (heated_for_a_quarter, {"heater rule", "comfort"}),
+    (ventilated_for_a_quarter, {"ventilation rule", "comfort"}),
+    (climatised_to_boiling, {"climatisation rule", "comfort"}),
+    (no_budget_left, {"12 V rule"}),
     (refresh_without_status, {"refresh rule"}),
     (change_status(state=lambda _: "driving"), {"engine"}),
     (no_status_after_the_engine, {"engine"}),
     (change_status(doors=unlocked), {"doors"}),
-    (change_status(climate=lambda climate: {**climate, "state": "heating"}), {"heater"}),
-    (heated_longer, {"heater"}),
+    (change_status(climate=lambda climate: {**climate, "state": "heating"}), {"comfort"}),
+    (heated_longer, {"comfort", "comfort energy"}),
+    (burnt_nothing, {"comfort energy"}),
+    (charge_came_back, {"comfort energy"}),
     (change_status(mileage_km=lambda km: km - 1_000), {"odometer"}),
     (more_fuel, {"fuel"}),
     (change_status(captured_at=lambda at: at - 20 * HOUR), {"captured_at"}),

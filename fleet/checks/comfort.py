@@ -1,0 +1,401 @@
+"""Heater, ventilation and climatisation, judged by what a car says: who may start them, how long they run, what they take.
+
+Source: the table of remote commands, and what a car reports, of the domain description. Figures marked ours there are in the
+words of the checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fleet.checks.cars import Cars, KnownCar
+from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.rules import MINUTES, Answer, CommandRule, Parameters, needs_engine_off
+from fleet.kernel.instants import MINUTE, Instant, format_instant
+from fleet.observe.journal import Begin, Input, Output
+from fleet.vehicle.catalogue import Equipment
+
+ROUNDED_MIN: Final = 0.01
+ROUNDED_PERCENT: Final = 0.05
+"""A status tells tenths of a percent."""
+ROUNDED_L: Final = 0.002
+HEATER_L_PER_MIN: Final = 0.2 / 30
+CLIMATISATION_MIN: Final = 30
+LEAST_CHARGE_PERCENT: Final = 20.0
+LOW_PERCENT: Final = 50.0
+WAKE_UPS: Final = 40
+TIMERS: Final = 3
+STATES: Final = {
+    "heater": {"heating", "ventilation"}, "ventilation": {"ventilation"}, "climatisation": {"climatisation"},
+}  # fmt: skip
+"""What a status calls each service while it runs."""
+CLIMATE_C: Final = (16.0, 29.5)
+COMFORT: Final = frozenset(STATES)
+RAN: Final = {"accepted", "succeeded"}
+
+
+class _Run:
+    """A service that was started; it must be over at `ends_at`."""
+
+    __slots__ = ("ends_at", "minutes", "service", "started_at", "target_c")
+
+    def __init__(self, service: str, minutes: float, started_at: Instant, target_c: float | None = None) -> None:
+        self.service = service
+        self.minutes = minutes
+        self.started_at = started_at
+        self.ends_at = started_at + int(minutes * MINUTE)
+        self.target_c = target_c
+
+
+def _asked_for(service: str, parameters: Parameters, now: Instant) -> _Run:
+    if service == "climatisation":
+        return _Run(service, CLIMATISATION_MIN, now, parameters.get("target_c", 21))
+    return _Run(service, parameters.get("minutes", 30), now)
+
+
+def _tells_start(message: dict[str, Any]) -> bool:
+    return message.get("trigger") == "command" and "climate" in message
+
+
+class ComfortAgrees(Check):
+    """One of heater, ventilation and climatisation runs at a time, from its start to its end as told, never with the engine on.
+
+    A start is the success of a command, or `…_started`; it runs as long as asked for (climatisation 30 min) at most, and ends by
+    itself when its time is over, when the driver starts the engine, on a stop, on another start, when the fuel gets low, or the
+    12 V battery.
+    """
+
+    name = "comfort"
+    rule = "one comfort service runs at a time, as long as asked for and not with the engine on; the status agrees"
+    looks_at = "ends of services, and statuses with climate"
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+        self._running: dict[str, _Run] = {}
+        self._starting: dict[str, _Run] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit"): self._sent}
+
+    def _sent(self, record: Output, line: int) -> None:
+        if not is_first(record):
+            return
+        message, machine = record.data["message"], record.m
+        if machine in self._starting and (not self._cars.of(machine).follows(message) or _tells_start(message)):
+            self._begin(machine, self._starting.pop(machine), line)
+        run = self._running.get(machine)
+        if run is not None and message["captured_at"] > run.ends_at:
+            self.breach(line, machine, f"expected the {run.service} to end by itself at {format_instant(run.ends_at)}")
+            del self._running[machine]
+        match record.of:
+            case "Event":
+                self._event(record, line)
+            case "Status":
+                self._status(record, line)
+            case "Response":
+                self._answered(record, line)
+            case _:
+                pass
+
+    def _begin(self, machine: str, run: _Run, line: int) -> None:
+        other = self._running.get(machine)
+        if other is not None:
+            self.breach(line, machine, f"the {run.service} starts while the {other.service} runs")
+        self._running[machine] = run
+
+    def _answered(self, record: Output, line: int) -> None:
+        answer, run = record.data["message"], self._running.get(record.m)
+        name = answer["name"]
+        if answer["state"] == "succeeded" and name in STATES:
+            parameters = self._cars.of(record.m).commands.get(answer["command_id"], {}).get("parameters", {})
+            if parameters.get("action", "start") == "start":
+                self._starting[record.m] = _asked_for(name, parameters, answer["captured_at"])
+        elif answer.get("reason") in {"heater_running", "ventilation_running"}:
+            wanted = answer["reason"].removesuffix("_running")
+            if run is None or run.service != wanted:
+                self.breach(line, record.m, f"{name} is refused as {answer['reason']}, but no {wanted} runs")
+
+    def _event(self, record: Output, line: int) -> None:
+        event, machine = record.data["message"], record.m
+        service, _, what = event["name"].rpartition("_")
+        run = self._running.get(machine)
+        if event["name"] == "engine_on" and run is not None:
+            self.breach(line, machine, f"the engine starts, but the {run.service} runs on")
+        elif event["name"] == "low_voltage_low" and run is not None:
+            run.ends_at = min(run.ends_at, event["captured_at"])
+        elif service in STATES and what == "started":
+            self._begin(machine, _Run(service, event["data"]["minutes"], event["captured_at"]), line)
+        elif service in STATES and what == "ended":
+            self.looked_at += 1
+            if run is None or run.service != service:
+                self.breach(line, machine, f"{event['name']}, but no {service} runs")
+            else:
+                del self._running[machine]
+                self._ended(run, event, machine, line)
+
+    def _ended(self, run: _Run, event: dict[str, Any], machine: str, line: int) -> None:
+        told = event["data"]
+        ran_min = (event["captured_at"] - run.started_at) / MINUTE
+        if abs(told["minutes"] - ran_min) > ROUNDED_MIN or told["minutes"] > run.minutes + ROUNDED_MIN:
+            asked = f"was started for {run.minutes:g} and ran {ran_min:.2f}"
+            self.breach(line, machine, f"the {run.service} tells {told['minutes']} min, but {asked}")
+        elif told["reason"] == "time" and abs(ran_min - run.minutes) > ROUNDED_MIN:
+            self.breach(
+                line, machine, f"the {run.service}'s time was over at {format_instant(run.ends_at)}, but it ended otherwise"
+            )
+
+    def _status(self, record: Output, line: int) -> None:
+        message = record.data["message"]
+        climate = message.get("climate")
+        if climate is None:
+            return
+        self.looked_at += 1
+        run, state = self._running.get(record.m), climate["state"]
+        if (state != "off") != (run is not None) or (run is not None and state not in STATES[run.service]):
+            self.breach(line, record.m, f"climate is {state}, but what runs is {'nothing' if run is None else run.service}")
+        elif run is not None and climate["remaining_min"] > run.minutes:
+            told = f"{climate['remaining_min']} min are left of a {run.service} that was started for {run.minutes:g}"
+            self.breach(line, record.m, told)
+        elif run is not None and run.target_c is not None and climate.get("target_c") != run.target_c:
+            self.breach(line, record.m, f"expected the target {run.target_c} °C, but the status tells {climate.get('target_c')}")
+
+
+class _Taken:
+    """What a car had when a service began, and what that says to have taken; what it has when it is over must be less by it."""
+
+    __slots__ = ("charge_percent", "charge_taken_kwh", "fuel_percent", "fuel_taken_l", "plugged_in", "started_at")
+
+    def __init__(self) -> None:
+        self.started_at: Instant | None = None
+        self.plugged_in: bool | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing runs."""
+        self.fuel_percent: float | None = None
+        self.charge_percent: float | None = None
+        self.fuel_taken_l = self.charge_taken_kwh = 0.0
+
+
+class ComfortEnergy(Check):
+    """A heater takes 0.2 l of fuel in 30 min of heating, and none to ventilate; what a service tells to have taken is gone.
+
+    The status at its start and the one at its end tell tank and charge. Charge that a plug gives meanwhile cannot be told apart,
+    so charge is compared where there was none.
+    """
+
+    name = "comfort energy"
+    rule = "heating takes 0.2 l in 30 min; tank and charge have lost what heater and climatisation took"
+    looks_at = "ends of heater and climatisation"
+
+    def __init__(self, begin: Begin, equipment: Mapping[str, Equipment]) -> None:
+        """Take the cars' equipment by VIN, as far as it is known."""
+        super().__init__(begin)
+        self._equipment = equipment
+        self._taken: dict[str, _Taken] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Event"): self._event, ("out", "Transmit", "Status"): self._status}
+
+    def _event(self, record: Output, line: int) -> None:
+        event = record.data["message"]
+        service, _, what = event["name"].rpartition("_")
+        if service not in COMFORT or not is_first(record):
+            return
+        taken, told = self._taken.setdefault(record.m, _Taken()), event["data"]
+        if what == "started":
+            taken.started_at = event["captured_at"]
+        elif what == "ended":
+            self.looked_at += 1
+            taken.fuel_taken_l, taken.charge_taken_kwh = told.get("fuel_l", 0.0), told.get("energy_kwh", 0.0)
+            burnt_l = told["minutes"] * HEATER_L_PER_MIN if told["mode"] == "heating" else 0.0
+            if abs(taken.fuel_taken_l - burnt_l) > ROUNDED_L:
+                expected = f"expected {burnt_l:.3f} l of fuel for {told['minutes']} min of {told['mode']}"
+                self.breach(line, record.m, f"{expected}, but it tells {taken.fuel_taken_l} l")
+
+    def _status(self, record: Output, line: int) -> None:
+        message = record.data["message"]
+        if not is_first(record):
+            return
+        taken = self._taken.setdefault(record.m, _Taken())
+        if "charging" in message:
+            taken.plugged_in = message["charging"]["plugged_in"]
+        climate, energy = message.get("climate"), message.get("energy")
+        if climate is None or energy is None:
+            return
+        if climate["state"] == "off":
+            if message["vin"] in self._equipment:
+                self._compare(taken, energy, self._equipment[message["vin"]], record.m, line)
+            taken.forget()
+        elif message["trigger"] == "command" or message["captured_at"] == taken.started_at:
+            taken.fuel_percent, taken.charge_percent = energy.get("fuel_level_percent"), energy.get("charge_percent")
+
+    def _compare(self, taken: _Taken, energy: dict[str, Any], equipment: Equipment, machine: str, line: int) -> None:
+        rows = (
+            ("l of fuel", taken.fuel_taken_l, taken.fuel_percent, energy.get("fuel_level_percent"), equipment.tank_l),
+            ("kWh", taken.charge_taken_kwh, taken.charge_percent, energy.get("charge_percent"), equipment.usable_kwh),
+        )
+        for what, took, before, after, full in rows:
+            if not took or before is None or after is None or (what == "kWh" and taken.plugged_in is not False):
+                continue
+            gone = (before - after + 2 * ROUNDED_PERCENT) / 100 * full + ROUNDED_L
+            if gone < took:
+                self.breach(line, machine, f"{took} {what} were taken, but it went from {before} % to {after} %")
+
+
+# --- the commands
+
+
+class VentilationRule(CommandRule):
+    """Ventilation and its departure times: equipped, parked, 10 to 60 min in steps of 10, at most 3 departure times."""
+
+    name = "ventilation rule"
+    rule = "ventilation only in an equipped car, engine off, for 10 to 60 min in steps of 10; at most 3 departure times"
+    looks_at = "answers"
+    commands = frozenset({"ventilation", "ventilation_timers"})
+
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
+        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
+        super().__init__(begin, cars)
+        self._equipment = equipment
+
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:
+        equipment = self._equipment.get(answer["vin"])
+        found = [] if equipment is None else _equipped(answer, has=equipment.remote_ventilation)
+        if parameters.get("action") == "stop":
+            return found
+        timers = parameters.get("timers")
+        minutes = [parameters.get("minutes", 30)] if timers is None else [timer.get("minutes", 30) for timer in timers]
+        possible = set(minutes) <= MINUTES and len(minutes) <= TIMERS
+        if answer["state"] in RAN and not possible:
+            found.append(f"runs for {minutes} min, expected at most {TIMERS} times 10 to 60 in steps of 10")
+        if answer.get("reason") == "argument_out_of_range" and timers is None and possible:
+            found.append(f"is refused as argument_out_of_range, but asks for {minutes} min")
+        return found + needs_engine_off(car, answer)
+
+
+class ClimatisationRule(CommandRule):
+    """Climatisation: e-hybrid and electric cars, parked, 16 to 29.5 °C in steps of 0.5, with window heating where there is one.
+
+    Without a plug the traction battery is at 20 % or more. The last status tells the most there can be.
+    """
+
+    name = "climatisation rule"
+    rule = "climatisation only in an equipped car, engine off, to 16 to 29.5 °C in steps of 0.5, with 20 % of charge or a plug"
+    looks_at = "answers"
+    commands = frozenset({"climatisation"})
+
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
+        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
+        super().__init__(begin, cars)
+        self._equipment = equipment
+        self._plugged_in: dict[str, bool] = {}
+        self._charge_percent: dict[str, float] = {}
+
+    def handlers(self) -> Handlers:
+        return {
+            **super().handlers(),
+            ("in", "SetPlug"): self._plugged,
+            ("out", "Transmit", "Status"): self._status,
+        }
+
+    def _plugged(self, record: Input, _line: int) -> None:
+        self._plugged_in.pop(record.m, None)
+
+    def _status(self, record: Output, _line: int) -> None:
+        message = record.data["message"]
+        if "charging" in message:
+            self._plugged_in[record.m] = message["charging"]["plugged_in"]
+        if "charge_percent" in message.get("energy", {}):
+            self._charge_percent[record.m] = message["energy"]["charge_percent"]
+
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:
+        equipment = self._equipment.get(answer["vin"])
+        found = [] if equipment is None else _equipped(answer, has=equipment.climatisation)
+        if parameters.get("action", "start") == "stop":
+            return found
+        target_c, windows = parameters.get("target_c", 21), parameters.get("window_heating", False)
+        lowest_c, highest_c = CLIMATE_C
+        possible = isinstance(target_c, int | float) and lowest_c <= target_c <= highest_c and (2 * target_c) % 1 == 0
+        if answer["state"] in RAN:
+            if not possible:
+                found.append(f"runs to {target_c} °C, expected {lowest_c} to {highest_c} in steps of 0.5")
+            if windows and equipment is not None and not equipment.window_heating:
+                found.append("heats windows in a car that cannot")
+            found += self._charge(f"car/{answer['vin']}")
+        elif answer.get("reason") == "argument_out_of_range" and possible:
+            found.append(f"is refused as argument_out_of_range, but asks for {target_c} °C")
+        return found + needs_engine_off(car, answer)
+
+    def _charge(self, machine: str) -> list[str]:
+        charge_percent = self._charge_percent.get(machine, 100.0)
+        if self._plugged_in.get(machine) is not False or charge_percent >= LEAST_CHARGE_PERCENT - ROUNDED_PERCENT:
+            return []
+        return [f"runs without a plug at {charge_percent} % of charge, expected {LEAST_CHARGE_PERCENT:g} %"]
+
+
+def _equipped(answer: Answer, *, has: bool) -> list[str]:
+    if answer["state"] in RAN and not has:
+        return [f"{answer['name']} runs in a car that has it not"]
+    if answer.get("reason") == "not_equipped" and has and answer["name"] != "climatisation":
+        return [f"{answer['name']} is refused as not_equipped, but the car has it"]
+    return []
+
+
+class LowVoltageRule(CommandRule):
+    """Comfort needs the 12 V battery at half or more, and no more than 40 wake-ups since the engine last ran.
+
+    With the engine off the battery only falls, so the last status tells the most there can be. Each wake-up has a command that
+    found the car asleep, so who is refused for the power budget comes after more than 40 of them.
+    """
+
+    name = "12 V rule"
+    rule = "comfort only with the 12 V battery at 50 % or more; power_budget only after more than 40 commands that woke the car"
+    looks_at = "answers"
+    commands = frozenset({"honk", "lock", "unlock", "refresh", "ventilation_timers"}) | COMFORT
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin, cars)
+        self._percent: dict[str, float] = {}
+        self._woke: dict[str, set[str]] = {}
+
+    def handlers(self) -> Handlers:
+        return {
+            **super().handlers(),
+            ("out", "Transmit", "Status"): self._status,
+            ("out", "Transmit", "Event"): self._event,
+        }
+
+    def _status(self, record: Output, _line: int) -> None:
+        told = record.data["message"].get("low_voltage")
+        if told is not None:
+            self._percent[record.m] = told["charge_percent"]
+
+    def _event(self, record: Output, line: int) -> None:
+        event = record.data["message"]
+        if event["name"] == "engine_on":
+            self._percent.pop(record.m, None)
+            self._woke.pop(record.m, None)
+        elif event["name"] == "low_voltage_low":
+            self._percent[record.m] = event["data"]["charge_percent"]
+        elif event["name"].endswith("_started") and self._is_low(record.m):
+            self.breach(line, record.m, f"{event['name']} at {self._percent[record.m]} % of the 12 V battery")
+
+    def _is_low(self, machine: str) -> bool:
+        return self._percent.get(machine, 100.0) < LOW_PERCENT - ROUNDED_PERCENT
+
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (whoever drives or not)
+        machine = f"car/{answer['vin']}"
+        woke = self._woke.setdefault(machine, set())
+        if not answer["awake"]:
+            woke.add(answer["command_id"])
+        if answer.get("reason") == "power_budget" and len(woke) <= WAKE_UPS:
+            return [f"is refused as power_budget after {len(woke)} commands that woke the car"]
+        starts = answer["name"] in COMFORT and parameters.get("action", "start") == "start"
+        if starts and answer["state"] == "accepted" and self._is_low(machine):
+            return [f"{answer['name']} runs at {self._percent[machine]} % of the 12 V battery"]
+        return []
