@@ -110,7 +110,7 @@ class Expectation(Readable):
                 raise Misread(f"while the run goes on nobody knows {named!r}", hint=nearest_hint(named, LIVE))
             if named is not None and word is None:
                 _check_path(named)
-        bound = float(number) * _scale(unit, path, divisor)
+        bound = round(float(number) * _scale(unit, path, divisor), 12)  # 35 % is what 7 / 20 is, to the last digit
         mode = next((known for known in _MODES if known == word), None)
         return cls(text=str(raw).strip(), path=path, divisor=divisor, comparison=comparison, bound=bound, mode=mode)
 

@@ -130,6 +130,12 @@ def test_what_is_watched_keeps_the_value_that_decides(
     assert (outcome.text, outcome.value, outcome.passed, outcome.note) == (text, value, passed, note)
 
 
+@pytest.mark.parametrize("percent", range(101))
+def test_a_share_is_met_to_the_last_digit(percent: int) -> None:
+    expectation = Expectation.parse(f"stored / created == {percent} %")
+    assert expectation.evaluate({"stored": 2 * percent, "created": 200}).passed
+
+
 def test_a_look_without_the_figure_is_none() -> None:
     """A run without a back end of ours has no `stored`, and no cars are no divisor."""
     watch = Watch(Expectation.parse("always stored / cars >= 0"))
