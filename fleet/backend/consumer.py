@@ -20,7 +20,8 @@ from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.publisher import Publisher
 from fleet.backend.store import QUARANTINE_KEEPS, Arrival, Batch, Committed, Quarantined, Store
-from fleet.cloud.desk_io import CarAnswered, CarSeen, PresenceChanged
+from fleet.cloud.car_settings import EVENTS as SETTINGS_EVENTS
+from fleet.cloud.desk_io import CarAnswered, CarSeen, CarSwitched, PresenceChanged
 from fleet.cloud.twin import origin_of
 from fleet.errors import LinkError, PublishRefused, StoreFull, Undecodable
 from fleet.observe.histogram import Histogram
@@ -198,6 +199,8 @@ class Consumer:
         if isinstance(message, Response):
             driver.feed(CarAnswered(message))
         elif isinstance(message, Event | Request):
+            if message.name in SETTINGS_EVENTS and isinstance(message, Event):
+                driver.feed(CarSwitched(message))
             self._serve(message)
 
     def _serve(self, message: Event | Request) -> None:

@@ -16,6 +16,7 @@ from fleet.backend.batching import Pending
 from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded, Store
+from fleet.cloud.car_settings import MODULE, CarSettings
 from fleet.cloud.centre import ASKED_BY_CENTRE, AskCar, CommandEnded
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import (
@@ -29,7 +30,9 @@ from fleet.cloud.desk_io import (
     DeskOutput,
     EnrolmentAsked,
     HashSpin,
+    KeepSettings,
     LateResult,
+    RemoveUser,
     SendCommand,
     SpinHash,
     SpinHashed,
@@ -93,7 +96,13 @@ class DeskDriver:
         self._changed = changed
         self.clock = self._clock_of(loaded.meta.get(CLOCK))
         self.clock_is_known = CLOCK in loaded.meta
-        self.desk = make_desk(factor=self.clock.factor, users=loaded.users, known_vins=loaded.vins, presence=loaded.presence)
+        self.desk = make_desk(
+            factor=self.clock.factor,
+            users=loaded.users,
+            known_vins=loaded.vins,
+            presence=loaded.presence,
+            settings=msgspec.convert(loaded.services.get(MODULE, {}), dict[str, CarSettings]),
+        )
         self._to_restore = loaded.commands
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fleet-spin")
         self._jobs: set[asyncio.Future[Any]] = set()
@@ -183,7 +192,7 @@ class DeskDriver:
                     self._measure(output, pending)
                     if output.state in TERMINAL_STATES and (vin := self._of_centre.pop(output.command_id, None)) is not None:
                         ended.append(CommandEnded(output.command_id, vin, output.state, output.reason))
-                case CommandOpened() | LateResult() | StoreUser():
+                case CommandOpened() | LateResult() | StoreUser() | RemoveUser() | KeepSettings():
                     pending.write(output, self._wall_us())
         for end in ended:
             assert self._centre is not None, "attached before the start"

@@ -24,12 +24,15 @@ from typing import IO, Any, Final, NamedTuple
 import msgspec
 
 from fleet.backend.schema import in_words, open_for_reading, open_for_writing
+from fleet.cloud.car_settings import MODULE
 from fleet.cloud.centre import Keep, Notify
 from fleet.cloud.desk_io import (
     CommandOpened,
     CommandRecord,
+    KeepSettings,
     LateResult,
     PresenceChanged,
+    RemoveUser,
     SpinHash,
     StoreUser,
     Transition,
@@ -80,7 +83,9 @@ class ReplyPublished(NamedTuple):
     request_id: str
 
 
-StoredWrite = CommandOpened | Transition | LateResult | StoreUser | Notify | Keep | ReplyGiven | ReplyPublished
+StoredWrite = (
+    CommandOpened | Transition | LateResult | StoreUser | RemoveUser | KeepSettings | Notify | Keep | ReplyGiven | ReplyPublished
+)
 """What desk and service centre want kept."""
 
 
@@ -507,6 +512,10 @@ def _write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us:
                 " AND decided_by = 'desk' AND state IN ('expired', 'unknown')",
                 (result, write.at, write.command_id, write.vin),
             )
+        case RemoveUser(vin=vin, name=name):
+            connection.execute("DELETE FROM user WHERE vin = ? AND name = ?", (vin, name))
+        case KeepSettings(vin=vin, settings=settings):
+            _write_service(connection, Keep(MODULE, vin, msgspec.json.encode(settings).decode()), wall_us)
         case StoreUser(user=user):
             spin = (None, None, None) if user.spin is None else (user.spin.salt, user.spin.digest, user.spin.cost)
             connection.execute(

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
+from fleet.cloud import car_settings
+from fleet.cloud.car_settings import CarSettings
 from fleet.cloud.desk_io import (
     Answer,
     BackEndAsked,
     By,
     CarAnswered,
     CarSeen,
+    CarSwitched,
     ClockChanged,
     CommandAsked,
     CommandOpened,
@@ -26,6 +29,7 @@ from fleet.cloud.desk_io import (
     DeskInput,
     DeskOutput,
     EnrolmentAsked,
+    KeepSettings,
     LateResult,
     PresenceChanged,
     SendCommand,
@@ -41,7 +45,7 @@ from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
 from fleet.kernel.timers import TimerHeap
 from fleet.wire.commands import COMMANDS, LONGEST_TIME_TO_LIVE, read_parameters
-from fleet.wire.messages import TERMINAL_STATES, Command, CommandRequest, CommandState, DeskAnswer, Response
+from fleet.wire.messages import TERMINAL_STATES, Command, CommandRequest, CommandState, DeskAnswer, Event, Response
 from fleet.wire.vin import is_vin
 
 REMEMBERED: Final = 10_000
@@ -85,12 +89,14 @@ class Desk:
         users: Iterable[UserRecord] = (),
         known_vins: Iterable[str] = (),
         presence: Iterable[PresenceChanged] = (),
+        settings: Mapping[str, CarSettings] | None = None,
     ) -> None:
         """Start from what the store holds; `factor` is scenario seconds per wall second."""
         self._factor = factor
         self._guard = SpinGuard(users)
         self._known = set(known_vins)
         self._presence = {entry.vin: entry for entry in presence}
+        self._settings = dict(settings or {})
         self._open: dict[str, _Open] = {}
         self._by_vin: dict[str, set[str]] = {}
         self._ended: OrderedDict[str, CommandRecord] = OrderedDict()
@@ -127,6 +133,8 @@ class Desk:
                 if message.connection != "offline":
                     self._connected(message.vin)
                 return []
+            case CarSwitched(event):
+                return self._switched(event, now)
             case ClockChanged():
                 self._clock_changed(message)
                 return []
@@ -252,7 +260,8 @@ class Desk:
             return Refusal("argument_out_of_range", f"a time to live is above 0 and at most {LONGEST_TIME_TO_LIVE // SECOND} s")
         if len(self._by_vin.get(request.vin, ())) >= OPEN_PER_CAR:
             return Refusal("busy", f"{OPEN_PER_CAR} commands of this car are under way")
-        return None
+        unwanted = car_settings.refusal(self._settings.get(request.vin), request.name)
+        return None if unwanted is None else Refusal(*unwanted)
 
     def _queue(self, held: _Open, now: Instant, token: str | None = None) -> list[DeskOutput]:
         """Send what passed all checks, unless the car cannot be woken."""
@@ -325,6 +334,18 @@ class Desk:
             elif (held := self._open.get(job.request_id)) is not None:
                 outputs += self._refuse(held, refusal, now) if refusal is not None else self._queue(held, now, decision.token)
         return outputs
+
+    def _switched(self, event: Event, now: Instant) -> list[DeskOutput]:
+        """Keep what a car says of its switches; a reset takes away the rights of its users, or of one."""
+        settings = car_settings.after(self._settings.get(event.vin), event)
+        if settings is None:
+            return []
+        self._settings[event.vin] = settings
+        outputs: list[DeskOutput] = [KeepSettings(event.vin, settings)]
+        if event.name != "car_reset":
+            return outputs
+        decisions, removed = self._guard.forget(event.vin, car_settings.deleted_user(event))
+        return self._decided(decisions, [*outputs, *removed], now)
 
     # --- life of a command
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fleet.cloud.car_settings import CarSettings
 from fleet.kernel.instants import Duration, Instant
-from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswer, EnrolCar, Response, SetSpin
+from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswer, EnrolCar, Event, Response, SetSpin
 
 By = Literal["desk", "car"]
 
@@ -150,6 +151,13 @@ class PresenceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CarSwitched:
+    """A car says what its own switches are set to, that it was reset, or that somebody is at home in it again."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class ClockChanged:
     """Scenario time was announced anew: it runs at `factor` and jumped by `shift`, and all that is pending with it."""
 
@@ -169,6 +177,7 @@ DeskInput = (
     | CarAnswered
     | CarSeen
     | PresenceChanged
+    | CarSwitched
     | ClockChanged
 )
 
@@ -214,6 +223,22 @@ class StoreUser:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveUser:
+    """To be removed from the store: somebody who has no rights on this car any more."""
+
+    vin: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSettings:
+    """To be stored: what a car has said of its switches; the newest is all that counts."""
+
+    vin: str
+    settings: CarSettings
+
+
+@dataclass(frozen=True, slots=True)
 class VerifySpin:
     """To be answered with `SpinVerified` (or `SpinJobFailed`) under the same job."""
 
@@ -253,4 +278,6 @@ class Answer:
     answer: DeskAnswer
 
 
-DeskOutput = CommandOpened | Transition | LateResult | StoreUser | VerifySpin | HashSpin | SendCommand | Answer
+DeskOutput = (
+    CommandOpened | Transition | LateResult | StoreUser | RemoveUser | KeepSettings | VerifySpin | HashSpin | SendCommand | Answer
+)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 from typing import Final
 
-from fleet.cloud.desk_io import DeskOutput, HashSpin, SpinHash, StoreUser, UserRecord, VerifySpin
+from fleet.cloud.desk_io import DeskOutput, HashSpin, RemoveUser, SpinHash, StoreUser, UserRecord, VerifySpin
 from fleet.kernel.instants import MINUTE, Duration, Instant
 
 PRIMARY: Final = "primary"
@@ -40,6 +40,7 @@ class Refusal:
 
 BUSY: Final = Refusal("busy", "too many S-PINs are being checked; ask again in a moment")
 LOCKED: Final = Refusal("spin_locked", "three wrong S-PINs locked it; setting a new one unlocks it")
+FORGOTTEN: Final = Refusal("insufficient_rights", "this user was deleted meanwhile")
 BAD_FORMAT: Final = Refusal("malformed", "an S-PIN has exactly 4 digits")
 
 
@@ -182,6 +183,21 @@ class SpinGuard:
         """Move the end of all tokens, because scenario time jumped."""
         for key, tokens in self._tokens.items():
             self._tokens[key] = [(token, until + by) for token, until in tokens]
+
+    def forget(self, vin: str, name: str | None) -> tuple[list[Decision], list[DeskOutput]]:
+        """Take away the rights of a user, or (None) of all users of a car; what they wait for is refused."""
+        decisions: list[Decision] = []
+        outputs: list[DeskOutput] = []
+        for key in [key for key in self._users if key[0] == vin and name in {None, key[1]}]:
+            lane = self._lanes.pop(key, None)
+            for job in () if lane is None else (lane.running, *lane.waiting):
+                self._keys.pop(job.job, None)
+                self._waiting -= 1
+                decisions.append(Decision(job, FORGOTTEN))
+            del self._users[key]
+            self._tokens.pop(key, None)
+            outputs.append(RemoveUser(*key))
+        return decisions, outputs
 
     def _change(self, key: UserKey, user: UserRecord) -> StoreUser:
         self._users[key] = user

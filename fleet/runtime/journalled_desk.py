@@ -6,11 +6,12 @@ the number of the verification it came from. That is enough for another desk to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, get_args
 
 import msgspec
 
+from fleet.cloud.car_settings import CarSettings
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import (
     Answer,
@@ -51,10 +52,17 @@ class DeskStart(msgspec.Struct, frozen=True):
     users: list[UserRecord]
     known_vins: list[str]
     presence: list[PresenceChanged]
+    settings: dict[str, CarSettings] = {}
 
     def desk(self) -> Desk:
         """Make the desk that begins so."""
-        return Desk(factor=self.factor, users=self.users, known_vins=self.known_vins, presence=self.presence)
+        return Desk(
+            factor=self.factor,
+            users=self.users,
+            known_vins=self.known_vins,
+            presence=self.presence,
+            settings=self.settings,
+        )
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -177,13 +185,16 @@ class JournalledDesk(Desk):
         users: Iterable[UserRecord] = (),
         known_vins: Iterable[str] = (),
         presence: Iterable[PresenceChanged] = (),
+        settings: Mapping[str, CarSettings] | None = None,
     ) -> None:
         """Take what writes, and what tells which time to write for the desk's own, and the latter where it is another.
 
         The rest is the desk's.
         """
-        start = DeskStart(factor, list(users), list(known_vins), list(presence))
-        super().__init__(factor=factor, users=start.users, known_vins=start.known_vins, presence=start.presence)
+        start = DeskStart(factor, list(users), list(known_vins), list(presence), dict(settings or {}))
+        super().__init__(
+            factor=factor, users=start.users, known_vins=start.known_vins, presence=start.presence, settings=start.settings
+        )
         self._write = write
         self._at = at
         self._words = DeskWords()
