@@ -96,6 +96,11 @@ def _control(deed: Deed, action: Control) -> signals.ControlInput:  # noqa: PLR0
             return signals.Crash(deed.sensor or "airbag")
         case "repair":
             return signals.Repair()
+        case "fault":
+            assert deed.fault is not None
+            return signals.SetFault(deed.fault)
+        case "low_adblue":
+            return signals.DrainAdBlue(0.0 if deed.level is None else float(deed.level))
         case "press_sos":
             return signals.PressButton("sos")
         case "breakdown_call":
@@ -114,6 +119,9 @@ def _control(deed: Deed, action: Control) -> signals.ControlInput:  # noqa: PLR0
             return signals.ResetCar(deed.user)
         case "pair_car":
             return signals.PairCar()
+        case "ask":
+            assert deed.request is not None
+            return signals.AskOnline(deed.request, dict(deed.data.values) if deed.data is not None else {})
         case _:
             assert_never(action)
 

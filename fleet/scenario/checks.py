@@ -16,12 +16,13 @@ import msgspec
 
 from fleet.errors import nearest_hint
 from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_datetime
-from fleet.scenario.deeds import ACTIONS, LED, OPENED, SWITCHED, Deed, Destination, Load, Place, Selection, Step
+from fleet.scenario.deeds import ACTIONS, LED, LOWERED, OPENED, SWITCHED, Deed, Destination, Load, Place, Selection, Step
 from fleet.scenario.drawn import Values
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.scalars import Misread, shown
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Reconnect, Scenario, Stage, Vocabulary, Zone
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
+from fleet.wire.requests import requests
 from fleet.wire.services import Parameter
 
 Steps = tuple[str | int, ...]
@@ -384,12 +385,15 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
     for key, takes in (
         ("to", deed.do in LED),
         ("door", deed.do in OPENED),
-        ("level", deed.do == "low_fuel"),
+        ("level", deed.do in LOWERED),
+        ("fault", deed.do == "fault"),
         ("mode", deed.do == "set_privacy"),
         ("named", deed.do == "set_service"),
         ("switch", deed.do in SWITCHED),
         ("sensor", deed.do == "crash"),
         ("user", deed.do == "reset_car"),
+        ("request", deed.do == "ask"),
+        ("data", deed.do == "ask" or "service" in given),
         *((key, deed.command is not None) for key in ("parameters", "distance", "spin", "time_to_live")),
     ):
         if given and not takes and getattr(deed, key) not in (None, {}):
@@ -402,10 +406,31 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
         yield Problem((), f"{deed.do} lacks 'switch': on or off", hint="Such as 'switch: off'.")
     if deed.do == "set_service" and deed.named is None:
         yield Problem((), "set_service lacks 'named': which service", hint="Such as 'named: lock'.")
+    if deed.do == "ask":
+        yield from _check_request(deed)
     if deed.named is not None:
         yield from _known(("named",), "service", deed.named, vocabulary.switchable)
+    if deed.do == "fault" and deed.fault is None:
+        yield Problem((), "fault lacks 'fault': which one", hint="Such as 'fault: tyre_pressure'.")
     if deed.do == "drive" and deed.to is None:
         yield Problem((), "drive lacks 'to': where it leads", hint="Such as 'to: home' or 'to: {from: 2 km, to: 10 km}'.")
+
+
+def _check_request(deed: Deed) -> Iterator[Problem]:
+    """Check the words of a request by their names and types; the car looks at the rest."""
+    if deed.request is None:
+        yield Problem((), "ask lacks 'request': which online service", hint="Such as 'request: parking_places'.")
+        return
+    unknown = list(_known(("request",), "request", deed.request, requests()))
+    yield from unknown
+    if unknown or deed.data is None:
+        return
+    types = {entry.name: entry.type for entry in msgspec.structs.fields(requests()[deed.request].parameters)}
+    for name, value in deed.data.values.items():
+        if name in types:
+            yield from _check_value(("data", name), value, types[name])
+        else:
+            yield from _known(("data", name), f"word of {deed.request}", name, types, is_key=True)
 
 
 def _check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -435,7 +460,7 @@ def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
 
 def _check_service(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
     if step.service is None:
-        for key, given in (("action", step.action), ("about", None if step.about == "each" else step.about), ("data", step.data)):
+        for key, given in (("action", step.action), ("about", None if step.about == "each" else step.about)):
             if given is not None:
                 yield Problem((key,), f"only a service of the back end takes {key!r}", is_key=True)
         return

@@ -15,8 +15,8 @@ from fleet.scenario.scalars import Distance, Duration, Misread, Moment, Rate, Re
 from fleet.wire.privacy import PrivacyMode
 
 Control = Literal[
-    "crash", "repair", "press_sos", "breakdown_call", "info_call", "set_privacy", "set_service", "workshop_mode", "reset_car",
-    "pair_car",
+    "crash", "fault", "low_adblue", "repair", "press_sos", "breakdown_call", "info_call", "set_privacy", "set_service",
+    "workshop_mode", "reset_car", "pair_car", "ask",
 ]  # fmt: skip
 """What people do at a car's own controls, and a crash."""
 Action = Literal[
@@ -26,6 +26,11 @@ Action = Literal[
 """What people and the world do to a car."""
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 Opening = Literal["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
+Fault = Literal[
+    "tyre_pressure", "brake_pads", "washer_fluid", "headlight", "tail_light", "engine_oil", "coolant", "engine_control",
+    "drive_system", "front_camera", "key_battery",
+]  # fmt: skip
+"""What can fail in a car."""
 BrokerAction = Literal["stop", "start", "kill", "pause", "resume"]
 About = Literal["each", "list", "none"]
 """What a service of the back end is asked about: each chosen car by itself, all of them in one list `cars`, or none."""
@@ -33,6 +38,7 @@ About = Literal["each", "list", "none"]
 LED: Final = frozenset({"drive", "park", "enter_garage"})
 """Actions that may lead to a place."""
 OPENED: Final = frozenset({"open", "close"})
+LOWERED: Final = frozenset({"low_fuel", "low_adblue"})
 SWITCHED: Final = frozenset({"set_service", "workshop_mode"})
 
 
@@ -145,12 +151,15 @@ class Deed(Part, frozen=True, kw_only=True):
     cars: Selection = Selection()
     to: Destination | None = None
     door: Opening | None = None
+    fault: Fault | None = None
     level: Share | None = None
     mode: PrivacyMode | None = None
     named: str | None = None
     switch: Literal["on", "off"] | None = None
     sensor: Literal["airbag", "belt_tensioner"] | None = None
     user: str | None = None
+    request: str | None = None
+    data: Given | None = None
     parameters: dict[str, Values] = msgspec.field(default_factory=dict)
     distance: Distances | None = None
     spin: SpinMix | None = None
@@ -205,7 +214,6 @@ class Step(Deed, frozen=True, kw_only=True):
     service: str | None = None
     action: str | None = None
     about: About = "each"
-    data: Given | None = None
 
     @property
     def subject(self) -> str:
