@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.transport.link import LinkSettings, Will
@@ -11,7 +11,7 @@ from fleet.transport.mqtt_stream import NotMqtt, Tracker, read_client_id, read_h
 from fleet.transport.swarm_codec import connect_packet, publish_packet
 from fleet.wire.frame import Frame
 
-SIZES = st.lists(st.one_of(st.integers(0, 300), st.sampled_from([16_383, 16_384, 70_000])), min_size=1, max_size=6)
+SIZES = st.lists(st.one_of(st.integers(0, 300), st.sampled_from([16_383, 16_384])), min_size=1, max_size=6)
 CUTS = st.lists(st.integers(1, 5_000), min_size=1, max_size=8)
 OLD_CONNECT = bytes.fromhex("10 10 0004 4d515454 04 02 003c 0004") + b"old1"
 """MQTT 3.1.1, which has no properties."""
@@ -31,6 +31,7 @@ def pieces(stream: bytes, cuts: list[int]) -> list[bytes]:
     return found
 
 
+@settings(deadline=None)
 @given(SIZES, CUTS)
 def test_it_is_known_where_packets_begin(sizes: list[int], cuts: list[int]) -> None:
     """At each cut: between two packets exactly when one has just ended."""
