@@ -40,22 +40,33 @@ class Faults:
     async def kill_broker(self) -> None:
         """End the broker at once: what it had not written down is lost."""
         self._broker().kill()
-        self._down = True
+        await self._gone()
 
     @step
     async def stop_broker(self) -> None:
         """End the broker in order: it writes down what must persist."""
         await self._broker().stop()
+        await self._gone()
+
+    async def _gone(self) -> None:
+        """Let everybody notice, and hold the cars back until it is there again."""
         self._down = True
+        cars = self._world.shard.cars.values()
+        await self._world.stage.wait(lambda: not any(held.car.telematics.is_up for held in cars))
+        with self._world.stage.inside():
+            self._world.gate.close()
 
     @step
     async def start_broker(self) -> None:
-        """Run it again; returns when cars and back end are connected again."""
+        """Run it again; returns when our back end and then the cars are connected again."""
         await self._start()
         await self._world.settle()
 
     async def _start(self) -> None:
         await self._broker().start()
+        await self._world.stage.wait(self._world.is_connected)
+        with self._world.stage.inside():
+            self._world.gate.open()
         self._down = False
 
     @step

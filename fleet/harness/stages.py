@@ -21,7 +21,7 @@ from fleet.kernel.schedule import Schedule
 from fleet.runtime.access import Access
 from fleet.runtime.clocks import ScaledClock, SteppedClock, VirtualClock, wall_us
 from fleet.runtime.resources import resource_dir
-from fleet.runtime.shard import Shard
+from fleet.runtime.shard import Shard, wait_until
 from fleet.runtime.virtual_loop import VirtualLoop
 from fleet.transport.link import LinkFactory
 from fleet.transport.simulated_access import AccessControl
@@ -116,6 +116,10 @@ class Stage(Protocol):
         """Let things happen until the condition holds or it is `limit`; tell which. With a limit of now the time stands."""
         ...
 
+    async def wait(self, condition: Callable[[], bool]) -> bool:
+        """Let the network do what it has to until the condition holds; bounded. Tell whether it does."""
+        ...
+
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
         """Return what our own back end is made of here."""
         ...
@@ -155,6 +159,9 @@ class LiveStage:
                 return False
             self._move(limit if at is None else min(at, limit))
         return True
+
+    async def wait(self, condition: Callable[[], bool]) -> bool:
+        return await wait_until(condition, self._patience_s, every_s=POLL_S)
 
     def _move(self, at: Instant) -> None:
         self._clock.move_to(at)
@@ -227,6 +234,10 @@ class VirtualStage:
         settled = self._schedule.now + NETWORK_TIME
         self._loop.run_while(lambda: not (condition() or traffic.is_quiet()), settled)
         self._loop.run_while(lambda: not condition(), limit)
+        return condition()
+
+    async def wait(self, condition: Callable[[], bool]) -> bool:
+        self._loop.run_while(lambda: not condition(), self._schedule.now + NETWORK_TIME)
         return condition()
 
     def backend_config(self, store: Path, seed: int) -> BackendConfig:

@@ -24,6 +24,7 @@ from fleet.harness.car import HarnessCar
 from fleet.harness.clock import HarnessClock
 from fleet.harness.errors import ExpectationFailed, InvariantBroken
 from fleet.harness.faults import Faults
+from fleet.harness.gate import Gate
 from fleet.harness.stages import Broker, LiveStage, Stage, VirtualStage
 from fleet.harness.steps import Steps
 from fleet.harness.user import User
@@ -90,7 +91,8 @@ class World:
             boot=self._boot, clock="by hand",
         )  # fmt: skip
         self._journal = JournalWriter(self.journal_path, begin)
-        links = journalled_links(stage.car_links, self._journal.write, stage.clock.now, stage.dialect.topics)
+        self.gate = Gate(stage.car_links)
+        links = journalled_links(self.gate, self._journal.write, stage.clock.now, stage.dialect.topics)
         plan = LinkPlan(
             password_for=stage.password_for, will_delay_s=1, first_back_off_s=0.1, longest_back_off_s=0.5,
             end_session=True, clear_presence=True,
@@ -117,14 +119,15 @@ class World:
         if self._backend is not None:
             await self.stage.run(self._backend.start())
         self._opening = True
-        if not await self.until(self._is_connected, self.now):
+        if not await self.until(self.is_connected, self.now):
             refusal = self.watcher.refusal or (self._backend.last_error if self._backend is not None else None)
             raise refusal or UsageError("the broker does not answer", hint="Is it running?")
         self._opening = False
         with self.stage.inside():
             self.shard.run()
 
-    def _is_connected(self) -> bool:
+    def is_connected(self) -> bool:
+        """Whether all who listen have their connection: the watcher, and our back end with its users."""
         if self._backend is not None and not (self._backend.connected and self.asker.link.is_up):
             return False
         return self.watcher.link.is_up
@@ -185,7 +188,7 @@ class World:
 
         While the broker is down nothing can be.
         """
-        if self._opening and not self._is_connected():
+        if self._opening and not self.is_connected():
             return False
         if not self.faults.broker_works:
             return True

@@ -128,3 +128,14 @@ async def test_a_forgotten_await_is_told_at_the_next_step(fleet: World) -> None:
     car.switch_on()
     with pytest.raises(ForgottenAwait, match=r"test_world.py:\d+: switch_on\(…\) was not awaited"):
         await car.switch_off()
+
+
+async def test_messages_of_before_a_kill_are_not_seen_twice(fleet: World, fleet_faults: Faults) -> None:
+    car = await fleet.car()
+    for _ in range(5):
+        await car.switch_on()
+        await fleet_faults.kill_broker()
+        await car.switch_off()
+        await fleet_faults.start_broker()
+        await car.wait_for_status(trigger="engine_off")
+    assert [message.seq for message in car.messages] == list(range(1, len(car.messages) + 1))

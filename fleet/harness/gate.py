@@ -1,0 +1,71 @@
+"""Holds cars back from a broker that comes up again until those who listen are there: else what they send is lost unseen."""
+
+from __future__ import annotations
+
+from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkOwner, LinkSettings
+from fleet.wire.frame import Frame
+
+
+class Gate:
+    """A factory of links that connect only while it is open."""
+
+    def __init__(self, links: LinkFactory) -> None:
+        """Take what makes the links; the gate is open."""
+        self._links = links
+        self._wanted: dict[GatedLink, None] = {}
+        self.is_open = True
+
+    def __call__(self, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> Link:
+        return GatedLink(self, self._links(settings, owner, back_off))
+
+    def close(self) -> None:
+        """Let nobody try to connect; for when all connections are gone."""
+        self.is_open = False
+        for link in self._wanted:
+            link.inner.drop()
+
+    def open(self) -> None:
+        """Let all connect that want to."""
+        self.is_open = True
+        for link in self._wanted:
+            link.inner.open()
+
+    def wants(self, link: GatedLink, *, to_connect: bool) -> None:
+        """Note who would connect."""
+        if not to_connect:
+            self._wanted.pop(link, None)
+        elif link not in self._wanted:
+            self._wanted[link] = None
+        if to_connect and self.is_open:
+            link.inner.open()
+
+
+class GatedLink:
+    """A link behind a gate; otherwise as it is."""
+
+    __slots__ = ("_gate", "inner")
+
+    def __init__(self, gate: Gate, inner: Link) -> None:
+        self._gate = gate
+        self.inner = inner
+
+    @property
+    def is_up(self) -> bool:
+        return self.inner.is_up
+
+    def open(self) -> None:
+        self._gate.wants(self, to_connect=True)
+
+    def publish(self, frame: Frame, token: int) -> None:
+        self.inner.publish(frame, token)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        self.inner.acknowledge(delivery)
+
+    def drop(self) -> None:
+        self._gate.wants(self, to_connect=False)
+        self.inner.drop()
+
+    async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
+        self._gate.wants(self, to_connect=False)
+        await self.inner.close(end_session=end_session, last=last)

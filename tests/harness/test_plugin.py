@@ -1,0 +1,171 @@
+"""The pytest plugin as its users see it: what they write, what they are told, and that nobody else is disturbed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VIRTUAL = """
+[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+fleet_mode = virtual
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project of a user's, whose cars live in virtual time."""
+    pytester.makeini(VIRTUAL)
+    return pytester
+
+
+def run(suite: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
+    suite.makepyfile(test_cars=source)
+    return suite.runpytest_inprocess("-p", "no:cacheprovider", "-q", *options)
+
+
+def test_fixtures_work_together(suite: pytest.Pytester) -> None:
+    done = run(suite, """
+        async def test_lock(fleet, fleet_car, fleet_backend, fleet_clock, fleet_faults, fleet_journal):
+            await fleet.user.lock(fleet_car).succeeds()
+            assert (await fleet_backend.twin(fleet_car)).doors.front_left.locked
+            assert fleet_journal.exists()
+    """)  # fmt: skip
+    done.assert_outcomes(passed=1)
+
+
+def test_a_car_is_what_the_mark_says(suite: pytest.Pytester) -> None:
+    done = run(suite, """
+        import pytest
+
+        pytestmark = pytest.mark.fleet(car={"model": "Born", "charge_percent": 40})
+
+        async def test_born(fleet_car):
+            assert fleet_car.equipment.model == "Born"
+            await fleet_car.switch_on()
+            await fleet_car.switch_off()
+            await fleet_car.wait_for_status(energy__charge_percent=40)
+    """)  # fmt: skip
+    done.assert_outcomes(passed=1)
+
+
+def test_the_seed_is_the_tests_own_unless_it_is_given(suite: pytest.Pytester) -> None:
+    source = """
+        async def test_seed(fleet):
+            car = await fleet.car()
+            print("seed", fleet.seed, "odometer", car.simulated.start_m)
+    """
+    told = [run(suite, source, "-s", *options).outlines for options in ((), (), ("--fleet-seed", "7"), ("--fleet-seed", "7"))]
+    seeds = [next(line for line in lines if line.startswith("seed ")) for lines in told]
+    assert seeds[0] == seeds[1]
+    assert seeds[2] == seeds[3]
+    assert seeds[0] != seeds[2]
+    assert seeds[2].startswith("seed 7 ")
+
+
+def test_a_failure_tells_story_seed_and_journal_and_keeps_it(suite: pytest.Pytester) -> None:
+    done = run(suite, """
+        async def test_never(fleet_car):
+            await fleet_car.switch_on()
+            await fleet_car.wait_for_event("engine_off", within="1 min")
+    """)  # fmt: skip
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines([
+        "*no event engine_off of VSS* within 1 min; events since: engine_on*",
+        "*the last of VSS*",
+        "*in        SwitchOn*",
+        "*seed *; the journal is kept: *journal.jsonl*",
+        "*again: pytest 'test_cars.py::test_never' --fleet-seed *",
+    ])  # fmt: skip
+    kept = next(line.rpartition(" ")[2] for line in done.outlines if "the journal is kept" in line)
+    assert Path(kept).read_text(encoding="utf-8").count("SwitchOn") == 1
+
+
+def test_an_assertion_of_the_users_keeps_the_journal_too(suite: pytest.Pytester) -> None:
+    done = run(suite, """
+        async def test_wrong(fleet_car):
+            assert fleet_car.state == "driving"
+    """)  # fmt: skip
+    done.assert_outcomes(failed=1)
+    kept = next(line.rpartition(" ")[2] for line in done.outlines if "the journal is kept" in line)
+    assert Path(kept).exists()
+
+
+def test_a_broken_rule_fails_the_test_itself(suite: pytest.Pytester) -> None:
+    done = run(suite, """
+        from fleet.vehicle.powertrain import Powertrain
+
+        async def test_odometer(fleet_car, monkeypatch):
+            await fleet_car.drive(km=5)
+            await fleet_car.switch_off()
+            fleet_car.simulated.powertrain.odometer_m -= 3_000
+            await fleet_car.switch_on()
+            await fleet_car.switch_off()
+    """)  # fmt: skip
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["*InvariantBroken: a rule that must always hold is broken:*", "*odometer:*"])
+
+
+def test_checks_can_be_left_out(suite: pytest.Pytester) -> None:
+    done = run(suite, """
+        import pytest
+
+        @pytest.mark.fleet(checks=False)
+        async def test_odometer(fleet_car):
+            await fleet_car.drive(km=5)
+            await fleet_car.switch_off()
+            fleet_car.simulated.powertrain.odometer_m -= 3_000
+            await fleet_car.switch_on()
+            await fleet_car.switch_off()
+    """)  # fmt: skip
+    done.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("@pytest.mark.fleet(mode='vritual')\nasync def test(fleet): ...", "*unknown fleet mode 'vritual'*"),
+        ("@pytest.mark.fleet(sede=1)\nasync def test(fleet): ...", "*unknown word of @pytest.mark.fleet 'sede'*"),
+        ("@pytest.mark.fleet('virtual')\nasync def test(fleet): ...", "*takes words only*"),
+        ("def test(fleet): ...", "*a test with cars is a coroutine*"),
+        ("async def test(fleet):\n    car = await fleet.car()\n    car.drive(km=1)", "*drive(…) was not awaited*"),
+        ("async def test(fleet):\n    await fleet.car('Leno')", "*unknown model 'Leno'*"),
+        ("async def test(fleet):\n    await fleet.car(parking_heeter=True)", "*unknown equipment 'parking_heeter'*"),
+        ("@pytest.fixture(scope='module')\ndef cars(fleet_car): ...\ndef test(cars): ...", "*ScopeMismatch*"),
+    ],
+)
+def test_mistakes_are_told(suite: pytest.Pytester, source: str, told: str) -> None:
+    done = run(suite, f"import pytest\n\n{source}\n")
+    assert done.ret == 1
+    done.stdout.fnmatch_lines([told])
+
+
+def test_who_uses_no_cars_imports_none(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import sys
+
+        def test_nothing():
+            assert [name for name in sys.modules if name.startswith("fleet.")] == ["fleet.harness", "fleet.harness.plugin"]
+    """)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_without_pytest_the_same_is_a_context_manager(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import asyncio\n"
+        "from fleet.harness import virtual_world\n"
+        "async def main():\n"
+        "    async with virtual_world(seed=3) as world:\n"
+        "        car = await world.car()\n"
+        "        await world.user.lock(car).succeeds()\n"
+        "        state = car.state\n"
+        "    print(state)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "parked"
