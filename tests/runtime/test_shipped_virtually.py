@@ -34,6 +34,7 @@ CARS = {
     "find-my-car": 48,
     "heater-morning": 250,
     "long-weekend": 60,
+    "online-day": 25,
     "reconnect-storm": 100,
     "rush-hour": 200,
     "underground-car-park": 60,
