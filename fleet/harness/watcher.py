@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
-from fleet.wire.messages import CarMessage, DeskAnswer, DeskRequest, FromCar, Presence
+from fleet.wire.messages import TERMINAL_STATES, CarMessage, DeskAnswer, DeskRequest, FromCar, Presence, Response
 
 BARRIER_S: Final = 1.0
 """Wall time after which a barrier is given up: the broker is paused or gone."""
@@ -58,6 +58,8 @@ class Watcher(_Client):
         self._barrier_topic = dialect.topics.desk_answer(client_id)
         self.messages: dict[str, list[CarMessage]] = {}
         self.presences: dict[str, list[Presence]] = {}
+        self.ended: set[str] = set()
+        """Commands that cars have ended, by id."""
         self._known: set[tuple[str, int, int]] = set()
         self._barriers: dict[bytes, asyncio.Event] = {}
         self._barrier_count = 0
@@ -92,6 +94,8 @@ class Watcher(_Client):
         key = (message.vin, message.boot, message.seq)
         if key not in self._known:
             self._known.add(key)
+            if isinstance(message, Response) and message.state in TERMINAL_STATES:
+                self.ended.add(message.command_id)
             self.messages.setdefault(message.vin, []).append(message)
 
 
@@ -104,19 +108,24 @@ class Asker(_Client):
         self._dialect = dialect
         self._topic = dialect.topics.desk_answer(client_id)
         self.answers: dict[str, list[DeskAnswer]] = {}
+        self._open: set[str] = set()
         self._unsent: list[DeskRequest] = []
         super().__init__(links, user="tool", password=password, client_id=client_id, subscriptions=((self._topic, 1),))
 
     def ask(self, request: DeskRequest) -> None:
         """Send now, or as soon as there is a connection."""
         self.answers[request.id] = []
+        self._open.add(request.id)
         self._unsent.append(request)
         self._send()
 
-    @property
-    def waits_for_desk(self) -> bool:
-        """Whether the desk has not said anything yet to something that was asked."""
-        return any(not answers for answers in self.answers.values())
+    def waits_for_desk(self, ended: Container[str]) -> bool:
+        """Whether the desk is about to say something: to what was just asked, or that a car has `ended` a command."""
+        return any(
+            not answers or answers[-1].state == "queued" or request_id in ended
+            for request_id in self._open
+            for answers in (self.answers[request_id],)
+        )
 
     def link_up(self, session_present: bool) -> None:
         super().link_up(session_present)
@@ -133,6 +142,8 @@ class Asker(_Client):
             answer = self._dialect.read_desk_answer(frame)
             self.seen += 1
             self.answers.setdefault(answer.id, []).append(answer)
+            if answer.final:
+                self._open.discard(answer.id)
 
 
 def first_from(messages: list[CarMessage], begin: int, fits: Callable[[CarMessage], bool]) -> int | None:

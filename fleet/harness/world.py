@@ -192,7 +192,9 @@ class World:
             return False
         if not self.faults.broker_works:
             return True
-        if self._backend is not None and not (self._backend.is_idle and not self.asker.waits_for_desk):
+        if self._backend is not None and not self._backend.is_idle:
+            return False
+        if self.asker.waits_for_desk(self.watcher.ended):
             return False
         for held in self.shard.cars.values():
             telematics = held.car.telematics
