@@ -17,8 +17,9 @@ from fleet.kernel.instants import MILLISECOND, SECOND, Duration
 from fleet.kernel.schedule import Schedule
 from fleet.transport import swarm_connection
 from fleet.transport.link import BackOff, Delivery, LinkSettings, Will
+from fleet.transport.mqtt_stream import packet_size
 from fleet.transport.simulated_broker import SimulatedBroker
-from fleet.transport.simulated_connection import UNDER_WAY_MAX, WAITING_MAX, packet_size
+from fleet.transport.simulated_connection import UNDER_WAY_MAX, WAITING_MAX
 from fleet.transport.simulated_link import SimulatedLink, simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.swarm_codec import publish_packet

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from fleet.transport.faults import PACKETS, PacketName
+from fleet.wire.frame import Frame
 
 _CONNECT: Final = 0x10
 _PUBLISH: Final = 3
@@ -166,3 +167,20 @@ class Tracker:
         end = at + head.total
         self.left = max(0, end - len(data))
         return min(end, len(data))
+
+
+def packet_size(frame: Frame) -> int:
+    """Return the bytes of the frame as a PUBLISH of MQTT 5."""
+    size = (4 if frame.qos else 2) + len(frame.topic.encode()) + len(frame.payload)
+    properties = 0 if frame.expiry_s is None else 5
+    for text in (frame.response_topic, frame.content_type):
+        properties += 0 if text is None else 3 + len(text.encode())
+    properties += 0 if frame.correlation is None else 3 + len(frame.correlation)
+    for name, value in frame.user_properties:
+        properties += 5 + len(name.encode()) + len(value.encode())
+    size += properties + _length_of_length(properties)
+    return 1 + _length_of_length(size) + size
+
+
+def _length_of_length(length: int) -> int:
+    return 1 + (length > 0x7F) + (length > 0x3FFF) + (length > 0x1F_FFFF)

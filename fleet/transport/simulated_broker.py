@@ -192,6 +192,13 @@ class SimulatedBroker:
             session.silent_until = now + virtual_duration(PATIENCE * keep_alive_s)
             self._timers.set(session.client_id, session.deadline())
 
+    def heard(self, peer: Peer) -> None:
+        """Something comes from the peer again, before its silence was over."""
+        session = self._connected.get(peer)
+        if session is not None and session.silent_until is not None:
+            session.silent_until = None
+            self._timers.set(session.client_id, session.deadline())
+
     def deadline(self) -> Instant | None:
         """Return when the broker wants to be woken, or None. A publish or an acknowledgement does not change it."""
         return self._timers.next_deadline()

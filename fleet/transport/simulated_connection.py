@@ -15,7 +15,9 @@ from typing import Final, Protocol
 from fleet.errors import LinkError, PublishRefused, Unreachable
 from fleet.kernel.instants import Instant
 from fleet.kernel.schedule import ScheduledCall, virtual_duration
+from fleet.transport.faults import PacketName
 from fleet.transport.link import Delivery, LinkOwner, LinkSettings
+from fleet.transport.mqtt_stream import packet_size
 from fleet.transport.reasons import (
     REFUSAL,
     connect_refused,
@@ -25,6 +27,7 @@ from fleet.transport.reasons import (
     publish_refused,
     subscribe_refused,
 )
+from fleet.transport.simulated_faults import CLOSED, FramePassage
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.simulated_sessions import PATIENCE, BrokerLimits
 from fleet.wire.frame import Frame
@@ -76,6 +79,7 @@ class Connection:
         "_under_way",
         "_waiting",
         "number",
+        "passage",
         "settings",
         "up",
     )
@@ -83,6 +87,7 @@ class Connection:
     def __init__(self, link: Station, number: int) -> None:
         self.settings = link.settings
         self.number = number
+        self.passage: FramePassage | None = None
         self.up = False
         self._link = link
         self._network = link.network
@@ -104,17 +109,23 @@ class Connection:
 
     # --- to the broker
 
-    def _send(self, take: Callable[..., None], *packet: object) -> None:
+    def _send(self, packet: PacketName | None, take: Callable[..., None], *rest: object) -> None:
+        """Send a packet; None is the end of the connection."""
+        faults = self._network.faults
+        if faults is not None and faults.concern(self):
+            self._arrived_there = faults.carry(self, "to_broker", self._arrived_there, packet, (take, *rest))
+            return
         self._arrived_there = at = self._network.arrival(self._arrived_there)
-        self._schedule.post_at(at, self._arrives, take, *packet)
+        self._schedule.post_at(at, self.arrives, take, *rest)
 
-    def _arrives(self, take: Callable[..., None], *packet: object) -> None:
+    def arrives(self, take: Callable[..., None], *packet: object) -> None:
+        """A packet reaches the broker."""
         if not self._mute:
             take(self, *packet)
 
     def connect(self, username_as_client_id: bool) -> None:
         """Send CONNECT."""
-        self._send(self._network.connect, username_as_client_id)
+        self._send("CONNECT", self._network.connect, username_as_client_id)
 
     def publish(self, frame: Frame, token: int | None) -> None:
         """Send now, or as soon as the broker has room; token None is the last word of the link."""
@@ -129,7 +140,7 @@ class Connection:
         if size > self._packet_max:
             self._refuse(frame, token, _TOO_LARGE)
         elif not frame.qos:
-            self._send(self._network.publish, frame, 0)
+            self._send("PUBLISH", self._network.publish, frame, 0)
             self._tell_later(token, None)
         elif self._room:
             self._send_at_1(frame, token)
@@ -145,7 +156,7 @@ class Connection:
         self._last_id = packet_id
         self._room -= 1
         self._under_way[packet_id] = (token, frame.topic)
-        self._send(self._network.publish, frame, packet_id)
+        self._send("PUBLISH", self._network.publish, frame, packet_id)
 
     def _wait(self, frame: Frame, token: int | None) -> None:
         if self._waiting is None:
@@ -173,39 +184,44 @@ class Connection:
 
     def acknowledge(self, packet_id: int) -> None:
         """Send PUBACK."""
-        self._send(self._network.acknowledge, packet_id)
+        self._send("PUBACK", self._network.acknowledge, packet_id)
 
     def disconnect(self, end_session: bool) -> None:
         """Send DISCONNECT, and tell the link once it has arrived or is lost."""
         self._leave()
-        self._send(self._network.disconnect, end_session)
+        self._send("DISCONNECT", self._network.disconnect, end_session)
         self._schedule.call_at(self._arrived_there, self._link.goodbye_arrived)
 
     # --- to the link: what the broker calls
 
-    def _hear(self, take: Callable[..., None], *packet: object) -> None:
+    def _hear(self, packet: PacketName | None, take: Callable[..., None], *rest: object) -> None:
+        faults = self._network.faults
+        if faults is not None and faults.concern(self):
+            self._arrived_here = faults.carry(self, "to_client", self._arrived_here, packet, (take, *rest))
+            return
         self._arrived_here = at = self._network.arrival(self._arrived_here)
-        self._schedule.post_at(at, self._hears, take, *packet)
+        self._schedule.post_at(at, self.hears, take, *rest)
 
-    def _hears(self, take: Callable[..., None], *packet: object) -> None:
+    def hears(self, take: Callable[..., None], *packet: object) -> None:
+        """A packet reaches the link."""
         if not self._deaf:
             take(*packet)
 
     def connack(self, code: int, session_present: bool, limits: BrokerLimits) -> None:
-        self._hear(self._accepted, code, session_present, limits)
+        self._hear("CONNACK", self._accepted, code, session_present, limits)
 
     def suback(self, codes: tuple[int, ...]) -> None:
-        self._hear(self._subscribed, codes)
+        self._hear("SUBACK", self._subscribed, codes)
 
     def puback(self, packet_id: int, code: int) -> None:
-        self._hear(self._acknowledged, packet_id, code)
+        self._hear("PUBACK", self._acknowledged, packet_id, code)
 
     def deliver(self, frame: Frame, packet_id: int) -> None:
-        self._hear(self._received, frame, packet_id)
+        self._hear("PUBLISH", self._received, frame, packet_id)
 
     def ended(self, code: int | None) -> None:
-        cause = "the other side closed it" if code is None else f"the broker ended it: {name_of(code)}"
-        self._hear(self.end, cause)
+        cause = CLOSED if code is None else f"the broker ended it: {name_of(code)}"
+        self._hear(None if code is None else "DISCONNECT", self.end, cause)
 
     # --- what the broker says, once it has arrived
 
@@ -219,7 +235,7 @@ class Connection:
         self._packet_max = limits.max_packet_size
         if settings.subscriptions and not (session_present and link.subscribed):
             link.subscribed = False
-            self._send(self._network.subscribe, settings.subscriptions)
+            self._send("SUBSCRIBE", self._network.subscribe, settings.subscriptions)
         else:
             self._come_up()
 
@@ -253,7 +269,8 @@ class Connection:
 
     def _acknowledged(self, packet_id: int, code: int) -> None:
         under_way = self._under_way
-        assert under_way is not None, "a broker acknowledges once, and what it was sent"
+        if under_way is None or packet_id not in under_way:
+            return  # a fault let it come twice
         token, topic = under_way.pop(packet_id)
         if not under_way:
             self._under_way = None
@@ -297,7 +314,7 @@ class Connection:
 
     def refused(self) -> None:
         """Nobody listens."""
-        self._hear(self._unreachable)
+        self._hear(None, self._unreachable)
 
     def _unreachable(self) -> None:
         endpoint = self._network.endpoint
@@ -319,7 +336,12 @@ class Connection:
     def abort(self) -> None:
         """Cut the connection: nothing is called after this, and the broker hears of it after all that was sent."""
         self._leave()
-        self._send(self._network.lost)
+        self._send(None, self._network.lost)
+
+    def broke(self, cause: str) -> None:
+        """End against our wish, unless the link has left it."""
+        if not self._over:
+            self.end(cause)
 
     def break_off(self) -> None:
         """Let nothing pass any more, either way."""
@@ -331,20 +353,3 @@ class Connection:
         self.up = False
         self.fed()
         self._under_way = self._waiting = self._early = None
-
-
-def packet_size(frame: Frame) -> int:
-    """Return the bytes of the frame as a PUBLISH of MQTT 5."""
-    size = (4 if frame.qos else 2) + len(frame.topic.encode()) + len(frame.payload)
-    properties = 0 if frame.expiry_s is None else 5
-    for text in (frame.response_topic, frame.content_type):
-        properties += 0 if text is None else 3 + len(text.encode())
-    properties += 0 if frame.correlation is None else 3 + len(frame.correlation)
-    for name, value in frame.user_properties:
-        properties += 5 + len(name.encode()) + len(value.encode())
-    size += properties + _length_of_length(properties)
-    return 1 + _length_of_length(size) + size
-
-
-def _length_of_length(length: int) -> int:
-    return 1 + (length > 0x7F) + (length > 0x3FFF) + (length > 0x1F_FFFF)

@@ -5,12 +5,13 @@ What is sent on one connection arrives in its order. Knows nothing of what the p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, Protocol
 
 from fleet.kernel.instants import MILLISECOND, Duration, Instant
 from fleet.kernel.schedule import Schedule, ScheduledCall
 from fleet.transport.link import Endpoint, LinkSettings
+from fleet.transport.simulated_faults import FrameFaults, FramePassage
 from fleet.transport.simulated_sessions import Peer
 from fleet.wire.frame import Frame
 
@@ -29,6 +30,7 @@ class Broker(Protocol):
     def disconnect(self, peer: Peer, now: Instant, *, end_session: bool = False) -> None: ...
     def lost(self, peer: Peer, now: Instant) -> None: ...
     def silent(self, peer: Peer, keep_alive_s: int, now: Instant) -> None: ...
+    def heard(self, peer: Peer) -> None: ...
     def deadline(self) -> Instant | None: ...
     def wake(self, now: Instant) -> None: ...
     def start(self, now: Instant) -> None: ...
@@ -40,6 +42,13 @@ class Connection(Peer, Protocol):
     """The client's end, as the network sees it."""
 
     settings: LinkSettings
+    passage: FramePassage | None
+
+    def arrives(self, take: Callable[..., None], *packet: object) -> None: ...
+    def hears(self, take: Callable[..., None], *packet: object) -> None: ...
+    def break_off(self) -> None: ...
+    def end(self, cause: str) -> None: ...
+    def broke(self, cause: str) -> None: ...
 
     def starve(self) -> None:
         """Nothing is heard any more for a while: give up when the keep-alive is over, unless `fed` comes before."""
@@ -55,7 +64,7 @@ class Connection(Peer, Protocol):
 
 
 class SimulatedNetwork:
-    """One broker and all connections to it, on a schedule. Its broker runs at once."""
+    """One broker and all connections to it, on a schedule. Its broker runs at once. `faults` are those of the way, if any."""
 
     def __init__(
         self,
@@ -69,6 +78,7 @@ class SimulatedNetwork:
         self.broker = broker
         self.schedule = schedule
         self.endpoint = endpoint or Endpoint("simulated", 1883)  # what errors name
+        self.faults: FrameFaults | None = None
         self._delay = delay
         self._connections: dict[Connection, None] = {}
         self._running = True
@@ -132,6 +142,21 @@ class SimulatedNetwork:
         if not self._holds(self.silent, connection):
             self.broker.silent(connection, connection.settings.keep_alive_s, self.schedule.now)
             self._set_alarm()
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """All that the broker has heard of and not lost."""
+        return self._connections.keys()
+
+    def unheard(self, connection: Connection) -> None:
+        """Nothing more arrives for a while; it is all the same connection when it is heard again."""
+        self.broker.silent(connection, connection.settings.keep_alive_s, self.schedule.now)
+        self._set_alarm()
+
+    def heard(self, connection: Connection) -> None:
+        """What was silent is heard again."""
+        self.broker.heard(connection)
+        self._set_alarm()
 
     def _holds(self, take: Callable[..., None], *packet: Any) -> bool:
         """Keep what arrives at a broker that is paused."""

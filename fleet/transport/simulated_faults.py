@@ -1,0 +1,323 @@
+"""The faults of `fleet.transport.faults` on a simulated network: of the same names, on frames instead of bytes.
+
+What has no meaning there changes nothing: slicing, and rules about packets that are not sent between perfect peers (PINGREQ,
+UNSUBSCRIBE, QoS 2). Sizes of packets other than PUBLISH are about right; only bandwidth and counted bytes depend on them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from fleet.kernel.instants import MILLISECOND, SECOND, Instant
+from fleet.kernel.schedule import Schedule, ScheduledCall
+from fleet.transport.faults import (
+    DIRECTIONS,
+    Bandwidth,
+    Direction,
+    Drop,
+    Duplicate,
+    Fault,
+    Faults,
+    HalfOpen,
+    InForce,
+    Latency,
+    PacketName,
+    Refuse,
+    Reorder,
+    Reset,
+    Stall,
+    Truncate,
+    goes,
+)
+from fleet.transport.link import LinkSettings
+from fleet.transport.mqtt_stream import packet_size
+from fleet.wire.frame import Frame
+
+Rest = tuple[Any, ...]
+"""Who takes a packet, and what is in it."""
+
+CLOSED: Final = "the other side closed it"
+_RESET: Final = "Connection reset by peer"
+_SIZES: Final = {"CONNECT": 40, "CONNACK": 12, "SUBSCRIBE": 60, "SUBACK": 7, "PUBACK": 4, "DISCONNECT": 2}
+
+
+class Struck(Protocol):
+    """A connection, as faults see it."""
+
+    settings: LinkSettings
+    passage: FramePassage | None
+
+    def arrives(self, take: Callable[..., None], *packet: object) -> None:
+        """A packet reaches the broker."""
+        ...
+
+    def hears(self, take: Callable[..., None], *packet: object) -> None:
+        """A packet reaches the client."""
+        ...
+
+    def break_off(self) -> None: ...
+    def starve(self) -> None: ...
+    def fed(self) -> None: ...
+    def refused(self) -> None: ...
+    def end(self, cause: str) -> None: ...
+    def broke(self, cause: str) -> None: ...
+    def __hash__(self) -> int: ...
+
+
+class Struggling(Protocol):
+    """The network, as faults see it."""
+
+    schedule: Schedule
+
+    @property
+    def connections(self) -> Collection[Any]: ...
+    def lost(self, connection: Any) -> None: ...
+    def silent(self, connection: Any) -> None: ...
+    def unheard(self, connection: Any) -> None: ...
+    def heard(self, connection: Any) -> None: ...
+    def arrival(self, after: Instant) -> Instant: ...
+
+
+class FramePassage:
+    """What is on its way in one connection that some fault concerns, or has concerned."""
+
+    __slots__ = ("back", "carried", "free_at", "last", "marks", "over", "starving", "unheard", "waiting")
+
+    def __init__(self) -> None:
+        self.over = False
+        self.starving = False
+        self.unheard = False
+        self.carried: dict[Direction, int] = dict.fromkeys(DIRECTIONS, 0)
+        self.last: dict[Direction, Instant] = dict.fromkeys(DIRECTIONS, 0)
+        """When the last packet that is on its way arrives."""
+        self.free_at: dict[Direction, Instant] = dict.fromkeys(DIRECTIONS, 0)
+        self.marks: dict[tuple[InForce, Direction], int] = {}
+        """For each fault that ends connections after so many bytes, how many had passed when it was set."""
+        self.back: dict[Direction, tuple[Rest, int, ScheduledCall]] = {}
+        """What waits for the packet after it."""
+        self.waiting: dict[Direction, deque[tuple[Rest, int]]] = {way: deque() for way in DIRECTIONS}
+        """What waits for the end of a stall."""
+
+
+class FrameFaults:
+    """The faults of one simulated network. `set`, `clear`, `strike` and `counts` are those of `FaultProxy`."""
+
+    def __init__(self, network: Struggling, seed: int = 0) -> None:
+        """Take the network they are on, and the seed of all chance."""
+        self.faults = Faults(seed)
+        self._network = network
+        self._schedule = network.schedule
+        self._stalled: dict[Struck, None] = {}
+        """Connections with packets that wait, those included that the network has not heard of."""
+
+    def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None:
+        """Put a fault in force, in place of the one of that name: for these client ids, or (None) for all."""
+        self.faults.set(name, fault, clients)
+        self._look()
+
+    def clear(self, name: str) -> None:
+        """End the fault of that name. Raises UnknownName when there is none."""
+        self.faults.clear(name)
+        self._look()
+
+    def strike(self, fault: Fault, clients: Collection[str] | None = None) -> None:
+        """Set a fault for this moment: it strikes the connections there are, and no later one."""
+        self.set(fault.kind, fault, clients)
+        self.clear(fault.kind)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return for each fault, by its name, what was done."""
+        return self.faults.counts()
+
+    # --- the connections there are
+
+    def _look(self) -> None:
+        """See what has changed for each connection."""
+        for connection in [*self._network.connections, *self._stalled]:
+            in_force = self.faults.concerning(connection.settings.client_id)
+            if not in_force and connection.passage is None:
+                continue
+            passage = _passage_of(connection)
+            for one in in_force:
+                if isinstance(one.fault, Reset | HalfOpen) and not one.fault.after_bytes and not passage.over:
+                    self._end(connection, one)
+            if not passage.over:
+                _mark(passage, in_force)
+                self._stall(connection, passage, in_force)
+
+    def _stall(self, connection: Struck, passage: FramePassage, in_force: Iterable[InForce]) -> None:
+        """Hold back what is sent, or let it go; who waits for the other side loses patience from now on."""
+        ways = _stalls(in_force)
+        if bool(ways) != passage.starving:
+            passage.starving = bool(ways)
+            (connection.starve if ways else connection.fed)()
+        if ("to_broker" in ways) != passage.unheard:
+            passage.unheard = "to_broker" in ways
+            (self._network.unheard if passage.unheard else self._network.heard)(connection)
+        for way in DIRECTIONS:
+            waiting = passage.waiting[way]
+            while waiting and way not in ways:
+                self._deliver(connection, way, self._network.arrival(passage.last[way]), waiting.popleft()[0])
+        if not any(passage.waiting.values()):
+            self._stalled.pop(connection, None)
+
+    def _end(self, connection: Struck, one: InForce) -> None:
+        """End the connection as the fault says. Its link hears of it later: it may be in the midst of sending."""
+        passage = _passage_of(connection)
+        passage.over = True
+        self._stalled.pop(connection, None)
+        one.counts["connections"] += 1
+        if isinstance(one.fault, Truncate):
+            self._deliver(connection, "to_broker", self._network.arrival(passage.last["to_broker"]), (self._network.lost,))
+            self._deliver(connection, "to_client", self._network.arrival(passage.last["to_client"]), (connection.end, CLOSED))
+            return
+        connection.break_off()
+        if isinstance(one.fault, HalfOpen):
+            connection.starve()
+            self._network.silent(connection)
+            return
+        self._schedule.call_at(self._schedule.now, self._network.lost, connection)
+        self._schedule.call_at(self._schedule.now, connection.broke, _RESET)
+
+    # --- what is sent
+
+    def concern(self, connection: Struck) -> bool:
+        """Return whether what this connection sends has to go this way."""
+        return connection.passage is not None or any(one.concerns(connection.settings.client_id) for one in self.faults)
+
+    def carry(self, connection: Struck, way: Direction, after: Instant, packet: PacketName | None, rest: Rest) -> Instant:
+        """Deliver a packet (None: the end of the connection) as faults will have it, not before `after`.
+
+        Returns when the last one arrives that is on its way.
+        """
+        passage = _passage_of(connection)
+        passage.last[way] = max(passage.last[way], after)
+        if passage.over:
+            return passage.last[way]
+        in_force = self.faults.concerning(connection.settings.client_id)
+        _mark(passage, in_force)
+        size = _size(packet, rest)
+        ending = _ending(passage, way, in_force, size)
+        if ending is not None:
+            self._end(connection, ending)
+        elif packet != "CONNECT" or not self._refuses(connection, in_force):
+            passage.carried[way] += size
+            self._judge(connection, way, packet, rest)
+        return passage.last[way]
+
+    def _refuses(self, connection: Struck, in_force: Iterable[InForce]) -> bool:
+        refusal = next((one for one in in_force if isinstance(one.fault, Refuse)), None)
+        if refusal is not None:
+            refusal.counts["connections"] += 1
+            connection.refused()
+        return refusal is not None
+
+    def _judge(self, connection: Struck, way: Direction, packet: PacketName | None, rest: Rest) -> None:
+        """Let rules about packets decide; all of them count what they see, and the first that strikes has its way."""
+        passage = _passage_of(connection)
+        frame = next((part for part in rest if isinstance(part, Frame)), None)
+        topic = None if frame is None else frame.topic
+        client_id, size = connection.settings.client_id, _size(packet, rest)
+        struck = [
+            one.fault
+            for one in self.faults.concerning(client_id)
+            if packet is not None and one.strikes(client_id, way, packet, topic)
+        ]
+        verdict = struck[0] if struck else None
+        if isinstance(verdict, Drop):
+            if packet != "DISCONNECT":
+                return
+            # The goodbye is lost; that the connection ends is not.
+            rest = (self._network.lost,) if way == "to_broker" else (connection.end, CLOSED)
+        if isinstance(verdict, Reorder) and way not in passage.back:
+            until = self._schedule.now + round(verdict.within_ms * MILLISECOND)
+            passage.back[way] = (rest, size, self._schedule.call_at(until, self._comes_alone, connection, way))
+            return
+        self._send(connection, way, rest, size)
+        if isinstance(verdict, Duplicate):
+            self._send(connection, way, _repeated(rest), size)
+        if way in passage.back:
+            late, late_size, alone = passage.back.pop(way)
+            alone.cancel()
+            self._send(connection, way, late, late_size)
+
+    def _comes_alone(self, connection: Struck, way: Direction) -> None:
+        """Nothing followed in time."""
+        passage = _passage_of(connection)
+        rest, size, _ = passage.back.pop(way)
+        if not passage.over:
+            self._send(connection, way, rest, size)
+
+    def _send(self, connection: Struck, way: Direction, rest: Rest, size: int) -> None:
+        passage = _passage_of(connection)
+        client_id, now = connection.settings.client_id, self._schedule.now
+        in_force = [one for one in self.faults.concerning(client_id) if goes(getattr(one.fault, "way", "both"), way)]
+        stalls = [one for one in in_force if isinstance(one.fault, Stall)]
+        for one in stalls:
+            one.counts["bytes"] += size
+        if stalls:
+            passage.waiting[way].append((rest, size))
+            self._stalled[connection] = None
+            return
+        at = self._network.arrival(now)
+        rates = []
+        for one in in_force:
+            if isinstance(one.fault, Latency):
+                at += one.delay(client_id, way)
+            elif isinstance(one.fault, Bandwidth):
+                one.counts["bytes"] += size
+                rates.append(one.fault.bytes_per_s)
+        if rates:
+            passage.free_at[way] = max(passage.free_at[way], now) + size * SECOND // min(rates)
+            at += passage.free_at[way] - now
+        self._deliver(connection, way, at, rest)
+
+    def _deliver(self, connection: Struck, way: Direction, at: Instant, rest: Rest) -> None:
+        passage = _passage_of(connection)
+        passage.last[way] = at = max(at, passage.last[way])
+        self._schedule.call_at(at, connection.arrives if way == "to_broker" else connection.hears, *rest)
+
+
+def _passage_of(connection: Struck) -> FramePassage:
+    if connection.passage is None:
+        connection.passage = FramePassage()
+    return connection.passage
+
+
+def _mark(passage: FramePassage, in_force: Iterable[InForce]) -> None:
+    """Note how much had passed before a fault that counts it was set."""
+    for one in in_force:
+        if isinstance(one.fault, Reset | HalfOpen | Truncate):
+            for way in DIRECTIONS:
+                passage.marks.setdefault((one, way), passage.carried[way])
+
+
+def _ending(passage: FramePassage, way: Direction, in_force: Iterable[InForce], size: int) -> InForce | None:
+    """Return the fault that ends the connection with this packet."""
+    for one in in_force:
+        fault = one.fault
+        if (
+            isinstance(fault, Reset | HalfOpen | Truncate)
+            and goes(getattr(fault, "way", "both"), way)
+            and passage.carried[way] + size > passage.marks[one, way] + fault.after_bytes
+        ):
+            return one
+    return None
+
+
+def _stalls(in_force: Iterable[InForce]) -> set[Direction]:
+    return {way for one in in_force if isinstance(one.fault, Stall) for way in DIRECTIONS if goes(one.fault.way, way)}
+
+
+def _repeated(rest: Rest) -> Rest:
+    """Return the packet as its sender would repeat it."""
+    return tuple(msgspec.structs.replace(part, duplicate=True) if isinstance(part, Frame) and part.qos else part for part in rest)
+
+
+def _size(packet: PacketName | None, rest: Rest) -> int:
+    frame = next((part for part in rest if isinstance(part, Frame)), None)
+    return packet_size(frame) if frame is not None else _SIZES.get(packet or "", 0)
