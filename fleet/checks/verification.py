@@ -10,6 +10,7 @@ import msgspec
 
 from fleet.checks.account import AccountHolds, Numbering, StoredOnce
 from fleet.checks.cars import Cars
+from fleet.checks.charging import ChargeAgrees, ChargingRule, DepartureAgrees
 from fleet.checks.check import Breach, Check, Handler, Handlers, Route
 from fleet.checks.comfort import ClimatisationRule, ComfortAgrees, ComfortEnergy, LowVoltageRule, VentilationRule
 from fleet.checks.commands import CommandEnds, CommandRuns
@@ -67,10 +68,13 @@ def all_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> 
         LowVoltageRule(begin, cars),
         RefreshRule(begin, cars),
         BusyRule(begin, cars),
+        ChargingRule(begin, cars, equipment),
         EngineAgrees(begin, cars),
         DoorsAgree(begin, cars),
         ComfortAgrees(begin, cars),
         ComfortEnergy(begin, equipment),
+        ChargeAgrees(begin, cars, equipment),
+        DepartureAgrees(begin, cars),
         Odometer(begin),
         Fuel(begin),
         CapturedInOrder(begin),

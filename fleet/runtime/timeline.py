@@ -13,6 +13,7 @@ from fleet.scenario.conditions import CarFacts, Condition
 from fleet.scenario.deeds import Step
 from fleet.scenario.schema import Phase, Scenario
 from fleet.vehicle.car import Car
+from fleet.vehicle.services.charge_settings import charge_state
 
 LOOKS: Final = 1000
 """A condition without `at` and `every` is looked at so many times in its stage, but not oftener than every second, nor
@@ -119,6 +120,7 @@ _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
     "connection": Car.connection,
     "heater": lambda car, _: "on" if car.comfort is not None and car.comfort.service == "heater" else "off",
     "climate": lambda car, _: "off" if car.comfort is None else car.comfort.mode,
+    "charging": charge_state,
     "locked": lambda car, _: "yes" if car.body.locked else "no",
     "place": lambda car, _: car.place_kind if car.journey is None else None,
     "fuel_percent": _fuel_percent,

@@ -28,6 +28,7 @@ CAR_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "connection": ("online", "reachable", "offline"),
     "heater": ("on", "off"),
     "climate": ("off", "heating", "ventilation", "climatisation"),
+    "charging": ("unplugged", "plugged_in", "charging", "complete", "error"),
     "locked": ("yes", "no"),
     "place": ("home", "work", "errand", "delivery", "petrol_station", "charging_station"),
 }

@@ -49,9 +49,16 @@ commands:
   - {name: ventilation, count: 60, fleet: heated, spin: {right: 100 %},
      parameters: {action: [start, start, stop], minutes: [20, 30, 60]}}
   - {name: climatisation, count: 60, fleet: electric, spin: {right: 100 %}, parameters: {target_c: [18, 24.5, 29]}}
+  - {name: charging, count: 40, fleet: electric, parameters: {action: [start, start, stop]}}
+  - {name: charging_settings, count: 60, fleet: electric,
+     parameters: {limit_percent: [60, 80, 100], max_current_a: {from: 6, to: 16}}}
+  - {name: departure_timers, count: 40, fleet: electric, spin: right,
+     parameters: {timers: [{at: "14:30", days: [monday]}, {at: "19:00", date: "2026-03-02"}]}}
 load:
   - {do: ask_status, rate: 80 per hour}
 timeline:
+  - {every: 90 min, do: plug_in, cars: {fleet: electric, share: 50 %}}
+  - {every: 7 h, do: unplug, cars: {fleet: electric, share: 25 %}}
   - {at: 2 h, broker: kill}
   - {at: 2 h 2 min, broker: start}
   - {at: 11 h, broker: kill}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.kernel.instants import HOUR
+from fleet.kernel.instants import HOUR, MINUTE
 from tests.checks.lab import (
     KINDS,
     START,
@@ -190,6 +190,10 @@ def received_and_done(records: Records) -> Iterator[dict[str, Any]]:
             yield record["data"]["message"]
 
 
+def charged_to_three_quarters(records: Records) -> None:
+    received(records, "charging_settings", "accepted")["parameters"]["limit_percent"] = 75
+
+
 def refresh_without_status(records: Records) -> None:
     at = find_message(records, "Status", lambda m: m["trigger"] == "refresh")
     records[at]["data"]["message"]["trigger"] = "load"
@@ -246,6 +250,28 @@ def charge_came_back(records: Records) -> None:
     vin = records[at]["data"]["message"]["vin"]
     at = find_message(records, "Status", lambda m: (m["vin"], m["trigger"]) == (vin, "climatisation"), after=at)
     records[at]["data"]["message"]["energy"]["charge_percent"] += 9
+    reframe(records, at)
+
+
+def charge_from_nowhere(records: Records) -> None:
+    def could_be_more(message: dict[str, Any]) -> bool:
+        charging = message.get("charging") or {}
+        return charging.get("state") == "unplugged" and message["energy"]["charge_percent"] < 60 and message["trigger"] == "load"
+
+    at = find_message(records, "Status", could_be_more, after=len(records) // 2)
+    records[at]["data"]["message"]["energy"]["charge_percent"] += 30
+    reframe(records, at)
+
+
+def power_without_a_plug(records: Records) -> None:
+    at = find_message(records, "Status", lambda m: (m.get("charging") or {}).get("state") == "unplugged")
+    records[at]["data"]["message"]["charging"]["power_kw"] = 11.0
+    reframe(records, at)
+
+
+def ready_for_what_nobody_set(records: Records) -> None:
+    at = find_message(records, "Event", lambda m: m["name"] == "departure_not_ready")
+    records[at]["data"]["message"]["data"]["departs_at"] += 7 * MINUTE
     reframe(records, at)
 
 
@@ -309,7 +335,11 @@ FAULTS: list[tuple[Plant, set[str]]] = [
     (change_status(climate=lambda climate: {**climate, "state": "heating"}), {"comfort"}),
     (heated_longer, {"comfort", "comfort energy"}),
     (burnt_nothing, {"comfort energy"}),
-    (charge_came_back, {"comfort energy"}),
+    (charge_came_back, {"comfort energy", "charge"}),
+    (charged_to_three_quarters, {"charging rule"}),
+    (charge_from_nowhere, {"charge"}),
+    (power_without_a_plug, {"charge"}),
+    (ready_for_what_nobody_set, {"departures"}),
     (change_status(mileage_km=lambda km: km - 1_000), {"odometer"}),
     (more_fuel, {"fuel"}),
     (change_status(captured_at=lambda at: at - 20 * HOUR), {"captured_at"}),

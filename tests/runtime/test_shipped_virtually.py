@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
@@ -20,11 +20,11 @@ from fleet.transport.link import BackOff
 from fleet.vehicle import living, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import heating, horn
+from fleet.vehicle.services import charge_settings, charging, heating, horn
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.signals import Transmit
 from fleet.vehicle.telematics import Telematics
-from fleet.wire.commands import Heater
+from fleet.wire.commands import Charging, Heater
 from tests.runtime.test_virtual import Quiet
 
 CARS = {
@@ -35,6 +35,7 @@ CARS = {
     "heater-morning": 250,
     "long-weekend": 60,
     "online-day": 25,
+    "overnight-charging": 60,
     "reconnect-storm": 100,
     "rush-hour": 200,
     "underground-car-park": 60,
@@ -148,6 +149,28 @@ def the_network_has_no_holes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(living, "_plan_dead_zones", lambda *_: None)
 
 
+def the_night_window_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(charging, "_read_window", lambda **_: None)
+
+
+def the_limit_is_not_kept(patch: pytest.MonkeyPatch) -> None:
+    """The battery is filled, whatever the user has set."""
+    patch.setattr(charge_settings, "_target_kwh", lambda car, _: car.equipment.usable_kwh)
+
+
+def all_places_are_alike(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(charge_settings.Location, "settings", lambda _, general: general)
+
+
+def a_departure_is_no_reason_to_charge(patch: pytest.MonkeyPatch) -> None:
+    """Outside the night window nothing is charged for it."""
+    patch.setattr(charging, "READY_AHEAD", -DAY)
+
+
+def charging_needs_no_plug(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(SERVICES, Charging, replace(SERVICES[Charging], refusal=lambda *_: None))
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something to be broken under a scenario, and one of the expectations that see it."""
@@ -169,6 +192,11 @@ FAULTS = (
     Fault("long-weekend", waking_costs_nothing, "commands.rejected.power_budget / commands.total >= 5 %"),
     Fault("long-weekend", the_clocks_are_not_changed, "commands.rejected.spin_required / cars == 1"),
     Fault("command-storm", two_of_a_kind_run_at_once, "commands.rejected.busy / cars >= 80 %"),
+    Fault("overnight-charging", the_night_window_is_forgotten, "statuses_asked / cars == 35 %"),
+    Fault("overnight-charging", the_limit_is_not_kept, "afterwards: always connected / cars == 1"),
+    Fault("overnight-charging", all_places_are_alike, "afterwards: always connected / cars == 1"),
+    Fault("overnight-charging", a_departure_is_no_reason_to_charge, "events.departure_ready / cars == 35 %"),
+    Fault("overnight-charging", charging_needs_no_plug, "commands.rejected.not_plugged_in / cars == 10 %"),
     Fault("border", the_network_has_no_holes, "crossing: eventually offline / cars >= 30 %"),
 )
 

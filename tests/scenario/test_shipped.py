@@ -18,7 +18,7 @@ def test_the_promised_ones_are_there() -> None:
     """What README and demo name exists, with its purpose."""
     listed = {line.name: line for line in shipped(DIRECTORY, vocabulary())}
     assert set(listed) == {
-        "rush-hour", "find-my-car", "underground-car-park", "reconnect-storm", "heater-morning", "broker-outage",
+        "rush-hour", "find-my-car", "underground-car-park", "reconnect-storm", "heater-morning", "broker-outage", "overnight-charging",
         "long-weekend", "command-storm", "border", "online-day",
     }  # fmt: skip
     assert listed["rush-hour"].cars == 2000

@@ -148,6 +148,11 @@ def report(car: Car, levels: Levels) -> messages.Charging | None:
     )
 
 
+def charge_state(car: Car, now: Instant) -> str | None:
+    """Return the state that a status would tell; None for a car without a socket."""
+    return _state(car, settings_here(car), car.levels(now)) if car.equipment.usable_kwh else None
+
+
 def _state(car: Car, here: Settings, levels: Levels) -> Literal["unplugged", "plugged_in", "charging", "complete", "error"]:
     if not car.plugged_in:
         return "unplugged"

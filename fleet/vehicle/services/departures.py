@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.instants import MINUTE, Duration, Instant
+from fleet.vehicle.powertrain import CHARGE_GROUPS
 from fleet.vehicle.services import charge_settings, charging, climatisation
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Timer, read_timer
@@ -61,7 +62,8 @@ def _carry_out(car: Car, parameters: DepartureTimers, now: Instant) -> None:
     timers = tuple(_read(each) for each in parameters.timers)
     car.departures = Departures(timers) if timers else None
     _plan(car, now)
-    charging.review_and_tell(car, now)
+    charging.review(car, now)
+    car.send_status("command", now, CHARGE_GROUPS)
 
 
 # --- before a departure

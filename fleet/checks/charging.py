@@ -1,0 +1,340 @@
+"""Charging and departure times, judged by what a car says of its plug, its power and its charge, and by what it was asked.
+
+Source: the table of remote commands, and what a car reports, of the domain description. Figures marked ours there are in the
+words of the checks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fleet.checks.cars import Cars, KnownCar
+from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.rules import Answer, CommandRule, Parameters
+from fleet.kernel.instants import HOUR, MINUTE, Instant, format_instant
+from fleet.observe.journal import Begin, Input, Output
+from fleet.vehicle.catalogue import Equipment
+
+LIMITS: Final = {50, 60, 70, 80, 90, 100}
+CURRENTS: Final = range(6, 17)
+PLACES: Final = 4
+TIMERS: Final = 3
+MAINS_V: Final = 230
+ROUNDED_PERCENT: Final = 0.11
+"""Each of two statuses tells tenths of a percent."""
+ROUNDED_KW: Final = 0.01
+CONDITIONED_PERCENT: Final = 20.0
+"""What conditioning before a departure may take out of the smallest battery (ours)."""
+WOKEN: Final = 20 * MINUTE
+"""How long before a departure a car says that it cannot be ready (ours)."""
+_CLOCK: Final = re.compile("([01][0-9]|2[0-3]):([0-5][0-9])")
+
+
+def _phases(equipment: Equipment) -> int:
+    """The e-Hybrid charges by one phase, the electric cars by three."""
+    return 1 if equipment.energy == "e-hybrid" else 3
+
+
+class _Told:
+    """What the last status of a car said of its charge and charging; None is not known any more."""
+
+    __slots__ = ("at", "charging", "drained", "percent", "starts_at")
+
+    def __init__(self, at: Instant, percent: float, charging: dict[str, Any] | None) -> None:
+        self.at = at
+        self.percent: float | None = percent
+        self.charging = charging
+        self.starts_at: Instant | None = (charging or {}).get("starts_at")
+        self.drained = False
+
+
+class ChargeAgrees(Check):
+    """Charge grows by the plug alone: by the power that flows times the time, and no higher than the limit.
+
+    The power only falls while it flows, so between two statuses as much has gone in as the second one's power would have
+    brought at least, and the first one's at most. Every change of it is told. Who waits begins when it said, unless asked to.
+    """
+
+    name = "charge"
+    rule = "charge grows by the plug alone, by its power times the time, to its limit at most, and not before it said"
+    looks_at = "statuses with charging"
+
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
+        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
+        super().__init__(begin)
+        self._cars = cars
+        self._equipment = equipment
+        self._told: dict[str, _Told] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit"): self._sent, ("in", "DrainTo"): self._drained}
+
+    def _drained(self, record: Input, _line: int) -> None:
+        told = self._told.get(record.m)
+        if told is not None:
+            told.drained, told.starts_at = True, None
+
+    def _sent(self, record: Output, line: int) -> None:
+        if not is_first(record):
+            return
+        message = record.data["message"]
+        if not self._cars.of(record.m).follows(message):
+            self._told.pop(record.m, None)  # what was not heard may have changed all
+        match record.of:
+            case "Event":
+                self._event(record.m, message)
+            case "Response" if message["state"] == "succeeded" and record.m in self._told:
+                self._told[record.m].starts_at = None
+            case "Status" if "charge_percent" in message.get("energy", {}):
+                self._status(record, line)
+            case _:
+                pass
+
+    def _event(self, machine: str, event: dict[str, Any]) -> None:
+        told = self._told.get(machine)
+        if told is None:
+            return
+        if event["name"] == "refuelled":
+            del self._told[machine]
+        elif event["name"] == "engine_on":
+            if told.charging is not None and told.charging["state"] == "charging":
+                told.percent = None  # what had gone in until the plug was taken out is not told
+            told.charging, told.starts_at = {"state": "unplugged", "plugged_in": False, "power_kw": 0.0}, None
+
+    def _status(self, record: Output, line: int) -> None:
+        message, machine = record.data["message"], record.m
+        percent: float = message["energy"]["charge_percent"]
+        charging: dict[str, Any] | None = message.get("charging")
+        equipment = self._equipment.get(message["vin"])
+        engine_on = self._cars.of(machine).engine_on is True
+        found = [] if charging is None else _in_itself(percent, charging, equipment, engine_on=engine_on)
+        self.looked_at += charging is not None
+        before = self._told.get(machine)
+        if before is not None:
+            found += _since(before, message, equipment)
+        for told in found:
+            self.breach(line, machine, told)
+        if charging is None and before is not None:
+            charging = before.charging
+        self._told[machine] = _Told(message["captured_at"], percent, charging)
+
+
+def _in_itself(percent: float, charging: dict[str, Any], equipment: Equipment | None, *, engine_on: bool) -> list[str]:
+    """Return what does not fit together in one status."""
+    found = []
+    is_charging, power_kw = charging["state"] == "charging", charging["power_kw"]
+    if (charging["state"] == "unplugged") == charging["plugged_in"]:
+        found.append(f"charging is {charging['state']}, but plugged_in is {charging['plugged_in']}")
+    if charging["plugged_in"] and engine_on:
+        found.append("the car is plugged in with the engine on")
+    if (power_kw > 0) != is_charging:
+        found.append(f"charging is {charging['state']} with {power_kw} kW")
+    if equipment is not None:
+        most_kw = min(equipment.charge_power_kw, MAINS_V * charging["max_current_a"] * _phases(equipment) / 1000)
+        if power_kw > most_kw + ROUNDED_KW:
+            found.append(f"charges with {power_kw} kW; {charging['max_current_a']} A are {most_kw:.2f} kW here")
+    target = charging.get("target_percent", 100)
+    if is_charging and percent > target + ROUNDED_PERCENT:
+        found.append(f"charges at {percent} %; the limit is {target} %")
+    if charging["state"] == "complete" and percent < target - ROUNDED_PERCENT:
+        found.append(f"says complete at {percent} %; the limit is {target} %")
+    return found
+
+
+def _since(before: _Told, message: dict[str, Any], equipment: Equipment | None) -> list[str]:
+    """Return what cannot have become of the charge since the status before."""
+    charging, was = message.get("charging"), before.charging
+    if was is None or before.percent is None:
+        return []
+    at, percent = message["captured_at"], message["energy"]["charge_percent"]
+    now_kw = charging["power_kw"] if charging is not None and charging["state"] == "charging" else 0.0
+    if now_kw and before.starts_at is not None and at < before.starts_at:
+        return [f"charges since it said that it waits until {format_instant(before.starts_at)}"]
+    grown = percent - before.percent
+    if was["state"] != "charging":
+        since = f"{format_instant(before.at)}, when it was {was['state']}"
+        return [f"expected at most {before.percent} % since {since}, but it is {percent} %"] if grown > ROUNDED_PERCENT else []
+    if equipment is None:
+        return []
+    per_kw = (at - before.at) / HOUR / equipment.usable_kwh * 100
+    if grown > was["power_kw"] * per_kw + ROUNDED_PERCENT:
+        return [f"grown by {grown:.1f} % in {(at - before.at) / MINUTE:.0f} min with {was['power_kw']} kW at most"]
+    if not before.drained and grown < now_kw * per_kw - ROUNDED_PERCENT and now_kw:
+        return [f"grown by {grown:.1f} % in {(at - before.at) / MINUTE:.0f} min with {now_kw} kW at least"]
+    most = max(was.get("target_percent", 100), before.percent)
+    return [f"charged to {percent} %; the limit is {most} %"] if percent > most + ROUNDED_PERCENT else []
+
+
+class ChargingRule(CommandRule):
+    """A start needs a car that is plugged in; limits are 50 to 100 % in steps of 10, currents 6 to 16 A; 4 places, 3 departures.
+
+    Whether it is plugged in, the last status says, and a drive, which begins without a plug.
+    """
+
+    name = "charging rule"
+    rule = "charging starts only with a plug; limit, current, places and departure times are in their ranges"
+    looks_at = "answers"
+    commands = frozenset({"charging", "charging_settings", "charging_locations", "departure_timers"})
+
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
+        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
+        super().__init__(begin, cars)
+        self._equipment = equipment
+        self._plugged_in: dict[str, bool] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit"): self._sent}
+
+    def _sent(self, record: Output, line: int) -> None:
+        message = record.data["message"]
+        if record.of == "Response":
+            self._answered(record, line)
+        elif not is_first(record):
+            pass
+        elif record.of == "Event" and message["name"] == "engine_on":
+            self._plugged_in[message["vin"]] = False
+        elif record.of == "Status" and message.get("charging") is not None:
+            self._plugged_in[message["vin"]] = message["charging"]["plugged_in"]
+
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (as all rules)
+        ran, reason = answer["state"] in {"accepted", "succeeded"}, answer.get("reason")
+        equipment = self._equipment.get(answer["vin"])
+        if equipment is not None and (ran or reason == "not_equipped") and ran != (equipment.usable_kwh > 0):
+            return [f"{answer['name']} is {answer['state']}; the car has {equipment.usable_kwh:g} kWh to charge"]
+        if answer["name"] == "charging":
+            return self._start(parameters, answer, ran=ran) if parameters.get("action", "start") == "start" else []
+        fits = _RANGES[answer["name"]](parameters)
+        if ran and not fits:
+            return [f"{answer['name']} is {answer['state']} with {parameters}"]
+        if reason == "argument_out_of_range" and fits:
+            return [f"{answer['name']} is refused as argument_out_of_range, but asks for {parameters}"]
+        return []
+
+    def _start(self, _parameters: Parameters, answer: Answer, *, ran: bool) -> list[str]:
+        plugged_in = self._plugged_in.get(answer["vin"])
+        if ran and plugged_in is False:
+            return [f"charging is {answer['state']} without a plug"]
+        if answer.get("reason") == "not_plugged_in" and plugged_in:
+            return ["charging is refused as not_plugged_in, but the car is plugged in"]
+        return []
+
+
+def _settings_fit(each: Parameters) -> bool:
+    limit, current = each.get("limit_percent"), each.get("max_current_a")
+    times = [each.get(name) for name in ("begins", "ends")]
+    together = times == [None, None] if not each.get("night_window", times[0] is not None) else None not in times
+    return (
+        (limit is None or limit in LIMITS)
+        and (current is None or current in CURRENTS)
+        and together
+        and (times[0] is None or times[0] != times[1])
+        and all(time is None or _CLOCK.fullmatch(time) for time in times)
+    )
+
+
+def _places_fit(parameters: Parameters) -> bool:
+    places = parameters["locations"]
+    names = {place["name"] for place in places}
+    return (
+        len(places) <= PLACES
+        and len(names) == len(places)
+        and all(name.strip() and len(name) <= 40 for name in names)
+        and all(_settings_fit(place) and _within(place.get("radius_m", 100), 50, 1000) for place in places)
+        and all(_within(place["latitude"], -90, 90) and _within(place["longitude"], -180, 180) for place in places)
+    )
+
+
+def _within(number: float | None, least: float, most: float) -> bool:
+    """Tell whether a number lies there; what JSON has no number for is null in a journal."""
+    return number is not None and least <= number <= most
+
+
+def _timers_fit(parameters: Parameters) -> bool:
+    timers = parameters["timers"]
+    return len(timers) <= TIMERS and all(
+        _CLOCK.fullmatch(timer["at"]) is not None and bool(timer.get("days")) != (timer.get("date") is not None)
+        for timer in timers
+    )
+
+
+_RANGES: Final = {
+    "charging_settings": lambda each: any(value is not None for value in each.values()) and _settings_fit(each),
+    "charging_locations": _places_fit,
+    "departure_timers": _timers_fit,
+}
+
+
+class DepartureAgrees(Check):
+    """A parked car tells once of each departure: that it is ready, at the time itself and charged, or up to 20 min ahead why not.
+
+    What conditioning takes out of a car without a plug may be missing from its charge.
+    """
+
+    name = "departures"
+    rule = "a departure is told once, for a time that was set, by a parked car: ready when charged, or why not"
+    looks_at = "departure events"
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+        self._minutes: dict[str, set[int]] = {}
+        self._last: dict[str, Instant] = {}
+        self._charging: dict[str, dict[str, Any]] = {}
+
+    def handlers(self) -> Handlers:
+        return {
+            ("out", "Transmit", "Event"): self._event,
+            ("out", "Transmit", "Status"): self._status,
+            ("out", "Transmit", "Response"): self._answered,
+        }
+
+    def _answered(self, record: Output, _line: int) -> None:
+        answer = record.data["message"]
+        if (answer["name"], answer["state"]) != ("departure_timers", "succeeded"):
+            return
+        command = self._cars.of(record.m).commands.get(answer["command_id"])
+        if command is not None:
+            timers = command["parameters"]["timers"]
+            self._minutes[record.m] = {int(timer["at"][3:]) for timer in timers if timer.get("enabled", True)}
+
+    def _status(self, record: Output, _line: int) -> None:
+        charging = record.data["message"].get("charging")
+        if charging is not None:
+            self._charging[record.m] = charging
+
+    def _event(self, record: Output, line: int) -> None:
+        event = record.data["message"]
+        if event["name"] not in {"departure_ready", "departure_not_ready"} or not is_first(record):
+            return
+        self.looked_at += 1
+        for told in self._judge(record.m, event):
+            self.breach(line, record.m, told)
+        self._last[record.m] = event["data"]["departs_at"]
+
+    def _judge(self, machine: str, event: dict[str, Any]) -> list[str]:
+        departs_at, percent = event["data"]["departs_at"], event["data"]["charge_percent"]
+        charging = self._charging.get(machine)
+        minute = departs_at // MINUTE % 60
+        found = []
+        if minute not in self._minutes.get(machine, set()) | {0}:  # 0 is where the clocks go forward
+            found.append(f"a departure at {format_instant(departs_at)} was never set")
+        if self._last.get(machine) == departs_at:
+            found.append(f"the departure at {format_instant(departs_at)} is told twice")
+        if self._cars.of(machine).engine_on:
+            found.append(f"{event['name']}, but the engine is on")
+        if event["name"] == "departure_ready":
+            least = (charging or {}).get("target_percent", 0) - CONDITIONED_PERCENT * (
+                charging is None or not charging["plugged_in"]
+            )
+            if event["captured_at"] != departs_at:
+                found.append(f"ready at {format_instant(event['captured_at'])} for {format_instant(departs_at)}")
+            if percent < least - ROUNDED_PERCENT:
+                found.append(f"ready with {percent} %; the limit is {(charging or {}).get('target_percent')} %")
+        elif not departs_at - WOKEN <= event["captured_at"] <= departs_at:
+            found.append(f"{format_instant(event['captured_at'])} is no time to tell of {format_instant(departs_at)}")
+        elif event["data"]["reason"] == "not_plugged_in" and charging is not None and charging["plugged_in"]:
+            found.append("not ready as not_plugged_in, but the car is plugged in")
+        return found
