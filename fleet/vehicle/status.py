@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from fleet.kernel.instants import MINUTE, SECOND, Instant
-from fleet.vehicle.powertrain import Levels
+from fleet.vehicle.powertrain import CHARGE_GROUPS, Levels
 from fleet.vehicle.services import cabin, charge_settings, privacy
 from fleet.wire.messages import (
     STATUS_GROUPS,
@@ -26,32 +26,36 @@ if TYPE_CHECKING:
 
 
 class AtRest(NamedTuple):
-    """The whole status of a parked car, which holds `until` its sensors are read again.
+    """The whole status of a parked car, which holds `until` its sensors are read again, its charge `charge_until`.
 
-    It is kept as it was built, and, once it is sent again and nothing waits before it, as it is `written` instead: one
-    object, where the status has a hundred, scattered over the memory.
+    It is kept as it was built, and, once it is sent again and nothing waits before it, as it is `written`: one object, where
+    the status has a hundred, scattered over the memory. Only a car that charges keeps both.
     """
 
     until: Instant
+    charge_until: Instant
     status: Status | None
     written: Written | None = None
 
 
 def asked_status(car: Car, now: Instant) -> Status | WrittenStatus:
-    """Return the whole status that a load stage asks for; in a parked car without heating it is built once a reading."""
+    """Return the whole status that a load stage asks for; in a parked car without heating it is built once a minute."""
     at_rest = car.at_rest
     if at_rest is None or now >= at_rest.until:
         status = build_status(car, "load", now)
         if status.state == "parked" and car.journey is None and car.comfort is None:
-            car.at_rest = AtRest(_next_reading(car, now), status)
+            until = now - now % MINUTE + MINUTE
+            car.at_rest = AtRest(until, until if car.powertrain.charging is None else _next_charge(now), status)
         return status
+    if now >= at_rest.charge_until:
+        at_rest = car.at_rest = _charged_on(car, at_rest, now)
     modem, write = car.telematics, car.settings.write_status
     if write is not None and modem.is_free:  # what has to wait is not written: the car's privacy may still change it
         written = at_rest.written
         if written is None:
             assert at_rest.status is not None
             written = write(at_rest.status)
-            car.at_rest = AtRest(at_rest.until, None, written)
+            car.at_rest = at_rest._replace(status=None if car.powertrain.charging is None else at_rest.status, written=written)
         return WrittenStatus(vin=car.vin, boot=modem.boot, seq=modem.next_seq(), captured_at=now, written=written)
     if at_rest.status is None:
         status = build_status(car, "load", now)
@@ -60,10 +64,16 @@ def asked_status(car: Car, now: Instant) -> Status | WrittenStatus:
     return replace(at_rest.status, seq=modem.next_seq(), captured_at=now)
 
 
-def _next_reading(car: Car, now: Instant) -> Instant:
-    """Return when a parked car first reads one of its sensors again."""
-    every = MINUTE if car.powertrain.charging is None else SECOND
-    return now - now % every + every
+def _charged_on(car: Car, at_rest: AtRest, now: Instant) -> AtRest:
+    """Return the same with the charge that is read now."""
+    assert at_rest.status is not None, "what charges keeps it"
+    levels = _measured(car, now)
+    changed = {name: _BUILDERS[name](car, levels, now) for name in CHARGE_GROUPS}
+    return AtRest(at_rest.until, _next_charge(now), replace(at_rest.status, **changed))
+
+
+def _next_charge(now: Instant) -> Instant:
+    return now - now % SECOND + SECOND
 
 
 def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> Status:

@@ -52,6 +52,7 @@ class _Numbers(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     sent_wall_us: int | None = None
 
 
+_WRITTEN_AHEAD: Final = tuple(name for name in Status.__struct_fields__ if name not in _Numbers.__struct_fields__)
 _MAPS: Final = tuple(bytes((0x80 + fields,) if fields < 16 else (0xDE, 0, fields)) for fields in range(256))
 """How a map of so many fields begins in MessagePack."""
 _SMALL_MAP: Final = 0x80
@@ -152,8 +153,7 @@ class FleetDialect:
         return self._write_status if self._content_type == MESSAGEPACK else None
 
     def _write_status(self, status: Status) -> Written:
-        fields = {name: getattr(status, name) for name in status.__struct_fields__ if name not in _Numbers.__struct_fields__}
-        told = {name: value for name, value in fields.items() if value is not None}
+        told = {name: value for name in _WRITTEN_AHEAD if (value := getattr(status, name)) is not None}
         encoded = self._encode(told)
         body = encoded[3 if encoded[0] == _LARGE_MAP else 1 :]
         return Written(len(told), body, self.topics.status(status.vin), boot_trace(status.vin, status.boot))
