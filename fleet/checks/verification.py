@@ -15,6 +15,7 @@ from fleet.checks.check import Breach, Check, Handler, Handlers, Route
 from fleet.checks.comfort import ClimatisationRule, ComfortAgrees, ComfortEnergy, LowVoltageRule, VentilationRule
 from fleet.checks.commands import CommandEnds, CommandRuns
 from fleet.checks.frames import Acknowledgements, Connection, Frames
+from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
 from fleet.checks.order import CapturedInOrder, Fuel, Odometer, TimeRuns
 from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule, SpinRule
 from fleet.checks.state import DoorsAgree, EngineAgrees
@@ -75,6 +76,10 @@ def all_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> 
         ComfortEnergy(begin, equipment),
         ChargeAgrees(begin, cars, equipment),
         DepartureAgrees(begin, cars),
+        RequestEnds(begin),
+        RepliesHeard(begin),
+        RepliesFit(begin),
+        RequestRule(begin, equipment),
         Odometer(begin),
         Fuel(begin),
         CapturedInOrder(begin),

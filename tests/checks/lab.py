@@ -17,11 +17,11 @@ from fleet.runtime.journalling import scenario_of
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.loader import parse
 from fleet.vehicle.catalogue import Equipment
-from fleet.wire.messages import Event, Response, Status
+from fleet.wire.messages import Event, Request, Response, Status
 from tests.runtime.test_virtual import Quiet
 
 Records = list[dict[str, Any]]
-KINDS: dict[str, type[Any]] = {"Status": Status, "Event": Event, "Response": Response}
+KINDS: dict[str, type[Any]] = {"Status": Status, "Event": Event, "Response": Response, "Request": Request}
 START = 1_772_424_000_000_000
 VIN = "VSSZZZKLZTR000000"
 CAR = f"car/{VIN}"
@@ -59,6 +59,8 @@ load:
 timeline:
   - {every: 90 min, do: plug_in, cars: {fleet: electric, share: 50 %}}
   - {every: 7 h, do: unplug, cars: {fleet: electric, share: 25 %}}
+  - {every: 50 min, do: ask, request: parking_places, data: {radius_km: 50}, cars: {share: 50 %}}
+  - {at: 2 h, do: ask, request: traffic, cars: {share: 20 %}}
   - {at: 2 h, broker: kill}
   - {at: 2 h 2 min, broker: start}
   - {at: 11 h, broker: kill}

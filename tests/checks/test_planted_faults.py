@@ -275,6 +275,65 @@ def ready_for_what_nobody_set(records: Records) -> None:
     reframe(records, at)
 
 
+# --- online requests ------------------------------------------------------------------------------------------------
+
+
+def request_end(records: Records, *, after: int = 0, vin: str | None = None) -> int:
+    """Return the place of an answer that a car tells."""
+    return find_message(records, "Event", lambda m: m["name"] == "request_answered" and vin in {None, m["vin"]}, after=after)
+
+
+def replied(records: Records) -> dict[str, Any]:
+    """Return the reply that a car got for the first request it calls answered."""
+    request_id = records[request_end(records)]["data"]["message"]["data"]["id"]
+    at = find(records, lambda r: r["data"]["message"]["id"] == request_id, k="in", type="Received", of="Reply")
+    return records[at]
+
+
+def ended_twice(records: Records) -> None:
+    first = request_end(records)
+    told = records[first]["data"]["message"]
+    second = request_end(records, after=first + 1, vin=told["vin"])
+    records[second]["data"]["message"]["data"]["id"] = told["data"]["id"]
+    reframe(records, second)
+
+
+def an_end_of_nothing(records: Records) -> None:
+    at = request_end(records)
+    records[at]["data"]["message"]["data"]["id"] = "nothing"
+    reframe(records, at)
+
+
+def answered_by_nobody(records: Records) -> None:
+    records.remove(replied(records))
+
+
+def answered_with_an_error(records: Records) -> None:
+    replied(records)["data"]["message"]["error"] = "not_found"
+
+
+def answered_too_late(records: Records) -> None:
+    request_id = records[request_end(records)]["data"]["message"]["data"]["id"]
+    at = find_message(records, "Request", lambda m: m["id"] == request_id)
+    records[at]["data"]["message"]["expires_at"] = records[at]["data"]["message"]["captured_at"]
+    reframe(records, at)
+
+
+def replied_twice(records: Records) -> None:
+    at = find(records, lambda r: r["data"]["reply"]["name"] == "parking_places", k="out", type="SendReply")
+    records.insert(at + 1, records[at])
+
+
+def replied_with_other_fields(records: Records) -> None:
+    at = find(records, lambda r: r["data"]["reply"].get("data"), k="out", type="SendReply")
+    records[at]["data"]["reply"]["data"] = {"weather": "fine"}
+
+
+def replied_with_an_unknown_error(records: Records) -> None:
+    at = find(records, lambda r: r["data"]["reply"].get("data"), k="out", type="SendReply")
+    records[at]["data"]["reply"] |= {"data": {}, "error": "bad_mood"}
+
+
 # --- time and frames ------------------------------------------------------------------------------------------------
 
 
@@ -340,6 +399,14 @@ FAULTS: list[tuple[Plant, set[str]]] = [
     (charge_from_nowhere, {"charge"}),
     (power_without_a_plug, {"charge"}),
     (ready_for_what_nobody_set, {"departures"}),
+    (ended_twice, {"request ends", "replies heard"}),
+    (an_end_of_nothing, {"request ends"}),
+    (answered_by_nobody, {"replies heard"}),
+    (answered_with_an_error, {"replies heard"}),
+    (answered_too_late, {"request ends", "replies heard"}),
+    (replied_twice, {"replies fit"}),
+    (replied_with_other_fields, {"replies fit"}),
+    (replied_with_an_unknown_error, {"replies fit"}),
     (change_status(mileage_km=lambda km: km - 1_000), {"odometer"}),
     (more_fuel, {"fuel"}),
     (change_status(captured_at=lambda at: at - 20 * HOUR), {"captured_at"}),
@@ -384,6 +451,12 @@ def test_the_heater_of_another_car(clean: Path, changed: dict[str, Any]) -> None
     """A heater must not run where there is none, nor on the reserve."""
     equipment = {vin: msgspec.structs.replace(each, **changed) for vin, each in equipment_in(clean).items()}
     assert broken(judged(clean, equipment)) == {"heater rule"}
+
+
+def test_online_services_of_another_car(clean: Path) -> None:
+    """A car without a navi system must not ask for places."""
+    equipment = {vin: msgspec.structs.replace(each, media="media_system") for vin, each in equipment_in(clean).items()}
+    assert broken(judged(clean, equipment)) == {"request rule"}
 
 
 def test_what_is_cut_off_is_checked_as_far_as_it_goes(clean: Path, tmp_path: Path) -> None:
