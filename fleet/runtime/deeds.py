@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
+from msgspec import convert
+
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Instant
 from fleet.runtime.places import place_of
@@ -86,10 +88,10 @@ class Deeds:
             case "plug_in" | "unplug" | "break_charge_point" | "mend_charge_point":
                 held.put(_CHARGING[deed.do], at)
             case _:
-                held.put(_control(deed, deed.do), at)
+                held.put(_control(deed, deed.do, draws), at)
 
 
-def _control(deed: Deed, action: Control) -> signals.ControlInput:  # noqa: PLR0911 (one case an action)
+def _control(deed: Deed, action: Control, draws: Draws) -> signals.ControlInput:  # noqa: PLR0911 (one case an action)
     """Return what is done at the car's own controls, or happens to it."""
     match action:
         case "crash":
@@ -122,6 +124,8 @@ def _control(deed: Deed, action: Control) -> signals.ControlInput:  # noqa: PLR0
         case "ask":
             assert deed.request is not None
             return signals.AskOnline(deed.request, dict(deed.data.values) if deed.data is not None else {})
+        case "set_heater":
+            return convert({name: values.draw(draws) for name, values in deed.parameters.items()}, signals.SetHeater)
         case _:
             assert_never(action)
 

@@ -21,6 +21,7 @@ from fleet.scenario.drawn import Values
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.scalars import Misread, shown
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Reconnect, Scenario, Stage, Vocabulary, Zone
+from fleet.vehicle.signals import SetHeater
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
 from fleet.wire.requests import requests
 from fleet.wire.services import Parameter
@@ -394,7 +395,8 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
         ("user", deed.do == "reset_car"),
         ("request", deed.do == "ask"),
         ("data", deed.do == "ask" or "service" in given),
-        *((key, deed.command is not None) for key in ("parameters", "distance", "spin", "time_to_live")),
+        ("parameters", deed.command is not None or deed.do == "set_heater"),
+        *((key, deed.command is not None) for key in ("distance", "spin", "time_to_live")),
     ):
         if given and not takes and getattr(deed, key) not in (None, {}):
             yield Problem((key,), f"{what} takes no {key!r}", is_key=True)
@@ -408,6 +410,8 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
         yield Problem((), "set_service lacks 'named': which service", hint="Such as 'named: lock'.")
     if deed.do == "ask":
         yield from _check_request(deed)
+    if deed.do == "set_heater":
+        yield from _check_heater(deed)
     if deed.named is not None:
         yield from _known(("named",), "service", deed.named, vocabulary.switchable)
     if deed.do == "fault" and deed.fault is None:
@@ -431,6 +435,15 @@ def _check_request(deed: Deed) -> Iterator[Problem]:
             yield from _check_value(("data", name), value, types[name])
         else:
             yield from _known(("data", name), f"word of {deed.request}", name, types, is_key=True)
+
+
+def _check_heater(deed: Deed) -> Iterator[Problem]:
+    """Check run time and timers as the car will take them; whether its menu has them is the car's to judge."""
+    try:
+        msgspec.convert({name: values.samples()[0] for name, values in deed.parameters.items()}, SetHeater)
+    except msgspec.ValidationError as error:
+        hint = "Such as 'parameters: {minutes: 30, timers: [{at: \"06:30\", days: [monday]}]}'."
+        yield Problem(("parameters",), f"set_heater cannot take this: {error}", hint)
 
 
 def _check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:

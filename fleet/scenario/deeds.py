@@ -16,7 +16,7 @@ from fleet.wire.privacy import PrivacyMode
 
 Control = Literal[
     "crash", "fault", "low_adblue", "repair", "press_sos", "breakdown_call", "info_call", "set_privacy", "set_service",
-    "workshop_mode", "reset_car", "pair_car", "ask",
+    "workshop_mode", "reset_car", "pair_car", "ask", "set_heater",
 ]  # fmt: skip
 """What people do at a car's own controls, and a crash."""
 Action = Literal[

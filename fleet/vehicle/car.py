@@ -324,8 +324,6 @@ class Car:
                 living.drive_to(self, place, purpose, now)
             case DrainTo(share):
                 living.drain(self, share, now)
-            case SetHeater(minutes, timers):
-                heating.set_in_car(self, minutes, timers, now)
             case FollowRoute():
                 living.follow_route(self, now)
             case ClearRoutes():
@@ -364,6 +362,8 @@ class Car:
                 workshop.switch(self, now, on=on)
             case ResetCar(user):
                 reset.reset(self, user, "car", now)
+            case SetHeater(minutes, timers):
+                heating.set_in_car(self, minutes, timers, now)
             case PairCar():
                 reset.pair(self, now)
             case AskOnline(name, data):

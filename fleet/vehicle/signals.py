@@ -219,7 +219,18 @@ class FailUpdate(_Signal, frozen=True):
 
 
 ControlInput = (
-    DrainAdBlue | SetFault | Crash | Repair | PressButton | SetPrivacy | SetService | SetWorkshop | ResetCar | PairCar | AskOnline
+    DrainAdBlue
+    | SetFault
+    | SetHeater
+    | Crash
+    | Repair
+    | PressButton
+    | SetPrivacy
+    | SetService
+    | SetWorkshop
+    | ResetCar
+    | PairCar
+    | AskOnline
 )
 """What people do at the car's own controls, and what happens to it."""
 JourneyInput = FollowRoute | ClearRoutes | SetUpdateConsent | FailUpdate
@@ -235,7 +246,6 @@ WorldInput = (
     | DrainTo
     | SetPlug
     | SetChargePoint
-    | SetHeater
     | ControlInput
     | JourneyInput
 )

@@ -17,10 +17,10 @@ from fleet.scenario.loader import Overrides, load, shipped
 from fleet.scenario.scalars import ClockFactor
 from fleet.scenario.schema import Scenario, Vocabulary
 from fleet.transport.link import BackOff
-from fleet.vehicle import living, rules
+from fleet.vehicle import catalogue, living, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import charge_settings, charging, heating, horn
+from fleet.vehicle.services import charge_settings, charging, climatisation, comfort, hooks, horn
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.signals import Transmit
 from fleet.vehicle.telematics import Telematics
@@ -39,6 +39,7 @@ CARS = {
     "reconnect-storm": 100,
     "rush-hour": 200,
     "underground-car-park": 60,
+    "winter-week": 50,
 }
 """As many as it takes for the shares that the expectations speak of to be more than chance."""
 
@@ -103,13 +104,13 @@ def garages_have_network(patch: pytest.MonkeyPatch) -> None:
 
 def heaters_never_end(patch: pytest.MonkeyPatch) -> None:
     """Their timer is not obeyed."""
-    stop = heating.stop
+    end = comfort.end
 
-    def timeless(car: Car, reason: str, now: Instant) -> None:
+    def timeless(car: Car, reason: comfort.EndReason, now: Instant) -> None:
         if reason != "time":
-            stop(car, reason, now)
+            end(car, reason, now)
 
-    patch.setattr(heating, "stop", timeless)
+    patch.setattr(comfort, "end", timeless)
 
 
 def heaters_burn_the_reserve(patch: pytest.MonkeyPatch) -> None:
@@ -171,6 +172,27 @@ def charging_needs_no_plug(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(SERVICES, Charging, replace(SERVICES[Charging], refusal=lambda *_: None))
 
 
+def every_leon_has_the_menu(patch: pytest.MonkeyPatch) -> None:
+    """However early it was built."""
+    patch.setattr(catalogue, "HEATER_SET_AFTER_WEEK", 202000)
+
+
+def timers_are_due_once(patch: pytest.MonkeyPatch) -> None:
+    """The car's clock forgets them after the first time."""
+    plan = comfort._plan
+    patch.setattr(comfort, "_plan", lambda car, *given: None if car.comfort else plan(car, *given))
+
+
+def comfort_empties_the_12_v_battery(patch: pytest.MonkeyPatch) -> None:
+    """Nothing ends or is refused when it is low."""
+    patch.setattr(hooks, "low_voltage_fell", lambda *_: None)
+    patch.setattr(comfort, "LOW_PERCENT", 0.0)
+
+
+def climatisation_needs_no_charge(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(climatisation, "LEAST_CHARGE", 0.0)
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something to be broken under a scenario, and one of the expectations that see it."""
@@ -198,6 +220,10 @@ FAULTS = (
     Fault("overnight-charging", a_departure_is_no_reason_to_charge, "events.departure_ready / cars == 35 %"),
     Fault("overnight-charging", charging_needs_no_plug, "commands.rejected.not_plugged_in / cars == 10 %"),
     Fault("border", the_network_has_no_holes, "crossing: eventually offline / cars >= 30 %"),
+    Fault("winter-week", every_leon_has_the_menu, "events.heater_started / cars <= 180 %"),
+    Fault("winter-week", timers_are_due_once, "events.heater_started / cars >= 155 %"),
+    Fault("winter-week", comfort_empties_the_12_v_battery, "commands.rejected.battery_low / cars >= 28 %"),
+    Fault("winter-week", climatisation_needs_no_charge, "commands.rejected.battery_low / cars >= 28 %"),
 )
 
 
