@@ -1,0 +1,467 @@
+"""Area and speed alerts, health reports, wear and driving data, judged by what a car was told and says.
+
+Source: the tables of commands and of what a car reports of the domain description. Figures marked ours there are in the words of
+the checks. Times of day at which a zone is watched are not judged: a journal does not say which clock a car has.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from fleet.checks.cars import Cars, KnownCar
+from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.geodesy import LatLon, vincenty_m
+from fleet.checks.rules import Answer, CommandRule, Parameters
+from fleet.observe.journal import Begin, Output
+from fleet.vehicle.catalogue import Equipment
+
+BUILT_FROM: Final = 202225
+ZONES: Final = 4
+BAND_M: Final = 25.0
+FIX_M: Final = 35.0
+"""A fix of a receiver that errs by 5 m (Rayleigh) is never so far off."""
+ROUND: Final = 0.005
+"""How far a large circle may be from round, as a share of its radius."""
+SIZES_M: Final = {"radius_m": (100, 50_000), "width_m": (200, 100_000), "height_m": (200, 100_000)}
+LONGEST_NAME: Final = 40
+TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+POLE_DEGREES: Final = 85.0
+DEGREE_M: Final = 111_200.0
+SPHERE: Final = 0.01
+"""How far the degrees of a sphere are off, as a share."""
+LIMITS_KMH: Final = range(30, 251, 10)
+FIRST_REPORT_KM: Final = 20.0
+ROUNDED_KM: Final = 0.06
+TRIP_ROUNDED: Final = 0.011
+SUMMED: Final = frozenset({"distance_km", "duration_min", "fuel_l", "energy_kwh"})
+UNTOLD: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
+"""Behind these there may be something that the car did not say."""
+_ADBLUE: Final = ("low", "very_low", "critical", "empty")
+
+Zone = dict[str, Any]
+
+
+class AlertRule(CommandRule):
+    """Area and speed alert: built from week 25 of 2022 on, up to four zones on the map, limits of 30 to 250 km/h in tens."""
+
+    name = "alert rule"
+    rule = "alerts are set only in cars built from week 25/2022 on, for up to four zones that exist, or 30 to 250 km/h"
+    looks_at = "answers"
+    commands = frozenset({"area_alert", "speed_alert"})
+
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
+        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
+        super().__init__(begin, cars)
+        self._equipment = equipment
+
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (in any state)
+        found = []
+        ran, reason = answer["state"] in {"accepted", "succeeded"}, answer.get("reason")
+        fitted = self._equipment.get(answer["vin"])
+        if fitted is not None and ran and fitted.build_week < BUILT_FROM:
+            found.append(f"is {answer['state']} in a car of week {fitted.build_week}")
+        if fitted is not None and reason == "not_equipped" and fitted.build_week >= BUILT_FROM:
+            found.append(f"is refused as not_equipped in a car of week {fitted.build_week}")
+        wrong = _wrong(answer["name"], parameters)
+        if ran and wrong:
+            found.append(f"is {answer['state']}, but {wrong}")
+        if reason == "argument_out_of_range" and wrong == "":
+            found.append("is refused as argument_out_of_range, but nothing is wrong with it")
+        return found
+
+
+def _wrong(name: str, parameters: Parameters) -> str | None:
+    """Return what is wrong with the words of a command, "" when nothing is, None when that is too close to say."""
+    if name == "speed_alert":
+        limit = parameters.get("limit_kmh", 130)
+        return "" if limit in LIMITS_KMH else f"the limit is {limit} km/h"
+    zones: Sequence[Zone] = parameters["zones"]
+    if len(zones) > ZONES:
+        return f"there are {len(zones)} zones"
+    names = [zone["name"] for zone in zones]
+    if len(set(names)) < len(names) or not all(name.strip() and len(name) <= LONGEST_NAME for name in names):
+        return f"the zones are named {names}"
+    found = [_wrong_zone(zone) for zone in zones]
+    return next((wrong for wrong in found if wrong), None if None in found else "")
+
+
+def _wrong_zone(zone: Zone) -> str | None:
+    """Judge shape, times and place of one zone; what JSON has no number for is null in a journal."""
+    sizes = {key: zone[key] for key in SIZES_M if key in zone}
+    if set(sizes) not in ({"radius_m"}, {"width_m", "height_m"}):
+        return f"a zone is given by {sorted(sizes)}"
+    for key, size in sizes.items():
+        least, most = SIZES_M[key]
+        if size is None or not least <= size <= most:
+            return f"{key} is {size}"
+    times = [zone[key] for key in ("begins", "ends") if zone.get(key) is not None]
+    if len(times) == 1 or not all(TIME.fullmatch(time) for time in times):
+        return f"a zone is watched at {times}"
+    latitude, longitude = zone["latitude"], zone["longitude"]
+    if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
+        return f"a zone is at {latitude}, {longitude}"
+    return _wrong_place(abs(latitude), abs(longitude), sizes)
+
+
+def _wrong_place(latitude: float, longitude: float, sizes: Mapping[str, float]) -> str | None:
+    """Judge how far north and east a zone reaches, with the degrees of a sphere and room for what that is off."""
+    to_north_m = sizes.get("radius_m", sizes.get("height_m", 0.0) / 2)
+    to_east_m = sizes.get("radius_m", sizes.get("width_m", 0.0) / 2)
+    north = to_north_m / DEGREE_M
+    if abs(latitude + north - POLE_DEGREES) < SPHERE * north:
+        return None
+    if latitude + north > POLE_DEGREES:
+        return "a zone reaches the pole"
+    east = to_east_m / DEGREE_M / math.cos(math.radians(latitude))
+    if abs(longitude + east - 180) < SPHERE * east:
+        return None
+    return "a zone lies over the date line" if longitude + east > 180 else ""
+
+
+def _beyond_m(zone: Zone, place: LatLon) -> float:
+    """Return how far outside its zone a place is, negative inside."""
+    centre = (zone["latitude"], zone["longitude"])
+    if zone.get("radius_m") is not None:
+        return vincenty_m(centre, place) - float(zone["radius_m"])
+    east_m = vincenty_m(centre, (centre[0], place[1])) - zone["width_m"] / 2
+    north_m = vincenty_m(centre, (place[0], centre[1])) - zone["height_m"] / 2
+    return math.hypot(east_m, north_m) if min(east_m, north_m) > 0 else max(east_m, north_m)
+
+
+def _slack_m(zone: Zone) -> float:
+    return FIX_M + ROUND * max(zone.get(key) or 0.0 for key in SIZES_M)
+
+
+class _Side:
+    """A zone that is watched, and on which side of its edge the car was last; None is not known."""
+
+    __slots__ = ("inside", "zone")
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+        self.inside: bool | None = None
+
+    def wants(self, direction: str) -> bool:
+        """Tell whether each crossing of that direction is told, at whatever time."""
+        always = self.zone.get("days", "every_day") == "every_day" and self.zone.get("begins") is None
+        return always and self.zone.get("on", "both") in {"both", direction}
+
+    def look(self, place: LatLon) -> bool | None:
+        """Return on which side a parked car clearly is."""
+        beyond_m = _beyond_m(self.zone, place)
+        if abs(beyond_m) <= BAND_M + _slack_m(self.zone):
+            return None
+        return beyond_m < 0
+
+
+class AreaAlertsAgree(Check):
+    """An alert names a zone that is watched and a direction that was wanted, where the car is on that side of the edge.
+
+    Entering and leaving take turns; who is parked on another side than before has been told of it. The edge has a band of 25 m to
+    either side (ours).
+    """
+
+    name = "area alerts"
+    rule = "area alerts are of zones that are watched, at their edge, in turn, and none is missing"
+    looks_at = "alerts, and positions of parked cars with zones"
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+        self._sides: dict[str, dict[str, _Side]] = {}
+
+    def handlers(self) -> Handlers:
+        return {
+            ("out", "Transmit", "Response"): self._answered,
+            ("out", "Transmit", "Event"): self._told,
+            ("out", "Transmit", "Status"): self._parked,
+        }
+
+    def _answered(self, record: Output, _line: int) -> None:
+        answer = record.data["message"]
+        if (answer["name"], answer["state"]) != ("area_alert", "succeeded") or not is_first(record):
+            return
+        car = self._cars.of(record.m)
+        zones = car.commands.get(answer["command_id"], {}).get("parameters", {}).get("zones", ())
+        self._sides[record.m] = {zone["name"]: _Side(zone) for zone in zones}
+        if car.position is not None and not car.engine_on:
+            for side in self._sides[record.m].values():
+                side.inside = side.look(car.position)
+
+    def _told(self, record: Output, line: int) -> None:
+        event, machine = record.data["message"], record.m
+        if not is_first(record):
+            return
+        if event["name"] == "car_reset":
+            self._sides.pop(machine, None)
+        elif event["name"] in UNTOLD:
+            for side in self._sides.get(machine, {}).values():
+                side.inside = None
+        elif event["name"] == "area_alert":
+            self.looked_at += 1
+            side_of = self._sides.get(machine, {}).get(event["data"]["zone"])
+            for told in _judge_alert(side_of, event["data"]):
+                self.breach(line, machine, told)
+
+    def _parked(self, record: Output, line: int) -> None:
+        message, sides = record.data["message"], self._sides.get(record.m)
+        position = message.get("position")
+        if not sides or position is None or message["state"] != "parked" or not is_first(record):
+            return
+        self.looked_at += 1
+        for name, side in sides.items():
+            now_inside = side.look((position["latitude"], position["longitude"]))
+            if now_inside is None:
+                continue
+            direction = "enter" if now_inside else "leave"
+            if side.inside is (not now_inside) and side.wants(direction):
+                where = "inside" if now_inside else "outside"
+                self.breach(line, record.m, f"the car is parked {where} {name!r}, but no alert told that it did {direction}")
+            side.inside = now_inside
+
+
+def _judge_alert(side: _Side | None, data: Mapping[str, Any]) -> Iterator[str]:
+    direction = data["direction"]
+    if side is None:
+        yield f"an alert of the zone {data['zone']!r}, which is not watched"
+        return
+    entering = direction == "enter"
+    if side.zone.get("on", "both") not in {"both", direction}:
+        yield f"the zone {data['zone']!r} is watched for {side.zone['on']}, but {direction} is told"
+    if side.inside is entering and side.wants("enter") and side.wants("leave"):
+        yield f"{direction} is told of {data['zone']!r}, but the car was {'in' if entering else 'out'} before"
+    side.inside = entering
+    beyond_m, slack_m = _beyond_m(side.zone, (data["latitude"], data["longitude"])), _slack_m(side.zone)
+    if entering and beyond_m > slack_m - BAND_M:
+        yield f"expected {data['zone']!r} to be entered at least {BAND_M:.0f} m inside, but the fix is at {beyond_m:.0f} m"
+    if not entering and beyond_m < BAND_M - slack_m:
+        yield f"expected {data['zone']!r} to be left at least {BAND_M:.0f} m outside, but the fix is at {beyond_m:.0f} m"
+
+
+class SpeedAlertsAgree(Check):
+    """An alert tells the limit that is watched and a higher speed; a trip that was faster on average has had one."""
+
+    name = "speed alerts"
+    rule = "speed alerts are of the limit that is watched, above it, and a trip above it on average has one"
+    looks_at = "alerts, and trips of cars with a limit"
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+        self._limits: dict[str, float] = {}
+        self._silent: dict[str, bool] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Response"): self._answered, ("out", "Transmit", "Event"): self._told}
+
+    def _answered(self, record: Output, _line: int) -> None:
+        answer = record.data["message"]
+        if (answer["name"], answer["state"]) != ("speed_alert", "succeeded") or not is_first(record):
+            return
+        parameters = self._cars.of(record.m).commands.get(answer["command_id"], {}).get("parameters", {})
+        self._silent.pop(record.m, None)
+        if parameters.get("action", "start") == "stop":
+            self._limits.pop(record.m, None)
+        else:
+            self._limits[record.m] = parameters.get("limit_kmh", 130)
+
+    def _told(self, record: Output, line: int) -> None:
+        event, machine = record.data["message"], record.m
+        limit = self._limits.get(machine)
+        if not is_first(record):
+            return
+        match event["name"]:
+            case "engine_on":
+                self._silent[machine] = True
+            case "speed_alert":
+                self.looked_at += 1
+                self._silent[machine] = False
+                told, speed = event["data"]["limit_kmh"], event["data"]["speed_kmh"]
+                if told != limit or speed < told:
+                    self.breach(line, machine, f"{speed} km/h is told above {told}, but the limit is {limit}")
+            case "trip" if limit is not None and machine in self._silent:
+                self.looked_at += 1
+                average = event["data"]["average_speed_kmh"]
+                if average > limit and self._silent[machine]:
+                    self.breach(line, machine, f"a trip at {average} km/h on average has no alert above {limit}")
+            case name if name in UNTOLD:
+                self._silent.pop(machine, None)
+                if name == "car_reset":
+                    self._limits.pop(machine, None)
+
+
+class _Known:
+    """What a car has said of its wear and its reports."""
+
+    __slots__ = ("adblue", "driven_km", "due", "faults", "has_report", "since", "whole")
+
+    def __init__(self) -> None:
+        self.faults: set[str] = set()
+        self.due: set[str] = set()
+        self.adblue = -1
+        self.since = 0
+        self.driven_km = 0.0
+        self.has_report = False
+        self.whole = True
+
+
+class WearTold(Check):
+    """A fault is told when it comes and not again before it is mended, and stands in every report made in between.
+
+    So are services that come due. AdBlue warnings come in their order, each once, until AdBlue is filled in. The first health
+    report comes after 20 km with an engine off, or with a refresh while the engine runs; a later one is never older.
+    """
+
+    name = "wear"
+    rule = "faults, services and AdBlue are told once each and reports have them; the first comes after 20 km, none gets older"
+    looks_at = "events of wear, and health reports"
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+        self._known: dict[str, _Known] = {}
+        self._newest: dict[str, int] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Event"): self._event, ("out", "Transmit", "Status"): self._status}
+
+    def _of(self, record: Output) -> _Known:
+        known = self._known.get(record.m)
+        if known is None:
+            known = self._known[record.m] = _Known()
+            car = self._cars.of(record.m)
+            known.whole = car.follows(record.data["message"])
+        return known
+
+    def _event(self, record: Output, line: int) -> None:
+        if not is_first(record):
+            return
+        known, message = self._of(record), record.data["message"]
+        data = message.get("data", {})
+        told = ""
+        match message["name"]:
+            case "fault":
+                told = f"the fault {data['id']} is told again" if data["id"] in known.faults else ""
+                known.faults.add(data["id"])
+                known.since = message["captured_at"]
+            case "service_due":
+                told = f"{data['service']} is told to be due again" if data["service"] in known.due else ""
+                known.due.add(data["service"])
+            case "serviced":
+                missing = known.faults - set(data["faults"])
+                told = f"the workshop left {', '.join(sorted(missing))}" if missing else ""
+                known.faults.clear()
+                known.due -= set(data["services"])
+                known.since = message["captured_at"]
+            case "adblue_warning":
+                step = _ADBLUE.index(data["warning"])
+                if step <= known.adblue:
+                    told = f"the warning {data['warning']} comes after {_ADBLUE[known.adblue]}"
+                known.adblue = step
+            case "refuelled" if "adblue_l" in data:
+                known.adblue = -1
+            case "trip":
+                known.driven_km += data["distance_km"]
+            case name if name in UNTOLD:
+                known.whole = False
+                known.faults.clear()
+                known.due.clear()
+                known.adblue = -1
+            case _:
+                return
+        self.looked_at += message["name"] in {"fault", "service_due", "serviced", "adblue_warning"}
+        if told:
+            self.breach(line, record.m, told)
+
+    def _status(self, record: Output, line: int) -> None:
+        message, machine = record.data["message"], record.m
+        report = message.get("health")
+        if not is_first(record):
+            return
+        running = message["state"] != "parked"
+        if report is None:
+            if message["trigger"] == "refresh" and running:
+                self.breach(line, machine, "a refresh with the engine running brings no health report")
+            return
+        self.looked_at += 1
+        known, at = self._of(record), report["reported_at"]
+        if at < self._newest.get(machine, 0) or at > message["captured_at"]:
+            self.breach(line, machine, "the health report is older than one before it, or newer than its status")
+        self._newest[machine] = at
+        if message["trigger"] == "refresh" and running and at != message["captured_at"]:
+            self.breach(line, machine, "a refresh with the engine running brings an old health report")
+        if known.whole and not known.has_report and not running and known.driven_km < FIRST_REPORT_KM - ROUNDED_KM:
+            self.breach(line, machine, f"the first health report comes after {known.driven_km:.1f} km")
+        known.has_report = True
+        lights = {light["id"] for light in report["warnings"]}
+        if at >= known.since and not known.faults <= lights:
+            self.breach(line, machine, f"the report lacks {', '.join(sorted(known.faults - lights))}")
+        priorities = [light["priority"] for light in report["warnings"]]
+        if priorities != sorted(priorities):
+            self.breach(line, machine, "the warnings are not in the order of their priority")
+
+
+class DrivingDataAgrees(Check):
+    """The last trip of a status is the last that was told, and adds up: with the day's others, and with those since filling up.
+
+    A trip belongs to the day on which it began (ours); which that is the record says.
+    """
+
+    name = "driving data"
+    rule = "driving data are the last trip, and the sums of the day's and of those since filling up"
+    looks_at = "statuses at engine off with driving data"
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+        self._trips: dict[str, dict[str, Any]] = {}
+        self._told: dict[str, dict[str, Any]] = {}
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Event"): self._event, ("out", "Transmit", "Status"): self._status}
+
+    def _event(self, record: Output, _line: int) -> None:
+        message = record.data["message"]
+        if not is_first(record):
+            return
+        if message["name"] == "trip":
+            self._trips[record.m] = message["data"]
+        elif message["name"] in UNTOLD:
+            self._told.pop(record.m, None)
+
+    def _status(self, record: Output, line: int) -> None:
+        message = record.data["message"]
+        driving, car = message.get("driving"), self._cars.of(record.m)
+        if driving is None or message["trigger"] != "engine_off" or not is_first(record):
+            return
+        trip, before = self._trips.pop(record.m, None), self._told.get(record.m)
+        self._told[record.m] = driving
+        if trip is None or not car.follows(message):
+            return
+        self.looked_at += 1
+        if any(driving["last_trip"].get(key) != trip.get(key) for key in driving["last_trip"]):
+            self.breach(line, record.m, f"the last trip is {driving['last_trip']}, but {trip} was told")
+        if before is None:
+            return
+        same_day = before.get("today", {}).get("day") == driving["today"]["day"]
+        for told in _sums(driving["today"], before["today"] if same_day else None, trip, anew=not same_day):
+            self.breach(line, record.m, f"of the day {told}")
+        for told in _sums(driving["since_filled"], before["since_filled"], trip, anew=True):
+            self.breach(line, record.m, f"since filling up {told}")
+
+
+def _sums(told: Mapping[str, Any], so_far: Mapping[str, Any] | None, trip: Mapping[str, Any], *, anew: bool) -> Iterator[str]:
+    """Yield what is neither the sum with what was told before nor, where a record may begin `anew`, the trip alone."""
+    for key in sorted(SUMMED & trip.keys()):
+        possible = [trip[key]] if anew else []
+        if so_far is not None:
+            possible.append(so_far[key] + trip[key])
+        if not any(abs(told[key] - each) <= TRIP_ROUNDED for each in possible):
+            yield f"{key} is {told[key]}, expected {' or '.join(f'{each:.3f}' for each in possible)}"
