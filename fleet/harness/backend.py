@@ -26,13 +26,34 @@ class HarnessBackend:
     @step
     async def twin(self, car: HarnessCar) -> Twin | None:
         """Return the newest stored state of a car, None when nothing of it was stored."""
-        await self._world.settle()
+        await self._stored(car)
         with self._world.reader() as reader:
             return reader.status(car.vin)
+
+    async def _stored(self, car: HarnessCar) -> None:
+        """Wait until all that came of the car is stored; a process of its own takes its time."""
+        await self._world.settle()
+        last = max((message.seq for message in car.messages), default=0)
+
+        def stored() -> bool:
+            with self._world.reader() as reader:
+                return any(row.seq >= last for row in reader.history(car.vin, limit=1)) or not last
+
+        await self._world.stage.wait(stored)
+
+    @step
+    async def kill(self) -> None:
+        """End it at once with SIGKILL; for a back end in a process of its own."""
+        await self._world.kill_backend()
+
+    @step
+    async def start(self) -> None:
+        """Run it again on its store."""
+        await self._world.start_backend()
 
     @step
     async def history(self, car: HarnessCar, *, limit: int = 100) -> list[MessageRow]:
         """Return what is stored of a car, the newest first."""
-        await self._world.settle()
+        await self._stored(car)
         with self._world.reader() as reader:
             return reader.history(car.vin, limit=limit)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from fleet.harness.backends import Launch
+from fleet.harness.stages import Reach
 from fleet.runtime.access import Access, open_access
-from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.mosquitto import PrivateMosquitto
 
 
 class HarnessBroker:
-    """A private Mosquitto. `access` gives each test a topic prefix of its own; cars are admitted as tests make them."""
+    """A private Mosquitto. `reach` gives each test a topic prefix of its own; cars are admitted as tests make them."""
 
     def __init__(self) -> None:
         """Nothing runs before `start`, or `async with`."""
@@ -41,23 +42,14 @@ class HarnessBroker:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.stop()
 
-    @property
-    def process(self) -> PrivateMosquitto | None:
-        """The broker itself, where it is ours to stop and kill."""
-        return self.mosquitto
-
-    def new_prefix(self) -> str:
-        """Return a topic prefix that no other test has."""
-        return f"fleet/t{os.getpid()}-{next(self._numbers)}"
-
-    def access(self, prefix: str) -> Access:
-        """Return how cars and tools reach it under a prefix."""
-        return Access(cars=self.mosquitto.cars, tools=self.mosquitto.tools, prefix=prefix, password_for=self._secret.password_for)
-
-    @property
-    def admit(self) -> Callable[[str], Coroutine[Any, Any, None]] | None:
-        """What makes a car known, None where all are."""
-        return self._admit
+    def reach(self, prefix: str | None = None) -> Reach:
+        """Return how a world reaches it, under a topic prefix that no other has unless one is given."""
+        prefix = prefix or f"fleet/t{os.getpid()}-{next(self._numbers)}"
+        mosquitto, secret = self.mosquitto, self._secret
+        access = Access(cars=mosquitto.cars, tools=mosquitto.tools, prefix=prefix, password_for=secret.password_for)
+        arguments = ["--broker", str(mosquitto.tools), "--topic-prefix", prefix, "--client-id", f"backend {prefix}"]
+        launch = Launch([*arguments, "--end-session"], {SECRET_VARIABLE: secret.reveal()})
+        return Reach(access, self._admit, mosquitto, launch)
 
     async def _admit(self, vin: str) -> None:
         await self.mosquitto.admit([vin])
@@ -86,13 +78,14 @@ class ForeignBroker:
         """Take where it is and how to be let in; each test gets its own level under the prefix."""
         self._url, self._ca, self._credentials, self._prefix = url, ca, credentials, prefix
         self._numbers = itertools.count(1)
-        self.admit: Callable[[str], Coroutine[Any, Any, None]] | None = None
-        self.process: PrivateMosquitto | None = None
 
-    def new_prefix(self) -> str:
-        """Return a topic prefix that no other test of this run has."""
-        return f"{self._prefix}/t{os.getpid()}-{next(self._numbers)}"
-
-    def access(self, prefix: str) -> Access:
-        """Return how cars and tools reach it. Raises UsageError for files that cannot be used."""
-        return open_access(broker=self._url, ca=self._ca, credentials=self._credentials, prefix=prefix)
+    def reach(self) -> Reach:
+        """Return how a world reaches it, under a level of its own. Raises UsageError for files that cannot be used."""
+        prefix = f"{self._prefix}/t{os.getpid()}-{next(self._numbers)}"
+        arguments = ["--broker", self._url, "--topic-prefix", prefix, "--client-id", f"backend {prefix}", "--end-session"]
+        if self._ca is not None:
+            arguments += ["--ca", str(self._ca)]
+        if self._credentials is not None:
+            arguments += ["--credentials", str(self._credentials)]
+        access = open_access(broker=self._url, ca=self._ca, credentials=self._credentials, prefix=prefix)
+        return Reach(access, launch=Launch(arguments, {}))

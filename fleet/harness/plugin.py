@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["live", "virtual"]
 MODES: Final = ("live", "virtual")
-WORDS: Final = ("mode", "seed", "start", "checks", "car")
+WORDS: Final = ("mode", "seed", "start", "checks", "car", "backend", "until_stored")
 WORLD: Final = pytest.StashKey["World"]()
 
 
@@ -130,12 +130,13 @@ def _world(request: pytest.FixtureRequest, broker: HarnessBroker | ForeignBroker
         "seed": seed,
         "start": words.get("start", MONDAY),
         "checks": words.get("checks", True),
-        "backend": "fleet_backend" in request.fixturenames,
+        "backend": words.get("backend", "fleet_backend" in request.fixturenames),
+        "until_stored": words.get("until_stored", False),
         "reproduce": f"pytest '{request.node.nodeid}' --fleet-seed {seed}",
     }
     if broker is None:
         return virtual_world(**settings)
-    return live_world(broker.access(broker.new_prefix()), broker=broker.process, admit=broker.admit, **settings)
+    return live_world(broker.reach(), **settings)
 
 
 def _closing(test: Callable[..., Any], world: World) -> Callable[..., Any]:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from fleet.backend.buffered_store import BufferedStore
-from fleet.backend.service import Backend, BackendConfig
+from fleet.backend.service import BackendConfig
 from fleet.backend.spin import SpinCost
+from fleet.harness.backends import Launch
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Clock, Instant
 from fleet.kernel.schedule import Schedule
@@ -64,6 +66,23 @@ class Broker(Protocol):
     def resume(self) -> None: ...
 
 
+async def nobody_to_tell(_vin: str) -> None:
+    """Do nothing: the broker knows all cars, or asks no names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a broker is reached: `access` by links, `launch` by a back end in a process of its own.
+
+    `admit` makes a new car known to it. `broker` is the broker itself, where it is ours to stop and kill.
+    """
+
+    access: Access
+    admit: Callable[[str], Awaitable[None]] = nobody_to_tell
+    broker: Broker | None = None
+    launch: Launch | None = None
+
+
 class SimulatedProcess:
     """The simulated broker as a process that can be stopped and killed."""
 
@@ -93,12 +112,13 @@ class SimulatedProcess:
 
 
 class Stage(Protocol):
-    """A place for cars, back end and watcher; `shard` is set before time moves."""
+    """A place for cars, back end and watcher; `shard` is set before time moves, and `clock_moved` is told when it was."""
 
     clock: ScaledClock
     shard: Shard
-    backend: Backend | None
+    clock_moved: Callable[[], None] | None
     broker: Broker | None
+    launch: Launch | None
     car_links: LinkFactory
     tool_links: LinkFactory
     password_for: Callable[[str], str | None]
@@ -106,6 +126,10 @@ class Stage(Protocol):
 
     def inside(self) -> AbstractContextManager[None]:
         """Call parts only in here."""
+        ...
+
+    async def admit(self, vin: str) -> None:
+        """Make a new car known to the broker."""
         ...
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -128,18 +152,17 @@ class Stage(Protocol):
 class LiveStage:
     """Beside a real broker: the network's time is the wall's, the cars' is moved by hand."""
 
-    backend: Backend | None = None
+    clock_moved: Callable[[], None] | None = None
     shard: Shard
 
-    def __init__(self, access: Access, start: Instant, *, broker: Broker | None = None, patience_s: float = 5.0) -> None:
-        """Take how the broker is reached, and the broker itself where it is ours.
-
-        `patience_s` is the wall time that the network may take for one thing.
-        """
-        self.broker = broker
+    def __init__(self, reach: Reach, start: Instant, *, patience_s: float = 5.0) -> None:
+        """Take how the broker is reached; `patience_s` is the wall time that the network may take for one thing."""
+        access = reach.access
+        self.broker = reach.broker
+        self.launch = reach.launch
+        self._reach = reach
         self._clock = SteppedClock(start)
         self.clock: ScaledClock = self._clock
-        self._access = access
         self._patience_s = patience_s
         self.car_links = access.car_links()
         self.tool_links = access.consumer_links()
@@ -148,6 +171,9 @@ class LiveStage:
 
     def inside(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
+
+    async def admit(self, vin: str) -> None:
+        await self._reach.admit(vin)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
@@ -166,8 +192,8 @@ class LiveStage:
     def _move(self, at: Instant) -> None:
         self._clock.move_to(at)
         self.shard.wake_due(self._clock.now())
-        if self.backend is not None:
-            self.backend.look_at_clock()
+        if self.clock_moved is not None:
+            self.clock_moved()
 
     async def _happens(self, condition: Callable[[], bool], traffic: Traffic) -> bool:
         """Wait until the condition holds, or nothing is left under way that could make it hold; tell which."""
@@ -208,7 +234,8 @@ class LiveStage:
 class VirtualStage:
     """In virtual time: a simulated broker and network, on the same schedule as the cars. No thread, no socket."""
 
-    backend: Backend | None = None
+    clock_moved: Callable[[], None] | None = None
+    launch: Launch | None = None
     shard: Shard
 
     def __init__(self, start: Instant) -> None:
@@ -226,6 +253,9 @@ class VirtualStage:
 
     def inside(self) -> AbstractContextManager[None]:
         return self._loop.inside()
+
+    async def admit(self, vin: str) -> None:
+        """Nobody has to be told: the simulated broker asks for no password."""
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(work)

@@ -8,24 +8,24 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, Never
+from typing import Any, Final, Literal, Never
 
 from fleet import __version__
 from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend
 from fleet.checks.verification import verify
 from fleet.errors import UsageError
+from fleet.harness.backends import BackendHere, BackendProcess, OwnBackend
 from fleet.harness.car import HarnessCar
 from fleet.harness.clock import HarnessClock
 from fleet.harness.errors import ExpectationFailed, InvariantBroken
 from fleet.harness.faults import Faults
 from fleet.harness.gate import Gate
-from fleet.harness.stages import Broker, LiveStage, Stage, VirtualStage
+from fleet.harness.stages import LiveStage, Reach, Stage, VirtualStage
 from fleet.harness.steps import Steps
 from fleet.harness.user import User
 from fleet.harness.watcher import Asker, Watcher
@@ -33,31 +33,34 @@ from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import Instant, from_datetime
 from fleet.observe.journal import JOURNAL, Begin, JournalReader, JournalWriter
 from fleet.observe.story import CAR, stories
-from fleet.runtime.access import Access
-from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, JournalledCar, backend_account, journalled_links
+from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, JournalledCar, journalled_links
 from fleet.runtime.shard import LinkPlan, Shard
 from fleet.vehicle.car import Car, CarSettings
 from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import Driver, Profile
 from fleet.vehicle.region import Place, region
 from fleet.vehicle.signals import PowerOn
-from fleet.wire.messages import DeskRequest
+from fleet.wire.messages import AnnounceClock, DeskRequest
 
 MUNICH: Final = (48.137, 11.575)
 MONDAY: Final = from_datetime(datetime(2026, 3, 2, 7, 0, tzinfo=UTC))
 """When a world begins unless the test says otherwise: 8 h in Munich."""
 STORY_RECORDS: Final = 25
-Admit = Callable[[str], Awaitable[None]]
 PATIENCE_S: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldSettings:
-    """What a world is like. `reproduce` is the line that runs the same test again; `folder` keeps journal and store."""
+    """What a world is like.
+
+    `backend`: our own within this process, "process" for one that can be killed, False for none. With `until_stored` cars keep
+    messages until it has stored them. `reproduce` is the line that runs the same test again; `folder` keeps journal and store.
+    """
 
     seed: int = 1
     start: Instant = MONDAY
-    backend: bool = True
+    backend: bool | Literal["process"] = True
+    until_stored: bool = False
     checks: bool = True
     folder: Path | None = None
     reproduce: str = ""
@@ -67,10 +70,9 @@ class WorldSettings:
 class World:
     """Everything a test has; made by `virtual_world` and `live_world`."""
 
-    def __init__(self, stage: Stage, settings: WorldSettings, folder: Path, *, admit: Admit | None = None) -> None:
-        """Put the parts together; nothing is connected before `open`. `admit` makes a new car known to the broker."""
+    def __init__(self, stage: Stage, settings: WorldSettings, folder: Path) -> None:
+        """Put the parts together; nothing is connected before `open`."""
         self.stage = stage
-        self._admit = admit
         self.steps = Steps()
         self.faults = Faults(self)
         self.clock = HarnessClock(self)
@@ -85,28 +87,44 @@ class World:
         self._closed = False
         self._ids = 0
         self._boot = stage.clock.wall_us()
-        parts = (SIMULATOR, BACKEND) if settings.backend else (SIMULATOR,)
+        parts = (SIMULATOR, BACKEND) if settings.backend is True else (SIMULATOR,)
         begin = Begin(
             t=settings.start, m="run", k="begin", version=__version__, parts=parts, seed=settings.seed, start=settings.start,
-            boot=self._boot, clock="by hand",
+            boot=self._boot, clock="by hand", until_stored=settings.until_stored,
         )  # fmt: skip
         self._journal = JournalWriter(self.journal_path, begin)
         self.gate = Gate(stage.car_links)
         links = journalled_links(self.gate, self._journal.write, stage.clock.now, stage.dialect.topics)
         plan = LinkPlan(
             password_for=stage.password_for, will_delay_s=1, first_back_off_s=0.1, longest_back_off_s=0.5,
-            end_session=True, clear_presence=True,
+            end_session=True, clear_presence=True, until_stored=settings.until_stored,
         )  # fmt: skip
         self.shard = stage.shard = Shard(clock=stage.clock, cars=(), links=links, dialect=stage.dialect, plan=plan)
         name = f"{self._boot:x}"
         self.watcher = Watcher(stage.tool_links, stage.dialect, password=stage.password_for("backend"), name=name)
         self.asker = Asker(stage.tool_links, stage.dialect, password=stage.password_for("tool"), name=name)
-        self._backend: Backend | None = None
-        if settings.backend:
-            hooks = BackendHooks(self._journal, before=settings.start)
-            hooks.follow(stage.clock.now)
-            config = hooks.applied(stage.backend_config(folder / "store.sqlite", settings.seed))
-            self._backend = stage.backend = Backend(config)
+        self._backend = self._make_backend()
+        stage.clock_moved = self._backend.look_at_clock if self._backend is not None else None
+
+    def _make_backend(self) -> OwnBackend | None:
+        settings, store = self.settings, self.folder / "store.sqlite"
+        if not settings.backend:
+            return None
+        if settings.backend == "process":
+            launch = self.stage.launch
+            if launch is None:
+                raise UsageError("a back end in a process of its own needs a real broker", hint='Leave mode="virtual" out.')
+            return BackendProcess(launch, store, until_stored=settings.until_stored, clock_moved=self._tell_time)
+        hooks = BackendHooks(self._journal, before=settings.start)
+        hooks.follow(self.stage.clock.now)
+        config = replace(self.stage.backend_config(store, settings.seed), announce_stored=settings.until_stored)
+        return BackendHere(Backend(hooks.applied(config)), store)
+
+    def _tell_time(self) -> None:
+        """Tell a back end that cannot see it what the cars' time is; it goes on from there by itself."""
+        clock = self.stage.clock
+        wall_us = clock.wall_us()
+        self.asker.ask(AnnounceClock(id=self.new_id("clock"), start=clock.now(), epoch_wall_us=wall_us, factor=1.0))
 
     # --- life
 
@@ -144,8 +162,7 @@ class World:
             await self.stage.run(self.shard.stop())
             account = self.shard.account()
             if self._backend is not None:
-                await self.stage.run(self._backend.stop(end_session=True))
-                account |= backend_account(self._backend.snapshot())
+                account |= await self.stage.run(self._backend.stop())
             await self.stage.run(self.watcher.link.close(end_session=True))
             await self.stage.run(self.asker.link.close(end_session=True))
             self._journal.close(self.now, account)
@@ -204,7 +221,7 @@ class World:
 
     def seen(self) -> int:
         """How many messages came through."""
-        return self.watcher.seen + self.asker.seen + (self._backend.snapshot().arrived if self._backend is not None else 0)
+        return self.watcher.seen + self.asker.seen + (self._backend.arrived if self._backend is not None else 0)
 
     async def barrier(self) -> None:
         """See all that the broker took so far."""
@@ -242,11 +259,11 @@ class World:
         )  # fmt: skip
         car = JournalledCar(
             self._journal.write, vin=make_vin(fitted, number), key=stream_key(self.seed, "car", str(number)), equipment=fitted,
-            driver=driver, boot=self._boot, now=self.now, settings=settings or CarSettings(hole_share=0.0),
+            driver=driver, boot=self._boot, now=self.now,
+            settings=settings or CarSettings(hole_share=0.0, until_stored=self.settings.until_stored),
         )  # fmt: skip
         _set_levels(car, fuel_percent, charge_percent, odometer_km, plugged_in=plugged_in)
-        if self._admit is not None:
-            await self._admit(car.vin)
+        await self.stage.admit(car.vin)
         held = self.shard.add_car(car)
         made = HarnessCar(self, held)
         self.cars.append(made)
@@ -281,12 +298,23 @@ class World:
 
     # --- the back end
 
-    def reader(self) -> StoreReader:
-        """Open the store of our back end. Raises UsageError without one."""
+    def _own_backend(self) -> OwnBackend:
         if self._backend is None:
             raise UsageError("this world has no back end of ours", hint="Ask for the fixture fleet_backend (or backend=True).")
-        self._backend.flush()
-        return StoreReader(self.folder / "store.sqlite")
+        return self._backend
+
+    async def kill_backend(self) -> None:
+        """End our back end at once. Raises UsageError for one that cannot be killed."""
+        await self._own_backend().kill()
+
+    async def start_backend(self) -> None:
+        """Run it again on its store, and let what waited arrive."""
+        await self.stage.run(self._own_backend().start())
+        await self.settle()
+
+    def reader(self) -> StoreReader:
+        """Open the store of our back end. Raises UsageError without one."""
+        return self._own_backend().reader()
 
     # --- failing
 
@@ -357,13 +385,7 @@ def virtual_world(**settings: Any) -> contextlib.AbstractAsyncContextManager[Wor
     return _entered(lambda folder: World(VirtualStage(known.start), known, folder), known)
 
 
-def live_world(
-    access: Access, *, broker: Broker | None = None, admit: Admit | None = None, **settings: Any
-) -> contextlib.AbstractAsyncContextManager[World]:
-    """Return a world beside a real broker; `admit` makes a new car known to it, where it must be, `broker` lets it fail."""
+def live_world(reach: Reach, **settings: Any) -> contextlib.AbstractAsyncContextManager[World]:
+    """Return a world beside a real broker, such as `broker.reach()`; `settings` are those of WorldSettings."""
     known = WorldSettings(**settings)
-    return _entered(partial(_live, access, broker, admit, known), known)
-
-
-def _live(access: Access, broker: Broker | None, admit: Admit | None, known: WorldSettings, folder: Path) -> World:
-    return World(LiveStage(access, known.start, broker=broker, patience_s=PATIENCE_S), known, folder, admit=admit)
+    return _entered(lambda folder: World(LiveStage(reach, known.start, patience_s=PATIENCE_S), known, folder), known)
