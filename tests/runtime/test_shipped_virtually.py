@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fleet.cloud import online
 from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
@@ -20,7 +21,7 @@ from fleet.transport.link import BackOff
 from fleet.vehicle import catalogue, living, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import charge_settings, charging, climatisation, comfort, hooks, horn
+from fleet.vehicle.services import charge_settings, charging, climatisation, comfort, hooks, horn, privacy
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.signals import Transmit
 from fleet.vehicle.telematics import Telematics
@@ -193,6 +194,18 @@ def climatisation_needs_no_charge(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(climatisation, "LEAST_CHARGE", 0.0)
 
 
+def nobody_replies(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(online.OnlineRule, "request", lambda *_: ())
+
+
+def everybody_may_buy(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(online, "role_of", lambda _: "primary")
+
+
+def places_are_told_in_every_mode(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(privacy, "may_locate", lambda _: True)
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something to be broken under a scenario, and one of the expectations that see it."""
@@ -219,6 +232,9 @@ FAULTS = (
     Fault("overnight-charging", all_places_are_alike, "afterwards: always connected / cars == 1"),
     Fault("overnight-charging", a_departure_is_no_reason_to_charge, "events.departure_ready / cars == 35 %"),
     Fault("overnight-charging", charging_needs_no_plug, "commands.rejected.not_plugged_in / cars == 10 %"),
+    Fault("online-day", nobody_replies, "events.request_timed_out == 0"),
+    Fault("online-day", everybody_may_buy, "replies_failed.insufficient_rights == 3"),
+    Fault("online-day", places_are_told_in_every_mode, "replies.parking_places == 10"),
     Fault("border", the_network_has_no_holes, "crossing: eventually offline / cars >= 30 %"),
     Fault("winter-week", every_leon_has_the_menu, "events.heater_started / cars <= 180 %"),
     Fault("winter-week", timers_are_due_once, "events.heater_started / cars >= 155 %"),
