@@ -84,6 +84,13 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (f"command {VIN} refresh", "no fleet is running"),
         (f"command {VIN} refresh --ttl soon", "--ttl"),
         (f"user set-spin {VIN} --spin 1234", "no fleet is running"),
+        ("notices", "Run a scenario first"),
+        ("notices VIN", "3 characters instead of 17"),
+        ("service online", "ACTION"),
+        ("service online show VIN", "3 characters instead of 17"),
+        (f"service online show {VIN} name", "neither a VIN in the first place nor KEY=VALUE"),
+        (f"service online show {VIN} name=a name=b", "given twice"),
+        (f"service online show {VIN}", "no fleet is running"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_in_words(line: str, told: str) -> None:

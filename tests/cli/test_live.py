@@ -412,6 +412,7 @@ class TestCommands:
             self.heat(folder, heated[3]),
             self.heat_in_vain(folder, electric[0]),
             self.look(folder, heated[4]),
+            self.be_served(folder, heated[5]),
         )
 
     async def ask(self, folder: Path, *line: str) -> Done:
@@ -470,6 +471,17 @@ class TestCommands:
         assert [row["trigger"] for row in history] == ["refresh"]
         assert "refresh" in (await self.ask(folder, "history", vin)).out
         assert vin in (await self.ask(folder, "cars")).out
+
+    async def be_served(self, folder: Path, vin: str) -> None:
+        """What a service did it shows, what it refuses has its reason, and nobody was told anything so far."""
+        assert (await self.ask(folder, "service", "online", "set_holder", vin, "name=Anna Weiss")).code == 0
+        done = await self.ask(folder, "service", "online", "install_certificate", vin, "contract=C-1", "--user", "guest")
+        assert (done.code, done.out.partition(":")[0]) == (1, "online install_certificate rejected(insufficient_rights)")
+        shown = await self.ask(folder, "service", "online", "show", vin, "--json")
+        answer = json.loads(shown.out)
+        assert (answer["state"], answer["data"]) == ("succeeded", {"certificate": False, "enrolled": True})
+        assert json.loads((await self.ask(folder, "notices", vin, "--json")).out) == []
+        assert "VIN" in (await self.ask(folder, "notices")).out
 
     async def test_a_car_nobody_knows(self, folder: Path) -> None:
         """A right VIN of no car of this fleet is refused by the desk, and not looked for in vain."""
