@@ -25,6 +25,7 @@ class Numbering(Check):
     name = "numbering"
     rule = "a car numbers its messages from 1 and sends them in order; only dropped ones are left out"
     looks_at = "messages"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
@@ -65,6 +66,7 @@ class StoredOnce(Check):
     name = "stored once"
     rule = "no message is stored twice, and only what is stored is called a duplicate"
     looks_at = "messages stored or known"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
@@ -117,6 +119,7 @@ class AccountHolds(Check):
     name = "account"
     rule = "created = stored + in_outbox + dropped + quarantined + refused + lost, and the records say the same"
     looks_at = "messages"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)

@@ -27,13 +27,17 @@ class KnownCar:
     def __init__(self) -> None:
         self.now: Instant = 0
         self.seq = 0
-        self.engine_on = False
+        self.engine_on: bool | None = False
         self.open_doors: frozenset[str] | None = frozenset()
         self.locked: bool | None = None
         self.position: tuple[float, float] | None = None
         self.fuel_percent: float | None = None
         self.commands: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._openings: deque[tuple[Instant, str, bool]] = deque()
+
+    def forget(self) -> None:
+        """The car was silent: it is as nobody knows."""
+        self.engine_on = self.open_doors = self.locked = self.position = self.fuel_percent = None
 
     def follows(self, message: dict[str, Any]) -> bool:
         """Tell whether no message was left out before this one."""

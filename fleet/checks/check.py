@@ -16,6 +16,10 @@ Route = tuple[str | None, ...]
 """Which records: the beginning of (kind, type, type of the message). () are all of them."""
 Handlers = Mapping[Route, Handler]
 
+LEGAL_EVENTS: Final = frozenset({"ecall", "privacy_changed", "car_reset", "car_paired"})
+"""What the law requires to be told in every privacy mode, and the word of the switch itself."""
+SILENT: Final = frozenset({"privacy_offline", "not_paired"})
+"""Why a silent car refuses."""
 KEPT: Final = 20
 """Breaches of one check that are kept; what is broken once is often broken everywhere."""
 
@@ -33,12 +37,14 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 class Check:
     """One rule. It keeps a bounded amount for each car, however long the journal is.
 
-    `rule` says what must hold, `looks_at` what is counted. `begin` is there before the first record.
+    `rule` says what must hold, `looks_at` what is counted. `begin` is there before the first record. One that `remembers` holds
+    whatever a car leaves out; the others conclude from all its messages, and `forget` what they know when it was silent.
     """
 
     name: ClassVar[str]
     rule: ClassVar[str]
     looks_at: ClassVar[str]
+    remembers: ClassVar[bool] = False
 
     def __init__(self, begin: Begin) -> None:
         """Take the first line of the journal."""
@@ -51,6 +57,14 @@ class Check:
         """Return what takes which records."""
         raise NotImplementedError
 
+    def forget(self, machine: str) -> None:
+        """Give up what earlier messages of a car said, which is all that is held under its name."""
+        names = {machine, machine.removeprefix(CAR)}
+        for held in vars(self).values():
+            if isinstance(held, dict):
+                for key in [key for key in held if not names.isdisjoint(key if isinstance(key, tuple) else (key,))]:
+                    del held[key]
+
     def finish(self, end: End | None, line: int) -> None:
         """All records have been seen, to the last line; `end` is None when some are missing."""
 
@@ -60,6 +74,18 @@ class Check:
         if len(self.breaches) < KEPT:
             subject = subject or machine.removeprefix(CAR).removeprefix(LINK)
             self.breaches.append(Breach(check=self.name, line=line, machine=machine, subject=subject, told=told))
+
+
+def overtakes(record: Any) -> bool:
+    """Tell whether a message of a car leaves it before what waits, and in every privacy mode."""
+    message = record.data["message"]
+    match record.of:
+        case "Event":
+            return message["name"] in LEGAL_EVENTS
+        case "Response":
+            return message["name"] == "reset" or message.get("reason") in SILENT
+        case _:
+            return False
 
 
 def is_first(record: Any) -> bool:

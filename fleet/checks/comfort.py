@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.check import Check, Handlers, is_first, overtakes
 from fleet.checks.rules import MINUTES, Answer, CommandRule, Parameters, needs_engine_off
 from fleet.kernel.instants import MINUTE, Instant, format_instant
 from fleet.observe.journal import Begin, Input, Output
@@ -76,14 +76,24 @@ class ComfortAgrees(Check):
         self._cars = cars
         self._running: dict[str, _Run] = {}
         self._starting: dict[str, _Run] = {}
+        self._unknown: set[str] = set()
 
     def handlers(self) -> Handlers:
         return {("out", "Transmit"): self._sent}
 
+    def forget(self, machine: str) -> None:
+        """Whether something runs is not known, until a status says that nothing does, or its end is told."""
+        super().forget(machine)
+        self._unknown.add(machine)
+
     def _sent(self, record: Output, line: int) -> None:
-        if not is_first(record):
+        if not is_first(record) or overtakes(record):
             return
         message, machine = record.data["message"], record.m
+        if machine in self._unknown:
+            if _tells_end(message):
+                self._unknown.discard(machine)
+            return
         if machine in self._starting and (not self._cars.of(machine).follows(message) or _tells_start(message)):
             self._begin(machine, self._starting.pop(machine), line)
         run = self._running.get(machine)
@@ -161,6 +171,14 @@ class ComfortAgrees(Check):
             self.breach(line, record.m, told)
         elif run is not None and run.target_c is not None and climate.get("target_c") != run.target_c:
             self.breach(line, record.m, f"expected the target {run.target_c} °C, but the status tells {climate.get('target_c')}")
+
+
+def _tells_end(message: dict[str, Any]) -> bool:
+    """Tell whether nothing runs after this; what is restarted ends, and tells so, in the same instant."""
+    if message.get("trigger") in {"load", "refresh", "engine_off"}:
+        return bool(message.get("climate", {}).get("state") == "off")
+    service, _, what = str(message.get("name", "")).rpartition("_")
+    return service in STATES and what == "ended" and message["data"].get("reason") != "restarted"
 
 
 class _Taken:

@@ -43,6 +43,7 @@ class CommandEnds(Check):
     name = "command ends"
     rule = "each command gets exactly one terminal state, which never changes"
     looks_at = "commands"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
@@ -156,6 +157,7 @@ class CommandRuns(Check):
     name = "command runs"
     rule = "a car executes a command at most once, never after its expiry, and always gives the same answer"
     looks_at = "answers"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)

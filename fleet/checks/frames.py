@@ -33,6 +33,7 @@ class Connection(Check):
     name = "connection"
     rule = "nothing is sent or published while there is no connection"
     looks_at = "frames and messages"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
@@ -97,6 +98,7 @@ class Frames(Check):
     name = "frames"
     rule = "a frame of a car is the encoding of the message it wanted to send; a repetition has the same bytes"
     looks_at = "frames of cars"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
@@ -193,6 +195,7 @@ class Acknowledgements(Check):
     name = "acknowledgements"
     rule = "a message is acknowledged at most once for each time it was published on that connection"
     looks_at = "acknowledgements"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.check import Check, Handlers, is_first, overtakes
 from fleet.kernel.instants import SECOND, Duration, Instant, format_instant
 from fleet.observe.journal import NOT_YET, Begin, Output, Record
 from fleet.observe.story import CAR
@@ -18,6 +18,7 @@ class TimeRuns(Check):
     name = "time"
     rule = "the time of a machine's records never runs back"
     looks_at = "records"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
@@ -52,11 +53,15 @@ def _late(clock: str | None) -> Duration:
 
 
 class CapturedInOrder(Check):
-    """A car's messages are measured in the order of their numbers. Source: header of the contract."""
+    """A car's messages are measured in the order of their numbers. Source: header of the contract.
+
+    What overtakes is measured after messages that come later.
+    """
 
     name = "captured_at"
     rule = "a car's later message is not measured before an earlier one"
     looks_at = "messages"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
@@ -73,7 +78,7 @@ class CapturedInOrder(Check):
         latest = self._latest.get(record.m, 0)
         if at < latest:
             self.breach(line, record.m, f"expected captured_at from {format_instant(latest)} on, but it is {format_instant(at)}")
-        else:
+        elif not overtakes(record):
             self._latest[record.m] = at
 
 
@@ -83,6 +88,7 @@ class Odometer(Check):
     name = "odometer"
     rule = "mileage_km never falls"
     looks_at = "statuses with mileage"
+    remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.check import Check, Handlers, is_first, overtakes
 from fleet.checks.geodesy import LatLon, vincenty_m
 from fleet.kernel.instants import SECOND
 from fleet.observe.journal import Begin, Input, Output
@@ -24,6 +24,8 @@ MINUTES: Final = {10, 20, 30, 40, 50, 60}
 ROUNDED_PERCENT: Final = 0.05
 """A status tells tenths of a percent."""
 PENDING: Final = 16
+SWITCHED_OFF: Final = {"privacy_offline", "not_paired", "service_deactivated", "workshop_mode"}
+"""Reasons that somebody has given in the car itself."""
 UNREAD: Final = {"malformed", "unsupported"}
 """Reasons for which a car has looked at nothing else."""
 
@@ -70,7 +72,7 @@ def needs_engine_off(car: KnownCar, answer: Answer) -> list[str]:
     if (
         answer["state"] in {"rejected", "failed"}
         and answer.get("reason") in {"not_parked", "engine_running"}
-        and not car.engine_on
+        and car.engine_on is False
     ):
         return [f"{answer['name']} is refused as {answer['reason']}, but the engine is off"]
     return []
@@ -234,13 +236,16 @@ class RefreshRule(CommandRule):
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (any time, without any)
         if answer["state"] == "succeeded":
             self._due[f"car/{answer['vin']}"] = (answer["seq"] + 1, answer["command_id"])
-        refused = answer["state"] == "rejected" and answer.get("reason") not in {"busy", "malformed"}
+        refused = answer["state"] == "rejected" and answer.get("reason") not in {"busy", "malformed", *SWITCHED_OFF}
         return [f"a refresh is refused as {answer.get('reason')}"] if refused else []
 
     def _next(self, record: Output, line: int) -> None:
         seq, command_id = self._due.get(record.m, (0, ""))
         message = record.data["message"]
         if not seq or not is_first(record):
+            return
+        if overtakes(record):
+            self._due[record.m] = (seq + 1, command_id)
             return
         del self._due[record.m]
         if message["seq"] == seq and (record.of, message.get("trigger")) != ("Status", "refresh"):
@@ -254,6 +259,7 @@ class BusyRule(CommandRule):
     name = "busy rule"
     rule = "a car runs one command of a kind at a time; a stop is never busy"
     looks_at = "answers"
+    remembers = True
     commands = frozenset({"honk", "lock", "unlock", "heater", "ventilation", "climatisation"})
 
     def __init__(self, begin: Begin, cars: Cars) -> None:
@@ -291,6 +297,7 @@ class SpinRule(Check):
     name = "S-PIN rule"
     rule = "what needs an S-PIN is sent only for an enrolled user with a right one, or a token not older than 5 min"
     looks_at = "commands sent that need one"
+    remembers = True
     needing: Final = frozenset({"lock", "unlock", "heater", "ventilation", "ventilation_timers", "climatisation"})
     TOKEN: Final = 300 * SECOND
     TRIES: Final = 3

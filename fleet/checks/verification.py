@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from fleet.checks.account import AccountHolds, Numbering, StoredOnce
+from fleet.checks.calls import EmergencyCalls, InfoCalls
 from fleet.checks.cars import Cars
 from fleet.checks.charging import ChargeAgrees, ChargingRule, DepartureAgrees
 from fleet.checks.check import Breach, Check, Handler, Handlers, Route
@@ -17,6 +19,7 @@ from fleet.checks.commands import CommandEnds, CommandRuns
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
 from fleet.checks.order import CapturedInOrder, Fuel, Odometer, TimeRuns
+from fleet.checks.privacy import PositionKept, SilenceKept, Silences, SwitchRule
 from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule, SpinRule
 from fleet.checks.state import DoorsAgree, EngineAgrees
 from fleet.errors import JournalError
@@ -52,8 +55,11 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
         return not any(finding.broken for finding in self.findings)
 
 
-def all_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> list[Check]:
+def all_checks(
+    begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None = None
+) -> list[Check]:
     """Return every check there is, in the order in which they are told."""
+    begun = privacy or {}
     return [
         AccountHolds(begin),
         Numbering(begin),
@@ -80,6 +86,11 @@ def all_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> 
         RepliesHeard(begin),
         RepliesFit(begin),
         RequestRule(begin, equipment),
+        PositionKept(begin, cars, equipment, begun),
+        SilenceKept(begin, cars, equipment, begun),
+        SwitchRule(begin, cars, equipment, begun),
+        EmergencyCalls(begin),
+        InfoCalls(begin),
         Odometer(begin),
         Fuel(begin),
         CapturedInOrder(begin),
@@ -90,15 +101,18 @@ def all_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> 
     ]
 
 
-def verify(path: Path, equipment: Mapping[str, Equipment]) -> Verification:
-    """Put all checks to a journal, also to one that was cut off. `equipment` is by VIN, of the cars of which it is known.
+def verify(path: Path, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None = None) -> Verification:
+    """Put all checks to a journal, also to one that was cut off.
+
+    `equipment`, and the `privacy` modes at the start where they are not the usual one, are by VIN, of the cars of which they
+    are known.
 
     Raises JournalError for what is no journal, and OSError.
     """
     reader = JournalReader(path)
     cars = Cars()
-    checks = all_checks(reader.begin, cars, equipment)
-    routes = _Routes([*(check.handlers() for check in checks), cars.handlers()])
+    checks = all_checks(reader.begin, cars, MappingProxyType(dict(equipment)), privacy)  # what a car has is not forgotten
+    routes = _Routes([Silences(checks, cars).handlers(), *(check.handlers() for check in checks), cars.handlers()])
     line = unread = 0
     for line, record in enumerate(reader, 1):
         try:

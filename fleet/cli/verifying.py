@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -16,9 +15,9 @@ from fleet.cli.journals import JournalPath
 from fleet.errors import JournalError
 from fleet.observe.journal import Begin, JournalReader
 from fleet.observe.story import stories
-from fleet.runtime.assembly import equipment_of
+from fleet.runtime.assembly import equipment_of, privacy_of
 from fleet.runtime.journalling import scenario_of
-from fleet.vehicle.catalogue import Equipment
+from fleet.scenario.schema import Scenario
 
 app = typer.Typer()
 
@@ -33,7 +32,8 @@ def verify_journal(journal: JournalPath, as_json: AsJson = False) -> None:
 
     Example: fleet verify runs/latest/journal.jsonl
     """
-    found = verify(journal, _equipment(journal, JournalReader(journal).begin))
+    scenario = _scenario(journal, JournalReader(journal).begin)
+    found = verify(journal, equipment_of(scenario), privacy_of(scenario)) if scenario is not None else verify(journal, {})
     if as_json:
         out.print_json(json.dumps({"holds": found.holds, **msgspec.to_builtins(found)}))
     else:
@@ -41,12 +41,12 @@ def verify_journal(journal: JournalPath, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if found.holds else 1)
 
 
-def _equipment(journal: Path, begin: Begin) -> Mapping[str, Equipment]:
-    """Return what the cars of the run have; nothing for a journal that does not tell of which scenario it is."""
+def _scenario(journal: Path, begin: Begin) -> Scenario | None:
+    """Return the scenario of the run, None for a journal that does not tell."""
     if begin.scenario is None:
-        return {}
+        return None
     try:
-        return equipment_of(scenario_of(begin))
+        return scenario_of(begin)
     except (msgspec.ValidationError, ValueError) as error:
         hint = f"It was written by fleet {begin.version}."
         raise JournalError(f"the scenario cannot be read: {error}", file=str(journal), line=1, hint=hint) from None

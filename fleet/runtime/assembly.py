@@ -23,7 +23,7 @@ from fleet.vehicle.region import Place, load_regions
 from fleet.vehicle.region import region as region_named
 from fleet.vehicle.track import SHORTEST_M, TrackDriver, TrackTrip, trips_of
 from fleet.wire.messages import Status, Written
-from fleet.wire.privacy import MODES, OPEN
+from fleet.wire.privacy import MODES, OPEN, PrivacyMode
 from fleet.wire.services import load_services
 
 LAST_SERIAL = 999_999
@@ -57,6 +57,11 @@ def equipment_of(scenario: Scenario) -> dict[str, Equipment]:
     return {vin: equipment for _, _, vin, equipment in _drawn(scenario)}
 
 
+def privacy_of(scenario: Scenario) -> dict[str, PrivacyMode]:
+    """Return what each car's privacy switch is set to at the start, by VIN."""
+    return {vin: _privacy(scenario, fleet, vin) for fleet, _, vin, _ in _drawn(scenario)}
+
+
 def build_cars(
     scenario: Scenario,
     *,
@@ -86,7 +91,7 @@ def build_cars(
                 dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
                 until_stored=until_stored,
                 registered_in=fleet.registered_in,
-                privacy=OPEN if fleet.privacy is None else fleet.privacy.draw(Draws(driver.key, "privacy")),
+                privacy=_privacy(scenario, fleet, vin),
                 write_status=write_status,
                 reply_time=0 if scenario.clock.is_virtual else int(REPLY_WALL_S * scenario.clock * SECOND),
             )
@@ -94,6 +99,10 @@ def build_cars(
                 make_car(vin=vin, key=driver.key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
             )
     return cars
+
+
+def _privacy(scenario: Scenario, fleet: Fleet, vin: str) -> PrivacyMode:
+    return OPEN if fleet.privacy is None else fleet.privacy.draw(Draws(stream_key(scenario.seed, vin), "privacy"))
 
 
 def _drawn(scenario: Scenario) -> Iterator[tuple[Fleet, int, str, Equipment]]:

@@ -12,7 +12,7 @@ import msgspec
 from fleet.checks.verification import Verification, verify
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.observe.journal import JOURNAL, JournalReader
-from fleet.runtime.assembly import equipment_of, vocabulary
+from fleet.runtime.assembly import equipment_of, privacy_of, vocabulary
 from fleet.runtime.journalling import scenario_of
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.loader import parse
@@ -86,7 +86,9 @@ def equipment_in(path: Path) -> dict[str, Equipment]:
 
 
 def judged(path: Path, equipment: Mapping[str, Equipment] | None = None) -> Verification:
-    return verify(path, equipment_in(path) if equipment is None else equipment)
+    begin = JournalReader(path).begin
+    privacy = {} if begin.scenario is None else privacy_of(scenario_of(begin))
+    return verify(path, equipment_in(path) if equipment is None else equipment, privacy)
 
 
 def broken(found: Verification) -> set[str]:

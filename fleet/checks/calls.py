@@ -1,0 +1,121 @@
+"""Whether calls from cars get where they belong: an emergency call once and before all else, an information call without data.
+
+Source: the events from the car of the domain description.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.observe.journal import Begin, End, Input, Output, Stored
+from fleet.observe.story import CAR
+
+INFO: Final = frozenset({"id", "registered_in"})
+"""What an information call may tell."""
+
+
+class EmergencyCalls(Check):
+    """Each cause is one emergency call at most; one by hand is the next message that is sent for the first time.
+
+    Each one that is stored goes to the emergency centre, once. What a back end decided and had not stored when it died, it
+    decides again.
+    """
+
+    name = "emergency calls"
+    rule = "an emergency call is sent before all else, and goes to the emergency centre exactly once"
+    looks_at = "emergency calls"
+    remembers = True
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._pressed: Counter[str] = Counter()
+        self._crashed: Counter[str] = Counter()
+        self._sent: dict[tuple[str, int, int], str] = {}
+        self._stored: set[tuple[str, str]] = set()
+        self._passed_on: Counter[tuple[str, str]] = Counter()
+
+    def handlers(self) -> Handlers:
+        return {
+            ("in", "PressButton"): self._press,
+            ("in", "Crash"): self._crash,
+            ("out", "Transmit"): self._sends,
+            ("stored",): self._stores,
+            ("in", "DeskStart"): self._restarts,
+            ("out", "Notify"): self._passes_on,
+        }
+
+    def _press(self, record: Input, _line: int) -> None:
+        self._pressed[record.m] += record.data["name"] == "sos"
+
+    def _crash(self, record: Input, _line: int) -> None:
+        self._crashed[record.m] += 1
+
+    def _sends(self, record: Output, line: int) -> None:
+        if not is_first(record):
+            return
+        message, machine = record.data["message"], record.m
+        if record.of != "Event" or message["name"] != "ecall":
+            if self._pressed[machine] and not overtakes(record):
+                self.breach(line, machine, f"{record.of} {message['seq']} is sent before the emergency call")
+            return
+        self.looked_at += 1
+        self._sent[message["vin"], message["boot"], message["seq"]] = message["data"]["id"]
+        causes = self._crashed if message["data"]["automatic"] else self._pressed
+        if not causes[machine]:
+            self.breach(line, machine, "an emergency call without a cause")
+        else:
+            causes[machine] -= 1
+
+    def _stores(self, record: Stored, _line: int) -> None:
+        for vin, boot, seq, kind in record.messages:
+            if kind == "event" and (vin, boot, seq) in self._sent:
+                self._stored.add((vin, self._sent[vin, boot, seq]))
+
+    def _restarts(self, _record: Input, _line: int) -> None:
+        self._passed_on = Counter({call: count for call, count in self._passed_on.items() if call in self._stored})
+
+    def _passes_on(self, record: Output, line: int) -> None:
+        notice = record.data
+        if notice["to"] != "emergency_centre":
+            return
+        call = (notice["vin"], notice["data"].get("id", ""))
+        self._passed_on[call] += 1
+        if self._passed_on[call] > 1:
+            self.breach(line, CAR + notice["vin"], f"the emergency call {call[1]} is passed on a second time")
+
+    def finish(self, end: End | None, line: int) -> None:
+        """Look for calls that were stored and not passed on, where the records of the back end are there."""
+        if end is None or "backend" not in self.begin.parts:
+            return
+        for vin, call in sorted(self._stored):
+            if not self._passed_on[vin, call]:
+                self.breach(line, CAR + vin, f"the emergency call {call} is stored, but nobody was told")
+
+
+class InfoCalls(Check):
+    """An information call tells who calls, and nothing of the car; nor does what is passed on."""
+
+    name = "info calls"
+    rule = "an information call has no position and no service data"
+    looks_at = "information calls and what is passed on of them"
+    remembers = True
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Event"): self._sends, ("out", "Notify"): self._passes_on}
+
+    def _sends(self, record: Output, line: int) -> None:
+        message = record.data["message"]
+        if message["name"] == "info_call" and is_first(record):
+            self._judge(message["data"], record.m, line)
+
+    def _passes_on(self, record: Output, line: int) -> None:
+        if record.data["to"] == "info_centre":
+            self._judge(record.data["data"], CAR + record.data["vin"], line)
+
+    def _judge(self, data: dict[str, Any], machine: str, line: int) -> None:
+        self.looked_at += 1
+        more = sorted(set(data) - INFO)
+        if more:
+            self.breach(line, machine, f"an information call tells {', '.join(more)}")

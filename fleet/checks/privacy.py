@@ -1,0 +1,267 @@
+"""Whether cars keep to their own switches: no position, nothing at all, no commands; and what a silence makes unknown.
+
+Source: the privacy switch, the reset and the services of the domain description. What is said here to leave a car in every mode
+is what the law requires, and the word of the switch itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from fleet.checks.cars import Cars
+from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.kernel.instants import Instant
+from fleet.observe.journal import Begin, Input, Output
+from fleet.observe.story import CAR
+from fleet.vehicle.catalogue import Equipment
+
+OPEN: Final = "online_with_location"
+SILENT: Final = frozenset({"offline", "maximum_privacy"})
+DEGREES: Final = frozenset({"latitude", "longitude"})
+DISTANCES: Final = frozenset({"too_far"})
+"""Reasons whose detail says how far the car is from somebody whose place is known."""
+LOCATES: Final = frozenset({"honk"})
+"""Commands that tell the user where the car is by being obeyed."""
+WORKSHOP: Final = "everything, in workshop mode,"
+KEPT: Final = 64
+
+
+class Modes:
+    """The mode of each car's switch, by what was set at the start and since. A third-generation car has none called `online`."""
+
+    def __init__(self, equipment: Mapping[str, Equipment], begun: Mapping[str, str]) -> None:
+        """Take the equipment, and what the switches were set to at the start, by VIN as far as it is known."""
+        self._equipment = equipment
+        self._mode = {CAR + vin: mode for vin, mode in begun.items()}
+
+    def of(self, machine: str) -> str:
+        return self._mode.get(machine, OPEN)
+
+    def open(self, machine: str) -> None:
+        """Take a reset, which leaves the switch as it came."""
+        self._mode.pop(machine, None)
+
+    def set(self, record: Input) -> None:
+        """Take what somebody sets."""
+        equipment, mode = self._equipment.get(record.m.removeprefix(CAR)), record.data["mode"]
+        if mode != "online" or equipment is None or equipment.generation != "G3":
+            self._mode[record.m] = mode
+
+
+class Silences:
+    """When cars may have been silent: then nothing that follows from their earlier messages holds any more."""
+
+    def __init__(self, checks: Sequence[Check], cars: Cars) -> None:
+        """Take whom to tell."""
+        self._checks = [check for check in checks if not check.remembers]
+        self._cars = cars
+        self._ended: dict[str, list[Instant]] = {}
+
+    def handlers(self) -> Handlers:
+        """Return what takes which records; they come before those of the checks."""
+        return {
+            ("in", "SetPrivacy"): self._ends,
+            ("in", "PairCar"): self._ends,
+            ("out", "Transmit"): self._sends,
+        }
+
+    def _ends(self, record: Input, _line: int) -> None:
+        self._ended.setdefault(record.m, []).append(record.t)
+
+    def _sends(self, record: Output, _line: int) -> None:
+        ended = self._ended.get(record.m)
+        if ended is None or not is_first(record) or overtakes(record) or record.data["message"]["captured_at"] < ended[0]:
+            return
+        at = record.data["message"]["captured_at"]
+        self._ended[record.m] = [instant for instant in ended if instant > at]
+        if not self._ended[record.m]:
+            del self._ended[record.m]
+        self._cars.of(record.m).forget()
+        for check in self._checks:
+            check.forget(record.m)
+
+
+class SwitchCheck(Check):
+    """What the checks of a car's switches have in common: the mode that holds, and that a reset leaves the switch as it came."""
+
+    remembers = True
+
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], begun: Mapping[str, str]) -> None:
+        """Take what is known of the cars, their equipment, and their modes at the start."""
+        super().__init__(begin)
+        self._cars = cars
+        self._modes = Modes(equipment, begun)
+
+    def handlers(self) -> Handlers:
+        return {
+            ("in", "SetPrivacy"): self._set_mode,
+            ("in", "ResetCar"): self._reset,
+            ("out", "Transmit"): self._sent,
+        }
+
+    def wiped(self, machine: str, at: Instant) -> None:
+        """The car was reset: its switches are as they came."""
+
+    def mode_set(self, machine: str, at: Instant) -> None:
+        """Somebody has turned the switch."""
+
+    def sent(self, record: Output, line: int) -> None:
+        """Judge a message of a car."""
+        raise NotImplementedError
+
+    def _set_mode(self, record: Input, _line: int) -> None:
+        self._modes.set(record)
+        self.mode_set(record.m, record.t)
+
+    def _reset(self, record: Input, _line: int) -> None:
+        self._wipe(record.m, record.data, record.t)
+
+    def _sent(self, record: Output, line: int) -> None:
+        self.sent(record, line)
+        message = record.data["message"]
+        if record.of == "Response" and (message["name"], message["state"]) == ("reset", "succeeded") and is_first(record):
+            command = self._cars.of(record.m).commands.get(message["command_id"], {})
+            self._wipe(record.m, command.get("parameters", {}), record.t)
+
+    def _wipe(self, machine: str, parameters: Mapping[str, Any], at: Instant) -> None:
+        if parameters.get("user") in {None, "primary"}:
+            self._modes.open(machine)
+            self.wiped(machine, at)
+
+
+class PositionKept(SwitchCheck):
+    """No position leaves a car whose privacy forbids it, but with an emergency call; what was sent before may be repeated.
+
+    Degrees anywhere in a message are a position, and so is a distance from somebody whose place is known.
+    """
+
+    name = "position kept"
+    rule = "no position leaves a car whose privacy forbids it"
+    looks_at = "messages of such cars"
+
+    def sent(self, record: Output, line: int) -> None:
+        mode = self._modes.of(record.m)
+        if mode == OPEN or not is_first(record):
+            return
+        self.looked_at += 1
+        message = record.data["message"]
+        if record.of == "Event" and message["name"] == "ecall":
+            return
+        told = sorted(DEGREES & set(_keys(message)))
+        if message.get("reason") in DISTANCES and message.get("detail"):
+            told.append("a distance")
+        if told:
+            self.breach(line, record.m, f"the mode is {mode}, but {record.of} {message['seq']} tells {', '.join(told)}")
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _keys(inner)
+
+
+class SilenceKept(SwitchCheck):
+    """A car whose mode is offline or maximum privacy, or that was reset and not paired since, sends what the law requires.
+
+    Not even a repetition of anything else. It tells its presence.
+    """
+
+    name = "silence kept"
+    rule = "a silent car sends nothing but what the law requires"
+    looks_at = "messages of silent cars"
+
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], begun: Mapping[str, str]) -> None:
+        super().__init__(begin, cars, equipment, begun)
+        self._unpaired: set[str] = set()
+
+    def handlers(self) -> Handlers:
+        return {**super().handlers(), ("in", "PairCar"): self._paired}
+
+    def wiped(self, machine: str, at: Instant) -> None:  # noqa: ARG002 (whenever it was)
+        self._unpaired.add(machine)
+
+    def _paired(self, record: Input, _line: int) -> None:
+        self._unpaired.discard(record.m)
+
+    def sent(self, record: Output, line: int) -> None:
+        machine, mode = record.m, self._modes.of(record.m)
+        if mode in SILENT or machine in self._unpaired:
+            self.looked_at += 1
+            if not overtakes(record):
+                why = "it was reset" if machine in self._unpaired else f"the mode is {mode}"
+                self.breach(line, machine, f"{why}, but {record.of} {record.data['message']['seq']} leaves the car")
+
+
+class SwitchRule(SwitchCheck):
+    """A car obeys no command that is switched off in it: by its own switch, in workshop mode, or since it tells where it is.
+
+    What ends workshop mode in a silent car, nobody is told.
+    """
+
+    name = "switch rule"
+    rule = "no command is obeyed that is switched off in the car"
+    looks_at = "commands that were accepted by cars with switches"
+    remembers = False
+
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], begun: Mapping[str, str]) -> None:
+        super().__init__(begin, cars, equipment, begun)
+        self._since: dict[str, dict[str, list[tuple[Instant, bool]]]] = {}
+
+    def handlers(self) -> Handlers:
+        return {**super().handlers(), ("in", "SetService"): self._set_service, ("in", "SetWorkshop"): self._set_workshop}
+
+    def forget(self, machine: str) -> None:
+        self._since.get(machine, {}).pop(WORKSHOP, None)
+
+    def wiped(self, machine: str, at: Instant) -> None:
+        for what in self._since.get(machine, {}):
+            if what != WORKSHOP:
+                self._switch(machine, what, at, off=False)
+
+    def mode_set(self, machine: str, at: Instant) -> None:
+        for name in LOCATES:
+            self._switch(machine, f"the place that {name} tells", at, off=self._modes.of(machine) != OPEN)
+
+    def _switch(self, machine: str, what: str, at: Instant, *, off: bool) -> None:
+        changes = self._since.setdefault(machine, {}).setdefault(what, [])
+        changes.append((at, off))
+        del changes[:-KEPT]
+
+    def _set_service(self, record: Input, _line: int) -> None:
+        self._switch(record.m, record.data["name"], record.t, off=not record.data["on"])
+
+    def _set_workshop(self, record: Input, _line: int) -> None:
+        self._switch(record.m, WORKSHOP, record.t, off=record.data["on"])
+
+    def sent(self, record: Output, line: int) -> None:
+        message = record.data["message"]
+        if record.m not in self._since or not is_first(record):
+            return
+        if record.of == "Event" and message["name"] == "workshop_mode" and not message["data"]["on"]:
+            self._switch(record.m, WORKSHOP, message["captured_at"], off=False)
+        elif record.of == "Response" and message["state"] == "accepted" and message["name"] != "reset":
+            self._obeyed(record.m, message, line)
+
+    def _obeyed(self, machine: str, answer: dict[str, Any], line: int) -> None:
+        name = answer["name"]
+        command = self._cars.of(machine).commands.get(answer["command_id"], {})
+        if command.get("parameters", {}).get("action") == "stop":
+            return  # what runs can be stopped, whatever is switched off
+        for what in (name, f"the place that {name} tells", WORKSHOP):
+            changes = self._since[machine].get(what)
+            if changes is not None:
+                self.looked_at += 1
+                if _was_off(changes, answer["captured_at"]):
+                    subject = f"command {answer['command_id']} of {answer['vin']}"
+                    self.breach(line, machine, f"{name} is accepted, but {what} is switched off", subject=subject)
+
+
+def _was_off(changes: Sequence[tuple[Instant, bool]], at: Instant) -> bool:
+    """Tell whether it was off at an instant for certain: what changed in the same microsecond may have changed later."""
+    before = [off for since, off in changes if since < at]
+    return bool(before) and before[-1] and not any(since == at for since, _ in changes)
