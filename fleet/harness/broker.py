@@ -4,25 +4,50 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
+from fleet.errors import UsageError
 from fleet.harness.backends import Launch
 from fleet.harness.stages import Reach
 from fleet.runtime.access import Access, open_access
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
-from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.mosquitto import Certificates, PrivateMosquitto
+from fleet.transport.link import BackOff, Link, LinkFactory, LinkOwner, LinkSettings
+from fleet.transport.swarm_link import swarm_links
+
+if TYPE_CHECKING:
+    from fleet.harness.certificates import Authority
+
+
+Kind = Literal["plain", "tls", "mutual_tls"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 class HarnessBroker:
     """A private Mosquitto. `reach` gives each test a topic prefix of its own; cars are admitted as tests make them."""
 
-    def __init__(self) -> None:
-        """Nothing runs before `start`, or `async with`."""
+    def __init__(self, kind: Kind = "plain") -> None:
+        """Nothing runs before `start`, or `async with`.
+
+        With `tls` cars check the broker's certificate, with `mutual_tls` each has one of its own besides: then it names the car.
+        Back ends and tools connect without, on this machine. Raises UsageError where `cryptography` is not installed.
+        """
         self._secret = FleetSecret.new()
-        self.mosquitto = PrivateMosquitto(secret=self._secret, any_prefix=True)
+        self._authority = _authority() if kind != "plain" else None
+        self._kind = kind
+        self.mosquitto = PrivateMosquitto(secret=self._secret, any_prefix=True, certificates=self._certificates())
         self._numbers = itertools.count(1)
+
+    def _certificates(self) -> Certificates | None:
+        if self._authority is None:
+            return None
+        certificate, key = self._authority.sign("broker", "broker of a test")
+        return Certificates(certificate, key, self._authority.file if self._kind == "mutual_tls" else None)
 
     async def start(self) -> None:
         """Run it. Raises BrokerError, with how to install Mosquitto where there is none."""
@@ -33,7 +58,13 @@ class HarnessBroker:
         try:
             await self.mosquitto.stop()
         finally:
-            self.mosquitto.discard()
+            self.discard()
+
+    def discard(self) -> None:
+        """Kill it if it still runs, and remove all its files."""
+        self.mosquitto.discard()
+        if self._authority is not None:
+            shutil.rmtree(self._authority.folder, ignore_errors=True)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -49,7 +80,21 @@ class HarnessBroker:
         access = Access(cars=mosquitto.cars, tools=mosquitto.tools, prefix=prefix, password_for=secret.password_for)
         arguments = ["--broker", str(mosquitto.tools), "--topic-prefix", prefix, "--client-id", f"backend {prefix}"]
         launch = Launch([*arguments, "--end-session"], {SECRET_VARIABLE: secret.reveal()})
-        return Reach(access, self._admit, mosquitto, launch)
+        return Reach(access, self._admit, mosquitto, launch, self._car_links())
+
+    def _car_links(self) -> LinkFactory | None:
+        """Return what makes the links of cars by TLS; None without it."""
+        if self._authority is None:
+            return None
+        if self._kind == "tls":
+            return swarm_links(replace(self.mosquitto.cars, tls=self._authority.trusting()))
+        return self._car_link
+
+    def _car_link(self, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> Link:
+        """Make the link of one car, which has a certificate of its own and no password."""
+        assert self._authority is not None, "there are certificates"
+        links = swarm_links(replace(self.mosquitto.cars, tls=self._authority.context_of(settings.client_id)))
+        return links(replace(settings, username=None, password=None), owner, back_off)
 
     async def _admit(self, vin: str) -> None:
         await self.mosquitto.admit([vin])
@@ -69,6 +114,15 @@ class HarnessBroker:
     def login(self, user: str = "backend") -> tuple[str, str]:
         """Return user name and password of `backend`, `desk` or `tool`."""
         return user, self._secret.password_for(user)
+
+
+def _authority() -> Authority:
+    try:
+        from fleet.harness.certificates import Authority  # noqa: PLC0415  only tests with certificates need it
+    except ImportError:
+        hint = 'pip install "connectfleet[tls]"'
+        raise UsageError("certificates for tests need the package cryptography", hint=hint) from None
+    return Authority(Path(tempfile.mkdtemp(prefix="fleet-certificates-")))
 
 
 class ForeignBroker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import wraps
 from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["live", "virtual"]
 MODES: Final = ("live", "virtual")
-WORDS: Final = ("mode", "seed", "start", "checks", "car", "backend", "until_stored")
+WORDS: Final = ("mode", "seed", "start", "checks", "car", "backend", "until_stored", "broker")
 WORLD: Final = pytest.StashKey["World"]()
 
 
@@ -77,33 +77,82 @@ def _words(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def fleet_broker(request: pytest.FixtureRequest) -> Iterator[HarnessBroker | ForeignBroker]:
-    """Give a private Mosquitto for the whole session, or the user's broker with --fleet-broker."""
-    from fleet.harness.broker import ForeignBroker, HarnessBroker
+def fleet_brokers(request: pytest.FixtureRequest) -> Iterator[Brokers]:
+    """Hold the brokers that tests share; each is started when the first test needs it."""
+    brokers = Brokers(request.config)
+    yield brokers
+    brokers.stop()
 
-    option = request.config.getoption
-    if option("--fleet-broker"):
-        yield ForeignBroker(
-            option("--fleet-broker"),
-            ca=option("--fleet-ca"),
-            credentials=option("--fleet-credentials"),
-            prefix=option("--fleet-prefix"),
-        )
-        return
-    broker = HarnessBroker()
+
+class Brokers:
+    """The brokers of a session, by kind. They are started outside of any test's loop, which ends with its test."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._option = config.getoption
+        self._shared: dict[str, HarnessBroker] = {}
+        self._foreign: ForeignBroker | None = None
+
+    def shared(self, kind: str) -> HarnessBroker | ForeignBroker:
+        """Return the one of a kind, or the user's. Raises UsageError for a kind that does not exist."""
+        from fleet.harness.broker import ForeignBroker
+
+        if self._option("--fleet-broker"):
+            self._foreign = self._foreign or ForeignBroker(
+                self._option("--fleet-broker"),
+                ca=self._option("--fleet-ca"),
+                credentials=self._option("--fleet-credentials"),
+                prefix=self._option("--fleet-prefix"),
+            )
+            return self._foreign
+        if kind not in self._shared:
+            self._shared[kind] = self.started(kind)
+        return self._shared[kind]
+
+    def started(self, kind: str) -> HarnessBroker:
+        """Return a new private one that runs."""
+        from fleet.errors import UnknownName
+        from fleet.harness.broker import KINDS, HarnessBroker
+
+        known = next((each for each in KINDS if each == kind), None)
+        if known is None:
+            raise UnknownName("kind of broker", kind, (*KINDS, "own"))
+        broker = HarnessBroker(known)
+        try:
+            _run(broker.start())
+        except BaseException:
+            broker.discard()
+            raise
+        return broker
+
+    def stop(self) -> None:
+        """Stop all."""
+        for broker in self._shared.values():
+            _run(broker.stop())
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
     loop = asyncio.new_event_loop()
     try:
-        loop.run_until_complete(broker.start())
-        yield broker
-        loop.run_until_complete(broker.stop())
+        loop.run_until_complete(work)
     finally:
-        broker.mosquitto.discard()
         loop.close()
 
 
 @pytest.fixture
+def fleet_broker(request: pytest.FixtureRequest, fleet_brokers: Brokers) -> Iterator[HarnessBroker | ForeignBroker]:
+    """Give the broker: a private Mosquitto that the tests of a session share, one of this test's `own`, or the user's."""
+    kind = str(_words(request).get("broker", "plain"))
+    if kind != "own":
+        yield fleet_brokers.shared(kind)
+        return
+    broker = fleet_brokers.started("plain")
+    yield broker
+    _run(broker.stop())
+
+
+@pytest.fixture
 def _fleet_broker_of_test(request: pytest.FixtureRequest) -> HarnessBroker | ForeignBroker | None:
-    """Give the broker where cars live beside one. Outside of the test's loop, since a broker is started for all of them."""
+    """Give the broker where cars live beside one."""
     if _mode(request) == "virtual":
         return None
     return cast("HarnessBroker | ForeignBroker", request.getfixturevalue("fleet_broker"))

@@ -74,13 +74,15 @@ async def nobody_to_tell(_vin: str) -> None:
 class Reach:
     """How a broker is reached: `access` by links, `launch` by a back end in a process of its own.
 
-    `admit` makes a new car known to it. `broker` is the broker itself, where it is ours to stop and kill.
+    `admit` makes a new car known to it. `broker` is the broker itself, where it is ours to stop and kill. `car_links` makes
+    the links of cars where they are others than those of `access`.
     """
 
     access: Access
     admit: Callable[[str], Awaitable[None]] = nobody_to_tell
     broker: Broker | None = None
     launch: Launch | None = None
+    car_links: LinkFactory | None = None
 
 
 class SimulatedProcess:
@@ -164,7 +166,7 @@ class LiveStage:
         self._clock = SteppedClock(start)
         self.clock: ScaledClock = self._clock
         self._patience_s = patience_s
-        self.car_links = access.car_links()
+        self.car_links = reach.car_links or access.car_links()
         self.tool_links = access.consumer_links()
         self.password_for = access.password_for
         self.dialect = access.dialect()

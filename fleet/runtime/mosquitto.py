@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final, NamedTuple, Self
 
 from fleet.errors import BrokerError, UsageError
 from fleet.runtime.credentials import FleetSecret
@@ -35,6 +35,8 @@ TOOL_USERS: Final = ("backend", "desk", "tool")
 START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.005
+_CARS_OPTION: Final = "use_username_as_clientid true"
+"""Stands in the configuration of the cars' listener, and of no other."""
 _PORT_ATTEMPTS: Final = 5
 _PORTS: Final = range(15_000, 32_000)
 """Below the ephemeral ports of Linux and macOS: a client trying to reconnect can take no port of a stopped broker."""
@@ -65,6 +67,14 @@ os.execv(command[0], command)
 """
 
 
+class Certificates(NamedTuple):
+    """What the cars' listener needs for TLS: files. With `clients` (an authority) each car must have a certificate of its own."""
+
+    certificate: Path
+    key: Path
+    clients: Path | None = None
+
+
 class PrivateMosquitto:
     """A Mosquitto that lives while this object is entered, and no longer than this process (on Linux).
 
@@ -84,14 +94,17 @@ class PrivateMosquitto:
         folder: Path | None = None,
         binary: Path | None = None,
         any_prefix: bool = False,
+        certificates: Certificates | None = None,
     ) -> None:
         """Take the users' VINs and where to listen. Nothing is touched before `start`.
 
-        With `any_prefix` the last level of the topic prefix may be anything: tests that share a broker have one each.
+        With `any_prefix` the last level of the topic prefix may be anything: tests that share a broker have one each. With
+        `certificates` cars connect by TLS; their common name is then their user name, where each has one.
         """
         self._prefix = Topics(prefix).prefix
         if any_prefix:
             self._prefix = self._prefix.rpartition("/")[0] + "/+"
+        self._certificates = certificates
         self._secret = secret
         self._vins = tuple(vins)
         self._listen = listen
@@ -184,7 +197,7 @@ class PrivateMosquitto:
         reloads = self._reloads()
         self._signal(signal.SIGHUP)
         async with asyncio.timeout(START_TIMEOUT_S):
-            while self._reloads() == reloads:
+            while self._reloads() == reloads:  # noqa: ASYNC110  a log cannot wake us
                 await asyncio.sleep(_POLL_S / 5)
 
     def _reloads(self) -> int:
@@ -277,7 +290,19 @@ class PrivateMosquitto:
 
     def _write_configuration(self) -> None:
         template = (resource_dir("broker") / "mosquitto.conf").read_text(encoding="utf-8")
-        self._write("mosquitto.conf", render(template, self.folder, self._listen, self._known_ports()))
+        text = render(template, self.folder, self._listen, self._known_ports())
+        if self._certificates is not None:
+            text = text.replace(_CARS_OPTION, "\n".join((_CARS_OPTION, *self._write_certificates(self._certificates))))
+        self._write("mosquitto.conf", text)
+
+    def _write_certificates(self, files: Certificates) -> list[str]:
+        """Copy what Mosquitto has to read into its folder, and return the lines for the cars' listener; see broker/README.md."""
+        lines = []
+        for option, file in (("certfile", files.certificate), ("keyfile", files.key), ("cafile", files.clients)):
+            if file is not None:
+                self._write(option, file.read_text(encoding="utf-8"))
+                lines.append(f"{option} {self.folder / option}")
+        return [*lines, "require_certificate true", "use_identity_as_username true"] if files.clients is not None else lines
 
     def _write(self, name: str, text: str) -> None:
         path = self.folder / name

@@ -1,0 +1,101 @@
+"""The brokers that a test can ask for: one of its own, with certificates, or the user's, which is left as it was."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fleet.errors import Unreachable
+from fleet.harness import World
+from fleet.harness.broker import ForeignBroker, HarnessBroker
+from fleet.harness.car import HarnessCar
+from fleet.harness.plugin import Brokers
+from fleet.harness.world import live_world
+from fleet.runtime.mosquitto import find_mosquitto, free_port, is_free
+from fleet.runtime.shard import wait_until
+from fleet.transport.link import Endpoint, LinkSettings
+from fleet.transport.swarm_link import swarm_links
+from fleet.wire.frame import Frame
+from tests.lab import quick_back_off
+from tests.recording_owner import RecordingOwner
+
+pytestmark = pytest.mark.live
+
+
+@pytest.mark.parametrize("kind", ["tls", "mutual_tls"])
+async def test_cars_with_certificates(kind: str) -> None:
+    async with HarnessBroker(kind) as broker, live_world(broker.reach()) as world:  # type: ignore[arg-type]
+        car = await world.car()
+        await world.user.lock(car).succeeds()
+        await car.switch_on()
+        await car.switch_off()
+        await car.wait_for_status(trigger="engine_off")
+        stranger = replace(broker.mosquitto.cars, tls=ssl.create_default_context())
+        owner = RecordingOwner()
+        link = swarm_links(stranger)(LinkSettings(client_id=car.vin), owner, quick_back_off())
+        owner.link = link
+        link.open()
+        error = await owner.wait_for_down()
+        assert isinstance(error, Unreachable)
+        assert "certificate verify failed" in error.cause
+        await link.close()
+
+
+@pytest.mark.fleet(broker="mutual_tls")
+async def test_the_mark_asks_for_it(fleet_broker: HarnessBroker, fleet_car: HarnessCar) -> None:
+    lines = (fleet_broker.mosquitto.folder / "mosquitto.conf").read_text(encoding="utf-8").splitlines()
+    assert "require_certificate true" in lines
+    assert fleet_car.connection != "offline"
+
+
+@pytest.mark.fleet(broker="own")
+async def test_one_of_its_own(fleet: World, fleet_broker: HarnessBroker, fleet_brokers: Brokers) -> None:
+    car = await fleet.car()
+    assert fleet_broker is not fleet_brokers.shared("plain")
+    fleet_broker.mosquitto.kill()
+    await fleet_broker.mosquitto.start()
+    await fleet.stage.wait(lambda: car.connection != "offline")
+    assert car.connection != "offline"
+
+
+@pytest.fixture
+def users_broker(tmp_path: Path) -> Iterator[int]:
+    """A Mosquitto that somebody has set up: one port, no names asked."""
+    port = free_port("127.0.0.1")
+    configuration = tmp_path / "mosquitto.conf"
+    configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="utf-8")
+    process = subprocess.Popen([find_mosquitto(), "-c", configuration], stderr=subprocess.DEVNULL)
+    yield port
+    process.terminate()
+    process.wait()
+
+
+async def test_a_broker_of_the_users_is_left_as_it_was(users_broker: int) -> None:
+    """Cars clear their presence and end their sessions, and our back end its own: nobody who comes later finds anything."""
+    foreign = ForeignBroker(f"mqtt://127.0.0.1:{users_broker}")
+    await wait_until(lambda: not is_free("127.0.0.1", users_broker), 5.0)
+    async with live_world(foreign.reach()) as world:
+        car = await world.car()
+        await world.user.lock(car).succeeds()
+    links = swarm_links(Endpoint("127.0.0.1", users_broker))
+    owner = RecordingOwner()
+    everything = LinkSettings(client_id="later", clean_start=True, session_expiry_s=0, subscriptions=(("#", 1),))
+    owner.link = links(everything, owner, quick_back_off())
+    owner.link.open()
+    await owner.wait_for_up()
+    owner.link.publish(Frame(topic="end", payload=b"end"), 1)
+    await owner.wait_for_payload(b"end")
+    of_cars = [delivery.frame.topic for delivery in owner.deliveries if delivery.frame.topic.startswith("fleet")]
+    assert of_cars == []
+    await owner.link.close()
+    for client in (car.vin, f"backend {world.stage.dialect.topics.prefix}"):
+        owner = RecordingOwner()
+        owner.link = links(LinkSettings(client_id=client), owner, quick_back_off())
+        owner.link.open()
+        assert not await owner.wait_for_up(), f"{client} has left a session"
+        await owner.link.close(end_session=True)
