@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -79,22 +80,16 @@ def build_cars(
     `write_status`, of a dialect, is for cars whose messages nobody reads but that dialect.
     """
     tracks = {fleet.name: _read_tracks(scenario, fleet, start) for fleet in scenario.fleets if fleet.tracks is not None}
+    shared = {fleet.name: _settings(scenario, fleet, until_stored, write_status) for fleet in scenario.fleets}
     cars = []
     for place, (fleet, number, vin, equipment) in enumerate(_drawn(scenario)):
         if place % count == index:
             followed = tracks.get(fleet.name)
             trips = followed[number % len(followed)] if followed else None
             driver = _make_driver(scenario, fleet, vin, trips)
-            settings = CarSettings(
-                fleet=fleet.name,
-                hole_share=float(fleet.coverage.holes),
-                dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
-                until_stored=until_stored,
-                registered_in=fleet.registered_in,
-                privacy=_privacy(scenario, fleet, vin),
-                write_status=write_status,
-                reply_time=0 if scenario.clock.is_virtual else int(REPLY_WALL_S * scenario.clock * SECOND),
-            )
+            settings = shared[fleet.name]
+            if fleet.privacy is not None:
+                settings = replace(settings, privacy=_privacy(scenario, fleet, vin))
             cars.append(
                 make_car(vin=vin, key=driver.key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
             )
@@ -103,6 +98,21 @@ def build_cars(
 
 def _privacy(scenario: Scenario, fleet: Fleet, vin: str) -> PrivacyMode:
     return OPEN if fleet.privacy is None else fleet.privacy.draw(Draws(stream_key(scenario.seed, vin), "privacy"))
+
+
+def _settings(
+    scenario: Scenario, fleet: Fleet, until_stored: bool, write_status: Callable[[Status], Written] | None
+) -> CarSettings:
+    """Return what the cars of a fleet have in common."""
+    return CarSettings(
+        fleet=fleet.name,
+        hole_share=float(fleet.coverage.holes),
+        dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
+        until_stored=until_stored,
+        registered_in=fleet.registered_in,
+        reply_time=0 if scenario.clock.is_virtual else int(REPLY_WALL_S * scenario.clock * SECOND),
+        write_status=write_status,
+    )
 
 
 def _drawn(scenario: Scenario) -> Iterator[tuple[Fleet, int, str, Equipment]]:
