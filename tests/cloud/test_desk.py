@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from fleet.cloud.desk import OPEN_PER_CAR, REMEMBERED, Desk
 from fleet.cloud.desk_io import (
     Answer,
+    BackEndAsked,
     ClockChanged,
     CommandAsked,
     CommandOpened,
@@ -23,6 +25,55 @@ from fleet.cloud.desk_io import (
 from fleet.kernel.instants import DAY, MINUTE, SECOND
 from fleet.wire.messages import CommandRequest, EnrolCar
 from tests.cloud.desk_lab import OTHER, START, TOPIC, VIN, WHERE, DeskLab, outcome
+
+# --- by the back end itself
+
+
+def by_back_end(request_id: str = "b", name: str = "unlock", vin: str = VIN, **more: Any) -> BackEndAsked:
+    return BackEndAsked(CommandRequest(id=request_id, vin=vin, name=name, **more))
+
+
+def test_the_back_end_commands_without_s_pin_and_users_and_follows_the_command_to_its_end() -> None:
+    """Nobody is enrolled for it, nobody is answered, and the record says who it was."""
+    lab = DeskLab()
+    outputs = lab.give(by_back_end())
+    assert [type(output) for output in outputs] == [CommandOpened, Transition, SendCommand]
+    assert isinstance(outputs[0], CommandOpened)
+    assert outputs[0].record.user == "back_end"
+    lab.published("b")
+    lab.car("b", "accepted")
+    lab.car("b", "succeeded")
+    assert lab.states("b") == ["queued", "sent", "accepted", "succeeded"]
+
+
+def test_the_back_end_asks_an_id_once() -> None:
+    lab = DeskLab()
+    lab.give(by_back_end())
+    assert lab.give(by_back_end()) == []
+    lab.car("b", "rejected")
+    assert lab.give(by_back_end()) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (by_back_end(name="dance"), "unsupported"),
+        (by_back_end(vin="VSSZZZKMZPR000009"), "unknown_vin"),
+        (by_back_end(parameters={"a": 1}), "malformed"),
+        (by_back_end(ttl_s=-1), "argument_out_of_range"),
+    ],
+)
+def test_what_the_back_end_asks_in_vain_is_rejected(asked: BackEndAsked, reason: str) -> None:
+    lab = DeskLab()
+    lab.give(asked)
+    (ended,) = [output for output in lab.outputs if isinstance(output, Transition)]
+    assert (ended.state, ended.reason) == ("rejected", reason)
+
+
+def test_a_user_cannot_call_himself_the_back_end() -> None:
+    lab = DeskLab()
+    assert outcome(lab.ask("a", "unlock", user="back_end")) == ("rejected", "insufficient_rights")
+
 
 # --- the straight way
 

@@ -19,6 +19,7 @@ def test_agrees_with_a_set(numbers: list[int]) -> None:
         assert seen.high == max(model)
         assert {n for first, last in seen.gaps for n in range(first, last + 1)} == missing
         assert seen.missing == len(missing)
+        assert {n for n in range(1, 63) if n in seen} == model
         assert seen.through == min(missing, default=seen.high + 1) - 1
         assert all(before[1] + 1 < after[0] for before, after in zip(seen.gaps, seen.gaps[1:], strict=False))
 
