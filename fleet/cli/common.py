@@ -19,6 +19,7 @@ from fleet.cli.completing import complete_clock, complete_scenario, complete_vin
 from fleet.errors import FleetError, UsageError
 from fleet.runtime.access import LinkKind
 from fleet.runtime.assembly import vocabulary
+from fleet.runtime.network_hand import harms_network
 from fleet.scenario.loader import Overrides, load, read_settings
 from fleet.scenario.scalars import ClockFactor, Misread
 from fleet.scenario.schema import Scenario
@@ -132,12 +133,17 @@ def need_live_clock(scenario: Scenario) -> None:
 
 
 def need_no_broker_of_ours(scenario: Scenario) -> None:
-    """Raise UsageError for a scenario that stops or kills its broker: only `fleet run` with its private one can."""
+    """Raise UsageError for a scenario that harms its broker or network: only `fleet run` with a private broker can."""
     done = [step.broker for step in scenario.steps() if step.broker is not None]
     if done:
         raise UsageError(
             f"{scenario.scenario} does something to its broker ({', '.join(dict.fromkeys(done))}), and this one is not ours",
             hint="Run it without --broker, on a private Mosquitto.",
+        )
+    if harms_network(scenario):
+        raise UsageError(
+            f"{scenario.scenario} does something to the network, and this broker is not ours",
+            hint="Run it without --broker; or put a `fleet proxy` in front of the broker, and leave that out of the scenario.",
         )
 
 

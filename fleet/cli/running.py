@@ -44,7 +44,8 @@ from fleet.kernel.instants import format_duration
 from fleet.observe import report as reports
 from fleet.runtime.access import find_secret, open_access
 from fleet.runtime.clocks import local_time
-from fleet.runtime.limits import need_open_files, source_addresses
+from fleet.runtime.limits import need_open_files, run_fast, source_addresses
+from fleet.runtime.network_hand import harms_network
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.view import View, make_view
@@ -114,7 +115,7 @@ def run(
     if broker != "auto":
         access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=prefix)
     source_addresses(source)
-    need_open_files(loaded.cars)
+    need_open_files(loaded.cars * (3 if harms_network(loaded) else 1))  # the proxy has two more for each car
     folder = out_dir or _new_folder(loaded.scenario)
     passthrough = [
         *(["--ca", str(ca)] if ca else []),
@@ -166,7 +167,7 @@ def _start(
         console.print(f"{scenario.scenario}: {scenario.cars} cars, {format_duration(scenario.duration)} at clock "
                       f"{scenario.clock}, seed {scenario.seed}", highlight=False)  # fmt: skip
     running = make(make_view(console))
-    report = asyncio.run(_run(running)) if isinstance(running, Run) else _run_virtually(running)
+    report = run_fast(_run(running), fast=harms_network(scenario)) if isinstance(running, Run) else _run_virtually(running)
     if as_json:
         out.print_json(msgspec.json.encode(report).decode())
     else:

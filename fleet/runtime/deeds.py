@@ -40,11 +40,20 @@ _CHARGING: Final[dict[str, SetPlug | SetChargePoint]] = {
 
 
 class Deeds:
-    """`users` is None when there is no desk: then commands are not sent. `broker` does something to the private broker."""
+    """`users` is None when there is no desk: then commands are not sent. `broker` does something to the private broker,
+    `network` begins (or ends) what the step of that name does to the network.
+    """
 
-    def __init__(self, *, users: Users | None, broker: Callable[[BrokerAction], None]) -> None:
+    def __init__(
+        self,
+        *,
+        users: Users | None,
+        broker: Callable[[BrokerAction], None],
+        network: Callable[[str, bool], None] = lambda _step, _begins: None,
+    ) -> None:
         self._users = users
         self.to_broker = broker
+        self.to_network = network
 
     def ask_service(self, step: Step, cars: Sequence[HeldCar], request: str) -> None:
         """Ask a service of the back end once, about all these cars or none."""

@@ -22,6 +22,7 @@ from fleet.runtime.children import Child, ChildFailed
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
 from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.network_hand import NetworkHand, harms_network
 from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.shard import wait_until
 from fleet.runtime.verdicts import Verdicts, progress_figures
@@ -29,6 +30,7 @@ from fleet.runtime.view import View
 from fleet.scenario.schema import Scenario
 from fleet.transport.dial import dial
 from fleet.transport.link import Endpoint
+from fleet.transport.proxy import FaultProxy
 from fleet.wire.topics import DEFAULT_PREFIX
 
 BACKEND_READY_S: Final = 30.0
@@ -77,6 +79,7 @@ class Run:
         self._stop = asyncio.Event()
         self._broken = ""
         self._hand: BrokerHand | None = None
+        self._network: NetworkHand | None = None
         self._verdicts = Verdicts(config.scenario)
         self._simulator: dict[str, Any] = {}
         self._backend: dict[str, Any] = {}
@@ -149,8 +152,21 @@ class Run:
         self._broker = PrivateMosquitto(secret=self._secret, vins=vins(self._config.scenario), prefix=self._config.prefix)
         async with self._broker:
             self._view.say(f"broker: private Mosquitto on {self._broker.cars} (cars) and {self._broker.tools} (tools)")
-            async with BrokerHand(self._broker, self._view.say) as self._hand:
-                yield str(self._broker.cars), str(self._broker.tools)
+            async with BrokerHand(self._broker, self._view.say) as self._hand, self._harmed(self._broker.cars) as cars:
+                yield str(cars), str(self._broker.tools)
+
+    @contextlib.asynccontextmanager
+    async def _harmed(self, cars: Endpoint) -> AsyncIterator[Endpoint]:
+        """Give the address for cars: behind a proxy when the scenario does something to the network."""
+        scenario = self._config.scenario
+        if not harms_network(scenario):
+            yield cars
+            return
+        async with FaultProxy(cars, seed=scenario.seed) as proxy:
+            self._view.say(f"network: the cars connect to {proxy.endpoint}, a proxy in front of the broker")
+            self._network = NetworkHand(scenario, proxy, self._view.say)
+            yield proxy.endpoint
+            self._network.tell()
 
     async def _run_processes(self, cars: str, tools: str) -> dict[str, Any]:
         backend = await self._start_backend(tools) if self._config.with_backend else None
@@ -307,6 +323,8 @@ class Run:
             self._view.update(self._simulator, self._backend)
         elif message["type"] == "broker" and self._hand is not None:
             self._hand.do(message["do"])
+        elif message["type"] == "network" and self._network is not None:
+            self._network.do(message["step"], begins=message["begins"])
         elif message["type"] == "log":
             self._say_once(f"simulator: {message['text']}")
 

@@ -232,9 +232,14 @@ class Simulation:
         if self._config.index == 0:
             self._emit({"type": "broker", "do": action})
 
+    def _tell_network(self, step: str, begins: bool) -> None:
+        """Ask whoever runs the network to begin or end what a step does to it; of several simulators one does."""
+        if self._config.index == 0:
+            self._emit({"type": "network", "step": step, "begins": begins})
+
     def _play(self) -> None:
         """Put load, timeline and stages onto the heap."""
-        deeds = Deeds(users=self.users, broker=self._tell_broker)
+        deeds = Deeds(users=self.users, broker=self._tell_broker, network=self._tell_network)
         actors = make_actors(
             self._config.scenario, start=self._start, zone=self._zone, roster=self._roster, deeds=deeds, figures=self._figures
         )

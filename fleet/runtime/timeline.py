@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from fleet.kernel.draws import Draws, stream_key
@@ -78,6 +78,10 @@ class TimedStep:
             self._deeds.to_broker(self._step.broker)
             self.done += 1
             return True
+        if self._step.network is not None:
+            self._deeds.to_network(self._name, True)
+            self.done += 1
+            return True
         if not self._step.of_cars:
             about = self._cars if self._step.about == "list" else ()
             self._deeds.ask_service(self._step, about, f"{self._name}/{self._occasion}")
@@ -94,6 +98,28 @@ class TimedStep:
             served = set(map(id, ready))
             self._cars = [held for held in self._cars if id(held) not in served]
         return not self._cars
+
+
+class TimedFault(TimedStep):
+    """A step that is done to the network: what it begins it ends, after `for` or with its stage."""
+
+    _over_at: Instant | None = None
+
+    def deadline(self) -> Instant | None:
+        """Return when it next begins, is looked at or ends."""
+        return min((at for at in (self._next, self._over_at) if at is not None), default=None)
+
+    def wake(self, at: Instant) -> None:
+        """End it, and begin it."""
+        if self._over_at is not None and self._over_at <= at:
+            self._over_at = None
+            self._deeds.to_network(self._name, False)
+        if self._next is not None and self._next <= at:
+            before = self.done
+            super().wake(at)
+            if self.done > before:
+                lasts = self._step.lasts
+                self._over_at = self._end if lasts is None else min(self._end, at + lasts)
 
 
 def _holds(when: Condition, car: Car, at: Instant) -> bool:
@@ -133,24 +159,30 @@ _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
 }
 
 
+def named_steps(phase: Phase) -> Iterator[tuple[str, Step]]:
+    """Yield the steps of a stage's timeline, each with a name of its own in the scenario."""
+    seen: dict[str, int] = {}
+    for step in phase.timeline:
+        number = seen[step.subject] = seen.get(step.subject, -1) + 1
+        yield f"{phase.name}/{step.subject}/{number}", step
+
+
 def make_timeline(
     scenario: Scenario, phase: Phase, *, start: Instant, zone: str, roster: Roster, deeds: Deeds, figures: Figures
 ) -> list[TimedStep]:
     """Return the actors of a stage's timeline. What each draws depends on stage, deed and the how-manieth of its kind it is."""
-    seen: dict[str, int] = {}
     steps = []
-    for step in phase.timeline:
-        number = seen[step.subject] = seen.get(step.subject, -1) + 1
-        name = f"{phase.name}/{step.subject}/{number}"
+    for name, step in named_steps(phase):
+        actor = TimedStep if step.network is None else TimedFault
         steps.append(
-            TimedStep(
+            actor(
                 step,
                 name,
                 key=stream_key(scenario.seed, "timeline", name),
                 begin=start + phase.after_us,
                 duration=phase.duration,
                 zone=zone,
-                cars=() if step.broker is not None else roster.chosen(step.cars),
+                cars=() if step.broker is not None or step.network is not None else roster.chosen(step.cars),
                 deeds=deeds,
                 figures=figures,
             )

@@ -22,6 +22,7 @@ from fleet.runtime.clocks import VirtualClock
 from fleet.runtime.health import monotonic_us
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, backend_account, begin_of
 from fleet.runtime.limits import look_for_garbage_rarely
+from fleet.runtime.network_hand import NetworkHand, harms_network
 from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import wait_until
@@ -33,6 +34,7 @@ from fleet.scenario.deeds import BrokerAction
 from fleet.scenario.schema import Scenario
 from fleet.transport.simulated_access import AccessControl
 from fleet.transport.simulated_broker import SimulatedBroker
+from fleet.transport.simulated_faults import FrameFaults
 from fleet.transport.simulated_link import simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.wire.dialect import FleetDialect
@@ -66,6 +68,10 @@ class VirtualRun:
         self._schedule = Schedule(vocabulary().start_of(config.scenario))
         access = AccessControl.parse((resource_dir("broker") / "acl").read_text(encoding="utf-8"))
         self._network = SimulatedNetwork(SimulatedBroker(access=access), self._schedule)
+        self._hand: NetworkHand | None = None
+        if harms_network(config.scenario):
+            self._network.faults = FrameFaults(self._network, config.scenario.seed)
+            self._hand = NetworkHand(config.scenario, self._network.faults, view.say)
         self._verdicts = Verdicts(config.scenario)
         self._simulation: Simulation | None = None
         self._backend: Backend | None = None
@@ -92,6 +98,8 @@ class VirtualRun:
         began_us = monotonic_us()
         with self._view:
             result, backend = run_virtually(self._live(), self._schedule)
+            if self._hand is not None:
+                self._hand.tell()
         result["wall_s"] = round((monotonic_us() - began_us) / 1e6, 3)
         report = compose_report(
             config.scenario, result=result, backend=backend, backend_cpu={}, store=self.store, verdicts=self._verdicts
@@ -164,6 +172,9 @@ class VirtualRun:
         if message["type"] == "broker":
             self._view.say(f"broker: {message['do']}, as the scenario says")
             self._act(message["do"])
+        elif message["type"] == "network":
+            assert self._hand is not None, "a step does something to the network"
+            self._hand.do(message["step"], begins=message["begins"])
         elif message["type"] == "progress":
             assert self._backend is not None, "the cars live after the back end has started"
             backend = self._backend.snapshot().to_dict()

@@ -14,13 +14,27 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from fleet.errors import nearest_hint
+from fleet.errors import UsageError, nearest_hint
 from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_datetime
-from fleet.scenario.deeds import ACTIONS, LED, LOWERED, OPENED, SWITCHED, Deed, Destination, Load, Place, Selection, Step
+from fleet.scenario.deeds import (
+    ACTIONS,
+    LED,
+    LOWERED,
+    OPENED,
+    SWITCHED,
+    Deed,
+    Destination,
+    Load,
+    NetworkFault,
+    Place,
+    Selection,
+    Step,
+)
 from fleet.scenario.drawn import Values
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.scalars import Misread, shown
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Reconnect, Scenario, Stage, Vocabulary, Zone
+from fleet.transport.faults import FAULTS
 from fleet.vehicle.signals import SetHeater
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
 from fleet.wire.requests import requests
@@ -458,7 +472,7 @@ def _check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
 
 
 def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
-    yield from _check_deed(step, vocabulary, more=("broker", "service"))
+    yield from _check_deed(step, vocabulary, more=("broker", "network", "service"))
     if step.at is None and step.every is None and step.when is None:
         yield Problem((), "it lacks 'at', 'every' or 'when', which say when", hint="Such as 'at: 10 min'.")
     if step.every is not None and step.every < SECOND:
@@ -469,6 +483,39 @@ def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
             yield Problem(("cars",), "the broker has no cars to choose from", is_key=True)
         if step.when is not None and step.when.of_car:
             yield Problem(("when",), "what is done to the broker cannot depend on one car")
+    if step.lasts is not None and step.network is None:
+        yield Problem(("for",), "only 'network' takes 'for'", is_key=True)
+    if step.lasts is not None and step.lasts <= 0:
+        yield Problem(("for",), "a duration above 0 is expected")
+    if step.network is not None:
+        if step.when is not None and step.when.of_car:
+            yield Problem(
+                ("when",),
+                "what is done to the network cannot depend on one car",
+                hint="'cars' says whose connections it concerns.",
+            )
+        if step.every is not None and step.lasts is not None and step.lasts > step.every:
+            yield Problem(("for",), f"{step.lasts} is longer than 'every': it would begin again before it is over")
+
+
+def _check_network(fault: NetworkFault, _: Vocabulary) -> Iterator[Problem]:
+    kinds = fault.kinds
+    if not kinds:
+        names = [name for name in FAULTS if name in fault.__struct_fields__]
+        yield Problem((), "it does not say what is wrong", hint=f"Such as 'latency: 200 ms'. Known: {', '.join(names)}.")
+        return
+    taken = {key for kind in kinds for key in fault.words(kind)}
+    for key in ("jitter", "way", "topic", "every", "share", "first", "within"):
+        if getattr(fault, key) is not None and key not in taken:
+            yield Problem((key,), f"{' and '.join(kinds)} takes no {key!r}", is_key=True)
+    of_packets = [kind for kind in kinds if kind in ("drop", "duplicate", "reorder")]
+    for kind in of_packets[1:]:
+        yield Problem((kind,), f"{of_packets[0]!r} and {kind!r} exclude each other: a step each is expected", is_key=True)
+    for kind in kinds:
+        try:
+            fault.fault(kind)
+        except UsageError as error:
+            yield Problem((kind,), str(error), error.hint)
 
 
 def _check_service(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -558,6 +605,7 @@ CHECKS: Final[dict[type[msgspec.Struct], Check]] = {
     Stage: _check_stage,
     Load: _check_load,
     Step: _check_step,
+    NetworkFault: _check_network,
     Selection: _check_selection,
     Reconnect: _check_reconnect,
 }

@@ -8,10 +8,26 @@ from typing import Any, ClassVar, Final, Literal, Self, get_args
 import msgspec
 
 from fleet.kernel.draws import Draws
+from fleet.kernel.instants import MILLISECOND
 from fleet.scenario.arrivals import Burst, Ramp, Shape
 from fleet.scenario.conditions import Condition
 from fleet.scenario.drawn import Distances, Given, SpinMix, Values
-from fleet.scenario.scalars import Distance, Duration, Misread, Moment, Rate, Readable, Share, Window, is_number, shown
+from fleet.scenario.scalars import (
+    Bandwidth,
+    Distance,
+    Duration,
+    Misread,
+    Moment,
+    Rate,
+    Readable,
+    Share,
+    Size,
+    Window,
+    is_number,
+    shown,
+)
+from fleet.transport import faults
+from fleet.transport.faults import PacketName, Way
 from fleet.wire.privacy import PrivacyMode
 
 Control = Literal[
@@ -200,17 +216,83 @@ class Load(Deed, frozen=True, kw_only=True):
         return [(first, last)]
 
 
+class NetworkFault(Part, frozen=True, kw_only=True):
+    """What is wrong with the cars' connections, one thing or several at once; see `fleet.transport.faults`.
+
+    Durations and bandwidth are real time. `way`, and for packets `topic`, `every`, `share`, `first` and `within`, say more of it.
+    """
+
+    latency: Duration | None = None
+    jitter: Duration | None = None
+    bandwidth: Bandwidth | None = None
+    slicing: Size | None = None
+    stall: bool = False
+    refuse: bool = False
+    reset: bool = False
+    half_open: bool = False
+    truncate: Size | None = None
+    drop: PacketName | None = None
+    duplicate: PacketName | None = None
+    reorder: PacketName | None = None
+    way: Way | None = None
+    topic: str | None = None
+    every: int | None = None
+    share: Share | None = None
+    first: int | None = None
+    within: Duration | None = None
+
+    @property
+    def kinds(self) -> list[str]:
+        """The names of the faults, in the order of the language."""
+        return [kind for kind in _FAULT_WORDS if getattr(self, kind) not in (None, False)]
+
+    def words(self, kind: str) -> tuple[str, ...]:
+        """Return the keys that say more of a fault of that name."""
+        return _FAULT_WORDS[kind]
+
+    def fault(self, kind: str) -> faults.Fault:
+        """Return one of the faults. Raises UsageError for a value that is out of range."""
+        given: dict[str, Any] = {}
+        for key in (kind, *self.words(kind)):
+            value = getattr(self, key)
+            if value is not None and key in _FAULT_PARAMETERS:
+                name, read = _FAULT_PARAMETERS[key]
+                given[name] = read(value)
+        return faults.make_fault(kind, **given)
+
+
+def _milliseconds(duration: Duration) -> float:
+    return duration / MILLISECOND
+
+
+_OF_PACKETS: Final = ("way", "topic", "every", "share", "first")
+_FAULT_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "latency": ("jitter", "way"), "bandwidth": ("way",), "slicing": ("way",), "stall": ("way",), "refuse": (), "reset": (),
+    "half_open": (), "truncate": ("way",), "drop": _OF_PACKETS, "duplicate": _OF_PACKETS, "reorder": (*_OF_PACKETS, "within"),
+}  # fmt: skip
+"""Which keys say more of which fault."""
+_FAULT_PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
+    "latency": ("latency_ms", _milliseconds), "jitter": ("jitter_ms", _milliseconds), "bandwidth": ("bytes_per_s", int),
+    "slicing": ("piece_bytes", int), "truncate": ("after_bytes", int), "drop": ("packet", str), "duplicate": ("packet", str),
+    "reorder": ("packet", str), "way": ("way", str), "topic": ("topic", str), "every": ("every", int), "share": ("share", float),
+    "first": ("first", int), "within": ("within_ms", _milliseconds),
+}  # fmt: skip
+"""What each key gives, and how."""
+
+
 class Step(Deed, frozen=True, kw_only=True):
     """Something done at a time, every so often, or when a condition comes true.
 
-    `broker` is done to the private broker. `service` of the back end is asked for an `action`, by the user of a car or (`about`)
-    by somebody who means many cars or none.
+    `broker` is done to the private broker, `network` to the connections of its cars, `for` so long or to the end of the stage.
+    `service` of the back end is asked for an `action`, by the user of a car or (`about`) by somebody who means many cars or none.
     """
 
     at: Moment | None = None
     every: Duration | None = None
     when: Condition | None = None
     broker: BrokerAction | None = None
+    network: NetworkFault | None = None
+    lasts: Duration | None = msgspec.field(name="for", default=None)
     service: str | None = None
     action: str | None = None
     about: About = "each"
@@ -219,12 +301,19 @@ class Step(Deed, frozen=True, kw_only=True):
     def subject(self) -> str:
         if self.broker:
             return f"broker {self.broker}"
+        if self.network is not None:
+            return f"network {' and '.join(self.network.kinds)}"
         return self.do or self.command or f"service {self.service} {self.action}"
 
     @property
     def of_cars(self) -> bool:
         """Whether it is done to each of its cars, and not once for all."""
-        return self.broker is None and (self.service is None or self.about == "each")
+        return self.broker is None and self.network is None and (self.service is None or self.about == "each")
+
+
+def lasts_on(fault: faults.Fault, step: Step) -> bool:
+    """Return whether a fault of a step lasts; else it strikes the connections there are at that moment."""
+    return step.lasts is not None or not isinstance(fault, faults.MOMENTARY)
 
 
 def draw_destination_m(distance: Distances, draws: Draws) -> tuple[float, float]:

@@ -11,13 +11,27 @@ from fleet.scenario.conditions import Condition
 from fleet.scenario.deeds import Destination, Numbers
 from fleet.scenario.drawn import Distances, Given, Plain, PrivacyMix, SpinMix, Values
 from fleet.scenario.expectations import Expectation
-from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Moment, Rate, Readable, Share, Window
+from fleet.scenario.scalars import (
+    Bandwidth,
+    ClockFactor,
+    Distance,
+    Duration,
+    LocalTime,
+    Moment,
+    Rate,
+    Readable,
+    Share,
+    Size,
+    Window,
+)
 from fleet.scenario.schema import INSTEAD, Scenario, without_none
 
 _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Duration: {"type": "string", "examples": ["10 min", "1 h 30 min"]},
     Share: {"anyOf": [{"type": "string", "pattern": "%$"}, {"type": "number", "minimum": 0, "maximum": 1}]},
     Distance: {"type": "string", "examples": ["400 m", "1.5 km"]},
+    Size: {"type": "string", "examples": ["16 B", "1.5 kB"]},
+    Bandwidth: {"type": "string", "examples": ["20 kB per s"]},
     Rate: {"type": "string", "examples": ["120 per hour", "3 per day per car"]},
     Window: {"type": "string", "examples": ["06:00-09:00"]},
     LocalTime: {"type": "string", "examples": ["2026-03-02T05:00"]},

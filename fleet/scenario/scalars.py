@@ -26,6 +26,7 @@ from fleet.kernel.instants import (
     parse_duration,
     to_datetime,
 )
+from fleet.transport.faults import parse_bytes, parse_bytes_per_s
 
 _NUMBER: Final = r"(\d+(?:\.\d+)?)"
 _SHARE: Final = re.compile(_NUMBER + r"\s*%")
@@ -185,6 +186,42 @@ class ClockFactor(Readable, float):
         if self.is_virtual:
             return "virtual"
         return "real" if float(self) == 1 else f"x{float(self):g}"
+
+
+class Size(Readable, int):
+    """A number of bytes."""
+
+    expected: ClassVar[str] = "a number of bytes such as '16 B' or '1.5 kB'"
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Read `16 B`, `1.5 kB` or `2 MB`."""
+        if is_number(raw):
+            raise Misread(f"{shown(raw)} has no unit: {cls.expected} is expected", hint=f"Did you mean '{shown(raw)} B'?")
+        try:
+            return cls(parse_bytes(str(raw)))
+        except ValueError:
+            raise Misread(f"{cls.expected} is expected, not {shown(raw)}") from None
+
+    def __str__(self) -> str:
+        return f"{int(self)} B"
+
+
+class Bandwidth(Readable, int):
+    """A number of bytes in a second of real time."""
+
+    expected: ClassVar[str] = "a bandwidth such as '20 kB per s'"
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Read `20 kB per s` or `20 kB/s`."""
+        try:
+            return cls(parse_bytes_per_s(str(raw)))
+        except ValueError:
+            raise Misread(f"{cls.expected} is expected, not {shown(raw)}") from None
+
+    def __str__(self) -> str:
+        return f"{int(self)} B per s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,8 @@ def chosen_count(scenario: Scenario, cars: Selection) -> int:
 def _what(deed: Deed) -> str:
     if isinstance(deed, Step) and deed.broker is not None:
         return f"broker {deed.broker}"
+    if isinstance(deed, Step) and deed.network is not None:
+        return f"{deed.subject}{'' if deed.lasts is None else f' for {deed.lasts}'}"
     return f"command {deed.command}" if deed.command is not None else str(deed.do)
 
 

@@ -199,12 +199,14 @@ class FrameFaults:
         if passage.over:
             return passage.last[way]
         in_force = self.faults.concerning(connection.settings.client_id)
+        if packet == "CONNECT" and self._refuses(connection, in_force):
+            return passage.last[way]
         _mark(passage, in_force)
         size = _size(packet, rest)
         ending = _ending(passage, way, in_force, size)
         if ending is not None:
             self._end(connection, ending)
-        elif packet != "CONNECT" or not self._refuses(connection, in_force):
+        else:
             passage.carried[way] += size
             self._judge(connection, way, packet, rest)
         return passage.last[way]

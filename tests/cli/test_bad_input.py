@@ -202,6 +202,9 @@ def test_the_live_run_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         done = call(*line)
         assert done.code == 2
         assert "does something to its broker (kill)" in done.text
+    path.write_text(text + "timeline: [{at: 5 min, network: {stall: true}}]\n", encoding="utf-8")
+    done = call("run", str(path), "--broker", "localhost")
+    assert (done.code, "does something to the network" in done.text, "fleet proxy" in done.text) == (2, True, True)
     assert not (tmp_path / "runs").exists()
 
 

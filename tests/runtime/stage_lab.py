@@ -63,6 +63,7 @@ class StageLab:
         self.user_links = HandLinks()
         self.users = users_of(self.shard_lab, [], self.user_links)
         self.broker_heard: list[str] = []
+        self.network_heard: list[tuple[int, str, bool]] = []
         shard = self.shard_lab.shard
         self.cars: list[Car] = [held.car for held in shard.cars.values()]
         self.actors = make_actors(
@@ -70,7 +71,11 @@ class StageLab:
             start=self.start,
             zone=ZONE,
             roster=Roster(made, shard.cars.values()),
-            deeds=Deeds(users=self.users, broker=self.broker_heard.append),
+            deeds=Deeds(
+                users=self.users,
+                broker=self.broker_heard.append,
+                network=lambda step, begins: self.network_heard.append((self.clock.now() - self.start, step, begins)),
+            ),
             figures=lambda: live_figures(self.cars, self.users.whole, self.clock.now()),
         )
         self.marks = StageMarks(made, self.start, lambda: {"account": shard.account()})
