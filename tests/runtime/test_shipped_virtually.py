@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from fleet.cloud import calls as cloud_calls
 from fleet.cloud import online
+from fleet.cloud.countries import load_countries
 from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
@@ -21,7 +24,7 @@ from fleet.transport.link import BackOff
 from fleet.vehicle import catalogue, living, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import charge_settings, charging, climatisation, comfort, hooks, horn, privacy
+from fleet.vehicle.services import calls, charge_settings, charging, climatisation, comfort, hooks, horn, privacy
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.signals import Transmit
 from fleet.vehicle.telematics import Telematics
@@ -29,6 +32,7 @@ from fleet.wire.commands import Charging, Heater
 from tests.runtime.test_virtual import Quiet
 
 CARS = {
+    "accident": 100,
     "border": 60,
     "broker-outage": 100,
     "command-storm": 200,
@@ -206,6 +210,28 @@ def places_are_told_in_every_mode(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(privacy, "may_locate", lambda _: True)
 
 
+def the_switch_is_not_obeyed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(privacy, "set_mode", lambda *_: None)
+
+
+def silent_cars_speak(patch: pytest.MonkeyPatch) -> None:
+    """Their mode is known, and nothing follows from it."""
+    patch.setattr(privacy, "SILENT_MODES", frozenset())
+
+
+def calls_wait_like_all_else(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Telematics, "put_ahead", Telematics.put)
+
+
+def what_has_crashed_drives_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(calls, "has_crashed", lambda _: False)
+
+
+def every_country_has_a_breakdown_centre(patch: pytest.MonkeyPatch) -> None:
+    countries = {code: msgspec.structs.replace(country, breakdown=True) for code, country in load_countries().items()}
+    patch.setattr(cloud_calls, "load_countries", lambda: countries)
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something to be broken under a scenario, and one of the expectations that see it."""
@@ -236,6 +262,12 @@ FAULTS = (
     Fault("online-day", everybody_may_buy, "replies_failed.insufficient_rights == 3"),
     Fault("online-day", places_are_told_in_every_mode, "replies.parking_places == 10"),
     Fault("border", the_network_has_no_holes, "crossing: eventually offline / cars >= 30 %"),
+    Fault("border", the_switch_is_not_obeyed, "commands.rejected.privacy_location / cars == 20 %"),
+    Fault("border", silent_cars_speak, "statuses_engine_off / cars == 80 %"),
+    Fault("accident", calls_wait_like_all_else, "notices.ecall / cars == 1"),
+    Fault("accident", what_has_crashed_drives_on, "events.engine_not_started / cars == 40 %"),
+    Fault("accident", silent_cars_speak, "events.breakdown_call / cars == 60 %"),
+    Fault("accident", every_country_has_a_breakdown_centre, "notices.breakdown_call / cars == 40 %"),
     Fault("winter-week", every_leon_has_the_menu, "events.heater_started / cars <= 180 %"),
     Fault("winter-week", timers_are_due_once, "events.heater_started / cars >= 155 %"),
     Fault("winter-week", comfort_empties_the_12_v_battery, "commands.rejected.battery_low / cars >= 28 %"),

@@ -19,7 +19,7 @@ def test_the_promised_ones_are_there() -> None:
     listed = {line.name: line for line in shipped(DIRECTORY, vocabulary())}
     assert set(listed) == {
         "rush-hour", "find-my-car", "underground-car-park", "reconnect-storm", "heater-morning", "broker-outage", "overnight-charging",
-        "long-weekend", "command-storm", "border", "online-day", "winter-week",
+        "accident", "long-weekend", "command-storm", "border", "online-day", "winter-week",
     }  # fmt: skip
     assert listed["rush-hour"].cars == 2000
     assert all(line.purpose for line in listed.values())
