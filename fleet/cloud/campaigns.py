@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from fleet.cloud.centre import AskCar, CommandEnded, Done, Notes, Notify, Refused, Rule, RuleOutput
 from fleet.kernel.draws import stream_key
@@ -281,12 +282,16 @@ class Campaign:
             return
         if _decided(counts) < self.plan.decided_share * counts.total():
             return
-        ended = counts["installed"] + counts["rolled_back"]
-        if counts["rolled_back"] > self.plan.failure_limit * ended:
+        if self._fails(counts):
+            ended = counts["installed"] + counts["rolled_back"]
             failed = f"{counts['rolled_back']} of {ended} installations of wave {self.wave + 1} failed"
             self._enter("halted", f"{failed}; the limit is {self.plan.failure_limit:.0%}")
         else:
             self._begin_wave(now)
+
+    def _fails(self, counts: Counter[CarState]) -> bool:
+        """Tell whether more of a wave's installations failed than may."""
+        return counts["rolled_back"] > self.plan.failure_limit * (counts["installed"] + counts["rolled_back"])
 
     def _begin_wave(self, now: Instant) -> None:
         self.wave += 1
@@ -331,7 +336,7 @@ def _ends(cars: int, waves: Iterable[float]) -> list[int]:
 
 
 class CampaignRule(Rule):
-    """Starts, pauses and resumes campaigns for an operator, sends their commands, and keeps their tables."""
+    """Plans, starts, pauses and resumes campaigns for an operator, sends their commands, and keeps their tables."""
 
     name = "campaign"
     events = frozenset({"update_progress", "update_result", "update_consent"})
@@ -339,6 +344,9 @@ class CampaignRule(Rule):
     def __init__(self, notes: Notes) -> None:
         """Go on with the campaigns in the notes."""
         super().__init__(notes)
+        self._drafts = {
+            key.removeprefix("draft/"): msgspec.convert(notes[key], Plan) for key in notes if key.startswith("draft/")
+        }
         self._campaigns = {key.removeprefix("plan/"): _restored(notes, key) for key in notes if key.startswith("plan/")}
 
     # --- what cars say
@@ -381,13 +389,19 @@ class CampaignRule(Rule):
     # --- what operators ask
 
     def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:
-        """`start`, `pause`, `resume`, `status`, and `consent` of a car's user, each with the `campaign` it is about."""
-        if request.action == "start":
-            return self._start(request.data, now)
+        """`plan`, `start`, `pause`, `resume`, `status`, and `consent` of a car's user, each with the `campaign` it is about."""
         name = str(request.data.get("campaign"))
+        if request.action == "plan" or (request.action == "start" and len(request.data) > 1):
+            planned = self._plan(request.data, now)
+            if isinstance(planned, Refused) or request.action == "plan":
+                return planned
+        if request.action == "start" and (draft := self._drafts.pop(name, None)) is not None:
+            del self.notes[f"draft/{name}"]
+            self.notes[f"plan/{name}"] = msgspec.to_builtins(draft)
+            self._campaigns[name] = Campaign(draft, now=now)
         campaign = self._campaigns.get(name)
         if campaign is None:
-            return Refused("not_found", f"there is no campaign {name[:LONGEST_ID]!r}")
+            return Refused("not_found", f"there is no campaign {name[:LONGEST_ID]!r} that was started")
         match request.action:
             case "pause":
                 done = campaign.pause()
@@ -395,34 +409,36 @@ class CampaignRule(Rule):
                 done = campaign.resume(now)
             case "consent":
                 done = request.vin is not None and campaign.consented(request.vin, now, by_app=True)
-            case "status":
+            case "start" | "status":
                 done = True
             case _:
-                return Refused("unsupported", "a campaign can be asked: start, pause, resume, consent, status")
+                return Refused("unsupported", "a campaign can be asked: plan, start, pause, resume, consent, status")
         if not done:
             why = f"it is {campaign.phase}" if request.action != "consent" else "the car is not part of it"
             return Refused("not_possible", f"campaign {name}: {why}")
         return Done(self._note(campaign), _summary(campaign))
 
-    def _start(self, data: Mapping[str, Any], now: Instant) -> Done | Refused:
+    def _plan(self, data: Mapping[str, Any], now: Instant) -> Done | Refused:
+        """Keep a plan until it is started. The same one with other cars adds them: a long list comes in parts."""
         listed = {name: data[name].split(",") for name in ("cars", "waves") if isinstance(data.get(name), str)}
         try:
             plan = msgspec.convert({**data, **listed}, Plan, strict=False)  # a command line has nothing but text
         except msgspec.ValidationError as error:
             return Refused("malformed", str(error))
+        name, begun = plan.campaign, self._campaigns.get(plan.campaign)
+        known = begun.plan if begun is not None else self._drafts.get(name)
         wrong = plan.misfit()
-        known = self._campaigns.get(plan.campaign)
-        if known is not None and wrong is None and msgspec.structs.replace(known.plan, cars=plan.cars) != plan:
-            wrong = f"there is another campaign {plan.campaign}"
+        if wrong is None and known is not None and replace(known, cars=plan.cars) != plan:
+            wrong = f"there is another campaign {name}"
         if wrong is not None:
             return Refused("argument_out_of_range", wrong)
-        if known is None:
-            known = self._campaigns[plan.campaign] = Campaign(plan, now=now)
-            self.notes[f"plan/{plan.campaign}"] = msgspec.to_builtins(plan)
-        elif added := known.add(plan.cars, now):
-            key = f"added/{plan.campaign}"
-            self.notes[key] = [*self.notes.get(key, ()), *added]
-        return Done(self._note(known), _summary(known))
+        if begun is not None:
+            self.notes[f"added/{name}"] = [*self.notes.get(f"added/{name}", ()), *begun.add(plan.cars, now)]
+            return Done(self._note(begun), _summary(begun))
+        draft = plan if known is None else replace(plan, cars=tuple(dict.fromkeys((*known.cars, *plan.cars))))
+        self._drafts[name] = draft
+        self.notes[f"draft/{name}"] = msgspec.to_builtins(draft)
+        return Done((), {"campaign": name, "phase": "planned", "cars": len(draft.cars)})
 
     # --- time
 

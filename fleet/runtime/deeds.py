@@ -18,25 +18,36 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.region import Place
 from fleet.vehicle.signals import (
     AskStatus,
+    ClearRoutes,
     DrainTo,
     DriveTo,
+    FailUpdate,
+    FollowRoute,
     SetChargePoint,
     SetCoverage,
     SetOpening,
     SetPlug,
+    SetUpdateConsent,
     SwitchOff,
     SwitchOn,
+    WorldInput,
 )
 
 LOW_LEVEL = 0.05
 """What `low_fuel` leaves in the tank, or in an electric car's battery, unless the scenario says: below every reserve."""
 
-_CHARGING: Final[dict[str, SetPlug | SetChargePoint]] = {
+_PLAIN: Final[dict[str, WorldInput]] = {
     "plug_in": SetPlug(True),
     "unplug": SetPlug(False),
     "break_charge_point": SetChargePoint(False),
     "mend_charge_point": SetChargePoint(True),
+    "follow_route": FollowRoute(),
+    "clear_routes": ClearRoutes(),
+    "give_consent": SetUpdateConsent(True),
+    "withdraw_consent": SetUpdateConsent(False),
+    "fail_update": FailUpdate(),
 }
+"""What needs no further words."""
 
 
 class Deeds:
@@ -94,8 +105,11 @@ class Deeds:
                 held.put(SetCoverage(deed.do == "regain_coverage"), at)
             case "low_fuel":
                 held.put(DrainTo(LOW_LEVEL if deed.level is None else float(deed.level)), at)
-            case "plug_in" | "unplug" | "break_charge_point" | "mend_charge_point":
-                held.put(_CHARGING[deed.do], at)
+            case (
+                "plug_in" | "unplug" | "break_charge_point" | "mend_charge_point"
+                | "follow_route" | "clear_routes" | "give_consent" | "withdraw_consent" | "fail_update"
+            ):  # fmt: skip
+                held.put(_PLAIN[deed.do], at)
             case _:
                 held.put(_control(deed, deed.do, draws), at)
 

@@ -141,6 +141,11 @@ def _charge_percent(car: Car, at: Instant) -> float | None:
     return car.levels(at).charge_kwh / usable_kwh * 100 if usable_kwh else None
 
 
+def _ota(car: Car, _: Instant) -> str:
+    update = car.updates.under_way if car.updates is not None else None
+    return "none" if update is None else update.step
+
+
 _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
     "state": Car.state,
     "connection": Car.connection,
@@ -148,6 +153,7 @@ _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
     "climate": lambda car, _: "off" if car.comfort is None else car.comfort.mode,
     "charging": charge_state,
     "locked": lambda car, _: "yes" if car.body.locked else "no",
+    "ota": _ota,
     "place": lambda car, _: car.place_kind if car.journey is None else None,
     "fuel_percent": _fuel_percent,
     "charge_percent": _charge_percent,
@@ -155,6 +161,7 @@ _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
     "odometer_km": lambda car, at: car.levels(at).odometer_m / 1000,
     "trip_km": lambda car, at: car.journey.distance_at(at) / 1000 if car.journey is not None else None,
     "trips": lambda car, _: car.trip_count,
+    "listed_routes": lambda car, _: len(car.routes.held) if car.routes is not None else 0,
     "in_outbox": lambda car, _: car.telematics.in_outbox,
 }
 

@@ -28,6 +28,8 @@ from fleet.wire.commands import COMMANDS
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, ServiceRequest, SetSpin
 
+LIST_MOST: Final = 2_000
+"""Cars that one request to a service can name; more come in several, as a message has its bound."""
 WAITING_LIMIT: Final = 50_000
 """Commands without an outcome that are kept for measuring; more are not measured, and that is counted."""
 
@@ -229,11 +231,14 @@ class Users:
         if vin is not None:
             self._enrol(vin)
         data = dict(step.data.values) if step.data is not None else {}
-        if step.about == "list":
-            data["cars"] = list(vins)
-        request = ServiceRequest(id=f"{self._run:016x}-{number}", service=step.service, action=step.action, vin=vin, data=data)
-        self._services[request.id] = f"{step.service} {step.action}"
-        self._publish(request)
+        parts = [list(vins[at : at + LIST_MOST]) for at in range(0, len(vins), LIST_MOST)]
+        lists = [{"cars": part} for part in parts] if step.about == "list" else [{}]
+        for part, cars in enumerate(lists):
+            request = ServiceRequest(
+                id=f"{self._run:016x}-{number}/{part}", service=step.service, action=step.action, vin=vin, data=data | cars
+            )
+            self._services[request.id] = f"{step.service} {step.action}"
+            self._publish(request)
 
     def _enrol(self, vin: str) -> None:
         """Make the car known to the desk, so that it can be commanded before it was ever heard of."""

@@ -22,7 +22,9 @@ FIGURES: Final = (
 )  # fmt: skip
 """Counts that the simulator knows while the cars live."""
 
-CAR_NUMBERS: Final = ("fuel_percent", "charge_percent", "low_voltage_percent", "odometer_km", "trip_km", "trips", "in_outbox")
+CAR_NUMBERS: Final = (
+    "fuel_percent", "charge_percent", "low_voltage_percent", "odometer_km", "trip_km", "trips", "listed_routes", "in_outbox",
+)  # fmt: skip
 CAR_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "state": ("parked", "ignition_on", "driving"),
     "connection": ("online", "reachable", "offline"),
@@ -30,6 +32,7 @@ CAR_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "climate": ("off", "heating", "ventilation", "climatisation"),
     "charging": ("unplugged", "plugged_in", "charging", "complete", "error"),
     "locked": ("yes", "no"),
+    "ota": ("none", "waiting", "downloading", "paused", "downloaded", "installing"),
     "place": ("home", "work", "errand", "delivery", "petrol_station", "charging_station"),
 }
 """What is known of a car: numbers, and words of which it has one."""

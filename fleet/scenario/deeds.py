@@ -38,6 +38,7 @@ Control = Literal[
 Action = Literal[
     "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage", Control,
     "lose_coverage", "regain_coverage", "low_fuel", "plug_in", "unplug", "break_charge_point", "mend_charge_point",
+    "follow_route", "clear_routes", "give_consent", "withdraw_consent", "fail_update",
 ]  # fmt: skip
 """What people and the world do to a car."""
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)

@@ -36,6 +36,11 @@ class Lab:
             self.keep(answer.outputs)
         return answer
 
+    def restart(self) -> None:
+        """Go on with what was noted."""
+        self.notes = Notes(self.notes)
+        self.rule = CampaignRule(self.notes)
+
     def keep(self, outputs: Any) -> None:
         self.asked += [output for output in outputs if isinstance(output, AskCar)]
         self.told += [output for output in outputs if isinstance(output, Notify)]
@@ -165,7 +170,7 @@ def test_cars_that_are_added_come_with_the_last_wave() -> None:
     first = lab.run()
     assert isinstance(lab.ask("start", **{**PLAN, "cars": CARS[50:150]}), Done)
     assert lab.summary["cars"] == 150
-    lab.rule = CampaignRule(Notes(lab.notes))
+    lab.restart()
     lab.install(first)
     second = lab.run()
     lab.install(second)
@@ -177,6 +182,32 @@ def test_cars_that_are_added_come_with_the_last_wave() -> None:
     lab.ask("start", **{**PLAN, "cars": CARS[190:]})
     assert lab.summary["phase"] == "running"
     assert len(lab.run()) == 10
+
+
+def test_a_plan_waits_for_its_start() -> None:
+    """Its cars may come in parts, also from one list twice; then all of them take part in every wave."""
+    lab = Lab(campaign="other")
+    for cars in (CARS[:100], CARS[50:150], CARS[150:]):
+        answer = lab.ask("plan", **{**PLAN, "cars": cars})
+        lab.restart()
+    assert isinstance(answer, Done)
+    assert answer.data == {"campaign": "v4", "phase": "planned", "cars": 200}
+    assert isinstance(lab.ask("pause"), Refused)
+    lab.asked.clear()
+    for _ in range(2):
+        assert isinstance(lab.ask("start"), Done)
+    assert [len([command for command in lab.run() if command.id.startswith("v4")])] == [2]
+    assert lab.summary["cars"] == 200
+
+
+def test_another_plan_under_its_name_is_refused() -> None:
+    """Before it is started as well as afterwards."""
+    lab = Lab()
+    lab.ask("plan", **{**PLAN, "campaign": "v5"})
+    for name in ("v4", "v5"):
+        refused = lab.ask("plan", **{**PLAN, "campaign": name, "version": "6"})
+        assert isinstance(refused, Refused)
+        assert refused.reason == "argument_out_of_range"
 
 
 # --- pause and resume
@@ -364,11 +395,20 @@ def test_a_plan_that_cannot_be(changed: dict[str, Any], reason: str) -> None:
     assert (dict(lab.notes), lab.run()) == ({}, [])
 
 
-def test_what_is_missing() -> None:
-    rule = CampaignRule(Notes())
-    answer = rule.asked(ServiceRequest(id="x", service="campaign", action="start", data={"campaign": "v4"}), START)
+@pytest.mark.parametrize("missing", ["campaign", "version", "size_mb", "cars"])
+def test_what_is_missing(missing: str) -> None:
+    data = {name: value for name, value in PLAN.items() if name != missing}
+    answer = CampaignRule(Notes()).asked(ServiceRequest(id="x", service="campaign", action="start", data=data), START)
     assert isinstance(answer, Refused)
     assert answer.reason == "malformed"
+
+
+def test_nothing_was_planned() -> None:
+    answer = CampaignRule(Notes()).asked(
+        ServiceRequest(id="x", service="campaign", action="start", data={"campaign": "v4"}), START
+    )
+    assert isinstance(answer, Refused)
+    assert answer.reason == "not_found"
 
 
 def test_text_is_read_as_a_command_line_writes_it() -> None:
@@ -424,8 +464,10 @@ def test_a_restart_changes_nothing(phase: str) -> None:
     def performed(outputs: Any) -> list[AskCar]:
         for output in outputs:
             if isinstance(output, Keep) and output.module == "campaign":
-                assert output.value is not None
-                stored[output.key] = msgspec.json.decode(output.value)
+                if output.value is None:
+                    stored.pop(output.key, None)
+                else:
+                    stored[output.key] = msgspec.json.decode(output.value)
         return [output for output in outputs if isinstance(output, AskCar)]
 
     def ask(centre: ServiceCentre, action: str, number: int, **data: Any) -> None:

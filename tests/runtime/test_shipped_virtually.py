@@ -12,6 +12,7 @@ import pytest
 
 from fleet.cloud import calls as cloud_calls
 from fleet.cloud import online
+from fleet.cloud.campaigns import Campaign
 from fleet.cloud.countries import load_countries
 from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
@@ -24,11 +25,11 @@ from fleet.transport.link import BackOff
 from fleet.vehicle import catalogue, living, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import calls, charge_settings, charging, climatisation, comfort, hooks, horn, privacy
+from fleet.vehicle.services import calls, charge_settings, charging, climatisation, comfort, hooks, horn, privacy, routes, updates
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.signals import Transmit
 from fleet.vehicle.telematics import Telematics
-from fleet.wire.commands import Charging, Heater
+from fleet.wire.commands import Charging, Heater, SystemUpdate
 from tests.runtime.test_virtual import Quiet
 
 CARS = {
@@ -40,8 +41,10 @@ CARS = {
     "heater-morning": 250,
     "long-weekend": 60,
     "online-day": 25,
+    "ota-campaign": 200,
     "overnight-charging": 60,
     "reconnect-storm": 100,
+    "road-trip": 100,
     "rush-hour": 200,
     "underground-car-park": 60,
     "winter-week": 50,
@@ -232,6 +235,33 @@ def every_country_has_a_breakdown_centre(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cloud_calls, "load_countries", lambda: countries)
 
 
+def nobody_needs_to_agree(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(SERVICES, SystemUpdate, replace(SERVICES[SystemUpdate], refusal=lambda *_: None))
+
+
+def a_failed_wave_does_not_matter(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Campaign, "_fails", lambda *_: False)
+
+
+def a_download_begins_anew_after_each_pause(patch: pytest.MonkeyPatch) -> None:
+    pause = updates.pause
+
+    def forgetful(car: Car, now: Instant) -> None:
+        pause(car, now)
+        if car.updates is not None and car.updates.under_way is not None and car.updates.under_way.step == "paused":
+            car.updates.under_way.done_mb = 0.0
+
+    patch.setattr(updates, "pause", forgetful)
+
+
+def waiting_routes_are_not_offered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(routes, "offer", lambda *_: None)
+
+
+def the_list_has_no_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(routes, "ROUTES_MOST", 1_000)
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something to be broken under a scenario, and one of the expectations that see it."""
@@ -272,6 +302,11 @@ FAULTS = (
     Fault("winter-week", timers_are_due_once, "events.heater_started / cars >= 155 %"),
     Fault("winter-week", comfort_empties_the_12_v_battery, "commands.rejected.battery_low / cars >= 28 %"),
     Fault("winter-week", climatisation_needs_no_charge, "commands.rejected.battery_low / cars >= 28 %"),
+    Fault("ota-campaign", nobody_needs_to_agree, "notices.update_installed / cars <= 80 %"),
+    Fault("ota-campaign", a_failed_wave_does_not_matter, "notices.campaign_halted == 1"),
+    Fault("ota-campaign", a_download_begins_anew_after_each_pause, "notices.campaign_finished == 2"),
+    Fault("road-trip", waiting_routes_are_not_offered, "events.route_offered / cars == 80 %"),
+    Fault("road-trip", the_list_has_no_end, "commands.rejected.list_full / cars == 30 %"),
 )
 
 

@@ -18,8 +18,9 @@ def test_the_promised_ones_are_there() -> None:
     """What README and demo name exists, with its purpose."""
     listed = {line.name: line for line in shipped(DIRECTORY, vocabulary())}
     assert set(listed) == {
-        "rush-hour", "find-my-car", "underground-car-park", "reconnect-storm", "heater-morning", "broker-outage", "overnight-charging",
-        "accident", "long-weekend", "command-storm", "border", "online-day", "winter-week",
+        "rush-hour", "find-my-car", "underground-car-park", "reconnect-storm", "heater-morning", "broker-outage",
+        "overnight-charging", "accident", "long-weekend", "command-storm", "border", "online-day", "winter-week",
+        "ota-campaign", "road-trip",
     }  # fmt: skip
     assert listed["rush-hour"].cars == 2000
     assert all(line.purpose for line in listed.values())
