@@ -161,8 +161,9 @@ def _since(before: _Told, message: dict[str, Any], equipment: Equipment | None) 
     per_kw = (at - before.at) / HOUR / equipment.usable_kwh * 100
     if grown > was["power_kw"] * per_kw + ROUNDED_PERCENT:
         return [f"grown by {grown:.1f} % in {(at - before.at) / MINUTE:.0f} min with {was['power_kw']} kW at most"]
-    if not before.drained and grown < now_kw * per_kw - ROUNDED_PERCENT and now_kw:
-        return [f"grown by {grown:.1f} % in {(at - before.at) / MINUTE:.0f} min with {now_kw} kW at least"]
+    least_kw = min(was["power_kw"], now_kw)  # this status may tell that a setting has just raised it
+    if not before.drained and grown < least_kw * per_kw - ROUNDED_PERCENT:
+        return [f"grown by {grown:.1f} % in {(at - before.at) / MINUTE:.0f} min with {least_kw} kW at least"]
     most = max(was.get("target_percent", 100), before.percent)
     return [f"charged to {percent} %; the limit is {most} %"] if percent > most + ROUNDED_PERCENT else []
 

@@ -241,6 +241,7 @@ class ComfortEnergy(Check):
         taken = self._taken.setdefault(record.m, _Taken())
         if "charging" in message:
             taken.plugged_in = message["charging"]["plugged_in"]
+            taken.charge_percent = None if taken.plugged_in else taken.charge_percent
         climate, energy = message.get("climate"), message.get("energy")
         if climate is None or energy is None:
             return
@@ -249,7 +250,8 @@ class ComfortEnergy(Check):
                 self._compare(taken, energy, self._equipment[message["vin"]], record.m, line)
             taken.forget()
         elif message["trigger"] == "command" or message["captured_at"] == taken.started_at:
-            taken.fuel_percent, taken.charge_percent = energy.get("fuel_level_percent"), energy.get("charge_percent")
+            taken.fuel_percent = energy.get("fuel_level_percent")
+            taken.charge_percent = energy.get("charge_percent") if taken.plugged_in is False else None
 
     def _compare(self, taken: _Taken, energy: dict[str, Any], equipment: Equipment, machine: str, line: int) -> None:
         rows = (

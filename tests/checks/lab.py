@@ -57,8 +57,9 @@ commands:
 load:
   - {do: ask_status, rate: 80 per hour}
 timeline:
-  - {every: 90 min, do: plug_in, cars: {fleet: electric, share: 50 %}}
-  - {every: 7 h, do: unplug, cars: {fleet: electric, share: 25 %}}
+  - {at: 90 min, do: plug_in, cars: {fleet: electric, share: 50 %}}
+  - {at: 3 h, do: unplug, cars: {fleet: electric}}
+  - {at: 13 h, do: plug_in, cars: {fleet: electric, share: 50 %}}
   - {every: 50 min, do: ask, request: parking_places, data: {radius_km: 50}, cars: {share: 50 %}}
   - {at: 2 h, do: ask, request: traffic, cars: {share: 20 %}}
   - {at: 2 h, broker: kill}
