@@ -22,6 +22,7 @@ from fleet.checks.order import CapturedInOrder, Fuel, Odometer, TimeRuns
 from fleet.checks.privacy import PositionKept, SilenceKept, Silences, SwitchRule
 from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule, SpinRule
 from fleet.checks.state import DoorsAgree, EngineAgrees
+from fleet.checks.watching import AlertRule, AreaAlertsAgree, DrivingDataAgrees, SpeedAlertsAgree, WearTold
 from fleet.errors import JournalError
 from fleet.observe.journal import Begin, Input, JournalReader, Output, Record
 from fleet.vehicle.catalogue import Equipment
@@ -76,6 +77,7 @@ def all_checks(
         RefreshRule(begin, cars),
         BusyRule(begin, cars),
         ChargingRule(begin, cars, equipment),
+        AlertRule(begin, cars, equipment),
         EngineAgrees(begin, cars),
         DoorsAgree(begin, cars),
         ComfortAgrees(begin, cars),
@@ -91,6 +93,10 @@ def all_checks(
         SwitchRule(begin, cars, equipment, begun),
         EmergencyCalls(begin),
         InfoCalls(begin),
+        AreaAlertsAgree(begin, cars),
+        SpeedAlertsAgree(begin, cars),
+        WearTold(begin, cars),
+        DrivingDataAgrees(begin, cars),
         Odometer(begin),
         Fuel(begin),
         CapturedInOrder(begin),

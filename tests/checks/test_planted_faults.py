@@ -29,8 +29,11 @@ from tests.checks.lab import (
 Plant = Callable[[Records], None]
 
 
-ELSEWHERE = {"position kept", "silence kept", "switch rule", "emergency calls", "info calls"}
-"""Checks whose faults are planted into a day with privacy and calls, in `test_privacy_and_calls.py`."""
+ELSEWHERE = {
+    *("position kept", "silence kept", "switch rule", "emergency calls", "info calls"),  # test_privacy_and_calls.py
+    *("alert rule", "area alerts", "speed alerts"),  # test_planted_watching.py
+}
+"""Checks whose faults are planted into days of their own."""
 
 
 @pytest.fixture(scope="module")
