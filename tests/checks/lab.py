@@ -58,7 +58,7 @@ load:
   - {do: ask_status, rate: 80 per hour}
 timeline:
   - {at: 90 min, do: plug_in, cars: {fleet: electric, share: 50 %}}
-  - {at: 3 h, do: unplug, cars: {fleet: electric}}
+  - {at: 3 h 10 min, do: unplug, cars: {fleet: electric}}
   - {at: 13 h, do: plug_in, cars: {fleet: electric, share: 50 %}}
   - {every: 50 min, do: ask, request: parking_places, data: {radius_km: 50}, cars: {share: 50 %}}
   - {at: 2 h, do: ask, request: traffic, cars: {share: 20 %}}
