@@ -320,6 +320,7 @@ class SpinRule(Check):
             ("in", "SpinVerified"): self._verified,
             ("in", "SpinHashed"): self._hashed,
             ("out", "StoreUser"): self._enrols,
+            ("out", "RemoveUser"): self._removes,
             ("out", "VerifySpin"): self._job,
             ("out", "HashSpin"): self._job,
             ("out", "CommandOpened"): self._opened,
@@ -343,6 +344,12 @@ class SpinRule(Check):
 
     def _enrols(self, record: Output, _line: int) -> None:
         self._enrolled.add((record.data["user"]["vin"], record.data["user"]["name"]))
+
+    def _removes(self, record: Output, _line: int) -> None:
+        user = (record.data["vin"], record.data["name"])
+        self._enrolled.discard(user)
+        self._tokens.pop(user, None)
+        self._wrong.pop(user, None)
 
     def _job(self, record: Output, _line: int) -> None:
         self._jobs[record.data["job"]] = (record.data["vin"], record.data["user"])

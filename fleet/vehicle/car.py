@@ -544,7 +544,7 @@ class Car:
         detail: str | None,
         awake: bool,
     ) -> None:
-        """Send a step of a command's life."""
+        """Send a step of a command's life; what would tell where the car is when that may not be told is left out."""
         response = Response(
             vin=self.vin,
             boot=self.telematics.boot,
@@ -554,7 +554,7 @@ class Car:
             name=name,
             state=state,
             reason=reason,
-            detail=detail,
+            detail=detail if privacy.may_detail(self, reason) else None,
             awake=awake,
         )
         if overtakes(response):

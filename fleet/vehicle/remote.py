@@ -170,6 +170,11 @@ class Remote:
 
     # --- answers
 
+    def forget_details(self) -> None:
+        """Forget what was told to people; that a command was run is remembered, so that it runs once."""
+        for command_id, answer in (self._answers or {}).items():
+            self._answers[command_id] = answer._replace(detail=None)  # type: ignore[index]
+
     def _answer(
         self, car: Car, command: Command, state: CommandState, now: Instant, refused: Refusal | None, *, awake: bool
     ) -> None:

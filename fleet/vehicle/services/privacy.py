@@ -56,6 +56,11 @@ def may_locate(car: Car) -> bool:
     return car.privacy is None or car.privacy.mode == OPEN
 
 
+def may_detail(car: Car, reason: str | None) -> bool:
+    """Tell whether the detail of an answer may leave the car: a command that comes again is answered as before, but for that."""
+    return reason not in TELLS_DISTANCE or may_locate(car)
+
+
 def may_send(car: Car, name: str) -> bool:
     """Tell whether this event may leave the car now."""
     if car.privacy is None:

@@ -29,7 +29,8 @@ def reset(car: Car, user: str | None, by: Literal["app", "car"], now: Instant) -
         car.send_event("car_reset", now, {"user": user, "by": by})
         return
     hooks.reset(car, now)
-    car.health = car.last_trip = car.today = None
+    car.health = car.last_trip = car.today = car.since_filled = None
+    car.remote.forget_details()
     car.telematics.revise(_kept)
     car.privacy = privacy.Privacy()
     car.privacy.paired = False

@@ -141,6 +141,17 @@ def test_what_waits_loses_its_position() -> None:
     assert account_holds(lab.car)
 
 
+def test_a_command_that_comes_again_is_answered_without_the_distance() -> None:
+    """The answer is a message of its own, made now."""
+    lab = electric()
+    for mode in (OPEN, "online"):
+        lab.put(SetPrivacy(mode))
+        lab.command("honk", command_id="far", **FAR)
+        lab.run_for(80 * SECOND)
+    told = [(answer.reason, answer.detail is not None) for answer in lab.responses("far")]
+    assert told == [("too_far", True), ("too_far", False)]
+
+
 def test_what_was_sent_is_repeated_as_it_was() -> None:
     """It has left the car: whoever got it once gets the same bytes."""
     lab = electric(acknowledging=False)

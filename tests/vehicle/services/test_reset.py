@@ -31,7 +31,8 @@ def used() -> CarLab:
 
 def assert_wiped(car: CarLab) -> None:
     held = car.car
-    assert (held.last_trip, held.today, held.health, held.area_alert, held.speed_alert) == (None,) * 5
+    assert (held.last_trip, held.today, held.since_filled, held.health) == (None,) * 4
+    assert (held.area_alert, held.speed_alert) == (None, None)
     assert held.privacy is not None
     assert (held.privacy.mode, held.privacy.services_off, held.privacy.paired) == ("online_with_location", frozenset(), False)
 
@@ -112,6 +113,17 @@ def test_what_is_no_user_changes_nothing(parameters: dict[str, Any]) -> None:
     assert reason in {"malformed", "argument_out_of_range"}
     assert car.car.area_alert is not None
     assert car.events("car_reset") == []
+
+
+def test_an_answer_given_before_is_given_again_without_its_detail() -> None:
+    """And the command is not run again."""
+    car = lab()
+    car.command("honk", command_id="far", latitude=48.2, longitude=11.575)
+    car.run_for(2 * MINUTE)
+    car.put(ResetCar())
+    car.put(PairCar())
+    car.command("honk", command_id="far", latitude=48.2, longitude=11.575)
+    assert [(answer.reason, answer.detail is None) for answer in car.responses("far")] == [("too_far", False), ("too_far", True)]
 
 
 def test_not_while_driving() -> None:
