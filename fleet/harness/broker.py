@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -96,8 +97,8 @@ class HarnessBroker:
         links = swarm_links(replace(self.mosquitto.cars, tls=self._authority.context_of(settings.client_id)))
         return links(replace(settings, username=None, password=None), owner, back_off)
 
-    async def _admit(self, vin: str) -> None:
-        await self.mosquitto.admit([vin])
+    async def _admit(self, vins: Sequence[str]) -> None:
+        await self.mosquitto.admit(vins)
 
     # --- for a back end of the user's
 

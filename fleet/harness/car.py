@@ -15,7 +15,7 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place
-from fleet.vehicle.signals import DriveTo, OpeningName, SetCoverage, SetOpening, SwitchOff, SwitchOn, WorldInput
+from fleet.vehicle.signals import DriveTo, OpeningName, PowerOn, SetCoverage, SetOpening, SwitchOff, SwitchOn, WorldInput
 from fleet.wire.messages import CarMessage, Event, Presence, Status
 from fleet.wire.services import load_services
 
@@ -47,12 +47,12 @@ class HarnessCar:
 
     @property
     def vin(self) -> str:
-        return self._held.car.vin
+        return self.simulated.vin
 
     @property
     def equipment(self) -> Equipment:
         """What it is and has."""
-        return self._held.car.equipment
+        return self.simulated.equipment
 
     @property
     def simulated(self) -> Car:
@@ -62,17 +62,22 @@ class HarnessCar:
     @property
     def state(self) -> str:
         """parked, ignition_on or driving, as the car knows it now."""
-        return self._held.car.state(self._world.now)
+        return self.simulated.state(self._world.now)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has its connection to the broker, awake or asleep."""
+        return self.simulated.telematics.is_up
 
     @property
     def connection(self) -> str:
         """online, reachable (asleep) or offline."""
-        return self._held.car.connection(self._world.now)
+        return self.simulated.connection(self._world.now)
 
     @property
     def position(self) -> tuple[float, float]:
         """Its own last fix: latitude and longitude in degrees."""
-        fix = self._held.car.position(self._world.now)
+        fix = self.simulated.position(self._world.now)
         return fix.latitude, fix.longitude
 
     @property
@@ -83,14 +88,14 @@ class HarnessCar:
     @property
     def in_outbox(self) -> int:
         """How many of its messages have no final outcome yet."""
-        return self._held.car.telematics.in_outbox
+        return self.simulated.telematics.in_outbox
 
     def __repr__(self) -> str:
         return f"<{self.equipment.model} {self.vin}, {self.state}>"
 
     # --- what its driver does
 
-    def put(self, happening: WorldInput) -> None:
+    def put(self, happening: WorldInput | PowerOn) -> None:
         """Let something happen to it: any input of `fleet.vehicle.signals`."""
         self._world.steps.check()
         with self._world.stage.inside():
@@ -132,7 +137,7 @@ class HarnessCar:
     @step
     async def enter_garage(self) -> None:
         """Park in an underground car park around the corner: there is no coverage."""
-        latitude, longitude = self._held.car.true_position(self._world.now)
+        latitude, longitude = self.simulated.true_position(self._world.now)
         place = Place(*offset(latitude, longitude, 300.0, 0.0), "underground", "errand", garage=True)
         self._start(None, place, garage=True)
         await self._arrive()
@@ -176,16 +181,16 @@ class HarnessCar:
             assert km is not None
             if not 0.1 <= km <= 1_000:
                 raise UsageError(f"{km:g} km is no drive", hint="0.1 to 1000 km are possible.")
-            latitude, longitude = self._held.car.true_position(self._world.now)
+            latitude, longitude = self.simulated.true_position(self._world.now)
             to = offset(latitude, longitude, km * 1000 / ROAD_DETOUR, 0.0)
         place = to if isinstance(to, Place) else Place(*to, "as the test says", "errand", garage=garage)
         self.put(DriveTo(place))
-        if self._held.car.journey is None:
+        if self.simulated.journey is None:
             self._world.fail(f"{self.vin} did not start: is the engine able to, and the place far enough?", self)
 
     async def _arrive(self) -> None:
         """Let time pass until it stands, engine on; a stop at a station on the way is part of it."""
-        car = self._held.car
+        car = self.simulated
 
         def stands() -> bool:
             journey = car.journey

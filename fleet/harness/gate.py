@@ -14,6 +14,8 @@ class Gate:
         self._links = links
         self._wanted: dict[GatedLink, None] = {}
         self.is_open = True
+        self.activity = 0
+        """Counts what cars do on the network: as long as it stands, nothing of theirs is under way that was not before."""
 
     def __call__(self, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> Link:
         return GatedLink(self, self._links(settings, owner, back_off))
@@ -32,6 +34,7 @@ class Gate:
 
     def wants(self, link: GatedLink, *, to_connect: bool) -> None:
         """Note who would connect."""
+        self.activity += 1
         if not to_connect:
             self._wanted.pop(link, None)
         elif link not in self._wanted:
@@ -57,6 +60,7 @@ class GatedLink:
         self._gate.wants(self, to_connect=True)
 
     def publish(self, frame: Frame, token: int) -> None:
+        self._gate.activity += 1
         self.inner.publish(frame, token)
 
     def acknowledge(self, delivery: Delivery) -> None:

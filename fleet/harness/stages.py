@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,8 @@ T = TypeVar("T")
 POLL_S: Final = 0.001
 SPIN_COST: Final = SpinCost(n=2, r=1, p=1)
 """The S-PINs of simulated users protect nothing."""
+STEPS_PER_LOOK: Final = 50
+"""Deadlines of cars that send nothing, after which the network is looked at all the same: somebody else may have sent."""
 NETWORK_TIME: Final = 2 * SECOND
 """Virtual time that messages under way are given to arrive while the cars' time stands still."""
 
@@ -49,6 +51,10 @@ class Traffic(Protocol):
 
     def seen(self) -> int:
         """How many messages have been seen, of any kind: while it grows, things happen."""
+        ...
+
+    def caused(self) -> int:
+        """How much was sent from here: while it stands, nothing can be under way that was not before."""
         ...
 
     async def barrier(self) -> None:
@@ -66,7 +72,7 @@ class Broker(Protocol):
     def resume(self) -> None: ...
 
 
-async def nobody_to_tell(_vin: str) -> None:
+async def nobody_to_tell(_vins: Sequence[str]) -> None:
     """Do nothing: the broker knows all cars, or asks no names."""
 
 
@@ -74,12 +80,12 @@ async def nobody_to_tell(_vin: str) -> None:
 class Reach:
     """How a broker is reached: `access` by links, `launch` by a back end in a process of its own.
 
-    `admit` makes a new car known to it. `broker` is the broker itself, where it is ours to stop and kill. `car_links` makes
+    `admit` makes new cars known to it. `broker` is the broker itself, where it is ours to stop and kill. `car_links` makes
     the links of cars where they are others than those of `access`.
     """
 
     access: Access
-    admit: Callable[[str], Awaitable[None]] = nobody_to_tell
+    admit: Callable[[Sequence[str]], Awaitable[None]] = nobody_to_tell
     broker: Broker | None = None
     launch: Launch | None = None
     car_links: LinkFactory | None = None
@@ -130,8 +136,8 @@ class Stage(Protocol):
         """Call parts only in here."""
         ...
 
-    async def admit(self, vin: str) -> None:
-        """Make a new car known to the broker."""
+    async def admit(self, vins: Sequence[str]) -> None:
+        """Make new cars known to the broker."""
         ...
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -163,6 +169,8 @@ class LiveStage:
         self.broker = reach.broker
         self.launch = reach.launch
         self._reach = reach
+        self._settled_at = -1
+        self._steps = 0
         self._clock = SteppedClock(start)
         self.clock: ScaledClock = self._clock
         self._patience_s = patience_s
@@ -174,8 +182,8 @@ class LiveStage:
     def inside(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    async def admit(self, vin: str) -> None:
-        await self._reach.admit(vin)
+    async def admit(self, vins: Sequence[str]) -> None:
+        await self._reach.admit(vins)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
@@ -192,6 +200,7 @@ class LiveStage:
         return await wait_until(condition, self._patience_s, every_s=POLL_S)
 
     def _move(self, at: Instant) -> None:
+        self._steps += 1
         self._clock.move_to(at)
         self.shard.wake_due(self._clock.now())
         if self.clock_moved is not None:
@@ -199,6 +208,11 @@ class LiveStage:
 
     async def _happens(self, condition: Callable[[], bool], traffic: Traffic) -> bool:
         """Wait until the condition holds, or nothing is left under way that could make it hold; tell which."""
+        if condition():
+            return True
+        caused = traffic.caused()
+        if caused == self._settled_at and self._steps % STEPS_PER_LOOK:
+            return False
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._patience_s
         while loop.time() < ends:
@@ -212,6 +226,7 @@ class LiveStage:
             for _ in range(3):
                 await asyncio.sleep(0)
             if traffic.is_quiet() and traffic.seen() == seen:
+                self._settled_at = traffic.caused()
                 return condition()
         return condition()
 
@@ -256,7 +271,7 @@ class VirtualStage:
     def inside(self) -> AbstractContextManager[None]:
         return self._loop.inside()
 
-    async def admit(self, vin: str) -> None:
+    async def admit(self, vins: Sequence[str]) -> None:
         """Nobody has to be told: the simulated broker asks for no password."""
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Never
 
@@ -25,24 +26,21 @@ from fleet.harness.clock import HarnessClock
 from fleet.harness.errors import ExpectationFailed, InvariantBroken
 from fleet.harness.faults import Faults
 from fleet.harness.gate import Gate
+from fleet.harness.making import MUNICH, ModelCar
 from fleet.harness.stages import LiveStage, Reach, Stage, VirtualStage
 from fleet.harness.steps import Steps
 from fleet.harness.user import User
 from fleet.harness.watcher import Asker, Watcher
-from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import Instant, from_datetime
 from fleet.observe.journal import JOURNAL, Begin, JournalReader, JournalWriter
 from fleet.observe.story import CAR, stories
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, JournalledCar, journalled_links
 from fleet.runtime.shard import LinkPlan, Shard
-from fleet.vehicle.car import Car, CarSettings
-from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
-from fleet.vehicle.driver import Driver, Profile
-from fleet.vehicle.region import Place, region
+from fleet.vehicle.car import CarSettings
+from fleet.vehicle.driver import Profile
 from fleet.vehicle.signals import PowerOn
 from fleet.wire.messages import AnnounceClock, DeskRequest
 
-MUNICH: Final = (48.137, 11.575)
 MONDAY: Final = from_datetime(datetime(2026, 3, 2, 7, 0, tzinfo=UTC))
 """When a world begins unless the test says otherwise: 8 h in Munich."""
 STORY_RECORDS: Final = 25
@@ -64,7 +62,7 @@ class WorldSettings:
     checks: bool = True
     folder: Path | None = None
     reproduce: str = ""
-    timezone_region: str = "munich"
+    region: str = "munich"
 
 
 class World:
@@ -223,6 +221,10 @@ class World:
         """How many messages came through."""
         return self.watcher.seen + self.asker.seen + (self._backend.arrived if self._backend is not None else 0)
 
+    def caused(self) -> int:
+        """How much cars and users sent."""
+        return self.gate.activity + self._ids
+
     async def barrier(self) -> None:
         """See all that the broker took so far."""
         await self.watcher.barrier()
@@ -240,46 +242,44 @@ class World:
         odometer_km: float | None = None,
         plugged_in: bool = False,
         profile: Profile = "parked",
-        switched_on: bool = True,
         settings: CarSettings | None = None,
+        switched_on: bool = True,
         **equipment: object,
     ) -> HarnessCar:
         """Add a car that stands at a place with its engine off; it connects before this returns.
 
         `energy` is the first of the model's unless it is given (petrol, or electric). `equipment` are fields of `Equipment`,
         such as parking_heater=True; what the test does not say is drawn. With the profile parked (default) its driver does only
-        what the test says.
+        what the test says. With `switched_on` False it has no connection yet.
         """
-        number = len(self.cars)
-        fitted = self._fitted(model, energy, number, equipment)
-        home = Place(*at, "home", "home")
-        driver = Driver(
-            stream_key(self.seed, "driver", str(number)), region(self.settings.timezone_region), home=home,
-            work=Place(at[0] + 0.1, at[1], "work", "work"), profile=profile,
+        model_car = ModelCar(
+            model=model, energy=energy, at=at, fuel_percent=fuel_percent, charge_percent=charge_percent, odometer_km=odometer_km,
+            plugged_in=plugged_in, profile=profile, settings=settings, equipment=equipment,
         )  # fmt: skip
-        car = JournalledCar(
-            self._journal.write, vin=make_vin(fitted, number), key=stream_key(self.seed, "car", str(number)), equipment=fitted,
-            driver=driver, boot=self._boot, now=self.now,
-            settings=settings or CarSettings(hole_share=0.0, until_stored=self.settings.until_stored),
-        )  # fmt: skip
-        _set_levels(car, fuel_percent, charge_percent, odometer_km, plugged_in=plugged_in)
-        await self.stage.admit(car.vin)
-        held = self.shard.add_car(car)
-        made = HarnessCar(self, held)
-        self.cars.append(made)
-        if switched_on:
-            with self.stage.inside():
-                held.put(PowerOn())
-            await self.settle()
-            if held.car.telematics.covered and not held.car.telematics.is_up:
-                raise self.shard.first_error or UsageError("the car does not connect", hint="Is the broker running?")
-        return made
+        return (await self._join([model_car], switched_on=switched_on))[0]
 
-    def _fitted(self, model: str, energy: str | None, number: int, equipment: Mapping[str, object]) -> Equipment:
-        draws = Draws(stream_key(self.seed, "car", str(number)), "equipment")
-        catalogue = load_catalogue()
-        first = next(iter(catalogue.model(model).energies))
-        return draw_equipment(catalogue, draws, model=model, energy=energy or first, overrides=equipment)
+    async def add_cars(self, count: int, model: str = "Leon", energy: str | None = None, **words: Any) -> list[HarnessCar]:
+        """Add many alike, which connect together; the words are those of `car`."""
+        known = {name: words.pop(name) for name in list(words) if name in ModelCar.__slots__}
+        return await self._join([ModelCar(model=model, energy=energy, **known, equipment=words)] * count)
+
+    async def _join(self, wanted: Sequence[ModelCar], *, switched_on: bool = True) -> list[HarnessCar]:
+        made: list[HarnessCar] = []
+        for model_car in wanted:
+            car = model_car.make(
+                len(self.cars) + len(made), seed=self.seed, boot=self._boot, now=self.now, region_name=self.settings.region,
+                until_stored=self.settings.until_stored, make=partial(JournalledCar, self._journal.write),
+            )  # fmt: skip
+            made.append(HarnessCar(self, self.shard.add_car(car)))
+        self.cars += made
+        await self.stage.admit([each.vin for each in made])
+        if switched_on:
+            for each in made:
+                each.put(PowerOn())
+            await self.settle()
+            if self.faults.broker_works and not all(each.is_connected for each in made if each.simulated.telematics.covered):
+                raise self.shard.first_error or UsageError("a car does not connect", hint="Is the broker running?")
+        return made
 
     def new_id(self, what: str) -> str:
         """Return an id for a request, no other has it."""
@@ -333,29 +333,6 @@ class World:
     def _where(self) -> list[str]:
         lines = [f"  seed {self.seed}; the journal is kept: {self.journal_path}"]
         return [*lines, f"  again: {self.settings.reproduce}"] if self.settings.reproduce else lines
-
-
-def _set_levels(
-    car: Car, fuel_percent: float | None, charge_percent: float | None, odometer_km: float | None, *, plugged_in: bool
-) -> None:
-    """Set what the tanks hold before the car starts. Raises UsageError for what the car has not, or cannot hold."""
-    powertrain, e = car.powertrain, car.equipment
-    for name, percent, held in (("fuel_percent", fuel_percent, e.tank_l), ("charge_percent", charge_percent, e.usable_kwh)):
-        if percent is None:
-            continue
-        if not held:
-            raise UsageError(f"{name} means nothing to a {e.energy} {e.model}", hint="Leave it out, or choose another energy.")
-        if not 0 <= percent <= 100:
-            raise UsageError(f"{name} is {percent:g}", hint="0 to 100 are possible.")
-    if fuel_percent is not None:
-        powertrain.fuel_l = e.tank_l * fuel_percent / 100
-    if charge_percent is not None:
-        powertrain.charge_kwh = e.usable_kwh * charge_percent / 100
-    if odometer_km is not None:
-        powertrain.odometer_m = car.start_m = odometer_km * 1000
-    if plugged_in and not e.can_charge:
-        raise UsageError(f"a {e.energy} {e.model} has no plug", hint="Leave plugged_in out, or choose an electric car.")
-    car.plugged_in = plugged_in
 
 
 @contextlib.asynccontextmanager
