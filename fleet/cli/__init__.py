@@ -13,7 +13,7 @@ import typer
 import typer.rich_utils
 
 from fleet import __version__
-from fleet.cli import catalogue, centre, journals, parts, running, scenarios, tools, verifying
+from fleet.cli import catalogue, centre, journals, parts, proxying, running, scenarios, tools, verifying
 from fleet.cli.common import COLOURS, NO_COLOUR, complain, out
 from fleet.errors import FleetError
 from fleet.runtime.run import RunBroken
@@ -26,7 +26,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (running, tools, centre, catalogue, scenarios, journals, verifying, parts):  # the order of the groups in the help
+# In the order of the groups in the help.
+for group in (running, tools, centre, catalogue, scenarios, journals, verifying, parts, proxying):
     app.add_typer(group.app)
 
 

@@ -1,0 +1,105 @@
+"""`fleet proxy`: what it says, what it refuses, and what it counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from fleet.transport.link import Endpoint, LinkSettings
+from fleet.transport.swarm_link import swarm_links
+from fleet.wire.frame import Frame
+from tests.cli.lab import running
+from tests.cli.test_bad_input import call
+from tests.lab import quick_back_off
+from tests.recording_owner import RecordingOwner
+from tests.scripted_broker import ScriptedBroker
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("--to localhost", "--to: 'localhost' is no address"),
+        ("--to localhost:99999", "is no address"),
+        ("--to localhost:1 --latency 50", "--latency: '50' is not a duration"),
+        ("--to localhost:1 --jitter 5ms", "Give --latency, too"),
+        ("--to localhost:1 --latency 5ms --jitter 1s", "jitter_ms 1000 is out of range: 0 to 5"),
+        ("--to localhost:1 --bandwidth 20kB", "write it as '20 kB/s'"),
+        ("--to localhost:1 --slicing 0B", "piece_bytes 0 is out of range"),
+        ("--to localhost:1 --stall --way up", "unknown way of stall 'up'"),
+        ("--to localhost:1 --rule drop", "is no rule"),
+        ("--to localhost:1 --listen 192.0.2.1:1885", "cannot listen on 192.0.2.1:1885"),
+    ],
+)
+def test_what_cannot_be_is_told(line: str, told: str) -> None:
+    """With exit code 2, before anybody can connect."""
+    done = call("proxy", *line.split())
+    assert done.code == 2
+    assert told in done.text
+
+
+@pytest.mark.live
+async def test_it_stands_in_between_and_counts(tmp_path: Path) -> None:
+    """A link through it is slow and loses an acknowledgement; Ctrl-C ends it with the counts."""
+    async with ScriptedBroker() as broker:
+        to = broker.endpoint()
+        arguments = (
+            "--listen",
+            "127.0.0.1:0",
+            "--to",
+            f"{to.host}:{to.port}",
+            "--latency",
+            "20ms",
+            "--rule",
+            "drop PUBACK first 1",
+        )
+        async with running("proxy", *arguments, "--client", "one", "--json", cwd=tmp_path) as proxy:
+            await proxy.says("ready")
+            ready = json.loads(proxy.out)
+            assert ready["faults"] == ["latency", "drop PUBACK first 1"]
+            host, _, port = ready["listen"].rpartition(":")
+            links = swarm_links(Endpoint(host, int(port)))
+            owners = {}
+            for name in ("one", "two"):
+                owner = owners[name] = RecordingOwner()
+                owner.link = links(LinkSettings(client_id=name), owner, quick_back_off())
+                owner.link.open()
+                await owner.wait_for_up()
+                for token in (1, 2):
+                    owner.link.publish(Frame(topic="a", payload=b""), token)
+            began = asyncio.get_running_loop().time()
+            await owners["two"].wait_for_outcome(2)
+            owners["one"].link.publish(Frame(topic="a", payload=b""), 3)  # type: ignore[union-attr]
+            await owners["one"].wait_for_outcome(3)
+            assert asyncio.get_running_loop().time() - began >= 0.04
+            assert [token for token, _ in owners["one"].outcomes] == [2, 3]
+            assert [token for token, _ in owners["two"].outcomes] == [1, 2]
+            for owner in owners.values():
+                assert owner.link is not None
+                await owner.link.close()
+            proxy.send(signal.SIGINT)
+            done = await proxy.done()
+    assert done.code == 0
+    result = json.loads(done.out.splitlines()[-1])
+    assert (result["connections"], result["failed"]) == (2, 0)
+    assert result["faults"]["drop PUBACK first 1"] == {"packets": 1}
+    assert result["faults"]["latency"]["delayed"] >= 6
+
+
+@pytest.mark.live
+async def test_in_words(tmp_path: Path) -> None:
+    """Where it listens, what it does and to whom; at the end what it did."""
+    async with running("proxy", "--to", "127.0.0.1:9", "--listen", "127.0.0.1:0", "--stall", cwd=tmp_path) as proxy:
+        await proxy.says("stall, for all")
+        port = int(proxy.out.split(b"listens on 127.0.0.1:")[1].split(b",")[0])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.transport.abort()
+        proxy.send(signal.SIGTERM)
+        done = await proxy.done()
+    assert "1 connections, 1 of them found no broker" in done.text
+    assert "stall: nothing" in done.text
