@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from fleet.cloud import calls as cloud_calls
-from fleet.cloud import online
+from fleet.cloud import online, partners
 from fleet.cloud.campaigns import Campaign
 from fleet.cloud.countries import load_countries
 from fleet.kernel.instants import DAY, Instant
@@ -24,8 +24,24 @@ from fleet.scenario.schema import Scenario, Vocabulary
 from fleet.transport.link import BackOff
 from fleet.vehicle import catalogue, living, rules
 from fleet.vehicle.car import Car
+from fleet.vehicle.hazards import FaultName
+from fleet.vehicle.powertrain import Powertrain
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import calls, charge_settings, charging, climatisation, comfort, hooks, horn, privacy, routes, updates
+from fleet.vehicle.services import (
+    area_alert,
+    calls,
+    charge_settings,
+    charging,
+    climatisation,
+    comfort,
+    hooks,
+    horn,
+    privacy,
+    routes,
+    speed_alert,
+    updates,
+    wear,
+)
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.signals import Transmit
 from fleet.vehicle.telematics import Telematics
@@ -38,6 +54,7 @@ CARS = {
     "broker-outage": 100,
     "command-storm": 200,
     "find-my-car": 48,
+    "geofence-evening": 40,
     "heater-morning": 250,
     "long-weekend": 60,
     "online-day": 25,
@@ -262,6 +279,42 @@ def the_list_has_no_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(routes, "ROUTES_MOST", 1_000)
 
 
+def zones_are_watched_all_day(patch: pytest.MonkeyPatch) -> None:
+    """In both directions, too."""
+    patch.setattr(area_alert.Watched, "wants", lambda *_, **__: True)
+
+
+def zones_of_no_size_are_zones(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "_arguments", lambda *_: None)
+
+
+def every_car_is_new_enough(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rules, "_equipment", lambda *_: None)
+
+
+def nobody_slows_down(patch: pytest.MonkeyPatch) -> None:
+    """Any speed will do for the next alert."""
+    patch.setattr(speed_alert, "AGAIN_BELOW_KMH", -1000.0)
+
+
+def every_partner_is_told(patch: pytest.MonkeyPatch) -> None:
+    """Chosen or not, closed or not, wanted or not."""
+    patch.setattr(partners.Preference, "state", "active")
+
+
+def a_light_can_be_lit_again(patch: pytest.MonkeyPatch) -> None:
+    def arise(car: Car, name: FaultName, now: Instant) -> None:
+        car.faults = None
+        lit(car, name, now)
+
+    lit = wear.arise
+    patch.setattr(wear, "arise", arise)
+
+
+def engines_start_without_adblue(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Powertrain, "drain_adblue", lambda *_: None)
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something to be broken under a scenario, and one of the expectations that see it."""
@@ -276,6 +329,13 @@ FAULTS = (
     Fault("find-my-car", honk_a_kilometre_away, "commands.rejected.too_far / commands.total >= 31 %"),
     Fault("underground-car-park", the_outbox_is_emptied_underground, "lost == 0"),
     Fault("underground-car-park", garages_have_network, "below: always connected == 0"),
+    Fault("geofence-evening", zones_are_watched_all_day, "events.area_alert / cars <= 172 %"),
+    Fault("geofence-evening", zones_of_no_size_are_zones, "commands.rejected.argument_out_of_range / cars == 60 %"),
+    Fault("geofence-evening", every_car_is_new_enough, "commands.rejected.not_equipped / cars == 20 %"),
+    Fault("geofence-evening", nobody_slows_down, "events.speed_alert / cars <= 24 %"),
+    Fault("geofence-evening", every_partner_is_told, "notices.fault / cars == 15 %"),
+    Fault("geofence-evening", a_light_can_be_lit_again, "events.fault / cars <= 44 %"),
+    Fault("geofence-evening", engines_start_without_adblue, "events.engine_not_started / cars == 10 %"),
     Fault("heater-morning", heaters_never_end, "afterwards: always connected / cars == 1"),
     Fault("heater-morning", heaters_burn_the_reserve, "commands.rejected.fuel_low / cars == 10 %"),
     Fault("broker-outage", what_was_under_way_is_taken_for_done, "lost == 0"),

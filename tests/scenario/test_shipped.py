@@ -19,8 +19,8 @@ def test_the_promised_ones_are_there() -> None:
     listed = {line.name: line for line in shipped(DIRECTORY, vocabulary())}
     assert set(listed) == {
         "rush-hour", "find-my-car", "underground-car-park", "reconnect-storm", "heater-morning", "broker-outage",
-        "overnight-charging", "accident", "long-weekend", "command-storm", "border", "online-day", "winter-week",
-        "ota-campaign", "road-trip",
+        "overnight-charging", "accident", "long-weekend", "command-storm", "geofence-evening", "border", "online-day",
+        "winter-week", "ota-campaign", "road-trip",
     }  # fmt: skip
     assert listed["rush-hour"].cars == 2000
     assert all(line.purpose for line in listed.values())
