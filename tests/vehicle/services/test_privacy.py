@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
 from fleet.vehicle.car import CarSettings
-from fleet.vehicle.services.privacy import mode_in, request_refusal, without_position
+from fleet.vehicle.services.privacy import PLACE_DATA, mode_in, request_refusal, without_position
 from fleet.vehicle.signals import (
     Acknowledged,
     AskStatus,
@@ -30,6 +30,7 @@ from fleet.vehicle.signals import (
 from fleet.vehicle.telematics import LEGAL_EVENTS, overtakes
 from fleet.wire.messages import CarMessage, Event, Response, Status, Stored
 from fleet.wire.privacy import MODES, OPEN, SILENT_MODES, PrivacyMode, mode_of
+from fleet.wire.services import load_services
 from tests.vehicle.car_lab import SHOP, CarLab, account_holds, equipment, heater_car
 
 NEAR: dict[str, Any] = {"latitude": 48.137, "longitude": 11.575}
@@ -187,6 +188,15 @@ def test_an_event_with_and_without_a_place() -> None:
     assert without_position(call) == msgspec.structs.replace(call, data={"mileage_km": 1})
     alert = Event(**header, name="area_alert", data={**NEAR})  # type: ignore[arg-type]
     assert without_position(alert) is None
+
+
+def test_what_has_a_place_in_it_is_held_back() -> None:
+    """An event or request with degrees in it is marked so in the catalogue, or known to go without them."""
+    services = load_services()
+    for name, entry in services.events.items():
+        assert entry.tells_position or PLACE_DATA.isdisjoint(entry.data) or name == "breakdown_call", name
+    for name, request in services.requests.items():
+        assert request.tells_position or PLACE_DATA.isdisjoint(request.parameters), name
 
 
 # --- silence --------------------------------------------------------------------------------------------------------
