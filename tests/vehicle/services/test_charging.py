@@ -15,7 +15,7 @@ from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, Instant, from_datet
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
 from fleet.vehicle.region import region
-from fleet.vehicle.services import charge_settings
+from fleet.vehicle.services import charge_settings, hooks
 from fleet.vehicle.signals import DrainTo, SetChargePoint, SetPlug, SwitchOff, SwitchOn
 from fleet.wire.messages import Charging
 from tests.vehicle.car_lab import HOME, SHOP, CarLab, equipment, heater_car
@@ -402,6 +402,16 @@ def test_a_full_car_from_which_charge_is_taken_charges_again() -> None:
     assert state(born) == "complete"
     born.put(DrainTo(0.6))
     assert state(born) == "charging"
+
+
+def test_a_reset_forgets_what_a_user_has_set() -> None:
+    born = lab()
+    set_ok(born, limit_percent=60, **NIGHT)
+    set_ok(born, "charging_locations", locations=[location(limit_percent=80)])
+    set_ok(born, "departure_timers", timers=[{"at": "07:00", "days": ["thursday"]}])
+    hooks.reset(born.car, born.now)
+    told = report(born)
+    assert (told.state, told.limit_percent, told.target_percent, born.car.departures) == ("charging", 100, 100, None)
 
 
 # --- what always holds
