@@ -56,6 +56,7 @@ def climatises_for_nothing(patch: pytest.MonkeyPatch) -> None:
 
 def climatises_on_empty(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(climatisation, "LEAST_CHARGE", 0.0)
+    patch.setattr(climatisation, "HEATS_KW", 60.0)
 
 
 def ventilates_without_end(patch: pytest.MonkeyPatch) -> None:

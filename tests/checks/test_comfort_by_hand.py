@@ -128,6 +128,18 @@ def test_what_was_taken_is_gone(paper: Paper, tmp_path: Path, after: float, *, r
     assert broken(paper.judge(tmp_path, equipment={VIN: fitted})) == (set() if right else {"comfort energy"})
 
 
+def test_a_plug_in_between_hides_it(paper: Paper, tmp_path: Path) -> None:
+    """Plugged in, charged and unplugged again while it ran: nothing can be said."""
+    fitted = equipment("Born", "electric", battery_kwh=58.0)
+    paper.status(charging=plug(plugged_in=False))
+    start(paper, "climatisation", target_c=22, at={"energy": {"charge_percent": 80.0}})
+    for plugged_in in (True, False):
+        paper.status("charging", charging=plug(plugged_in=plugged_in))
+    paper.event("climatisation_ended", reason="stopped", mode="climatisation", minutes=4 / 60, energy_kwh=2.0)
+    paper.status("climatisation", climate=OFF, energy={"charge_percent": 80.0})
+    assert broken(paper.judge(tmp_path, equipment={VIN: fitted})) == set()
+
+
 def test_ventilating_takes_no_fuel(paper: Paper, tmp_path: Path) -> None:
     start(paper, "heater", minutes=30)
     paper.event("heater_ended", reason="stopped", mode="ventilation", minutes=2 / 60, fuel_l=0.1)
