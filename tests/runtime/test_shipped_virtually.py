@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from fleet.cloud import calls as cloud_calls
 from fleet.cloud import online, partners
@@ -222,6 +223,14 @@ def nobody_replies(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(online.OnlineRule, "request", lambda *_: ())
 
 
+def what_nobody_waits_for_is_done(patch: pytest.MonkeyPatch) -> None:
+    """A purchase is made after its buyer was told that nothing came back."""
+    request = online.OnlineRule.request
+    patch.setattr(
+        online.OnlineRule, "request", lambda rule, asked, now: request(rule, replace_struct(asked, expires_at=None), now)
+    )
+
+
 def everybody_may_buy(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(online, "role_of", lambda _: "primary")
 
@@ -348,7 +357,8 @@ FAULTS = (
     Fault("overnight-charging", all_places_are_alike, "afterwards: always connected / cars == 1"),
     Fault("overnight-charging", a_departure_is_no_reason_to_charge, "events.departure_ready / cars == 35 %"),
     Fault("overnight-charging", charging_needs_no_plug, "commands.rejected.not_plugged_in / cars == 10 %"),
-    Fault("online-day", nobody_replies, "events.request_timed_out == 0"),
+    Fault("online-day", nobody_replies, "events.request_timed_out == 4"),
+    Fault("online-day", what_nobody_waits_for_is_done, "notices.purchased == 10"),
     Fault("online-day", everybody_may_buy, "replies_failed.insufficient_rights == 3"),
     Fault("online-day", places_are_told_in_every_mode, "replies.parking_places == 10"),
     Fault("border", the_network_has_no_holes, "crossing: eventually offline / cars >= 30 %"),
