@@ -120,8 +120,11 @@ def _warning_levels_l(car: Car) -> list[float]:
 def _plan_adblue(car: Car, journey: Journey, now: Instant) -> None:
     p = car.powertrain
     assert p.drive is not None
-    used_l_per_m = p.drive.adblue_l
-    levels_l, told = _warning_levels_l(car), car.told // _ADBLUE
+    used_l_per_m, told = p.drive.adblue_l, car.told // _ADBLUE
+    first_l = ADBLUE_WARNINGS_KM[0][0] / 1000.0 * car.equipment.adblue_l_per_1000km
+    if not told and p.adblue_l - journey.length_m * used_l_per_m > first_l:
+        return  # as nearly always
+    levels_l = _warning_levels_l(car)
     while told and p.adblue_l > levels_l[told - 1] + _REFILLED_L:
         told -= 1
         car.told -= _ADBLUE

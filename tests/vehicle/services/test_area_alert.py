@@ -15,7 +15,7 @@ from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant, from_datetime
 from fleet.vehicle.geo import Path, distance_m, geodesic_m, offset, road_path
 from fleet.vehicle.region import Place
 from fleet.vehicle.services.area_alert import MARGIN_M, Watched
-from fleet.vehicle.signals import DriveTo, SwitchOff
+from fleet.vehicle.signals import DriveTo, ResetCar, SetPrivacy, SwitchOff
 from fleet.wire.commands import Zone
 from tests.vehicle.car_lab import HOME, NOON_IN_JULY, SHOP, START, CarLab, drawn_driver, driver, equipment
 
@@ -255,6 +255,29 @@ def test_a_drive_that_is_broken_off() -> None:
     assert told(car) == []
     car.drive(SHOP)
     assert told(car) == [("shop", "enter")]
+
+
+def test_a_position_that_must_not_leave() -> None:
+    """In a privacy mode without position no alert leaves the car and no zone can be set; the zones are watched on."""
+    car = CarLab(equipment("Born", "electric", build_week=202301), driver())
+    car.outcome("area_alert", zones=[about(HOME)])
+    car.put(SetPrivacy("online"))
+    car.drive(SHOP)
+    assert told(car) == []
+    assert car.outcome("area_alert", zones=[]) == ("rejected", "privacy_location")
+    car.put(SetPrivacy("online_with_location"))
+    car.drive(HOME)
+    assert told(car) == [("zone", "enter")]
+
+
+def test_a_reset_forgets_the_zones_and_the_limit() -> None:
+    car = lab()
+    car.outcome("area_alert", zones=[about(HOME)])
+    car.outcome("speed_alert", limit_kmh=30)
+    car.put(ResetCar())
+    car.drive(SHOP)
+    assert (car.car.area_alert, car.car.speed_alert) == (None, None)
+    assert told(car) == []
 
 
 def test_setting_zones_leaves_nothing_behind() -> None:
