@@ -331,6 +331,12 @@ class WearTold(Check):
     def handlers(self) -> Handlers:
         return {("out", "Transmit", "Event"): self._event, ("out", "Transmit", "Status"): self._status}
 
+    def forget(self, machine: str) -> None:
+        """What came up and how far the car was driven in its silence, nobody tells."""
+        super().forget(machine)
+        self._known[machine] = _Known()
+        self._known[machine].whole = False
+
     def _of(self, record: Output) -> _Known:
         known = self._known.get(record.m)
         if known is None:
