@@ -48,6 +48,7 @@ class CentreDriver:
         loaded: Loaded,
         *,
         clock: Callable[[], Clock],
+        clock_is_known: Callable[[], bool],
         wall_us: Callable[[], int],
         collecting: Callable[[], Pending],
         changed: Callable[[], None],
@@ -56,8 +57,12 @@ class CentreDriver:
         make_centre: CentreFactory = ServiceCentre,
         rules: Sequence[type[Rule]] = RULES,
     ) -> None:
-        """Take the centre up where the store left it; `ask_car` has the desk send a command, the rest is as for the desk."""
+        """Take the centre up where the store left it; `ask_car` has the desk send a command, the rest is as for the desk.
+
+        Until `clock_is_known`, what a car says happened when it says so: cars may be heard before scenario time is announced.
+        """
         self._clock = clock
+        self._clock_is_known = clock_is_known
         self._wall_us = wall_us
         self._collecting = collecting
         self._changed = changed
@@ -119,7 +124,10 @@ class CentreDriver:
 
     def _give(self, message: CentreInput) -> bool:
         """Tell whether the centre took it. What one message or one rule has wrong must not stop the others."""
-        return self._try(lambda: self._centre.receive(message, self._clock().now()), type(message).__name__)
+        now = self._clock().now()
+        if isinstance(message, Event | Request) and not self._clock_is_known():
+            now = message.captured_at
+        return self._try(lambda: self._centre.receive(message, now), type(message).__name__)
 
     def _wake(self) -> None:
         self._timer = None

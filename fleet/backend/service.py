@@ -134,6 +134,7 @@ class Backend:
             self._centre = CentreDriver(
                 loaded,
                 clock=lambda: self._driver.clock,
+                clock_is_known=lambda: self._driver.clock_is_known,
                 wall_us=config.wall_us,
                 collecting=self._consumer.collecting,
                 changed=self._consumer.changed,

@@ -123,6 +123,20 @@ async def test_events_make_notices_and_leave_the_twin_alone(path: Path) -> None:
         assert twin.stamps.keys() == {"state", "mileage_km"}
 
 
+async def test_what_comes_before_the_scenario_time_is_known_has_its_own(path: Path) -> None:
+    """Cars may be heard before the simulator has announced its clock; then the back end's clock says nothing about them."""
+    async with running(path, **RULES) as lab:
+        lab.session.deliver(*car(event(7)))
+        await lab.session.wait_for_acknowledged(1)
+        await lab.announce(1)
+        lab.session.deliver(*car(event(8)))
+        await lab.session.wait_for_acknowledged(3)
+    with lab.reader() as reader:
+        later, earlier = reader.notices()
+        assert earlier.at == 7_000
+        assert BOOT <= later.at < BOOT + 60 * SECOND
+
+
 class Stopped(Exception):
     """The back end was killed."""
 
