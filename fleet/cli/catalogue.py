@@ -21,6 +21,7 @@ def catalogue(
         str | None, typer.Argument(metavar="[NAME]", help="A command, event or request.", autocompletion=complete_service)
     ] = None,
     as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="All of it as a page.")] = False,
 ) -> None:
     """List all commands, events and requests of cars, or tell all there is to know of one.
 
@@ -34,6 +35,9 @@ def catalogue(
         return
     if as_json:
         out.print_json(msgspec.json.encode(services).decode())
+        return
+    if markdown:
+        out.print(page(), highlight=False, markup=False, soft_wrap=True, end="")
         return
     for title, entries in (("command", services.commands), ("event", services.events), ("request", services.requests)):
         table = make_table(title)
@@ -60,6 +64,34 @@ def _show(name: str, *, as_json: bool) -> None:
         out.print(f"{kind} {name}: {entry.summary}", highlight=False, markup=False)
         for line in described(entry):
             out.print(f"  {line}", highlight=False, markup=False)
+
+
+def page() -> str:
+    """Return the catalogue as a page of Markdown: docs/services.md."""
+    services = load_services()
+    lines = [
+        "# Services",
+        "",
+        "What a car can be asked to do, what it tells by itself, and what it asks of the back end. This page is made from the",
+        "catalogue (`fleet catalogue --markdown`), which cars, checks, command line and scenarios share. Ranges include both ends.",
+    ]
+    groups = dict.fromkeys(entry.group for entry in services.commands.values())
+    for group in groups:
+        lines += ["", f"## Commands: {group}"]
+        for name, command in services.commands.items():
+            if command.group == group:
+                lines += _paragraph(name, command)
+    for title, entries in (("Events", services.events), ("Online services", services.requests)):
+        lines += ["", f"## {title}"]
+        for name, entry in entries.items():
+            lines += _paragraph(name, entry)
+    return "\n".join(lines) + "\n"
+
+
+def _paragraph(name: str, entry: CommandEntry | EventEntry | RequestEntry) -> list[str]:
+    told = described(entry)
+    head = ["", f"**{name}**: {entry.summary}"]
+    return [*head, "", *(f"{line[: len(line) - len(line.lstrip())]}- {line.lstrip()}" for line in told)] if told else head
 
 
 def described(entry: CommandEntry | EventEntry | RequestEntry) -> list[str]:

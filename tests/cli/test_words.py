@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,11 @@ def test_the_catalogue_is_shown() -> None:
     assert "S-PIN" in heater
     assert set(json.loads(call("catalogue", "--json").out)) == {"commands", "events", "requests"}
     assert "Did you mean 'heater'" in call("catalogue", "heeter").text
+
+
+def test_the_page_of_services_is_up_to_date() -> None:
+    """docs/services.md is what `fleet catalogue --markdown` writes."""
+    page = Path(__file__).parents[2] / "docs" / "services.md"
+    assert page.read_text(encoding="utf-8") == call("catalogue", "--markdown").out, (
+        "fleet catalogue --markdown > docs/services.md"
+    )
