@@ -174,6 +174,11 @@ class AreaAlertsAgree(Check):
         self._cars = cars
         self._sides: dict[str, dict[str, _Side]] = {}
 
+    def forget(self, machine: str) -> None:
+        """What is watched stays so; on which side the car is nobody knows."""
+        for side in self._sides.get(machine, {}).values():
+            side.inside = None
+
     def handlers(self) -> Handlers:
         return {
             ("out", "Transmit", "Response"): self._answered,
@@ -255,6 +260,10 @@ class SpeedAlertsAgree(Check):
         self._cars = cars
         self._limits: dict[str, float] = {}
         self._silent: dict[str, bool] = {}
+
+    def forget(self, machine: str) -> None:
+        """The limit stays; whether it was passed on this drive nobody knows."""
+        self._silent.pop(machine, None)
 
     def handlers(self) -> Handlers:
         return {("out", "Transmit", "Response"): self._answered, ("out", "Transmit", "Event"): self._told}

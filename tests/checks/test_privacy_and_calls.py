@@ -43,6 +43,9 @@ commands:
   - {name: lock, count: 80, spin: right}
   - {name: unlock, count: 40, spin: right}
   - {name: heater, count: 60, fleet: old, spin: right, parameters: {action: [start, start, stop], minutes: [10, 20, 60]}}
+  - {name: area_alert, count: 60, fleet: new, parameters: {zones: [{name: home, at: home, radius_m: 800}]}}
+  - {name: speed_alert, count: 60, fleet: new, parameters: {action: start, limit_kmh: 60}}
+  - {name: charging, count: 60, fleet: new, parameters: {action: [start, stop]}}
   - {name: climatisation, count: 60, fleet: new, spin: right, parameters: {action: [start, start, stop]}}
 load:
   - {do: ask_status, rate: 60 per hour}
@@ -203,7 +206,7 @@ def call(paper: Paper, *, automatic: bool = False) -> None:
 def test_a_call_that_is_not_the_first_to_leave(tmp_path: Path) -> None:
     paper = Paper()
     press(paper)
-    paper.event("trip")
+    paper.event("engine_not_started", reason="adblue_empty")
     call(paper)
     assert told(paper.judge(tmp_path), "emergency calls") == ["Event 1 is sent before the emergency call"]
 
