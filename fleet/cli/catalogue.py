@@ -73,7 +73,7 @@ def page() -> str:
         "# Services",
         "",
         "What a car can be asked to do, what it tells by itself, and what it asks of the back end. This page is made from the",
-        "catalogue (`fleet catalogue --markdown`), which cars, checks, command line and scenarios share. Ranges include both ends.",
+        "catalogue (`fleet catalogue --markdown`), which cars, checks, command line and scenarios share. Ranges hold both ends.",
     ]
     groups = dict.fromkeys(entry.group for entry in services.commands.values())
     for group in groups:
