@@ -17,6 +17,7 @@ from fleet.checks.check import Breach, Check, Handler, Handlers, Route
 from fleet.checks.comfort import ClimatisationRule, ComfortAgrees, ComfortEnergy, LowVoltageRule, VentilationRule
 from fleet.checks.commands import CommandEnds, CommandRuns
 from fleet.checks.frames import Acknowledgements, Connection, Frames
+from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
 from fleet.checks.order import CapturedInOrder, Fuel, Odometer, TimeRuns
 from fleet.checks.privacy import PositionKept, SilenceKept, Silences, SwitchRule
@@ -78,6 +79,8 @@ def all_checks(
         BusyRule(begin, cars),
         ChargingRule(begin, cars, equipment),
         AlertRule(begin, cars, equipment),
+        RouteRule(begin, cars, equipment),
+        ConsentRule(begin, cars),
         EngineAgrees(begin, cars),
         DoorsAgree(begin, cars),
         ComfortAgrees(begin, cars),
@@ -97,6 +100,7 @@ def all_checks(
         SpeedAlertsAgree(begin, cars),
         WearTold(begin, cars),
         DrivingDataAgrees(begin, cars),
+        UpdatesAgree(begin, cars),
         Odometer(begin),
         Fuel(begin),
         CapturedInOrder(begin),
