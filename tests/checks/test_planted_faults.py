@@ -32,6 +32,7 @@ Plant = Callable[[Records], None]
 ELSEWHERE = {
     *("position kept", "silence kept", "switch rule", "emergency calls", "info calls"),  # test_privacy_and_calls.py
     *("alert rule", "area alerts", "speed alerts"),  # test_planted_watching.py
+    *("route rule", "consent rule", "updates"),  # test_planted_journeys.py
 }
 """Checks whose faults are planted into days of their own."""
 
