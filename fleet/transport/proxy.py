@@ -202,6 +202,7 @@ class _Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods
+        transport.set_write_buffer_limits(0)  # uvloop then writes at once, and what does not go out holds up the reading
         pair = self._pair
         if self is pair.client:
             pair.begin()
