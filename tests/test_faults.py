@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +83,15 @@ class TestNames:
         assert in_words(Latency(200, 50)) == "latency latency_ms=200, jitter_ms=50"
         assert in_words(Stall()) == "stall"
         assert in_words(Drop("PUBACK", "to_client", first=3)) == "drop packet=PUBACK, way=to_client, first=3"
+
+    def test_the_page_tells_of_each(self) -> None:
+        """With all its parameters."""
+        page = (Path(__file__).parents[1] / "docs" / "network-faults.md").read_text(encoding="utf-8")
+        rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", page, re.MULTILINE))
+        assert list(rows) == list(FAULTS)
+        for kind, wanted in FAULTS.items():
+            told = rows[kind] + (rows["drop"] if "the same" in rows[kind] else "")
+            assert [field.name for field in dataclasses.fields(wanted) if f"`{field.name}`" not in told] == []
 
 
 class TestTexts:
