@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from fleet.backend.schema import in_words
+from fleet.backend.schema import in_words, open_for_writing
 from fleet.backend.store import Batch, Committed, Part, Quarantined, Store, _committed, _Seen
 from fleet.cloud.desk_io import CommandOpened, CommandRecord
 
@@ -26,6 +26,11 @@ class BufferedStore(Store):
         self._held_rows = 0
         self._held_commands: set[str] = set()
         super().__init__(path, created_by=created_by)
+
+    def _open(self, created_by: str) -> sqlite3.Connection:
+        """Open the file once: nobody writes while it is looked at."""
+        self._lookup = open_for_writing(self.path, created_by=created_by, survives_kill=False)
+        return self._lookup
 
     def close(self) -> None:
         """Write what is held, and close the file."""

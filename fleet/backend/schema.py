@@ -81,8 +81,10 @@ _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sq
 """A full file system shows up as any of these, depending on which of the store's files wanted to grow."""
 
 
-def open_for_writing(path: Path, *, created_by: str) -> sqlite3.Connection:
+def open_for_writing(path: Path, *, created_by: str, survives_kill: bool = True) -> sqlite3.Connection:
     """Open or create the store; the caller sees to it that there is one writer.
+
+    Without `survives_kill` nothing is done for the case that this process is killed: then the file may be lost.
 
     Raises StoreTooNew, StoreFull, or StoreError for a path that cannot be a store.
     """
@@ -91,8 +93,8 @@ def open_for_writing(path: Path, *, created_by: str) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
         fresh = _check_identity(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA journal_mode = {'WAL' if survives_kill else 'MEMORY'}")
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if survives_kill else 'OFF'}")
         connection.execute("PRAGMA cache_size = -65536")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}")
         if fresh:

@@ -206,10 +206,7 @@ class Store:
         self._file: IO[bytes] | None = None
         self._lock = _sole_writer(path)
         try:
-            self._connection = open_for_writing(path, created_by=created_by)
-            self._lookup = open_for_reading(path)
-            self._copier = open_for_writing(path, created_by=created_by)
-            self._file = path.open("rb")
+            self._connection = self._open(created_by)
         except BaseException:
             self.close()
             raise
@@ -220,6 +217,14 @@ class Store:
         self._decode_status = msgspec.msgpack.Decoder(Status).decode
         self._decode_ids = msgspec.msgpack.Decoder(list[int]).decode
         self._decode_gaps = msgspec.msgpack.Decoder(list[Gap]).decode
+
+    def _open(self, created_by: str) -> sqlite3.Connection:
+        """Open the file for writing, for looking up beside that, and for copying its log back."""
+        connection = self._connection = open_for_writing(self.path, created_by=created_by)
+        self._lookup = open_for_reading(self.path)
+        self._copier = open_for_writing(self.path, created_by=created_by)
+        self._file = self.path.open("rb")
+        return connection
 
     def close(self) -> None:
         """Close the file; what was committed is kept."""
