@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from fleet.cloud.centre import AskCar, CommandEnded, Done, Notes, Notify, Refused, Rule, RuleOutput
 from fleet.kernel.draws import stream_key
-from fleet.kernel.instants import DAY, SECOND, Duration, Instant
+from fleet.kernel.instants import DAY, MINUTE, SECOND, Duration, Instant
 from fleet.wire.messages import Event, ServiceRequest
 from fleet.wire.vin import is_vin
 
@@ -50,6 +50,7 @@ TIME_TO_LIVE: Final[Duration] = 7 * DAY
 """How long a car may be out of reach and still take the command: as long as the broker keeps its session (ours)."""
 LOT_EVERY: Final[Duration] = 10 * SECOND
 """Cars of a wave are asked in lots, so that users' commands need not wait behind a whole wave (ours)."""
+LATE_MOST: Final[Duration] = MINUTE
 CARS_MOST: Final = 100_000
 LONGEST_ID: Final = 40
 
@@ -247,8 +248,9 @@ class Campaign:
         """Return the cars that are to be asked now."""
         if self.phase != "running" or now < self._next_lot:
             return []
-        self._next_lot = now + LOT_EVERY
-        most = -(-self.plan.cars_per_min * LOT_EVERY // (60 * SECOND))
+        # From when it was due: who is woken late asks as many in a minute, but does not make up for a long absence.
+        self._next_lot = max(self._next_lot, now - LATE_MOST) + LOT_EVERY
+        most = -(-self.plan.cars_per_min * LOT_EVERY // MINUTE)
         lot = [self._to_ask.popleft() for _ in range(min(most, len(self._to_ask)))]
         for vin in lot:
             car = self._cars[vin]

@@ -149,6 +149,17 @@ def test_cars_are_asked_in_lots() -> None:
     assert LOT_EVERY == 10 * SECOND
 
 
+@pytest.mark.parametrize(("late_s", "asked"), [(0, 50), (25, 150), (30, 200), (3600, 350)])
+def test_who_is_woken_late_asks_as_many_in_a_minute(late_s: int, asked: int) -> None:
+    """Lots that were missed are made up for, those of the last minute only."""
+    lab = Lab(waves=[1], cars_per_min=300, cars=[f"VSSZZZKMZPR{number:06d}" for number in range(1_000)])
+    lab.now += late_s * SECOND
+    lab.keep(lab.rule.wake(lab.now))
+    while (at := lab.rule.deadline()) is not None and at <= lab.now:
+        lab.keep(lab.rule.wake(lab.now))
+    assert len(lab.asked) == asked
+
+
 def test_each_user_is_told_how_it_ended() -> None:
     """Once, and nobody else."""
     lab = Lab(cars=CARS[:4], waves=[1])
