@@ -7,20 +7,34 @@ Names are imported when they are used, so that a pytest run without cars pays no
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from fleet.harness.backend import HarnessBackend
+    from fleet.harness.broker import ForeignBroker, HarnessBroker
+    from fleet.harness.car import HarnessCar
+    from fleet.harness.clock import HarnessClock
+    from fleet.harness.errors import ExpectationFailed, ForgottenAwait, InvariantBroken
+    from fleet.harness.faults import Faults
+    from fleet.harness.matching import anything, between, ge, gt, le, lt, near, one_of, unlike
+    from fleet.harness.world import World, live_world, virtual_world
+
+__all__ = [
+    "ExpectationFailed", "Faults", "ForeignBroker", "ForgottenAwait", "HarnessBackend", "HarnessBroker", "HarnessCar",
+    "HarnessClock", "InvariantBroken", "World", "anything", "between", "ge", "gt", "le", "live_world", "lt", "near", "one_of",
+    "unlike", "virtual_world",
+]  # fmt: skip
 
 _WHERE: Final = {
-    "ExpectationFailed": "errors",
-    "ForgottenAwait": "errors",
-    "InvariantBroken": "errors",
-    "HarnessBroker": "broker",
+    **dict.fromkeys(("ExpectationFailed", "ForgottenAwait", "InvariantBroken"), "errors"),
+    **dict.fromkeys(("HarnessBroker", "ForeignBroker"), "broker"),
+    "Faults": "faults",
+    "HarnessBackend": "backend",
     "HarnessCar": "car",
-    "World": "world",
-    "live_world": "world",
-    "virtual_world": "world",
+    "HarnessClock": "clock",
+    **dict.fromkeys(("World", "live_world", "virtual_world"), "world"),
     **dict.fromkeys(("anything", "between", "ge", "gt", "le", "lt", "near", "one_of", "unlike"), "matching"),
 }
-__all__ = [*_WHERE]  # noqa: PLE0604  they are names
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ from fleet.harness.stages import Reach
 from fleet.runtime.access import Access, open_access
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.mosquitto import Certificates, PrivateMosquitto
-from fleet.transport.link import BackOff, Link, LinkFactory, LinkOwner, LinkSettings
+from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.swarm_link import swarm_links
 
 if TYPE_CHECKING:
@@ -134,6 +134,27 @@ class ForeignBroker:
         self._url, self._ca, self._credentials, self._prefix = url, ca, credentials, prefix
         self._numbers = itertools.count(1)
 
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return self._endpoint.host
+
+    @property
+    def port(self) -> int:
+        """The port of it, for cars and back ends alike."""
+        return self._endpoint.port
+
+    def login(self, user: str = "backend") -> tuple[str, str | None]:
+        """Return user name and password of `backend`, `desk`, `tool` or a car, from the credentials; None without them."""
+        return user, self._access(self._prefix).password_for(user)
+
+    @property
+    def _endpoint(self) -> Endpoint:
+        return self._access(self._prefix).tools
+
+    def _access(self, prefix: str) -> Access:
+        return open_access(broker=self._url, ca=self._ca, credentials=self._credentials, prefix=prefix)
+
     def reach(self) -> Reach:
         """Return how a world reaches it, under a level of its own. Raises UsageError for files that cannot be used."""
         prefix = f"{self._prefix}/t{os.getpid()}-{next(self._numbers)}"
@@ -142,5 +163,4 @@ class ForeignBroker:
             arguments += ["--ca", str(self._ca)]
         if self._credentials is not None:
             arguments += ["--credentials", str(self._credentials)]
-        access = open_access(broker=self._url, ca=self._ca, credentials=self._credentials, prefix=prefix)
-        return Reach(access, launch=Launch(arguments, {}))
+        return Reach(self._access(prefix), launch=Launch(arguments, {}))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from fleet.errors import UnknownName, UsageError
 from fleet.harness.clock import duration
+from fleet.harness.inboxes import ArrivedCommand
 from fleet.harness.matching import Fields, Matcher, as_matcher
 from fleet.harness.steps import Steps, step
 from fleet.harness.watcher import first_from
@@ -16,7 +17,8 @@ from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place
 from fleet.vehicle.signals import DriveTo, OpeningName, PowerOn, SetCoverage, SetOpening, SwitchOff, SwitchOn, WorldInput
-from fleet.wire.messages import CarMessage, Event, Presence, Status
+from fleet.wire.commands import command_type
+from fleet.wire.messages import TERMINAL_STATES, CarMessage, Event, Presence, Response, Status
 from fleet.wire.services import load_services
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from fleet.runtime.shard import CarOnLink
 
 ROAD_DETOUR: Final = 1.3
+ANSWER_FIELDS: Final = ("state", "reason", "detail", "command_id", "awake")
 MessageT = TypeVar("MessageT", bound=CarMessage)
 
 
@@ -38,6 +41,7 @@ class HarnessCar:
         self._held = held
         self._taken = 0
         self._presences_taken = 0
+        self._commands_taken = 0
 
     # --- what it is
 
@@ -252,6 +256,67 @@ class HarnessCar:
         assert place is not None
         self._presences_taken = place + 1
         return presences[place]
+
+    @step
+    async def wait_for_response(self, /, name: str, *, within: str | float = "10 min", **fields: Any) -> Response:
+        """Return the car's next final answer to a command of that name, whoever has sent it; it must be as expected.
+
+        A car that sleeps takes its time to wake, so the cars' time moves as far as needed.
+        """
+        known = command_type(name).name
+        for key in fields:
+            if key not in ANSWER_FIELDS:
+                raise UnknownName("field of a response", key, ANSWER_FIELDS)
+
+        def fits(message: CarMessage) -> bool:
+            return isinstance(message, Response) and message.name == known and message.state in TERMINAL_STATES
+
+        found = cast("Response | None", await self._take(fits, within))
+        if found is None:
+            self._world.fail(f"{self.vin} did not answer {name} within {within}; {self._told_of_inbox(0)}", self)
+        wanted = {key: as_matcher(value) for key, value in fields.items()}
+        if not all(matcher.holds(getattr(found, key)) for key, matcher in wanted.items()):
+            is_ = ", ".join(f"{key} {getattr(found, key)!r}" for key in ANSWER_FIELDS)
+            self._world.fail(f"{self.vin} was to answer {name} with {wanted}, and answered with {is_}", self)
+        return found
+
+    @step
+    async def wait_for_command(self, /, name: str, *, within_s: float = 5.0, **parameters: Any) -> ArrivedCommand:
+        """Return the next command of that name that came to the car, with parameters as expected; whoever has sent it.
+
+        Waits `within_s` of wall time at most, as back ends take their own; the cars' time stands.
+        """
+        known = command_type(name).parameters.__struct_fields__
+        for key in parameters:
+            if key not in known:
+                raise UnknownName(f"parameter of {name}", key, known)
+        wanted = {key: as_matcher(value) for key, value in parameters.items()}
+        commands = self._world.inboxes.commands(self.vin)
+
+        def found() -> int | None:
+            return first_from(commands, self._commands_taken, fits)
+
+        def fits(arrived: ArrivedCommand) -> bool:
+            command = arrived.command
+            return command.name == name and all(matcher.holds(command.parameters.get(key)) for key, matcher in wanted.items())
+
+        if not await self._world.stage.wait(lambda: found() is not None, within_s):
+            self._world.fail(
+                f"no command {name} came to {self.vin} within {within_s:g} s; {self._told_of_inbox(self._commands_taken)}", self
+            )
+        place = found()
+        assert place is not None
+        self._commands_taken = place + 1
+        await self._world.settle()
+        return commands[place]
+
+    def _told_of_inbox(self, begin: int) -> str:
+        """Write what came to it from there on."""
+        inboxes = self._world.inboxes
+        others = [f"{each.command.name} {each.command.parameters}" for each in inboxes.commands(self.vin)[begin:]]
+        told = f"commands that came: {', '.join(others) or 'none'}"
+        unreadable = inboxes.unreadable(self.vin)
+        return f"{told}; the car could not read: {'; '.join(unreadable)}" if unreadable else told
 
     @step
     async def expect_no_status(self, /, **fields: Any) -> None:

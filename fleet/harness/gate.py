@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.wire.frame import Frame
 
 
 class Gate:
-    """A factory of links that connect only while it is open."""
+    """A factory of links that connect only while it is open, and that lets `arrived` see what comes for which client."""
 
-    def __init__(self, links: LinkFactory) -> None:
+    def __init__(self, links: LinkFactory, arrived: Callable[[str, Frame], None]) -> None:
         """Take what makes the links; the gate is open."""
         self._links = links
+        self.arrived = arrived
         self._wanted: dict[GatedLink, None] = {}
         self.is_open = True
         self.activity = 0
         """Counts what cars do on the network: as long as it stands, nothing of theirs is under way that was not before."""
 
     def __call__(self, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> Link:
-        return GatedLink(self, self._links(settings, owner, back_off))
+        return GatedLink(self, self._links(settings, SeenOwner(self, settings.client_id, owner), back_off))
 
     def close(self) -> None:
         """Let nobody try to connect; for when all connections are gone."""
@@ -41,6 +44,24 @@ class Gate:
             self._wanted[link] = None
         if to_connect and self.is_open:
             link.inner.open()
+
+
+class SeenOwner:
+    """The owner of a link, and what comes for it is seen."""
+
+    __slots__ = ("_client_id", "_gate", "_owner", "link_acknowledged", "link_down", "link_up")
+
+    def __init__(self, gate: Gate, client_id: str, owner: LinkOwner) -> None:
+        self._gate = gate
+        self._client_id = client_id
+        self._owner = owner
+        self.link_up = owner.link_up
+        self.link_down = owner.link_down
+        self.link_acknowledged = owner.link_acknowledged
+
+    def link_received(self, delivery: Delivery) -> None:
+        self._gate.arrived(self._client_id, delivery.frame)
+        self._owner.link_received(delivery)
 
 
 class GatedLink:

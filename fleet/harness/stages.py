@@ -148,8 +148,8 @@ class Stage(Protocol):
         """Let things happen until the condition holds or it is `limit`; tell which. With a limit of now the time stands."""
         ...
 
-    async def wait(self, condition: Callable[[], bool]) -> bool:
-        """Let the network do what it has to until the condition holds; bounded. Tell whether it does."""
+    async def wait(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:
+        """Let the network do what it has to until the condition holds; bounded, in wall time. Tell whether it does."""
         ...
 
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
@@ -196,8 +196,8 @@ class LiveStage:
             self._move(limit if at is None else min(at, limit))
         return True
 
-    async def wait(self, condition: Callable[[], bool]) -> bool:
-        return await wait_until(condition, self._patience_s, every_s=POLL_S)
+    async def wait(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:
+        return await wait_until(condition, self._patience_s if within_s is None else within_s, every_s=POLL_S)
 
     def _move(self, at: Instant) -> None:
         self._steps += 1
@@ -283,7 +283,7 @@ class VirtualStage:
         self._loop.run_while(lambda: not condition(), limit)
         return condition()
 
-    async def wait(self, condition: Callable[[], bool]) -> bool:
+    async def wait(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:  # noqa: ARG002  no wall here
         self._loop.run_while(lambda: not condition(), self._schedule.now + NETWORK_TIME)
         return condition()
 

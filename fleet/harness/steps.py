@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import update_wrapper
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from fleet.harness.errors import ForgottenAwait
 
@@ -65,6 +65,15 @@ class Step(Awaitable[T], Generic[T]):
         except ForgottenAwait:
             coroutine.close()
             raise
+
+    if not TYPE_CHECKING:  # a type checker is to find this mistake by itself
+
+        def __getattr__(self, name: str) -> Any:
+            """Tell who takes it for what it will return, such as the car of `fleet.car()`."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            self._steps.check()
+            raise AttributeError(f"{self.name}(…) returns something to be awaited, once; that has no {name!r}")
 
     def forget(self) -> None:
         """Close the coroutine, which would complain once more at an instant of its own."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Container
-from typing import Final
+from collections.abc import Callable, Container, Sequence
+from typing import Final, TypeVar
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
@@ -13,6 +13,7 @@ from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import TERMINAL_STATES, CarMessage, DeskAnswer, DeskRequest, FromCar, Presence, Response
 
+T = TypeVar("T")
 BARRIER_S: Final = 1.0
 """Wall time after which a barrier is given up: the broker is paused or gone."""
 
@@ -146,6 +147,6 @@ class Asker(_Client):
                 self._open.discard(answer.id)
 
 
-def first_from(messages: list[CarMessage], begin: int, fits: Callable[[CarMessage], bool]) -> int | None:
+def first_from(messages: Sequence[T], begin: int, fits: Callable[[T], bool]) -> int | None:
     """Return the place of the first message from `begin` on that fits."""
     return next((place for place in range(begin, len(messages)) if fits(messages[place])), None)

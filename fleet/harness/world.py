@@ -26,9 +26,11 @@ from fleet.harness.clock import HarnessClock
 from fleet.harness.errors import ExpectationFailed, InvariantBroken
 from fleet.harness.faults import Faults
 from fleet.harness.gate import Gate
+from fleet.harness.inboxes import Inboxes
 from fleet.harness.making import MUNICH, ModelCar
+from fleet.harness.matching import Matcher, as_matcher
 from fleet.harness.stages import LiveStage, Reach, Stage, VirtualStage
-from fleet.harness.steps import Steps
+from fleet.harness.steps import Steps, step
 from fleet.harness.user import User
 from fleet.harness.watcher import Asker, Watcher
 from fleet.kernel.instants import Instant, from_datetime
@@ -40,11 +42,13 @@ from fleet.vehicle.car import CarSettings
 from fleet.vehicle.driver import Profile
 from fleet.vehicle.signals import PowerOn
 from fleet.wire.messages import AnnounceClock, DeskRequest
+from fleet.wire.topics import Topics
 
 MONDAY: Final = from_datetime(datetime(2026, 3, 2, 7, 0, tzinfo=UTC))
 """When a world begins unless the test says otherwise: 8 h in Munich."""
 STORY_RECORDS: Final = 25
 PATIENCE_S: Final = 5.0
+TRUE: Final = Matcher("anything true", bool)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +95,8 @@ class World:
             boot=self._boot, clock="by hand", until_stored=settings.until_stored,
         )  # fmt: skip
         self._journal = JournalWriter(self.journal_path, begin)
-        self.gate = Gate(stage.car_links)
+        self.inboxes = Inboxes(stage.dialect)
+        self.gate = Gate(stage.car_links, self.inboxes.arrived)
         links = journalled_links(self.gate, self._journal.write, stage.clock.now, stage.dialect.topics)
         plan = LinkPlan(
             password_for=stage.password_for, will_delay_s=1, first_back_off_s=0.1, longest_back_off_s=0.5,
@@ -196,6 +201,41 @@ class World:
         """Let all that is under way arrive; the cars' time stands."""
         await self.until(self.is_quiet, self.now)
 
+    # --- for a back end of the user's
+
+    @property
+    def prefix(self) -> str:
+        """The topic prefix of this world, which no other has."""
+        return self.topics.prefix
+
+    @property
+    def topics(self) -> Topics:
+        """All topics of this world, such as `topics.status(car.vin)`."""
+        return self.stage.dialect.topics
+
+    @step
+    async def eventually(self, look: Callable[[], Any], expected: Any = TRUE, *, within_s: float = PATIENCE_S) -> Any:
+        """Return what `look` returns, as soon as it is as expected: a value, a matcher, or (left out) anything true.
+
+        For what a back end of the user's does in its own time: at most `within_s` of wall time, while the cars' time stands.
+        A LookupError of `look` means that it is not there yet.
+        """
+        wanted, found = as_matcher(expected), None
+
+        def fits() -> bool:
+            nonlocal found
+            try:
+                found = look()
+            except LookupError as error:
+                found = error
+                return False
+            return wanted.holds(found)
+
+        if not await self.stage.wait(fits, within_s):
+            told = f"after {within_s:g} s it is still {found!r}; expected: {wanted!r}"
+            self.fail(told, self.cars[0] if len(self.cars) == 1 else None)
+        return found
+
     # --- what a stage asks
 
     def is_quiet(self) -> bool:
@@ -231,8 +271,10 @@ class World:
 
     # --- cars and requests
 
+    @step
     async def car(
         self,
+        /,
         model: str = "Leon",
         energy: str | None = None,
         *,
@@ -258,7 +300,8 @@ class World:
         )  # fmt: skip
         return (await self._join([model_car], switched_on=switched_on))[0]
 
-    async def add_cars(self, count: int, model: str = "Leon", energy: str | None = None, **words: Any) -> list[HarnessCar]:
+    @step
+    async def add_cars(self, /, count: int, model: str = "Leon", energy: str | None = None, **words: Any) -> list[HarnessCar]:
         """Add many alike, which connect together; the words are those of `car`."""
         known = {name: words.pop(name) for name in list(words) if name in ModelCar.__slots__}
         return await self._join([ModelCar(model=model, energy=energy, **known, equipment=words)] * count)
