@@ -224,7 +224,7 @@ class TestFaults:
         with pytest.raises(ConnectionResetError):
             await ends(two.client)
         assert await self.round_trip(await rig.connect("one")) < 1
-        assert rig.proxy.counts() == {"reset": {"connections": 2}}
+        assert rig.proxy.counts() == {"reset once": {"connections": 2}}
 
     async def test_half_open(self, rig: Rig) -> None:
         """Bytes vanish; one side's end is not told to the other, and its own connection is given up."""
@@ -239,7 +239,7 @@ class TestFaults:
         for reader in (wire.broker, wire.client):
             assert not reader._buffer  # type: ignore[attr-defined]
         assert not wire.broker.at_eof()
-        assert rig.proxy.counts() == {"half_open": {"connections": 1, "bytes": 8}}
+        assert rig.proxy.counts() == {"half_open once": {"connections": 1, "bytes": 8}}
         assert len(rig.proxy.pairs) == 2
 
     async def test_stall(self, rig: Rig) -> None:

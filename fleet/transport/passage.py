@@ -340,7 +340,7 @@ class Passage:
                 self._strike(one)
                 return
         if self._start is not None and self._start[self._forwarded :] and not self._faults.ask_who:
-            self._forward(b"", now)
+            self._forward(now)
         self._settle()
 
     def receive(self, direction: Direction, data: bytes, now: Instant) -> None:
@@ -359,7 +359,7 @@ class Passage:
     def receive_end(self, direction: Direction, now: Instant) -> None:
         """Take the end of the stream of one end."""
         if self._start is not None and direction == "to_broker":
-            self._forward(b"", now)
+            self._forward(now)
             self._start = None
         if self.fate is None:
             self._lanes[direction].receive_end(now)
@@ -400,10 +400,10 @@ class Passage:
         self._admitted = True
         return rest
 
-    def _forward(self, data: bytes, now: Instant) -> None:
+    def _forward(self, now: Instant) -> None:
         """Let go what was kept back of the beginning."""
         assert self._start is not None
-        kept = self._start[self._forwarded :] + data
+        kept = self._start[self._forwarded :]
         self._forwarded = len(self._start)
         if kept and self.fate is None:
             self._lanes["to_broker"].receive(kept, now)

@@ -90,9 +90,10 @@ class FaultProxy:
         self._look()
 
     def strike(self, fault: Fault, clients: Collection[str] | None = None) -> None:
-        """Set a fault for this moment: it strikes the connections there are, and no later one."""
-        self.set(fault.kind, fault, clients)
-        self.clear(fault.kind)
+        """Set a fault for this moment: it strikes the connections there are, and no later one. Its name is `reset once` or so."""
+        name = f"{fault.kind} once"
+        self.set(name, fault, clients)
+        self.clear(name)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return for each fault, by its name, what was done."""
