@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -165,7 +166,10 @@ class _Routes:
     """Which handlers take which records, in the order of the checks."""
 
     def __init__(self, handlers: Sequence[Handlers]) -> None:
-        self._handlers = handlers
+        self._by_route: dict[Route, list[tuple[int, Handler]]] = {}
+        placed = (pair for mine in handlers for pair in mine.items())
+        for place, (route, handler) in enumerate(placed):
+            self._by_route.setdefault(route, []).append((place, handler))
         self._known: dict[Route, tuple[Handler, ...]] = {}
 
     def of(self, record: Record) -> tuple[Handler, ...]:
@@ -173,7 +177,6 @@ class _Routes:
         key: Route = (record.k, record.type, record.of) if isinstance(record, Input | Output) else (record.k,)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = tuple(
-                handler for mine in self._handlers for route, handler in mine.items() if key[: len(route)] == route
-            )
+            asked = [pair for end in range(len(key) + 1) for pair in self._by_route.get(key[:end], ())]
+            known = self._known[key] = tuple(handler for _, handler in sorted(asked, key=itemgetter(0)))
         return known
