@@ -18,26 +18,30 @@ if TYPE_CHECKING:
     from fleet.harness.faults import Faults
     from fleet.harness.matching import anything, between, ge, gt, le, lt, near, one_of, unlike
     from fleet.harness.world import World, live_world, virtual_world
+    from fleet.transport.faults import make_fault
+    from fleet.transport.proxy import FaultProxy
 
 __all__ = [
-    "ExpectationFailed", "Faults", "ForeignBroker", "ForgottenAwait", "HarnessBackend", "HarnessBroker", "HarnessCar",
-    "HarnessClock", "InvariantBroken", "World", "anything", "between", "ge", "gt", "le", "live_world", "lt", "near", "one_of",
-    "unlike", "virtual_world",
+    "ExpectationFailed", "FaultProxy", "Faults", "ForeignBroker", "ForgottenAwait", "HarnessBackend", "HarnessBroker",
+    "HarnessCar", "HarnessClock", "InvariantBroken", "World", "anything", "between", "ge", "gt", "le", "live_world", "lt",
+    "make_fault", "near", "one_of", "unlike", "virtual_world",
 ]  # fmt: skip
 
 _WHERE: Final = {
-    **dict.fromkeys(("ExpectationFailed", "ForgottenAwait", "InvariantBroken"), "errors"),
-    **dict.fromkeys(("HarnessBroker", "ForeignBroker"), "broker"),
-    "Faults": "faults",
-    "HarnessBackend": "backend",
-    "HarnessCar": "car",
-    "HarnessClock": "clock",
-    **dict.fromkeys(("World", "live_world", "virtual_world"), "world"),
-    **dict.fromkeys(("anything", "between", "ge", "gt", "le", "lt", "near", "one_of", "unlike"), "matching"),
+    **dict.fromkeys(("ExpectationFailed", "ForgottenAwait", "InvariantBroken"), "harness.errors"),
+    **dict.fromkeys(("HarnessBroker", "ForeignBroker"), "harness.broker"),
+    "FaultProxy": "transport.proxy",
+    "Faults": "harness.faults",
+    "HarnessBackend": "harness.backend",
+    "HarnessCar": "harness.car",
+    "HarnessClock": "harness.clock",
+    "make_fault": "transport.faults",
+    **dict.fromkeys(("World", "live_world", "virtual_world"), "harness.world"),
+    **dict.fromkeys(("anything", "between", "ge", "gt", "le", "lt", "near", "one_of", "unlike"), "harness.matching"),
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return getattr(import_module(f"fleet.{_WHERE[name]}"), name)

@@ -103,6 +103,11 @@ class HarnessBroker:
     # --- for a back end of the user's
 
     @property
+    def endpoint(self) -> Endpoint:
+        """Where back ends and tools connect, as a `FaultProxy` takes it."""
+        return self.mosquitto.tools
+
+    @property
     def host(self) -> str:
         """Where it listens."""
         return self.mosquitto.tools.host
@@ -135,22 +140,23 @@ class ForeignBroker:
         self._numbers = itertools.count(1)
 
     @property
+    def endpoint(self) -> Endpoint:
+        """Where it listens, as a `FaultProxy` takes it."""
+        return self._access(self._prefix).tools
+
+    @property
     def host(self) -> str:
         """Where it listens."""
-        return self._endpoint.host
+        return self.endpoint.host
 
     @property
     def port(self) -> int:
         """The port of it, for cars and back ends alike."""
-        return self._endpoint.port
+        return self.endpoint.port
 
     def login(self, user: str = "backend") -> tuple[str, str | None]:
         """Return user name and password of `backend`, `desk`, `tool` or a car, from the credentials; None without them."""
         return user, self._access(self._prefix).password_for(user)
-
-    @property
-    def _endpoint(self) -> Endpoint:
-        return self._access(self._prefix).tools
 
     def _access(self, prefix: str) -> Access:
         return open_access(broker=self._url, ca=self._ca, credentials=self._credentials, prefix=prefix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 
 from fleet.errors import UnknownName, UsageError
 from fleet.harness.clock import duration
@@ -16,7 +16,21 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place
-from fleet.vehicle.signals import DriveTo, OpeningName, PowerOn, SetCoverage, SetOpening, SwitchOff, SwitchOn, WorldInput
+from fleet.vehicle.signals import (
+    ButtonName,
+    Crash,
+    DrainTo,
+    DriveTo,
+    OpeningName,
+    PowerOn,
+    PressButton,
+    SetCoverage,
+    SetOpening,
+    SetPlug,
+    SwitchOff,
+    SwitchOn,
+    WorldInput,
+)
 from fleet.wire.commands import command_type
 from fleet.wire.messages import TERMINAL_STATES, CarMessage, Event, Presence, Response, Status
 from fleet.wire.services import load_services
@@ -83,6 +97,11 @@ class HarnessCar:
         """Its own last fix: latitude and longitude in degrees."""
         fix = self.simulated.position(self._world.now)
         return fix.latitude, fix.longitude
+
+    @property
+    def odometer_km(self) -> float:
+        """How far it was driven in its life."""
+        return self.simulated.levels(self._world.now).odometer_m / 1000
 
     @property
     def messages(self) -> list[CarMessage]:
@@ -156,7 +175,7 @@ class HarnessCar:
 
     @step
     async def lose_coverage(self) -> None:
-        """Lose the mobile network."""
+        """Lose the mobile network at this place: until it comes back, or the car drives off."""
         self.put(SetCoverage(False))
         await self._world.settle()
 
@@ -176,6 +195,40 @@ class HarnessCar:
     async def close(self, opening: OpeningName) -> None:
         """Close it."""
         self.put(SetOpening(opening, opened=False))
+        await self._world.settle()
+
+    @step
+    async def press(self, button: ButtonName) -> None:
+        """Press sos, breakdown or info in the car: it calls."""
+        if button not in get_args(ButtonName):
+            raise UnknownName("button", button, get_args(ButtonName))
+        self.put(PressButton(button))
+        await self._world.settle()
+
+    @step
+    async def crash(self) -> None:
+        """Crash on the way: the airbag calls for help, and the engine stops. A car whose engine is off has none to lose."""
+        self.put(Crash())
+        await self._world.settle()
+
+    @step
+    async def plug_in(self) -> None:
+        """Plug it in where it is parked."""
+        self.put(SetPlug(True))
+        await self._world.settle()
+
+    @step
+    async def unplug(self) -> None:
+        """Take the plug out."""
+        self.put(SetPlug(False))
+        await self._world.settle()
+
+    @step
+    async def drain(self, *, to_percent: float) -> None:
+        """Draw fuel, or the charge of an electric car, down to this; the car tells it with its next status."""
+        if not 0 <= to_percent <= 100:
+            raise UsageError(f"to_percent is {to_percent:g}", hint="0 to 100 are possible.")
+        self.put(DrainTo(to_percent / 100))
         await self._world.settle()
 
     def _start(self, km: float | None, to: Place | tuple[float, float] | None, *, garage: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fleet.errors import UsageError
@@ -57,14 +58,20 @@ class Faults:
             self._world.gate.close()
 
     @step
-    async def start_broker(self) -> None:
-        """Run it again; returns when our back end and then the cars are connected again."""
-        await self._start()
+    async def start_broker(self, *, before_cars: Callable[[], bool] | None = None) -> None:
+        """Run it again; returns when our back end and then the cars are connected again.
+
+        A broker that was killed has forgotten who subscribed, so a back end of yours misses what cars send before it is back:
+        `before_cars` says when it is.
+        """
+        await self._start(before_cars)
         await self._world.settle()
 
-    async def _start(self) -> None:
+    async def _start(self, before_cars: Callable[[], bool] | None = None) -> None:
         await self._broker().start()
         await self._world.stage.wait(self._world.is_connected)
+        if before_cars is not None and not await self._world.stage.wait(before_cars):
+            self._world.fail("the broker runs again, and what is to hold `before_cars` connect does not")
         with self._world.stage.inside():
             self._world.gate.open()
         self._down = False

@@ -158,10 +158,13 @@ class Repair(_Signal, frozen=True):
     """A workshop has mended what a crash left and what has failed, and done the services that were due."""
 
 
+ButtonName = Literal["sos", "breakdown", "info"]
+
+
 class PressButton(_Signal, frozen=True):
     """Somebody in the car calls for help, for the breakdown service, or for information."""
 
-    name: Literal["sos", "breakdown", "info"]
+    name: ButtonName
 
 
 class SetPrivacy(_Signal, frozen=True):

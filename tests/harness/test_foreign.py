@@ -17,8 +17,8 @@ from fleet.transport.swarm_link import swarm_links
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import Command
-from tests.lab import quick_back_off
 from tests.harness.test_world import MODES
+from tests.lab import quick_back_off
 from tests.recording_owner import RecordingOwner
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("mode")
 
 
 async def test_an_engine_that_is_switched_off_sends_the_status(fleet_car: HarnessCar) -> None:
-    before = fleet_car.simulated.levels(fleet_car.simulated._now).odometer_m / 1000
+    before = fleet_car.odometer_km
     await fleet_car.drive(km=12)
     assert fleet_car.state == "ignition_on"
     await fleet_car.switch_off()
@@ -86,6 +86,46 @@ async def test_a_broker_that_is_killed_and_comes_back(fleet: World, fleet_faults
     await fleet_faults.start_broker()
     await car.wait_for_status(trigger="engine_off")
     assert car.connection != "offline"
+
+
+async def test_calls_for_help(fleet: World) -> None:
+    car = await fleet.car()
+    await car.press("sos")
+    await car.wait_for_event("ecall", automatic=False)
+    await car.start_drive(km=5)
+    await fleet.clock.advance(minutes=2)
+    await car.crash()
+    await car.wait_for_event("ecall", automatic=True, sensor="airbag")
+    assert car.state == "parked"
+    with pytest.raises(UnknownName, match="unknown button 'sso'"):
+        await car.press("sso")  # type: ignore[arg-type]
+
+
+async def test_plug_and_charge(fleet: World) -> None:
+    car = await fleet.car("Born", charge_percent=80)
+    await car.drain(to_percent=30)
+    await car.plug_in()
+    await car.wait_for_status(trigger="charging", charging__state="charging", energy__charge_percent=near(30, 0.1))
+    await fleet.clock.advance(minutes=60)
+    await car.unplug()
+    await car.wait_for_status(trigger="charging", charging__state="unplugged", energy__charge_percent=gt(35))
+    with pytest.raises(UsageError, match="to_percent is 130"):
+        await car.drain(to_percent=130)
+
+
+async def test_a_back_end_of_the_users_is_back_before_the_cars(fleet: World, fleet_faults: Faults) -> None:
+    """What is to hold before cars connect again is waited for, and told when it does not come."""
+    car = await fleet.car()
+    seen = list[bool]()
+
+    def is_back() -> bool:
+        seen.append(car.is_connected)
+        return True
+
+    await fleet_faults.kill_broker()
+    await fleet_faults.start_broker(before_cars=is_back)
+    assert set(seen) == {False}
+    assert car.is_connected
 
 
 async def test_a_failed_expectation_tells_the_story(fleet: World) -> None:
