@@ -15,10 +15,11 @@ demo: ## Set up and let 2 000 cars live a working day in under a minute
 	@bash tools/setup.sh broker
 	@.venv/bin/fleet run rush-hour $(ARGS)
 
-test: ## Set up and run all tests: those without a broker on all cores, then the live ones, one after the other
+test: ## Set up and run all tests: those without a broker on all cores, then the live ones, one after the other, and those of examples/
 	@bash tools/setup.sh dev broker
 	@.venv/bin/python -m pytest -n auto -m "not live" $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
 	@.venv/bin/python -m pytest -m live $(ARGS) || [ $$? = 5 ]
+	@$(if $(ARGS),,cd examples && ../.venv/bin/python -m pytest)  # the back end that is not ours, with its own configuration
 
 test-fast: ## Set up and run the tests that need no broker
 	@bash tools/setup.sh dev
@@ -39,4 +40,4 @@ build: ## Build the wheel into dist/
 
 clean: ## Remove what was built and cached; .venv stays
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find fleet tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find fleet tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -229,3 +229,35 @@ def test_documents_are_finished() -> None:
     """No page has a place that was left to be filled in."""
     for page in sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/README.md")):
         assert "@@" not in page.read_text(encoding="utf-8"), page
+
+
+# --- the example of a back end that is not ours -----------------------------------------------------------------------
+
+
+def test_all_tests_are_those_of_the_example_too() -> None:
+    """Whoever runs all tests runs them; whoever selects some selects among ours."""
+    assert targets()["test"][-1].startswith("@$(if $(ARGS),,cd examples && ../.venv/bin/python -m pytest)")
+
+
+def test_the_example_knows_cars_in_its_tests_only() -> None:
+    """It shows how others test their back end, so it must not lean on ours."""
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "examples" / "finder").glob("*.py")]
+    assert sources
+    assert not any(re.search(r"^\s*(import|from) fleet\b", source, re.MULTILINE) for source in sources)
+    theirs = tomllib.loads(text_of("examples/pyproject.toml"))["project"]
+    assert not any(name.startswith("connectfleet") for name in theirs["dependencies"])
+    assert "connectfleet" in theirs["optional-dependencies"]["test"]
+
+
+def test_the_examples_workflow_has_all_that_its_tests_need() -> None:
+    """A broker, what it depends on and the cars come before the tests, in the example's folder."""
+    workflow: dict[str, Any] = YAML(typ="safe", pure=True).load(text_of("examples/.github/workflows/tests.yml"))
+    job = workflow["jobs"]["tests"]
+    assert job["defaults"]["run"]["working-directory"] == "examples"
+    runs = [step.get("run", "") for step in job["steps"]]
+    places = [
+        next(n for n, run in enumerate(runs) if word in run)
+        for word in ("install --yes --no-install-recommends mosquitto", ".[test]", "pytest")
+    ]
+    assert places == sorted(places)
+    assert PYPROJECT["project"]["requires-python"] == f">={job['strategy']['matrix']['python-version'][0]}"
