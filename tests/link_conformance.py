@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -117,6 +118,27 @@ class Publishing:
             await broker.wait_for(lambda: len(broker.published) == 5)
             assert broker.published[-1][1] == b"3"
             assert await owner.wait_for_outcome(0) is None
+            await link.close()
+
+    async def test_without_outcome_the_connection_is_made_anew(self, lab: Lab) -> None:
+        """A PUBACK that never comes ends the connection after the time-out, also while nothing else is wrong."""
+        async with lab.scripted(Script(puback=None)) as broker:
+            link, owner = lab.link(broker.endpoint(), replace(ANYONE, acknowledge_timeout_s=0.9))
+            link.open()
+            await owner.wait_for_up()
+            link.publish(Frame(topic="a/b", payload=b"1"), 1)
+            link.publish(Frame(topic="a/b", payload=b"2"), 2)
+            await broker.wait_for(lambda: len(broker.published) == 2)
+            broker.acknowledge(broker.published[0][2])
+            assert await owner.wait_for_outcome(1) is None
+            error = await owner.wait_for_down()
+            assert isinstance(error, ConnectionLost)
+            assert "acknowledged no PUBLISH for 0.9 s" in str(error)
+            broker.script = Script()
+            await owner.wait_for_up(2)
+            link.publish(Frame(topic="a/b", payload=b"2"), 2)
+            assert await owner.wait_for_outcome(2) is None
+            assert owner.outcomes == [(1, None), (2, None)]
             await link.close()
 
     async def test_two_thousand_in_order(self, lab: Lab) -> None:

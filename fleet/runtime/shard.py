@@ -73,6 +73,7 @@ class LinkPlan:
 
     password_for: Callable[[str], str | None]
     keep_alive_s: int = 60
+    acknowledge_timeout_s: float = 30.0
     session_expiry_s: int = 3600
     will_delay_s: int = 10
     first_back_off_s: float = 1.0
@@ -447,6 +448,7 @@ class Shard:
             username=vin,
             password=self.plan.password_for(vin),
             keep_alive_s=self.plan.keep_alive_s,
+            acknowledge_timeout_s=self.plan.acknowledge_timeout_s,
             session_expiry_s=self.plan.session_expiry_s,
             will=Will(self.dialect.from_car(owner.car.will(now)), self.plan.will_delay_s),
             subscriptions=self.dialect.topics.car_subscriptions(vin),

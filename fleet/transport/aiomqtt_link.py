@@ -29,6 +29,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from fleet.errors import ConnectionLost, ConnectRefused, LinkError, PublishRefused, SubscribeRefused, Unreachable
 from fleet.transport.dial import dial, in_words
 from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings, Will
+from fleet.transport.overdue import Overdue
 from fleet.transport.reasons import CONNECT_HINTS, REFUSAL, connection_lost, ended_early
 from fleet.wire.frame import Frame
 
@@ -237,6 +238,7 @@ class Connection(aiomqtt.Client):
         self._suback: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
         self._last_word: asyncio.Future[None] = self._loop.create_future()
         self._under_way: dict[int, tuple[int | None, str]] = {}  # packet id: token (None: the last word), topic
+        self._overdue = Overdue(settings.acknowledge_timeout_s) if settings.acknowledge_timeout_s else None
         self._parting = False
         self._said_goodbye: asyncio.Future[socket.socket] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
@@ -445,7 +447,9 @@ class Connection(aiomqtt.Client):
 
     def _keep_alive(self) -> None:
         self._drive(self._client.loop_misc)
-        if self._client.socket() is not None:
+        if self._overdue is not None and (cause := self._overdue.look(self._under_way, self._loop.time())) is not None:
+            self._end(connection_lost(self._settings.client_id, cause))
+        elif self._client.socket() is not None:
             self._timer = self._loop.call_later(1.0, self._keep_alive)
 
     def _drive(self, step: Callable[[], object]) -> None:

@@ -69,7 +69,8 @@ class LinkSettings:
     """How one client connects. Durations are wall seconds.
 
     With `clean_start` False the session is resumed; `session_expiry_s` is how long the broker keeps it, 0 ends it
-    with the connection. `receive_maximum` bounds the QoS 1 messages received and not yet acknowledged.
+    with the connection. `receive_maximum` bounds the QoS 1 messages received and not yet acknowledged. A PUBLISH without
+    outcome for `acknowledge_timeout_s` ends the connection, and a new one is made: MQTT repeats nothing within one.
     """
 
     client_id: str
@@ -82,6 +83,7 @@ class LinkSettings:
     will: Will | None = None
     subscriptions: tuple[tuple[str, int], ...] = ()
     connect_timeout_s: float = 10.0
+    acknowledge_timeout_s: float = 30.0
     source_address: str = ""
 
 

@@ -18,6 +18,7 @@ from fleet.kernel.schedule import ScheduledCall, virtual_duration
 from fleet.transport.faults import PacketName
 from fleet.transport.link import Delivery, LinkOwner, LinkSettings
 from fleet.transport.mqtt_stream import packet_size
+from fleet.transport.overdue import unacknowledged
 from fleet.transport.reasons import (
     REFUSAL,
     connect_refused,
@@ -78,6 +79,7 @@ class Connection:
         "_session_present",
         "_under_way",
         "_waiting",
+        "_watch",
         "number",
         "passage",
         "settings",
@@ -104,7 +106,9 @@ class Connection:
         # What is empty is None: most links are silent most of the time.
         self._room = 0
         self._last_id = 0
-        self._under_way: dict[int, tuple[int | None, str]] | None = None  # packet id: token (None: the last word), topic
+        # Packet id: token (None: the last word), topic, when it was sent.
+        self._under_way: dict[int, tuple[int | None, str, Instant]] | None = None
+        self._watch: ScheduledCall | None = None  # looks whether what is under way is acknowledged
         self._waiting: deque[tuple[Frame, int | None]] | None = None
 
     # --- to the broker
@@ -155,7 +159,9 @@ class Connection:
             packet_id = packet_id % _HIGHEST_PACKET_ID + 1
         self._last_id = packet_id
         self._room -= 1
-        self._under_way[packet_id] = (token, frame.topic)
+        self._under_way[packet_id] = (token, frame.topic, self._schedule.now)
+        if self._watch is None and self.settings.acknowledge_timeout_s:
+            self._watch_from(self._schedule.now)
         self._send("PUBLISH", self._network.publish, frame, packet_id)
 
     def _wait(self, frame: Frame, token: int | None) -> None:
@@ -271,7 +277,7 @@ class Connection:
         under_way = self._under_way
         if under_way is None or packet_id not in under_way:
             return  # a fault let it come twice
-        token, topic = under_way.pop(packet_id)
+        token, topic, _ = under_way.pop(packet_id)
         if not under_way:
             self._under_way = None
         self._room += 1
@@ -292,6 +298,21 @@ class Connection:
             self._waiting = None
 
     # --- silence
+
+    def _watch_from(self, sent: Instant) -> None:
+        """Look when the publish of that instant has waited too long; what is acknowledged meanwhile stops nothing."""
+        self._watch = self._schedule.call_at(sent + virtual_duration(self.settings.acknowledge_timeout_s), self._look_for_overdue)
+
+    def _look_for_overdue(self) -> None:
+        self._watch = None
+        oldest = next(iter(self._under_way.values()), None) if self._under_way else None
+        if oldest is None:
+            return
+        _, _, sent = oldest
+        if sent + virtual_duration(self.settings.acknowledge_timeout_s) <= self._schedule.now:
+            self.end(unacknowledged(self.settings.acknowledge_timeout_s))
+        else:
+            self._watch_from(sent)
 
     def starve(self) -> None:
         """Nothing is heard any more for a while: give up when the keep-alive is over, unless `fed` comes before."""
@@ -352,4 +373,7 @@ class Connection:
         self._over = self._deaf = True
         self.up = False
         self.fed()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         self._under_way = self._waiting = self._early = None

@@ -7,6 +7,7 @@ loop, and tells its link what comes. Decides nothing about trying again.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from typing import Final, Protocol, assert_never, cast
 
@@ -15,6 +16,7 @@ import mqtt5
 from fleet.errors import LinkError, PublishRefused
 from fleet.transport.dial import in_words
 from fleet.transport.link import Delivery, Endpoint, LinkOwner, LinkSettings
+from fleet.transport.overdue import LOOKS, Overdue
 from fleet.transport.reasons import (
     REFUSAL,
     connect_refused,
@@ -35,7 +37,7 @@ from fleet.transport.swarm_codec import (
     subscribe_packet,
 )
 from fleet.transport.swarm_turns import Turns
-from fleet.transport.swarm_wheel import NOWHERE, KeepAliveWheel
+from fleet.transport.swarm_wheel import NOWHERE, PING_AFTER, KeepAliveWheel
 from fleet.wire.frame import Frame
 
 WAITING_MAX: Final = 32_768
@@ -90,10 +92,12 @@ class Connection(asyncio.Protocol):
         "_out",
         "_out_bytes",
         "_over",
+        "_overdue",
         "_owner",
         "_packet_max",
         "_paused",
         "_pinged",
+        "_pings_every",
         "_queued",
         "_room",
         "_session_present",
@@ -101,6 +105,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_turns",
         "_under_way",
+        "_visits",
         "_waiting",
         "_waiting_at_0",
         "finished",
@@ -128,6 +133,9 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._heard = True
         self._pinged = False
+        self._pings_every = 0  # visits of the wheel; 0 is never
+        self._visits = 0
+        self._overdue: Overdue | None = None
         self._session_present: bool | None = None  # None until the CONNACK
         self._packet_max = 0xFFFF_FFFF
         self._early: list[Delivery] | None = None
@@ -410,8 +418,7 @@ class Connection(asyncio.Protocol):
         if not packet.session_present:
             link.released = None
         keep_alive_s = settings.keep_alive_s if packet.server_keep_alive is None else packet.server_keep_alive
-        if keep_alive_s:
-            link.wheel.add(self, keep_alive_s)
+        self._be_visited(PING_AFTER * keep_alive_s, settings.acknowledge_timeout_s)
         if settings.subscriptions and not (packet.session_present and link.subscribed):
             link.subscribed = False
             self._write(subscribe_packet(settings, _SUBSCRIBE_ID))
@@ -472,8 +479,28 @@ class Connection(asyncio.Protocol):
 
     # --- keep-alive
 
+    def _be_visited(self, ping_s: float, acknowledge_s: float) -> None:
+        """Have the wheel visit often enough for both: the keep-alive's pings, and a look at what is not acknowledged."""
+        visits = 1
+        if acknowledge_s:
+            self._overdue = Overdue(acknowledge_s)
+            visits = math.ceil(ping_s / (acknowledge_s / LOOKS)) or 1
+        if ping_s:
+            self._pings_every = visits
+            self._link.wheel.add(self, ping_s / visits)
+        elif acknowledge_s:
+            self._link.wheel.add(self, acknowledge_s / LOOKS)
+
     def beat(self, *, late: bool) -> None:
-        """Ping, and end the connection when the last ping was followed by silence."""
+        """End the connection when a publish has waited too long, or the last ping was followed by silence; ping in time."""
+        if self._overdue is not None and not late:
+            cause = self._overdue.look(self._under_way, asyncio.get_running_loop().time())
+            if cause is not None:
+                self._end(cause)
+                return
+        self._visits += 1
+        if not self._pings_every or self._visits % self._pings_every:
+            return
         if self._pinged and not self._heard and not late:
             self._end("the broker was silent for longer than the keep-alive")
             return

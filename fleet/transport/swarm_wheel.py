@@ -2,7 +2,7 @@
 
 A member is visited every 0.7 keep-alive: it pings, and at the visit after that it has heard something or its peer is
 gone. So a ping goes out in time whatever else is sent, a half-open connection is known within 1.5 keep-alive, and
-nothing of this is on the path of a message.
+nothing of this is on the path of a message. Between pings it may want more visits, to see whether acknowledgements come.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import asyncio
 from typing import Final, Protocol
 
 TICK_S: Final = 0.1
+PING_AFTER: Final = 0.7
+"""Of the keep-alive."""
 NOWHERE: Final = -1
 """The slot of a member that is not on the wheel."""
-_TICKS_PER_KEEP_ALIVE_S: Final = 7
 _GOLDEN: Final = 0.618033988749895
 
 
@@ -24,7 +25,7 @@ class Member(Protocol):
     wheel_period: int
 
     def beat(self, *, late: bool) -> None:
-        """Judge whether the peer lives (not when `late`: what it said may still be unread), and ping."""
+        """Judge whether the peer lives (not when `late`: what it said may still be unread), and ping when it is time to."""
         ...
 
     def __hash__(self) -> int: ...
@@ -39,9 +40,9 @@ class KeepAliveWheel:
         self._handle: asyncio.Handle | None = None
         self._handle_tick = 0
 
-    def add(self, member: Member, keep_alive_s: int) -> None:
+    def add(self, member: Member, every_s: float) -> None:
         """Visit the member from now on. First visits are spread, or all that connected at once would ping at once."""
-        member.wheel_period = max(1, keep_alive_s * _TICKS_PER_KEEP_ALIVE_S)
+        member.wheel_period = max(1, round(every_s / TICK_S))
         self._phase = (self._phase + _GOLDEN) % 1.0
         self._put(member, self._now() + 1 + int(self._phase * member.wheel_period))
 
