@@ -82,12 +82,16 @@ class DeskDriver:
         vault: SpinVault,
         *,
         make_clock: ClockFactory,
+        clock_is_known: bool = False,
         wall_us: Callable[[], int],
         collecting: Callable[[], Pending],
         changed: Callable[[], None],
         make_desk: Callable[..., Desk] = Desk,
     ) -> None:
-        """Take the desk up where the store left it; `changed` is called after something was put into the batch."""
+        """Take the desk up where the store left it; `changed` is called after something was put into the batch.
+
+        With `clock_is_known` what `make_clock` makes tells scenario time before anybody has announced it.
+        """
         self._store = store
         self._vault = vault
         self._make_clock = make_clock
@@ -95,7 +99,7 @@ class DeskDriver:
         self._collecting = collecting
         self._changed = changed
         self.clock = self._clock_of(loaded.meta.get(CLOCK))
-        self.clock_is_known = CLOCK in loaded.meta
+        self.clock_is_known = clock_is_known or CLOCK in loaded.meta
         self.desk = make_desk(
             factor=self.clock.factor,
             users=loaded.users,

@@ -39,9 +39,10 @@ _log = structlog.get_logger(__name__)
 class BackendConfig:
     """What a back end is made of. Secrets are left out of its `repr`.
 
-    `make_clock` and `wall_us` bring the time (`ScaledClock` and `wall_us` of `runtime.clocks`), `draw` the jitter of
-    reconnects. `announce_stored` is for cars that keep messages until they are stored. `make_desk` is another kind of Desk,
-    `make_centre` of ServiceCentre, and `committed` is told each commit: a journal is kept so. `rules` are the services' own.
+    `make_clock` and `wall_us` bring the time (`ScaledClock` and `wall_us` of `runtime.clocks`), which tells scenario time
+    from the beginning where `clock_is_known`, otherwise once it is announced; `draw` the jitter of reconnects.
+    `announce_stored` is for cars that keep messages until they are stored. `make_desk` is another kind of Desk, `make_centre`
+    of ServiceCentre, and `committed` is told each commit: a journal is kept so. `rules` are the services' own.
     """
 
     store: Path
@@ -50,6 +51,7 @@ class BackendConfig:
     make_clock: ClockFactory
     wall_us: Callable[[], int]
     draw: Callable[[], float]
+    clock_is_known: bool = False
     dialect: FleetDialect = field(default_factory=FleetDialect)
     spin_cost: SpinCost = field(default_factory=SpinCost)
     username: str | None = None
@@ -126,6 +128,7 @@ class Backend:
                 loaded,
                 vault,
                 make_clock=config.make_clock,
+                clock_is_known=config.clock_is_known,
                 wall_us=config.wall_us,
                 collecting=self._consumer.collecting,
                 changed=self._consumer.changed,
