@@ -259,5 +259,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if world is None or call.when != "call" or call.excinfo is None:
         return
     world.failed = True
-    report = cast("Any", outcome).get_result()
-    report.sections.append(("fleet", f"seed {world.seed}; the journal is kept: {world.journal_path}"))
+    from fleet.harness.errors import ExpectationFailed, InvariantBroken
+
+    if not isinstance(call.excinfo.value, ExpectationFailed | InvariantBroken):  # they have told it themselves
+        report = cast("Any", outcome).get_result()
+        report.sections.append(("fleet", world.about_failure()))

@@ -7,29 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.service import BackendConfig
 from fleet.backend.spin import SpinCost
+from fleet.errors import UsageError
 from fleet.harness.backends import Launch
+from fleet.harness.network import Network
 from fleet.kernel.draws import Draws, stream_key
-from fleet.kernel.instants import SECOND, Clock, Instant
+from fleet.kernel.instants import SECOND, Clock, Duration, Instant
 from fleet.kernel.schedule import Schedule
 from fleet.runtime.access import Access
 from fleet.runtime.clocks import ScaledClock, SteppedClock, VirtualClock, wall_us
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import Shard, wait_until
 from fleet.runtime.virtual_loop import VirtualLoop
-from fleet.transport.link import LinkFactory
+from fleet.transport.link import Endpoint, LinkFactory
+from fleet.transport.proxy import FaultProxy
 from fleet.transport.simulated_access import AccessControl
 from fleet.transport.simulated_broker import SimulatedBroker
+from fleet.transport.simulated_faults import FrameFaults
 from fleet.transport.simulated_link import simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
+from fleet.transport.swarm_link import swarm_links
 from fleet.wire.dialect import FleetDialect
 
 T = TypeVar("T")
@@ -38,7 +44,7 @@ SPIN_COST: Final = SpinCost(n=2, r=1, p=1)
 """The S-PINs of simulated users protect nothing."""
 STEPS_PER_LOOK: Final = 50
 """Deadlines of cars that send nothing, after which the network is looked at all the same: somebody else may have sent."""
-NETWORK_TIME: Final = 2 * SECOND
+NETWORK_TIME: Final = 5 * SECOND
 """Virtual time that messages under way are given to arrive while the cars' time stands still."""
 
 
@@ -81,14 +87,14 @@ class Reach:
     """How a broker is reached: `access` by links, `launch` by a back end in a process of its own.
 
     `admit` makes new cars known to it. `broker` is the broker itself, where it is ours to stop and kill. `car_links` makes
-    the links of cars where they are others than those of `access`.
+    the links of cars to `access.cars`, or to where a proxy stands for it.
     """
 
     access: Access
     admit: Callable[[Sequence[str]], Awaitable[None]] = nobody_to_tell
     broker: Broker | None = None
     launch: Launch | None = None
-    car_links: LinkFactory | None = None
+    car_links: Callable[[Endpoint], LinkFactory] = swarm_links
 
 
 class SimulatedProcess:
@@ -131,6 +137,20 @@ class Stage(Protocol):
     tool_links: LinkFactory
     password_for: Callable[[str], str | None]
     dialect: FleetDialect
+    slower_s: float
+    """How much longer than usual the network may take for one thing, because of its faults."""
+
+    async def open(self) -> None:
+        """Begin, before anybody connects."""
+        ...
+
+    async def close(self) -> None:
+        """End, when nobody is connected any more."""
+        ...
+
+    def network(self) -> Network:
+        """Return where the cars' network can be harmed. Raises UsageError where it cannot."""
+        ...
 
     def inside(self) -> AbstractContextManager[None]:
         """Call parts only in here."""
@@ -163,9 +183,19 @@ class LiveStage:
     clock_moved: Callable[[], None] | None = None
     shard: Shard
 
-    def __init__(self, reach: Reach, start: Instant, *, patience_s: float = 5.0) -> None:
-        """Take how the broker is reached; `patience_s` is the wall time that the network may take for one thing."""
+    def __init__(self, reach: Reach, start: Instant, *, patience_s: float = 5.0, faults: bool = False, seed: int = 0) -> None:
+        """Take how the broker is reached; `patience_s` is the wall time that the network may take for one thing.
+
+        With `faults` cars connect through a proxy, with `seed` for what it leaves to chance.
+        """
         access = reach.access
+        self.slower_s = 0.0
+        self._proxy: FaultProxy | None = None
+        cars = access.cars
+        if faults:
+            listener = socket.create_server(("127.0.0.1", 0))
+            self._proxy = FaultProxy(cars, listener=listener, seed=seed)
+            cars = replace(cars, host="127.0.0.1", port=listener.getsockname()[1])
         self.broker = reach.broker
         self.launch = reach.launch
         self._reach = reach
@@ -174,10 +204,26 @@ class LiveStage:
         self._clock = SteppedClock(start)
         self.clock: ScaledClock = self._clock
         self._patience_s = patience_s
-        self.car_links = reach.car_links or access.car_links()
+        self.car_links = reach.car_links(cars)
         self.tool_links = access.consumer_links()
         self.password_for = access.password_for
         self.dialect = access.dialect()
+
+    async def open(self) -> None:
+        if self._proxy is not None:
+            await self._proxy.__aenter__()
+
+    async def close(self) -> None:
+        if self._proxy is not None:
+            await self._proxy.__aexit__()
+
+    def network(self) -> Network:
+        if self._proxy is None:
+            raise UsageError(
+                "the cars of this world are connected to the broker directly",
+                hint="Ask for the fixture fleet_faults (or faults=True): then a proxy stands between them.",
+            )
+        return self._proxy
 
     def inside(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
@@ -197,7 +243,8 @@ class LiveStage:
         return True
 
     async def wait(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:
-        return await wait_until(condition, self._patience_s if within_s is None else within_s, every_s=POLL_S)
+        patience_s = self._patience_s + self.slower_s if within_s is None else within_s
+        return await wait_until(condition, patience_s, every_s=POLL_S)
 
     def _move(self, at: Instant) -> None:
         self._steps += 1
@@ -214,7 +261,7 @@ class LiveStage:
         if caused == self._settled_at and self._steps % STEPS_PER_LOOK:
             return False
         loop = asyncio.get_running_loop()
-        ends = loop.time() + self._patience_s
+        ends = loop.time() + self._patience_s + self.slower_s
         while loop.time() < ends:
             if condition():
                 return True
@@ -256,18 +303,31 @@ class VirtualStage:
     launch: Launch | None = None
     shard: Shard
 
-    def __init__(self, start: Instant) -> None:
-        """Begin at `start`."""
+    def __init__(self, start: Instant, *, seed: int = 0) -> None:
+        """Begin at `start`; what faults of the network leave to chance follows from the seed."""
+        self.slower_s = 0.0
+        self._seed = seed
         self._schedule = Schedule(start)
         self._loop = VirtualLoop(self._schedule)  # type: ignore[abstract]  # what needs an operating system is left out
         self.clock: ScaledClock = VirtualClock(self._schedule, start)
         acl = AccessControl.parse((resource_dir("broker") / "acl").read_text(encoding="utf-8"))
-        self.network = SimulatedNetwork(SimulatedBroker(access=acl), self._schedule)
-        self.broker: Broker | None = SimulatedProcess(self.network, self._loop)
-        self.car_links = simulated_links(self.network, username_as_client_id=True)
-        self.tool_links = simulated_links(self.network)
+        self._network = SimulatedNetwork(SimulatedBroker(access=acl), self._schedule)
+        self.broker: Broker | None = SimulatedProcess(self._network, self._loop)
+        self.car_links = simulated_links(self._network, username_as_client_id=True)
+        self.tool_links = simulated_links(self._network)
         self.password_for: Callable[[str], str | None] = lambda _user: None
         self.dialect = FleetDialect()
+
+    async def open(self) -> None:
+        """Nothing runs outside of this object."""
+
+    async def close(self) -> None:
+        """So nothing is to be ended."""
+
+    def network(self) -> Network:
+        if self._network.faults is None:
+            self._network.faults = FrameFaults(self._network, self._seed)
+        return self._network.faults
 
     def inside(self) -> AbstractContextManager[None]:
         return self._loop.inside()
@@ -279,14 +339,17 @@ class VirtualStage:
         return self._loop.run_until_complete(work)
 
     async def until(self, condition: Callable[[], bool], limit: Instant, traffic: Traffic) -> bool:
-        settled = self._schedule.now + NETWORK_TIME
+        settled = self._schedule.now + self._patience()
         self._loop.run_while(lambda: not (condition() or traffic.is_quiet()), settled)
         self._loop.run_while(lambda: not condition(), limit)
         return condition()
 
     async def wait(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:  # noqa: ARG002  no wall here
-        self._loop.run_while(lambda: not condition(), self._schedule.now + NETWORK_TIME)
+        self._loop.run_while(lambda: not condition(), self._schedule.now + self._patience())
         return condition()
+
+    def _patience(self) -> Duration:
+        return NETWORK_TIME + round(self.slower_s * SECOND)
 
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
         schedule = self._schedule

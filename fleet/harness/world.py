@@ -368,6 +368,12 @@ class World:
         story = [] if car is None else self._story(CAR + car.vin, None)
         raise ExpectationFailed("\n".join([told, *story, *self._where()]))
 
+    def about_failure(self) -> str:
+        """Return what to know of a test that failed otherwise: the story of its car, the seed, how to see it again."""
+        self._journal.flush()
+        story = self._story(CAR + self.cars[0].vin, None) if len(self.cars) == 1 else []
+        return "\n".join([*story, *self._where()])
+
     def _story(self, machine: str, line: int | None) -> list[str]:
         last = line if line is not None else sum(1 for _ in JournalReader(self.journal_path))
         told = stories(self.journal_path, [(machine, last)], records=STORY_RECORDS)[0]

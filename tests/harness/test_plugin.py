@@ -91,6 +91,7 @@ def test_an_assertion_of_the_users_keeps_the_journal_too(suite: pytest.Pytester)
             assert fleet_car.state == "driving"
     """)  # fmt: skip
     done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["* fleet *", "*the last of VSS*", "*in        PowerOn*", "*seed *", "*again: pytest *"])
     kept = next(line.rpartition(" ")[2] for line in done.outlines if "the journal is kept" in line)
     assert Path(kept).exists()
 
