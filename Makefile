@@ -15,10 +15,11 @@ demo: ## Set up and let 2 000 cars live a working day in under a minute
 	@bash tools/setup.sh broker
 	@.venv/bin/fleet run rush-hour $(ARGS)
 
-test: ## Set up and run all tests: those without a broker on all cores, then the live ones, one after the other, and those of examples/
+test: ## Set up and run all tests on all cores: those without a broker, the live ones, alone those that measure time, and examples/
 	@bash tools/setup.sh dev broker
 	@.venv/bin/python -m pytest -n auto -m "not live" $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
-	@.venv/bin/python -m pytest -m live $(ARGS) || [ $$? = 5 ]
+	@.venv/bin/python -m pytest -n auto --dist loadscope -m "live and not alone" $(ARGS) || [ $$? = 5 ]
+	@.venv/bin/python -m pytest -m "live and alone" $(ARGS) || [ $$? = 5 ]
 	@$(if $(ARGS),,cd examples && ../.venv/bin/python -m pytest)  # the back end that is not ours, with its own configuration
 
 test-fast: ## Set up and run the tests that need no broker

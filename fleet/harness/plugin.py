@@ -124,6 +124,11 @@ class Brokers:
             raise
         return broker
 
+    @property
+    def running(self) -> list[HarnessBroker]:
+        """Those that tests share, as far as they were started."""
+        return list(self._shared.values())
+
     def stop(self) -> None:
         """Stop all."""
         for broker in self._shared.values():

@@ -94,6 +94,7 @@ def rows(store: Path) -> int:
 
 
 class TestARun:
+    @pytest.mark.alone
     async def test_find_my_car(self, tmp_path: Path) -> None:
         """It passes, its account is the store's, all is in the folder, and the line it ends with works as it is."""
         done = await fleet("run", "find-my-car", "--cars", "20", "--clock", "x300", "--out", "out", cwd=tmp_path)
@@ -143,6 +144,7 @@ class TestARun:
         assert report_of(tmp_path / "out")["verdict"] == "failed"
         assert (tmp_path / "out" / "mosquitto.log").stat().st_size > 0
 
+    @pytest.mark.alone
     async def test_a_simulator_that_gets_no_cpu(self, tmp_path: Path) -> None:
         """Frozen in mid-run it cannot notice, but the report does: invalid, exit code 3, and advice that fits."""
         scenario = street(tmp_path, duration="10 min", clock="x60", more="commands: [{name: refresh, count: 100}]")

@@ -56,7 +56,7 @@ async def test_the_mark_asks_for_it(fleet_broker: HarnessBroker, fleet_car: Harn
 @pytest.mark.fleet(broker="own")
 async def test_one_of_its_own(fleet: World, fleet_broker: HarnessBroker, fleet_brokers: Brokers) -> None:
     car = await fleet.car()
-    assert fleet_broker is not fleet_brokers.shared("plain")
+    assert fleet_broker not in fleet_brokers.running
     fleet_broker.mosquitto.kill()
     await fleet_broker.mosquitto.start()
     await fleet.stage.wait(lambda: car.connection != "offline")

@@ -61,6 +61,7 @@ async def both(tmp_path: Path, name: str, clock: str, *options: str) -> tuple[Ra
     return Ran(tmp_path / "live"), Ran(tmp_path / "virtual")
 
 
+@pytest.mark.alone
 async def test_a_working_day_is_the_same_day(tmp_path: Path) -> None:
     """The same cars make the same drives at the same instants, whoever brings the time."""
     live, virtual = await both(tmp_path, "rush-hour", "x3600", "--cars", "60")
