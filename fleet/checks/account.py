@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.check import Check, Handlers, is_first, overtakes
 from fleet.cloud.sequence import SeenSequence
 from fleet.observe.journal import Begin, End, Input, Output, Quarantined, Stored
 from fleet.observe.story import CAR
@@ -99,14 +99,28 @@ class StoredOnce(Check):
 
 
 class _Outbox:
-    """What became of the messages of one car that somebody still waits for; the others are only counted."""
+    """What became of the messages of one car that somebody still waits for; the others are only counted.
 
-    __slots__ = ("in_flight", "open", "unstored")
+    What was not known to be stored goes `again`, unless the car is silent: then a mark still takes it out of the outbox. Which of
+    the two it was is in `doubt` until the car has sent it again, or what comes after it.
+    """
+
+    __slots__ = ("again", "counted", "doubt", "in_flight", "open", "unstored")
 
     def __init__(self) -> None:
         self.open: dict[int, int] = {}
         self.in_flight: int | None = None
         self.unstored: list[int] = []
+        self.again: list[int] = []
+        self.counted: set[int] = set()
+        self.doubt: set[int] = set()
+
+    def speaks(self) -> None:
+        """The car sends what is new: what went again is sent, and what it has held back since is held still."""
+        self.unstored += self.again
+        self.again = []
+        self.counted.clear()
+        self.doubt.clear()
 
 
 class AccountHolds(Check):
@@ -124,7 +138,6 @@ class AccountHolds(Check):
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
         self._outboxes: dict[str, _Outbox] = {}
-        self._acknowledged: dict[str, int] = {}
         self._counts = dict.fromkeys(
             ("published", "repeated", "acknowledged", "refused", "left", "stored", "duplicates", "quarantined"), 0
         )
@@ -156,8 +169,19 @@ class AccountHolds(Check):
             self.looked_at += 1
             self._counts["published"] += 1
             self._note(outbox, seq, _SENT)
+            if not overtakes(record):
+                outbox.speaks()
         else:
             self._counts["repeated"] += 1
+            self._sent_again(outbox, seq)
+
+    def _sent_again(self, outbox: _Outbox, seq: int) -> None:
+        if seq in outbox.again:
+            outbox.again.remove(seq)
+        if seq in outbox.doubt:
+            outbox.doubt.remove(seq)
+            outbox.open[seq] = _SENT | _TAKEN
+            self._counts["left"] -= 1
 
     def _answered(self, record: Input, _line: int) -> None:
         outbox, seq = self._of(record.m), record.data["seq"]
@@ -168,8 +192,9 @@ class AccountHolds(Check):
             self._counts["refused"] += 1
             self._note(outbox, seq, _LEFT | _TAKEN)
             return
-        if seq > self._acknowledged.get(record.m, 0):
-            self._acknowledged[record.m] = seq
+        if seq in outbox.counted:
+            outbox.counted.remove(seq)
+        else:
             self._counts["acknowledged"] += 1
         if self.begin.until_stored:
             outbox.unstored.append(seq)
@@ -180,16 +205,18 @@ class AccountHolds(Check):
         told = record.data["message"]
         gaps = tuple((first, last) for first, last in told.get("gaps", ()))
         mark, outbox = Mark(boot=told["boot"], through=told["through"], high=told.get("high"), gaps=gaps), self._of(record.m)
-        kept = []
-        for seq in outbox.unstored:
+        outbox.doubt.update(seq for seq in outbox.again if mark.covers(seq))
+        for seq in (*outbox.unstored, *outbox.again):
             if mark.covers(seq):
                 self._leaves(outbox, seq)
-            else:
-                kept.append(seq)
-        outbox.unstored = kept
+        outbox.unstored = [seq for seq in outbox.unstored if not mark.covers(seq)]
+        outbox.again = [seq for seq in outbox.again if not mark.covers(seq)]
 
     def _goes_again(self, record: Input, _line: int) -> None:
-        self._of(record.m).unstored.clear()
+        outbox = self._of(record.m)
+        outbox.again += outbox.unstored
+        outbox.counted.update(outbox.unstored)
+        outbox.unstored = []
 
     def _leaves(self, outbox: _Outbox, seq: int) -> None:
         self._counts["left"] += 1
@@ -228,10 +255,11 @@ class AccountHolds(Check):
             if account.get(name, 0) != counts[name]:
                 self.breach(line, "run", f"the account says {account.get(name, 0)} {name}, but the records {counts[name]}")
         held = account["created"] - account["dropped"] - account["refused"] - counts["left"]
-        if account["in_outbox"] != held:
+        doubtful = sum(len(outbox.doubt) for outbox in self._outboxes.values())
+        if not held <= account["in_outbox"] <= held + doubtful:
             self.breach(line, "run", f"the account says {account['in_outbox']} in_outbox, but by the records {held} are left")
         self._each_car(line)
-        self._sum(account, line)
+        self._sum(account, line, stays=min(max(account["in_outbox"] - held, 0), doubtful))
 
     def _each_car(self, line: int) -> None:
         for machine, outbox in self._outboxes.items():
@@ -242,11 +270,12 @@ class AccountHolds(Check):
             if lost and self.begin.until_stored:
                 self.breach(line, machine, f"left the outbox as stored, but is not: {_some(lost)}")
 
-    def _sum(self, account: dict[str, int], line: int) -> None:
+    def _sum(self, account: dict[str, int], line: int, *, stays: int) -> None:
+        """Add up the account; so many of what is in doubt `stays` in an outbox, and is stored."""
         states = [known for outbox in self._outboxes.values() for known in outbox.open.values()]
         both = states.count(_SENT | _TAKEN)  # stored, and the car does not know it yet
         lost = states.count(_SENT | _LEFT)
-        kept = account["in_outbox"] - both
+        kept = account["in_outbox"] - both - stays
         found = account["stored"] + kept + account["dropped"] + account["quarantined"] + account["refused"] + lost
         if account["created"] != found:
             parts = {name: account[name] for name in ("stored", "dropped", "quarantined", "refused")}

@@ -22,7 +22,9 @@ OPENINGS_KEPT: Final = 64
 class KnownCar:
     """One car, as far as it is known. None is not known."""
 
-    __slots__ = ("_openings", "commands", "engine_on", "fuel_percent", "locked", "now", "open_doors", "position", "seq")
+    __slots__ = (
+        "_openings", "_told", "commands", "engine_on", "fuel_percent", "locked", "now", "open_doors", "position", "seq",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.now: Instant = 0
@@ -33,6 +35,7 @@ class KnownCar:
         self.position: tuple[float, float] | None = None
         self.fuel_percent: float | None = None
         self.commands: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._told: dict[str, str] = {}
         self._openings: deque[tuple[Instant, str, bool]] = deque()
 
     def forget(self) -> None:
@@ -48,7 +51,17 @@ class KnownCar:
         """Take a command that arrived."""
         self.commands[command["id"]] = command
         if len(self.commands) > COMMANDS_KEPT:
-            self.commands.popitem(last=False)
+            forgotten, _ = self.commands.popitem(last=False)
+            self._told.pop(forgotten, None)
+
+    def tell(self, answer: dict[str, Any]) -> None:
+        """Take an answer to a command that is known."""
+        if answer["command_id"] in self.commands:
+            self._told[answer["command_id"]] = answer["state"]
+
+    def repeats(self, answer: dict[str, Any]) -> bool:
+        """Tell whether an answer says again what was said last: the command has come again, and nothing was done for it."""
+        return self._told.get(answer["command_id"]) == answer["state"]
 
     def move_opening(self, name: str, *, opened: bool) -> None:
         """Note that somebody opened or closed something now."""
@@ -111,14 +124,15 @@ class Cars:
         if not is_first(record):
             return
         car, message = self.of(record.m), record.data["message"]
+        if not car.follows(message):
+            car.open_doors = car.locked = None  # the status that told of them may have been dropped
         match record.of:
             case "Status":
                 self._status(car, message)
             case "Event":
                 self._event(car, message)
-            case "Response" if message["state"] == "succeeded" and message["name"] in {"lock", "unlock"}:
-                car.settle_doors(message)
-                car.locked = message["name"] == "lock"
+            case "Response":
+                self._answer(car, message)
             case _:
                 pass
         car.seq = message["seq"]
@@ -134,6 +148,12 @@ class Cars:
         if position is not None:
             car.position = (position["latitude"], position["longitude"])
         car.fuel_percent = message.get("energy", {}).get("fuel_level_percent", car.fuel_percent)
+
+    def _answer(self, car: KnownCar, answer: dict[str, Any]) -> None:
+        if answer["state"] == "succeeded" and answer["name"] in {"lock", "unlock"} and not car.repeats(answer):
+            car.settle_doors(answer)
+            car.locked = answer["name"] == "lock"
+        car.tell(answer)
 
     def _event(self, car: KnownCar, message: dict[str, Any]) -> None:
         match message["name"]:

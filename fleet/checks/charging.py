@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
@@ -255,9 +256,18 @@ def _within(number: float | None, least: float, most: float) -> bool:
 def _timers_fit(parameters: Parameters) -> bool:
     timers = parameters["timers"]
     return len(timers) <= TIMERS and all(
-        _CLOCK.fullmatch(timer["at"]) is not None and bool(timer.get("days")) != (timer.get("date") is not None)
+        _CLOCK.fullmatch(timer["at"]) is not None
+        and bool(timer.get("days")) != (timer.get("date") is not None)
+        and _is_date(timer.get("date") or "2026-01-01")
         for timer in timers
     )
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 _RANGES: Final = {
@@ -296,8 +306,9 @@ class DepartureAgrees(Check):
         answer = record.data["message"]
         if (answer["name"], answer["state"]) != ("departure_timers", "succeeded"):
             return
-        command = self._cars.of(record.m).commands.get(answer["command_id"])
-        if command is not None:
+        car = self._cars.of(record.m)
+        command = car.commands.get(answer["command_id"])
+        if command is not None and not car.repeats(answer):
             timers = command["parameters"]["timers"]
             self._minutes[record.m] = {int(timer["at"][3:]) for timer in timers if timer.get("enabled", True)}
 

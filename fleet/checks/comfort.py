@@ -118,9 +118,11 @@ class ComfortAgrees(Check):
 
     def _answered(self, record: Output, line: int) -> None:
         answer, run = record.data["message"], self._running.get(record.m)
-        name = answer["name"]
+        name, car = answer["name"], self._cars.of(record.m)
+        if car.repeats(answer):
+            return
         if answer["state"] == "succeeded" and name in STATES:
-            parameters = self._cars.of(record.m).commands.get(answer["command_id"], {}).get("parameters", {})
+            parameters = car.commands.get(answer["command_id"], {}).get("parameters", {})
             if parameters.get("action", "start") == "start":
                 self._starting[record.m] = _asked_for(name, parameters, answer["captured_at"])
         elif answer.get("reason") in {"heater_running", "ventilation_running"}:

@@ -92,6 +92,7 @@ class SwitchCheck(Check):
         super().__init__(begin)
         self._cars = cars
         self._modes = Modes(equipment, begun)
+        self._set_at: dict[str, Instant] = {}
 
     def handlers(self) -> Handlers:
         return {
@@ -112,6 +113,7 @@ class SwitchCheck(Check):
 
     def _set_mode(self, record: Input, _line: int) -> None:
         self._modes.set(record)
+        self._set_at[record.m] = record.t
         self.mode_set(record.m, record.t)
 
     def _reset(self, record: Input, _line: int) -> None:
@@ -121,12 +123,16 @@ class SwitchCheck(Check):
         self.sent(record, line)
         message = record.data["message"]
         if record.of == "Response" and (message["name"], message["state"]) == ("reset", "succeeded") and is_first(record):
-            command = self._cars.of(record.m).commands.get(message["command_id"], {})
-            self._wipe(record.m, command.get("parameters", {}), record.t)
+            car = self._cars.of(record.m)
+            if not car.repeats(message):
+                parameters = car.commands.get(message["command_id"], {}).get("parameters", {})
+                self._wipe(record.m, parameters, message["captured_at"])
 
     def _wipe(self, machine: str, parameters: Mapping[str, Any], at: Instant) -> None:
+        """Take a reset, of which the car may tell long after; what was set since then holds."""
         if parameters.get("user") in {None, "primary"}:
-            self._modes.open(machine)
+            if at >= self._set_at.get(machine, 0):
+                self._modes.open(machine)
             self.wiped(machine, at)
 
 
@@ -178,15 +184,18 @@ class SilenceKept(SwitchCheck):
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], begun: Mapping[str, str]) -> None:
         super().__init__(begin, cars, equipment, begun)
         self._unpaired: set[str] = set()
+        self._paired_at: dict[str, Instant] = {}
 
     def handlers(self) -> Handlers:
         return {**super().handlers(), ("in", "PairCar"): self._paired}
 
-    def wiped(self, machine: str, at: Instant) -> None:  # noqa: ARG002 (whenever it was)
-        self._unpaired.add(machine)
+    def wiped(self, machine: str, at: Instant) -> None:
+        if at >= self._paired_at.get(machine, 0):
+            self._unpaired.add(machine)
 
     def _paired(self, record: Input, _line: int) -> None:
         self._unpaired.discard(record.m)
+        self._paired_at[record.m] = record.t
 
     def sent(self, record: Output, line: int) -> None:
         machine, mode = record.m, self._modes.of(record.m)
@@ -230,6 +239,7 @@ class SwitchRule(SwitchCheck):
     def _switch(self, machine: str, what: str, at: Instant, *, off: bool) -> None:
         changes = self._since.setdefault(machine, {}).setdefault(what, [])
         changes.append((at, off))
+        changes.sort(key=lambda change: change[0])  # a reset may be told late
         del changes[:-KEPT]
 
     def _set_service(self, record: Input, _line: int) -> None:
@@ -249,8 +259,9 @@ class SwitchRule(SwitchCheck):
 
     def _obeyed(self, machine: str, answer: dict[str, Any], line: int) -> None:
         name = answer["name"]
-        command = self._cars.of(machine).commands.get(answer["command_id"], {})
-        if command.get("parameters", {}).get("action") == "stop":
+        car = self._cars.of(machine)
+        command = car.commands.get(answer["command_id"], {})
+        if car.repeats(answer) or command.get("parameters", {}).get("action") == "stop":
             return  # what runs can be stopped, whatever is switched off
         for what in (name, f"the place that {name} tells", WORKSHOP):
             changes = self._since[machine].get(what)

@@ -26,7 +26,7 @@ ROUNDED_PERCENT: Final = 0.05
 PENDING: Final = 16
 SWITCHED_OFF: Final = {"privacy_offline", "not_paired", "service_deactivated", "workshop_mode"}
 """Reasons that somebody has given in the car itself."""
-UNREAD: Final = {"malformed", "unsupported"}
+UNREAD: Final = {"malformed", "unsupported", "privacy_offline", "not_paired"}
 """Reasons for which a car has looked at nothing else."""
 
 Answer = dict[str, Any]
@@ -52,7 +52,9 @@ class CommandRule(Check):
             return
         car = self._cars.of(record.m)
         command = car.commands.get(answer["command_id"])
-        if command is None or answer["state"] == "expired" or answer.get("reason") in UNREAD:
+        if command is None or answer["state"] == "expired" or answer.get("reason") in UNREAD or _queue_full(answer):
+            return
+        if car.repeats(answer):
             return
         self.looked_at += 1
         subject = f"command {answer['command_id']} of {answer['vin']}"
@@ -268,7 +270,7 @@ class BusyRule(CommandRule):
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (whatever it is)
         if parameters.get("action") == "stop":
-            return ["a stop is refused as busy"] if answer.get("reason") == "busy" and not _queue_full(answer) else []
+            return ["a stop is refused as busy"] if answer.get("reason") == "busy" else []
         key = (answer["vin"], "lock" if answer["name"] == "unlock" else answer["name"])
         other = self._running.get(key)
         if answer["state"] == "accepted":
@@ -277,14 +279,14 @@ class BusyRule(CommandRule):
             return [f"is accepted while {other} of the same kind runs"] if another else []
         if answer["state"] in TERMINAL_STATES and other == answer["command_id"]:
             del self._running[key]
-        elif answer.get("reason") == "busy" and other is None and not _queue_full(answer):
+        elif answer.get("reason") == "busy" and other is None:
             return ["is refused as busy, but none of its kind runs"]
         return []
 
 
 def _queue_full(answer: Answer) -> bool:
     """Tell whether too many commands wait for the car to wake, which is another kind of busy."""
-    return "wait" in answer.get("detail", "")
+    return answer.get("reason") == "busy" and "wait" in answer.get("detail", "")
 
 
 class SpinRule(Check):

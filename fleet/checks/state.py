@@ -37,8 +37,9 @@ class EngineAgrees(Check):
             return
         car, message = self._cars.of(record.m), record.data["message"]
         event = message["name"] if record.of == "Event" else ""
-        due = None if overtakes(record) else self._due.pop(record.m, None)
-        if due is not None and car.follows(message):
+        follows = car.follows(message)
+        due = None if overtakes(record) and follows else self._due.pop(record.m, None)
+        if due is not None and follows:
             self._follow_up(record, event, due, line)
         if event in {"engine_on", "engine_off"}:
             self.looked_at += 1

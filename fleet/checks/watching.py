@@ -191,6 +191,8 @@ class AreaAlertsAgree(Check):
         if (answer["name"], answer["state"]) != ("area_alert", "succeeded") or not is_first(record):
             return
         car = self._cars.of(record.m)
+        if car.repeats(answer):
+            return
         zones = car.commands.get(answer["command_id"], {}).get("parameters", {}).get("zones", ())
         self._sides[record.m] = {zone["name"]: _Side(zone) for zone in zones}
         if car.position is not None and not car.engine_on:
@@ -272,7 +274,10 @@ class SpeedAlertsAgree(Check):
         answer = record.data["message"]
         if (answer["name"], answer["state"]) != ("speed_alert", "succeeded") or not is_first(record):
             return
-        parameters = self._cars.of(record.m).commands.get(answer["command_id"], {}).get("parameters", {})
+        car = self._cars.of(record.m)
+        if car.repeats(answer):
+            return
+        parameters = car.commands.get(answer["command_id"], {}).get("parameters", {})
         self._silent.pop(record.m, None)
         if parameters.get("action", "start") == "stop":
             self._limits.pop(record.m, None)

@@ -56,8 +56,7 @@ class Telematics:
     """
 
     __slots__ = (
-        "_highest_acknowledged",
-        "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "covered", "created", "dropped",
+        "_counted", "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "covered", "created", "dropped",
         "is_up", "limit", "published", "reachable_since", "refused", "repeated", "silent", "stored", "until_stored",
         "up_since", "wanted",
     )  # fmt: skip
@@ -81,11 +80,11 @@ class Telematics:
         self.dropped = 0
         self.repeated = 0
         self._highest_sent = 0
-        self._highest_acknowledged = 0
         self._in_flight: CarMessage | None = None
         # Made when first needed: an empty deque is 760 bytes.
         self._waiting: deque[CarMessage] | None = None
         self._unstored: deque[CarMessage] | None = None
+        self._counted: set[int] | None = None  # what goes again though the broker took it once
 
     def next_seq(self) -> int:
         """Number the next message; every number is used."""
@@ -181,6 +180,8 @@ class Telematics:
         again = [message for message in self._unstored or () if not held or overtakes(message)]
         if self._in_flight is not None:
             again.append(self._in_flight)
+        if self._unstored and len(held) < len(self._unstored):
+            self._counted = (self._counted or set()).union(each.seq for each in again if each is not self._in_flight)
         self._unstored, self._in_flight = held or None, None
         if again:
             self._waiting = deque(sorted((*again, *(self._waiting or ())), key=_waits))
@@ -195,8 +196,9 @@ class Telematics:
         if refused:
             self.refused += 1
             return self._next()
-        if seq > self._highest_acknowledged:
-            self._highest_acknowledged = seq
+        if self._counted and seq in self._counted:
+            self._counted.discard(seq)
+        else:
             self.acknowledged += 1
         if self.until_stored:
             if self._unstored is None:

@@ -88,6 +88,7 @@ ACTIONS = st.lists(
 @settings(deadline=None, max_examples=600)
 @given(ACTIONS, st.booleans())
 @example(["call", "call", "up", "taken", "down"], True)
+@example(["status", "up", "down", "call", "up", "taken", "taken"], False)
 def test_what_overtakes_goes_first_and_nothing_is_lost(actions: list[str], until_stored: bool) -> None:
     """Whatever happens, numbers rise in the order of sending, calls go first, silence is kept, and the account holds."""
     modem = Telematics(1, limit=LIMIT, until_stored=until_stored)

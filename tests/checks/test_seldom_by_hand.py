@@ -1,0 +1,106 @@
+"""What happens seldom and is no fault: commands that come again, words that nobody reads, what is told late or dropped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fleet.wire.messages import Doors
+from tests.checks.lab import CAR, VIN, Paper, broken
+
+
+@pytest.fixture
+def paper() -> Paper:
+    return Paper()
+
+
+def doors(*, locked: bool) -> dict[str, dict[str, bool]]:
+    return {field.name: {"open": False, "locked": locked} for field in msgspec.structs.fields(Doors)}
+
+
+def test_a_refresh_that_comes_again_is_answered_without_a_status(paper: Paper, tmp_path: Path) -> None:
+    """The first answer is followed by its status, the repeated one by anything."""
+    paper.get("c1", "refresh")
+    paper.answer("c1", "refresh", "accepted", "succeeded")
+    paper.status("refresh")
+    paper.get("c1", "refresh")
+    paper.answer("c1", "refresh", "succeeded")
+    paper.event("workshop_mode", on=True, reason="by_hand")
+    assert broken(paper.judge(tmp_path)) == set()
+
+
+def test_a_lock_that_comes_again_locks_nothing(paper: Paper, tmp_path: Path) -> None:
+    """It was unlocked since, and the answer to the same command says nothing of now."""
+    for number, name in enumerate(("lock", "unlock")):
+        paper.get(f"c{number}", name)
+        paper.answer(f"c{number}", name, "accepted", "in_progress", "succeeded")
+    paper.get("c0", "lock")
+    paper.answer("c0", "lock", "succeeded")
+    paper.status(doors=doors(locked=False))
+    assert broken(paper.judge(tmp_path)) == set()
+
+
+@pytest.mark.parametrize("reason", ["malformed", "privacy_offline", "not_paired", "busy"])
+@pytest.mark.parametrize("name", ["area_alert", "route_import", "charging_locations", "departure_timers", "honk"])
+def test_words_that_nobody_has_read_are_not_judged(paper: Paper, tmp_path: Path, name: str, reason: str) -> None:
+    """A silent car, and one whose queue is full, refuse without looking at the parameters."""
+    paper.get("c1", name)
+    detail = {"detail": "too many commands wait for the car to wake"} if reason == "busy" else {}
+    paper.send("Response", command_id="c1", name=name, state="rejected", reason=reason, awake=False, **detail)
+    assert broken(paper.judge(tmp_path)) == set()
+
+
+def test_a_reset_that_is_told_after_the_pairing_silences_nobody(paper: Paper, tmp_path: Path) -> None:
+    """The car was reset without a connection, and has a user again before it can tell."""
+    paper.get("c1", "reset")
+    reset_at = paper.now
+    paper.pass_time(10)
+    paper.write(CAR, "in", "PairCar", None)
+    for state in ("accepted", "succeeded"):
+        header = {"vin": VIN, "boot": 7, "seq": 1 + (state == "succeeded"), "captured_at": reset_at}
+        told = header | {"command_id": "c1", "name": "reset", "state": state, "reason": None, "awake": True}
+        paper.write(CAR, "out", "Transmit", {"message": told, "due_at": reset_at, "again": False}, "Response")
+    paper.send("Event", seq=3, name="car_paired", data={})
+    paper.status()
+    assert "silence kept" not in broken(paper.judge(tmp_path))
+
+
+def test_a_dropped_status_leaves_the_doors_unknown(paper: Paper, tmp_path: Path) -> None:
+    """Who has left the car may have locked it, and the message that said so was dropped before another came."""
+    paper.event("engine_on")
+    paper.event("engine_off")
+    paper.status("engine_off", doors=doors(locked=False))
+    paper.send("Event", seq=5, name="workshop_mode", data={"on": True, "reason": "by_hand"})
+    paper.send("Status", seq=6, trigger="load", state="parked", doors=doors(locked=True))
+    assert "doors" not in broken(paper.judge(tmp_path))
+
+
+def test_a_dropped_status_of_the_engine_is_not_waited_for(paper: Paper, tmp_path: Path) -> None:
+    """What overtakes comes first, after the gap; what follows it is not the status of that stop."""
+    paper.event("engine_on")
+    paper.event("engine_off")
+    paper.send("Event", seq=4, name="privacy_changed", data={"mode": "online_with_location", "services_off": []})
+    paper.send("Event", seq=5, name="workshop_mode", data={"on": True, "reason": "by_hand"})
+    assert broken(paper.judge(tmp_path)) == set()
+
+
+@pytest.mark.parametrize("day", ["soon", "2026-02-30", "2026-3-2"])
+def test_a_departure_on_no_day_is_out_of_range(paper: Paper, tmp_path: Path, day: str) -> None:
+    paper.get("c1", "departure_timers", timers=[{"at": "07:00", "date": day}])
+    paper.answer("c1", "departure_timers", "rejected", reason="argument_out_of_range")
+    assert broken(paper.judge(tmp_path)) == set()
+    paper.get("c2", "departure_timers", timers=[{"at": "07:00", "date": day}])
+    paper.answer("c2", "departure_timers", "accepted", "succeeded")
+    assert broken(paper.judge(tmp_path)) == {"charging rule"}
+
+
+def test_who_is_paired_again_may_end_a_request_that_was_asked_before(paper: Paper, tmp_path: Path) -> None:
+    asked = {"id": "a1", "name": "traffic", "data": {}, "expires_at": paper.now + 60_000_000}
+    paper.send("Request", **asked)
+    paper.write(CAR, "in", "PairCar", None)
+    paper.pass_time(0.5)
+    paper.event("request_failed", id="a1", request="traffic", reason="internal")
+    paper.event("request_timed_out", id="a2", request="traffic")
+    assert "request ends" not in broken(paper.judge(tmp_path))
