@@ -52,6 +52,18 @@ class HarnessBackend:
         await self._world.start_backend()
 
     @step
+    async def fill_disk(self) -> None:
+        """Let it find the disk full from now on; for a back end in a process of its own, on Linux."""
+        self._world.limit_disk(full=True)
+
+    @step
+    async def free_disk(self) -> None:
+        """Let it find room again; returns when what waited for it is stored."""
+        self._world.limit_disk(full=False)
+        for car in self._world.cars:
+            await self._stored(car)
+
+    @step
     async def history(self, car: HarnessCar, *, limit: int = 100) -> list[MessageRow]:
         """Return what is stored of a car, the newest first."""
         await self._stored(car)

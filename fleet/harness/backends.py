@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ from fleet.runtime.children import Child
 from fleet.runtime.journalling import backend_account
 
 READY_S: Final = 20.0
+OWN_PROCESS: Final = 'Give it a process of its own: @pytest.mark.fleet(backend="process"), or backend="process".'
 
 
 class OwnBackend(Protocol):
@@ -25,6 +28,11 @@ class OwnBackend(Protocol):
 
     @property
     def connected(self) -> bool: ...
+    @property
+    def is_storing(self) -> bool:
+        """Whether it can store what comes: it has not been killed, and has room."""
+        ...
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way in it, as far as can be known from here."""
@@ -46,6 +54,10 @@ class OwnBackend(Protocol):
         """End it at once. Raises UsageError where that cannot be."""
         ...
 
+    def limit_disk(self, *, full: bool) -> None:
+        """Let it find no room for what it writes, or room again. Raises UsageError where that cannot be."""
+        ...
+
     def look_at_clock(self) -> None: ...
     def reader(self) -> StoreReader: ...
 
@@ -62,6 +74,10 @@ class BackendHere:
     @property
     def connected(self) -> bool:
         return self._backend.connected
+
+    @property
+    def is_storing(self) -> bool:
+        return True
 
     @property
     def is_idle(self) -> bool:
@@ -83,10 +99,10 @@ class BackendHere:
         return backend_account(self._backend.snapshot())
 
     async def kill(self) -> None:
-        raise UsageError(
-            "a back end within the test's own process cannot be killed",
-            hint='Give it a process of its own: @pytest.mark.fleet(backend="process"), or backend="process".',
-        )
+        raise UsageError("a back end within the test's own process cannot be killed", hint=OWN_PROCESS)
+
+    def limit_disk(self, *, full: bool) -> None:  # noqa: ARG002
+        raise UsageError("a back end within the test's own process has no disk of its own", hint=OWN_PROCESS)
 
     def look_at_clock(self) -> None:
         self._backend.look_at_clock()
@@ -115,11 +131,16 @@ class BackendProcess:
         self._until_stored = until_stored
         self._clock_moved = clock_moved
         self._child: Child | None = None
+        self._disk_is_full = False
         self.store = store
 
     @property
     def connected(self) -> bool:
         return self._child is not None and self._child.is_running and "ready" in self._child.seen
+
+    @property
+    def is_storing(self) -> bool:
+        return self.connected and not self._disk_is_full
 
     @property
     def is_idle(self) -> bool:
@@ -140,12 +161,22 @@ class BackendProcess:
             "back end", [*arguments, *self._launch.arguments], environment=self._launch.environment, listen=_ignore
         )
         await self._child.wait_for("ready", READY_S)
+        self._disk_is_full = False
         self._clock_moved()
 
     async def stop(self) -> dict[str, int]:
         if self._child is not None:
             await self._child.end()
         return {}
+
+    def limit_disk(self, *, full: bool) -> None:
+        """A limit of the size of files is to SQLite what a full disk is: what is written fails, what is there stays."""
+        assert self._child is not None, "started with the world"
+        if sys.platform != "linux":
+            raise UsageError("the limits of a process that runs can be changed on Linux only")
+        self._disk_is_full = full
+        _, most = resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE, (0 if full else most, most))
 
     async def kill(self) -> None:
         assert self._child is not None, "started with the world"

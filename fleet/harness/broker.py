@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, get_args
@@ -81,20 +82,20 @@ class HarnessBroker:
         access = Access(cars=mosquitto.cars, tools=mosquitto.tools, prefix=prefix, password_for=secret.password_for)
         arguments = ["--broker", str(mosquitto.tools), "--topic-prefix", prefix, "--client-id", f"backend {prefix}"]
         launch = Launch([*arguments, "--end-session"], {SECRET_VARIABLE: secret.reveal()})
-        return Reach(access, self._admit, mosquitto, launch, self._car_links())
+        return Reach(access, self._admit, mosquitto, launch, self._car_links, encrypted=self._authority is not None)
 
-    def _car_links(self) -> LinkFactory | None:
-        """Return what makes the links of cars by TLS; None without it."""
+    def _car_links(self, endpoint: Endpoint) -> LinkFactory:
+        """Return what makes the links of cars, by TLS where that is wanted."""
         if self._authority is None:
-            return None
+            return swarm_links(endpoint)
         if self._kind == "tls":
-            return swarm_links(replace(self.mosquitto.cars, tls=self._authority.trusting()))
-        return self._car_link
+            return swarm_links(replace(endpoint, tls=self._authority.trusting()))
+        return partial(self._car_link, endpoint)
 
-    def _car_link(self, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> Link:
+    def _car_link(self, endpoint: Endpoint, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> Link:
         """Make the link of one car, which has a certificate of its own and no password."""
         assert self._authority is not None, "there are certificates"
-        links = swarm_links(replace(self.mosquitto.cars, tls=self._authority.context_of(settings.client_id)))
+        links = swarm_links(replace(endpoint, tls=self._authority.context_of(settings.client_id)))
         return links(replace(settings, username=None, password=None), owner, back_off)
 
     async def _admit(self, vins: Sequence[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
+from fleet.errors import LinkError
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.wire.frame import Frame
 
@@ -17,6 +19,8 @@ class Gate:
         self.arrived = arrived
         self._wanted: dict[GatedLink, None] = {}
         self.is_open = True
+        self.losses: Counter[str] = Counter()
+        """For each client, how often its connection was lost or did not come about."""
         self.activity = 0
         """Counts what cars do on the network: as long as it stands, nothing of theirs is under way that was not before."""
 
@@ -49,15 +53,18 @@ class Gate:
 class SeenOwner:
     """The owner of a link, and what comes for it is seen."""
 
-    __slots__ = ("_client_id", "_gate", "_owner", "link_acknowledged", "link_down", "link_up")
+    __slots__ = ("_client_id", "_gate", "_owner", "link_acknowledged", "link_up")
 
     def __init__(self, gate: Gate, client_id: str, owner: LinkOwner) -> None:
         self._gate = gate
         self._client_id = client_id
         self._owner = owner
         self.link_up = owner.link_up
-        self.link_down = owner.link_down
         self.link_acknowledged = owner.link_acknowledged
+
+    def link_down(self, error: LinkError | None) -> None:
+        self._gate.losses[self._client_id] += error is not None
+        self._owner.link_down(error)
 
     def link_received(self, delivery: Delivery) -> None:
         self._gate.arrived(self._client_id, delivery.frame)

@@ -7,11 +7,11 @@ from typing import Any, Final, Protocol, TypeGuard, get_args, get_type_hints
 
 from fleet.errors import UnknownName, UsageError
 from fleet.harness.clock import duration
+from fleet.kernel.instants import MILLISECOND, SECOND
 from fleet.scenario.checks import check_network
 from fleet.scenario.deeds import NetworkFault
 from fleet.scenario.scalars import Duration, Misread, Readable
-from fleet.kernel.instants import MILLISECOND, SECOND
-from fleet.transport.faults import MOMENTARY, Fault, HalfOpen, Latency, Refuse, Reset, Stall, Truncate
+from fleet.transport.faults import MOMENTARY, Fault, HalfOpen, Latency, PacketFault, Refuse, Reset, Stall, Truncate
 
 WORDS: Final = get_type_hints(NetworkFault)
 
@@ -79,3 +79,8 @@ def cuts_off(fault: Fault) -> bool:
 def longest_s(fault: Fault) -> float:
     """Return how much longer one way may take while it lasts, as far as that can be said."""
     return (fault.latency_ms + fault.jitter_ms) * MILLISECOND / SECOND if isinstance(fault, Latency) else 0.0
+
+
+def of_packets(fault: Fault) -> bool:
+    """Whether it has to tell packets from bytes."""
+    return isinstance(fault, PacketFault)

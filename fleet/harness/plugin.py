@@ -186,6 +186,7 @@ def _world(request: pytest.FixtureRequest, broker: HarnessBroker | ForeignBroker
         "checks": words.get("checks", True),
         "backend": words.get("backend", "fleet_backend" in request.fixturenames),
         "until_stored": words.get("until_stored", False),
+        "faults": "fleet_faults" in request.fixturenames,
         "reproduce": f"pytest '{request.node.nodeid}' --fleet-seed {seed}",
     }
     if broker is None:

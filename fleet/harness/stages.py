@@ -87,7 +87,7 @@ class Reach:
     """How a broker is reached: `access` by links, `launch` by a back end in a process of its own.
 
     `admit` makes new cars known to it. `broker` is the broker itself, where it is ours to stop and kill. `car_links` makes
-    the links of cars to `access.cars`, or to where a proxy stands for it.
+    the links of cars to `access.cars`, or to where a proxy stands for it; `encrypted` ones tell the proxy nothing.
     """
 
     access: Access
@@ -95,6 +95,7 @@ class Reach:
     broker: Broker | None = None
     launch: Launch | None = None
     car_links: Callable[[Endpoint], LinkFactory] = swarm_links
+    encrypted: bool = False
 
 
 class SimulatedProcess:
@@ -137,6 +138,8 @@ class Stage(Protocol):
     tool_links: LinkFactory
     password_for: Callable[[str], str | None]
     dialect: FleetDialect
+    tells_clients: bool
+    """Whether faults of the network know who is who, and packets from bytes."""
     slower_s: float
     """How much longer than usual the network may take for one thing, because of its faults."""
 
@@ -190,9 +193,10 @@ class LiveStage:
         """
         access = reach.access
         self.slower_s = 0.0
+        self.tells_clients = not reach.encrypted
         self._proxy: FaultProxy | None = None
         cars = access.cars
-        if faults:
+        if faults and cars.tls is None:  # a certificate names the broker's address, and not the proxy's
             listener = socket.create_server(("127.0.0.1", 0))
             self._proxy = FaultProxy(cars, listener=listener, seed=seed)
             cars = replace(cars, host="127.0.0.1", port=listener.getsockname()[1])
@@ -221,7 +225,8 @@ class LiveStage:
         if self._proxy is None:
             raise UsageError(
                 "the cars of this world are connected to the broker directly",
-                hint="Ask for the fixture fleet_faults (or faults=True): then a proxy stands between them.",
+                hint="Ask for the fixture fleet_faults (or faults=True): then a proxy stands between them; but not before a "
+                "broker of yours with TLS.",
             )
         return self._proxy
 
@@ -306,6 +311,7 @@ class VirtualStage:
     def __init__(self, start: Instant, *, seed: int = 0) -> None:
         """Begin at `start`; what faults of the network leave to chance follows from the seed."""
         self.slower_s = 0.0
+        self.tells_clients = True
         self._seed = seed
         self._schedule = Schedule(start)
         self._loop = VirtualLoop(self._schedule)  # type: ignore[abstract]  # what needs an operating system is left out

@@ -38,7 +38,7 @@ from fleet.observe.journal import JOURNAL, Begin, JournalReader, JournalWriter
 from fleet.observe.story import CAR, stories
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, JournalledCar, journalled_links
 from fleet.runtime.shard import LinkPlan, Shard
-from fleet.vehicle.car import CarSettings
+from fleet.vehicle.car import Car, CarSettings
 from fleet.vehicle.driver import Profile
 from fleet.vehicle.signals import PowerOn
 from fleet.wire.messages import AnnounceClock, DeskRequest
@@ -48,6 +48,8 @@ MONDAY: Final = from_datetime(datetime(2026, 3, 2, 7, 0, tzinfo=UTC))
 """When a world begins unless the test says otherwise: 8 h in Munich."""
 STORY_RECORDS: Final = 25
 PATIENCE_S: Final = 5.0
+GIVEN_UP_S: Final = 1.5
+"""A car gives its connection up when a PUBLISH waits so long for its PUBACK; well within the patience of a test."""
 TRUE: Final = Matcher("anything true", bool)
 
 
@@ -56,13 +58,15 @@ class WorldSettings:
     """What a world is like.
 
     `backend`: our own within this process, "process" for one that can be killed, False for none. With `until_stored` cars keep
-    messages until it has stored them. `reproduce` is the line that runs the same test again; `folder` keeps journal and store.
+    messages until it has stored them. With `faults` cars beside a real broker connect through a proxy, so that their network
+    can be harmed. `reproduce` is the line that runs the same test again; `folder` keeps journal and store.
     """
 
     seed: int = 1
     start: Instant = MONDAY
     backend: bool | Literal["process"] = True
     until_stored: bool = False
+    faults: bool = False
     checks: bool = True
     folder: Path | None = None
     reproduce: str = ""
@@ -100,7 +104,7 @@ class World:
         links = journalled_links(self.gate, self._journal.write, stage.clock.now, stage.dialect.topics)
         plan = LinkPlan(
             password_for=stage.password_for, will_delay_s=1, first_back_off_s=0.1, longest_back_off_s=0.5,
-            end_session=True, clear_presence=True, until_stored=settings.until_stored,
+            acknowledge_timeout_s=GIVEN_UP_S, end_session=True, clear_presence=True, until_stored=settings.until_stored,
         )  # fmt: skip
         self.shard = stage.shard = Shard(clock=stage.clock, cars=(), links=links, dialect=stage.dialect, plan=plan)
         name = f"{self._boot:x}"
@@ -133,6 +137,7 @@ class World:
 
     async def open(self) -> None:
         """Connect back end and watcher, and let the cars' time be moved."""
+        await self.stage.open()
         with self.stage.inside():
             self.watcher.link.open()
             if self._backend is not None:
@@ -168,6 +173,7 @@ class World:
                 account |= await self.stage.run(self._backend.stop())
             await self.stage.run(self.watcher.link.close(end_session=True))
             await self.stage.run(self.asker.link.close(end_session=True))
+            await self.stage.close()
             self._journal.close(self.now, account)
         if self.settings.checks and not self.failed:
             self._verify()
@@ -247,15 +253,22 @@ class World:
             return False
         if not self.faults.broker_works:
             return True
-        if self._backend is not None and not self._backend.is_idle:
+        backend = self._backend
+        waits = self.asker.waits_for_desk(self.watcher.ended)
+        if backend is not None and backend.is_storing and (waits or not backend.is_idle):
             return False
-        if self.asker.waits_for_desk(self.watcher.ended):
-            return False
-        for held in self.shard.cars.values():
-            telematics = held.car.telematics
-            if telematics.in_outbox if telematics.is_up else telematics.wanted:
-                return False
-        return True
+        return not any(self._is_under_way(held.car) for held in self.shard.cars.values()) and not self.faults.network_carries
+
+    def _is_under_way(self, car: Car) -> bool:
+        """Whether a message of a car is on the way, or its connection, and can arrive."""
+        telematics = car.telematics
+        if not telematics.is_up:
+            coming = telematics.wanted
+        elif self._backend is not None and not self._backend.is_storing:
+            coming = telematics.in_outbox > telematics.unstored
+        else:
+            coming = telematics.is_sending
+        return coming and not self.faults.cuts_off(car.vin)
 
     def seen(self) -> int:
         """How many messages came through."""
@@ -350,6 +363,10 @@ class World:
         """End our back end at once. Raises UsageError for one that cannot be killed."""
         await self._own_backend().kill()
 
+    def limit_disk(self, *, full: bool) -> None:
+        """Let our back end find no room for what it writes, or room again. Raises UsageError where that cannot be."""
+        self._own_backend().limit_disk(full=full)
+
     async def start_backend(self) -> None:
         """Run it again on its store, and let what waited arrive."""
         await self.stage.run(self._own_backend().start())
@@ -408,10 +425,15 @@ async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> As
 def virtual_world(**settings: Any) -> contextlib.AbstractAsyncContextManager[World]:
     """Return a world in virtual time, with a simulated broker; `settings` are those of WorldSettings."""
     known = WorldSettings(**settings)
-    return _entered(lambda folder: World(VirtualStage(known.start), known, folder), known)
+    return _entered(lambda folder: World(VirtualStage(known.start, seed=known.seed), known, folder), known)
 
 
 def live_world(reach: Reach, **settings: Any) -> contextlib.AbstractAsyncContextManager[World]:
     """Return a world beside a real broker, such as `broker.reach()`; `settings` are those of WorldSettings."""
     known = WorldSettings(**settings)
-    return _entered(lambda folder: World(LiveStage(reach, known.start, patience_s=PATIENCE_S), known, folder), known)
+
+    def make(folder: Path) -> World:
+        stage = LiveStage(reach, known.start, patience_s=PATIENCE_S, faults=known.faults, seed=known.seed)
+        return World(stage, known, folder)
+
+    return _entered(make, known)

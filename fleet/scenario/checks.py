@@ -498,7 +498,8 @@ def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
             yield Problem(("for",), f"{step.lasts} is longer than 'every': it would begin again before it is over")
 
 
-def _check_network(fault: NetworkFault, _: Vocabulary) -> Iterator[Problem]:
+def check_network(fault: NetworkFault, _: Vocabulary | None = None) -> Iterator[Problem]:
+    """Say what is wrong with a fault, whoever has written it."""
     kinds = fault.kinds
     if not kinds:
         names = [name for name in FAULTS if name in fault.__struct_fields__]
@@ -605,7 +606,7 @@ CHECKS: Final[dict[type[msgspec.Struct], Check]] = {
     Stage: _check_stage,
     Load: _check_load,
     Step: _check_step,
-    NetworkFault: _check_network,
+    NetworkFault: check_network,
     Selection: _check_selection,
     Reconnect: _check_reconnect,
 }

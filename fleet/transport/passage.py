@@ -78,6 +78,11 @@ class Lane:
         self._back_until: Instant = 0
 
     @property
+    def is_carrying(self) -> bool:
+        """Whether something is held that will go out by itself."""
+        return bool(self._held or self._back) and not self._stalls
+
+    @property
     def is_plain(self) -> bool:
         """Whether nothing is in force here and nothing held."""
         return not (
@@ -342,6 +347,11 @@ class Passage:
         if self._start is not None and self._start[self._forwarded :] and not self._faults.ask_who:
             self._forward(now)
         self._settle()
+
+    @property
+    def is_carrying(self) -> bool:
+        """Whether something is held that will go out by itself."""
+        return not self.plain and any(lane.is_carrying for lane in self._lanes.values())
 
     def receive(self, direction: Direction, data: bytes, now: Instant) -> None:
         """Take bytes from one end."""

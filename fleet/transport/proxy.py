@@ -79,6 +79,11 @@ class FaultProxy:
         address = self._server.sockets[0].getsockname()
         return Endpoint(address[0], address[1])
 
+    @property
+    def is_carrying(self) -> bool:
+        """Whether something is held back that will go on by itself."""
+        return any(pair.passage.is_carrying for pair in self.pairs)
+
     def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None:
         """Put a fault in force, in place of the one of that name: for these client ids, or (None) for all."""
         self.faults.set(name, fault, clients)

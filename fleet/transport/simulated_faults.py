@@ -113,6 +113,12 @@ class FrameFaults:
         self._schedule = network.schedule
         self._stalled: dict[Struck, None] = {}
         """Connections with packets that wait, those included that the network has not heard of."""
+        self._carries_until: Instant = 0
+
+    @property
+    def is_carrying(self) -> bool:
+        """Whether something is on its way that some fault has concerned."""
+        return self._schedule.now < self._carries_until
 
     def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None:
         """Put a fault in force, in place of the one of that name: for these client ids, or (None) for all."""
@@ -282,6 +288,7 @@ class FrameFaults:
     def _deliver(self, connection: Struck, way: Direction, at: Instant, rest: Rest) -> None:
         passage = _passage_of(connection)
         passage.last[way] = at = max(at, passage.last[way])
+        self._carries_until = max(self._carries_until, at)
         self._schedule.call_at(at, connection.arrives if way == "to_broker" else connection.hears, *rest)
 
 
