@@ -34,8 +34,9 @@ class Gate:
             link.inner.drop()
 
     def open(self) -> None:
-        """Let all connect that want to."""
+        """Let all connect that want to; they are under way from now on."""
         self.is_open = True
+        self.activity += 1
         for link in self._wanted:
             link.inner.open()
 

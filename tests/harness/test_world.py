@@ -113,6 +113,17 @@ async def test_plug_and_charge(fleet: World) -> None:
         await car.drain(to_percent=130)
 
 
+async def test_cars_are_back_when_the_broker_is(fleet_car: HarnessCar, fleet_faults: Faults) -> None:
+    """Also when nobody has sent anything since it went down, and so nothing but the connecting is under way."""
+    await fleet_car.drive(km=5)
+    await fleet_faults.kill_broker()
+    await fleet_car.switch_off()
+    await fleet_faults.start_broker()
+    assert fleet_car.is_connected
+    assert fleet_car.in_outbox == 0
+    await fleet_car.wait_for_event("trip")
+
+
 async def test_a_back_end_of_the_users_is_back_before_the_cars(fleet: World, fleet_faults: Faults) -> None:
     """What is to hold before cars connect again is waited for, and told when it does not come."""
     car = await fleet.car()
