@@ -71,6 +71,10 @@ class RouteRule(CommandRule):
             ("in", "ClearRoutes"): self._cleared,
         }
 
+    def forget(self, machine: str) -> None:
+        """How many routes there are is not known, rather than none."""
+        self._lists.setdefault(machine, RouteList()).forget()
+
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:
         fitted = self._equipment.get(answer["vin"])
         known = self._known(f"car/{answer['vin']}", car, answer)

@@ -50,7 +50,10 @@ class Modes:
 
 
 class Silences:
-    """When cars may have been silent: then nothing that follows from their earlier messages holds any more."""
+    """When cars may have been silent: then nothing that follows from their earlier messages holds any more.
+
+    Nor does it when a status was dropped: what had changed by then was told in no other.
+    """
 
     def __init__(self, checks: Sequence[Check], cars: Cars) -> None:
         """Take whom to tell."""
@@ -70,16 +73,23 @@ class Silences:
         self._ended.setdefault(record.m, []).append(record.t)
 
     def _sends(self, record: Output, _line: int) -> None:
+        if not is_first(record):
+            return
+        if not self._cars.of(record.m).follows(record.data["message"]):
+            self._forget(record.m)
         ended = self._ended.get(record.m)
-        if ended is None or not is_first(record) or overtakes(record) or record.data["message"]["captured_at"] < ended[0]:
+        if ended is None or overtakes(record) or record.data["message"]["captured_at"] < ended[0]:
             return
         at = record.data["message"]["captured_at"]
         self._ended[record.m] = [instant for instant in ended if instant > at]
         if not self._ended[record.m]:
             del self._ended[record.m]
-        self._cars.of(record.m).forget()
+        self._forget(record.m)
+
+    def _forget(self, machine: str) -> None:
+        self._cars.of(machine).forget()
         for check in self._checks:
-            check.forget(record.m)
+            check.forget(machine)
 
 
 class SwitchCheck(Check):

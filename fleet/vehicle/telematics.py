@@ -56,8 +56,8 @@ class Telematics:
     """
 
     __slots__ = (
-        "_counted", "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "covered", "created", "dropped",
-        "is_up", "limit", "published", "reachable_since", "refused", "repeated", "silent", "stored", "until_stored",
+        "_counted", "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "covered", "created",
+        "dropped", "is_up", "limit", "published", "reachable_since", "refused", "repeated", "silent", "stored", "until_stored",
         "up_since", "wanted",
     )  # fmt: skip
 
@@ -106,17 +106,17 @@ class Telematics:
         """Take a new message; returns its transmission when nothing is before it."""
         if self.is_free:
             return self._send(message)
-        if self._waiting is None:
-            self._waiting = deque()
         if self.in_outbox >= self.limit and self._drop_oldest_status(message):
             return None
+        if self._waiting is None:
+            self._waiting = deque()
         self._waiting.append(message)
         return None
 
     def put_ahead(self, message: CarMessage) -> Transmit | None:
         """Take a new message that overtakes what waits; returns its transmission when none is under way.
 
-        What was sent before keeps its number, and so its bytes; the others are numbered anew with the same numbers.
+        What was sent before keeps its number, and so its bytes; the others, and the gaps between them, move up by one.
         """
         if self._waiting and self.in_outbox >= self.limit:
             self._drop_oldest_status(message)
@@ -124,9 +124,8 @@ class Telematics:
         ahead = [held for held in waiting if overtakes(held)]
         again = [held for held in waiting if not overtakes(held) and held.seq <= self._highest_sent]
         fresh = [held for held in waiting if not overtakes(held) and held.seq > self._highest_sent]
-        seqs = [*(held.seq for held in fresh), message.seq]
-        first, *rest = (replace(each, seq=seq) for each, seq in zip((message, *fresh), seqs, strict=True))
-        self._waiting = deque((*ahead, first, *again, *rest))
+        first = replace(message, seq=fresh[0].seq) if fresh else message
+        self._waiting = deque((*ahead, first, *again, *(replace(held, seq=held.seq + 1) for held in fresh)))
         return self._next() if self._in_flight is None else None
 
     def revise(self, change: Callable[[CarMessage], CarMessage | None]) -> None:
@@ -153,9 +152,9 @@ class Telematics:
 
         Nor is what was sent before: it may be stored already.
         """
-        assert self._waiting is not None
-        for index, held in enumerate(self._waiting):
+        for index, held in enumerate(self._waiting or ()):
             if isinstance(held, Status) and held.seq > self._highest_sent:
+                assert self._waiting is not None
                 del self._waiting[index]
                 self.dropped += 1
                 return False

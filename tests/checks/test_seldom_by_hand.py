@@ -47,8 +47,8 @@ def test_a_lock_that_comes_again_locks_nothing(paper: Paper, tmp_path: Path) -> 
 def test_words_that_nobody_has_read_are_not_judged(paper: Paper, tmp_path: Path, name: str, reason: str) -> None:
     """A silent car, and one whose queue is full, refuse without looking at the parameters."""
     paper.get("c1", name)
-    detail = {"detail": "too many commands wait for the car to wake"} if reason == "busy" else {}
-    paper.send("Response", command_id="c1", name=name, state="rejected", reason=reason, awake=False, **detail)
+    detail = "too many commands wait for the car to wake" if reason == "busy" else ""
+    paper.send("Response", command_id="c1", name=name, state="rejected", reason=reason, detail=detail, awake=False)
     assert broken(paper.judge(tmp_path)) == set()
 
 
@@ -97,10 +97,26 @@ def test_a_departure_on_no_day_is_out_of_range(paper: Paper, tmp_path: Path, day
 
 
 def test_who_is_paired_again_may_end_a_request_that_was_asked_before(paper: Paper, tmp_path: Path) -> None:
-    asked = {"id": "a1", "name": "traffic", "data": {}, "expires_at": paper.now + 60_000_000}
-    paper.send("Request", **asked)
+    paper.send("Request", id="a1", name="traffic", data={}, expires_at=paper.now + 60_000_000)
     paper.write(CAR, "in", "PairCar", None)
     paper.pass_time(0.5)
     paper.event("request_failed", id="a1", request="traffic", reason="internal")
     paper.event("request_timed_out", id="a2", request="traffic")
     assert "request ends" not in broken(paper.judge(tmp_path))
+
+
+def test_routes_of_which_a_pairing_leaves_nothing_known_may_lapse(paper: Paper, tmp_path: Path) -> None:
+    paper.get("c1", "route_import", trips=[{"waypoints": [{"latitude": 48.1, "longitude": 11.5}]}])
+    paper.answer("c1", "route_import", "accepted", "succeeded")
+    paper.write(CAR, "in", "PairCar", None)
+    paper.event("route_lapsed", count=1)
+    assert broken(paper.judge(tmp_path)) == set()
+
+
+def test_a_plug_that_a_dropped_status_told_of_is_not_missed(paper: Paper, tmp_path: Path) -> None:
+    paper.status(
+        "charging", charging={"state": "unplugged", "plugged_in": False, "power_kw": 0.0, "max_current_a": 16, "remaining_min": 0}
+    )
+    paper.get("c1", "charging")
+    paper.send("Response", seq=3, command_id="c1", name="charging", state="accepted", reason=None, awake=True)
+    assert broken(paper.judge(tmp_path)) == set()

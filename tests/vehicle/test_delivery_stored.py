@@ -134,3 +134,16 @@ def test_waits_when_much_is_not_stored() -> None:
     assert len(world.first_sent) == UNSTORED_LIMIT
     world.commit()
     assert world.under_way == UNSTORED_LIMIT + 1
+
+
+def test_a_status_for_which_there_is_no_room_does_not_stop_the_car() -> None:
+    """All that may be sent is sent and not known to be stored, so the newest status is dropped; what comes later still goes."""
+    modem = Telematics(1, limit=1, until_stored=True)
+    modem.link_up(0)
+    modem.put(message("event", modem.next_seq()))
+    modem.acknowledge(1, refused=False)
+    assert modem.put(message("status", modem.next_seq())) is None
+    modem.mark_stored(Stored(boot=1, through=1))
+    out = modem.put(message("event", modem.next_seq()))
+    assert out is not None
+    assert out.message.seq == 3

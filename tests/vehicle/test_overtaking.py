@@ -210,3 +210,22 @@ def test_revising_touches_only_what_was_never_sent() -> None:
     modem.revise(lambda held: None if isinstance(held, Event) else held)
     assert modem.outbox_seqs == [1, 3]
     assert modem.dropped == 1
+
+
+def test_gaps_stay_between_the_messages_they_were_between() -> None:
+    """What was dropped after the first event is missing after it still, though both have moved up."""
+    modem = Telematics(1, limit=3)
+    for kind in ("event", "status", "event", "event"):
+        modem.put(message(kind, modem.next_seq()))
+    modem.put_ahead(call(modem.next_seq()))
+    assert drain(modem, modem.link_up(0)) == [(1, 5), (2, 1), (4, 3), (5, 4)]
+
+
+def test_what_was_overtaken_is_counted_when_it_is_taken() -> None:
+    """Its number is lower than that of the call, which was taken before it."""
+    modem = fresh("status")
+    modem.link_up(0)
+    modem.link_down()
+    modem.put_ahead(call(modem.next_seq()))
+    drain(modem, modem.link_up(0))
+    assert (modem.created, modem.acknowledged, modem.in_outbox) == (2, 2, 0)
