@@ -61,7 +61,8 @@ class KnownCar:
 
     def repeats(self, answer: dict[str, Any]) -> bool:
         """Tell whether an answer says again what was said last: the command has come again, and nothing was done for it."""
-        return self._told.get(answer["command_id"]) == answer["state"]
+        state: str = answer["state"]
+        return self._told.get(answer["command_id"]) == state
 
     def move_opening(self, name: str, *, opened: bool) -> None:
         """Note that somebody opened or closed something now."""

@@ -79,6 +79,7 @@ class CarLab:
         acknowledging: bool = True,
         settings: CarSettings | None = None,
         tune: Callable[[Car], None] | None = None,
+        make_car: Callable[..., Car] = Car,
     ) -> None:
         """Build and start the car; `tune` may set its levels before it starts."""
         fitted = car_equipment or equipment()
@@ -88,7 +89,7 @@ class CarLab:
         self.outputs: list[tuple[Instant, CarOutput]] = []
         self.sent: list[CarMessage] = []
         self.wanted = False
-        self.car = Car(
+        self.car = make_car(
             vin=make_vin(fitted, number),
             key=stream_key(SEED, "car", str(number)),
             equipment=fitted,
