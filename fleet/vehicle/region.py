@@ -242,12 +242,19 @@ def ambient_c(latitude: float, instant: Instant, draws_key: int) -> float:
     deviation of 3 °C that passes from one noon to the next (ours, after the climate of Munich and Madrid). Cars with the
     same `draws_key` share their weather.
     """
+    yearly_c, daily_c = _air(instant, draws_key)
+    yearly_c = yearly_c if latitude >= 0.0 else -yearly_c
+    return 9.7 + 0.75 * (48.1 - abs(latitude)) - yearly_c + daily_c
+
+
+@lru_cache(maxsize=256)
+def _air(instant: Instant, draws_key: int) -> tuple[float, float]:
+    """Return what the year takes north of the equator, and what hour and weather add; the same for all who ask at an instant."""
     day, within = divmod(instant - 12 * HOUR, DAY)
     season = 2.0 * math.pi * (instant / DAY - 15.0) / 365.2425
-    yearly = math.cos(season) if latitude >= 0.0 else -math.cos(season)
     daily = math.cos(2.0 * math.pi * (instant % DAY - 14 * HOUR) / DAY)
-    weather = _weather_c(draws_key, day) + (_weather_c(draws_key, day + 1) - _weather_c(draws_key, day)) * within / DAY
-    return 9.7 + 0.75 * (48.1 - abs(latitude)) - 10.0 * yearly + 4.5 * daily + weather
+    today_c, tomorrow_c = _weather_c(draws_key, day), _weather_c(draws_key, day + 1)
+    return 10.0 * math.cos(season), 4.5 * daily + (today_c + (tomorrow_c - today_c) * within / DAY)
 
 
 @lru_cache(maxsize=1024)

@@ -6,6 +6,7 @@ Outside air and sun as they are at the start of a run count for all of it, which
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -72,9 +73,15 @@ def left_alone_c(car: Car, now: Instant) -> float:
 def sine_of_sun(latitude: float, longitude: float, instant: Instant) -> float:
     """Return the sine of the sun's elevation: 1 overhead, negative at night; right to a degree or two."""
     phi = math.radians(latitude)
+    sine, cosine, noon = _sun(instant)
+    return math.sin(phi) * sine + math.cos(phi) * cosine * math.cos(noon + math.radians(longitude))
+
+
+@lru_cache(maxsize=256)
+def _sun(instant: Instant) -> tuple[float, float, float]:
+    """Return sine and cosine of the declination, and the hour angle at 0° longitude: the same for all who ask at an instant."""
     declination = math.radians(-23.44) * math.cos(2.0 * math.pi * (instant / DAY + 10.0) / 365.2425)
-    hour_angle = 2.0 * math.pi * (instant % DAY - 12 * HOUR) / DAY + math.radians(longitude)
-    return math.sin(phi) * math.sin(declination) + math.cos(phi) * math.cos(declination) * math.cos(hour_angle)
+    return math.sin(declination), math.cos(declination), 2.0 * math.pi * (instant % DAY - 12 * HOUR) / DAY
 
 
 def inside_c(car: Car, now: Instant) -> float:
