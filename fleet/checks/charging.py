@@ -295,6 +295,10 @@ class DepartureAgrees(Check):
         self._last: dict[str, Instant] = {}
         self._charging: dict[str, dict[str, Any]] = {}
 
+    def forget(self, machine: str) -> None:
+        """The times that were set stay; whether the car charges nobody knows."""
+        self._charging.pop(machine, None)
+
     def handlers(self) -> Handlers:
         return {
             ("out", "Transmit", "Event"): self._event,

@@ -256,7 +256,7 @@ class RefreshRule(CommandRule):
 
 
 class BusyRule(CommandRule):
-    """One command of a kind at a time in a car, lock and unlock being one kind; a stop is never busy."""
+    """One command of a kind at a time in a car, lock and unlock being one kind; a stop is never busy, but others wait for it."""
 
     name = "busy rule"
     rule = "a car runs one command of a kind at a time; a stop is never busy"
@@ -267,11 +267,12 @@ class BusyRule(CommandRule):
     def __init__(self, begin: Begin, cars: Cars) -> None:
         super().__init__(begin, cars)
         self._running: dict[tuple[str, str], str] = {}
+        self._stopping: dict[tuple[str, str], set[str]] = {}
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (whatever it is)
-        if parameters.get("action") == "stop":
-            return ["a stop is refused as busy"] if answer.get("reason") == "busy" else []
         key = (answer["vin"], "lock" if answer["name"] == "unlock" else answer["name"])
+        if parameters.get("action") == "stop":
+            return self._stop(key, answer)
         other = self._running.get(key)
         if answer["state"] == "accepted":
             self._running[key] = answer["command_id"]
@@ -279,9 +280,17 @@ class BusyRule(CommandRule):
             return [f"is accepted while {other} of the same kind runs"] if another else []
         if answer["state"] in TERMINAL_STATES and other == answer["command_id"]:
             del self._running[key]
-        elif answer.get("reason") == "busy" and other is None:
+        elif answer.get("reason") == "busy" and other is None and not self._stopping.get(key):
             return ["is refused as busy, but none of its kind runs"]
         return []
+
+    def _stop(self, key: tuple[str, str], answer: Answer) -> list[str]:
+        stopping = self._stopping.setdefault(key, set())
+        if answer["state"] == "accepted":
+            stopping.add(answer["command_id"])
+        elif answer["state"] in TERMINAL_STATES:
+            stopping.discard(answer["command_id"])
+        return ["a stop is refused as busy"] if answer.get("reason") == "busy" else []
 
 
 def _queue_full(answer: Answer) -> bool:

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fleet.kernel.instants import SECOND
 from fleet.wire.messages import Doors
-from tests.checks.lab import CAR, VIN, Paper, broken
+from tests.checks.lab import CAR, START, VIN, Paper, broken
 
 
 @pytest.fixture
@@ -120,3 +121,28 @@ def test_a_plug_that_a_dropped_status_told_of_is_not_missed(paper: Paper, tmp_pa
     paper.get("c1", "charging")
     paper.send("Response", seq=3, command_id="c1", name="charging", state="accepted", reason=None, awake=True)
     assert broken(paper.judge(tmp_path)) == set()
+
+
+def test_a_start_waits_for_a_stop_and_for_no_other(paper: Paper, tmp_path: Path) -> None:
+    """While a stop works, a start is busy; when it is done, it is not."""
+    paper.get("c1", "heater", action="stop")
+    paper.answer("c1", "heater", "accepted", "in_progress")
+    paper.get("c2", "heater")
+    paper.answer("c2", "heater", "rejected", reason="busy")
+    assert broken(paper.judge(tmp_path)) == set()
+    paper.answer("c1", "heater", "succeeded")
+    paper.get("c3", "heater")
+    paper.answer("c3", "heater", "rejected", reason="busy")
+    assert broken(paper.judge(tmp_path)) == {"busy rule"}
+
+
+def test_departure_times_outlive_a_pairing(paper: Paper, tmp_path: Path) -> None:
+    """Nobody has deleted them."""
+    paper.get("c1", "departure_timers", timers=[{"at": "07:30", "days": ["monday"]}])
+    paper.answer("c1", "departure_timers", "accepted", "succeeded")
+    paper.write(CAR, "in", "PairCar", None)
+    paper.event("workshop_mode", on=True, reason="by_hand")
+    departs_at = START + 90 * 60 * SECOND
+    paper.now = departs_at - SECOND
+    paper.send("Event", name="departure_ready", data={"departs_at": departs_at, "charge_percent": 80.0})
+    assert "departures" not in broken(paper.judge(tmp_path))
