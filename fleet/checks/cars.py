@@ -77,14 +77,20 @@ class KnownCar:
         at = message["captured_at"]
         if not self.follows(message):
             self.open_doors = self.locked = None
-        while self._openings and self._openings[0][0] <= at:
-            moved_at, name, opened = self._openings.popleft()
-            if moved_at == at:
-                self.open_doors = self.locked = None
-            elif self.open_doors is not None:
+        while self._openings and self._openings[0][0] < at:
+            _, name, opened = self._openings.popleft()
+            if self.open_doors is not None:
                 self.open_doors = self.open_doors | {name} if opened else self.open_doors - {name}
             if opened and self.locked is not None:
                 self.locked = False
+        if self._openings and self._openings[0][0] == at:
+            self.open_doors = self.locked = None
+
+    def get_in(self, message: dict[str, Any]) -> None:
+        """Somebody has started the engine: all is closed and unlocked, but for what was moved in the same microsecond."""
+        self.settle_doors(message)
+        if not self._openings or self._openings[0][0] != message["captured_at"]:
+            self.open_doors, self.locked = frozenset(), False
 
 
 class Cars:
@@ -159,9 +165,8 @@ class Cars:
     def _event(self, car: KnownCar, message: dict[str, Any]) -> None:
         match message["name"]:
             case "engine_on":
-                car.settle_doors(message)
-                car.engine_on = True
-                car.open_doors, car.locked, car.position = frozenset(), False, None
+                car.get_in(message)
+                car.engine_on, car.position = True, None
             case "engine_off":
                 car.engine_on = False
                 car.position = None

@@ -146,3 +146,15 @@ def test_departure_times_outlive_a_pairing(paper: Paper, tmp_path: Path) -> None
     paper.now = departs_at - SECOND
     paper.send("Event", name="departure_ready", data={"departs_at": departs_at, "charge_percent": 80.0})
     assert "departures" not in broken(paper.judge(tmp_path))
+
+
+def test_what_is_opened_in_the_microsecond_of_a_status_is_open_in_the_next(paper: Paper, tmp_path: Path) -> None:
+    """The first status may be of before or after; the second is of after."""
+    paper.move_door("bonnet", opened=True)
+    moved_at = paper.now
+    first = {"captured_at": moved_at, "trigger": "load", "state": "parked", "doors": doors(locked=False)}
+    message = {"vin": VIN, "boot": 7, "seq": 1} | first
+    paper.write(CAR, "out", "Transmit", {"message": message, "due_at": moved_at, "again": False}, "Status")
+    opened = doors(locked=False) | {"bonnet": {"open": True, "locked": False}}
+    paper.send("Status", seq=2, trigger="load", state="parked", doors=opened)
+    assert broken(paper.judge(tmp_path)) == set()

@@ -24,18 +24,18 @@ PRIMARY: Final = "primary"
 
 
 def reset(car: Car, user: str | None, by: Literal["app", "car"], now: Instant) -> None:
-    """Delete a user, or (None, or the primary one) wipe all and fall silent. What was never sent is dropped, but answers."""
+    """Delete a user, or (None, or the primary one) fall silent and wipe all. What was never sent is dropped, but answers."""
     if user not in {None, PRIMARY}:
         car.send_event("car_reset", now, {"user": user, "by": by})
         return
+    car.privacy = privacy.Privacy()
+    car.privacy.paired = False
+    privacy.hear(car)
     hooks.reset(car, now)
     car.health = car.last_trip = car.today = car.since_filled = None
     car.remote.forget_details()
     car.telematics.revise(_kept)
-    car.privacy = privacy.Privacy()
-    car.privacy.paired = False
     car.send_event("car_reset", now, {"by": by})
-    privacy.hear(car)
 
 
 def _kept(message: CarMessage) -> CarMessage | None:

@@ -51,6 +51,18 @@ def test_in_the_car() -> None:
     assert [event.data for event in car.events("car_reset")] == [{"by": "car"}]
 
 
+def test_what_ends_by_it_is_not_told() -> None:
+    """An update that is given up is no word that the law requires."""
+    car = lab()
+    car.put(SwitchOn())
+    assert car.outcome("system_update", campaign="spring", version="2.0", size_mb=5_000, consent=True) == ("succeeded", None)
+    assert car.events("update_progress")
+    car.put(ResetCar())
+    assert car.car.updates is not None
+    assert car.car.updates.under_way is None
+    assert car.events("update_result") == []
+
+
 @pytest.mark.parametrize("user", [None, "primary"])
 def test_the_primary_user_is_the_whole_car(user: str | None) -> None:
     car = used()
