@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fleet.errors import Unreachable
-from fleet.harness import World
+from fleet.harness import ExpectationFailed, World
 from fleet.harness.broker import ForeignBroker, HarnessBroker
 from fleet.harness.car import HarnessCar
 from fleet.harness.plugin import Brokers
@@ -73,6 +73,20 @@ def users_broker(tmp_path: Path) -> Iterator[int]:
     yield port
     process.terminate()
     process.wait()
+
+
+async def test_what_a_broker_hands_on_late_has_been_seen_when_a_step_returns(users_broker: int) -> None:
+    """Without TCP_NODELAY a Mosquitto acknowledges at once and delivers 40 ms later: what must not come may not hide there."""
+    await wait_until(lambda: not is_free("127.0.0.1", users_broker), 5.0)
+    async with live_world(ForeignBroker(f"mqtt://127.0.0.1:{users_broker}").reach(), backend=False) as world:
+        car = await world.car()
+        for _ in range(3):
+            await car.switch_on()
+            await car.switch_off()
+            assert len(car.messages) == car.simulated.telematics.created
+        with pytest.raises(ExpectationFailed, match="no status with"):
+            await car.expect_no_status(trigger="engine_off")
+        world.failed = False
 
 
 async def test_a_broker_of_the_users_is_left_as_it_was(users_broker: int) -> None:
