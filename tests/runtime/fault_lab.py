@@ -15,24 +15,28 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend, BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.errors import LinkError, PublishRefused
+from fleet.observe.journal import JournalWriter
 from fleet.observe.report import Account
 from fleet.runtime.assembly import build_cars, vins, vocabulary
 from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
+from fleet.runtime.journalling import JournalledCar, journalled_links
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.scenario.scalars import ClockFactor
 from fleet.transport.link import BackOff, Delivery, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.proxy import FaultProxy
 from fleet.transport.swarm_link import swarm_links
+from fleet.vehicle.car import Car
 from fleet.vehicle.signals import AskStatus
 from fleet.wire.dialect import FleetDialect
 from tests.lab import Lab, LiveBroker
@@ -44,6 +48,8 @@ ASKED_PER_S: Final = 60.0
 WITHIN_S: Final = 60.0
 """Longer than a car's longest back-off with a connect that times out behind it."""
 LOOK_S: Final = 0.05
+SHORTEST_SLEEP_S: Final = 0.005
+MOST_AT_ONCE: Final = 100.0
 
 Mode = Literal["stored", "puback"]
 Message = tuple[str, int, int]
@@ -122,13 +128,26 @@ class Witnessed:
 class FaultLab:
     """Lives once: `run` sets all up, has the fault strike, lets what can still arrive arrive, and draws the balance."""
 
-    def __init__(self, store: Path, mode: Mode, *, keep_alive_s: int = 60, proxied: bool = False) -> None:
-        """With `proxied`, cars and back end reach the broker through `proxies` of their own."""
+    def __init__(
+        self,
+        store: Path,
+        mode: Mode,
+        *,
+        keep_alive_s: int = 60,
+        proxied: bool = False,
+        cars: int = CARS,
+        asked_per_s: float = ASKED_PER_S,
+        journal: JournalWriter | None = None,
+        **plan: Any,
+    ) -> None:
+        """With `proxied`, cars and back end reach the broker through `proxies` of their own; `plan` says more of cars' links."""
         self.store = store
         self.mode: Mode = mode
+        self.cars = cars
+        self.asked_per_s = asked_per_s
         self.secret = FleetSecret.new()
         self.made = scenario(
-            f"  - {{name: parked, count: {CARS}, models: {{Born: 1}}, profile: parked}}\n",
+            f"  - {{name: parked, count: {cars}, models: {{Born: 1}}, profile: parked}}\n",
             clock=ClockFactor.parse("real"),
             seed=SEED,
         )
@@ -139,6 +158,8 @@ class FaultLab:
         self.doomed: set[Message] = set()
         self.doubtful: set[Message] = set()
         self._keep_alive_s = keep_alive_s
+        self._plan = plan
+        self._journal = journal
         self._proxied = proxied
         self._boot = wall_us()
         self._shard: Shard | None = None
@@ -162,7 +183,7 @@ class FaultLab:
             flow = asyncio.create_task(self._flow(), name=f"statuses during: {fault}")
             stack.callback(flow.cancel)
             self._flowing.set()
-            await self.let_flow(CARS)
+            await self.let_flow(self.cars)
             await strike(self)
             await self._settle()
         return self._outcome(fault)
@@ -172,19 +193,26 @@ class FaultLab:
     def _make_shard(self) -> Shard:
         start = vocabulary().start_of(self.made)
         until_stored = self.mode == "stored"
-        dialect = FleetDialect()
+        dialect, clock, journal = FleetDialect(), ScaledClock(start), self._journal
+        links = self.car_links.beside(swarm_links(self._through(0, self.broker.cars)))
         return Shard(
-            clock=ScaledClock(start),
+            clock=clock,
             cars=build_cars(
-                self.made, start=start, boot=self._boot, until_stored=until_stored, write_status=dialect.status_writer
+                self.made,
+                start=start,
+                boot=self._boot,
+                until_stored=until_stored,
+                make_car=Car if journal is None else partial(JournalledCar, journal.write),
+                write_status=dialect.status_writer if journal is None else None,
             ),
-            links=self.car_links.beside(swarm_links(self._through(0, self.broker.cars))),
+            links=links if journal is None else journalled_links(links, journal.write, clock.now, dialect.topics),
             dialect=dialect,
             plan=LinkPlan(
                 password_for=self.secret.password_for,
                 keep_alive_s=self._keep_alive_s,
                 end_session=True,
                 until_stored=until_stored,
+                **self._plan,
             ),
         )
 
@@ -198,12 +226,16 @@ class FaultLab:
         return self._shard
 
     async def _flow(self) -> None:
-        """Ask one car after the other for its status, at a steady rate."""
+        """Ask one car after the other for its status, at a steady rate: several at once rather than fewer."""
+        every_s = max(1 / self.asked_per_s, SHORTEST_SLEEP_S)
+        due, last = 1.0, asyncio.get_running_loop().time()
         for held in itertools.cycle(self.shard.cars.values()):
-            while not self._flowing.is_set():  # it may have been set and cleared again before this task ran
-                await self._flowing.wait()
+            while due < 1 or not self._flowing.is_set():  # it may have been set and cleared again before this task ran
+                await (asyncio.sleep(every_s) if self._flowing.is_set() else self._flowing.wait())
+                now = asyncio.get_running_loop().time()
+                due, last = min(due + (now - last) * self.asked_per_s, MOST_AT_ONCE), now
             held.put(AskStatus())
-            await asyncio.sleep(1 / ASKED_PER_S)
+            due -= 1
 
     def ask(self, asked: Iterable[str]) -> None:
         """Ask these cars at once, so that a fault that strikes now meets messages that are under way."""
@@ -313,8 +345,8 @@ class FaultLab:
         process = await Child.start(
             "back end",
             [
-                "backend", "--broker", str(self.broker.tools), "--store", str(self.store), "--delivery", self.mode,
-                "--json", "--until-eof",
+                "backend", "--broker", str(self._through(1, self.broker.tools)), "--store", str(self.store),
+                "--delivery", self.mode, "--spin-cost", "2", "--json", "--until-eof",
             ],
             environment={SECRET_VARIABLE: self.secret.reveal(), "FLEET_SECRET_FILE": ""},
             listen=lambda _: None,
@@ -334,7 +366,7 @@ class FaultLab:
 
     async def wait_for_all_up(self) -> None:
         """Return as soon as all cars and the back end are connected."""
-        await self.wait_for("connection of all", lambda: self.up == CARS and self.back_end_is_up)
+        await self.wait_for("connection of all", lambda: self.up == self.cars and self.back_end_is_up)
 
     async def _settle(self) -> None:
         """End the flow and let all that can still arrive arrive: the last message of each car comes after its others."""
