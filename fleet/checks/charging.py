@@ -7,6 +7,7 @@ words of the checks.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
@@ -21,6 +22,7 @@ from fleet.vehicle.catalogue import Equipment
 LIMITS: Final = {50, 60, 70, 80, 90, 100}
 CURRENTS: Final = range(6, 17)
 PLACES: Final = 4
+DRAINS_KEPT: Final = 64
 TIMERS: Final = 3
 MAINS_V: Final = 230
 ROUNDED_PERCENT: Final = 0.11
@@ -68,14 +70,17 @@ class ChargeAgrees(Check):
         self._cars = cars
         self._equipment = equipment
         self._told: dict[str, _Told] = {}
+        self._drained_at: dict[str, deque[Instant]] = {}
+
+    def forget(self, machine: str) -> None:
+        """What was said of the charge counts no more; when somebody drew it down is known."""
+        self._told.pop(machine, None)
 
     def handlers(self) -> Handlers:
         return {("out", "Transmit"): self._sent, ("in", "DrainTo"): self._drained}
 
     def _drained(self, record: Input, _line: int) -> None:
-        told = self._told.get(record.m)
-        if told is not None:
-            told.drained, told.starts_at = True, None
+        self._drained_at.setdefault(record.m, deque(maxlen=DRAINS_KEPT)).append(record.t)
 
     def _sent(self, record: Output, line: int) -> None:
         if not is_first(record):
@@ -114,6 +119,8 @@ class ChargeAgrees(Check):
         self.looked_at += charging is not None
         before = self._told.get(machine)
         if before is not None:
+            if any(before.at <= at <= message["captured_at"] for at in self._drained_at.get(machine, ())):
+                before.drained, before.starts_at = True, None
             found += _since(before, message, equipment)
         for told in found:
             self.breach(line, machine, told)

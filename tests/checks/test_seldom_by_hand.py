@@ -10,6 +10,7 @@ import pytest
 from fleet.kernel.instants import SECOND
 from fleet.wire.messages import Doors
 from tests.checks.lab import CAR, START, VIN, Paper, broken
+from tests.vehicle.car_lab import equipment
 
 
 @pytest.fixture
@@ -158,3 +159,15 @@ def test_what_is_opened_in_the_microsecond_of_a_status_is_open_in_the_next(paper
     opened = doors(locked=False) | {"bonnet": {"open": True, "locked": False}}
     paper.send("Status", seq=2, trigger="load", state="parked", doors=opened)
     assert broken(paper.judge(tmp_path)) == set()
+
+
+def test_a_charge_that_was_drawn_down_before_anybody_heard_of_it_may_have_fallen(paper: Paper, tmp_path: Path) -> None:
+    """Both statuses waited for a connection, and leave the car after it."""
+    charging = {"state": "charging", "plugged_in": True, "power_kw": 4.0, "max_current_a": 16, "remaining_min": 9}
+    measured_at = paper.now
+    paper.write(CAR, "in", "DrainTo", {"share": 0.0})
+    for seq, at, percent in ((1, measured_at, 96.0), (2, paper.now, 0.0)):
+        told = {"trigger": "load", "state": "parked", "energy": {"charge_percent": percent}, "charging": charging}
+        message = {"vin": VIN, "boot": 7, "seq": seq, "captured_at": at} | told
+        paper.write(CAR, "out", "Transmit", {"message": message, "due_at": at, "again": False}, "Status")
+    assert "charge" not in broken(paper.judge(tmp_path, equipment={VIN: equipment("Born", "electric")}))
