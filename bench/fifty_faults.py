@@ -3,7 +3,8 @@
 Cars are asked for statuses at a steady rate, users send commands and ask again where they get no answer, and meanwhile
 broker, back end and connections fail in an order drawn from the seed, one after the other and while things still
 recover: the broker is killed (its files kept or gone) or stopped for a while, the back end, a process of its own, too;
-connections are reset, go half-open, get slow or narrow, lose or double packets, are taken over. Delivery is `stored`.
+connections are reset, go half-open, get slow or narrow, lose or double packets, are taken over. With `--delivery puback`
+messages do get lost: that is how one sees that the balance can tell.
 
 Then all that can arrive arrives, and the balance is drawn, to the message, from cars, store and journal. Aim: 0 lost, 0 stored
 twice, 0 executed twice, each command with one terminal state, and no rule of `fleet verify` broken.
@@ -45,7 +46,7 @@ from fleet.transport.faults import Bandwidth, Drop, Duplicate, Fault, HalfOpen, 
 from fleet.transport.swarm_link import swarm_links
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.messages import TERMINAL_STATES, AnnounceClock, CommandRequest, DeskRequest, EnrolCar, SetSpin
-from tests.runtime.fault_lab import FaultLab, Outcome
+from tests.runtime.fault_lab import FaultLab, Mode, Outcome
 
 SPIN: Final = "2580"
 COMMANDS: Final = ("lock", "unlock")
@@ -61,7 +62,7 @@ RIVALS: Final = 10
 class Fifty(FaultLab):
     """A fleet with users, a back end in a process of its own, and a journal."""
 
-    def __init__(self, folder: Path, seed: int, *, cars: int, rate: float) -> None:
+    def __init__(self, folder: Path, seed: int, *, cars: int, rate: float, mode: Mode) -> None:
         self.chance, self._users = (Draws(stream_key(seed, name), "fifty faults") for name in ("faults", "users"))
         self._began = time.perf_counter()
         self.done: Counter[str] = Counter()
@@ -72,15 +73,15 @@ class Fifty(FaultLab):
         self._numbers = itertools.count(1)
         self.journal_path = folder / "journal.jsonl"
         super().__init__(
-            folder / "store.sqlite", "stored", keep_alive_s=KEEP_ALIVE_S, proxied=True, cars=cars, asked_per_s=rate,
-            journal=self._make_journal(seed), acknowledge_timeout_s=ACKNOWLEDGE_TIMEOUT_S, longest_back_off_s=3.0,
+            folder / "store.sqlite", mode, keep_alive_s=KEEP_ALIVE_S, proxied=True, cars=cars, asked_per_s=rate,
+            journal=self._make_journal(seed, mode), acknowledge_timeout_s=ACKNOWLEDGE_TIMEOUT_S, longest_back_off_s=3.0,
         )  # fmt: skip
 
-    def _make_journal(self, seed: int) -> JournalWriter:
+    def _make_journal(self, seed: int, mode: Mode) -> JournalWriter:
         start = wall_us()
         begin = Begin(
             t=0, m="run", k="begin", version=__version__, parts=(SIMULATOR,), seed=seed, start=start, boot=start, clock="x1",
-            until_stored=True,
+            until_stored=mode == "stored",
         )  # fmt: skip
         self.journal = JournalWriter(self.journal_path, begin)
         return self.journal
@@ -323,11 +324,11 @@ def told(lab: Fifty, outcome: Outcome, found: Verification, took_s: float) -> li
     ]
 
 
-async def main(seed: int, faults: int, cars: int, rate: float) -> None:
+async def main(seed: int, faults: int, cars: int, rate: float, mode: Mode) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    print(surroundings(f"{cars} cars, {rate:g} statuses and {COMMANDS_PER_S:g} commands a second, seed {seed}"))
+    print(surroundings(f"{cars} cars, {rate:g} statuses and {COMMANDS_PER_S:g} commands a second, delivery {mode}, seed {seed}"))
     with tempfile.TemporaryDirectory() as folder:
-        lab = Fifty(Path(folder), seed, cars=cars, rate=rate)
+        lab = Fifty(Path(folder), seed, cars=cars, rate=rate, mode=mode)
         drawn = draw_faults(faults, lab.chance)
         began = time.perf_counter()
         outcome = await lab.run("fifty", lambda _: lab.strike(drawn))
@@ -347,5 +348,6 @@ if __name__ == "__main__":
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--cars", type=int, default=200)
     parser.add_argument("--rate", type=float, default=1000.0, help="statuses a second, of all cars together")
+    parser.add_argument("--delivery", choices=("stored", "puback"), default="stored")
     options = parser.parse_args()
-    run_fast(main(options.seed, options.faults, options.cars, options.rate))
+    run_fast(main(options.seed, options.faults, options.cars, options.rate, options.delivery))
