@@ -96,6 +96,7 @@ make_environment() {
     has_venv "$python" || fail "$python still has no venv module." "Name another one: PYTHON=/path/to/python3.11"
   fi
   say "making .venv with $("$python" --version 2>&1)"
+  if [ -L .venv ]; then fail ".venv is a link to $(readlink .venv), and what is there would be wiped." "Remove the link, then try again."; fi
   "$python" -m venv --clear .venv
 }
 
