@@ -19,6 +19,7 @@ from fleet.errors import UsageError
 from fleet.kernel.instants import format_instant
 from fleet.runtime.asking import FIRST_ANSWER_S, ask_desk
 from fleet.wire.messages import ServiceRequest
+from fleet.wire.services import whole_number
 from fleet.wire.topics import DEFAULT_PREFIX
 from fleet.wire.vin import checked_vin
 
@@ -70,11 +71,14 @@ def service(
     topic_prefix: Prefix = DEFAULT_PREFIX,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a service of the back end for something; exit code 0 only for success. Numbers, yes/no and lists are read as JSON.
+    """Ask a service of the back end for something; exit code 0 only for success. Numbers, true/false and lists are read as
+    JSON; a text that looks like one stands in quotes of its own.
 
     Examples: fleet service online show VIN
 
     fleet service online install_certificate VIN contract=C1 --user primary
+
+    fleet service campaign start campaign=spring 'version="2.4"' size_mb=900 'waves=[0.1, 1.0]' 'cars=["VIN"]'
     """
     given = list(words or ())
     vin = checked_vin(given.pop(0)) if given and "=" not in given[0] else None
@@ -96,7 +100,7 @@ def _data(words: Iterable[str]) -> dict[str, Any]:
         if key in given:
             raise UsageError(f"{key} is given twice", hint="Which of the two?")
         try:
-            given[key] = json.loads(text)
+            given[key] = json.loads(text, parse_int=whole_number)
         except ValueError:
             given[key] = text
     return given

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fleet.errors import UnknownName, UsageError
-from fleet.wire.services import Parameter
+from fleet.wire.services import Parameter, whole_number
 
 
 def read_words(what: str, words: Iterable[str], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _value(key: str, text: str, parameter: Parameter) -> Any:
     try:
         match parameter.type:
             case "integer":
-                return int(text)
+                return whole_number(text)
             case "number":
                 return float(text)
             case "flag":
@@ -65,7 +65,7 @@ def _value(key: str, text: str, parameter: Parameter) -> Any:
 
 
 def _items(text: str) -> list[Any]:
-    items = json.loads(text)
+    items = json.loads(text, parse_int=whole_number)
     if not isinstance(items, list):
         raise ValueError  # noqa: TRY004 (text that is no list, whatever else it is)
     return items

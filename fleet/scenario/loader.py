@@ -21,6 +21,7 @@ from fleet.scenario.drawn import Plain
 from fleet.scenario.scalars import ClockFactor, Misread, Readable, shown
 from fleet.scenario.schema import INSTEAD, Scenario, Vocabulary, without_none
 from fleet.scenario.tracks import read_track
+from fleet.wire.services import whole_number
 
 _SUFFIXES: Final = (".yaml", ".yml")
 _DEEPEST: Final = 4
@@ -414,7 +415,7 @@ def _plain_scalar(kind: str, text: str) -> str | int | float | bool | None:
         return text.lower() == "true"
     if kind in ("int", "float"):
         try:
-            return int(text.replace("_", "")) if kind == "int" else float(text.replace("_", ""))
+            return whole_number(text.replace("_", "")) if kind == "int" else float(text.replace("_", ""))
         except ValueError:
             return text
     return text

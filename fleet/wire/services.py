@@ -21,6 +21,12 @@ State = Literal["any", "parked"]
 _STEP_TOLERANCE: Final = 1e-9
 
 
+def whole_number(text: str) -> int | float:
+    """Return what digits say; beyond the 64 bits that a message carries, the nearest fraction."""
+    number = int(text)
+    return number if -(2**63) <= number < 2**63 else float(text)
+
+
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all entries: a misspelt key is an error."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fleet.cli.words import read_words
@@ -27,6 +28,14 @@ def test_each_type_is_read() -> None:
     assert read_words("it", words, PARAMETERS) == {
         "minutes": 30, "target_c": 21.5, "action": "stop", "windows": True, "name": "a=b", "zones": [{"radius_m": 5}],
     }  # fmt: skip
+
+
+def test_no_number_is_too_large_to_be_sent() -> None:
+    """Beyond what a message carries it becomes a fraction, which whoever acts on it refuses; a text of any length, too."""
+    large = "9" * 30
+    given = read_words("it", [f"minutes={large}", f'zones=[{{"radius_m": {large}}}]'], PARAMETERS)
+    assert given == {"minutes": 1e30, "zones": [{"radius_m": 1e30}]}
+    assert msgspec.msgpack.encode(given)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,17 @@ def test_all_errors_come_in_one_pass() -> None:
     assert (caught.value.line, caught.value.column) == (5, 11)
 
 
+def test_a_number_beyond_what_a_message_carries_is_no_whole_one() -> None:
+    """So it is refused where it stands in the file, and not in the midst of the run."""
+    wrong = errors_of(GOOD.replace("minutes: [10, 30, 60]", f"minutes: {'9' * 30}"))
+    assert [error.partition(": ")[2] for error in wrong] == [
+        "commands[1].parameters.minutes: a whole number is expected, not 1e+30"
+    ]
+    assert (
+        "fleets[0].count: a whole number is expected, not 1e+30" in errors_of(GOOD.replace("count: 30", f"count: {'9' * 30}"))[0]
+    )
+
+
 def test_aliases_that_turn_in_circles_end() -> None:
     """A list that contains itself is an error like any other."""
     assert errors_of("fleets: &a [*a]\ncommands: *a\n")
