@@ -56,7 +56,7 @@ def _show(name: str, *, as_json: bool) -> None:
     }
     found = {kind: entries[name] for kind, entries in kinds.items() if name in entries}
     if not found:
-        raise UnknownName("service", name, [*services.commands, *services.events, *services.requests])
+        raise UnknownName("command, event or request", name, {*services.commands, *services.events, *services.requests})
     if as_json:
         out.print_json(msgspec.json.encode(found).decode())
         return

@@ -42,8 +42,8 @@ RUN, WATCH, SCENARIOS, JOURNALS, PARTS = (
 NO_COLOUR: Final = bool(os.environ.get("NO_COLOR"))
 """Then nothing is coloured, bold or dim; see no-color.org."""
 COLOURS: Final[Literal["auto"] | None] = None if NO_COLOUR else "auto"
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200, color_system=COLOURS)
-err = Console(stderr=True, soft_wrap=True, color_system=COLOURS)
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200, emoji=False, color_system=COLOURS)
+err = Console(stderr=True, soft_wrap=True, emoji=False, color_system=COLOURS)  # file:100:5 is a place and no emoji
 
 # --- options that several commands share ------------------------------------------------------------------------
 

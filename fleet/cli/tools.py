@@ -152,6 +152,8 @@ DeskBroker = Annotated[
     str | None,
     typer.Option("--broker", metavar="URL", envvar="FLEET_BROKER", help="The tools' listener \\[default: the running fleet's]."),
 ]
+POSITION: Final = frozenset({"latitude", "longitude"})
+"""What --from gives."""
 COMMAND_PATIENCE_S: Final = 900.0
 """Longer than the default time to live of any command that a person waits for, in wall seconds."""
 
@@ -242,12 +244,15 @@ def _parameters(name: str, words: list[str], given: dict[str, Any], position: st
     parameters = {key: value for key, value in given.items() if value is not None}
     if position is not None:
         parameters |= _read_position(position)
-    parameters |= read_words(name, words, known)
+    read = read_words(name, words, known)
+    for key in read.keys() & parameters.keys():
+        raise UsageError(f"{key} is given twice", hint=f"Leave {'--from' if key in POSITION else f'--{key}'} or {key}=… out.")
+    parameters |= read
     for key in parameters:
         if key not in known:
-            option = "from" if key in {"latitude", "longitude"} else key
+            option = "from" if key in POSITION else key
             raise UsageError(f"{name} has no --{option}", hint=f"fleet command --help tells what belongs to {name}.")
-    if "latitude" in known and not {"latitude", "longitude"} <= parameters.keys():
+    if "latitude" in known and not parameters.keys() >= POSITION:
         raise UsageError(f"{name} needs the user's position", hint="Add --from LAT,LON, such as --from 48.1371,11.5753")
     return parameters
 

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fleet import __version__, cli
-from fleet.errors import FleetError
+from fleet.cli.common import complain
+from fleet.errors import FleetError, ScenarioError
 from tests.cli.lab import Done, fleet
 
 VIN = "VSSZZZKMZPR000001"
@@ -79,7 +80,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (f"command {VIN} honk --from 48,11 --mode flsh", "'honk_and_flash'"),
         (f"command {VIN} honk --from 48,11 --minutes 10", "honk has no --minutes"),
         (f"command {VIN} lock --from 48,11", "lock has no --from"),
+        (f"command {VIN} honk --from 48,11 latitude=48", "latitude is given twice"),
         (f"command {VIN} heater --minutes ten", "valid integer"),
+        (f"command {VIN} heater --minutes 10 minutes=20", "minutes is given twice"),
+        ("catalogue area", "unknown command, event or request 'area'"),
         (f"command {VIN} heater --action strat", "'start'"),
         (f"command {VIN} refresh", "no fleet is running"),
         (f"command {VIN} refresh --ttl soon", "--ttl"),
@@ -117,6 +121,12 @@ def test_a_wrong_model_in_a_file_is_told_with_its_place(tmp_path: Path) -> None:
     assert [error["line"] for error in plain["errors"]] == sorted(error["line"] for error in plain["errors"])
     assert len(plain["errors"]) == 2
     assert call("run", str(path)).code == 2
+
+
+def test_a_place_in_a_file_is_told_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Line 100 of a file is no emoji, and a bracket no colour."""
+    complain(ScenarioError("'[b]' is no number", file="own.yaml", line=100, column=7, hint="See own.yaml:100: it is."))
+    assert capsys.readouterr().err == "error: own.yaml:100:7: '[b]' is no number\n  See own.yaml:100: it is.\n"
 
 
 def test_an_out_that_is_a_file_is_told() -> None:
