@@ -56,7 +56,9 @@ def _phase(scenario: Scenario, phase: Phase, start: Instant, zone: str) -> Itera
         )
         yield f"about {load.shape.expected(active_s, cars):.0f} × {_what(load)}, {how}, {_count(cars, 'car')}"
     for step in phase.timeline:
-        yield f"{_when(step)}: {_what(step)}{'' if step.broker else ', ' + _count(chosen_count(scenario, step.cars), 'car')}"
+        of_cars = not step.broker and step.about != "none"
+        whose = ", " + _count(chosen_count(scenario, step.cars), "car") if of_cars else ""
+        yield f"{_when(step)}: {_what(step)}{whose}"
 
 
 def _users(scenario: Scenario, users: CommandLoad, begin: Instant, duration: int, zone: str) -> float:
@@ -76,6 +78,8 @@ def _what(deed: Deed) -> str:
         return f"broker {deed.broker}"
     if isinstance(deed, Step) and deed.network is not None:
         return f"{deed.subject}{'' if deed.lasts is None else f' for {deed.lasts}'}"
+    if isinstance(deed, Step) and deed.service is not None:
+        return deed.subject
     return f"command {deed.command}" if deed.command is not None else str(deed.do)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fleet.scenario.loader import parse
 from fleet.scenario.summary import chosen_count, summary
 from tests.scenario.samples import GOOD, VOCABULARY
@@ -44,6 +46,21 @@ def test_each_line_is_what_will_come() -> None:
         "2 expectations",
     ]
     assert [chosen_count(scenario, step.cars) for step in scenario.steps()] == [40, 2]
+
+
+def test_what_is_asked_of_the_back_end_is_told_by_its_name() -> None:
+    """Service and action, and the cars that it is about, if any."""
+    steps = """
+timeline:
+  - {at: 10 min, service: online, action: show, cars: {count: 3}}
+  - {at: 20 min, service: campaign, action: pause, about: none, data: {campaign: spring}}
+"""
+    knowing = replace(VOCABULARY, services=("online", "campaign"))
+    lines = summary(parse(GOOD + steps, "f.yaml", knowing), knowing)
+    assert [line for line in lines if "service" in line] == [
+        "  at 10 min: service online show, 3 cars",
+        "  at 20 min: service campaign pause",
+    ]
 
 
 def test_a_plain_file_has_no_stages_to_tell_of() -> None:
