@@ -53,6 +53,8 @@ LOT_EVERY: Final[Duration] = 10 * SECOND
 LATE_MOST: Final[Duration] = MINUTE
 CARS_MOST: Final = 100_000
 LONGEST_ID: Final = 40
+LARGEST_MB: Final = 50_000
+"""What cars take, as the catalogue says: a plan beyond it would be refused by each of them."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +78,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Return what is wrong with it, None when nothing is."""
         if not 0 < len(self.campaign) <= LONGEST_ID or not self.campaign.replace("-", "").replace("_", "").isalnum():
             return f"a campaign's name has 1 to {LONGEST_ID} letters, digits, '-' and '_'"
+        if not 0 < len(self.version) <= LONGEST_ID:
+            return f"a version has 1 to {LONGEST_ID} characters"
+        if not 0 < self.size_mb <= LARGEST_MB:
+            return f"an update has 1 to {LARGEST_MB} MB"
         if not 0 < len(self.cars) <= CARS_MOST or len(set(self.cars)) < len(self.cars) or not all(map(is_vin, self.cars)):
             return f"a campaign has 1 to {CARS_MOST} different cars, each by its VIN"
         if not self.waves or self.waves[-1] != 1 or not all(low < high for low, high in pairwise((0.0, *self.waves))):
@@ -392,7 +398,7 @@ class CampaignRule(Rule):
 
     def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:
         """`plan`, `start`, `pause`, `resume`, `status`, and `consent` of a car's user, each with the `campaign` it is about."""
-        name = str(request.data.get("campaign"))
+        name = str(request.data.get("campaign", ""))
         if request.action == "plan" or (request.action == "start" and len(request.data) > 1):
             planned = self._plan(request.data, now)
             if isinstance(planned, Refused) or request.action == "plan":

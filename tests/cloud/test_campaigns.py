@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.cloud.campaigns import LOT_EVERY, TIME_TO_LIVE, CampaignRule
+from fleet.cloud.campaigns import LARGEST_MB, LONGEST_ID, LOT_EVERY, TIME_TO_LIVE, CampaignRule
 from fleet.cloud.centre import AskCar, CommandEnded, Done, Keep, Notes, Notify, Refused, ServiceAsked, ServiceCentre
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.wire.messages import Event, ServiceRequest
+from fleet.wire.services import load_services
 
 START = 1_772_000_000_000_000
 CARS = tuple(f"VSSZZZKMZPR{number:06d}" for number in range(200))
@@ -379,6 +380,11 @@ def test_an_answer_to_an_earlier_command_changes_nothing() -> None:
         ({"campaign": ""}, "argument_out_of_range"),
         ({"campaign": "a/b"}, "argument_out_of_range"),
         ({"campaign": "x" * 41}, "argument_out_of_range"),
+        ({"version": ""}, "argument_out_of_range"),
+        ({"version": "x" * 41}, "argument_out_of_range"),
+        ({"size_mb": 0}, "argument_out_of_range"),
+        ({"size_mb": -1}, "argument_out_of_range"),
+        ({"size_mb": 50_001}, "argument_out_of_range"),
         ({"cars": []}, "argument_out_of_range"),
         ({"cars": [CARS[0], CARS[0]]}, "argument_out_of_range"),
         ({"cars": ["no-vin"]}, "argument_out_of_range"),
@@ -404,6 +410,13 @@ def test_a_plan_that_cannot_be(changed: dict[str, Any], reason: str) -> None:
     assert isinstance(lab.answer, Refused)
     assert lab.answer.reason == reason
     assert (dict(lab.notes), lab.run()) == ({}, [])
+
+
+def test_a_plan_takes_what_cars_take() -> None:
+    """Its bounds are those of the command that cars get, so that none refuses for them what the operator was granted."""
+    command = load_services().commands["system_update"].parameters
+    assert (command["size_mb"].minimum, command["size_mb"].maximum) == (1, LARGEST_MB)
+    assert command["campaign"].maximum == command["version"].maximum == LONGEST_ID
 
 
 @pytest.mark.parametrize("missing", ["campaign", "version", "size_mb", "cars"])
