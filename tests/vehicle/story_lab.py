@@ -95,6 +95,7 @@ class StoryLab(CarLab):
         self.answering = True
         self.broker_works = True
         self.under_way: CarMessage | None = None
+        self.first: dict[int, CarMessage] = {}
         self.seen = SeenSequence()
         self.stored = self.duplicates = self.inputs = 0
         self.replies: list[Reply] = []
@@ -160,10 +161,11 @@ class StoryLab(CarLab):
         assert self.under_way is None, "one message under way at a time"
         message = output.message
         if output.again:
-            assert any(message == earlier for earlier in reversed(self.sent)), "a repetition says the same"
+            assert self.first[message.seq] == message, "a repetition says the same"
             return
         assert not self.sent or message.seq > self.sent[-1].seq, "numbers follow the order of sending"
         self.sent.append(message)
+        self.first[message.seq] = message
         may_locate, may_speak = self._free
         if not may_locate and not (isinstance(message, Event) and message.name == "ecall"):
             told = msgspec.json.encode(message).decode()
