@@ -97,7 +97,10 @@ def format_clock(minute: int) -> str:
 def _calendar_date(text: str) -> date:
     if _DATE.fullmatch(text) is None:
         raise ValueError(f"{text!r} is no date: write it as 2026-03-29, from 2000 to 2099")
-    return date.fromisoformat(text)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no date: that month has no such day") from None
 
 
 def local_instant(zone: ZoneInfo, day: date, minute: int) -> Instant:

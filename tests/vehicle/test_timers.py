@@ -135,7 +135,7 @@ def test_what_is_no_time_of_day_is_refused(text: str) -> None:
         ((), None, "days of the week or one date"),
         (("monday",), "2026-03-29", "days of the week or one date"),
         (("Monday",), None, "no day of the week"),
-        ((), "2026-02-30", "day is out of range"),
+        ((), "2026-02-30", "'2026-02-30' is no date: that month has no such day"),
         ((), "29.03.2026", "is no date"),
         ((), "20260329", "is no date"),
         ((), "9999-12-31", "is no date"),
