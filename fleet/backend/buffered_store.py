@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from fleet.backend.schema import in_words, open_for_writing
+from fleet.backend.schema import in_words, open_for_writing, open_in_memory
 from fleet.backend.store import Batch, Committed, Part, Quarantined, Store, _committed, _Seen
 from fleet.cloud.desk_io import CommandOpened, CommandRecord
 
@@ -63,6 +63,10 @@ class BufferedStore(Store):
         self._held_rows = 0
         self._held_commands = set()
 
+    def save(self) -> None:
+        """Write what is held."""
+        self.flush()
+
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return the command with this id, None when there never was one."""
         if command_id in self._held_commands:
@@ -78,3 +82,18 @@ class BufferedStore(Store):
 
     def restart_log(self) -> None:
         """Do nothing, for the same reason."""
+
+
+class MemoryStore(BufferedStore):
+    """A store that comes to its file when somebody wants to read it: for tests, most of which nobody reads afterwards."""
+
+    def _open(self, created_by: str) -> sqlite3.Connection:
+        self._lookup = open_in_memory(created_by=created_by)
+        return self._lookup
+
+    def save(self) -> None:
+        """Write the whole store to its file, anew."""
+        self.flush()
+        if self._connection is not None:
+            self.path.unlink(missing_ok=True)
+            self._connection.execute("VACUUM INTO ?", (str(self.path),))

@@ -110,6 +110,13 @@ def open_for_writing(path: Path, *, created_by: str, survives_kill: bool = True)
     return connection
 
 
+def open_in_memory(*, created_by: str) -> sqlite3.Connection:
+    """Make a store that has no file."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _create(connection, created_by)
+    return connection
+
+
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """Open an existing store without the right to change it. Raises StoreTooNew or StoreError."""
     if not path.is_file():

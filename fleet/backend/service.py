@@ -184,7 +184,7 @@ class Backend:
 
     def flush(self) -> None:
         """Have all that is stored where readers find it."""
-        self._store.flush()
+        self._store.save()
 
     def look_at_clock(self) -> None:
         """Do what is due: the scenario time was moved by hand, which no timer can know."""

@@ -433,8 +433,8 @@ class Store:
             raise in_words(error, self.path) from error
         return row is not None and seq in SeenSequence(row[0], self._decode_gaps(row[1]))
 
-    def flush(self) -> None:
-        """Have all that was committed in the file; here it is."""
+    def save(self) -> None:
+        """Have all that was committed in the file, for readers; here it is."""
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return the command with this id, None when there never was one."""

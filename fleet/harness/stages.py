@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from fleet.backend.buffered_store import BufferedStore
+from fleet.backend.buffered_store import MemoryStore
 from fleet.backend.service import BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.errors import UsageError
@@ -373,5 +373,5 @@ class VirtualStage:
             draw=Draws(stream_key(seed, "backend"), "back-off").unit,
             spin_cost=SPIN_COST,
             username="backend",
-            open_store=BufferedStore,
+            open_store=MemoryStore,
         )
