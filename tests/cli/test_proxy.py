@@ -89,18 +89,23 @@ async def test_it_stands_in_between_and_counts(tmp_path: Path) -> None:
     assert result["faults"]["latency"]["delayed"] >= 6
 
 
+async def connect_and_read(port: int) -> None:
+    """Who is reset may hear of it at once, or only when reading."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        await reader.read()
+    finally:
+        writer.transport.abort()
+
+
 @pytest.mark.live
 async def test_in_words(tmp_path: Path) -> None:
     """Where it listens, what it does and to whom; at the end what it did."""
     async with running("proxy", "--to", "127.0.0.1:9", "--listen", "127.0.0.1:0", "--stall", cwd=tmp_path) as proxy:
         await proxy.says("stall, for all")
         port = int(proxy.out.split(b"listens on 127.0.0.1:")[1].split(b",")[0])
-        with pytest.raises(ConnectionResetError):  # at once, or only when something is read
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                await reader.read()
-            finally:
-                writer.transport.abort()
+        with pytest.raises(ConnectionResetError):
+            await connect_and_read(port)
         proxy.send(signal.SIGTERM)
         done = await proxy.done()
     assert "1 connections, 1 of them found no broker" in done.text
