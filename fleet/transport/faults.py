@@ -410,6 +410,37 @@ class Faults:
         return {name: dict(counted) for name, counted in self._counts.items()}
 
 
+class FaultControl:
+    """How the faults of a way are changed while it carries: `_look` has its connections see what is in force now."""
+
+    def __init__(self, seed: int) -> None:
+        """Take the seed of all that is left to chance."""
+        self.faults = Faults(seed)
+
+    def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None:
+        """Put a fault in force, in place of the one of that name: for these client ids, or (None) for all."""
+        self.faults.set(name, fault, clients)
+        self._look()
+
+    def clear(self, name: str) -> None:
+        """End the fault of that name. Raises UnknownName when there is none."""
+        self.faults.clear(name)
+        self._look()
+
+    def strike(self, fault: Fault, clients: Collection[str] | None = None) -> None:
+        """Set a fault for this moment: it strikes the connections there are, and no later one. Its name is `reset once` or so."""
+        name = f"{fault.kind} once"
+        self.set(name, fault, clients)
+        self.clear(name)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return for each fault, by its name, what was done."""
+        return self.faults.counts()
+
+    def _look(self) -> None:
+        raise NotImplementedError
+
+
 # --- checks -----------------------------------------------------------------------------------------------------
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Collection
 from typing import Final, Self, cast
 
 from fleet.errors import UsageError
 from fleet.kernel.instants import SECOND, Instant
-from fleet.transport.faults import Direction, Fault, Faults
+from fleet.transport.faults import Direction, FaultControl
 from fleet.transport.link import Endpoint
 from fleet.transport.passage import Passage
 
@@ -26,7 +25,7 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER for no time: what is not sent is thrown away, and the other side gets an RST."""
 
 
-class FaultProxy:
+class FaultProxy(FaultControl):
     """Listens, and connects to the target for each client."""
 
     def __init__(
@@ -41,7 +40,7 @@ class FaultProxy:
         self.failed = 0
         """How many of them found nobody at the target."""
         self.target = target
-        self.faults = Faults(seed)
+        super().__init__(seed)
         self.pairs: set[_Pair] = set()
         self.dials: set[asyncio.Task[None]] = set()
         self._host = host
@@ -83,26 +82,6 @@ class FaultProxy:
     def is_carrying(self) -> bool:
         """Whether something is held back that will go on by itself."""
         return any(pair.passage.is_carrying for pair in self.pairs)
-
-    def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None:
-        """Put a fault in force, in place of the one of that name: for these client ids, or (None) for all."""
-        self.faults.set(name, fault, clients)
-        self._look()
-
-    def clear(self, name: str) -> None:
-        """End the fault of that name. Raises UnknownName when there is none."""
-        self.faults.clear(name)
-        self._look()
-
-    def strike(self, fault: Fault, clients: Collection[str] | None = None) -> None:
-        """Set a fault for this moment: it strikes the connections there are, and no later one. Its name is `reset once` or so."""
-        name = f"{fault.kind} once"
-        self.set(name, fault, clients)
-        self.clear(name)
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return for each fault, by its name, what was done."""
-        return self.faults.counts()
 
     def _look(self) -> None:
         for pair in list(self.pairs):

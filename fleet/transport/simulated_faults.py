@@ -20,8 +20,7 @@ from fleet.transport.faults import (
     Direction,
     Drop,
     Duplicate,
-    Fault,
-    Faults,
+    FaultControl,
     HalfOpen,
     InForce,
     Latency,
@@ -103,12 +102,12 @@ class FramePassage:
         """What waits for the end of a stall."""
 
 
-class FrameFaults:
-    """The faults of one simulated network. `set`, `clear`, `strike` and `counts` are those of `FaultProxy`."""
+class FrameFaults(FaultControl):
+    """The faults of one simulated network. `set`, `clear`, `strike` and `counts` are those of `FaultControl`."""
 
     def __init__(self, network: Struggling, seed: int = 0) -> None:
         """Take the network they are on, and the seed of all chance."""
-        self.faults = Faults(seed)
+        super().__init__(seed)
         self._network = network
         self._schedule = network.schedule
         self._stalled: dict[Struck, None] = {}
@@ -119,26 +118,6 @@ class FrameFaults:
     def is_carrying(self) -> bool:
         """Whether something is on its way that some fault has concerned."""
         return self._schedule.now < self._carries_until
-
-    def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None:
-        """Put a fault in force, in place of the one of that name: for these client ids, or (None) for all."""
-        self.faults.set(name, fault, clients)
-        self._look()
-
-    def clear(self, name: str) -> None:
-        """End the fault of that name. Raises UnknownName when there is none."""
-        self.faults.clear(name)
-        self._look()
-
-    def strike(self, fault: Fault, clients: Collection[str] | None = None) -> None:
-        """Set a fault for this moment: it strikes the connections there are, and no later one. Its name is `reset once` or so."""
-        name = f"{fault.kind} once"
-        self.set(name, fault, clients)
-        self.clear(name)
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return for each fault, by its name, what was done."""
-        return self.faults.counts()
 
     # --- the connections there are
 
