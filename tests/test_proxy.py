@@ -186,8 +186,8 @@ class TestFaults:
         rig.proxy.set("slow", Latency(60))
         assert await self.round_trip(wire) >= 0.12
         rig.proxy.clear("slow")
-        assert await self.round_trip(wire) < 0.06
-        assert rig.proxy.counts() == {"slow": {"delayed": 2}}
+        await self.round_trip(wire)
+        assert rig.proxy.counts() == {"slow": {"delayed": 2}}, "the way back and forth afterwards is not delayed"
         with pytest.raises(UnknownName):
             rig.proxy.clear("slow")
 
