@@ -1,11 +1,41 @@
-"""Whether anything runs back that only goes on: time, the instants of measuring, the odometer, the tank."""
+"""Whether anything is out of its order: lines of the file, time, the instants of measuring, the odometer, the tank."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fleet.checks.check import Check, Handlers, is_first, overtakes
 from fleet.kernel.instants import SECOND, Duration, Instant, format_instant
-from fleet.observe.journal import NOT_YET, Begin, Output, Record
+from fleet.observe.journal import NOT_YET, Begin, End, Gap, Mark, Output, Record
 from fleet.observe.story import CAR
+
+
+class LinesKept(Check):
+    """The file has each line once, as it was written: none cut out of its middle, none added, none changed.
+
+    Its marks tell. What was cut off at the end, as by a kill, is no breach: there the journal is incomplete.
+    """
+
+    name = "lines"
+    rule = "every line is there once, as it was written"
+    looks_at = "lines up to a mark"
+    remembers = True
+
+    def __init__(self, begin: Begin, gaps: Sequence[Gap]) -> None:
+        """Take the gaps that the reader notes while it reads."""
+        super().__init__(begin)
+        self._gaps = gaps
+
+    def handlers(self) -> Handlers:
+        return {("mark",): self._marked, ("end",): self._marked}
+
+    def _marked(self, record: Mark | End, line: int) -> None:
+        if record.line is not None:
+            self.looked_at = line
+
+    def finish(self, end: End | None, line: int) -> None:  # noqa: ARG002 (each gap has its own line)
+        for gap in self._gaps:
+            self.breach(gap.line, "run", gap.told, subject="the file")
 
 
 class TimeRuns(Check):
@@ -30,7 +60,7 @@ class TimeRuns(Check):
 
     def _seen(self, record: Record, line: int) -> None:
         t, machine = record.t, record.m
-        if t == NOT_YET:
+        if t == NOT_YET or isinstance(record, Mark):  # which has the time of whatever machine was before it
             return
         self.looked_at += 1
         latest = self._latest.get(machine, t)

@@ -20,7 +20,7 @@ from fleet.checks.commands import CommandEnds, CommandRuns
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
-from fleet.checks.order import CapturedInOrder, Fuel, Odometer, TimeRuns
+from fleet.checks.order import CapturedInOrder, Fuel, LinesKept, Odometer, TimeRuns
 from fleet.checks.privacy import PositionKept, SilenceKept, Silences, SwitchRule
 from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule, SpinRule
 from fleet.checks.state import DoorsAgree, EngineAgrees
@@ -61,7 +61,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 def all_checks(
     begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None = None
 ) -> list[Check]:
-    """Return every check there is, in the order in which they are told."""
+    """Return every check of what the records say, in the order in which they are told."""
     begun = privacy or {}
     return [
         AccountHolds(begin),
@@ -122,7 +122,8 @@ def verify(path: Path, equipment: Mapping[str, Equipment], privacy: Mapping[str,
     """
     reader = JournalReader(path)
     cars = Cars()
-    checks = all_checks(reader.begin, cars, MappingProxyType(dict(equipment)), privacy)  # what a car has is not forgotten
+    owned = MappingProxyType(dict(equipment))  # what a car has is not forgotten
+    checks = [LinesKept(reader.begin, reader.gaps), *all_checks(reader.begin, cars, owned, privacy)]
     routes = _Routes([Silences(checks, cars).handlers(), *(check.handlers() for check in checks), cars.handlers()])
     line = unread = 0
     for line, record in enumerate(reader, 1):

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar, cast
+from typing import Any, BinaryIO, Final, NamedTuple, TypeVar, cast
+from zlib import crc32
 
 import msgspec
 import structlog
@@ -29,6 +31,8 @@ RECORDS_AT_ONCE: Final = 32
 of garbage looks at what they hold."""
 BLOCK_BYTES: Final = 256 * 1024
 """What is written together."""
+MARKED_LINES: Final = 256
+"""After so many lines a mark stands; that costs less than a byte a line, and a line that is gone is looked for among so many."""
 
 log = structlog.get_logger()
 
@@ -63,12 +67,21 @@ class Begin(Line, frozen=True):
     scenario: dict[str, Any] | None = None
 
 
+class Mark(Line, frozen=True):
+    """Which line of the file this is, and the checksum of all before it from the last mark on, that one included."""
+
+    line: int = msgspec.field(default_factory=int)
+    crc32: int = msgspec.field(default_factory=int)
+
+
 class End(Line, frozen=True):
-    """The last line. Not `complete`: records are missing before it, and `note` says why."""
+    """The last line, and a mark. Not `complete`: records are missing before it, and `note` says why."""
 
     complete: bool = msgspec.field(default_factory=bool)
     account: dict[str, int] = {}
     note: str = ""
+    line: int | None = None
+    crc32: int | None = None
 
 
 class Input(Line, frozen=True):
@@ -187,6 +200,7 @@ class Quarantined(Line, frozen=True):
 
 Record = (
     Begin
+    | Mark
     | End
     | Input
     | Wake
@@ -204,6 +218,7 @@ Record = (
 )
 KINDS: Final[dict[str, type[Record]]] = {
     "begin": Begin,
+    "mark": Mark,
     "end": End,
     "in": Input,
     "wake": Wake,
@@ -221,6 +236,71 @@ KINDS: Final[dict[str, type[Record]]] = {
     "quarantine": Quarantined,
 }
 
+# --- marking ------------------------------------------------------------------------------------------------------
+
+
+class Lines:
+    """How many lines of a journal were written or read, and the checksum of those since the last mark."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._crc32 = 0
+        self._marked = 0
+        self._shifted = 0
+        self._ended = False
+
+    def add(self, text: bytes, lines: int = 1) -> None:
+        """Take so many lines."""
+        self.count += lines
+        self._crc32 = crc32(text, self._crc32)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a mark comes next."""
+        return self.count % MARKED_LINES == 0
+
+    @property
+    def until_due(self) -> int:
+        """How many lines come before the next mark, when none is due."""
+        return MARKED_LINES - self.count % MARKED_LINES
+
+    def mark(self, t: Instant) -> bytes:
+        """Return the mark that is due, and take it too. `t` is the time of the line before it."""
+        text = msgspec.json.encode(Mark(t, "run", "mark", self.count + 1, self._crc32)) + b"\n"
+        self._crc32 = 0
+        self.add(text)
+        return text
+
+    def end(self, end: End) -> bytes:
+        """Return the last line, as a mark."""
+        return msgspec.json.encode(msgspec.structs.replace(end, line=self.count + 1, crc32=self._crc32)) + b"\n"
+
+    def read(self, record: Record | None, text: bytes) -> str:
+        """Take the next line of a file; return what is wrong with those before it, or nothing. Only a mark's record is needed."""
+        told = ""
+        if self._ended:
+            told = "written after the last line"
+        elif isinstance(record, Mark | End):
+            self._ended = isinstance(record, End)
+            if record.line is not None:
+                told = self._differs(record.line, record.crc32)
+            self._marked, self._crc32 = self.count + 1, 0
+        self.add(text)
+        return told
+
+    def _differs(self, line: int, check: int | None) -> str:
+        shifted = self.count + 1 - line
+        more, self._shifted = shifted - self._shifted, shifted
+        where = f"between line {self._marked} and this one" if self._marked else "before this line"
+        if more:
+            return f"{_lines(-more)} missing {where}" if more < 0 else f"{_lines(more)} too many {where}"
+        return "" if check == self._crc32 else f"the lines {where} are not as they were written"
+
+
+def _lines(count: int) -> str:
+    return "1 line is" if count == 1 else f"{count} lines are"
+
+
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
@@ -235,13 +315,15 @@ class JournalWriter:
         self._records: list[Record] = []
         self._block = bytearray()
         self._encoder = msgspec.json.Encoder(enc_hook=in_words)
+        self._lines = Lines()
+        self._at_once = RECORDS_AT_ONCE
         self._good_bytes = 0
         self.write(begin)
 
     def write(self, record: Record) -> None:
         """Take a record; it must not change any more. Nothing is written before a block is full."""
         self._records.append(record)
-        if len(self._records) >= RECORDS_AT_ONCE:
+        if len(self._records) >= self._at_once:
             self._encode()
             if len(self._block) >= BLOCK_BYTES:
                 self.flush()
@@ -254,8 +336,15 @@ class JournalWriter:
             self._put(block)
 
     def _encode(self) -> None:
-        self._block += self._encoded(self._records)
+        if not self._records:
+            return
+        text, t = self._encoded(self._records), self._records[-1].t
+        self._lines.add(text, len(self._records))
+        self._block += text
         self._records.clear()
+        if self._lines.is_due:
+            self._block += self._lines.mark(t)
+        self._at_once = min(RECORDS_AT_ONCE, self._lines.until_due)
 
     def close(self, t: Instant, account: dict[str, int]) -> None:
         """Write the last line, and close the file. Safe to call twice."""
@@ -264,7 +353,8 @@ class JournalWriter:
         self.flush()
         failure = self.failure
         self.failure = ""  # where records are missing there may be room for the line that says so
-        self._put(self._encoded([End(t, "run", "end", complete=not failure, account=account, note=failure)]))
+        end = End(t, "run", "end", complete=not failure, account=account, note=failure)
+        self._put(self._encoded([end]) if failure else self._lines.end(end))
         self._file.close()
 
     def _encoded(self, records: Sequence[Record]) -> bytes:
@@ -309,16 +399,25 @@ def in_words(value: object) -> str:
 DecodedT = TypeVar("DecodedT")
 
 
+class Gap(NamedTuple):
+    """A line at which it shows that lines before it were cut out, added or changed, and what it shows."""
+
+    line: int
+    told: str
+
+
 class JournalReader:
     """The records of a journal, one after the other; line n of the file is the n-th.
 
-    `begin` is known at once; `warnings` and `end` are complete when all records have been read.
+    `begin` is known at once; `warnings`, `gaps` and `end` are complete when all records have been read. What is older than
+    marks has no gaps.
     """
 
     def __init__(self, path: Path) -> None:
         """Read the first line. Raises JournalError when this is no journal, or one of another format; OSError."""
         self.path = path
         self.warnings: list[str] = []
+        self.gaps: list[Gap] = []
         self.end: End | None = None
         self._head = msgspec.json.Decoder(Line)
         self._decoders = {kind: msgspec.json.Decoder(made) for kind, made in KINDS.items()}
@@ -353,13 +452,17 @@ class JournalReader:
 
     def __iter__(self) -> Iterator[Record]:
         """Yield all records, the first line's included. Raises JournalError at a line that is none."""
-        whole = 0
+        lines = Lines()
         with self.path.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                whole += 1
-                yield self._record(line, whole)
+                record = self._record(line, lines.count + 1)
+                told = lines.read(record, line)
+                if told:
+                    self.gaps.append(Gap(lines.count, told))
+                yield record
+        whole = lines.count
         if self.end is None:
             self.warnings.append(f"{self.path}:{whole}: cut off after this line: the run was killed, or still goes on")
         elif not self.end.complete:
@@ -401,19 +504,25 @@ def merge_journals(parts: Sequence[Path], into: Path) -> None:
     """Merge what the processes of a run wrote into one journal, ordered by (time, part, line), and remove the parts.
 
     The first is the simulator's; what another did before it knew the scenario time happened while that stood at its start.
-    Records of a part keep their order. Raises JournalError and OSError, and leaves the parts as they were then.
+    Records of a part keep their order; the marks are made anew. Raises JournalError, also for a part with a gap, and OSError,
+    and leaves the parts as they were then.
     """
     readers = [JournalReader(part) for part in parts]
     begin = readers[0].begin
     names = tuple(name for reader in readers for name in reader.begin.parts)
     ends: list[End | None] = [None] * len(parts)
+    lines = Lines()
+    first = msgspec.json.encode(msgspec.structs.replace(begin, parts=names)) + b"\n"
     merged = into.with_name(f".{into.name}.merging")
     try:
         with merged.open("wb", buffering=1 << 18) as file:
-            file.write(msgspec.json.encode(msgspec.structs.replace(begin, parts=names)) + b"\n")
             streams = [_keyed(part, number, begin.start or NOT_YET, ends) for number, part in enumerate(parts)]
-            file.writelines(line for *_, line in heapq.merge(*streams))
-            file.write(msgspec.json.encode(_end_of(ends, begin.start or NOT_YET)) + b"\n")
+            for t, _, _, line in chain([(begin.t, 0, 1, first)], heapq.merge(*streams)):
+                file.write(line)
+                lines.add(line)
+                if lines.is_due:
+                    file.write(lines.mark(t))
+            file.write(lines.end(_end_of(ends, begin.start or NOT_YET)))
         merged.replace(into)
     finally:
         merged.unlink(missing_ok=True)
@@ -423,19 +532,34 @@ def merge_journals(parts: Sequence[Path], into: Path) -> None:
 
 
 def _keyed(path: Path, part: int, start: Instant, ends: list[End | None]) -> Iterator[tuple[Instant, int, int, bytes]]:
-    """Yield the lines between first and last with the key to merge by; the last one goes to `ends`."""
-    latest = start
+    """Yield the lines between first and last, without marks, with the key to merge by; the last one goes to `ends`.
+
+    Raises JournalError where it shows that lines before are not as they were written.
+    """
+    latest, lines = start, Lines()
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if number == 1 or not line.endswith(b"\n"):
+            if not line.endswith(b"\n"):
+                break
+            record = _of_run(line)
+            told = lines.read(record, line)
+            if told:
+                raise JournalError(told, file=str(path), line=number, hint="fleet verify judges each part alone.")
+            if record is not None:
+                ends[part] = record if isinstance(record, End) else None
                 continue
             if line.startswith(_UNTIMED):
                 line = b'{"t":%d,' % start + line[len(_UNTIMED) :]  # noqa: PLW2901
-            elif b'"m":"run","k":"end"' in line[:60]:
-                ends[part] = msgspec.json.decode(line, type=End)
-                continue
             latest = max(latest, int(line[5 : line.index(b",")]))
             yield latest, part, number, line
+
+
+def _of_run(line: bytes) -> Record | None:
+    """Return first line, last line or mark, None for all that happened in the run."""
+    if b'"m":"run"' not in line[:40]:
+        return None
+    record: Record = msgspec.json.decode(line, type=KINDS[msgspec.json.decode(line, type=Line).k])
+    return record
 
 
 _UNTIMED: Final = b'{"t":%d,' % NOT_YET

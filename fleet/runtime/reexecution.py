@@ -208,7 +208,8 @@ class Reexecution:
         except _Disagreed as disagreed:
             found.difference = self._difference(disagreed, line)
         found.machines = len(self._machines)
-        found.warnings = self._reader.warnings
+        gaps = [f"{self._path}:{gap.line}: {gap.told}" for gap in self._reader.gaps]
+        found.warnings = [*self._reader.warnings, *gaps]
         return found
 
     def _step(self, record: Record, line: int) -> None:

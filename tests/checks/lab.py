@@ -103,7 +103,11 @@ def told(found: Verification, check: str) -> list[str]:
 
 
 def read_records(path: Path) -> Records:
-    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    """Return the records of a journal without its marks, so that what is planted breaks no more than it is meant to."""
+    records = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    for name in ("line", "crc32"):
+        records[-1].pop(name, None)
+    return [record for record in records if record["k"] != "mark"]
 
 
 def write_records(path: Path, records: Sequence[dict[str, Any]]) -> Path:

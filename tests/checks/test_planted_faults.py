@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from fleet.kernel.instants import HOUR, MINUTE
+from fleet.observe.journal import MARKED_LINES
 from tests.checks.lab import (
     KINDS,
     START,
@@ -442,6 +443,21 @@ def test_the_journal_without_a_fault_holds(clean: Path) -> None:
     assert found.complete
     assert broken(found) == set()
     assert {finding.check for finding in found.findings if not finding.looked_at} == ELSEWHERE
+
+
+@pytest.mark.parametrize("instead", [0, 2], ids=["cut out", "twice"])
+def test_a_line_that_nothing_else_misses(clean: Path, tmp_path: Path, instead: int) -> None:
+    """No other check minds a wake that is not there or comes twice, nor the last line twice."""
+    lines = clean.read_bytes().splitlines(keepends=True)
+    wake = next(at for at, line in enumerate(lines) if at > len(lines) // 2 and b'"k":"wake"' in line)
+    path = tmp_path / "journal.jsonl"
+    for at in (wake, len(lines) - 1) if instead else (wake,):
+        path.write_bytes(b"".join((*lines[:at], *[lines[at]] * instead, *lines[at + 1 :])))
+        found = judged(path)
+        assert found.complete
+        assert broken(found) == {"lines"}
+        assert found.findings[0].broken == 1
+        assert 0 <= found.findings[0].breaches[0].line - at <= MARKED_LINES + 1
 
 
 def test_until_stored_nothing_is_lost(clean_until_stored: Path, tmp_path: Path) -> None:

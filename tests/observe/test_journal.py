@@ -16,6 +16,7 @@ from fleet.observe.journal import (
     BACKEND_PART,
     BLOCK_BYTES,
     KINDS,
+    MARKED_LINES,
     NOT_YET,
     Begin,
     Closed,
@@ -26,6 +27,7 @@ from fleet.observe.journal import (
     Input,
     JournalReader,
     JournalWriter,
+    Mark,
     Opened,
     Output,
     Published,
@@ -77,6 +79,12 @@ def wakes(count: int, machine: str = "car/V") -> list[Wake]:
     return [Wake(START + number, machine, "wake") for number in range(count)]
 
 
+def unmarked(end: Record) -> End:
+    """Return a last line without what it says of the lines before it."""
+    assert isinstance(end, End)
+    return msgspec.structs.replace(end, line=None, crc32=None)
+
+
 class SmallDisk:
     """A file on a disk with so much room."""
 
@@ -108,8 +116,9 @@ class SmallDisk:
 def test_every_kind_is_read_as_it_was_written(tmp_path: Path) -> None:
     """First line, records in their order, last line: nothing is lost and nothing is added."""
     path = journal(tmp_path / "journal.jsonl", *EACH, account={"created": 3})
-    found = list(read_journal(path))
-    assert found == [BEGIN, *EACH, End(START + 99, "run", "end", True, {"created": 3})]
+    *found, end = read_journal(path)
+    assert found == [BEGIN, *EACH]
+    assert unmarked(end) == End(START + 99, "run", "end", True, {"created": 3})
 
 
 def test_each_line_begins_with_time_machine_and_kind(tmp_path: Path) -> None:
@@ -121,9 +130,10 @@ def test_each_line_begins_with_time_machine_and_kind(tmp_path: Path) -> None:
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     """Also when they were flushed at other moments."""
-    one = journal(tmp_path / "one.jsonl", *EACH)
+    records = (*EACH, *wakes(MARKED_LINES))
+    one = journal(tmp_path / "one.jsonl", *records)
     writer = JournalWriter(tmp_path / "two.jsonl", BEGIN)
-    for record in EACH:
+    for record in records:
         writer.write(record)
         writer.flush()
     writer.close(START + 99, {})
@@ -252,6 +262,87 @@ def test_parts_that_were_never_merged_are_said(tmp_path: Path) -> None:
     assert BACKEND_PART in JournalReader(path).warnings[0]
 
 
+# --- what was done to it afterwards -----------------------------------------------------------------------------------
+
+
+def gaps_in(path: Path) -> list[tuple[int, str]]:
+    reader = JournalReader(path)
+    assert list(reader)
+    return [(gap.line, gap.told) for gap in reader.gaps]
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Return the lines of a journal with two marks and the last line."""
+    path = journal(tmp_path_factory.mktemp("marked") / "journal.jsonl", *EACH, *wakes(2 * MARKED_LINES))
+    assert gaps_in(path) == []
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def edited(lines: list[bytes], at: int, *instead: bytes) -> bytes:
+    return b"".join((*lines[: at - 1], *instead, *lines[at:]))
+
+
+def spaced(line: bytes) -> bytes:
+    """Return the line with the smallest change that leaves it the same record."""
+    return line.replace(b":", b": ", 1)
+
+
+def test_each_line_that_is_cut_out_doubled_or_changed_is_missed(tmp_path: Path, marked: list[bytes]) -> None:
+    """It shows at the next mark, a mark that is gone or was changed at the one after it."""
+    path = tmp_path / "journal.jsonl"
+    for at in (*range(2, len(marked), 7), MARKED_LINES + 1, 2 * MARKED_LINES + 1):
+        for instead in ([], [marked[at - 1]] * 2, [spaced(marked[at - 1])]):
+            path.write_bytes(edited(marked, at, *instead))
+            [(line, _)] = gaps_in(path)
+            assert 0 <= line - at <= MARKED_LINES, (at, instead)
+
+
+CHANGED = [(513, "the lines between line 257 and this one are not as they were written")]
+
+
+@pytest.mark.parametrize(
+    ("edit", "gaps"),
+    [
+        (lambda lines: edited(lines, 7), [(256, "1 line is missing before this line")]),
+        (lambda lines: edited(lines, 300), [(512, "1 line is missing between line 257 and this one")]),
+        (lambda lines: edited(lines, 300, *lines[299:302]), [(515, "2 lines are too many between line 257 and this one")]),
+        (lambda lines: b"".join((*lines[:299], lines[300], lines[299], *lines[301:])), CHANGED),
+        (lambda lines: edited(lines, 300, spaced(lines[299])), CHANGED),
+        (lambda lines: b"".join((*lines, lines[-1])), [(534, "written after the last line")]),
+        (lambda lines: b"".join((*lines[:6], *lines[7:299], *lines[300:])), [
+            (256, "1 line is missing before this line"), (511, "1 line is missing between line 256 and this one"),
+        ]),
+    ],
+    ids=["cut", "cut later", "added", "moved", "changed", "last line twice", "two gaps"],
+)  # fmt: skip
+def test_a_gap_is_told(tmp_path: Path, marked: list[bytes], edit: Any, gaps: list[tuple[int, str]]) -> None:
+    """What it is, and between which lines; each gap once."""
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(edit(marked))
+    assert gaps_in(path) == gaps
+
+
+def test_what_is_cut_off_at_its_end_has_no_gap(tmp_path: Path, marked: list[bytes]) -> None:
+    """A kill leaves a journal without its end, and that is what is said."""
+    path = tmp_path / "journal.jsonl"
+    for last in (3, MARKED_LINES, MARKED_LINES + 1, len(marked) - 1):
+        path.write_bytes(b"".join(marked[:last]) + marked[last][:9])
+        reader = JournalReader(path)
+        assert len(list(reader)) == last
+        assert reader.gaps == []
+        assert "cut off" in reader.warnings[0]
+
+
+def test_what_has_no_marks_is_read(tmp_path: Path) -> None:
+    """As what was written before there were any; whether a line is missing nobody knows."""
+    path = tmp_path / "journal.jsonl"
+    records = (BEGIN, *wakes(3), End(START + 99, "run", "end", True, {}))
+    path.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+    assert list(read_journal(path)) == [*records]
+    assert gaps_in(path) == []
+
+
 # --- merging --------------------------------------------------------------------------------------------------------
 
 
@@ -277,8 +368,9 @@ def test_merging_orders_by_time_then_part_then_line(tmp_path: Path) -> None:
     assert [(record.m, record.t - START) for record in records] == [
         ("car/V", 1), ("desk", 1), ("desk", 4), ("car/V", 5), ("car/V", 4), ("desk", 5), ("car/V", 9), ("desk", 20),
     ]  # fmt: skip
-    assert last == End(START + 99, "run", "end", True, {"created": 2, "stored": 1})
+    assert unmarked(last) == End(START + 99, "run", "end", True, {"created": 2, "stored": 1})
     assert reader.warnings == []
+    assert reader.gaps == []
 
 
 def test_what_happened_before_the_time_was_known_happened_at_the_start(tmp_path: Path) -> None:
@@ -299,7 +391,28 @@ def test_a_part_without_its_end_makes_the_whole_incomplete(tmp_path: Path) -> No
     merge_journals(parts, parts[0])
     *records, last = read_journal(parts[0])
     assert records[1:] == wakes(3, "desk")
-    assert last == End(START + 99, "run", "end", False, {"created": 2}, "a process of the run was killed")
+    assert unmarked(last) == End(START + 99, "run", "end", False, {"created": 2}, "a process of the run was killed")
+
+
+def test_a_merged_journal_has_marks_of_its_own(tmp_path: Path) -> None:
+    """Those of the parts count other lines."""
+    parts = parts_of(tmp_path, list(wakes(MARKED_LINES)), list(wakes(MARKED_LINES, "desk")))
+    merge_journals(parts, parts[0])
+    reader = JournalReader(parts[0])
+    records = list(reader)
+    assert [record.line for record in records if isinstance(record, Mark)] == [MARKED_LINES + 1, 2 * MARKED_LINES + 1]
+    assert len(records) == 2 * MARKED_LINES + 4
+    assert reader.gaps == []
+
+
+def test_a_part_with_a_gap_is_not_merged(tmp_path: Path) -> None:
+    """Its marks are all that shows the gap."""
+    parts = parts_of(tmp_path, list(wakes(MARKED_LINES)), [])
+    broken(parts[0], 7, b"")
+    with pytest.raises(JournalError, match="1 line is missing") as raised:
+        merge_journals(parts, parts[0])
+    assert raised.value.line == MARKED_LINES
+    assert sorted(file.name for file in tmp_path.iterdir()) == [BACKEND_PART, "journal.jsonl"]
 
 
 def test_a_part_that_is_none_leaves_both_where_they_are(tmp_path: Path) -> None:
