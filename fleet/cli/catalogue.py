@@ -100,7 +100,7 @@ def described(entry: CommandEntry | EventEntry | RequestEntry) -> list[str]:
     if isinstance(entry, EventEntry):
         lines += [f"data: {', '.join(entry.data)}"] if entry.data else []
     else:
-        lines += _parameters(entry.parameters)
+        lines += parameter_lines(entry.parameters)
         lines += [f"equipment: {', '.join(entry.equipment)}"] if entry.equipment else []
     if isinstance(entry, CommandEntry):
         lines += _rules(entry)
@@ -128,7 +128,8 @@ def _rules(entry: CommandEntry) -> list[str]:
     return lines
 
 
-def _parameters(parameters: dict[str, Parameter], indent: str = "") -> list[str]:
+def parameter_lines(parameters: dict[str, Parameter], indent: str = "") -> list[str]:
+    """Return a line for each parameter, those in lists indented."""
     lines = []
     for name, parameter in parameters.items():
         told = [parameter.type, parameter.range_text, "required" if parameter.required else ""]
@@ -136,5 +137,5 @@ def _parameters(parameters: dict[str, Parameter], indent: str = "") -> list[str]
             told.append(f"default {parameter.default}")
         summary = f": {parameter.summary}" if parameter.summary else ""
         lines.append(f"{indent}{name} ({', '.join(word for word in told if word)}){summary}")
-        lines += _parameters(parameter.items, indent + "  ")
+        lines += parameter_lines(parameter.items, indent + "  ")
     return lines

@@ -6,14 +6,15 @@ import asyncio
 import json
 import secrets
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 
 from fleet.backend.reader import StoreReader
+from fleet.cli.actions import help_text, page, show
 from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, make_table, out
-from fleet.cli.completing import complete_rule, complete_vin
+from fleet.cli.completing import complete_action, complete_rule, complete_vin
 from fleet.cli.tools import DeskBroker, find_store, reach_desk, tell_outcome
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_instant
@@ -56,10 +57,19 @@ def notices(
     out.print(table)
 
 
-@app.command(rich_help_panel=WATCH)
+_HELP: Final = (
+    "Ask a service of the back end for something; exit code 0 only for success.\n\n"
+    "Numbers, true/false and lists are read as JSON; a text that looks like one stands in quotes of its own. Without ACTION it "
+    "tells what can be asked of the service, without NAME of all of them.\n\nExamples:"
+)
+
+
+@app.command(rich_help_panel=WATCH, help=help_text(_HELP))
 def service(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Which service.", autocompletion=complete_rule)],
-    action: Annotated[str, typer.Argument(metavar="ACTION", help="What it is to do.")],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which service.", autocompletion=complete_rule)] = None,
+    action: Annotated[
+        str | None, typer.Argument(metavar="ACTION", help="What it is to do.", autocompletion=complete_action)
+    ] = None,
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[VIN] [KEY=VALUE]…", help="About which car, and with which words.")
     ] = None,
@@ -69,20 +79,19 @@ def service(
     credentials: Credentials = None,
     store: StorePath = None,
     topic_prefix: Prefix = DEFAULT_PREFIX,
+    markdown: Annotated[bool, typer.Option("--markdown", help="All that can be asked, as a page.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a service of the back end for something; exit code 0 only for success. Numbers, true/false and lists are read as
-    JSON; a text that looks like one stands in quotes of its own.
-
-    Examples: fleet service online show VIN
-
-    fleet service online install_certificate VIN contract=C1 --user primary
-
-    fleet service campaign start campaign=spring 'version="2.4"' size_mb=900 'waves=[0.1, 1.0]' 'cars=["VIN"]'
-    """
+    """Ask a service of the back end, or tell what can be asked."""
+    if markdown:
+        out.print(page(), highlight=False, markup=False, soft_wrap=True, end="")
+        return
+    if name is None or action is None:
+        show(name, as_json=as_json)
+        return
     given = list(words or ())
     vin = checked_vin(given.pop(0)) if given and "=" not in given[0] else None
-    request = ServiceRequest(id=secrets.token_hex(12), service=name, action=action, vin=vin, data=_data(given), user=user)
+    request = ServiceRequest(id=secrets.token_hex(12), service=name, action=action, vin=vin, data=read_data(given), user=user)
     access = reach_desk(broker, secret_file, credentials, store, topic_prefix)
     answer = asyncio.run(ask_desk(access, request, timeout_s=FIRST_ANSWER_S))
     if not as_json and answer.data is not None:
@@ -90,7 +99,7 @@ def service(
     tell_outcome(f"{name} {action}", answer, as_json)
 
 
-def _data(words: Iterable[str]) -> dict[str, Any]:
+def read_data(words: Iterable[str]) -> dict[str, Any]:
     """Read KEY=VALUE words; a value that is no JSON is text."""
     given: dict[str, Any] = {}
     for word in words:

@@ -8,7 +8,7 @@ from typing import Final
 import typer
 
 from fleet.backend.reader import StoreReader
-from fleet.cloud.registry import RULES
+from fleet.cloud.actions import load_actions
 from fleet.errors import FleetError
 from fleet.runtime.resources import resource_dir
 from fleet.wire.commands import COMMANDS
@@ -49,7 +49,13 @@ def complete_service(incomplete: str) -> list[str]:
 
 def complete_rule(incomplete: str) -> list[str]:
     """Offer the services of the back end that can be asked."""
-    return [rule.name for rule in RULES if rule.name.startswith(incomplete)]
+    return [name for name, entry in load_actions().items() if entry.actions and name.startswith(incomplete)]
+
+
+def complete_action(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer the actions of the service that was named."""
+    entry = load_actions().get(context.params.get("name") or "")
+    return [] if entry is None else [action for action in entry.actions if action.startswith(incomplete)]
 
 
 def complete_clock(incomplete: str) -> list[str]:

@@ -52,6 +52,8 @@ LOT_EVERY: Final[Duration] = 10 * SECOND
 """Cars of a wave are asked in lots, so that users' commands need not wait behind a whole wave (ours)."""
 LATE_MOST: Final[Duration] = MINUTE
 CARS_MOST: Final = 100_000
+WAVES_MOST: Final = 100
+LEAST_DECIDED: Final = 0.01
 LONGEST_ID: Final = 40
 LARGEST_MB: Final = 50_000
 """What cars take, as the catalogue says: a plan beyond it would be refused by each of them."""
@@ -84,10 +86,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             return f"an update has 1 to {LARGEST_MB} MB"
         if not 0 < len(self.cars) <= CARS_MOST or len(set(self.cars)) < len(self.cars) or not all(map(is_vin, self.cars)):
             return f"a campaign has 1 to {CARS_MOST} different cars, each by its VIN"
-        if not self.waves or self.waves[-1] != 1 or not all(low < high for low, high in pairwise((0.0, *self.waves))):
-            return "waves are shares of the cars, above 0, rising, and 1 at last"
-        if not (0 <= self.failure_limit <= 1 and 0 < self.decided_share <= 1):
-            return "the failure limit is 0 to 1, the share to be decided above 0 to 1"
+        rising = all(low < high for low, high in pairwise((0.0, *self.waves)))
+        if not 0 < len(self.waves) <= WAVES_MOST or self.waves[-1] != 1 or not rising:
+            return f"waves are 1 to {WAVES_MOST} shares of the cars, above 0, rising, and 1 at last"
+        if not (0 <= self.failure_limit <= 1 and LEAST_DECIDED <= self.decided_share <= 1):
+            return f"the failure limit is 0 to 1, the share to be decided {LEAST_DECIDED:g} to 1"
         if not 0 < self.cars_per_min <= CARS_MOST:
             return f"1 to {CARS_MOST} cars are asked in a minute"
         return None
@@ -403,6 +406,8 @@ class CampaignRule(Rule):
             planned = self._plan(request.data, now)
             if isinstance(planned, Refused) or request.action == "plan":
                 return planned
+        elif request.data.keys() - {"campaign"}:
+            return Refused("malformed", f"{request.action} needs the name of the campaign alone")
         if request.action == "start" and (draft := self._drafts.pop(name, None)) is not None:
             del self.notes[f"draft/{name}"]
             self.notes[f"plan/{name}"] = msgspec.to_builtins(draft)

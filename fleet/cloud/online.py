@@ -13,12 +13,14 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple
 import msgspec
 
 from fleet.cloud import places
+from fleet.cloud.actions import load_actions
 from fleet.cloud.centre import Done, Notes, Notify, Refused, Rule, RuleOutput, SendReply
 from fleet.cloud.places import Position, World, load_world
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, Instant, from_datetime, to_datetime
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
 from fleet.wire.requests import read_request, requests
+from fleet.wire.services import misfit
 
 PRIMARY: Final = "primary"
 CONFIDENTIAL: Final = frozenset({"home_address", "contacts", "last_destinations"})
@@ -263,12 +265,21 @@ _ANSWERS: Final[Mapping[str, Callable[[Asked], Answer]]] = {
 }
 
 
+class _Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
 class _Holder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
 class _Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: str
+
+
+def _misfit(action: str, words: msgspec.Struct) -> Refused | None:
+    wrong = misfit(load_actions()[OnlineRule.name].actions[action].parameters, words)
+    return None if wrong is None else Refused("argument_out_of_range", wrong)
 
 
 class OnlineRule(Rule):
@@ -322,24 +333,35 @@ class OnlineRule(Rule):
         try:
             match request.action:
                 case "show":
+                    msgspec.convert(request.data, _Nothing)
                     return Done(data=self._shown(vin))
                 case "set_holder":
-                    self.notes[f"holder/{vin}"] = {"name": msgspec.convert(request.data, _Holder).name[:100]}
+                    return self._set_holder(vin, request)
                 case "install_certificate" | "remove_certificate":
                     return self._certificate(vin, request)
                 case _:
                     return Refused("unsupported", "possible: show, set_holder, install_certificate, remove_certificate")
         except msgspec.ValidationError as error:
             return Refused("malformed", str(error))
+
+    def _set_holder(self, vin: str, request: ServiceRequest) -> Done | Refused:
+        words = msgspec.convert(request.data, _Holder)
+        if (wrong := _misfit(request.action, words)) is not None:
+            return wrong
+        self.notes[f"holder/{vin}"] = {"name": words.name}
         return Done()
 
     def _certificate(self, vin: str, request: ServiceRequest) -> Done | Refused:
         if role_of(request.user or PRIMARY) != "primary":
             return Refused("insufficient_rights", "the primary user alone installs and removes it")
         if request.action == "remove_certificate":
+            msgspec.convert(request.data, _Nothing)
             self.notes.pop(f"certificate/{vin}", None)
-        else:
-            self.notes[f"certificate/{vin}"] = msgspec.convert(request.data, _Certificate).contract[:60]
+            return Done()
+        words = msgspec.convert(request.data, _Certificate)
+        if (wrong := _misfit(request.action, words)) is not None:
+            return wrong
+        self.notes[f"certificate/{vin}"] = words.contract
         return Done()
 
     def _shown(self, vin: str) -> dict[str, Any]:

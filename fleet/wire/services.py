@@ -35,8 +35,8 @@ class Parameter(_Entry, frozen=True, kw_only=True):
     """One parameter of a command or request.
 
     Numbers lie between `minimum` and `maximum`, both included, in steps of `step` from `minimum` on. A text has at most `maximum`
-    characters. A list has `fewest` to `most` items: each one of `choices`, or else with the parameters in `items`. Without
-    `required` it may be left out.
+    characters. A list has `fewest` to `most` items: each one of `choices`, or a plain value of type `of` within the range, or
+    else with the parameters in `items`. Without `required` it may be left out.
     """
 
     type: ParameterKind
@@ -50,6 +50,7 @@ class Parameter(_Entry, frozen=True, kw_only=True):
     default: Any = None
     fewest: int = 0
     most: int | None = None
+    of: ParameterKind | None = None
     items: dict[str, Parameter] = {}
 
     @property
@@ -57,6 +58,8 @@ class Parameter(_Entry, frozen=True, kw_only=True):
         """The range in words, such as `10 to 60 min in steps of 10`; empty when there is none."""
         if self.type == "list":
             of_what = f" of {', '.join(self.choices)}" if self.choices else ""
+            if self.of is not None and self.each.range_text:
+                of_what = f", each {self.each.range_text}"
             return f"{self.fewest} to {self.most} items{of_what}" if self.most is not None else ""
         if self.choices:
             return ", ".join(self.choices)
@@ -69,6 +72,12 @@ class Parameter(_Entry, frozen=True, kw_only=True):
             return f"{self.minimum:g}{unit} only"
         steps = f" in steps of {self.step:g}" if self.step else ""
         return f"{self.minimum:g} to {self.maximum:g}{unit}{steps}"
+
+    @property
+    def each(self) -> Parameter:
+        """One item of a list of plain values."""
+        assert self.of is not None
+        return Parameter(type=self.of, unit=self.unit, minimum=self.minimum, maximum=self.maximum, step=self.step)
 
     def misfit(self, name: str, value: Any) -> str | None:
         """Return what is wrong with a value of the right type, None when nothing is."""
@@ -99,7 +108,7 @@ class Parameter(_Entry, frozen=True, kw_only=True):
         if len(value) < self.fewest or (self.most is not None and len(value) > self.most):
             return f"{name} has {len(value)} items; possible: {self.range_text}"
         for number, item in enumerate(value, start=1):
-            found = misfit(self.items, item)
+            found = misfit(self.items, item) if self.of is None else self.each.misfit("it", item)
             if found is not None:
                 return f"{name}, item {number}: {found}"
         return None

@@ -90,7 +90,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (f"user set-spin {VIN} --spin 1234", "no fleet is running"),
         ("notices", "Run a scenario first"),
         ("notices VIN", "3 characters instead of 17"),
-        ("service online", "ACTION"),
+        ("service onlin", "Did you mean 'online'"),
         ("service online show VIN", "3 characters instead of 17"),
         (f"service online show {VIN} name", "neither a VIN in the first place nor KEY=VALUE"),
         (f"service online show {VIN} name=a name=b", "given twice"),

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from fleet.cli.words import read_words
+from fleet.cloud.actions import load_actions
 from fleet.errors import UsageError
 from fleet.wire.services import Parameter, load_services
 from tests.cli.test_bad_input import call
@@ -76,6 +77,31 @@ def test_the_catalogue_is_shown() -> None:
     assert "S-PIN" in heater
     assert set(json.loads(call("catalogue", "--json").out)) == {"commands", "events", "requests"}
     assert "Did you mean 'heater'" in call("catalogue", "heeter").text
+
+
+def test_what_the_back_end_can_be_asked_is_shown() -> None:
+    """In the help a line and an example of each service, alone all actions, with a name all there is to know of one."""
+    services = {name: entry for name, entry in load_actions().items() if entry.actions}
+    told, listed = call("service", "--help").text, call("service").text
+    for name, entry in services.items():
+        assert f"{name}: {entry.summary}" in told
+        assert f"fleet service {name} {next(iter(entry.actions))}" in told
+        assert entry.summary in listed
+        for action in entry.actions.values():
+            assert action.summary in listed
+    campaign = call("service", "campaign").text
+    assert "size_mb (integer, 1 to 50000 MB, required): to be downloaded" in campaign
+    assert "waves (list, 1 to 100 items, each 0 to 1, default [0.01, 0.1, 1.0])" in campaign
+    assert set(json.loads(call("service", "--json").out)) == set(load_actions())
+    assert "Did you mean 'campaign'" in call("service", "campain").text
+
+
+def test_the_page_of_the_back_ends_services_is_up_to_date() -> None:
+    """docs/backend-services.md is what `fleet service --markdown` writes."""
+    page = Path(__file__).parents[2] / "docs" / "backend-services.md"
+    assert page.read_text(encoding="utf-8") == call("service", "--markdown").out, (
+        "fleet service --markdown > docs/backend-services.md"
+    )
 
 
 def test_the_page_of_services_is_up_to_date() -> None:
