@@ -14,7 +14,7 @@ import typer
 from fleet.backend.reader import StoreReader
 from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, make_table, out
 from fleet.cli.completing import LATEST, complete_command
-from fleet.cli.words import read_words
+from fleet.cli.words import lacking, read_words
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_instant
 from fleet.runtime.access import Access, find_secret, open_access, read_endpoint
@@ -254,6 +254,11 @@ def _parameters(name: str, words: list[str], given: dict[str, Any], position: st
             raise UsageError(f"{name} has no --{option}", hint=f"fleet command --help tells what belongs to {name}.")
     if "latitude" in known and not parameters.keys() >= POSITION:
         raise UsageError(f"{name} needs the user's position", hint="Add --from LAT,LON, such as --from 48.1371,11.5753")
+    missing = lacking(known, parameters)
+    if missing is not None:
+        raise UsageError(
+            f"{name} lacks {missing}", hint=f"Write KEY=VALUE, lists in JSON; fleet catalogue {name} tells all that it takes."
+        )
     return parameters
 
 

@@ -30,6 +30,20 @@ def read_words(what: str, words: Iterable[str], parameters: Mapping[str, Paramet
     return given
 
 
+def lacking(parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> str | None:
+    """Return which required parameter was not given, with the item of the list that lacks it; None when all are there."""
+    for name, parameter in parameters.items():
+        if name not in given:
+            if parameter.required:
+                return name
+        elif parameter.items:
+            for number, item in enumerate(given[name], start=1):
+                found = lacking(parameter.items, item) if isinstance(item, dict) else None
+                if found is not None:
+                    return f"{found} in item {number} of {name}"
+    return None
+
+
 def _example(parameters: Mapping[str, Parameter]) -> str:
     for name, parameter in parameters.items():
         if parameter.type != "list":

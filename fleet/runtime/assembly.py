@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from fleet.cloud.countries import load_countries
-from fleet.cloud.registry import RULES
 from fleet.errors import UsageError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant
@@ -41,7 +40,6 @@ def vocabulary() -> Vocabulary:
         regions={name: region.timezone for name, region in load_regions().items()},
         profiles=PROFILES,
         equipment={field.name: field.type for field in msgspec.structs.fields(Equipment)},
-        services=tuple(rule.name for rule in RULES),
         privacy={name: MODES[model.generation] for name, model in catalogue.models.items()},
         switchable=(*(name for name, entry in known.commands.items() if not entry.legal), *known.requests),
         countries=tuple(load_countries()),

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from fleet.cloud.actions import ServiceEntry
 from fleet.errors import UsageError, nearest_hint
 from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_datetime
 from fleet.scenario.deeds import (
@@ -56,6 +57,8 @@ _TIMED: Final[tuple[tuple[str, Callable[[Phase], tuple[Load | Step, ...]]], ...]
 )
 _FROM_DISTANCE: Final = ("latitude", "longitude")
 """Parameters that `distance` fills: where the user stands."""
+KNOWN_TO_CARS: Final = frozenset({"latitude", "longitude", "fuel", "plug"})
+"""Parameters of requests that a car fills in itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +325,7 @@ def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[
             yield Problem(at, f"{known.name} has no parameter {name!r}", hint, is_key=True)
         else:
             yield from _check_values(at, values, types[name], known.entry.parameters[name])
+    yield from _lacking("parameters", known.name, load.parameters, known.entry.parameters, given_elsewhere=_FROM_DISTANCE)
     if needs_distance and load.distance is None:
         hint = "Such as 'distance: {from: 0 m, to: 400 m}'."
         yield Problem((), f"{known.name} lacks 'distance': how far the user stands from the car", hint)
@@ -347,18 +351,26 @@ def _check_values(at: Steps, values: Values, wanted: Any, parameter: Parameter) 
             )
 
 
-def _check_items(at: Steps, rows: list[Any], parameter: Parameter) -> Iterator[Problem]:
-    """Check the tables of a list: their keys and the types of their values. Ranges are the car's to judge."""
+def _check_items(at: Steps, rows: list[Any], parameter: Parameter, *, as_it_stands: bool = False) -> Iterator[Problem]:
+    """Check the tables of a list: their keys and the types of their values. Ranges are the car's to judge.
+
+    What goes to a service `as_it_stands` has no `at` for a position, and its ranges are judged here.
+    """
+    if as_it_stands and not parameter.fewest <= len(rows) <= (parameter.most or len(rows)):
+        yield Problem(at, f"{at[-1]} has {len(rows)} items; possible: {parameter.range_text}")
     for index, row in enumerate(rows):
         where = (*at, index)
         if parameter.choices:
             yield from _check_value(where, row, Literal[parameter.choices])
             continue
+        if parameter.of is not None:
+            yield from _check_word(where, row, parameter.each)
+            continue
         if not isinstance(row, dict):
             yield Problem(where, f"a table is expected, not {shown(row)}")
             continue
         known = parameter.items
-        place = ("latitude", "longitude") if "latitude" in known else ()
+        place = ("latitude", "longitude") if "latitude" in known and not as_it_stands else ()
         for name, value in row.items():
             if name == "at" and place:
                 yield from _check_destination((*where, "at"), value)
@@ -366,13 +378,56 @@ def _check_items(at: Steps, rows: list[Any], parameter: Parameter) -> Iterator[P
                 names = [*known, "at"] if place else list(known)
                 yield Problem((*where, name), f"there is no {name!r} here", nearest_hint(str(name), names), is_key=True)
             elif known[name].type == "list" and isinstance(value, list):
-                yield from _check_items((*where, name), value, known[name])
+                yield from _check_items((*where, name), value, known[name], as_it_stands=as_it_stands)
+            elif as_it_stands:
+                yield from _check_word((*where, name), value, known[name])
             else:
                 yield from _check_value((*where, name), value, _plain_type(known[name]))
         for name, item in known.items():
             if item.required and name not in row and not (name in place and "at" in row):
                 hint = "Or 'at: home', 'at: 5 km'." if name in place else ""
                 yield Problem(where, f"it lacks {name!r}", hint)
+
+
+def _check_words(what: str, given: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> Iterator[Problem]:
+    """Check `data`, which goes to a service as it stands: names, types and ranges."""
+    for name, value in given.items():
+        if name in parameters:
+            yield from _check_word(("data", name), value, parameters[name])
+        elif parameters:
+            yield from _known(("data", name), f"word of {what}", name, parameters, is_key=True)
+        else:
+            yield Problem(("data", name), f"{what} takes no words", is_key=True)
+
+
+def _check_word(at: Steps, value: object, parameter: Parameter) -> Iterator[Problem]:
+    if parameter.type == "list":
+        if isinstance(value, list):
+            yield from _check_items(at, value, parameter, as_it_stands=True)
+        else:
+            yield Problem(at, f"a list is expected, not {shown(value)}")
+        return
+    wrong = list(_check_value(at, value, _plain_type(parameter)))
+    yield from wrong
+    misfit = None if wrong else parameter.misfit(at[-1] if isinstance(at[-1], str) else "it", value)
+    if misfit is not None:
+        yield Problem(at, misfit)
+
+
+def _lacking(
+    key: str,
+    what: str,
+    given: Mapping[str, Any],
+    parameters: Mapping[str, Parameter],
+    *,
+    given_elsewhere: Collection[str] = (),
+) -> Iterator[Problem]:
+    """Check that what is required is there, under `key`, unless it comes from elsewhere."""
+    for name, parameter in parameters.items():
+        if parameter.required and name not in given and name not in given_elsewhere:
+            told = f": {parameter.summary}" if parameter.summary else ""
+            hint = "'about: list' gives all its cars." if name == "cars" else f"Such as '{key}: {{{name}: …}}'."
+            yield Problem((key,) if given else (), f"{what} lacks {name!r}{told}", hint)
 
 
 def _plain_type(parameter: Parameter) -> Any:
@@ -435,20 +490,17 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
 
 
 def _check_request(deed: Deed) -> Iterator[Problem]:
-    """Check the words of a request by their names and types; the car looks at the rest."""
+    """Check the words of a request as the car will, which fills in what it knows itself."""
     if deed.request is None:
         yield Problem((), "ask lacks 'request': which online service", hint="Such as 'request: parking_places'.")
         return
     unknown = list(_known(("request",), "request", deed.request, requests()))
     yield from unknown
-    if unknown or deed.data is None:
+    if unknown:
         return
-    types = {entry.name: entry.type for entry in msgspec.structs.fields(requests()[deed.request].parameters)}
-    for name, value in deed.data.values.items():
-        if name in types:
-            yield from _check_value(("data", name), value, types[name])
-        else:
-            yield from _known(("data", name), f"word of {deed.request}", name, types, is_key=True)
+    given, parameters = {} if deed.data is None else deed.data.values, requests()[deed.request].entry.parameters
+    yield from _check_words(deed.request, given, parameters)
+    yield from _lacking("data", deed.request, given, parameters, given_elsewhere=KNOWN_TO_CARS)
 
 
 def _check_heater(deed: Deed) -> Iterator[Problem]:
@@ -525,13 +577,35 @@ def _check_service(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
             if given is not None:
                 yield Problem((key,), f"only a service of the back end takes {key!r}", is_key=True)
         return
-    yield from _known(("service",), "service", step.service, vocabulary.services)
-    if step.action is None:
-        yield Problem((), f"{step.service} lacks 'action': what it is to do")
+    entry = vocabulary.services.get(step.service)
+    if entry is None:
+        yield _unknown(("service",), "service", step.service, vocabulary.services)
+    elif not entry.actions:
+        yield Problem(("service",), f"nothing can be asked of {step.service}")
+    elif step.action is None:
+        yield Problem((), f"{step.service} lacks 'action': what it is to do", f"Known: {', '.join(entry.actions)}.")
+    elif step.action not in entry.actions:
+        yield _unknown(("action",), f"action of {step.service}", step.action, entry.actions)
+    else:
+        yield from _check_asked(step, step.action, entry)
     if step.about == "none" and step.cars != Selection():
         yield Problem(("cars",), "it is about no cars", is_key=True)
     if step.about != "each" and step.when is not None and step.when.of_car:
         yield Problem(("when",), "what is asked once for all cannot depend on one car")
+
+
+def _check_asked(step: Step, action: str, entry: ServiceEntry) -> Iterator[Problem]:
+    """Check the words for an action, and that it is asked about as many cars as it takes."""
+    given = {} if step.data is None else step.data.values
+    listed = {"cars"} if step.about == "list" else set()
+    parameters = entry.parameters(action, given.keys() | listed)
+    what = f"{step.service} {action}"
+    if entry.actions[action].car and step.about != "each":
+        yield Problem(("about",), f"{what} is about one car: 'each' is expected")
+    elif not listed <= parameters.keys():
+        yield Problem(("about",), f"{what} takes no list of cars: 'each' or 'none' is expected")
+    yield from _check_words(what, given, parameters)
+    yield from _lacking("data", what, given, parameters, given_elsewhere=listed)
 
 
 def _check_reconnect(again: Reconnect, _: Vocabulary) -> Iterator[Problem]:
@@ -564,6 +638,7 @@ def _check_value(at: Steps, value: object, wanted: Any) -> Iterator[Problem]:
                 msgspec.inspect.BoolType: "true or false",
                 msgspec.inspect.IntType: "a whole number",
                 msgspec.inspect.FloatType: "a number",
+                msgspec.inspect.StrType: "a text",
             }
             yield Problem(at, f"{names.get(type(described), 'another kind of value')} is expected, not {shown(value)}")
 

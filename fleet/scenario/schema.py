@@ -13,6 +13,7 @@ from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
+from fleet.cloud.actions import ServiceEntry, load_actions
 from fleet.kernel.instants import SECOND, Instant
 from fleet.scenario.deeds import Load, Part, Place, Step
 from fleet.scenario.drawn import Distances, Plain, PrivacyMix, SpinMix, Values
@@ -200,7 +201,7 @@ class Vocabulary:
     equipment: Mapping[str, Any]
     reasons: Collection[str] = ()
     commands: Mapping[str, CommandType] = field(default_factory=lambda: COMMANDS)
-    services: Collection[str] = ()
+    services: Mapping[str, ServiceEntry] = field(default_factory=load_actions)
     privacy: Mapping[str, Collection[str]] = field(default_factory=dict)
     switchable: Collection[str] = ()
     countries: Collection[str] = ()

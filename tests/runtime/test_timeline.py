@@ -180,24 +180,25 @@ class TestWhat:
 
     def test_services_are_asked_for_each_car_for_all_in_a_list_or_about_none(self) -> None:
         """Each car is known to the desk first, each request has an id of its own, and what is given goes through as it is."""
-        common = "service: campaign, action: start, data: {campaign: spring, waves: [0.1, 1.0]}"
+        plan = 'campaign: spring, version: "2", size_mb: 9, waves: [0.1, 1.0]'
         lab = timeline(
-            f"at: 5 min, {common}, cars: {{fleet: leons, index: [0, 2]}}",
-            f"at: 10 min, {common}, about: list, cars: {{fleet: borns}}",
-            f"every: 20 min, {common}, about: none",
+            "at: 5 min, service: campaign, action: status, data: {campaign: spring}, cars: {fleet: leons, index: [0, 2]}",
+            f"at: 10 min, service: campaign, action: start, data: {{{plan}}}, about: list, cars: {{fleet: borns}}",
+            "every: 20 min, service: campaign, action: pause, data: {campaign: spring}, about: none",
         )
         lab.pass_for(HOUR)
         leons, borns = ([car.vin for car in lab.fleet(name)] for name in ("leons", "borns"))
-        given = {"campaign": "spring", "waves": [0.1, 1.0]}
+        given = {"campaign": "spring"}
         asked = lab.services()
         assert [(request.vin, request.data) for request in asked] == [
             (leons[0], given),
             (leons[2], given),
-            (None, {**given, "cars": borns}),
+            (None, {**given, "version": "2", "size_mb": 9, "waves": [0.1, 1.0], "cars": borns}),
             (None, given),
             (None, given),
         ]
-        assert {(request.service, request.action) for request in asked} == {("campaign", "start")}
+        actions = [(request.service, request.action) for request in asked]
+        assert actions == [("campaign", action) for action in ("status", "status", "start", "pause", "pause")]
         assert len({request.id for request in asked}) == len(asked)
 
     def test_the_broker_is_told_once_each_time(self) -> None:

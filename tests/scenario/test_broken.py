@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from fleet.runtime.assembly import vocabulary
+from fleet.scenario.checks import KNOWN_TO_CARS
 from fleet.scenario.loader import check, read_text
+from fleet.wire.requests import requests
+from tests.vehicle.services.test_online import WORDS
 
 FOLDER = Path(__file__).parent / "broken"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -21,6 +24,13 @@ def test_a_broken_file_is_told_all_that_is_wrong_with_it(path: Path) -> None:
         told.append(str(error).replace(f"{FOLDER}/", ""))
         told.extend([f"  {error.hint}"] if error.hint else [])
     assert told == path.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_words_that_a_car_fills_in_itself_are_not_missed() -> None:
+    """All others that a request needs are: those that the driver must say."""
+    for name, request in requests().items():
+        needed = {word for word, parameter in request.entry.parameters.items() if parameter.required}
+        assert needed - KNOWN_TO_CARS == set(WORDS.get(name, ())), name
 
 
 def test_there_are_enough_of_them() -> None:
