@@ -22,6 +22,7 @@ from fleet.cloud.centre import (
     SendReply,
     ServiceAsked,
     ServiceCentre,
+    vins_of,
 )
 from fleet.cloud.desk import SHORTEST_EXPIRY_S
 from fleet.cloud.desk_io import Answer
@@ -52,12 +53,14 @@ class CentreDriver:
         wall_us: Callable[[], int],
         collecting: Callable[[], Pending],
         changed: Callable[[], None],
+        knows: Callable[[str], bool],
         ask_car: Callable[[AskCar], None],
         warn: Callable[[str], None],
         make_centre: CentreFactory = ServiceCentre,
         rules: Sequence[type[Rule]] = RULES,
     ) -> None:
-        """Take the centre up where the store left it; `ask_car` has the desk send a command, the rest is as for the desk.
+        """Take the centre up where the store left it; `knows` tells whether a VIN is that of a car, `ask_car` has the desk send
+        a command, the rest is as for the desk.
 
         Until `clock_is_known`, what a car says happened when it says so: cars may be heard before scenario time is announced.
         """
@@ -66,6 +69,7 @@ class CentreDriver:
         self._wall_us = wall_us
         self._collecting = collecting
         self._changed = changed
+        self._knows = knows
         self._ask_car = ask_car
         self._warn = warn
         self._centre = make_centre(rules, loaded.services)
@@ -100,7 +104,8 @@ class CentreDriver:
 
     def ask(self, request: ServiceRequest, answer_topic: str) -> None:
         """Take what a tool asks."""
-        if self._give(ServiceAsked(request, answer_topic)):
+        unknown = tuple(vin for vin in vins_of(request) if not self._knows(vin))
+        if self._give(ServiceAsked(request, answer_topic, unknown)):
             return
         detail = "the service failed; what was asked may have been done in part"
         answer = DeskAnswer(

@@ -141,6 +141,7 @@ class Backend:
                 wall_us=config.wall_us,
                 collecting=self._consumer.collecting,
                 changed=self._consumer.changed,
+                knows=self._driver.desk.knows,
                 ask_car=self._driver.ask_car,
                 warn=self._consumer.warn,
                 make_centre=config.make_centre,

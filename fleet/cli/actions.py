@@ -80,8 +80,10 @@ def page() -> str:
         "is made from a catalogue (`fleet service --markdown`) that command line and `fleet check` share. Ranges hold both ends.",
         "",
         "An answer is `succeeded`, with what is told below, or `rejected` with a reason: `unsupported` (no such service or",
-        "action), `malformed` (a word is missing, unknown or of another type), `argument_out_of_range`, `invalid_vin`, or one of",
-        "the action's own. `fleet notices` shows whom the back end has told what.",
+        "action), `malformed` (a word is missing, unknown or of another type), `argument_out_of_range`, `invalid_vin`,",
+        "`unknown_vin` (nobody is enrolled on that car, and no message of it has ever arrived), or one of the action's own. Of a",
+        "list of cars those that nobody knows are left out, and the answer names them in `unknown`. `fleet notices` shows whom",
+        "the back end has told what.",
     ]
     for name, entry in load_actions().items():
         lines += ["", f"## {name}", "", f"{entry.summary[0].upper()}{entry.summary[1:]}.", "", *map(_item, _told_of(name, entry))]

@@ -84,8 +84,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             return f"a version has 1 to {LONGEST_ID} characters"
         if not 0 < self.size_mb <= LARGEST_MB:
             return f"an update has 1 to {LARGEST_MB} MB"
-        if not 0 < len(self.cars) <= CARS_MOST or len(set(self.cars)) < len(self.cars) or not all(map(is_vin, self.cars)):
-            return f"a campaign has 1 to {CARS_MOST} different cars, each by its VIN"
+        if (wrong := _misfit_of(self.cars)) is not None:
+            return wrong
         rising = all(low < high for low, high in pairwise((0.0, *self.waves)))
         if not 0 < len(self.waves) <= WAVES_MOST or self.waves[-1] != 1 or not rising:
             return f"waves are 1 to {WAVES_MOST} shares of the cars, above 0, rising, and 1 at last"
@@ -94,6 +94,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if not 0 < self.cars_per_min <= CARS_MOST:
             return f"1 to {CARS_MOST} cars are asked in a minute"
         return None
+
+
+def _misfit_of(cars: Sequence[str]) -> str | None:
+    if not 0 < len(cars) <= CARS_MOST:
+        return f"a campaign has 1 to {CARS_MOST} cars, not {len(cars)}"
+    wrong = next((vin for vin in cars if not is_vin(vin)), None)
+    if wrong is not None:
+        return f"{wrong[:40]!r} among the cars is no VIN: it has 17 characters, A-Z and 0-9 without I, O and Q"
+    twice = [vin for vin, count in Counter(cars).items() if count > 1]
+    return f"{twice[0]} stands {cars.count(twice[0])} times among the cars" if twice else None
 
 
 class Progress(msgspec.Struct):

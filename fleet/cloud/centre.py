@@ -4,7 +4,8 @@ A service's own rules are a `Rule` in a module of their own, with one line in `r
 
 - `events` and `requests` name what the rule is given; each (VIN, boot, number) comes once, also across restarts. What is in
   `data` was written by a car: read it with `msgspec.convert`, and expect anything.
-- `asked` answers what tools and scenarios ask (`fleet service NAME ACTION [VIN] key=value …`), NAME being the rule's `name`.
+- `asked` answers what tools and scenarios ask (`fleet service NAME ACTION [VIN] key=value …`), NAME being the rule's `name`. Of a
+  list of `cars` it gets those that the back end knows; whoever asked is told of the others.
 - Each method returns outputs, in their order: `Notify` somebody, `AskCar` for a command, `SendReply` to a request.
 - What must outlive a restart stands in `self.notes`, a mapping of text to plain data (as JSON has it). Assign an entry anew to
   change it: `notes[key] = {**notes[key], "closed": True}`. It is stored in the transaction that stores the message itself and
@@ -31,8 +32,13 @@ REMEMBERED: Final = 1_000
 ASKED_BY_CENTRE: Final = "centre-"
 """What ids of commands begin with that a rule asked for; then follow its name and its own id."""
 LONGEST_ID: Final = 100
+NAMED: Final = 20
+"""Unknown cars that an answer names."""
 UNANSWERABLE: Final = 5 * MINUTE
 """How long a reply lives to a request that nobody here can answer."""
+_NEVER_HEARD_OF: Final = (
+    "nobody is enrolled there, and no message of such a car has ever arrived; fleet cars lists those that are known"
+)
 _OWN: Final = "centre"
 _COUNT: Final = "asked"
 
@@ -95,10 +101,11 @@ CentreOutput = RuleOutput | Keep | Answer
 
 @dataclass(frozen=True, slots=True)
 class ServiceAsked:
-    """A tool or a scenario asks a rule for something."""
+    """A tool or a scenario asks a rule for something. `unknown` are those of its cars of which the back end has never heard."""
 
     request: ServiceRequest
     answer_topic: str
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +126,11 @@ CentreInput = Event | Request | ServiceAsked | CommandEnded
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was asked is done; `data` is for whoever asked."""
+    """What was asked is done; `data` is for whoever asked, `detail` words for people."""
 
     outputs: Sequence[RuleOutput] = ()
     data: Mapping[str, Any] | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,13 +292,13 @@ class ServiceCentre:
         earlier = self._answered.get(request.id)
         if earlier is not None:
             return [Answer(topic, DeskAnswer(final=True, **earlier))]
-        done = self._judge(request, now)
+        done = self._judge(request, message.unknown, now)
         outputs = self._of(self._rules[request.service], done.outputs) if isinstance(done, Done) else []
         answer = _answer(topic, request.id, done, now)
         self._remember(answer.answer)
         return [*self._all(outputs, now), answer]
 
-    def _judge(self, request: ServiceRequest, now: Instant) -> Done | Refused:
+    def _judge(self, request: ServiceRequest, unknown: Sequence[str], now: Instant) -> Done | Refused:
         rule = self._rules.get(request.service)
         if rule is None:
             return Refused(
@@ -298,7 +306,18 @@ class ServiceCentre:
             )
         if request.vin is not None and not is_vin(request.vin):
             return Refused("invalid_vin", "a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
-        return rule.asked(request, now)
+        return self._of_known(rule, request, unknown, now) if unknown else rule.asked(request, now)
+
+    def _of_known(self, rule: Rule, request: ServiceRequest, unknown: Sequence[str], now: Instant) -> Done | Refused:
+        """Have it done for the cars that are known, and tell which are not."""
+        known = [vin for vin in listed_cars(request) if vin not in set(unknown)]
+        told = f"{_named(unknown)}: {_NEVER_HEARD_OF}"
+        if not known or request.vin in unknown:
+            return Refused("unknown_vin", told)
+        done = rule.asked(msgspec.structs.replace(request, data={**request.data, "cars": known}), now)
+        if isinstance(done, Refused):
+            return done
+        return replace(done, data={**(done.data or {}), "unknown": list(unknown[:NAMED])}, detail=f"left out: {told}")
 
     def _remember(self, answer: DeskAnswer) -> None:
         """Keep what was answered, in place of what was answered long ago."""
@@ -334,10 +353,26 @@ class ServiceCentre:
         return [*notes, *(replace(output, at=now) if isinstance(output, Notify) else output for output in outputs)]
 
 
+def listed_cars(request: ServiceRequest) -> list[Any]:
+    """Return what a request has in its list `cars`, which a command line may write as text."""
+    listed = request.data.get("cars")
+    return listed.split(",") if isinstance(listed, str) else listed if isinstance(listed, list) else []
+
+
+def vins_of(request: ServiceRequest) -> list[str]:
+    """Return the cars that a request is about, alone or in a list. What is no VIN is left to the rule."""
+    return [vin for vin in (request.vin, *listed_cars(request)) if isinstance(vin, str) and is_vin(vin)]
+
+
+def _named(vins: Sequence[str]) -> str:
+    more = f" and {len(vins) - NAMED} more" if len(vins) > NAMED else ""
+    return ", ".join(vins[:NAMED]) + more
+
+
 def _answer(topic: str, request_id: str, done: Done | Refused, now: Instant) -> Answer:
     if isinstance(done, Refused):
         answer = DeskAnswer(id=request_id, state="rejected", reason=done.reason, detail=done.detail, final=True, at=now)
     else:
         data = None if done.data is None else dict(done.data)
-        answer = DeskAnswer(id=request_id, state="succeeded", final=True, at=now, data=data)
+        answer = DeskAnswer(id=request_id, state="succeeded", detail=done.detail, final=True, at=now, data=data)
     return Answer(topic, answer)

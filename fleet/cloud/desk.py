@@ -181,6 +181,10 @@ class Desk:
             self._timers.set(record.id, max(due, now) + self._skew())
         return outputs
 
+    def knows(self, vin: str) -> bool:
+        """Tell whether somebody is enrolled on a car, or a message of it has ever arrived."""
+        return vin in self._known
+
     def remembers(self, command_id: str) -> bool:
         """Tell whether a repeated request with this id can be answered without the store."""
         return command_id in self._open or command_id in self._ended

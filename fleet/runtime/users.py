@@ -228,8 +228,8 @@ class Users:
         """Ask a service of the back end: about one car, or with a list of them."""
         assert step.service is not None
         assert step.action is not None
-        if vin is not None:
-            self._enrol(vin)
+        for each in vins if vin is None else (vin,):
+            self._enrol(each)
         data = dict(step.data.values) if step.data is not None else {}
         parts = [list(vins[at : at + LIST_MOST]) for at in range(0, len(vins), LIST_MOST)]
         lists = [{"cars": part} for part in parts] if step.about == "list" else [{}]
@@ -318,7 +318,7 @@ class Users:
         asked = self._waiting.get(answer.id)
         if asked is None:
             service = self._services.pop(answer.id, None)
-            if service is not None and answer.state != "succeeded":
+            if service is not None and (answer.state != "succeeded" or answer.detail):
                 log.warning("a service refused", service=service, reason=answer.reason, detail=answer.detail)
             return
         if answer.by == "car" and not asked.answered:

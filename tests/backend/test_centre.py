@@ -16,7 +16,7 @@ from fleet.backend.service import Backend
 from fleet.backend.store import Batch, Committed, Store
 from fleet.cloud.centre import AskCar, CommandEnded, Done, Notify, Refused, Rule, RuleOutput, SendReply
 from fleet.kernel.instants import MINUTE, SECOND, Instant
-from fleet.wire.messages import Event, Reply, Request, ServiceRequest
+from fleet.wire.messages import EnrolCar, Event, Reply, Request, ServiceRequest
 from tests.backend.fake_link import FakeSession
 from tests.backend.lab import BOOT, DIALECT, VIN, BackendLab, arrival, car, config, event, presence, response, running, status
 
@@ -80,7 +80,7 @@ async def wait_for_replies(session: FakeSession, count: int) -> None:
 
 
 async def ask(lab: BackendLab, action: str, request_id: str, **data: Any) -> None:
-    lab.ask(ServiceRequest(id=request_id, service="echo", action=action, vin=VIN, data=data))
+    lab.ask(ServiceRequest(id=request_id, service="echo", action=action, data=data))
     await lab.state(request_id, "succeeded")
 
 
@@ -256,6 +256,28 @@ async def test_a_rule_commands_a_car_without_an_s_pin_and_learns_the_end(path: P
         assert [notice.data for notice in reader.notices()] == [{"id": "first", "state": "rejected", "reason": "door_open"}]
         (row,) = reader.commands()
         assert (row.user, row.state, row.reason) == ("back_end", "rejected", "door_open")
+
+
+async def test_cars_that_nobody_knows_are_told_and_the_others_served(path: Path) -> None:
+    """One alone is refused; of a list the known ones are taken, and a car is known once a message of it has come."""
+    stranger = "VSSZZZKMZPR999999"
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence(), status(1)))
+        await lab.session.wait_for_acknowledged(2)
+        lab.ask(ServiceRequest(id="a1", service="online", action="show", vin=stranger))
+        refused = await lab.state("a1", "rejected")
+        assert refused.reason == "unknown_vin"
+        assert stranger in (refused.detail or "")
+        lab.ask(ServiceRequest(id="a2", service="online", action="show", vin=VIN))
+        assert (await lab.state("a2", "succeeded")).detail is None
+        plan = {"campaign": "spring", "version": "2", "size_mb": 9, "cars": [stranger, VIN]}
+        lab.ask(ServiceRequest(id="a3", service="campaign", action="plan", data=plan))
+        done = await lab.state("a3", "succeeded")
+        assert done.data == {"campaign": "spring", "phase": "planned", "cars": 1, "unknown": [stranger]}
+        lab.ask(EnrolCar(id="a4", vin=stranger))
+        await lab.state("a4", "succeeded")
+        lab.ask(ServiceRequest(id="a5", service="campaign", action="plan", data=plan))
+        assert (await lab.state("a5", "succeeded")).data == {"campaign": "spring", "phase": "planned", "cars": 2}
 
 
 async def test_a_command_of_a_rule_for_a_car_that_nobody_knows_ends_at_once(path: Path) -> None:

@@ -489,6 +489,9 @@ class TestCommands:
         """A right VIN of no car of this fleet is refused by the desk, and not looked for in vain."""
         code, outcome = await self.command(folder, "VSSZZZKMZTP999999", "refresh")
         assert (code, outcome.startswith("rejected(")) == (1, True)
+        shown = await self.ask(folder, "service", "online", "show", "VSSZZZKMZTP999999")
+        assert (shown.code, shown.out.partition(":")[0]) == (1, "online show rejected(unknown_vin)")
+        assert "fleet cars lists those that are known" in shown.out
         done = await self.ask(folder, "status", "VSSZZZKMZTP999999")
         assert (done.code, "nothing is stored of" in done.err) == (2, True)
 

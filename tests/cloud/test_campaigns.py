@@ -412,6 +412,20 @@ def test_a_plan_that_cannot_be(changed: dict[str, Any], reason: str) -> None:
     assert (dict(lab.notes), lab.run()) == ({}, [])
 
 
+@pytest.mark.parametrize(
+    ("cars", "told"),
+    [
+        ([CARS[0], "no-vin"], "'no-vin' among the cars is no VIN"),
+        ([CARS[0], CARS[1], CARS[0]], f"{CARS[0]} stands 2 times"),
+        ([], "1 to 100000 cars, not 0"),
+    ],
+)
+def test_a_wrong_car_is_named(cars: list[str], told: str) -> None:
+    answer = Lab(cars=cars).answer
+    assert isinstance(answer, Refused)
+    assert told in answer.detail
+
+
 def test_a_plan_takes_what_cars_take() -> None:
     """Its bounds are those of the command that cars get, so that none refuses for them what the operator was granted."""
     command = load_services().commands["system_update"].parameters

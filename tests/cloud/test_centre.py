@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from fleet.cloud.centre import (
+    NAMED,
     REMEMBERED,
     AskCar,
     CentreOutput,
@@ -27,7 +28,7 @@ from fleet.cloud.centre import (
 from fleet.cloud.desk_io import Answer
 from fleet.cloud.registry import RULES
 from fleet.kernel.instants import MINUTE, SECOND, Instant
-from fleet.wire.messages import Event, Reply, Request, ServiceRequest
+from fleet.wire.messages import DeskAnswer, Event, Reply, Request, ServiceRequest
 
 VIN = "VSSZZZKMZPR000001"
 NOW = 1_772_000_000_000_000
@@ -141,6 +142,50 @@ def test_a_rule_goes_on_from_its_notes() -> None:
     state = stored(first.receive(event(), NOW))
     again = centre(state)
     assert Notify(VIN, "operator", "counted", {"count": 2}, NOW) in again.receive(event(seq=2), NOW)
+
+
+class Listing(Rule):
+    """Answers with the cars that it was given, and takes none named `no`."""
+
+    name: ClassVar[str] = "listing"
+
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:
+        return Refused("malformed", "no") if request.action == "no" else Done(data={"cars": request.data.get("cars")})
+
+
+STRANGERS = tuple(f"VSSZZZKMZPR9000{number:02}" for number in range(25))
+
+
+def listed(cars: Any, unknown: Sequence[str], action: str = "list", vin: str | None = None) -> DeskAnswer:
+    request = ServiceRequest(id="a1", service="listing", action=action, vin=vin, data={"cars": cars})
+    *_, last = ServiceCentre((Listing,)).receive(ServiceAsked(request, TOPIC, tuple(unknown)), NOW)
+    assert isinstance(last, Answer)
+    return last.answer
+
+
+@pytest.mark.parametrize("cars", [[VIN, STRANGERS[0]], f"{VIN},{STRANGERS[0]}"], ids=["list", "text"])
+def test_a_list_goes_on_without_the_cars_that_nobody_knows(cars: Any) -> None:
+    """Whoever asked is told which they are, and what to do."""
+    answer = listed(cars, STRANGERS[:1])
+    assert answer.state == "succeeded"
+    assert answer.data == {"cars": [VIN], "unknown": [STRANGERS[0]]}
+    assert (answer.detail or "").startswith(f"left out: {STRANGERS[0]}: ")
+    assert "fleet cars" in (answer.detail or "")
+
+
+def test_of_many_unknown_cars_some_are_named() -> None:
+    answer = listed([VIN, *STRANGERS], STRANGERS)
+    assert answer.data == {"cars": [VIN], "unknown": [*STRANGERS[:NAMED]]}
+    assert f"{STRANGERS[NAMED - 1]} and 5 more: " in (answer.detail or "")
+
+
+def test_without_a_known_car_nothing_is_done() -> None:
+    """Nor for the others where the one that it is about is unknown; what is wrong otherwise is told as that."""
+    for answer in (listed(STRANGERS[:2], STRANGERS[:2]), listed([VIN], STRANGERS[:1], vin=STRANGERS[0])):
+        assert (answer.state, answer.reason) == ("rejected", "unknown_vin")
+        assert STRANGERS[0] in (answer.detail or "")
+    assert listed([VIN, STRANGERS[0]], STRANGERS[:1], action="no").reason == "malformed"
+    assert listed([VIN, "no-vin"], ()).data == {"cars": [VIN, "no-vin"]}
 
 
 def test_a_request_is_replied_and_one_that_nobody_knows_too() -> None:

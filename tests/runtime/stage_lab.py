@@ -13,7 +13,7 @@ from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, LinkOwner, LinkSettings
 from fleet.vehicle.car import Car
 from fleet.wire.frame import Frame
-from fleet.wire.messages import CommandRequest, DeskRequest, FromCar, ServiceRequest
+from fleet.wire.messages import CommandRequest, DeskRequest, EnrolCar, FromCar, ServiceRequest
 from tests.runtime.pure_lab import DIALECT, HandLink, HandLinks, ShardLab, users_of
 
 HEAD = """\
@@ -117,6 +117,10 @@ class StageLab:
     def services(self) -> list[ServiceRequest]:
         """What services of the back end were asked for."""
         return [request for request in self._requests() if isinstance(request, ServiceRequest)]
+
+    def enrolled(self) -> set[str]:
+        """Which cars the users have made known to the desk."""
+        return {request.vin for request in self._requests() if isinstance(request, EnrolCar)}
 
     def _requests(self) -> list[DeskRequest]:
         return [DIALECT.read_desk_request(frame) for frame, _ in self.user_link.published]

@@ -200,6 +200,7 @@ class TestWhat:
         actions = [(request.service, request.action) for request in asked]
         assert actions == [("campaign", action) for action in ("status", "status", "start", "pause", "pause")]
         assert len({request.id for request in asked}) == len(asked)
+        assert lab.enrolled() >= {leons[0], leons[2], *borns}
 
     def test_the_broker_is_told_once_each_time(self) -> None:
         """In the order of the timeline."""
