@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from fleet.kernel.instants import SECOND, Duration, Instant
 
+END_OF_TIME: Final[Instant] = 1 << 62
+"""Later than anything."""
 _SMALL: Final = 64
 
 
@@ -68,9 +70,13 @@ class Schedule:
     def call_at(self, instant: Instant, callback: Callable[..., object], *args: Any) -> ScheduledCall:
         """Call at `instant`, or as soon as what is due has been called if that has passed."""
         call = ScheduledCall(self, callback, args)
-        self._sequence += 1
-        heapq.heappush(self._heap, (max(instant, self.now), self._sequence, call))
+        self.put_at(instant, call)
         return call
+
+    def put_at(self, instant: Instant, call: ScheduledCall) -> None:
+        """Take a call that somebody has made, to be called as by `call_at`."""
+        self._sequence = sequence = self._sequence + 1
+        heapq.heappush(self._heap, (max(self.now, instant), sequence, call))
 
     def post_at(self, instant: Instant, callback: Callable[..., object], *args: Any) -> None:
         """Call at `instant`, and be it a call that nobody cancels: the cheap way for messages."""
@@ -93,43 +99,48 @@ class Schedule:
 
     def step(self) -> bool:
         """Let time jump to the next call and make it; False when there is none."""
-        at = self.next_instant()
-        if at is None:
+        if self.next_instant() is None:
             return False
-        self._run(at, 1)
+        self.run_while(iter((True, False)).__next__)
         return True
 
     def run_until(self, instant: Instant) -> None:
         """Make all calls up to and including `instant`, those that are asked for meanwhile too, and leave it `now`."""
-        self._run(instant, -1)
+        self.run_while(None, instant)
         self.now = max(self.now, instant)
 
-    def _run(self, instant: Instant, limit: int) -> None:
-        """Make the calls up to `instant`, at most `limit` of them unless that is negative."""
+    def run_while(self, wanted: Callable[[], bool] | None, limit: Instant = END_OF_TIME) -> bool:
+        """Let time jump from call to call, as long as the next one is `wanted` (None: they all are); False when none is left.
+
+        Those after `limit` are left for later.
+        """
         heap, posted, pop = self._heap, self._posted, heapq.heappop
-        while limit:
+        while True:
+            while heap and heap[0][2]._callback is None:
+                pop(heap)
+                self._cancelled -= 1
             # No two entries have the same sequence, so the comparison never comes to what is to be called.
-            if posted and not (heap and heap[0] < posted[0]):  # type: ignore[operator]
-                at, _, callback, args = posted[0]
-                if at > instant:
-                    return
-                posted.popleft()
-            elif heap and heap[0][0] <= instant:
-                at, _, call = pop(heap)
-                if call._callback is None:
-                    self._cancelled -= 1
-                    continue
-                callback, args = call._callback, call._args
-                call._callback = None
-            else:
-                return
+            is_posted = posted and not (heap and heap[0] < posted[0])  # type: ignore[operator]
+            if not is_posted and not heap:
+                return False
+            at = posted[0][0] if is_posted else heap[0][0]
+            if at > limit:
+                return False
+            if wanted is not None and not wanted():
+                return True
             self.now = at
-            limit -= 1
-            callback(*args)
+            if is_posted:
+                _, _, callback, args = posted.popleft()
+                callback(*args)
+            else:
+                call = pop(heap)[2]
+                made, call._callback = call._callback, None
+                assert made is not None
+                made(*call._args)
 
     def _cancelled_one(self) -> None:
         self._cancelled += 1
         if len(self._heap) > _SMALL and 2 * self._cancelled > len(self._heap):
-            self._heap[:] = [entry for entry in self._heap if entry[2]._callback is not None]  # `_run` holds the list
+            self._heap[:] = [entry for entry in self._heap if entry[2]._callback is not None]  # `run_while` holds the list
             heapq.heapify(self._heap)
             self._cancelled = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fleet.kernel.instants import Instant
 
@@ -19,8 +19,9 @@ class TimerHeap(Generic[KeyT]):
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[Instant, int, KeyT]] = []
-        self._current: dict[KeyT, tuple[Instant, int]] = {}
+        # An entry is [deadline, sequence, key]; of one that was replaced the key is gone.
+        self._heap: list[list[Any]] = []
+        self._current: dict[KeyT, list[Any]] = {}
         self._sequence = 0
 
     def __len__(self) -> int:
@@ -31,27 +32,32 @@ class TimerHeap(Generic[KeyT]):
 
         Setting the same instant again keeps its place.
         """
-        held = self._current.get(key)
+        current = self._current
+        held = current.get(key)
+        if held is not None:
+            if held[0] == deadline:
+                return False
+            held[2] = None
         if deadline is None:
-            self._current.pop(key, None)
+            current.pop(key, None)
             return held is not None
-        if held is not None and held[0] == deadline:
-            return False
-        self._sequence += 1
-        self._current[key] = (deadline, self._sequence)
-        heapq.heappush(self._heap, (deadline, self._sequence, key))
-        if len(self._heap) > 64 and len(self._heap) > 2 * len(self._current):
-            self._heap = [(at, n, key) for key, (at, n) in self._current.items()]
+        self._sequence = sequence = self._sequence + 1
+        heap = self._heap
+        current[key] = entry = [deadline, sequence, key]
+        heapq.heappush(heap, entry)
+        if len(heap) > 64 and len(heap) > 2 * len(current):
+            self._heap = list(current.values())
             heapq.heapify(self._heap)
         return True
 
     def next_deadline(self) -> Instant | None:
         """Return the earliest deadline, or None."""
-        while self._heap:
-            at, sequence, key = self._heap[0]
-            if self._current.get(key) == (at, sequence):
-                return at
-            heapq.heappop(self._heap)
+        heap = self._heap
+        while heap:
+            entry = heap[0]
+            if entry[2] is not None:
+                return entry[0]  # type: ignore[no-any-return]
+            heapq.heappop(heap)
         return None
 
     def pop_due(self, now: Instant, limit: int) -> Iterator[tuple[Instant, KeyT]]:
@@ -63,6 +69,6 @@ class TimerHeap(Generic[KeyT]):
             at = self.next_deadline()
             if at is None or at > now:
                 return
-            _, _, key = heapq.heappop(self._heap)
+            key = heapq.heappop(self._heap)[2]
             del self._current[key]
             yield at, key

@@ -11,11 +11,11 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 from fleet.errors import FleetError
 from fleet.kernel.instants import SECOND, Instant
-from fleet.kernel.schedule import Schedule, ScheduledCall
+from fleet.kernel.schedule import END_OF_TIME, Schedule, ScheduledCall
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -25,17 +25,27 @@ class NothingToCome(FleetError):
     """Everybody waits, and there is nothing left that could end it: the run would wait for ever."""
 
 
-class _Handle(asyncio.TimerHandle):
-    """What asyncio cancels; the call itself stands in the schedule."""
+class _Handle(ScheduledCall):
+    """What asyncio may want to know of a call, besides cancelling it."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_was_cancelled", "_when")
 
-    _call: ScheduledCall
+    def __init__(self, schedule: Schedule, callback: Callable[..., object], args: tuple[Any, ...], when: float) -> None:
+        super().__init__(schedule, callback, args)
+        self._when = when
+        self._was_cancelled = False
+
+    def when(self) -> float:
+        """Return the loop's time of the call."""
+        return self._when
+
+    def cancelled(self) -> bool:
+        """Return whether it was cancelled before it was made."""
+        return self._was_cancelled
 
     def cancel(self) -> None:
-        if not self.cancelled():
-            self._call.cancel()
-            super().cancel()
+        self._was_cancelled |= self._callback is not None
+        super().cancel()
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -77,13 +87,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _put(
         self, at: Instant, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context | None
-    ) -> _Handle:
-        handle = _Handle((at - self._start) / SECOND, callback, args, self, context)
-        handle._call = self.schedule.call_at(at, handle._run)  # asyncio's own way to make a call
-        return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Asyncio asks every loop for this; the schedule keeps count itself."""
+    ) -> asyncio.TimerHandle:
+        """Put the call on the schedule. What it raises ends the run there; without a context it has that of the run."""
+        if context is not None:
+            callback, args = context.run, (callback, *args)
+        handle = _Handle(self.schedule, callback, args, (at - self._start) / SECOND)
+        self.schedule.put_at(at, handle)
+        return cast("asyncio.TimerHandle", handle)  # all that anybody asks of one, without its cost
 
     # --- tasks and futures
 
@@ -111,26 +121,21 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
         """Let time jump until the future is done. Raises NothingToCome when it never will be, or what a callback raised."""
         task = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]  # it takes generators too
-        with self.inside():
-            step = self.schedule.step
-            while not task.done():
-                if not step():
-                    raise NothingToCome("everything waits, and nothing is left that could happen")
-                if self._defect is not None:
-                    self._raise_defect()
+        if not self._run(lambda: self._defect is None and not task.done(), END_OF_TIME) and not task.done():
+            raise NothingToCome("everything waits, and nothing is left that could happen")
         return task.result()
 
     def run_while(self, wanted: Callable[[], bool], limit: Instant) -> None:
         """Let time jump from call to call as long as that is wanted, but not beyond `limit`. Raises what a callback raised."""
+        if not self._run(lambda: self._defect is None and wanted(), limit) and wanted():
+            self.schedule.run_until(limit)
+
+    def _run(self, wanted: Callable[[], bool], limit: Instant) -> bool:
         with self.inside():
-            while wanted():
-                at = self.schedule.next_instant()
-                if at is None or at > limit:
-                    self.schedule.run_until(limit)
-                    break
-                self.schedule.step()
-                if self._defect is not None:
-                    self._raise_defect()
+            left = self.schedule.run_while(wanted, limit)
+        if self._defect is not None:
+            self._raise_defect()
+        return left
 
     @contextmanager
     def inside(self) -> Iterator[None]:

@@ -200,8 +200,8 @@ class _Side(asyncio.Protocol):
         pair, transport = self._pair, self.other._transport
         passage = pair.passage
         if passage.plain and transport is not None:
+            transport.write(data)  # first: nobody waits while the bytes are noted
             self.lane.pass_by(data)
-            transport.write(data)
             return
         passage.receive(self.direction, data, _now())
         self.throttle()
