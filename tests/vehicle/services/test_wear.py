@@ -194,6 +194,16 @@ def test_due_by_distance(which: str, service: str) -> None:
     assert len(told(lab, "service_due")) == 1
 
 
+@pytest.mark.parametrize("which", ["next_service_m", "next_oil_m"])
+@pytest.mark.parametrize("ahead_m", [2_000.0, 2_000.1, 2_033.3, 2_100.7])
+def test_nothing_left_is_zero(which: str, ahead_m: float) -> None:
+    """Without a sign: a millimetre too late is no other word than a millimetre too early."""
+    lab = lab_of(lambda car: setattr(car.powertrain, which, car.powertrain.odometer_m + ahead_m))
+    lab.drive(SHOP)
+    [due] = told(lab, "service_due")
+    assert str(due["left_km"]) == "0.0"
+
+
 @pytest.mark.parametrize(("which", "service"), [("next_service_at", "inspection"), ("next_oil_at", "oil_change")])
 def test_due_by_time(which: str, service: str) -> None:
     """Noticed when the engine starts, once."""
