@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, assert_never
+from typing import Any, Final, Literal, NamedTuple
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, Duration, Instant
@@ -18,6 +18,7 @@ from fleet.vehicle.body import Body
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Driver, PlannedTrip
 from fleet.vehicle.geo import distance_m, offset
+from fleet.vehicle.happenings import happen
 from fleet.vehicle.hazards import FaultName
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
@@ -29,16 +30,10 @@ from fleet.vehicle.services import (
     calls,
     charging,
     health,
-    heating,
     hooks,
-    online,
     privacy,
-    reset,
-    routes,
     speed_alert,
-    updates,
     wear,
-    workshop,
 )
 from fleet.vehicle.services.cabin import Cabin
 from fleet.vehicle.services.charge_settings import Wishes
@@ -50,46 +45,18 @@ from fleet.vehicle.services.updates import Updates
 from fleet.vehicle.signals import (
     Acknowledged,
     Announce,
-    AskOnline,
     AskStatus,
     CarInput,
     CarOutput,
-    ClearRoutes,
     Connect,
-    ControlInput,
-    Crash,
     Disconnect,
-    DrainAdBlue,
-    DrainTo,
-    DriveTo,
     Drop,
-    FailUpdate,
-    FollowRoute,
     LinkDown,
     LinkUp,
-    PairCar,
     PowerOff,
     PowerOn,
-    PressButton,
     Received,
-    Repair,
     RepeatUnstored,
-    ResetCar,
-    SetChargePoint,
-    SetCoverage,
-    SetFault,
-    SetHeater,
-    SetNetwork,
-    SetOpening,
-    SetPlug,
-    SetPrivacy,
-    SetService,
-    SetUpdateConsent,
-    SetWorkshop,
-    StayPut,
-    SwitchOff,
-    SwitchOn,
-    WorldInput,
 )
 from fleet.vehicle.status import AtRest, asked_status, build_status
 from fleet.vehicle.telematics import OUTBOX_LIMIT, Telematics, overtakes
@@ -299,77 +266,8 @@ class Car:
             case Acknowledged() | AskStatus():
                 raise AssertionError("taken already")
             case _:
-                self._happen(message, now)
-
-    def _happen(self, message: WorldInput, now: Instant) -> None:
-        """Take what people and the world do to the car."""
-        self.at_rest = None
-        match message:
-            case SetCoverage(covered):
-                self.set_coverage(covered, now)
-            case SetNetwork(works):
-                self._network_works = works
-                self._find_network(now)
-            case SetOpening(name, opened):
-                self.body.set_opening(name, opened=opened)
-            case SetPlug(plugged_in):
-                charging.set_plug(self, plugged_in=plugged_in, now=now)
-            case SetChargePoint(works):
-                charging.set_point(self, works=works, now=now)
-            case SwitchOn():
-                living.switch_on(self, now)
-            case SwitchOff():
-                living.switch_off(self, now)
-            case DriveTo(place, purpose):
-                living.drive_to(self, place, purpose, now)
-            case DrainTo(share):
-                living.drain(self, share, now)
-            case FollowRoute():
-                living.follow_route(self, now)
-            case ClearRoutes():
-                routes.clear(self)
-            case SetUpdateConsent(given):
-                updates.set_consent(self, given=given, now=now)
-            case FailUpdate():
-                updates.fail_next(self)
-            case StayPut():
-                self._stays = True
-                self._next_start = None
-            case _:
-                self._handle(message, now)
-
-    def _handle(self, message: ControlInput, now: Instant) -> None:
-        """Take what people do at the car's own controls, a crash among it."""
-        match message:
-            case Crash(sensor):
-                if calls.crash(self, sensor, now):
-                    living.switch_off(self, now)
-            case Repair():
-                calls.repair(self, now)
-                wear.repair(self, now)
-            case SetFault(name):
-                wear.arise(self, name, now)
-            case DrainAdBlue(share):
-                if not self.engine_is_on:
-                    self.powertrain.drain_adblue(share)
-            case PressButton(name):
-                calls.press(self, name, now)
-            case SetPrivacy(mode):
-                privacy.set_mode(self, mode, now)
-            case SetService(name, on):
-                privacy.set_service(self, name, now, on=on)
-            case SetWorkshop(on):
-                workshop.switch(self, now, on=on)
-            case ResetCar(user):
-                reset.reset(self, user, "car", now)
-            case SetHeater(minutes, timers):
-                heating.set_in_car(self, minutes, timers, now)
-            case PairCar():
-                reset.pair(self, now)
-            case AskOnline(name, data):
-                online.ask(self, name, data, now)
-            case _:
-                assert_never(message)
+                self.at_rest = None
+                happen(self, message, now)
 
     def deadline(self) -> Instant | None:
         """Return when the car next does something by itself."""
@@ -602,6 +500,11 @@ class Car:
         self._place_covered = covered
         self._find_network(now)
 
+    def set_network(self, works: bool, now: Instant) -> None:
+        """Have a network that works, or fails for all cars wherever they are."""
+        self._network_works = works
+        self._find_network(now)
+
     def _find_network(self, now: Instant) -> None:
         """Lose the network or find it again: it must work, reach this region, and this very place."""
         covered = self._place_covered and self._network_works and not self._in_dead_zone
@@ -672,6 +575,11 @@ class Car:
                 self.start_next_trip_at(max(trip.departure, not_before))
                 return
             self._plan = self._plan[1:]  # before the scenario began
+        self._next_start = None
+
+    def stay_put(self) -> None:
+        """Start no further trip."""
+        self._stays = True
         self._next_start = None
 
     def start_next_trip_at(self, at: Instant) -> None:

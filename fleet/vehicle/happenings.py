@@ -1,0 +1,111 @@
+"""What becomes of an input that tells what people do, or the world does, to a car: one line for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from fleet.kernel.instants import Instant
+from fleet.vehicle import living
+from fleet.vehicle.services import calls, charging, heating, online, privacy, reset, routes, updates, wear, workshop
+from fleet.vehicle.signals import (
+    AskOnline,
+    ClearRoutes,
+    ControlInput,
+    Crash,
+    DrainAdBlue,
+    DrainTo,
+    DriveTo,
+    FailUpdate,
+    FollowRoute,
+    PairCar,
+    PressButton,
+    Repair,
+    ResetCar,
+    SetChargePoint,
+    SetCoverage,
+    SetFault,
+    SetHeater,
+    SetNetwork,
+    SetOpening,
+    SetPlug,
+    SetPrivacy,
+    SetService,
+    SetUpdateConsent,
+    SetWorkshop,
+    StayPut,
+    SwitchOff,
+    SwitchOn,
+    WorldInput,
+)
+
+if TYPE_CHECKING:
+    from fleet.vehicle.car import Car
+
+
+def happen(car: Car, message: WorldInput, now: Instant) -> None:
+    """Take what people and the world do to the car."""
+    match message:
+        case SetCoverage(covered):
+            car.set_coverage(covered, now)
+        case SetNetwork(works):
+            car.set_network(works, now)
+        case SetOpening(name, opened):
+            car.body.set_opening(name, opened=opened)
+        case SetPlug(plugged_in):
+            charging.set_plug(car, plugged_in=plugged_in, now=now)
+        case SetChargePoint(works):
+            charging.set_point(car, works=works, now=now)
+        case SwitchOn():
+            living.switch_on(car, now)
+        case SwitchOff():
+            living.switch_off(car, now)
+        case DriveTo(place, purpose):
+            living.drive_to(car, place, purpose, now)
+        case DrainTo(share):
+            living.drain(car, share, now)
+        case FollowRoute():
+            living.follow_route(car, now)
+        case ClearRoutes():
+            routes.clear(car)
+        case SetUpdateConsent(given):
+            updates.set_consent(car, given=given, now=now)
+        case FailUpdate():
+            updates.fail_next(car)
+        case StayPut():
+            car.stay_put()
+        case _:
+            _handle(car, message, now)
+
+
+def _handle(car: Car, message: ControlInput, now: Instant) -> None:
+    """Take what people do at the car's own controls, a crash among it."""
+    match message:
+        case Crash(sensor):
+            if calls.crash(car, sensor, now):
+                living.switch_off(car, now)
+        case Repair():
+            calls.repair(car, now)
+            wear.repair(car, now)
+        case SetFault(name):
+            wear.arise(car, name, now)
+        case DrainAdBlue(share):
+            if not car.engine_is_on:
+                car.powertrain.drain_adblue(share)
+        case PressButton(name):
+            calls.press(car, name, now)
+        case SetPrivacy(mode):
+            privacy.set_mode(car, mode, now)
+        case SetService(name, on):
+            privacy.set_service(car, name, now, on=on)
+        case SetWorkshop(on):
+            workshop.switch(car, now, on=on)
+        case ResetCar(user):
+            reset.reset(car, user, "car", now)
+        case SetHeater(minutes, timers):
+            heating.set_in_car(car, minutes, timers, now)
+        case PairCar():
+            reset.pair(car, now)
+        case AskOnline(name, data):
+            online.ask(car, name, data, now)
+        case _:
+            assert_never(message)
