@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fleet.backend.store import Batch, ReplyGiven, ReplyPublished, StoredWrite
+from fleet.backend.decisions import ReplyGiven, ReplyPublished, StoredWrite
+from fleet.backend.store import Batch
 from fleet.cloud.centre import Keep, Notify
 from fleet.cloud.desk_io import Answer, SendCommand, Transition
 from fleet.transport.link import Delivery

@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 import structlog
 
 from fleet.backend.batching import Pending
-from fleet.backend.store import Loaded, ReplyGiven, ReplyPublished
+from fleet.backend.decisions import ReplyGiven, ReplyPublished
+from fleet.backend.store import Loaded
 from fleet.cloud.centre import (
     AskCar,
     CentreInput,

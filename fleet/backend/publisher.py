@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from fleet.backend.batching import Action
-from fleet.backend.store import ReplyGiven
+from fleet.backend.decisions import ReplyGiven
 from fleet.cloud.desk_io import Answer, SendCommand
 from fleet.errors import ConnectionLost, PublishRefused
 from fleet.kernel.instants import Instant

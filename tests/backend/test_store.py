@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleet.backend.decisions import StoredWrite
 from fleet.backend.reader import StoreReader
 from fleet.backend.schema import SCHEMA
-from fleet.backend.store import MARKED_GAPS, Batch, Quarantined, Store, StoredWrite
+from fleet.backend.store import MARKED_GAPS, Batch, Quarantined, Store
 from fleet.cloud.desk_io import CommandOpened, CommandRecord, LateResult, SpinHash, StoreUser, Transition, UserRecord
 from fleet.errors import StoreError, StoreFull, StoreTooNew
 from fleet.wire.messages import Event, Lights, Status, Stored

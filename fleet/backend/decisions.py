@@ -1,0 +1,126 @@
+"""How what desk and service centre have decided becomes rows of the store. Opens no file and no transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+import msgspec
+
+from fleet.cloud.car_settings import MODULE
+from fleet.cloud.centre import Keep, Notify
+from fleet.cloud.desk_io import CommandOpened, KeepSettings, LateResult, RemoveUser, StoreUser, Transition
+from fleet.kernel.instants import Instant
+from fleet.wire.messages import TERMINAL_STATES, Reply
+
+
+class ReplyGiven(NamedTuple):
+    """A reply that is to be published to a car; until the broker has taken it, it is published again after a restart."""
+
+    vin: str
+    reply: Reply
+    at: Instant
+    expires_at: Instant
+
+
+class ReplyPublished(NamedTuple):
+    """The broker has taken a reply, or refused it."""
+
+    vin: str
+    request_id: str
+
+
+StoredWrite = (
+    CommandOpened | Transition | LateResult | StoreUser | RemoveUser | KeepSettings | Notify | Keep | ReplyGiven | ReplyPublished
+)
+"""What desk and service centre want kept."""
+
+
+def write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us: int) -> None:
+    """Write it, in the transaction that is open; `wall_us` is when it was decided."""
+    match write:
+        case CommandOpened(record=record):
+            connection.execute(
+                "INSERT INTO command (id, vin, name, user, parameters, answer_topic, asked_at, expires_at, changed_at,"
+                " due_wall_us, asked_wall_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                (
+                    record.id, record.vin, record.name, record.user, msgspec.json.encode(record.parameters).decode(),
+                    record.answer_topic, record.asked_at, record.expires_at, record.asked_at, record.due_wall_us, wall_us,
+                ),
+            )  # fmt: skip
+        case Transition():
+            _write_transition(connection, write, wall_us)
+        case LateResult():
+            result = write.state if write.reason is None else f"{write.state}({write.reason})"
+            connection.execute(
+                "UPDATE command SET late_result = ?, late_at = ? WHERE id = ? AND vin = ? AND late_result IS NULL"
+                " AND decided_by = 'desk' AND state IN ('expired', 'unknown')",
+                (result, write.at, write.command_id, write.vin),
+            )
+        case RemoveUser(vin=vin, name=name):
+            connection.execute("DELETE FROM user WHERE vin = ? AND name = ?", (vin, name))
+        case KeepSettings(vin=vin, settings=settings):
+            _write_service(connection, Keep(MODULE, vin, msgspec.json.encode(settings).decode()), wall_us)
+        case StoreUser(user=user):
+            spin = (None, None, None) if user.spin is None else (user.spin.salt, user.spin.digest, user.spin.cost)
+            connection.execute(
+                "INSERT OR REPLACE INTO user (vin, name, role, salt, digest, cost, wrong_tries, locked)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (user.vin, user.name, user.role, *spin, user.wrong_tries, user.locked),
+            )
+        case Notify() | Keep() | ReplyGiven() | ReplyPublished():
+            _write_service(connection, write, wall_us)
+
+
+def _write_service(connection: sqlite3.Connection, write: Notify | Keep | ReplyGiven | ReplyPublished, wall_us: int) -> None:
+    match write:
+        case Notify():
+            connection.execute(
+                "INSERT INTO notice (vin, recipient, kind, data, at, wall_us) VALUES (?, ?, ?, ?, ?, ?)",
+                (write.vin, write.to, write.kind, msgspec.json.encode(write.data).decode(), write.at, wall_us),
+            )
+        case Keep(module=module, key=key, value=None):
+            connection.execute("DELETE FROM service_state WHERE module = ? AND key = ?", (module, key))
+        case Keep():
+            connection.execute("INSERT OR REPLACE INTO service_state VALUES (?, ?, ?)", (write.module, write.key, write.value))
+        case ReplyGiven(reply=reply):
+            # A car that used an id twice gets no second answer: it could not tell which question it belongs to.
+            connection.execute(
+                "INSERT OR IGNORE INTO reply (vin, request_id, name, error, data, at, expires_at, wall_us)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    write.vin, reply.id, reply.name, reply.error, msgspec.json.encode(reply.data).decode(), write.at,
+                    write.expires_at, wall_us,
+                ),
+            )  # fmt: skip
+        case ReplyPublished():
+            connection.execute(
+                "UPDATE reply SET published_wall_us = ? WHERE vin = ? AND request_id = ?", (wall_us, write.vin, write.request_id)
+            )
+
+
+def _write_transition(connection: sqlite3.Connection, change: Transition, wall_us: int) -> None:
+    """Move the command on and keep the step. A command that has ended is not touched, whatever the desk believes."""
+    queued, sent = change.state == "queued", change.state == "sent"
+    moved = connection.execute(
+        "UPDATE command SET state = :state, reason = :reason, detail = :detail, decided_by = :by, awake = :awake,"
+        " changed_at = :at,"
+        # Time to live counts from the moment the command was queued.
+        " expires_at = CASE WHEN :queued THEN expires_at - asked_at + :at ELSE expires_at END,"
+        " sent_wall_us = CASE WHEN :sent THEN :wall ELSE sent_wall_us END,"
+        " first_answer_wall_us = CASE WHEN :by = 'car' THEN coalesce(first_answer_wall_us, :wall)"
+        " ELSE first_answer_wall_us END,"
+        " ended_wall_us = CASE WHEN :ended THEN :wall END"
+        " WHERE id = :id AND ended_wall_us IS NULL",
+        {
+            "id": change.command_id, "state": change.state, "reason": change.reason, "detail": change.detail,
+            "by": change.by, "awake": change.awake, "at": change.at, "queued": queued, "sent": sent, "wall": wall_us,
+            "ended": change.state in TERMINAL_STATES,
+        },
+    )  # fmt: skip
+    if moved.rowcount:
+        connection.execute(
+            "INSERT INTO command_transition (command_id, state, reason, detail, decided_by, at, wall_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (change.command_id, change.state, change.reason, change.detail, change.by, change.at, wall_us),
+        )
