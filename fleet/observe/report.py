@@ -194,6 +194,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             "## Expectations\n\n" + _table(("expectation", "value", ""), expectation_rows(report["expectations"])),
             *(["## Stages\n\n" + _table(("stage", *_STAGE), stage_rows(report["stages"]))] if report.get("stages") else []),
             "## Outages\n\n" + _outages(report["outages"]),
+            *(["## Faults\n\n" + _table(("fault", "what it did"), fault_rows(report["faults"]))] if report.get("faults") else []),
             *([] if virtual else ["## Generator\n\n" + _table(("simulator", "value"), generator_rows(report))]),
             "## Machine\n\n" + _table(("what", "value"), [(k, v) for k, v in report["machine"].items()]),
         )
@@ -262,6 +263,14 @@ def stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 def _slowest(figures: Mapping[str, float]) -> str:
     return f"{figures['p99']:.1f}" if figures else "–"
+
+
+def fault_rows(faults: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str]]:
+    """Return what was done to the network on purpose, by kind of fault."""
+    return [
+        (kind, ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()) or "nothing")
+        for kind, counts in faults.items()
+    ]
 
 
 def generator_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:

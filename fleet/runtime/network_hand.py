@@ -4,6 +4,7 @@ on the simulated network.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
@@ -69,6 +70,14 @@ class NetworkHand:
         for name, counts in self._network.counts().items():
             did = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()) or "nothing"
             self._say(f"network: {name}: {did}")
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return for each kind of fault that was set what was done by it, in the order of the names."""
+        kinds = {plan.name: plan.fault.kind for planned, _ in self._steps.values() for plan in planned}
+        found: dict[str, Counter[str]] = {}
+        for name, counts in self._network.counts().items():
+            found.setdefault(kinds[name], Counter()).update(counts)
+        return {kind: dict(sorted(found[kind].items())) for kind in sorted(found)}
 
 
 def harms_network(scenario: Scenario) -> bool:

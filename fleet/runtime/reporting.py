@@ -16,6 +16,7 @@ from fleet.observe import report as reports
 from fleet.observe.histogram import Histogram
 from fleet.observe.junit import write_junit
 from fleet.observe.report import Account, Generator, judge, machine, write_report
+from fleet.runtime.network_hand import harms_network
 from fleet.runtime.verdicts import Verdicts, stage_figures
 from fleet.scenario.schema import Scenario
 
@@ -28,12 +29,13 @@ def compose_report(
     backend_cpu: Mapping[str, Any],
     store: Path | None,
     verdicts: Verdicts,
+    faults: Mapping[str, Mapping[str, int]] | None = None,
     broken: str = "",
 ) -> dict[str, Any]:
     """Return the report of a run from what simulator and back end told at their end.
 
-    `store` is None without a back end of ours; what nobody has looked at is None then. `broken` tells which part of the run
-    died under it, in words.
+    `store` is None without a back end of ours; what nobody has looked at is None then. `faults` is what was done to the network
+    on purpose, by kind; None where nobody has counted. `broken` tells which part of the run died under it, in words.
     """
     account, commands, told = _store_side(result, store)
     generator = _generator(result)
@@ -57,6 +59,7 @@ def compose_report(
         "commands": reports.command_figures(commands),
         "latency_ms": _latency(result, backend),
         "outages": [_outage(outage) for outage in result["outages"]],
+        "faults": faults if faults is not None or harms_network(scenario) else {},
         "generator": msgspec.structs.asdict(generator),
         "backend": dict(backend_cpu),
         "findings": reports.findings(generator, backend_cpu.get("cpu_percent")),

@@ -117,6 +117,7 @@ class Run:
                 backend_cpu=self._backend_cpu.figures() if self._backend_cpu else {},
                 store=self.store if config.with_backend else None,
                 verdicts=self._verdicts,
+                faults=None if self._network is None else self._network.counts(),
                 broken=self._broken,
             )
             if self._broker is not None and report["verdict"] in {"failed", "invalid"}:

@@ -18,6 +18,7 @@ import msgspec
 from fleet.errors import nearest_hint
 from fleet.scenario.conditions import FIGURES
 from fleet.scenario.scalars import Misread, Readable, shown
+from fleet.transport.faults import FAULTS
 
 COUNTS: Final = (
     "cars", "connected", "created", "published", "acknowledged", "stored", "in_outbox", "dropped", "quarantined",
@@ -32,6 +33,11 @@ COUNTS_BY_REASON: Final = ("commands.rejected.", "commands.failed.")
 
 COUNTS_BY_NAME: Final = ("events.", "notices.", "replies.", "replies_failed.")
 """Followed by the name of an event, what somebody was told, the name of a car's request, or why one got an error."""
+
+COUNTS_OF_FAULTS: Final = tuple(
+    f"faults.{kind}.{what}" for kind in FAULTS for what in ("connections", "packets", "delayed", "bytes", "pieces", "too_large")
+)
+"""What was done to the network on purpose, by kind of fault."""
 
 MEASURES: Final = (
     *(
@@ -70,7 +76,7 @@ _PATH: Final = r"[A-Za-z_][\w.]*"
 _SHAPE: Final = re.compile(
     rf"(?:(always|eventually)\s+)?({_PATH})(?:\s*/\s*({_PATH}))?\s*(==|!=|<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)\s*(%|[A-Za-z]+)?"
 )
-_PATHS: Final = (*COUNTS, *MEASURES)
+_PATHS: Final = (*COUNTS, *COUNTS_OF_FAULTS, *MEASURES)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

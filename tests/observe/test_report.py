@@ -217,6 +217,11 @@ class TestMarkdown:
         ):
             assert line in text.splitlines(), line
 
+    def test_faults_are_told_by_kind(self) -> None:
+        """With what they did, also when that was nothing."""
+        text = markdown(whole_report(faults={"drop": {"packets": 3, "too_large": 1}, "stall": {}}))
+        assert "| drop | 3 packets, 1 too large |\n| stall | nothing |\n" in text
+
     def test_a_back_end_that_was_not_watched_has_no_line(self) -> None:
         """With --no-backend, or where the system does not tell."""
         assert "back end CPU" not in markdown(whole_report(backend={}))
@@ -234,6 +239,7 @@ class TestMarkdown:
     def test_nothing_to_tell_is_told(self) -> None:
         """No expectations and no outages are sentences, not empty tables."""
         text = markdown(whole_report(expectations=[], outages=[]))
+        assert "## Faults" not in text
         assert "## Expectations\n\nNone.\n" in text
         assert "## Outages\n\nNone: " in text
 

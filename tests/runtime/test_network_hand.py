@@ -66,6 +66,7 @@ class Network:
     def __init__(self) -> None:
         self.set_now: dict[str, tuple[Fault, frozenset[str]]] = {}
         self.ever: list[tuple[str, Fault]] = []
+        self.did: dict[str, dict[str, int]] = {"one": {"connections": 2, "too_large": 1}, "two": {}}
 
     def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None:
         assert clients is not None
@@ -76,7 +77,7 @@ class Network:
         del self.set_now[name]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        return {"one": {"connections": 2, "too_large": 1}, "two": {}}
+        return self.did
 
 
 class Quiet:
@@ -170,6 +171,9 @@ class TestWhat:
             "network: one: 2 connections, 1 too large",
             "network: two: nothing",
         ]
+        network.did = {latency: {"delayed": 4}, "network reset/0/reset": {"connections": 2}}
+        network.did["network latency and reset/0/reset"] = {"connections": 1, "bytes": 7}
+        assert hand.counts() == {"latency": {"delayed": 4}, "reset": {"bytes": 7, "connections": 3}}
         with pytest.raises(ValueError, match="nothing to the network"):
             hand.do("/network stall/0", begins=True)
 
@@ -217,5 +221,12 @@ async def test_live(tmp_path: Path) -> None:
     (tmp_path / "story.yaml").write_text(STORY.format(clock="x60"), encoding="utf-8")
     done = await fleet("run", "story.yaml", "--out", "out", cwd=tmp_path)
     assert done.code == 0, done.text
-    check(json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8")), done.text)
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    check(report, done.text)
+    assert {kind: set(counts) for kind, counts in report["faults"].items()} == {
+        "latency": {"delayed"}, "reset": {"connections"}, "refuse": {"connections"},
+        "drop": {"packets"}, "duplicate": {"packets"},
+    }  # fmt: skip
+    assert report["faults"]["drop"] == {"packets": 1}
+    assert report["faults"]["reset"]["connections"] >= 5
     assert "a proxy in front of the broker" in done.text

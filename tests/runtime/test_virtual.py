@@ -63,6 +63,7 @@ def test_a_day_passes_and_the_account_holds(tmp_path: Path) -> None:
     assert report["verdict"] == "passed"
     assert report["created"] == report["stored"] + report["in_outbox"] > 30 * 4
     assert report["lost"] == report["duplicates"] == report["quarantined"] == 0
+    assert report["faults"] == {}, "nothing was done to the network"
     commands = report["commands"]
     assert commands["total"] == 100
     assert commands["succeeded"] > 20

@@ -21,6 +21,7 @@ REPORT: dict[str, Any] = {
     "commands": {"total": 50, "succeeded": 45, "rejected": {"too_far": 3, "busy": 1}, "failed": {}, "unknown": 1},
     "latency_ms": {"command_round_trip": {"p50": 8.5, "p99": 41.0, "max": None}},
     "generator": {"cpu_percent": 40.0},
+    "faults": {"drop": {"packets": 3}},
 }
 
 
@@ -45,6 +46,8 @@ REPORT: dict[str, Any] = {
         ("commands.succeeded / commands.total > 0.9", 0.9, False),
         ("stored/created>=75%", 0.75, True),
         ("generator.cpu_percent < 50 %", 40.0, True),
+        ("faults.drop.packets >= 3", 3, True),
+        ("faults.reset.connections == 0", 0, True),
     ],
 )
 def test_an_expectation_holds_or_not(text: str, value: float, passed: bool) -> None:
@@ -69,12 +72,19 @@ def test_what_was_not_measured_does_not_pass(text: str, note: str) -> None:
     assert (outcome.value, outcome.passed, outcome.note) == (None, False, note)
 
 
+def test_faults_that_nobody_has_counted_are_not_none() -> None:
+    """A null stands for that, and passes no expectation."""
+    outcome = Expectation.parse("faults.drop.packets == 0").evaluate({**REPORT, "faults": None})
+    assert (outcome.value, outcome.passed, outcome.note) == (None, False, "faults.drop.packets: nothing was measured")
+
+
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
         ("losst == 0", "the report has no 'losst'", "Did you mean 'lost'?"),
         ("commands.succeded > 1", "the report has no 'commands.succeded'", "Did you mean 'commands.succeeded'?"),
         ("lost / totl > 1", "the report has no 'totl'", None),
+        ("faults.drip.packets > 1", "the report has no 'faults.drip.packets'", "Did you mean 'faults.drop.packets'?"),
         ("latency_ms.command_round_trip.p95 <= 60", "the report has no 'latency_ms.command_round_trip.p95'",
          "Did you mean 'latency_ms.command_round_trip.p99'?"),
         ("lost = 0", f"{Expectation.expected} is expected, not 'lost = 0'", ""),
