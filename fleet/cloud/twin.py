@@ -8,6 +8,7 @@ replaces it. Presence is not numbered: within a boot the order of arrival decide
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -32,7 +33,8 @@ from fleet.wire.messages import (
     Windows,
 )
 
-_GROUP_BITS: Final = tuple((name, 1 << place) for place, name in enumerate(STATUS_GROUPS))
+_GROUP_BITS: Final = tuple(1 << place for place in range(len(STATUS_GROUPS)))
+_groups_of: Final = attrgetter(*STATUS_GROUPS)
 
 
 class Stamp(NamedTuple):
@@ -130,8 +132,8 @@ class Origin(NamedTuple):
 def origin_of(status: Status) -> Origin:
     """Return what of the status an overview needs."""
     groups = 0
-    for name, bit in _GROUP_BITS:
-        if getattr(status, name) is not None:
+    for value, bit in zip(_groups_of(status), _GROUP_BITS, strict=True):
+        if value is not None:
             groups |= bit
     position = status.position
     latitude, longitude = (None, None) if position is None else (position.latitude, position.longitude)
@@ -154,6 +156,10 @@ class Newest:
     def take(self, origin: Origin, key: int) -> None:
         """Take a status that was not taken before, in any order; those of which nothing is left are dropped."""
         held = self.origins
+        if len(held) == 1 and origin > held[0][0] and not held[0][0].groups & ~origin.groups:  # as nearly always: it tells all
+            self.origins = [(origin, key)]
+            self.captured_at = max(self.captured_at, origin.captured_at)
+            return
         ordered = [(origin, key), *held]
         if held and origin < held[0][0]:
             ordered.sort(reverse=True)

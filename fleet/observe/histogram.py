@@ -6,6 +6,7 @@ Every power of two is cut into 128 equal buckets, so a value read back is off by
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ class Histogram:
     __slots__ = ("_counts", "count", "maximum", "minimum", "total")
 
     def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
+        self._counts: defaultdict[int, int] = defaultdict(int)
         self.count = 0
         self.total = 0
         self.maximum = 0
@@ -33,8 +34,7 @@ class Histogram:
         else:
             shift = value_us.bit_length() - _BITS - 1
             index = (shift << _BITS) + (value_us >> shift)
-        counts = self._counts
-        counts[index] = counts.get(index, 0) + 1
+        self._counts[index] += 1
         if self.count == 0 or value_us < self.minimum:
             self.minimum = value_us
         self.count += 1
@@ -45,7 +45,7 @@ class Histogram:
     def merge(self, other: Histogram) -> None:
         """Add the counts of `other`, as if its values had been recorded here."""
         for index, count in other._counts.items():
-            self._counts[index] = self._counts.get(index, 0) + count
+            self._counts[index] += count
         if other.count:
             self.minimum = min(self.minimum, other.minimum) if self.count else other.minimum
         self.count += other.count
@@ -55,9 +55,9 @@ class Histogram:
     def since(self, earlier: Histogram) -> Histogram:
         """Return what was recorded after `earlier`, an older copy of this one; its ends are exact to a bucket."""
         later = Histogram()
-        later._counts = {
-            index: left for index, count in self._counts.items() if (left := count - earlier._counts.get(index, 0)) > 0
-        }
+        for index, count in self._counts.items():
+            if (left := count - earlier._counts.get(index, 0)) > 0:
+                later._counts[index] = left
         later.count = self.count - earlier.count
         later.total = self.total - earlier.total
         if later._counts:
@@ -108,7 +108,7 @@ class Histogram:
         histogram.total = int(data["total"])
         histogram.minimum = int(data["minimum"])
         histogram.maximum = int(data["maximum"])
-        histogram._counts = {int(index): int(count) for index, count in data["buckets"].items()}
+        histogram._counts.update((int(index), int(count)) for index, count in data["buckets"].items())
         return histogram
 
 

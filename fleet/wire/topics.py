@@ -14,6 +14,9 @@ Channel = Literal["status", "event", "presence", "command", "response", "request
 
 _NAMED: Final = {"event", "command", "response", "request", "reply"}
 _CHANNELS: Final = frozenset(get_args(Channel))
+_REMEMBERED: Final = 1 << 16
+"""Topics whose address is remembered; when there are more it begins anew."""
+_REMEMBERED_LENGTH: Final = 200
 
 
 class Address(NamedTuple):
@@ -36,6 +39,7 @@ class Topics:
             )
         self.prefix = prefix
         self._head = prefix + "/"
+        self._known: dict[str, Address] = {}
 
     def status(self, vin: str) -> str:
         return f"{self._head}{checked_vin(vin)}/status"
@@ -86,7 +90,20 @@ class Topics:
         )
 
     def parse(self, topic: str) -> Address:
-        """Read a topic. Raises Undecodable with reason `topic` or `vin`, never another error."""
+        """Read a topic. Raises Undecodable with reason `topic` or `vin`, never another error.
+
+        The same topics come again and again, so what they say is remembered; but not of long ones, which are none of ours.
+        """
+        address = self._known.get(topic)
+        if address is None:
+            address = self._parsed(topic)
+            if len(topic) <= _REMEMBERED_LENGTH:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[topic] = address
+        return address
+
+    def _parsed(self, topic: str) -> Address:
         if not topic.startswith(self._head):
             raise Undecodable("topic", f"{topic[:120]!r} is not under {self.prefix!r}")
         parts = topic[len(self._head) :].split("/")
