@@ -73,7 +73,7 @@ class PlainView:
             f"{simulator['scenario_time'][:19]}Z  {simulator['elapsed_share']:4.0%}  "
             f"online {connections.get('online', 0)} asleep {connections.get('reachable', 0)} "
             f"offline {connections.get('offline', 0)}  {word} {arrived} ({rate:.0f}/s)  "
-            f"commands {sum(simulator['commands'].values())}  ack p99 {_ms(simulator['publish_to_ack_ms'], 'p99')}"
+            f"commands {sum(_commands(simulator, backend)[0].values())}  ack p99 {_ms(simulator['publish_to_ack_ms'], 'p99')}"
         )
         for warning, count in simulator["warnings"].items():
             self.say(f"  warning: {warning} ({count})")
@@ -118,7 +118,8 @@ class LiveView:
             "messages",
             f"{account['created']} made   {arrived} {word} ({rate:.0f}/s)   {account['in_outbox']} in outboxes",
         )
-        table.add_row("commands", _counts(simulator["commands"]) + f"   {simulator['commands_waiting']} under way")
+        ended, under_way = _commands(simulator, backend)
+        table.add_row("commands", _counts(ended) + f"   {under_way} under way")
         table.add_row("publish to ack", _percentiles(simulator["publish_to_ack_ms"]))
         table.add_row("command round trip", _percentiles(simulator["round_trip_ms"]))
         table.add_row("behind the clock", f"{simulator['behind_ms']} ms p99")
@@ -134,6 +135,18 @@ def _arrived(simulator: dict[str, Any], backend: dict[str, Any]) -> tuple[int, s
     if backend:
         return backend.get("stored", 0), "stored"
     return (simulator["account"]["acknowledged"], "acknowledged") if simulator else (0, "stored")
+
+
+def _commands(simulator: dict[str, Any], backend: dict[str, Any]) -> tuple[dict[str, int], int]:
+    """Return how many commands have ended how, and how many have not: of all that our desk has seen, else of the users' own."""
+    if not backend:
+        return simulator["commands"], simulator["commands_waiting"]
+    ended = {
+        f"{state}({reason})" if reason else state: count
+        for state, reasons in backend["commands_ended"].items()
+        for reason, count in reasons.items()
+    }
+    return ended, backend["commands_open"]
 
 
 def _counts(counts: dict[str, int], order: tuple[str, ...] = ()) -> str:
