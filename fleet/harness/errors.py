@@ -5,7 +5,7 @@ from __future__ import annotations
 from fleet.errors import FleetError, UsageError
 
 
-class ExpectationFailed(AssertionError, FleetError):
+class ExpectationFailed(FleetError, AssertionError):
     """Something that was expected did not happen, or something happened that was not; tells what the car did last."""
 
 
@@ -13,5 +13,12 @@ class ForgottenAwait(UsageError):
     """A step of a test was called and not awaited: it has done nothing."""
 
 
-class InvariantBroken(AssertionError, FleetError):
+class InvariantBroken(FleetError, AssertionError):
     """A rule that must hold in every run does not: the journal of this test breaks it."""
+
+
+def show_hint(error: BaseException) -> None:
+    """Let a traceback of the error end with its hint, such as the nearest right name: pytest and Python show the message only."""
+    hint = error.hint if isinstance(error, FleetError) else ""
+    if hint and hint not in getattr(error, "__notes__", ()):
+        error.add_note(hint)

@@ -259,14 +259,18 @@ fleet_one_car = _async_fixture(_make_car, "fleet_car")
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Keep the journal of a test that failed, and say where it is."""
+    """Show the hints of errors; keep the journal of a test that failed, and say where it is."""
+    if call.excinfo is None:
+        yield
+        return
+    from fleet.harness.errors import ExpectationFailed, InvariantBroken, show_hint
+
+    show_hint(call.excinfo.value)
     outcome = yield
     world = item.stash.get(WORLD, None)
-    if world is None or call.when != "call" or call.excinfo is None:
+    if world is None or call.when != "call":
         return
     world.failed = True
-    from fleet.harness.errors import ExpectationFailed, InvariantBroken
-
     if not isinstance(call.excinfo.value, ExpectationFailed | InvariantBroken):  # they have told it themselves
         report = cast("Any", outcome).get_result()
         report.sections.append(("fleet", world.about_failure()))

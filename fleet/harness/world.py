@@ -19,11 +19,11 @@ from fleet import __version__
 from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend
 from fleet.checks.verification import verify
-from fleet.errors import UsageError
+from fleet.errors import FleetError, UsageError
 from fleet.harness.backends import BackendHere, BackendProcess, OwnBackend
 from fleet.harness.car import HarnessCar
 from fleet.harness.clock import HarnessClock
-from fleet.harness.errors import ExpectationFailed, InvariantBroken
+from fleet.harness.errors import ExpectationFailed, InvariantBroken, show_hint
 from fleet.harness.faults import Faults
 from fleet.harness.gate import Gate
 from fleet.harness.inboxes import Inboxes
@@ -77,7 +77,9 @@ class World:
     """Everything a test has; made by `virtual_world` and `live_world`."""
 
     def __init__(self, stage: Stage, settings: WorldSettings, folder: Path) -> None:
-        """Put the parts together; nothing is connected before `open`."""
+        """Put the parts together; nothing is connected before `open`. Raises UsageError."""
+        if settings.backend == "process" and stage.launch is None:
+            raise UsageError("a back end in a process of its own needs a real broker", hint='Leave mode="virtual" out.')
         self.stage = stage
         self.steps = Steps()
         self.faults = Faults(self)
@@ -119,8 +121,7 @@ class World:
             return None
         if settings.backend == "process":
             launch = self.stage.launch
-            if launch is None:
-                raise UsageError("a back end in a process of its own needs a real broker", hint='Leave mode="virtual" out.')
+            assert launch is not None, "looked at before"
             return BackendProcess(launch, store, until_stored=settings.until_stored, clock_moved=self._tell_time)
         hooks = BackendHooks(self._journal, before=settings.start)
         hooks.follow(self.stage.clock.now)
@@ -409,9 +410,10 @@ class World:
 async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> AsyncIterator[World]:
     """Open a world and close it; its folder stays only when something went wrong, or it was the user's."""
     folder = settings.folder or Path(tempfile.mkdtemp(prefix="fleet-test-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    world = make(folder)
+    world: World | None = None
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        world = make(folder)
         await world.open()
         try:
             yield world
@@ -421,8 +423,11 @@ async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> As
                 await world.close()
             raise
         await world.close()
+    except FleetError as error:
+        show_hint(error)
+        raise
     finally:
-        if settings.folder is None and not world.failed:
+        if settings.folder is None and not (world is not None and world.failed):
             shutil.rmtree(folder, ignore_errors=True)
 
 

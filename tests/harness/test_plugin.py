@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 
 import pytest
+
+from fleet.errors import UnknownName, UsageError
+from fleet.harness import virtual_world
 
 VIRTUAL = """
 [pytest]
@@ -143,6 +149,37 @@ def test_mistakes_are_told(suite: pytest.Pytester, source: str, told: str) -> No
     done = run(suite, f"import pytest\n\n{source}\n")
     assert done.ret == 1
     done.stdout.fnmatch_lines([told])
+
+
+def test_a_mistake_comes_with_what_to_write_instead(suite: pytest.Pytester) -> None:
+    """In the set-up, in the test and at its end."""
+    done = run(suite, """
+        import pytest
+
+        @pytest.mark.fleet(sede=1)
+        async def test_mark(fleet): ...
+
+        async def test_field(fleet_car):
+            await fleet_car.wait_for_status(fuel_levl_percent=1)
+
+        async def test_await(fleet):
+            fleet.eventually(len)
+    """)  # fmt: skip
+    done.stdout.fnmatch_lines(["E   *seed*", "E   *fuel_level_percent*", "E   *await eventually(…)*"])
+
+
+async def test_hints_are_shown_without_pytest_too() -> None:
+    with pytest.raises(UnknownName) as raised:
+        async with virtual_world() as world:
+            await world.car("Leno")
+    assert "Leon" in "".join(traceback.format_exception_only(raised.value))
+
+
+def test_a_world_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(UsageError, match="needs a real broker"):
+        asyncio.run(virtual_world(backend="process").__aenter__())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_who_uses_no_cars_imports_none(pytester: pytest.Pytester) -> None:
