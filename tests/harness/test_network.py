@@ -45,6 +45,15 @@ async def test_with_latency_all_is_waited_for(
         await fleet_faults.clear(rule)
 
 
+@pytest.mark.live
+@pytest.mark.fleet(backend="process")
+async def test_what_comes_to_a_car_through_the_proxy_is_not_held_back(fleet: World, fleet_faults: Faults) -> None:
+    """The desk of another process tells at once what it has sent; the cars' time must not go on before the command is there."""
+    car = await fleet.car()
+    for _ in range(3):
+        await fleet.user.lock(car).succeeds()
+
+
 @BOTH
 async def test_a_puback_that_is_lost_breaks_the_connection_and_the_message_comes_again(
     fleet: World, fleet_faults: Faults, mode: str
