@@ -19,7 +19,7 @@ from fleet import __version__
 from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend
 from fleet.checks.verification import verify
-from fleet.errors import FleetError, UsageError
+from fleet.errors import FleetError, JournalError, UnknownName, UsageError
 from fleet.harness.backends import BackendHere, BackendProcess, OwnBackend
 from fleet.harness.car import HarnessCar
 from fleet.harness.clock import HarnessClock
@@ -46,7 +46,11 @@ from fleet.wire.topics import Topics
 
 MONDAY: Final = from_datetime(datetime(2026, 3, 2, 7, 0, tzinfo=UTC))
 """When a world begins unless the test says otherwise: 8 h in Munich."""
+FIRST: Final = from_datetime(datetime(1971, 1, 1, tzinfo=UTC))
+LAST: Final = from_datetime(datetime(9000, 1, 1, tzinfo=UTC))
+"""Between them a world can begin."""
 STORY_RECORDS: Final = 25
+BACKENDS: Final = (True, False, "process")
 PATIENCE_S: Final = 5.0
 GIVEN_UP_S: Final = 1.5
 """A car gives its connection up when a PUBLISH waits so long for its PUBACK; well within the patience of a test."""
@@ -71,6 +75,16 @@ class WorldSettings:
     folder: Path | None = None
     reproduce: str = ""
     region: str = "munich"
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what means nothing."""
+        if not isinstance(self.seed, int):
+            raise UsageError(f"the seed is {self.seed!r}", hint="A seed is a whole number.")
+        if not (isinstance(self.start, int) and FIRST <= self.start <= LAST):
+            hint = "An instant is in µs since 1970 UTC, such as from_datetime(…) of fleet.kernel.instants; from 1971 to 9000."
+            raise UsageError(f"the start is {self.start!r}", hint=hint)
+        if self.backend not in BACKENDS:
+            raise UnknownName("kind of back end", str(self.backend), map(str, BACKENDS))
 
 
 class World:
@@ -397,8 +411,12 @@ class World:
         return "\n".join([*story, *self._where()])
 
     def _story(self, machine: str, line: int | None) -> list[str]:
-        last = line if line is not None else sum(1 for _ in JournalReader(self.journal_path))
-        told = stories(self.journal_path, [(machine, last)], records=STORY_RECORDS)[0]
+        """Return what a machine did last; what failed is told also where the journal was lost."""
+        try:
+            last = line if line is not None else sum(1 for _ in JournalReader(self.journal_path))
+            told = stories(self.journal_path, [(machine, last)], records=STORY_RECORDS)[0]
+        except (OSError, JournalError) as error:
+            return [f"  the journal cannot be read: {error}"]
         return [f"  the last of {machine.removeprefix(CAR)}:", *(f"    {each}" for each in told)]
 
     def _where(self) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,6 +167,34 @@ def test_a_mistake_comes_with_what_to_write_instead(suite: pytest.Pytester) -> N
             fleet.eventually(len)
     """)  # fmt: skip
     done.stdout.fnmatch_lines(["E   *seed*", "E   *fuel_level_percent*", "E   *await eventually(…)*"])
+
+
+def test_a_journal_that_was_lost_does_not_hide_what_failed(suite: pytest.Pytester) -> None:
+    done = run(suite, """
+        async def test_lost(fleet_car, fleet_journal):
+            fleet_journal.unlink()
+            assert fleet_car.state == "driving"
+
+        async def test_expected(fleet_car, fleet_journal):
+            fleet_journal.unlink()
+            await fleet_car.wait_for_event("engine_on")
+    """)  # fmt: skip
+    done.assert_outcomes(failed=2)
+    done.stdout.fnmatch_lines(["*the journal cannot be read: *", "*no event engine_on of VSS*", "*the journal cannot be read: *"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"seed": "x"}, "the seed is 'x'"),
+        ({"start": "2026-03-02"}, "the start is '2026-03-02'"),
+        ({"start": 10**19}, "the start is 10000000000000000000"),
+        ({"backend": "proces"}, "unknown kind of back end 'proces'"),
+    ],
+)
+def test_a_world_is_what_can_be(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        virtual_world(**settings)
 
 
 async def test_hints_are_shown_without_pytest_too() -> None:
