@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -38,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fleet-broker", metavar="URL", help="A broker of yours, instead of a private Mosquitto")
     group.addoption("--fleet-ca", metavar="FILE", type=Path, help="The authority that signed your broker's certificate")
     group.addoption("--fleet-credentials", metavar="FILE", type=Path, help="user,password lines for your broker")
-    group.addoption("--fleet-prefix", metavar="PREFIX", default="fleet/test", help="Topics under which all tests stay")
+    group.addoption("--fleet-prefix", metavar="PREFIX", help="Topics under which all tests stay")
     parser.addini("fleet_mode", "Where cars live: live or virtual", default="live")
 
 
@@ -101,7 +103,7 @@ class Brokers:
                 self._option("--fleet-broker"),
                 ca=self._option("--fleet-ca"),
                 credentials=self._option("--fleet-credentials"),
-                prefix=self._option("--fleet-prefix"),
+                prefix=self._option("--fleet-prefix") or "fleet/test",
             )
             return self._foreign
         if kind not in self._shared:
@@ -187,11 +189,22 @@ def _world(request: pytest.FixtureRequest, broker: HarnessBroker | ForeignBroker
         "backend": words.get("backend", "fleet_backend" in request.fixturenames),
         "until_stored": words.get("until_stored", False),
         "faults": "fleet_faults" in request.fixturenames,
-        "reproduce": f"pytest '{request.node.nodeid}' --fleet-seed {seed}",
+        "reproduce": _again(request, seed),
     }
     if broker is None:
         return virtual_world(**settings)
     return live_world(broker.reach(), **settings)
+
+
+def _again(request: pytest.FixtureRequest, seed: int) -> str:
+    """Return the line that runs this test again, where pytest was called."""
+    config = request.config
+    file = os.path.relpath(request.node.path, config.invocation_params.dir)
+    words = ["pytest", f"{file}::{request.node.nodeid.partition('::')[2]}", "--fleet-seed", str(seed)]
+    for option in ("--fleet-mode", "--fleet-broker", "--fleet-ca", "--fleet-credentials", "--fleet-prefix"):
+        if (value := config.getoption(option)) is not None:
+            words += [option, str(value)]
+    return shlex.join(words)
 
 
 def _closing(test: Callable[..., Any], world: World) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -86,10 +87,29 @@ def test_a_failure_tells_story_seed_and_journal_and_keeps_it(suite: pytest.Pytes
         "*the last of VSS*",
         "*in        SwitchOn*",
         "*seed *; the journal is kept: *journal.jsonl*",
-        "*again: pytest 'test_cars.py::test_never' --fleet-seed *",
+        "*again: pytest test_cars.py::test_never --fleet-seed *",
     ])  # fmt: skip
     kept = next(line.rpartition(" ")[2] for line in done.outlines if "the journal is kept" in line)
     assert Path(kept).read_text(encoding="utf-8").count("SwitchOn") == 1
+
+
+def test_the_line_again_runs_the_test_again(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pytest was called, with the options it was called with, whatever the test is called."""
+    pytester.makeini(VIRTUAL.replace("fleet_mode = virtual", ""))
+    pytester.makepyfile(test_cars="""
+        import pytest
+
+        @pytest.mark.parametrize("word", ["the user's"])
+        async def test_never(fleet_car, word):
+            assert not word
+    """)  # fmt: skip
+    monkeypatch.chdir(pytester.mkdir("below"))
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--fleet-mode", "virtual", "--fleet-seed", "7", "..")
+    (line,) = (line.partition("again: pytest ")[2] for line in done.outlines if "again: " in line)
+    again = pytester.runpytest_inprocess("-p", "no:cacheprovider", *shlex.split(line))
+    again.assert_outcomes(failed=1)
+    (same,) = (line.partition("again: pytest ")[2] for line in again.outlines if "again: " in line)
+    assert same == line
 
 
 def test_an_assertion_of_the_users_keeps_the_journal_too(suite: pytest.Pytester) -> None:
