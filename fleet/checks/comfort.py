@@ -393,9 +393,12 @@ class LowVoltageRule(CommandRule):
         }
 
     def _status(self, record: Output, _line: int) -> None:
-        told = record.data["message"].get("low_voltage")
+        status = record.data["message"]
+        told = status.get("low_voltage")
         if told is not None:
             self._percent[record.m] = told["charge_percent"]
+        if status.get("charging", {}).get("plugged_in"):  # which charges it
+            self._percent.pop(record.m, None)
 
     def _event(self, record: Output, line: int) -> None:
         event = record.data["message"]

@@ -549,7 +549,7 @@ class Car:
         self.watch_low_voltage(now)
 
     def leave_deep_sleep(self, now: Instant) -> None:
-        """The engine runs: the modem switches itself on again."""
+        """The engine runs, or the plug is in: the modem switches itself on again."""
         if self.in_deep_sleep:
             self.in_deep_sleep = False
             self.telematics.reachable_since = now

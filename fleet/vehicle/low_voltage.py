@@ -25,7 +25,7 @@ SURELY_BELOW: Final = 2
 class LowVoltageBattery:
     """Charge at a base instant and the currents since: awake until `awake_until`, asleep after it."""
 
-    __slots__ = ("_since", "awake_until", "capacity_ah", "charge_ah", "comfort_a", "engine_on", "lights_on")
+    __slots__ = ("_since", "awake_until", "capacity_ah", "charge_ah", "comfort_a", "engine_on", "lights_on", "plugged_in")
 
     def __init__(self, capacity_ah: float, charge_percent: float, now: Instant) -> None:
         """Take the capacity and the charge at `now`; the car is asleep."""
@@ -34,16 +34,22 @@ class LowVoltageBattery:
         self._since = now
         self.awake_until = now
         self.engine_on = False
+        self.plugged_in = False
         self.lights_on = False
         self.comfort_a = 0.0
 
     def charge_at(self, now: Instant) -> float:
         """Return the charge in Ah."""
-        if self.engine_on:
+        if self.is_fed:
             return min(self.capacity_ah, self.charge_ah + CHARGING_A * (now - self._since) / HOUR)
         awake = max(0, min(now, self.awake_until) - self._since)
         drain_ah = (awake * (AWAKE_A - ASLEEP_A) + (now - self._since) * self._constant_a()) / HOUR
         return max(0.0, self.charge_ah - drain_ah)
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether it is charged: with the engine on, or while an electric car is plugged in (ours)."""
+        return self.engine_on or self.plugged_in
 
     def _constant_a(self) -> float:
         return ASLEEP_A + LIGHTS_A * self.lights_on + self.comfort_a
@@ -63,9 +69,9 @@ class LowVoltageBattery:
         self.awake_until = max(self.awake_until, until)
 
     def falls_below_at(self, percent: float, now: Instant) -> Instant | None:
-        """Return when the charge falls below `percent` if nothing changes; None with the engine on or when it has."""
+        """Return when the charge falls below `percent` if nothing changes; None while it is charged, or when it has."""
         spare_ah = self.charge_at(now) - self.capacity_ah * percent / 100
-        if self.engine_on or spare_ah <= 0:
+        if self.is_fed or spare_ah <= 0:
             return None
         awake = max(0, self.awake_until - now)
         constant_a = self._constant_a()
@@ -80,5 +86,5 @@ class LowVoltageBattery:
         A sensor that was read before the last change has read again at that change.
         """
         percent = self.percent(max(now, self._since))
-        volts = 14.2 if self.engine_on else 11.8 + percent / 100
+        volts = 14.2 if self.is_fed else 11.8 + percent / 100
         return LowVoltage(charge_percent=round(percent, 1), voltage_v=round(volts, 2))

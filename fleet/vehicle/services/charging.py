@@ -107,8 +107,14 @@ def review_and_tell(car: Car, now: Instant) -> None:
 
 
 def plug_in(car: Car, now: Instant) -> None:
-    """Somebody plugs the car in: it charges, or waits for its time."""
+    """Somebody plugs the car in: it charges, or waits for its time.
+
+    Its 12 V battery is charged at once, and a modem that slept for want of it wakes.
+    """
     car.plugged_in = True
+    _feed_low_voltage(car, now, fed=True)
+    if car.in_deep_sleep:
+        car.leave_deep_sleep(now)
     if not review(car, now):
         hooks.charge_changed(car, now)
 
@@ -119,9 +125,17 @@ def unplug(car: Car, now: Instant) -> None:
     car.powertrain.charging = None
     car.charging_due = None
     car.plugged_in = False
+    _feed_low_voltage(car, now, fed=False)
     if car.charging is not None:
         car.charging = car.charging._replace(override=None, point_works=True)
     hooks.charge_changed(car, now)
+
+
+def _feed_low_voltage(car: Car, now: Instant, *, fed: bool) -> None:
+    """Let the plug feed the 12 V battery, or no longer; that is too little to be seen in the traction battery (ours)."""
+    car.low_voltage.settle(now)
+    car.low_voltage.plugged_in = fed
+    car.watch_low_voltage(now)
 
 
 def set_plug(car: Car, *, plugged_in: bool, now: Instant) -> None:

@@ -470,3 +470,28 @@ def watch_until(born: CarLab, instant: Instant) -> None:
     assert report(born).power_kw * hours - 1e-3 <= grown_kwh <= begin.power_kw * hours + 1e-3
     assert begin.target_percent is not None
     assert percent(born) <= begin.target_percent + 1e-9
+
+
+# --- the 12 V battery
+
+
+def test_the_plug_keeps_the_12_v_battery_charged() -> None:
+    """A plugged-in car stands for half a year with its 12 V battery full; out of the plug it is as empty as any."""
+    standing = lab(1.0)
+    standing.run_for(180 * DAY)
+    assert standing.car.low_voltage.percent(standing.now) == 100
+    assert not standing.events("low_voltage_low")
+    standing.put(SetPlug(False))
+    standing.run_for(60 * DAY)
+    assert len(standing.events("low_voltage_low")) == 1
+
+
+def test_the_plug_wakes_a_car_from_deep_sleep() -> None:
+    """What slept for want of 12 V connects as soon as somebody plugs it in."""
+    standing = lab(1.0, plugged_in=False)
+    standing.run_for(90 * DAY)
+    assert (standing.car.in_deep_sleep, standing.wanted) == (True, False)
+    standing.put(SetPlug(True))
+    assert (standing.car.in_deep_sleep, standing.wanted) == (False, True)
+    standing.run_for(4 * HOUR)
+    assert standing.car.low_voltage.percent(standing.now) == 100

@@ -203,7 +203,7 @@ def test_who_pulls_the_plug_in_the_last_minutes_is_told_at_the_departure() -> No
 
 def test_an_empty_battery_without_a_plug_cannot_warm_the_cabin_either() -> None:
     """Charged to its limit of 50 % is ready; what keeps it from being warm is the 12 V battery here."""
-    born = lab(1.0)
+    born = lab(1.0, plugged_in=False)
     depart(born, "07:00")
     born.run_until(local("2026-03-05T06:00"))
     born.car.low_voltage.settle(born.now)
