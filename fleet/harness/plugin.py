@@ -171,8 +171,10 @@ async def _make_world(
     """Give the world of this test: `await fleet.car(…)` adds a car."""
     async with _world(request, _fleet_broker_of_test) as world:
         request.node.stash[WORLD] = world
-        request.node.obj = _closing(request.node.obj, world)
+        test, request.node.obj = request.node.obj, _closing(request.node.obj, world)
         yield world
+        request.node.obj = test  # a session keeps its tests, and is not to keep their worlds
+        del request.node.stash[WORLD]
 
 
 def _world(request: pytest.FixtureRequest, broker: HarnessBroker | ForeignBroker | None) -> AbstractAsyncContextManager[World]:
@@ -280,10 +282,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
     show_hint(call.excinfo.value)
     outcome = yield
+    report: pytest.TestReport = cast("Any", outcome).get_result()
     world = item.stash.get(WORLD, None)
-    if world is None or call.when != "call":
+    if world is None:
         return
     world.failed = True
-    if not isinstance(call.excinfo.value, ExpectationFailed | InvariantBroken):  # they have told it themselves
-        report = cast("Any", outcome).get_result()
+    world.keeps_journal = report.failed  # and not of one that is skipped, or was expected to fail
+    if report.failed and not isinstance(call.excinfo.value, ExpectationFailed | InvariantBroken):  # they have told it themselves
         report.sections.append(("fleet", world.about_failure()))

@@ -105,6 +105,8 @@ class World:
         self.cars: list[HarnessCar] = []
         self.journal_path = folder / JOURNAL
         self.failed = False
+        self.keeps_journal = True
+        """Whether the journal of a test that failed is kept."""
         self._opening = False
         self._closed = False
         self._ids = 0
@@ -445,7 +447,7 @@ async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> As
         show_hint(error)
         raise
     finally:
-        if settings.folder is None and not (world is not None and world.failed):
+        if settings.folder is None and not (world is not None and world.failed and world.keeps_journal):
             shutil.rmtree(folder, ignore_errors=True)
 
 

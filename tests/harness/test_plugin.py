@@ -24,6 +24,13 @@ fleet_mode = virtual
 """
 
 
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where worlds have their folders, and those of tests that fail stay."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project of a user's, whose cars live in virtual time."""
@@ -121,6 +128,46 @@ def test_an_assertion_of_the_users_keeps_the_journal_too(suite: pytest.Pytester)
     done.stdout.fnmatch_lines(["* fleet *", "*the last of VSS*", "*in        PowerOn*", "*seed *", "*again: pytest *"])
     kept = next(line.rpartition(" ")[2] for line in done.outlines if "the journal is kept" in line)
     assert Path(kept).exists()
+
+
+def test_a_set_up_that_fails_is_told_too_and_who_skips_leaves_nothing(suite: pytest.Pytester, folders: Path) -> None:
+    done = run(suite, """
+        import pytest
+
+        @pytest.fixture
+        def broken(fleet_car):
+            raise RuntimeError("this fixture is broken")
+
+        async def test_set_up(broken): ...
+
+        async def test_skip(fleet_car):
+            pytest.skip("not today")
+
+        @pytest.mark.xfail(strict=True)
+        async def test_expected(fleet_car):
+            await fleet_car.wait_for_event("engine_on")
+    """)  # fmt: skip
+    done.assert_outcomes(errors=1, skipped=1, xfailed=1)
+    done.stdout.fnmatch_lines(["* fleet *", "*the last of VSS*", "*seed *; the journal is kept: *"])
+    (kept,) = folders.iterdir()
+    done.stdout.fnmatch_lines([f"*the journal is kept: {kept}/journal.jsonl"])
+
+
+def test_a_session_forgets_the_worlds_of_its_tests(suite: pytest.Pytester) -> None:
+    done = run(suite, """
+        import gc
+        import weakref
+
+        worlds = []
+
+        async def test_passes(fleet_car, fleet):
+            worlds.append(weakref.ref(fleet))
+
+        async def test_both_are_gone():
+            gc.collect()
+            assert [world() for world in worlds] == [None]
+    """)  # fmt: skip
+    done.assert_outcomes(passed=2)
 
 
 def test_a_broken_rule_fails_the_test_itself(suite: pytest.Pytester) -> None:
@@ -224,11 +271,10 @@ async def test_hints_are_shown_without_pytest_too() -> None:
     assert "Leon" in "".join(traceback.format_exception_only(raised.value))
 
 
-def test_a_world_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_a_world_that_cannot_be_made_leaves_nothing(folders: Path) -> None:
     with pytest.raises(UsageError, match="needs a real broker"):
         asyncio.run(virtual_world(backend="process").__aenter__())
-    assert list(tmp_path.iterdir()) == []
+    assert list(folders.iterdir()) == []
 
 
 def test_who_uses_no_cars_imports_none(pytester: pytest.Pytester) -> None:
