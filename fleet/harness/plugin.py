@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import os
 import shlex
 import zlib
@@ -138,6 +138,8 @@ class Brokers:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
+    import asyncio
+
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(work)
@@ -211,13 +213,19 @@ def _again(request: pytest.FixtureRequest, seed: int) -> str:
 
 def _closing(test: Callable[..., Any], world: World) -> Callable[..., Any]:
     """Return the test with the end of its world in it, so that a rule that is broken fails the test itself."""
-    if not asyncio.iscoroutinefunction(test):
-        from fleet.errors import UsageError
+    import asyncio
 
+    from fleet.errors import UsageError
+
+    if not inspect.iscoroutinefunction(test):
         raise UsageError("a test with cars is a coroutine", hint="Write `async def`, and mark it for pytest-asyncio.")
+    of_cars = asyncio.get_running_loop()
 
     @wraps(test)
     async def closed(*args: Any, **kwargs: Any) -> None:
+        if asyncio.get_running_loop() is not of_cars:
+            hint = "asyncio_default_fixture_loop_scope says where fixtures run, and must be what the test's loop_scope is."
+            raise UsageError("this test runs in another event loop than its cars", hint=hint)
         await test(*args, **kwargs)
         await world.close()
 

@@ -207,6 +207,7 @@ def test_checks_can_be_left_out(suite: pytest.Pytester) -> None:
         ("@pytest.mark.fleet(sede=1)\nasync def test(fleet): ...", "*unknown word of @pytest.mark.fleet 'sede'*"),
         ("@pytest.mark.fleet('virtual')\nasync def test(fleet): ...", "*takes words only*"),
         ("def test(fleet): ...", "*a test with cars is a coroutine*"),
+        ("@pytest.mark.asyncio(loop_scope='module')\nasync def test(fleet): ...", "*runs in another event loop than its cars*"),
         ("async def test(fleet):\n    car = await fleet.car()\n    car.drive(km=1)", "*drive(…) was not awaited*"),
         ("async def test(fleet):\n    await fleet.car('Leno')", "*unknown model 'Leno'*"),
         ("async def test(fleet):\n    await fleet.car(parking_heeter=True)", "*unknown equipment 'parking_heeter'*"),
@@ -285,6 +286,11 @@ def test_who_uses_no_cars_imports_none(pytester: pytest.Pytester) -> None:
             assert [name for name in sys.modules if name.startswith("fleet.")] == ["fleet.harness", "fleet.harness.plugin"]
     """)
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_who_has_no_asyncio_in_tests_does_not_get_it_from_here() -> None:
+    program = "import sys; sys.modules['pytest_asyncio'] = None; import fleet.harness.plugin; sys.exit('asyncio' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_without_pytest_the_same_is_a_context_manager(tmp_path: Path) -> None:
