@@ -203,6 +203,11 @@ class Faults:
         self._world.gate.activity += 1
         self._world.stage.slower_s = WAYS * sum(longest_s(fault) for rule in self._rules.values() for fault in rule.faults)
 
+    @property
+    def network_is_harmed(self) -> bool:
+        """Whether a fault of the network is in force."""
+        return bool(self._rules)
+
     def cuts_off(self, vin: str) -> bool:
         """Whether a fault is in force that lets nothing of a car come through."""
         return any(

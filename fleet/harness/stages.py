@@ -63,8 +63,12 @@ class Traffic(Protocol):
         """How much was sent from here: while it stands, nothing can be under way that was not before."""
         ...
 
-    async def barrier(self) -> None:
-        """Return when all that the broker took before has been seen."""
+    async def barrier(self) -> bool:
+        """Wait until all that the broker took before has been seen; tell whether it has."""
+        ...
+
+    def gave_up(self) -> None:
+        """Be told that what is under way has not arrived in time. Raises ExpectationFailed unless something explains it."""
         ...
 
 
@@ -281,12 +285,16 @@ class LiveStage:
                 await asyncio.sleep(POLL_S)
                 continue
             seen = traffic.seen()
-            await traffic.barrier()
+            if not await traffic.barrier():
+                await asyncio.sleep(POLL_S)
+                continue
             for _ in range(3):
                 await asyncio.sleep(0)
             if traffic.is_quiet() and traffic.seen() == seen:
                 self._settled_at = traffic.caused()
                 return condition()
+        if not condition():
+            traffic.gave_up()
         return condition()
 
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
@@ -354,6 +362,8 @@ class VirtualStage:
     async def until(self, condition: Callable[[], bool], limit: Instant, traffic: Traffic) -> bool:
         settled = self._schedule.now + self._patience()
         self._loop.run_while(lambda: not (condition() or traffic.is_quiet()), settled)
+        if not (condition() or traffic.is_quiet()):
+            traffic.gave_up()
         self._loop.run_while(lambda: not condition(), limit)
         return condition()
 

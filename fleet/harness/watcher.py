@@ -68,8 +68,8 @@ class Watcher(_Client):
         filters = (*of_cars, (self._barrier_topic, 1))
         super().__init__(links, user="backend", password=password, client_id=client_id, subscriptions=filters)
 
-    async def barrier(self) -> None:
-        """Return when what the broker took before has come here; at once without a connection."""
+    async def barrier(self) -> bool:
+        """Wait until what the broker took before has come here, and tell whether it has; at once without a connection."""
         self._barrier_count += 1
         word = b"barrier %d" % self._barrier_count
         passed = self._barriers[word] = asyncio.Event()
@@ -78,6 +78,7 @@ class Watcher(_Client):
             async with asyncio.timeout(BARRIER_S):
                 await passed.wait()
         del self._barriers[word]
+        return passed.is_set()
 
     def _take(self, frame: Frame) -> None:
         if frame.topic == self._barrier_topic:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -161,13 +161,22 @@ class World:
                 self.asker.link.open()
         if self._backend is not None:
             await self.stage.run(self._backend.start())
-        self._opening = True
-        if not await self.until(self.is_connected, self.now):
+        with self._connecting():
+            connected = await self.until(self.is_connected, self.now)
+        if not connected:
             refusal = self.watcher.refusal or (self._backend.last_error if self._backend is not None else None)
             raise refusal or UsageError("the broker does not answer", hint="Is it running?")
-        self._opening = False
         with self.stage.inside():
             self.shard.run()
+
+    @contextlib.contextmanager
+    def _connecting(self) -> Iterator[None]:
+        """Let others connect; who does so tells what became of it."""
+        self._opening = True
+        try:
+            yield
+        finally:
+            self._opening = False
 
     def is_connected(self) -> bool:
         """Whether all who listen have their connection: the watcher, and our back end with its users."""
@@ -273,6 +282,8 @@ class World:
             return False
         if not self.faults.broker_works:
             return True
+        if not self.watcher.link.is_up:
+            return False
         backend = self._backend
         waits = self.asker.waits_for_desk(self.watcher.ended)
         if backend is not None and backend.is_storing and (waits or not backend.is_idle):
@@ -298,10 +309,23 @@ class World:
         """How much cars and users sent."""
         return self.gate.activity + self._ids
 
-    async def barrier(self) -> None:
+    async def barrier(self) -> bool:
         """See all that the broker took so far; one that does not work hands on nothing."""
-        if self.faults.broker_works:
-            await self.watcher.barrier()
+        return not self.faults.broker_works or await self.watcher.barrier()
+
+    def gave_up(self) -> None:
+        """Fail, unless who connects tells it himself or a fault of the network explains it: nothing can be expected any more."""
+        if self._opening or self.faults.network_is_harmed:
+            return
+        if not self.watcher.link.is_up:
+            self.fail(
+                f"the broker is gone, and no step of this test has ended it: {self.watcher.refusal or 'it does not answer'}"
+            )
+        late = next((car for car in self.cars if self._is_under_way(car.simulated)), None)
+        told = "the broker or our back end has not done what it was given"
+        if late is not None:
+            told = f"{late.vin} is still {late.connection}, with {late.in_outbox} of its messages on the way"
+        self.fail(f"after {PATIENCE_S:g} s {told}", late)
 
     # --- cars and requests
 
@@ -353,7 +377,8 @@ class World:
         if switched_on:
             for each in made:
                 each.put(PowerOn())
-            await self.settle()
+            with self._connecting():
+                await self.settle()
             if self.faults.broker_works and not all(each.is_connected for each in made if each.simulated.telematics.covered):
                 raise self.shard.first_error or UsageError("a car does not connect", hint="Is the broker running?")
         return made

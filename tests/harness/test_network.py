@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleet.errors import UnknownName, UsageError
-from fleet.harness import World
+from fleet.harness import ExpectationFailed, World
 from fleet.harness.backend import HarnessBackend
 from fleet.harness.broker import HarnessBroker
 from fleet.harness.car import HarnessCar
@@ -197,3 +197,21 @@ async def test_what_is_in_force_ends_with_the_test(fleet: World, fleet_faults: F
     await car.switch_on()
     await fleet.close()
     assert not fleet_faults.cuts_off(car.vin)
+
+
+@pytest.mark.fleet(mode="virtual")
+@pytest.mark.parametrize(
+    ("happens", "told"),
+    [
+        ("kill", "the broker is gone, and no step of this test has ended it"),
+        ("pause", "after 5 s VSSZZZ.* is still offline, with 1 of its messages on the way"),
+    ],
+)
+async def test_a_broker_that_fails_by_itself_fails_the_next_step(fleet: World, happens: str, told: str) -> None:
+    """It would be a false comfort that a message has not come, when none can."""
+    car = await fleet.car()
+    assert fleet.stage.broker is not None
+    getattr(fleet.stage.broker, happens)()
+    with pytest.raises(ExpectationFailed, match=told):
+        await car.switch_on()
+    fleet.failed = False
