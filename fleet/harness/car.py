@@ -121,6 +121,7 @@ class HarnessCar:
     def put(self, happening: WorldInput | PowerOn) -> None:
         """Let something happen to it: any input of `fleet.vehicle.signals`."""
         self._world.steps.check()
+        self._world.must_be_open()
         with self._world.stage.inside():
             self._held.put(happening)
 

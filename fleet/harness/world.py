@@ -109,6 +109,7 @@ class World:
         """Whether the journal of a test that failed is kept."""
         self._opening = False
         self._closed = False
+        self._moving = False
         self._ids = 0
         self._boot = stage.clock.wall_us()
         parts = (SIMULATOR, BACKEND) if settings.backend is True else (SIMULATOR,)
@@ -226,8 +227,23 @@ class World:
         return self.stage.clock.now()
 
     async def until(self, condition: Callable[[], bool], limit: Instant) -> bool:
-        """Let things happen until the condition holds, the cars' time moving to `limit` at most; tell whether it does."""
-        return await self.stage.until(condition, limit, self)
+        """Let things happen until the condition holds, the cars' time moving to `limit` at most; tell whether it does.
+
+        Raises UsageError after the test, and within another step: time is moved by one at a time.
+        """
+        self.must_be_open()
+        if self._moving:
+            raise UsageError("another step is under way", hint="Of several steps one is awaited after the other.")
+        self._moving = True
+        try:
+            return await self.stage.until(condition, limit, self)
+        finally:
+            self._moving = False
+
+    def must_be_open(self) -> None:
+        """Raise UsageError after the test: its cars live no longer."""
+        if self._closed:
+            raise UsageError("this test is over, and its cars with it", hint="Ask for cars of its own in each test.")
 
     async def settle(self) -> None:
         """Let all that is under way arrive and be seen; the cars' time stands.
@@ -365,6 +381,7 @@ class World:
         return await self._join([ModelCar(model=model, energy=energy, **known, equipment=words)] * count)
 
     async def _join(self, wanted: Sequence[ModelCar], *, switched_on: bool = True) -> list[HarnessCar]:
+        self.must_be_open()
         made: list[HarnessCar] = []
         for model_car in wanted:
             car = model_car.make(
@@ -389,7 +406,8 @@ class World:
         return f"{what}-{self._boot:x}-{self._ids}"
 
     def ask(self, request: DeskRequest) -> None:
-        """Send to the desk. Raises UsageError without our back end."""
+        """Send to the desk. Raises UsageError without our back end, and after the test."""
+        self.must_be_open()
         if self._backend is None:
             raise UsageError(
                 "commands of users go through the desk of our back end, and this world has none",

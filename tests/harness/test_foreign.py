@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
 import pytest
 
 from fleet import harness
-from fleet.errors import UnknownName
+from fleet.errors import UnknownName, UsageError
 from fleet.harness import ExpectationFailed, ForgottenAwait, World, near
 from fleet.harness.broker import ForeignBroker, HarnessBroker
 from fleet.harness.car import HarnessCar
@@ -82,6 +83,18 @@ async def test_eventually_waits_for_what_others_do(fleet: World) -> None:
     with pytest.raises(ExpectationFailed, match=r"after 0.05 s it is still IndexError\('list index out of range'\)"):
         await fleet.eventually(lambda: seen[1], within_s=0.05)
     fleet.failed = False
+
+
+@pytest.mark.live
+async def test_time_is_moved_by_one_step_at_a_time(fleet: World, fleet_car: HarnessCar) -> None:
+    async def first() -> None:
+        await fleet_car.drive(km=30)
+
+    async def second() -> None:
+        await fleet.clock.advance(hours=5)
+
+    with pytest.raises(UsageError, match="another step is under way"):
+        await asyncio.gather(first(), second())
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -181,6 +181,21 @@ async def test_a_forgotten_await_is_told_at_the_next_step(fleet: World) -> None:
         await car.switch_off()
 
 
+async def test_a_car_is_of_one_test_only(fleet: World, fleet_backend: HarnessBackend) -> None:
+    """What it is can be looked at afterwards; nothing happens to it any more."""
+    car = await fleet.car()
+    await fleet.close()
+    assert car.state == "parked"
+    later = lambda: fleet.clock.advance(seconds=1)  # noqa: E731
+    twin = lambda: fleet_backend.twin(car)  # noqa: E731
+    for happen in (car.switch_on, car.wait_for_status, fleet.car, later, twin):
+        with pytest.raises(UsageError, match="this test is over"):
+            await happen()
+    with pytest.raises(UsageError, match="this test is over"):
+        fleet.user.lock(car)
+    assert await fleet.eventually(lambda: car.vin), "for what a back end does when its fixture ends it"
+
+
 async def test_messages_of_before_a_kill_are_not_seen_twice(fleet: World, fleet_faults: Faults) -> None:
     car = await fleet.car()
     for _ in range(5):
