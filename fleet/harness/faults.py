@@ -85,7 +85,7 @@ class Faults:
 
     async def _gone(self) -> None:
         """Let everybody notice, and hold the cars back until it is there again."""
-        self._down = True
+        self._down, self._paused = True, False
         cars = self._world.shard.cars.values()
         await self._world.stage.wait(lambda: not any(held.car.telematics.is_up for held in cars))
         with self._world.stage.inside():
@@ -113,6 +113,8 @@ class Faults:
     @step
     async def pause_broker(self) -> None:
         """Let it keep its connections and answer nothing."""
+        if self._down:
+            raise UsageError("the broker does not run", hint="start_broker() lets it run again.")
         self._broker().pause()
         self._paused = True
 
@@ -208,10 +210,10 @@ class Faults:
         """Whether a fault of the network is in force."""
         return bool(self._rules)
 
-    def cuts_off(self, vin: str) -> bool:
+    def cuts_off(self, vin: str, *, connected: bool) -> bool:
         """Whether a fault is in force that lets nothing of a car come through."""
         return any(
-            any(cuts_off(fault) for fault in rule.faults)
+            any(cuts_off(fault, connected=connected) for fault in rule.faults)
             for rule in self._rules.values()
             if rule.clients is None or vin in rule.clients
         )

@@ -71,9 +71,9 @@ def is_momentary(fault: Fault) -> bool:
     return isinstance(fault, MOMENTARY)
 
 
-def cuts_off(fault: Fault) -> bool:
+def cuts_off(fault: Fault, *, connected: bool) -> bool:
     """Whether nobody has to wait for a car while it lasts: nothing of it comes through, or not for long."""
-    return isinstance(fault, Stall | Refuse | Reset | HalfOpen | Truncate)
+    return isinstance(fault, Stall | Reset | HalfOpen | Truncate) or (isinstance(fault, Refuse) and not connected)
 
 
 def longest_s(fault: Fault) -> float:

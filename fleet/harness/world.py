@@ -315,7 +315,7 @@ class World:
             coming = telematics.in_outbox > telematics.unstored
         else:
             coming = telematics.is_sending
-        return coming and not self.faults.cuts_off(car.vin)
+        return coming and not self.faults.cuts_off(car.vin, connected=telematics.is_up)
 
     def seen(self) -> int:
         """How many messages came through."""

@@ -22,7 +22,7 @@ TUTORIAL, RECIPES, REFERENCE = (
     PAGE.partition(f"\n## {begin}\n")[2].partition("\n## ")[0]
     for begin in ("Test your back end in ten minutes", "Recipes", "Reference")
 )
-OF_THE_WORLD = {"steps", "mend", "cuts_off", "network_carries"}
+OF_THE_WORLD = {"steps", "mend", "cuts_off", "network_carries", "network_is_harmed"}
 """What the parts of a world ask each other, and no test does."""
 WORDS = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", REFERENCE))))
 

@@ -100,8 +100,13 @@ async def test_connections_that_are_struck_come_again(fleet: World, fleet_faults
 
 @BOTH
 async def test_who_is_refused_comes_afterwards(fleet: World, fleet_faults: Faults, mode: str) -> None:
+    """Who is connected already is not refused, and what it sends is waited for."""
     car = await fleet.car()
     rule = await fleet_faults.network_fault(refuse=True)
+    await car.switch_on()
+    assert car.in_outbox == 0
+    await car.switch_off()
+    await car.wait_for_status(trigger="engine_off")
     await fleet_faults.strike(reset=True)
     assert not car.is_connected
     await fleet_faults.clear(rule)
@@ -196,7 +201,7 @@ async def test_what_is_in_force_ends_with_the_test(fleet: World, fleet_faults: F
     await fleet_faults.network_fault(stall=True)
     await car.switch_on()
     await fleet.close()
-    assert not fleet_faults.cuts_off(car.vin)
+    assert not fleet_faults.cuts_off(car.vin, connected=True)
 
 
 @pytest.mark.fleet(mode="virtual")
@@ -215,3 +220,17 @@ async def test_a_broker_that_fails_by_itself_fails_the_next_step(fleet: World, h
     with pytest.raises(ExpectationFailed, match=told):
         await car.switch_on()
     fleet.failed = False
+
+
+@BOTH
+@pytest.mark.fleet(broker="own")
+async def test_a_broker_that_was_paused_when_it_was_killed_works_again(fleet: World, fleet_faults: Faults, mode: str) -> None:
+    car = await fleet.car()
+    await fleet_faults.pause_broker()
+    await fleet_faults.kill_broker()
+    with pytest.raises(UsageError, match="does not run"):
+        await fleet_faults.pause_broker()
+    await fleet_faults.start_broker()
+    assert fleet_faults.broker_works
+    await car.switch_on()
+    assert len(car.messages) == 1
