@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 
 from fleet.errors import UnknownName, UsageError
-from fleet.harness.clock import duration
+from fleet.harness.clock import duration, wall_s
 from fleet.harness.inboxes import ArrivedCommand
+from fleet.harness.making import position
 from fleet.harness.matching import Fields, Matcher, as_matcher
 from fleet.harness.steps import Steps, step
 from fleet.harness.watcher import first_from
-from fleet.kernel.instants import DAY, Instant, format_instant
+from fleet.kernel.instants import Instant, format_instant
 from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment
-from fleet.vehicle.geo import offset
+from fleet.vehicle.geo import geodesic_m, offset
 from fleet.vehicle.region import Place
 from fleet.vehicle.signals import (
     ButtonName,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from fleet.runtime.shard import CarOnLink
 
 ROAD_DETOUR: Final = 1.3
+FARTHEST_KM: Final = 1_000
+MOST_WAKES: Final = 1_000
+"""How often a car may have to be looked at on the way; a stop at a station takes five times, and the farthest way has seven."""
 ANSWER_FIELDS: Final = ("state", "reason", "detail", "command_id", "awake")
 MessageT = TypeVar("MessageT", bound=CarMessage)
 
@@ -189,13 +193,17 @@ class HarnessCar:
     @step
     async def open(self, opening: OpeningName) -> None:
         """Open a door, the bonnet or the boot lid."""
-        self.put(SetOpening(opening, opened=True))
-        await self._world.settle()
+        await self._set_opening(opening, opened=True)
 
     @step
     async def close(self, opening: OpeningName) -> None:
         """Close it."""
-        self.put(SetOpening(opening, opened=False))
+        await self._set_opening(opening, opened=False)
+
+    async def _set_opening(self, opening: OpeningName, *, opened: bool) -> None:
+        if opening not in get_args(OpeningName):
+            raise UnknownName("door", opening, get_args(OpeningName))
+        self.put(SetOpening(opening, opened=opened))
         await self._world.settle()
 
     @step
@@ -214,8 +222,10 @@ class HarnessCar:
 
     @step
     async def plug_in(self) -> None:
-        """Plug it in where it is parked."""
+        """Plug it in where it is parked. Raises UsageError for a car that cannot be."""
         self.put(SetPlug(True))
+        if not self.simulated.plugged_in:
+            raise UsageError(f"{self!r} cannot be plugged in", hint="It needs a socket, and its engine must be off.")
         await self._world.settle()
 
     @step
@@ -237,11 +247,14 @@ class HarnessCar:
             raise UsageError("a drive leads somewhere", hint="Give km=12, or to=(48.2, 11.6).")
         if to is None:
             assert km is not None
-            if not 0.1 <= km <= 1_000:
-                raise UsageError(f"{km:g} km is no drive", hint="0.1 to 1000 km are possible.")
+            if not 0.1 <= km <= FARTHEST_KM:
+                raise UsageError(f"{km:g} km is no drive", hint=f"0.1 to {FARTHEST_KM} km are possible.")
             latitude, longitude = self.simulated.true_position(self._world.now)
             to = offset(latitude, longitude, km * 1000 / ROAD_DETOUR, 0.0)
-        place = to if isinstance(to, Place) else Place(*to, "as the test says", "errand", garage=garage)
+        place = to if isinstance(to, Place) else Place(*position(to), "as the test says", "errand", garage=garage)
+        far_km = geodesic_m(*self.simulated.true_position(self._world.now), *place.position) / 1000
+        if far_km > FARTHEST_KM:
+            raise UsageError(f"{place.position} is {far_km:.0f} km away", hint=f"Up to {FARTHEST_KM} km are possible.")
         self.put(DriveTo(place))
         if self.simulated.journey is None:
             self._world.fail(f"{self.vin} did not start: is the engine able to, and the place far enough?", self)
@@ -254,7 +267,7 @@ class HarnessCar:
             journey = car.journey
             return journey is not None and not journey.station and self._world.now >= journey.arrive_at
 
-        for _ in range(20):
+        for _ in range(MOST_WAKES):
             journey = car.journey
             at = journey.arrive_at if journey is not None and not journey.station else car.deadline()
             if at is None:
@@ -354,7 +367,7 @@ class HarnessCar:
             command = arrived.command
             return command.name == name and all(matcher.holds(command.parameters.get(key)) for key, matcher in wanted.items())
 
-        if not await self._world.stage.wait(lambda: found() is not None, within_s):
+        if not await self._world.stage.wait(lambda: found() is not None, wall_s(within_s)):
             self._world.fail(
                 f"no command {name} came to {self.vin} within {within_s:g} s; {self._told_of_inbox(self._commands_taken)}", self
             )
@@ -396,20 +409,13 @@ class HarnessCar:
 
     async def _take(self, fits: Callable[[CarMessage], bool], within: str | float) -> CarMessage | None:
         """Return the first message that fits and has not been passed yet, and pass it."""
-        limit: Instant = self._world.now + _checked(within)
+        limit: Instant = self._world.now + duration(within)
         if not await self._world.until(lambda: first_from(self.messages, self._taken, fits) is not None, limit):
             return None
         place = first_from(self.messages, self._taken, fits)
         assert place is not None
         self._taken = place + 1
         return self.messages[place]
-
-
-def _checked(within: str | float) -> int:
-    found = duration(within)
-    if not 0 <= found <= 400 * DAY:
-        raise UsageError(f"within {within} is out of range", hint="From 0 to 400 days.")
-    return found
 
 
 def _event_data(name: str, data: dict[str, Any]) -> dict[str, Matcher]:

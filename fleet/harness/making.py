@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from fleet.errors import UsageError
+from fleet.errors import UnknownName, UsageError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import Instant
 from fleet.vehicle.car import Car, CarSettings
 from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
-from fleet.vehicle.driver import Driver, Profile
+from fleet.vehicle.driver import PROFILES, Driver, Profile
+from fleet.vehicle.geo import LatLon
 from fleet.vehicle.region import Place, region
 
 MUNICH: Final = (48.137, 11.575)
+MOST_KM: Final = 5_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +40,12 @@ class ModelCar:
         """Make the car of that number. Raises UsageError for what no such car can be or hold."""
         catalogue = load_catalogue()
         first = next(iter(catalogue.model(self.model).energies))
+        if self.profile not in PROFILES:
+            raise UnknownName("profile of a driver", self.profile, PROFILES)
+        at = position(self.at)
         draws = Draws(stream_key(seed, "car", str(number)), "equipment")
         fitted = draw_equipment(catalogue, draws, model=self.model, energy=self.energy or first, overrides=self.equipment)
-        home, work = Place(*self.at, "home", "home"), Place(self.at[0] + 0.1, self.at[1], "work", "work")
+        home, work = Place(*at, "home", "home"), Place(at[0] + 0.1, at[1], "work", "work")
         car = make(
             vin=make_vin(fitted, number), key=stream_key(seed, "car", str(number)), equipment=fitted, boot=boot, now=now,
             driver=Driver(
@@ -59,6 +64,8 @@ class ModelCar:
         if self.charge_percent is not None:
             powertrain.charge_kwh = e.usable_kwh * _share("charge_percent", self.charge_percent, e.usable_kwh, e)
         if self.odometer_km is not None:
+            if not 0 <= self.odometer_km <= MOST_KM:
+                raise UsageError(f"odometer_km is {self.odometer_km:g}", hint=f"0 to {MOST_KM} are possible.")
             powertrain.odometer_m = car.start_m = self.odometer_km * 1000
         if self.plugged_in and not e.can_charge:
             raise UsageError(f"a {e.energy} {e.model} has no plug", hint="Leave plugged_in out, or choose an electric car.")
@@ -71,3 +78,12 @@ def _share(name: str, percent: float, holds: float, e: Equipment) -> float:
     if not 0 <= percent <= 100:
         raise UsageError(f"{name} is {percent:g}", hint="0 to 100 are possible.")
     return percent / 100
+
+
+def position(at: object) -> LatLon:
+    """Return latitude and longitude in degrees. Raises UsageError for what is no place on earth."""
+    match at:
+        case (int() | float() as latitude, int() | float() as longitude) if abs(latitude) <= 90 and abs(longitude) <= 180:
+            return latitude, longitude
+        case _:
+            raise UsageError(f"{at!r} is no place", hint="Give latitude and longitude in degrees, such as (48.2, 11.6).")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from fleet.checks.verification import verify
 from fleet.errors import FleetError, JournalError, UnknownName, UsageError
 from fleet.harness.backends import BackendHere, BackendProcess, OwnBackend
 from fleet.harness.car import HarnessCar
-from fleet.harness.clock import HarnessClock
+from fleet.harness.clock import HarnessClock, wall_s
 from fleet.harness.errors import ExpectationFailed, InvariantBroken, show_hint
 from fleet.harness.faults import Faults
 from fleet.harness.gate import Gate
@@ -280,9 +281,11 @@ class World:
             except LookupError as error:
                 found = error
                 return False
+            if inspect.isawaitable(found):
+                raise UsageError("what is looked at must be awaited first", hint="Give a function that returns a value at once.")
             return wanted.holds(found)
 
-        if not await self.stage.wait(fits, within_s):
+        if not await self.stage.wait(fits, wall_s(within_s)):
             told = f"after {within_s:g} s it is still {found!r}; expected: {wanted!r}"
             self.fail(told, self.cars[0] if len(self.cars) == 1 else None)
         return found
@@ -375,10 +378,14 @@ class World:
         return (await self._join([model_car], switched_on=switched_on))[0]
 
     @step
-    async def add_cars(self, /, count: int, model: str = "Leon", energy: str | None = None, **words: Any) -> list[HarnessCar]:
+    async def add_cars(
+        self, /, count: int, model: str = "Leon", energy: str | None = None, *, switched_on: bool = True, **words: Any
+    ) -> list[HarnessCar]:
         """Add many alike, which connect together; the words are those of `car`."""
+        if not (isinstance(count, int) and count > 0):
+            raise UsageError(f"{count!r} cars cannot be added", hint="One or more can be.")
         known = {name: words.pop(name) for name in list(words) if name in ModelCar.__slots__}
-        return await self._join([ModelCar(model=model, energy=energy, **known, equipment=words)] * count)
+        return await self._join([ModelCar(model=model, energy=energy, **known, equipment=words)] * count, switched_on=switched_on)
 
     async def _join(self, wanted: Sequence[ModelCar], *, switched_on: bool = True) -> list[HarnessCar]:
         self.must_be_open()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from math import nan
+
 import pytest
 
 from fleet.errors import UnknownName, UsageError
@@ -172,6 +176,54 @@ async def test_mistakes_are_told_at_once(fleet: World) -> None:
         await car.drive()
     with pytest.raises(UsageError, match="means nothing to a electric Born"):
         await fleet.car("Born", fuel_percent=10)
+
+
+SLIPS: list[tuple[Callable[[World, HarnessCar], Awaitable[object]], str]] = [
+    (lambda fleet, car: car.drive(km=-1), "-1 km is no drive"),
+    (lambda fleet, car: car.drive(to=(48.2, 511.6)), r"\(48.2, 511.6\) is no place"),
+    (lambda fleet, car: car.drive(to="Munich"), "'Munich' is no place"),  # type: ignore[arg-type]
+    (lambda fleet, car: car.drive(to=(-33.9, 151.2)), "is 16[0-9]{3} km away"),
+    (lambda fleet, car: car.plug_in(), "cannot be plugged in"),
+    (lambda fleet, car: car.open("trunk"), "unknown door 'trunk'"),  # type: ignore[arg-type]
+    (lambda fleet, car: car.wait_for_event("trip", within=-1), "-1 is out of range"),
+    (lambda fleet, car: car.wait_for_event("trip", within=nan), "nan is out of range"),
+    (lambda fleet, car: car.wait_for_presence("offline", within=1e12), "is out of range"),
+    (lambda fleet, car: car.wait_for_command("lock", within_s="5 s"), "within_s is '5 s'"),  # type: ignore[arg-type]
+    (lambda fleet, car: fleet.eventually(lambda: True, within_s="5 s"), "within_s is '5 s'"),  # type: ignore[arg-type]
+    (lambda fleet, car: fleet.eventually(lambda: asyncio.sleep(0)), "must be awaited first"),
+    (lambda fleet, car: fleet.clock.advance(minutes=-1), "cannot be moved by -60 s"),
+    (lambda fleet, car: fleet.clock.advance(days=1e9), "cannot be moved by"),
+    (lambda fleet, car: fleet.clock.advance_to(10**18), "is out of range"),
+    (lambda fleet, car: fleet.car(at=(200, 5)), r"\(200, 5\) is no place"),
+    (lambda fleet, car: fleet.car(profile="comuter"), "unknown profile of a driver 'comuter'"),  # type: ignore[arg-type]
+    (lambda fleet, car: fleet.car(odometer_km=-5), "odometer_km is -5"),
+    (lambda fleet, car: fleet.add_cars(0), "0 cars cannot be added"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'sleep' was never awaited")
+async def test_slips_of_numbers_and_names_are_told(fleet: World) -> None:
+    """At once: without a wait, and without an hour of the processor for a thousand million days."""
+    car = await fleet.car()
+    began = fleet.now
+    for slip, told in SLIPS:
+        with pytest.raises(UsageError, match=told):
+            await slip(fleet, car)
+    assert fleet.now == began
+    assert len(fleet.cars) == 1
+
+
+@pytest.mark.fleet(mode="virtual", seed=3)
+async def test_the_farthest_drive_arrives(fleet: World) -> None:
+    """With its stops for charging."""
+    car = await fleet.car("Born", charge_percent=20)
+    await car.drive(km=1_000)
+    assert car.state == "ignition_on"
+    assert car.odometer_km - car.simulated.start_m / 1000 > 900
+
+
+async def test_many_cars_are_what_one_can_be(fleet: World) -> None:
+    assert not any(car.is_connected for car in await fleet.add_cars(2, "Born", charge_percent=30, switched_on=False))
 
 
 async def test_a_forgotten_await_is_told_at_the_next_step(fleet: World) -> None:
