@@ -1,6 +1,6 @@
 """The service centre: what the back end makes of cars' events and requests, beside keeping them. Pure, as the desk is.
 
-A service's own rules are a `Rule` in a module of their own, with one line in `registry.py`:
+A service's own rules are a `Rule` in a module of their own, with one line in `registry.py` and an entry in `actions.toml`:
 
 - `events` and `requests` name what the rule is given; each (VIN, boot, number) comes once, also across restarts. What is in
   `data` was written by a car: read it with `msgspec.convert`, and expect anything.
