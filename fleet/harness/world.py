@@ -240,6 +240,7 @@ class World:
             return await self.stage.until(condition, limit, self)
         finally:
             self._moving = False
+            self._journal.flush()  # who looks at the file within the test finds what has happened
 
     def must_be_open(self) -> None:
         """Raise UsageError after the test: its cars live no longer."""

@@ -61,15 +61,13 @@ def test_the_reference_names_nothing_that_is_not_there() -> None:
 
 @pytest.mark.live
 def test_the_recipes_run(pytester: pytest.Pytester) -> None:
-    """All in one file, as they stand."""
-    code = [block for _, block in blocks(RECIPES)]
-    imports = [line for block in code for line in block.splitlines() if line.startswith(("import ", "from "))]
-    rest = "\n".join(line for block in code for line in block.splitlines() if not line.startswith(("import ", "from ")))
-    pytester.makepyfile(test_recipes="\n".join([*imports, rest]))
+    """Each in a file of its own, as it stands."""
+    recipes = [code for _, code in blocks(RECIPES)]
+    pytester.makepyfile(**{f"test_recipe_{number}": code for number, code in enumerate(recipes)})
     (ini,) = (block for before, block in blocks(TUTORIAL) if before == "`pytest.ini`")
     pytester.makeini(ini)
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-q")
-    done.assert_outcomes(passed=len(re.findall(r"^async def test_", rest, re.MULTILINE)) + 3)  # one has four parameters
+    done.assert_outcomes(passed=len(recipes) + 3)  # one has four parameters
 
 
 @pytest.mark.live

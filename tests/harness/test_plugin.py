@@ -48,7 +48,8 @@ def test_fixtures_work_together(suite: pytest.Pytester) -> None:
         async def test_lock(fleet, fleet_car, fleet_backend, fleet_clock, fleet_faults, fleet_journal):
             await fleet.user.lock(fleet_car).succeeds()
             assert (await fleet_backend.twin(fleet_car)).doors.front_left.locked
-            assert fleet_journal.exists()
+            await fleet_car.switch_on()
+            assert '"SwitchOn"' in fleet_journal.read_text()
     """)  # fmt: skip
     done.assert_outcomes(passed=1)
 
