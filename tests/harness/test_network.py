@@ -234,3 +234,11 @@ async def test_a_broker_that_was_paused_when_it_was_killed_works_again(fleet: Wo
     assert fleet_faults.broker_works
     await car.switch_on()
     assert len(car.messages) == 1
+
+
+@pytest.mark.fleet(mode="virtual", until_stored=True)
+async def test_what_a_back_end_of_the_users_does_not_store_is_its_affair(fleet: World) -> None:
+    car = await fleet.car()
+    await car.switch_on()
+    await car.wait_for_event("engine_on")
+    assert car.in_outbox == 1
