@@ -294,8 +294,8 @@ class BusyRule(CommandRule):
 
 
 def _queue_full(answer: Answer) -> bool:
-    """Tell whether too many commands wait for the car to wake, which is another kind of busy."""
-    return answer.get("reason") == "busy" and "wait" in answer.get("detail", "")
+    """Tell whether too many commands wait, which is another kind of busy; a reset takes the words that say so away."""
+    return answer.get("reason") == "busy" and "wait" in answer.get("detail", "wait")
 
 
 class SpinRule(Check):

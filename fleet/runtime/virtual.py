@@ -102,7 +102,13 @@ class VirtualRun:
                 self._hand.tell()
         result["wall_s"] = round((monotonic_us() - began_us) / 1e6, 3)
         report = compose_report(
-            config.scenario, result=result, backend=backend, backend_cpu={}, store=self.store, verdicts=self._verdicts
+            config.scenario,
+            result=result,
+            backend=backend,
+            backend_cpu={},
+            store=self.store,
+            verdicts=self._verdicts,
+            faults=None if self._hand is None else self._hand.counts(),
         )
         publish_report(config.out, report)
         return report

@@ -236,13 +236,13 @@ class Powertrain:
 
     def service(self, levels: Levels, now: Instant) -> Service:
         """Return what is left until inspection and oil change, negative when overdue; no oil in an electric car."""
-        inspection_km = round((self.next_service_m - levels.odometer_m) / 1000, 1)
+        inspection_km = round((self.next_service_m - levels.odometer_m) / 1000, 1) or 0.0  # and never -0.0
         inspection_days = (self.next_service_at - now) // DAY
         if not self.equipment.tank_l:
             return Service(inspection_km=inspection_km, inspection_days=inspection_days)
         return Service(
             inspection_km=inspection_km,
             inspection_days=inspection_days,
-            oil_change_km=round((self.next_oil_m - levels.odometer_m) / 1000, 1),
+            oil_change_km=round((self.next_oil_m - levels.odometer_m) / 1000, 1) or 0.0,
             oil_change_days=(self.next_oil_at - now) // DAY,
         )

@@ -201,6 +201,7 @@ def check(report: dict[str, Any], said: str) -> None:
         counted = re.search(rf"network: {re.escape(name)}: (\d+) {what}", said)
         assert counted is not None, name
         assert int(counted[1]) >= least, name
+        assert report["faults"][name.rpartition("/")[2]][what] >= int(counted[1]), name
 
 
 def test_in_virtual_time(tmp_path: Path) -> None:

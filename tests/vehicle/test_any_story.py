@@ -1,6 +1,6 @@
 """Any story of one car, its driver, user, network and time: no invariant breaks, and no check finds fault with its journal.
 
-By hand with many more stories, each time others: `STORIES=5000 pytest --timeout 0 tests/vehicle/test_any_story.py --hypothesis-seed=1`.
+By hand with many more, each time others: `STORIES=5000 pytest --timeout 0 tests/vehicle/test_any_story.py --hypothesis-seed=1`.
 """
 
 from __future__ import annotations

@@ -168,11 +168,11 @@ def _tell_due(car: Car, service: int, now: Instant) -> None:
         return
     car.told |= service
     left = car.powertrain.service(car.levels(now), now)
-    data: dict[str, Any]  # told within a millimetre of the limit, which may be rounded to -0.0
+    data: dict[str, Any]
     if service == _INSPECTION:
-        data = {"service": "inspection", "left_km": left.inspection_km or 0.0, "left_days": left.inspection_days}
+        data = {"service": "inspection", "left_km": left.inspection_km, "left_days": left.inspection_days}
     else:
-        data = {"service": "oil_change", "left_km": left.oil_change_km or 0.0, "left_days": left.oil_change_days}
+        data = {"service": "oil_change", "left_km": left.oil_change_km, "left_days": left.oil_change_days}
     car.send_event("service_due", now, data)
     _expect_visit(car, now)
 
