@@ -86,7 +86,6 @@ async def test_what_a_broker_hands_on_late_has_been_seen_when_a_step_returns(use
             assert len(car.messages) == car.simulated.telematics.created
         with pytest.raises(ExpectationFailed, match="no status with"):
             await car.expect_no_status(trigger="engine_off")
-        world.failed = False
 
 
 async def test_a_broker_of_the_users_is_left_as_it_was(users_broker: int) -> None:

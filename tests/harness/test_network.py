@@ -219,7 +219,6 @@ async def test_a_broker_that_fails_by_itself_fails_the_next_step(fleet: World, h
     getattr(fleet.stage.broker, happens)()
     with pytest.raises(ExpectationFailed, match=told):
         await car.switch_on()
-    fleet.failed = False
 
 
 @BOTH

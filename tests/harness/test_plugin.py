@@ -172,15 +172,18 @@ def test_a_session_forgets_the_worlds_of_its_tests(suite: pytest.Pytester) -> No
 
 
 def test_a_broken_rule_fails_the_test_itself(suite: pytest.Pytester) -> None:
+    """Also one that expects a failure of another kind."""
     done = run(suite, """
-        from fleet.vehicle.powertrain import Powertrain
+        import pytest
 
-        async def test_odometer(fleet_car, monkeypatch):
+        async def test_odometer(fleet_car):
             await fleet_car.drive(km=5)
             await fleet_car.switch_off()
             fleet_car.simulated.powertrain.odometer_m -= 3_000
             await fleet_car.switch_on()
             await fleet_car.switch_off()
+            with pytest.raises(AssertionError):
+                await fleet_car.wait_for_event("ecall")
     """)  # fmt: skip
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(["*InvariantBroken: a rule that must always hold is broken:*", "*odometer:*"])
