@@ -161,9 +161,9 @@ def test_two_of_a_kind(paper: Paper, tmp_path: Path) -> None:
 def test_busy_with_nothing(paper: Paper, tmp_path: Path) -> None:
     """A car that runs nothing of the kind is not busy, and a stop never is."""
     paper.get("one", "lock")
-    paper.answer("one", "lock", "rejected", reason="busy")
+    paper.answer("one", "lock", "rejected", reason="busy", detail="it is still in progress")
     paper.get("two", "heater", action="stop")
-    paper.answer("two", "heater", "rejected", reason="busy")
+    paper.answer("two", "heater", "rejected", reason="busy", detail="it is still in progress")
     assert len(told(paper.judge(tmp_path), "busy rule")) == 2
 
 

@@ -129,11 +129,11 @@ def test_a_start_waits_for_a_stop_and_for_no_other(paper: Paper, tmp_path: Path)
     paper.get("c1", "heater", action="stop")
     paper.answer("c1", "heater", "accepted", "in_progress")
     paper.get("c2", "heater")
-    paper.answer("c2", "heater", "rejected", reason="busy")
+    paper.answer("c2", "heater", "rejected", reason="busy", detail="heater is still in progress")
     assert broken(paper.judge(tmp_path)) == set()
     paper.answer("c1", "heater", "succeeded")
     paper.get("c3", "heater")
-    paper.answer("c3", "heater", "rejected", reason="busy")
+    paper.answer("c3", "heater", "rejected", reason="busy", detail="heater is still in progress")
     assert broken(paper.judge(tmp_path)) == {"busy rule"}
 
 
