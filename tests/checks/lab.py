@@ -186,9 +186,10 @@ class Paper:
         command = {"id": command_id, "vin": VIN, "name": name, "issued_at": self.now, "expires_at": expires_at}
         self.write(CAR, "in", "Received", {"message": command | {"parameters": parameters}}, "Command")
 
-    def answer(self, command_id: str, name: str, *states: str, reason: str | None = None) -> None:
+    def answer(self, command_id: str, name: str, *states: str, reason: str | None = None, detail: str = "") -> None:
+        said = {"detail": detail} if detail else {}
         for state in states:
-            self.send("Response", command_id=command_id, name=name, state=state, reason=reason, awake=True)
+            self.send("Response", command_id=command_id, name=name, state=state, reason=reason, awake=True, **said)
 
     def move_door(self, name: str, *, opened: bool) -> None:
         self.write(CAR, "in", "SetOpening", {"name": name, "opened": opened})
