@@ -187,7 +187,7 @@ class Paper:
         self.write(CAR, "in", "Received", {"message": command | {"parameters": parameters}}, "Command")
 
     def answer(self, command_id: str, name: str, *states: str, reason: str | None = None, detail: str = "") -> None:
-        said = {"detail": detail} if detail else {}
+        said: dict[str, Any] = {"detail": detail} if detail else {}
         for state in states:
             self.send("Response", command_id=command_id, name=name, state=state, reason=reason, awake=True, **said)
 
