@@ -83,13 +83,17 @@ class KnownCar:
                 self.open_doors = self.open_doors | {name} if opened else self.open_doors - {name}
             if opened and self.locked is not None:
                 self.locked = False
-        if self._openings and self._openings[0][0] == at:
+        if self.moved_at(at):
             self.open_doors = self.locked = None
+
+    def moved_at(self, at: Instant) -> bool:
+        """Tell whether a door was moved in this very microsecond, the doors of the time before being settled."""
+        return bool(self._openings) and self._openings[0][0] == at
 
     def get_in(self, message: dict[str, Any]) -> None:
         """Somebody has started the engine: all is closed and unlocked, but for what was moved in the same microsecond."""
         self.settle_doors(message)
-        if not self._openings or self._openings[0][0] != message["captured_at"]:
+        if not self.moved_at(message["captured_at"]):
             self.open_doors, self.locked = frozenset(), False
 
 
@@ -148,9 +152,10 @@ class Cars:
         doors = message.get("doors")
         if doors is not None:
             car.settle_doors(message)
-            car.open_doors = frozenset(name for name, door in doors.items() if door["open"])
-            shut = [door["locked"] for door in doors.values() if not door["open"]]
-            car.locked = shut[0] if shut else None
+            if not car.moved_at(message["captured_at"]):
+                car.open_doors = frozenset(name for name, door in doors.items() if door["open"])
+                shut = [door["locked"] for door in doors.values() if not door["open"]]
+                car.locked = shut[0] if shut else None
         position = message.get("position")
         if position is not None:
             car.position = (position["latitude"], position["longitude"])

@@ -6,18 +6,43 @@ from pathlib import Path
 
 from fleet.kernel.instants import MINUTE
 from fleet.vehicle.car import CarSettings
-from fleet.vehicle.signals import PowerOff, PowerOn
+from fleet.vehicle.signals import AskStatus, DriveTo, PowerOff, PowerOn, SetOpening
 from fleet.wire.messages import Command
-from tests.vehicle.car_lab import START, driver, equipment
+from fleet.wire.privacy import OPEN, PrivacyMode
+from tests.vehicle.car_lab import START, WORK, driver, equipment
 from tests.vehicle.story_lab import StoryLab
+
+
+def lab_of(folder: Path, mode: PrivacyMode = OPEN) -> StoryLab:
+    """Return a car that is switched on."""
+    lab = StoryLab(folder, equipment("Ateca"), driver(), start=START, settings=CarSettings(privacy=mode))
+    lab.put(PowerOn())
+    return lab
+
+
+def judge(lab: StoryLab) -> None:
+    """Let it come to its end, and hold its journal against the checks."""
+    lab.calm_down()
+    lab.put(PowerOff())
+    found = lab.judge()
+    lab.close()
+    assert found.holds, [breach for finding in found.findings for breach in finding.breaches]
+
+
+def test_a_door_a_drive_and_a_status_in_one_microsecond(tmp_path: Path) -> None:
+    """The door is opened, the driver gets in and closes it, a status says so; the next one agrees."""
+    lab = lab_of(tmp_path)
+    lab.put(SetOpening("front_left", True))
+    lab.put(DriveTo(WORK))
+    lab.put(AskStatus())
+    lab.run_for(MINUTE)
+    lab.put(AskStatus())
+    judge(lab)
 
 
 def test_a_reset_takes_the_words_out_of_answers_that_wait(tmp_path: Path) -> None:
     """Too many commands for a silent car to wake for, and then a reset: the answers go out without the words that said so."""
-    lab = StoryLab(
-        tmp_path, equipment("Ateca"), driver(), start=START, settings=CarSettings(until_stored=False, privacy="offline")
-    )
-    lab.put(PowerOn())
+    lab = lab_of(tmp_path, "offline")
     parameters = {"latitude": 48.137, "longitude": 11.575}
     for number, name in enumerate(["honk"] * 4 + ["reset"] + ["honk"] * 14 + ["route_import"]):
         lab.ask(
@@ -30,8 +55,4 @@ def test_a_reset_takes_the_words_out_of_answers_that_wait(tmp_path: Path) -> Non
                 parameters=parameters if name == "honk" else {},
             )
         )
-    lab.calm_down()
-    lab.put(PowerOff())
-    found = lab.judge()
-    lab.close()
-    assert found.holds, [breach for finding in found.findings for breach in finding.breaches]
+    judge(lab)
