@@ -483,12 +483,13 @@ class World:
 async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> AsyncIterator[World]:
     """Open a world and close it; its folder stays only when something went wrong, or it was the user's."""
     folder = settings.folder or Path(tempfile.mkdtemp(prefix="fleet-test-"))
-    world: World | None = None
+    opened = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         world = make(folder)
-        await world.open()
         try:
+            await world.open()
+            opened = True
             yield world
         except BaseException:
             world.failed = True
@@ -500,7 +501,7 @@ async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> As
         show_hint(error)
         raise
     finally:
-        if settings.folder is None and not (world is not None and world.failed and world.keeps_journal):
+        if settings.folder is None and not (opened and world.failed and world.keeps_journal):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fleet.errors import UnknownName, UsageError
-from fleet.harness import virtual_world
+from fleet.harness import World, virtual_world
 
 VIRTUAL = """
 [pytest]
@@ -280,6 +280,17 @@ def test_a_world_that_cannot_be_made_leaves_nothing(folders: Path) -> None:
     with pytest.raises(UsageError, match="needs a real broker"):
         asyncio.run(virtual_world(backend="process").__aenter__())
     assert list(folders.iterdir()) == []
+
+
+async def test_a_world_whose_broker_does_not_answer_is_closed(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds = set[World]()
+    monkeypatch.setattr(World, "is_connected", worlds.add)
+    with pytest.raises(UsageError, match="does not answer"):
+        async with virtual_world():
+            raise AssertionError("nobody is connected")
+    with pytest.raises(UsageError, match="is over"):
+        worlds.pop().must_be_open()
+    assert not any(folders.iterdir())  # noqa: ASYNC240  it is there at once
 
 
 def test_who_uses_no_cars_imports_none(pytester: pytest.Pytester) -> None:
