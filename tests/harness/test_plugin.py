@@ -284,7 +284,12 @@ def test_a_world_that_cannot_be_made_leaves_nothing(folders: Path) -> None:
 
 async def test_a_world_whose_broker_does_not_answer_is_closed(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worlds = set[World]()
-    monkeypatch.setattr(World, "is_connected", worlds.add)
+
+    def is_connected(world: World) -> bool:
+        worlds.add(world)
+        return False
+
+    monkeypatch.setattr(World, "is_connected", is_connected)
     with pytest.raises(UsageError, match="does not answer"):
         async with virtual_world():
             raise AssertionError("nobody is connected")
