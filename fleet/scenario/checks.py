@@ -5,11 +5,8 @@ Each check looks at one part, so that one broken part hides no error in another.
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,30 +21,23 @@ from fleet.scenario.deeds import (
     OPENED,
     SWITCHED,
     Deed,
-    Destination,
     Load,
     NetworkFault,
     Place,
     Selection,
     Step,
 )
-from fleet.scenario.drawn import Values
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
-from fleet.scenario.scalars import Misread, shown
+from fleet.scenario.problems import Problem, Steps, check_known, check_name, check_value, check_weights, unknown
+from fleet.scenario.scalars import Misread
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Reconnect, Scenario, Stage, Vocabulary, Zone
+from fleet.scenario.words import check_values, check_words, lacking
 from fleet.transport.faults import FAULTS
 from fleet.vehicle.signals import SetHeater
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
 from fleet.wire.requests import requests
-from fleet.wire.services import Parameter
 
-Steps = tuple[str | int, ...]
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MOST_CARS: Final = 1_000_000
-_PLAIN_TYPES: Final[dict[str, Any]] = {
-    "integer": int, "number": float, "text": str, "flag": bool, "list": list,
-}  # fmt: skip
-"""Which values the types of the catalogue of services take in a file."""
 _MOST_COMMANDS: Final = 10_000_000
 _LONGEST_DAYS: Final = 3660
 _SHAPES: Final = ("rate", "ramp", "poisson", "burst")
@@ -61,18 +51,8 @@ KNOWN_TO_CARS: Final = frozenset({"latitude", "longitude", "fuel", "plug"})
 """Parameters of requests that a car fills in itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong at `at`, seen from the part; `is_key` blames the key and not its value."""
-
-    at: Steps
-    message: str
-    hint: str = ""
-    is_key: bool = False
-
-
 def _check_scenario(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
-    yield from _name(("scenario",), scenario.scenario)
+    yield from check_name(("scenario",), scenario.scenario)
     if not scenario.purpose.strip():
         yield Problem(("purpose",), "a sentence is expected, not nothing")
     if not 0 <= scenario.seed < 1 << 63:
@@ -83,7 +63,7 @@ def _check_scenario(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Prob
     yield from _check_stages(scenario)
     yield from _check_targets(scenario)
     yield from _check_expectations(scenario, vocabulary)
-    unknown_region = list(_known(("region",), "region", scenario.region, vocabulary.regions))
+    unknown_region = list(check_known(("region",), "region", scenario.region, vocabulary.regions))
     yield from unknown_region
     if not unknown_region:
         yield from _check_times(scenario, vocabulary)
@@ -127,7 +107,7 @@ def _check_targets(scenario: Scenario) -> Iterator[Problem]:
         at = _at(scenario, phase)
         for index, load in enumerate(phase.commands):
             if load.fleet is not None:
-                yield from _known((*at, "commands", index, "fleet"), "fleet", load.fleet, counts)
+                yield from check_known((*at, "commands", index, "fleet"), "fleet", load.fleet, counts)
         for key, timed in _TIMED:
             for index, deed in enumerate(timed(phase)):
                 yield from _check_cars((*at, key, index, "cars"), deed.cars, counts)
@@ -135,7 +115,7 @@ def _check_targets(scenario: Scenario) -> Iterator[Problem]:
 
 def _check_cars(at: Steps, cars: Selection, counts: Mapping[str, int]) -> Iterator[Problem]:
     if cars.fleet is not None:
-        yield from _known((*at, "fleet"), "fleet", cars.fleet, counts)
+        yield from check_known((*at, "fleet"), "fleet", cars.fleet, counts)
     held = counts.get(cars.fleet, 0) if cars.fleet is not None else sum(counts.values())
     if held and cars.index is not None and max(cars.index.numbers) >= held:
         yield Problem((*at, "index"), f"there is no car {max(cars.index.numbers)}: the last one of {held} is {held - 1}")
@@ -157,7 +137,7 @@ def _check_expectations(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[
 def _check_reasons(at: Steps, expectation: Expectation, vocabulary: Vocabulary) -> Iterator[Problem]:
     for reason in expectation.reasons():
         if vocabulary.reasons and reason not in vocabulary.reasons:
-            yield _unknown(at, "reason", reason, vocabulary.reasons)
+            yield unknown(at, "reason", reason, vocabulary.reasons)
 
 
 def _check_times(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -225,18 +205,18 @@ def _local(at: Instant, zone: str) -> str:
 
 
 def _check_stage(stage: Stage, _: Vocabulary) -> Iterator[Problem]:
-    yield from _name(("name",), stage.name)
+    yield from check_name(("name",), stage.name)
     if stage.duration <= 0:
         yield Problem(("duration",), "a duration above 0 is expected")
 
 
 def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
-    yield from _name(("name",), fleet.name)
+    yield from check_name(("name",), fleet.name)
     if fleet.count <= 0:
         yield Problem(("count",), f"{fleet.count} cars are no fleet: a whole number above 0 is expected")
     if not fleet.models:
         yield Problem(("models",), "no model is named: at least one, such as {Born: 1}, is expected")
-    yield from _check_weights(("models",), "model", fleet.models, vocabulary.models)
+    yield from check_weights(("models",), "model", fleet.models, vocabulary.models)
     for model, energies in fleet.energies.items():
         at = ("energies", model)
         if model not in fleet.models:
@@ -244,7 +224,7 @@ def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
             continue
         if not energies:
             yield Problem(at, "no energy is named: at least one weight is expected")
-        yield from _check_weights(at, f"energy of {model}", energies, vocabulary.models.get(model, energies))
+        yield from check_weights(at, f"energy of {model}", energies, vocabulary.models.get(model, energies))
     if fleet.tracks is not None:
         if not fleet.tracks.files:
             yield Problem(("tracks", "files"), "no file is named: at least one track is expected")
@@ -256,16 +236,16 @@ def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
                     is_key=True,
                 )
     if fleet.profile is not None:
-        yield from _known(("profile",), "profile", fleet.profile, vocabulary.profiles)
+        yield from check_known(("profile",), "profile", fleet.profile, vocabulary.profiles)
     if fleet.region is not None:
-        yield from _known(("region",), "region", fleet.region, vocabulary.regions)
+        yield from check_known(("region",), "region", fleet.region, vocabulary.regions)
     if fleet.registered_in is not None:
-        yield from _known(("registered_in",), "country", fleet.registered_in, vocabulary.countries)
+        yield from check_known(("registered_in",), "country", fleet.registered_in, vocabulary.countries)
     yield from _check_privacy(fleet, vocabulary)
     for item, value in fleet.equipment.items():
-        yield from _known(("equipment", item), "equipment", item, vocabulary.equipment, is_key=True)
+        yield from check_known(("equipment", item), "equipment", item, vocabulary.equipment, is_key=True)
         if item in vocabulary.equipment:
-            yield from _check_value(("equipment", item), value, vocabulary.equipment[item])
+            yield from check_value(("equipment", item), value, vocabulary.equipment[item])
 
 
 def _check_privacy(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -304,7 +284,7 @@ def _check_command(key: str, name: str, words: CommandLoad | Deed, vocabulary: V
     """Check a command and its words; `key` is where its name stands."""
     known = vocabulary.commands.get(name)
     if known is None:
-        yield _unknown((key,), "command", name, vocabulary.commands)
+        yield unknown((key,), "command", name, vocabulary.commands)
     else:
         yield from _check_parameters(words, known)
     if words.time_to_live is not None and not SECOND <= words.time_to_live <= LONGEST_TIME_TO_LIVE:
@@ -324,8 +304,8 @@ def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[
             hint = nearest_hint(name, settable) if settable else ""
             yield Problem(at, f"{known.name} has no parameter {name!r}", hint, is_key=True)
         else:
-            yield from _check_values(at, values, types[name], known.entry.parameters[name])
-    yield from _lacking("parameters", known.name, load.parameters, known.entry.parameters, given_elsewhere=_FROM_DISTANCE)
+            yield from check_values(at, values, types[name], known.entry.parameters[name])
+    yield from lacking("parameters", known.name, load.parameters, known.entry.parameters, given_elsewhere=_FROM_DISTANCE)
     if needs_distance and load.distance is None:
         hint = "Such as 'distance: {from: 0 m, to: 400 m}'."
         yield Problem((), f"{known.name} lacks 'distance': how far the user stands from the car", hint)
@@ -333,112 +313,6 @@ def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[
         yield Problem(("distance",), f"{known.name} does not say where the user stands", is_key=True)
     if load.spin is not None and not known.needs_spin:
         yield Problem(("spin",), f"{known.name} needs no S-PIN", is_key=True)
-
-
-def _check_values(at: Steps, values: Values, wanted: Any, parameter: Parameter) -> Iterator[Problem]:
-    for index, value in enumerate(values.samples()):
-        inside: Steps = (index,) if len(values.choices) > 1 else ()
-        if isinstance(value, list) == (parameter.type == "list"):
-            yield from (
-                _check_items(at, value, parameter) if isinstance(value, list) else _check_value((*at, *inside), value, wanted)
-            )
-        elif parameter.type == "list":
-            hint = f"Such as [{{{', '.join(f'{name}: …' for name in parameter.items)}}}]."
-            yield Problem((*at, *inside), f"a list of tables is expected, not {shown(value)}", hint)
-        else:
-            yield Problem(
-                at, f"a value of type {parameter.type} is expected, not {'a list of tables' if value else 'an empty list'}"
-            )
-
-
-def _check_items(at: Steps, rows: list[Any], parameter: Parameter, *, as_it_stands: bool = False) -> Iterator[Problem]:
-    """Check the tables of a list: their keys and the types of their values. Ranges are the car's to judge.
-
-    What goes to a service `as_it_stands` has no `at` for a position, and its ranges are judged here.
-    """
-    if as_it_stands and not parameter.fewest <= len(rows) <= (parameter.most or len(rows)):
-        yield Problem(at, f"{at[-1]} has {len(rows)} items; possible: {parameter.range_text}")
-    for index, row in enumerate(rows):
-        where = (*at, index)
-        if parameter.choices:
-            yield from _check_value(where, row, Literal[parameter.choices])
-            continue
-        if parameter.of is not None:
-            yield from _check_word(where, row, parameter.each)
-            continue
-        if not isinstance(row, dict):
-            yield Problem(where, f"a table is expected, not {shown(row)}")
-            continue
-        known = parameter.items
-        place = ("latitude", "longitude") if "latitude" in known and not as_it_stands else ()
-        for name, value in row.items():
-            if name == "at" and place:
-                yield from _check_destination((*where, "at"), value)
-            elif name not in known:
-                names = [*known, "at"] if place else list(known)
-                yield Problem((*where, name), f"there is no {name!r} here", nearest_hint(str(name), names), is_key=True)
-            elif known[name].type == "list" and isinstance(value, list):
-                yield from _check_items((*where, name), value, known[name], as_it_stands=as_it_stands)
-            elif as_it_stands:
-                yield from _check_word((*where, name), value, known[name])
-            else:
-                yield from _check_value((*where, name), value, _plain_type(known[name]))
-        for name, item in known.items():
-            if item.required and name not in row and not (name in place and "at" in row):
-                hint = "Or 'at: home', 'at: 5 km'." if name in place else ""
-                yield Problem(where, f"it lacks {name!r}", hint)
-
-
-def _check_words(what: str, given: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> Iterator[Problem]:
-    """Check `data`, which goes to a service as it stands: names, types and ranges."""
-    for name, value in given.items():
-        if name in parameters:
-            yield from _check_word(("data", name), value, parameters[name])
-        elif parameters:
-            yield from _known(("data", name), f"word of {what}", name, parameters, is_key=True)
-        else:
-            yield Problem(("data", name), f"{what} takes no words", is_key=True)
-
-
-def _check_word(at: Steps, value: object, parameter: Parameter) -> Iterator[Problem]:
-    if parameter.type == "list":
-        if isinstance(value, list):
-            yield from _check_items(at, value, parameter, as_it_stands=True)
-        else:
-            yield Problem(at, f"a list is expected, not {shown(value)}")
-        return
-    wrong = list(_check_value(at, value, _plain_type(parameter)))
-    yield from wrong
-    misfit = None if wrong else parameter.misfit(at[-1] if isinstance(at[-1], str) else "it", value)
-    if misfit is not None:
-        yield Problem(at, misfit)
-
-
-def _lacking(
-    key: str,
-    what: str,
-    given: Mapping[str, Any],
-    parameters: Mapping[str, Parameter],
-    *,
-    given_elsewhere: Collection[str] = (),
-) -> Iterator[Problem]:
-    """Check that what is required is there, under `key`, unless it comes from elsewhere."""
-    for name, parameter in parameters.items():
-        if parameter.required and name not in given and name not in given_elsewhere:
-            told = f": {parameter.summary}" if parameter.summary else ""
-            hint = "'about: list' gives all its cars." if name == "cars" else f"Such as '{key}: {{{name}: …}}'."
-            yield Problem((key,) if given else (), f"{what} lacks {name!r}{told}", hint)
-
-
-def _plain_type(parameter: Parameter) -> Any:
-    return Literal[parameter.choices] if parameter.choices else _PLAIN_TYPES[parameter.type]
-
-
-def _check_destination(at: Steps, value: object) -> Iterator[Problem]:
-    try:
-        Destination.parse(value)
-    except Misread as error:
-        yield Problem(at, str(error), error.hint)
 
 
 def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = ()) -> Iterator[Problem]:
@@ -482,7 +356,7 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
     if deed.do == "set_heater":
         yield from _check_heater(deed)
     if deed.named is not None:
-        yield from _known(("named",), "service", deed.named, vocabulary.switchable)
+        yield from check_known(("named",), "service", deed.named, vocabulary.switchable)
     if deed.do == "fault" and deed.fault is None:
         yield Problem((), "fault lacks 'fault': which one", hint="Such as 'fault: tyre_pressure'.")
     if deed.do == "drive" and deed.to is None:
@@ -494,13 +368,13 @@ def _check_request(deed: Deed) -> Iterator[Problem]:
     if deed.request is None:
         yield Problem((), "ask lacks 'request': which online service", hint="Such as 'request: parking_places'.")
         return
-    unknown = list(_known(("request",), "request", deed.request, requests()))
+    unknown = list(check_known(("request",), "request", deed.request, requests()))
     yield from unknown
     if unknown:
         return
     given, parameters = {} if deed.data is None else deed.data.values, requests()[deed.request].entry.parameters
-    yield from _check_words(deed.request, given, parameters)
-    yield from _lacking("data", deed.request, given, parameters, given_elsewhere=KNOWN_TO_CARS)
+    yield from check_words(deed.request, given, parameters)
+    yield from lacking("data", deed.request, given, parameters, given_elsewhere=KNOWN_TO_CARS)
 
 
 def _check_heater(deed: Deed) -> Iterator[Problem]:
@@ -579,13 +453,13 @@ def _check_service(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
         return
     entry = vocabulary.services.get(step.service)
     if entry is None:
-        yield _unknown(("service",), "service", step.service, vocabulary.services)
+        yield unknown(("service",), "service", step.service, vocabulary.services)
     elif not entry.actions:
         yield Problem(("service",), f"nothing can be asked of {step.service}")
     elif step.action is None:
         yield Problem((), f"{step.service} lacks 'action': what it is to do", f"Known: {', '.join(entry.actions)}.")
     elif step.action not in entry.actions:
-        yield _unknown(("action",), f"action of {step.service}", step.action, entry.actions)
+        yield unknown(("action",), f"action of {step.service}", step.action, entry.actions)
     else:
         yield from _check_asked(step, step.action, entry)
     if step.about == "none" and step.cars != Selection():
@@ -604,8 +478,8 @@ def _check_asked(step: Step, action: str, entry: ServiceEntry) -> Iterator[Probl
         yield Problem(("about",), f"{what} is about one car: 'each' is expected")
     elif not listed <= parameters.keys():
         yield Problem(("about",), f"{what} takes no list of cars: 'each' or 'none' is expected")
-    yield from _check_words(what, given, parameters)
-    yield from _lacking("data", what, given, parameters, given_elsewhere=listed)
+    yield from check_words(what, given, parameters)
+    yield from lacking("data", what, given, parameters, given_elsewhere=listed)
 
 
 def _check_reconnect(again: Reconnect, _: Vocabulary) -> Iterator[Problem]:
@@ -623,51 +497,6 @@ def _check_selection(cars: Selection, _: Vocabulary) -> Iterator[Problem]:
         yield Problem(("count",), f"{cars.count} is out of range: a whole number above 0 is expected")
     if cars.share is not None and not cars.share > 0:
         yield Problem(("share",), "0 % are no cars: a share above 0 is expected")
-
-
-def _check_value(at: Steps, value: object, wanted: Any) -> Iterator[Problem]:
-    try:
-        msgspec.convert(value, wanted)
-    except msgspec.ValidationError:
-        described = msgspec.inspect.type_info(wanted)
-        if isinstance(described, msgspec.inspect.LiteralType):
-            words = [str(word) for word in described.values]
-            yield Problem(at, f"{shown(value)} is not one of {', '.join(words)}", nearest_hint(str(value), words))
-        else:
-            names = {
-                msgspec.inspect.BoolType: "true or false",
-                msgspec.inspect.IntType: "a whole number",
-                msgspec.inspect.FloatType: "a number",
-                msgspec.inspect.StrType: "a text",
-            }
-            yield Problem(at, f"{names.get(type(described), 'another kind of value')} is expected, not {shown(value)}")
-
-
-def _check_weights(at: Steps, kind: str, weights: Mapping[str, float], known: Iterable[str]) -> Iterator[Problem]:
-    names = list(known)
-    for name, weight in weights.items():
-        yield from _known((*at, name), kind, name, names, is_key=True)
-        if not 0 < weight <= 1e9:
-            yield Problem((*at, name), f"{weight:g} is no weight: a number above 0 is expected")
-
-
-def _known(at: Steps, kind: str, name: str, known: Iterable[str], *, is_key: bool = False) -> Iterator[Problem]:
-    names = list(known)
-    if name not in names:
-        yield _unknown(at, kind, name, names, is_key=is_key)
-
-
-def _unknown(at: Steps, kind: str, name: str, known: Iterable[str], *, is_key: bool = False) -> Problem:
-    # Names are compared in lower case, because models are written with a capital.
-    written = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), written, n=1)
-    hint = f"Did you mean {written[near[0]]!r}?" if near else nearest_hint(name, written.values())
-    return Problem(at, f"unknown {kind} {shown(name)}", hint, is_key)
-
-
-def _name(at: Steps, name: str) -> Iterator[Problem]:
-    if not _NAME.fullmatch(name):
-        yield Problem(at, f"{shown(name)} is no name: letters, digits, '-' and '_' are expected, at most 64")
 
 
 Check = Callable[[Any, Vocabulary], Iterable[Problem]]

@@ -15,9 +15,10 @@ import msgspec
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
-from fleet.scenario.checks import CHECKS, Steps
+from fleet.scenario.checks import CHECKS
 from fleet.scenario.composing import compose
 from fleet.scenario.drawn import Plain
+from fleet.scenario.problems import Steps
 from fleet.scenario.scalars import ClockFactor, Misread, Readable, shown
 from fleet.scenario.schema import INSTEAD, Scenario, Vocabulary, without_none
 from fleet.scenario.tracks import read_track

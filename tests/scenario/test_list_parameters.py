@@ -9,8 +9,8 @@ import pytest
 
 from fleet.kernel.draws import Draws
 from fleet.runtime.places import placed
-from fleet.scenario.checks import _check_values
 from fleet.scenario.drawn import Values
+from fleet.scenario.words import check_values
 from fleet.wire.services import Parameter
 from tests.runtime.pure_lab import cars_of, scenario
 
@@ -33,7 +33,7 @@ TRIPS = Parameter(type="list", items={"title": Parameter(type="text"), "stops": 
 
 
 def told(raw: Any, parameter: Parameter = STOPS) -> list[tuple[tuple[Any, ...], str]]:
-    return [(problem.at, problem.message) for problem in _check_values(("p",), Values.parse(raw), tuple[Stop, ...], parameter)]
+    return [(problem.at, problem.message) for problem in check_values(("p",), Values.parse(raw), tuple[Stop, ...], parameter)]
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ def test_wrong_ones(raw: Any, at: tuple[Any, ...], text: str) -> None:
 
 
 def test_a_list_is_no_single_value() -> None:
-    problems = list(_check_values(("p",), Values.parse([]), int, Parameter(type="integer")))
+    problems = list(check_values(("p",), Values.parse([]), int, Parameter(type="integer")))
     assert problems[0].message == "a value of type integer is expected, not an empty list"
