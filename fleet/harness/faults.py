@@ -68,7 +68,8 @@ class Faults:
     def _broker(self) -> Broker:
         broker = self._world.stage.broker
         if broker is None:
-            raise UsageError("this broker is not ours to stop", hint="Use the private one: leave --fleet-broker out.")
+            hint = 'Mark the test broker="own": then it has a Mosquitto for itself, also with --fleet-broker.'
+            raise UsageError("this broker is not ours to stop", hint=hint)
         return broker
 
     @step

@@ -96,9 +96,13 @@ class Brokers:
 
     def shared(self, kind: str) -> HarnessBroker | ForeignBroker:
         """Return the one of a kind, or the user's. Raises UsageError for a kind that does not exist."""
+        from fleet.errors import UsageError
         from fleet.harness.broker import ForeignBroker
 
         if self._option("--fleet-broker"):
+            if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+                hint = "Run them with -n 0: a car's VIN is its client id, and cars of two tests can have the same."
+                raise UsageError("tests beside a broker of yours run one at a time", hint=hint)
             self._foreign = self._foreign or ForeignBroker(
                 self._option("--fleet-broker"),
                 ca=self._option("--fleet-ca"),

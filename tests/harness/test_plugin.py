@@ -101,6 +101,14 @@ def test_a_failure_tells_story_seed_and_journal_and_keeps_it(suite: pytest.Pytes
     assert Path(kept).read_text(encoding="utf-8").count("SwitchOn") == 1
 
 
+def test_beside_a_broker_of_the_users_tests_run_one_at_a_time(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of their cars could have one VIN, and would take each other's connection."""
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    done = run(suite, "async def test(fleet): ...", "--fleet-mode", "live", "--fleet-broker", "mqtt://broker.example")
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["E   *run one at a time*", "E   *-n 0*"])
+
+
 def test_the_line_again_runs_the_test_again(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pytest was called, with the options it was called with, whatever the test is called."""
     pytester.makeini(VIRTUAL.replace("fleet_mode = virtual", ""))
