@@ -166,6 +166,10 @@ class ConsentRule(CommandRule):
         super().__init__(begin, cars)
         self._given: dict[str, bool | None] = {}
 
+    def forget(self, machine: str) -> None:
+        """Whether anybody has agreed is not known, rather than nobody."""
+        self._given[machine] = None
+
     def handlers(self) -> Handlers:
         return {**super().handlers(), ("out", "Transmit", "Event"): self._told}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from fleet.kernel.instants import MINUTE
+from fleet.kernel.instants import MINUTE, SECOND
 from fleet.vehicle.car import CarSettings
-from fleet.vehicle.signals import AskStatus, DriveTo, PowerOff, PowerOn, SetOpening
+from fleet.vehicle.signals import AskStatus, DriveTo, PowerOff, PowerOn, SetOpening, SetPrivacy, SetUpdateConsent
 from fleet.wire.messages import Command
 from fleet.wire.privacy import OPEN, PrivacyMode
 from tests.vehicle.car_lab import START, WORK, driver, equipment
@@ -18,6 +19,12 @@ def lab_of(folder: Path, mode: PrivacyMode = OPEN) -> StoryLab:
     lab = StoryLab(folder, equipment("Ateca"), driver(), start=START, settings=CarSettings(privacy=mode))
     lab.put(PowerOn())
     return lab
+
+
+def ask(lab: StoryLab, command_id: str, name: str, parameters: dict[str, Any]) -> None:
+    """Send the car a command."""
+    ends = lab.now + 10 * MINUTE
+    lab.ask(Command(id=command_id, vin=lab.car.vin, name=name, issued_at=lab.now, expires_at=ends, parameters=parameters))
 
 
 def judge(lab: StoryLab) -> None:
@@ -40,19 +47,21 @@ def test_a_door_a_drive_and_a_status_in_one_microsecond(tmp_path: Path) -> None:
     judge(lab)
 
 
+def test_who_has_agreed_has_still_when_the_privacy_switch_is_touched(tmp_path: Path) -> None:
+    """An update that was agreed to in the car is taken, whatever the check may know after the switch was set, to what it was."""
+    lab = lab_of(tmp_path)
+    lab.put(SetUpdateConsent(True))
+    lab.run_for(SECOND)
+    lab.put(SetPrivacy(OPEN))
+    lab.run_for(SECOND)
+    ask(lab, "c1", "system_update", {"campaign": "spring", "version": "1.0", "size_mb": 1})
+    judge(lab)
+
+
 def test_a_reset_takes_the_words_out_of_answers_that_wait(tmp_path: Path) -> None:
     """Too many commands for a silent car to wake for, and then a reset: the answers go out without the words that said so."""
     lab = lab_of(tmp_path, "offline")
     parameters = {"latitude": 48.137, "longitude": 11.575}
     for number, name in enumerate(["honk"] * 4 + ["reset"] + ["honk"] * 14 + ["route_import"]):
-        lab.ask(
-            Command(
-                id=f"c{number}",
-                vin=lab.car.vin,
-                name=name,
-                issued_at=lab.now,
-                expires_at=lab.now + 10 * MINUTE,
-                parameters=parameters if name == "honk" else {},
-            )
-        )
+        ask(lab, f"c{number}", name, parameters if name == "honk" else {})
     judge(lab)
