@@ -111,6 +111,19 @@ class TestTransparent:
             assert await heard(wire.broker, len(LARGE)) == LARGE
             assert await heard(wire.client, len(LARGE) - 1) == LARGE[:-1]
 
+    async def test_nothing_is_kept_back_to_be_joined(self, rig: Rig) -> None:
+        """Both connections send at once, whoever has made the listener: else a packet waits 40 ms for an acknowledgement."""
+        taken = socket.create_server(("127.0.0.1", 0))
+        async with FaultProxy(rig.proxy.target, listener=taken) as proxy:
+            _, writer = await asyncio.open_connection(*taken.getsockname())
+            assert await wait_until(lambda: any(pair.broker._transport is not None for pair in proxy.pairs), 5)
+            (pair,) = proxy.pairs
+            for side in (pair.client, pair.broker):
+                assert side._transport is not None
+                sock = side._transport.get_extra_info("socket")
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+
     async def test_a_reader_that_does_not_read_holds_up_its_writer(self, rig: Rig) -> None:
         """What is held on the way is bounded, with and without a fault."""
         for fault in (None, Latency(1)):

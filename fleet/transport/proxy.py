@@ -1,8 +1,7 @@
 """A TCP proxy in user space that does to connections what faults say, MQTT-aware where a rule is about packets.
 
-Without a fault it is transparent: bytes, half-closes and resets pass as they come, with TCP_NODELAY (asyncio and uvloop
-set it) and with back-pressure both ways. Faults may be set, changed and cleared at any time. It only moves bytes; what
-becomes of them is decided by `Passage`.
+Without a fault it is transparent: bytes, half-closes and resets pass as they come, with TCP_NODELAY and with back-pressure
+both ways. Faults may be set, changed and cleared at any time. It only moves bytes; what becomes of them is decided by `Passage`.
 """
 
 from __future__ import annotations
@@ -187,6 +186,9 @@ class _Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods
+        connection = transport.get_extra_info("socket")
+        # Asyncio forgets it for connections of a listener that was made elsewhere.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_write_buffer_limits(0)  # uvloop then writes at once, and what does not go out holds up the reading
         pair = self._pair
         if self is pair.client:
