@@ -9,11 +9,12 @@ from typing import Final
 from fleet.errors import UnknownName, UsageError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import Instant
-from fleet.vehicle.car import Car, CarSettings
+from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import PROFILES, Driver, Profile
 from fleet.vehicle.geo import LatLon
 from fleet.vehicle.region import Place, region
+from fleet.vehicle.settings import CarSettings
 
 MUNICH: Final = (48.137, 11.575)
 MOST_KM: Final = 5_000_000

@@ -39,8 +39,9 @@ from fleet.observe.journal import JOURNAL, Begin, JournalReader, JournalWriter
 from fleet.observe.story import CAR, stories
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, JournalledCar, journalled_links
 from fleet.runtime.shard import LinkPlan, Shard
-from fleet.vehicle.car import Car, CarSettings
+from fleet.vehicle.car import Car
 from fleet.vehicle.driver import Profile
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import PowerOn
 from fleet.wire.messages import AnnounceClock, DeskRequest
 from fleet.wire.topics import Topics

@@ -15,12 +15,13 @@ from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant
 from fleet.scenario.schema import Fleet, Scenario, Vocabulary
 from fleet.scenario.tracks import read_track
-from fleet.vehicle.car import Car, CarSettings, DeadZone
+from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Catalogue, Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import PROFILES, Driver, draw_driver
 from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place, load_regions
 from fleet.vehicle.region import region as region_named
+from fleet.vehicle.settings import CarSettings, DeadZone
 from fleet.vehicle.track import SHORTEST_M, TrackDriver, TrackTrip, trips_of
 from fleet.wire.messages import Status, Written
 from fleet.wire.privacy import MODES, OPEN, PrivacyMode

@@ -6,18 +6,17 @@ knows no broker and no clock: what it wants done comes out as outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
 from fleet.kernel.draws import Draws
-from fleet.kernel.instants import HOUR, MINUTE, Duration, Instant
+from fleet.kernel.instants import HOUR, MINUTE, Instant
 from fleet.vehicle import living
 from fleet.vehicle.agenda import Agenda, Kind
 from fleet.vehicle.body import Body
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Driver, PlannedTrip
-from fleet.vehicle.geo import distance_m, offset
+from fleet.vehicle.geo import offset
 from fleet.vehicle.happenings import happen
 from fleet.vehicle.hazards import FaultName
 from fleet.vehicle.journey import Journey
@@ -42,6 +41,7 @@ from fleet.vehicle.services.departures import Departures
 from fleet.vehicle.services.online import Online
 from fleet.vehicle.services.routes import Routes
 from fleet.vehicle.services.updates import Updates
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
     Announce,
@@ -59,7 +59,7 @@ from fleet.vehicle.signals import (
     RepeatUnstored,
 )
 from fleet.vehicle.status import AtRest, asked_status, build_status
-from fleet.vehicle.telematics import OUTBOX_LIMIT, Telematics, overtakes
+from fleet.vehicle.telematics import Telematics, overtakes
 from fleet.wire.messages import (
     CarMessage,
     Command,
@@ -71,13 +71,10 @@ from fleet.wire.messages import (
     Presence,
     Reply,
     Response,
-    Status,
     Stored,
     Trigger,
     TripData,
-    Written,
 )
-from fleet.wire.privacy import OPEN, PrivacyMode
 
 GPS_SIGMA_M: Final = 5.0
 """Rayleigh parameter of the receiver's error: 39 % of fixes within 5 m, 86 % within 10 m."""
@@ -92,39 +89,6 @@ STATIONS: Final = frozenset({"petrol_station", "charging_station"})
 """Kinds of places where one is on the way to another."""
 
 ConnectionState = Literal["online", "reachable", "offline"]
-
-
-class DeadZone(NamedTuple):
-    """Everything within `radius_m` of a point, in degrees: there is no network."""
-
-    latitude: float
-    longitude: float
-    radius_m: float
-
-    def holds(self, latitude: float, longitude: float) -> bool:
-        return distance_m(self.latitude, self.longitude, latitude, longitude) <= self.radius_m
-
-
-@dataclass(frozen=True, slots=True)
-class CarSettings:
-    """What a fleet's cars have in common besides equipment.
-
-    `fleet` is their fleet's name. `hole_share` is the share (0 to 1) of drives that pass a hole in the network;
-    garages belong to the places. In a dead zone there is no network at all. `registered_in` is the country where they are
-    registered, None for the one they live in. `privacy` is what their switch is set to at the start. `reply_time` is what a
-    reply to a request may take at least: at a fast clock the way there and back takes longer than people would wait.
-    With `write_status` a status that a load stage asks for again is sent as it was written.
-    """
-
-    fleet: str = ""
-    hole_share: float = 0.08
-    dead_zones: tuple[DeadZone, ...] = ()
-    outbox_limit: int = OUTBOX_LIMIT
-    until_stored: bool = False
-    registered_in: str | None = None
-    privacy: PrivacyMode = OPEN
-    reply_time: Duration = 0
-    write_status: Callable[[Status], Written] | None = None
 
 
 class Car:

@@ -11,11 +11,12 @@ import msgspec
 
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import MINUTE, SECOND, Instant, from_datetime
-from fleet.vehicle.car import Car, CarSettings
+from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import Driver, Profile
 from fleet.vehicle.driver import draw_driver as draw_any_driver
 from fleet.vehicle.region import Place, region
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
     Announce,

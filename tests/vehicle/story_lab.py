@@ -17,10 +17,10 @@ from fleet.kernel.instants import HOUR, SECOND, Instant
 from fleet.observe.journal import Begin, Down, Dropped, JournalWriter, Opened, Published, Stored, Up
 from fleet.runtime.journalled_centre import JournalledCentre
 from fleet.runtime.journalling import STORE, JournalledCar
-from fleet.vehicle.car import CarSettings
 from fleet.vehicle.catalogue import Equipment, make_vin
 from fleet.vehicle.driver import Driver
 from fleet.vehicle.services import privacy
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
     Announce,

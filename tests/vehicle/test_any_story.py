@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from fleet.errors import UsageError
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, from_datetime
-from fleet.vehicle.car import CarSettings
 from fleet.vehicle.hazards import HAZARDS
 from fleet.vehicle.region import Place
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     AskOnline,
     AskStatus,

@@ -7,7 +7,8 @@ import pytest
 
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
-from fleet.vehicle.car import Car, CarSettings
+from fleet.vehicle.car import Car
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import AskStatus, SetCoverage, SetOpening
 from fleet.vehicle.status import build_status
 from fleet.wire.dialect import FleetDialect

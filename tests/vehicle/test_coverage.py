@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, from_datetime
-from fleet.vehicle.car import CarSettings
 from fleet.vehicle.region import Place
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Announce,
     AskStatus,

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from fleet.kernel.instants import DAY
-from fleet.vehicle.car import CarSettings
+from fleet.vehicle.settings import CarSettings
 from tests.vehicle.car_lab import START, CarLab, drawn_driver, equipment
 
 STORY = """

@@ -10,12 +10,12 @@ import pytest
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, Instant, to_datetime
-from fleet.vehicle.car import CarSettings
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Profile
 from fleet.vehicle.geo import distance_m, geodesic_m
 from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.services import charge_settings
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import AskStatus, DriveTo
 from fleet.wire.messages import STATUS_GROUPS
 from tests.vehicle.car_lab import HOME, SEED, START, CarLab, drawn_driver, driver, equipment

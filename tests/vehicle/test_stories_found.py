@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.kernel.instants import MINUTE, SECOND
-from fleet.vehicle.car import CarSettings
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import AskStatus, DriveTo, PowerOff, PowerOn, SetOpening, SetPrivacy, SetUpdateConsent
 from fleet.wire.messages import Command
 from fleet.wire.privacy import OPEN, PrivacyMode

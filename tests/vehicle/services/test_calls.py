@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
-from fleet.vehicle.car import Car, CarSettings
+from fleet.vehicle.car import Car
 from fleet.vehicle.geo import distance_m
 from fleet.vehicle.services.calls import OCCUPANTS, Told
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
     Crash,

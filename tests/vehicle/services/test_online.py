@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from fleet.kernel.instants import MINUTE, SECOND
-from fleet.vehicle.car import CarSettings
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.services.online import WAITING_MOST, Shown
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
     AskOnline,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
-from fleet.vehicle.car import CarSettings
 from fleet.vehicle.services.privacy import PLACE_DATA, mode_in, request_refusal, without_position
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
     AskStatus,

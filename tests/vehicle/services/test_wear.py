@@ -10,10 +10,11 @@ import pytest
 
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, HOUR, MINUTE
-from fleet.vehicle.car import Car, CarSettings
+from fleet.vehicle.car import Car
 from fleet.vehicle.hazards import HAZARDS, FaultName
 from fleet.vehicle.region import Place
 from fleet.vehicle.services import wear
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import DrainAdBlue, DriveTo, PowerOn, Repair, SetFault, SwitchOff, SwitchOn
 from tests.vehicle.car_lab import BOOT, HOME, SEED, SHOP, START, WORK, CarLab, drawn_driver, driver, equipment
 
