@@ -184,13 +184,6 @@ class Stage(Protocol):
         ...
 
 
-def _loopback_listener() -> socket.socket:
-    """Bind a socket; one that says it is TCP, else asyncio leaves TCP_NODELAY out and a command comes 40 ms late."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    return listener
-
-
 class LiveStage:
     """Beside a real broker: the network's time is the wall's, the cars' is moved by hand."""
 
@@ -208,7 +201,7 @@ class LiveStage:
         self._proxy: FaultProxy | None = None
         cars = access.cars
         if faults and cars.tls is None:  # a certificate names the broker's address, and not the proxy's
-            listener = _loopback_listener()
+            listener = socket.create_server(("127.0.0.1", 0))
             self._proxy = FaultProxy(cars, listener=listener, seed=seed)
             cars = replace(cars, host="127.0.0.1", port=listener.getsockname()[1])
         self.broker = reach.broker
