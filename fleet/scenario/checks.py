@@ -368,9 +368,9 @@ def _check_request(deed: Deed) -> Iterator[Problem]:
     if deed.request is None:
         yield Problem((), "ask lacks 'request': which online service", hint="Such as 'request: parking_places'.")
         return
-    unknown = list(check_known(("request",), "request", deed.request, requests()))
-    yield from unknown
-    if unknown:
+    wrong = list(check_known(("request",), "request", deed.request, requests()))
+    yield from wrong
+    if wrong:
         return
     given, parameters = {} if deed.data is None else deed.data.values, requests()[deed.request].entry.parameters
     yield from check_words(deed.request, given, parameters)
