@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -35,6 +36,12 @@ _UNITS: Final = {
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 
 
+class Cancellable(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None: ...
+
+
 class Clock(Protocol):
     """Where scenario time comes from. Real and scaled clocks live in `runtime`; a virtual one will, too."""
 
@@ -57,6 +64,10 @@ class Clock(Protocol):
 
     def wall_us_at(self, instant: Instant) -> int:
         """Return the wall time at which the scenario reaches, or reached, `instant`."""
+        ...
+
+    def call_at(self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0) -> Cancellable:
+        """Have it called when the scenario reaches `instant`, but not before so many wall seconds."""
         ...
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import Cancellable, Instant
 from fleet.kernel.schedule import Schedule
 
 
@@ -71,6 +73,11 @@ class ScaledClock:
         epoch_wall_us = self.wall_us() if self._held else self.epoch_wall_us
         return epoch_wall_us + int((instant - self.start) / self._factor)
 
+    def call_at(self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0) -> Cancellable:
+        """Have the running event loop call when the scenario reaches `instant`, but not before so many wall seconds."""
+        wait_s = (self.wall_us_at(instant) - self.wall_us()) / 1e6
+        return asyncio.get_running_loop().call_later(max(not_before_s, wait_s), callback)
+
 
 class SteppedClock(ScaledClock):
     """Scenario time that stands still until somebody moves it, while the wall's goes on."""
@@ -109,3 +116,16 @@ class VirtualClock(ScaledClock):
     def wall_us(self) -> int:
         """Return the schedule's time, which is what there is of a wall's."""
         return self._schedule.now
+
+    def now(self) -> Instant:
+        """Return the scenario time."""
+        return self.at_wall_us(self._schedule.now)
+
+    def call_at(
+        self,
+        instant: Instant,
+        callback: Callable[[], object],
+        not_before_s: float = 0.0,  # noqa: ARG002  a schedule never calls too early
+    ) -> Cancellable:
+        """Have the schedule call then."""
+        return self._schedule.call_at(self.wall_us_at(instant), callback)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.kernel.draws import Draws
-from fleet.kernel.instants import Clock, Instant
+from fleet.kernel.instants import Cancellable, Clock, Instant
 from fleet.kernel.timers import TimerHeap
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings, Will
@@ -310,7 +310,7 @@ class Shard:
         self._links = links
         self.plan = plan
         self._timers: TimerHeap[Actor] = TimerHeap()
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: Cancellable | None = None
         self._look_handle: asyncio.TimerHandle | None = None
         self._handle_at: Instant | None = None
         self._unstored: dict[CarOnLink, None] = {}
@@ -419,22 +419,21 @@ class Shard:
         if self._handle is not None:
             self._handle.cancel()
         self._handle_at = at
-        wait_s = (self.clock.wall_us_at(at) - self.clock.wall_us()) / 1e6
-        self._handle = asyncio.get_running_loop().call_later(max(not_before_s, wait_s), self._run_due)
+        self._handle = self.clock.call_at(at, self._run_due, not_before_s)
 
     def _run_due(self) -> None:
         self._handle = self._handle_at = None
-        now = self.clock.now()
-        wall_us = self.clock.wall_us()
+        clock, timers, counts = self.clock, self._timers, self.counts
+        wall_us = clock.wall_us()
         not_before_s = EARLY_S
         try:
-            for at, actor in self._timers.pop_due(now, DEADLINES_PER_TURN):
+            for at, actor in timers.pop_due(clock.at_wall_us(wall_us), DEADLINES_PER_TURN):
                 not_before_s = 0.0
-                behind_us = max(0, wall_us - self.clock.wall_us_at(at))
-                self.counts.lag.record(behind_us)
-                self.counts.late += behind_us > LATE_US
+                behind_us = wall_us - clock.wall_us_at(at)
+                counts.lag.record(behind_us)
+                counts.late += behind_us > LATE_US
                 actor.wake(at)
-                self._timers.set(actor, actor.deadline())
+                timers.set(actor, actor.deadline())
         finally:
             self._set_handle(not_before_s)  # a defect in one car must not stop the time of all the others
 
@@ -499,12 +498,25 @@ class Shard:
 
     def account(self) -> dict[str, int]:
         """Return the cars' part of the account, summed up."""
-        names = ("created", "published", "acknowledged", "refused", "dropped", "in_outbox", "repeated")
-        totals = dict.fromkeys(names, 0)
+        created = published = acknowledged = refused = dropped = in_outbox = repeated = 0
         for held in self.cars.values():
-            for name in names:
-                totals[name] += getattr(held.car.telematics, name)
-        return totals
+            telematics = held.car.telematics
+            created += telematics.created
+            published += telematics.published
+            acknowledged += telematics.acknowledged
+            refused += telematics.refused
+            dropped += telematics.dropped
+            in_outbox += telematics.in_outbox
+            repeated += telematics.repeated
+        return {
+            "created": created,
+            "published": published,
+            "acknowledged": acknowledged,
+            "refused": refused,
+            "dropped": dropped,
+            "in_outbox": in_outbox,
+            "repeated": repeated,
+        }
 
     def outboxes(self) -> dict[str, dict[str, object]]:
         """Return boot and sequence numbers of what cars still hold, by VIN, for those that hold any."""
@@ -517,9 +529,5 @@ class Shard:
     def states(self) -> tuple[Counter[str], Counter[str]]:
         """Count the cars by vehicle state and by connection, now."""
         now = self.clock.now()
-        states: Counter[str] = Counter()
-        connections: Counter[str] = Counter()
-        for held in self.cars.values():
-            states[held.car.state(now)] += 1
-            connections[held.car.connection(now)] += 1
-        return states, connections
+        cars = [held.car for held in self.cars.values()]
+        return Counter([car.state(now) for car in cars]), Counter([car.connection(now) for car in cars])

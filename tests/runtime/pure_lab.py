@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused
 from fleet.kernel.draws import stream_key
-from fleet.kernel.instants import MINUTE, Instant
+from fleet.kernel.instants import MINUTE, Cancellable, Instant
 from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.journalling import JournalledCar, Write, journalled_links
 from fleet.runtime.shard import LinkPlan, Shard
@@ -69,6 +70,10 @@ class HandClock:
 
     def wall_us_at(self, instant: Instant) -> int:
         return int((instant - self.start) / self.factor)
+
+    def call_at(self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0) -> Cancellable:
+        wait_s = (self.wall_us_at(instant) - self.wall_us()) / 1e6
+        return asyncio.get_running_loop().call_later(max(not_before_s, wait_s), callback)
 
     def move_to(self, instant: Instant) -> None:
         self._now = instant
