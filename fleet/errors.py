@@ -18,7 +18,7 @@
     ├── JournalError              file:line, a journal that cannot be read
     └── BrokerError               the private Mosquitto could not be run
 
-An error carries its fields, and `hint` says what to do next.
+An error carries its fields, and `hint` says what to do next: it is a note of the exception, so that a traceback ends with it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,24 @@ from collections.abc import Iterable
 class FleetError(Exception):
     """Root of all errors raised on purpose; `str(error)` is for people, `hint` is the next step (or "")."""
 
+    _hint = ""
+
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    @property
+    def hint(self) -> str:
+        """What to do next, or ""; whoever does not catch the error sees it as a note below the message."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str) -> None:
+        if self._hint:
+            self.__notes__.remove(self._hint)
+        self._hint = hint
+        if hint:
+            self.add_note(hint)
 
 
 class UsageError(FleetError):

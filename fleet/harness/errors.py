@@ -15,10 +15,3 @@ class ForgottenAwait(UsageError):
 
 class InvariantBroken(FleetError, AssertionError):
     """A rule that must hold in every run does not: the journal of this test breaks it."""
-
-
-def show_hint(error: BaseException) -> None:
-    """Let a traceback of the error end with its hint, such as the nearest right name: pytest and Python show the message only."""
-    hint = error.hint if isinstance(error, FleetError) else ""
-    if hint and hint not in getattr(error, "__notes__", ()):
-        error.add_note(hint)

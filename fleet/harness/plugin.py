@@ -286,18 +286,14 @@ fleet_one_car = _async_fixture(_make_car, "fleet_car")
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Show the hints of errors; keep the journal of a test that failed, and say where it is."""
-    if call.excinfo is None:
-        yield
-        return
-    from fleet.harness.errors import ExpectationFailed, InvariantBroken, show_hint
-
-    show_hint(call.excinfo.value)
+    """Keep the journal of a test that failed, and say where it is."""
     outcome = yield
-    report: pytest.TestReport = cast("Any", outcome).get_result()
     world = item.stash.get(WORLD, None)
-    if world is None:
+    if call.excinfo is None or world is None:
         return
+    from fleet.harness.errors import ExpectationFailed, InvariantBroken
+
+    report: pytest.TestReport = cast("Any", outcome).get_result()
     world.failed = True
     world.keeps_journal = report.failed  # and not of one that is skipped, or was expected to fail
     if report.failed and not isinstance(call.excinfo.value, ExpectationFailed | InvariantBroken):  # they have told it themselves

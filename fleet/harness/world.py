@@ -20,11 +20,11 @@ from fleet import __version__
 from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend
 from fleet.checks.verification import verify
-from fleet.errors import FleetError, JournalError, UnknownName, UsageError
+from fleet.errors import JournalError, UnknownName, UsageError
 from fleet.harness.backends import BackendHere, BackendProcess, OwnBackend
 from fleet.harness.car import HarnessCar
 from fleet.harness.clock import HarnessClock, wall_s
-from fleet.harness.errors import ExpectationFailed, InvariantBroken, show_hint
+from fleet.harness.errors import ExpectationFailed, InvariantBroken
 from fleet.harness.faults import Faults
 from fleet.harness.gate import Gate
 from fleet.harness.inboxes import Inboxes
@@ -498,9 +498,6 @@ async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> As
                 await world.close()
             raise
         await world.close()
-    except FleetError as error:
-        show_hint(error)
-        raise
     finally:
         if settings.folder is None and not (opened and world.failed and world.keeps_journal):
             shutil.rmtree(folder, ignore_errors=True)
