@@ -13,7 +13,7 @@ import typer
 import typer.rich_utils
 
 from fleet import __version__
-from fleet.cli import catalogue, centre, journals, parts, proxying, running, scenarios, tools, verifying
+from fleet.cli import catalogue, centre, cleaning, journals, parts, proxying, running, scenarios, tools, verifying
 from fleet.cli.common import COLOURS, NO_COLOUR, complain, out
 from fleet.errors import FleetError
 from fleet.runtime.run import RunBroken
@@ -27,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order of the groups in the help.
-for group in (running, tools, centre, catalogue, scenarios, journals, verifying, parts, proxying):
+for group in (running, tools, centre, catalogue, scenarios, journals, verifying, parts, proxying, cleaning):
     app.add_typer(group.app)
 
 

@@ -50,6 +50,10 @@ class Topics:
     def presence(self, vin: str) -> str:
         return f"{self._head}{checked_vin(vin)}/presence"
 
+    def presence_of_all(self) -> str:
+        """Return the filter for the presence of all cars."""
+        return f"{self._head}+/presence"
+
     def command(self, vin: str, name: str) -> str:
         return f"{self._head}{checked_vin(vin)}/command/{name}"
 
@@ -83,7 +87,7 @@ class Topics:
         return (
             (f"{head}+/status", 1),
             (f"{head}+/event/+", 1),
-            (f"{head}+/presence", 1),
+            (self.presence_of_all(), 1),
             (f"{head}+/response/+", 1),
             (f"{head}+/request/+", 1),
             (f"{head}desk/request", 1),
