@@ -13,12 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
-from fleet.errors import UsageError
+from fleet.errors import LinkError, Unreachable, UsageError
 from fleet.harness.backends import Launch
 from fleet.harness.stages import Reach
+from fleet.harness.watcher import Watcher
 from fleet.runtime.access import Access, open_access
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.mosquitto import Certificates, PrivateMosquitto
+from fleet.runtime.shard import wait_until
 from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.swarm_link import swarm_links
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["plain", "tls", "mutual_tls"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+FOUND_WITHIN_S: Final = 5.0
+"""Wall time that a broker of the user's is given to let us in, once a session: it may just be starting."""
 
 
 class HarnessBroker:
@@ -82,7 +86,10 @@ class HarnessBroker:
         access = Access(cars=mosquitto.cars, tools=mosquitto.tools, prefix=prefix, password_for=secret.password_for)
         arguments = ["--broker", str(mosquitto.tools), "--topic-prefix", prefix, "--client-id", f"backend {prefix}"]
         launch = Launch([*arguments, "--end-session"], {SECRET_VARIABLE: secret.reveal()})
-        return Reach(access, self._admit, mosquitto, launch, self._car_links, encrypted=self._authority is not None)
+        return Reach(
+            access, admit=self._admit, broker=mosquitto, launch=launch, car_links=self._car_links,
+            encrypted=self._authority is not None,
+        )  # fmt: skip
 
     def _car_links(self, endpoint: Endpoint) -> LinkFactory:
         """Return what makes the links of cars, by TLS where that is wanted."""
@@ -139,6 +146,8 @@ class ForeignBroker:
         """Take where it is and how to be let in; each test gets its own level under the prefix."""
         self._url, self._ca, self._credentials, self._prefix = url, ca, credentials, prefix
         self._numbers = itertools.count(1)
+        self._was_found = False
+        self._refusal: LinkError | None = None
 
     @property
     def endpoint(self) -> Endpoint:
@@ -163,11 +172,36 @@ class ForeignBroker:
         return open_access(broker=self._url, ca=self._ca, credentials=self._credentials, prefix=prefix)
 
     def reach(self) -> Reach:
-        """Return how a world reaches it, under a level of its own. Raises UsageError for files that cannot be used."""
+        """Return how a world reaches it, under a level of its own. Raises UsageError for files that cannot be used.
+
+        The first world finds out whether it lets us in. When it does not, no other world waits for the same.
+        """
         prefix = f"{self._prefix}/t{os.getpid()}-{next(self._numbers)}"
         arguments = ["--broker", self._url, "--topic-prefix", prefix, "--client-id", f"backend {prefix}", "--end-session"]
         if self._ca is not None:
             arguments += ["--ca", str(self._ca)]
         if self._credentials is not None:
             arguments += ["--credentials", str(self._credentials)]
-        return Reach(self._access(prefix), launch=Launch(arguments, {}))
+        access = self._access(prefix)
+        return Reach(access, find=partial(self._find, access), launch=Launch(arguments, {}))
+
+    async def _find(self, access: Access) -> None:
+        """Raise why it lets nobody listen, from the second time on without asking it again."""
+        if not self._was_found and self._refusal is None:
+            self._refusal = await _refusal(access)
+            self._was_found = self._refusal is None
+        if self._refusal is not None:
+            raise self._refusal.with_traceback(None) from None
+
+
+async def _refusal(access: Access) -> LinkError | None:
+    """Connect as those who listen, as often as the patience allows; return why that did not come about, None when it did."""
+    watcher = Watcher(access.consumer_links(), access.dialect(), password=access.password_for("backend"), name=f"{os.getpid():x}")
+    watcher.link.open()
+    try:
+        if await wait_until(lambda: watcher.link.is_up, FOUND_WITHIN_S):
+            return None
+        where = access.tools
+        return watcher.refusal or Unreachable(where.host, where.port, f"no answer within {FOUND_WITHIN_S:g} s")
+    finally:
+        await watcher.link.close(end_session=True)

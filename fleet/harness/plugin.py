@@ -21,7 +21,7 @@ except ImportError:  # then the fixtures say what is missing, and nobody else is
 
 if TYPE_CHECKING:
     from fleet.harness.backend import HarnessBackend
-    from fleet.harness.broker import ForeignBroker, HarnessBroker
+    from fleet.harness.broker import ForeignBroker, HarnessBroker, Kind
     from fleet.harness.car import HarnessCar
     from fleet.harness.clock import HarnessClock
     from fleet.harness.faults import Faults
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Mode = Literal["live", "virtual"]
 MODES: Final = ("live", "virtual")
 WORDS: Final = ("mode", "seed", "start", "checks", "car", "backend", "until_stored", "broker")
+OWN: Final = "own"
+"""The kind of broker that no other test shares."""
 WORLD: Final = pytest.StashKey["World"]()
 
 
@@ -61,8 +63,9 @@ def _mode(request: pytest.FixtureRequest) -> Mode:
 
 
 def _words(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Return what the marks of this test say, the nearest one first."""
+    """Return what the marks of this test say, the nearest one first. Raises UsageError, also for a broker that nobody needs."""
     from fleet.errors import UnknownName, UsageError
+    from fleet.harness.broker import KINDS
 
     found: dict[str, Any] = {}
     for mark in request.node.iter_markers("fleet"):
@@ -71,6 +74,8 @@ def _words(request: pytest.FixtureRequest) -> dict[str, Any]:
         for name, value in mark.kwargs.items():
             if name not in WORDS:
                 raise UnknownName("word of @pytest.mark.fleet", name, WORDS)
+            if name == "broker" and value not in (*KINDS, OWN):
+                raise UnknownName("kind of broker", str(value), (*KINDS, OWN))
             found.setdefault(name, value)
     return found
 
@@ -96,9 +101,12 @@ class Brokers:
 
     def shared(self, kind: str) -> HarnessBroker | ForeignBroker:
         """Return the one of a kind, or the user's. Raises UsageError for a kind that does not exist."""
-        from fleet.errors import UsageError
-        from fleet.harness.broker import ForeignBroker
+        from fleet.errors import UnknownName, UsageError
+        from fleet.harness.broker import KINDS, ForeignBroker
 
+        known = next((each for each in KINDS if each == kind), None)
+        if known is None:
+            raise UnknownName("kind of shared broker", kind, KINDS)
         if self._option("--fleet-broker"):
             if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
                 hint = "Run them with -n 0: a car's VIN is its client id, and cars of two tests can have the same."
@@ -111,18 +119,14 @@ class Brokers:
             )
             return self._foreign
         if kind not in self._shared:
-            self._shared[kind] = self.started(kind)
+            self._shared[kind] = self.started(known)
         return self._shared[kind]
 
-    def started(self, kind: str) -> HarnessBroker:
+    def started(self, kind: Kind) -> HarnessBroker:
         """Return a new private one that runs."""
-        from fleet.errors import UnknownName
-        from fleet.harness.broker import KINDS, HarnessBroker
+        from fleet.harness.broker import HarnessBroker
 
-        known = next((each for each in KINDS if each == kind), None)
-        if known is None:
-            raise UnknownName("kind of broker", kind, (*KINDS, "own"))
-        broker = HarnessBroker(known)
+        broker = HarnessBroker(kind)
         try:
             _run(broker.start())
         except BaseException:
@@ -155,7 +159,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 def fleet_broker(request: pytest.FixtureRequest, fleet_brokers: Brokers) -> Iterator[HarnessBroker | ForeignBroker]:
     """Give the broker: a private Mosquitto that the tests of a session share, one of this test's `own`, or the user's."""
     kind = str(_words(request).get("broker", "plain"))
-    if kind != "own":
+    if kind != OWN:
         yield fleet_brokers.shared(kind)
         return
     broker = fleet_brokers.started("plain")

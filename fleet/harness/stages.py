@@ -86,15 +86,21 @@ async def nobody_to_tell(_vins: Sequence[str]) -> None:
     """Do nothing: the broker knows all cars, or asks no names."""
 
 
+async def nothing_to_find_out() -> None:
+    """Do nothing: the broker was started by us, and runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How a broker is reached: `access` by links, `launch` by a back end in a process of its own.
 
-    `admit` makes new cars known to it. `broker` is the broker itself, where it is ours to stop and kill. `car_links` makes
-    the links of cars to `access.cars`, or to where a proxy stands for it; `encrypted` ones tell the proxy nothing.
+    `find` raises LinkError for one that does not let us in. `admit` makes new cars known to it. `broker` is the broker itself,
+    where it is ours to stop and kill. `car_links` makes the links of cars to `access.cars`, or to where a proxy stands for it;
+    `encrypted` ones tell the proxy nothing.
     """
 
     access: Access
+    find: Callable[[], Awaitable[None]] = nothing_to_find_out
     admit: Callable[[Sequence[str]], Awaitable[None]] = nobody_to_tell
     broker: Broker | None = None
     launch: Launch | None = None
@@ -148,7 +154,7 @@ class Stage(Protocol):
     """How much longer than usual the network may take for one thing, because of its faults."""
 
     async def open(self) -> None:
-        """Begin, before anybody connects."""
+        """Begin, before anybody connects. Raises LinkError where nobody can."""
         ...
 
     async def close(self) -> None:
@@ -220,6 +226,7 @@ class LiveStage:
     async def open(self) -> None:
         if self._proxy is not None:
             await self._proxy.__aenter__()
+        await self._reach.find()
 
     async def close(self) -> None:
         if self._proxy is not None:

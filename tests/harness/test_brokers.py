@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fleet.errors import Unreachable
-from fleet.harness import ExpectationFailed, World
+from fleet.harness import ExpectationFailed, World, broker
 from fleet.harness.broker import ForeignBroker, HarnessBroker
 from fleet.harness.car import HarnessCar
 from fleet.harness.plugin import Brokers
@@ -112,3 +113,51 @@ async def test_a_broker_of_the_users_is_left_as_it_was(users_broker: int) -> Non
         owner.link.open()
         assert not await owner.wait_for_up(), f"{client} has left a session"
         await owner.link.close(end_session=True)
+
+
+SUITE = """
+async def test_one(fleet): ...
+async def test_another(fleet_car): ...
+async def test_with_a_proxy(fleet, fleet_faults): ...
+"""
+
+
+def run_beside(url: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.RunResult:
+    """Run three tests beside a broker that is given little time to answer."""
+    monkeypatch.setattr(broker, "FOUND_WITHIN_S", 0.3)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(test_beside=SUITE)
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-q", "--fleet-mode", "live", "--fleet-broker", url)
+    done.assert_outcomes(errors=3)
+    return done
+
+
+def test_a_broker_that_cannot_be_reached_is_waited_for_once(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first test tries to connect; all of them tell the same, where it was and what to look at."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        port = silent.getsockname()[1]
+        done = run_beside(f"mqtt://127.0.0.1:{port}", pytester, monkeypatch)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    told = [line.removeprefix("E").strip() for line in done.outlines if line.startswith("E   ")]
+    words = f"fleet.errors.Unreachable: no connection to 127.0.0.1:{port}: no answer within 0.3 s"
+    assert told == [words, "Is the broker running there, and is the port right?"] * 3
+
+
+def test_why_it_cannot_be_reached_is_told(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port("127.0.0.1")
+    done = run_beside(f"mqtt://127.0.0.1:{port}", pytester, monkeypatch)
+    assert sum(f"no connection to 127.0.0.1:{port}: Connection refused" in line for line in done.outlines) >= 3
+
+
+async def test_a_broker_that_was_found_once_is_not_given_up(users_broker: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test may stop it: only those who have never met it need not try."""
+    await wait_until(lambda: not is_free("127.0.0.1", users_broker), 5.0)
+    foreign = ForeignBroker(f"mqtt://127.0.0.1:{users_broker}")
+    async with live_world(foreign.reach(), backend=False):
+        pass
+    monkeypatch.setattr(broker, "_refusal", None)  # is not asked again
+    await foreign.reach().find()

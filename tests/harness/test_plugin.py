@@ -232,6 +232,35 @@ def test_mistakes_are_told(suite: pytest.Pytester, source: str, told: str) -> No
     done.stdout.fnmatch_lines([told])
 
 
+@pytest.mark.parametrize(
+    "options", [(), ("--fleet-mode", "live", "--fleet-broker", "mqtt://broker.example"), ("--fleet-mode", "live")], ids=" ".join
+)
+def test_a_broker_that_does_not_exist_is_told_wherever_the_test_runs(suite: pytest.Pytester, options: tuple[str, ...]) -> None:
+    """Also where it would not be used: in virtual time, beside a broker of the user's, or when a nearer mark says otherwise."""
+    done = run(suite, """
+        import pytest
+
+        pytestmark = pytest.mark.fleet(broker="mutual-tls")
+
+        async def test_fleet(fleet): ...
+
+        def test_broker(fleet_broker): ...
+
+        @pytest.mark.fleet(broker="own")
+        async def test_car(fleet_car): ...
+    """, *options)  # fmt: skip
+    done.assert_outcomes(errors=3)
+    done.stdout.fnmatch_lines(["E * unknown kind of broker 'mutual-tls'", "E * Did you mean 'mutual_tls'?"] * 3)
+
+
+def test_a_shared_broker_is_one_of_those_there_are(suite: pytest.Pytester) -> None:
+    done = run(suite, """
+        def test_shared(fleet_brokers):
+            fleet_brokers.shared("own")
+    """, "--fleet-broker", "mqtt://broker.example")  # fmt: skip
+    done.stdout.fnmatch_lines(["E * unknown kind of shared broker 'own'", "E * Known: mutual_tls, plain, tls."])
+
+
 def test_a_mistake_comes_with_what_to_write_instead(suite: pytest.Pytester) -> None:
     """In the set-up, in the test and at its end."""
     done = run(suite, """
