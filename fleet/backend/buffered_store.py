@@ -1,7 +1,8 @@
 """A store that decides batch by batch and writes many of them in one transaction: for virtual runs, where nothing is killed.
 
 What is new, what was there before, and what is the newest of each car is found by the same code; only the rows come later,
-at the latest with `close`. A command is looked up among those that are still held, too.
+at the latest with `close`. A command is looked up among those that are still held, too. The one row of a car that says how it
+stands comes later still: in a large fleet it would be written anew with nearly each of its messages.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from typing import Final
 from fleet.backend.schema import in_words, open_for_writing, open_in_memory
 from fleet.backend.store import Batch, Committed, Part, Quarantined, Store, _committed, _Seen
 from fleet.cloud.desk_io import CommandOpened, CommandRecord
+from fleet.cloud.twin import Newest
 
 HELD_ROWS: Final = 5_000
+BEHIND_ROWS: Final = 50_000
+"""How far behind its messages the row of a car may be."""
 
 
 class BufferedStore(Store):
@@ -25,6 +29,9 @@ class BufferedStore(Store):
         self._held: list[Part] = []
         self._held_rows = 0
         self._held_commands: set[str] = set()
+        self._sequences: dict[tuple[str, int], _Seen] = {}
+        self._cars: dict[str, tuple[Newest, int]] = {}
+        self._behind_rows = 0
         super().__init__(path, created_by=created_by)
 
     def _open(self, created_by: str) -> sqlite3.Connection:
@@ -35,7 +42,7 @@ class BufferedStore(Store):
     def close(self) -> None:
         """Write what is held, and close the file."""
         try:
-            self.flush()
+            self.flush(cars=True)
         finally:
             super().close()
 
@@ -46,26 +53,39 @@ class BufferedStore(Store):
         prepared = self._prepare(batch)
         self._held.append(Part(batch, prepared, stored_at))
         self._held_rows += batch.size
-        self._held_commands.update(write.record.id for write, _ in batch.writes if isinstance(write, CommandOpened))
+        self._sequences.update(prepared.sequences)
+        for vin, newest in prepared.newest.items():
+            self._cars[vin] = newest, stored_at
+        for write, _ in batch.writes:
+            if isinstance(write, CommandOpened):
+                self._held_commands.add(write.record.id)
         return _committed(prepared)
 
-    def flush(self) -> None:
-        """Write what is held in one transaction. What cannot be written stays held."""
-        if not self._held or self._connection is None:
+    def flush(self, *, cars: bool = False) -> None:
+        """Write in one transaction the batches that are held, with `cars` their rows too. What cannot be written stays held."""
+        if self._connection is None:
+            return
+        cars = cars or self._behind_rows + self._held_rows > BEHIND_ROWS
+        sequences, newest = (self._sequences, self._cars) if cars else ({}, {})
+        if not (self._held or sequences or newest):
             return
         try:
-            self._write(self._held)
+            self._write(self._held, sequences, newest)
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise in_words(error, self.path) from error
+        self._behind_rows += self._held_rows
+        if cars:
+            self._sequences, self._cars = {}, {}
+            self._behind_rows = 0
         self._held = []
         self._held_rows = 0
         self._held_commands = set()
 
     def save(self) -> None:
-        """Write what is held."""
-        self.flush()
+        """Write all that is held."""
+        self.flush(cars=True)
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return the command with this id, None when there never was one."""
@@ -93,7 +113,7 @@ class MemoryStore(BufferedStore):
 
     def save(self) -> None:
         """Write the whole store to its file, anew."""
-        self.flush()
+        self.flush(cars=True)
         if self._connection is not None:
             self.path.unlink(missing_ok=True)
             self._connection.execute("VACUUM INTO ?", (str(self.path),))

@@ -13,9 +13,10 @@ commits, so that `restart_log` between two commits has little left to do.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,8 +52,11 @@ _NEWEST_COLUMNS: Final = (
     "vin, state, connection, connection_reason, connection_boot, connection_at, latitude, longitude, mileage_km, captured_at,"
     " stored_at, origins"
 )
-_NO_GAPS: Final = msgspec.msgpack.encode([])
-_NEVER: Final = (None, None, None, None)
+_NULL: Final = math.nan
+"""What SQLite keeps as NULL. So it would None; but for each None, and each `bytes`, Python's sqlite3 looks for an adapter, which
+costs a tenth of a row. It does not for a float, nor for a `bytearray`."""
+_NO_GAPS: Final = bytearray(msgspec.msgpack.encode([]))
+_NEVER: Final = (_NULL, _NULL, _NULL, _NULL)
 """The connection of a car without any presence."""
 _NEWEST_UPDATE: Final = " ON CONFLICT (vin) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _NEWEST_COLUMNS.split(", ")[1:]
@@ -134,11 +138,16 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Committed:
-    """What a commit did: the messages that were new, how many were not, and what is now stored of each car's boot."""
+    """What a commit did: the messages that were new, how many were not, and the numbers that are now stored of each boot."""
 
     fresh: list[Arrival]
     duplicates: int
-    marks: list[tuple[str, Stored]]
+    sequences: Iterable[tuple[tuple[str, int], _Seen]]
+
+    @property
+    def marks(self) -> list[tuple[str, Stored]]:
+        """What to tell the cars, until the next commit."""
+        return [(vin, _mark(boot, seen.numbers)) for (vin, boot), seen in self.sequences]
 
 
 @dataclass(slots=True)
@@ -183,6 +192,8 @@ class Store:
         self._seen: dict[tuple[str, int], _Seen] = {}
         self._newest: dict[str, Newest] = {}
         self._next_id: int = self._connection.execute("SELECT coalesce(max(id), 0) + 1 FROM message").fetchone()[0]
+        # Then all there ever is of a car is in memory from the first time on.
+        self._began_empty = not self._connection.execute(_ANY_CAR).fetchone()[0]
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode_status = msgspec.msgpack.Decoder(Status).decode
         self._decode_ids = msgspec.msgpack.Decoder(list[int]).decode
@@ -215,18 +226,23 @@ class Store:
             prepared = batch.prepared
             if prepared is None:
                 prepared = batch.prepared = self._prepare(batch)
-            self._write([Part(batch, prepared, stored_at)])
+            newest = {vin: (newest, stored_at) for vin, newest in prepared.newest.items()}
+            self._write([Part(batch, prepared, stored_at)], prepared.sequences, newest)
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise in_words(error, self.path) from error
         return _committed(prepared)
 
-    def _write(self, parts: Sequence[Part]) -> None:
-        """Write batches, in their order, in one transaction."""
+    def _write(
+        self, parts: Sequence[Part], sequences: Mapping[tuple[str, int], _Seen], newest: Mapping[str, tuple[Newest, int]]
+    ) -> None:
+        """Write batches, in their order, and the rows of boots and of cars (each with when it was stored), in one transaction."""
         assert self._connection is not None, "the store is closed"
         self._connection.execute("BEGIN IMMEDIATE")
         self._write_messages(parts)
+        self._write_sequences(sequences)
+        self._write_newest(newest)
         for part in parts:
             self._write_rest(part.batch, part.prepared.quarantined)
         self._connection.execute("COMMIT")
@@ -252,11 +268,21 @@ class Store:
         """
         prepared = _Prepared(first_id=self._next_id)
         fresh, newest, sequences = prepared.fresh, prepared.newest, prepared.sequences
-        numbered = [(held.vin, held.boot) for held in batch.quarantined if held.vin and held.boot is not None and held.seq]
-        for key in dict.fromkeys([*numbered, *[arrival[:2] for arrival in batch.arrivals]]):
-            sequences[key] = self._seen.get(key) or self._load_seen(key)
-        for vin in dict.fromkeys([*[arrival[0] for arrival in batch.arrivals], *[presence.vin for presence in batch.presences]]):
-            newest[vin] = self._newest.get(vin) or self._load_newest(vin)
+        for held in batch.quarantined:
+            if held.vin and held.boot is not None and held.seq:
+                key = (held.vin, held.boot)
+                sequences[key] = self._seen.get(key) or self._load_seen(key)
+        for arrival in batch.arrivals:
+            key = arrival[:2]
+            if key not in sequences:
+                sequences[key] = self._seen.get(key) or self._load_seen(key)
+            vin = key[0]
+            if vin not in newest:
+                newest[vin] = self._newest.get(vin) or self._load_newest(vin)
+        for presence in batch.presences:
+            vin = presence.vin
+            if vin not in newest:
+                newest[vin] = self._newest.get(vin) or self._load_newest(vin)
         next_id = self._next_id
         for arrival in batch.arrivals:
             seen = sequences[arrival[:2]]
@@ -271,7 +297,8 @@ class Store:
         self._next_id = next_id
         for presence in batch.presences:
             newest[presence.vin].take_presence(presence)
-        prepared.quarantined = [self._counted_once(held, sequences) for held in batch.quarantined]
+        if batch.quarantined:
+            prepared.quarantined = [self._counted_once(held, sequences) for held in batch.quarantined]
         return prepared
 
     def _counted_once(self, held: Quarantined, sequences: dict[tuple[str, int], _Seen]) -> Quarantined:
@@ -290,12 +317,20 @@ class Store:
 
     def _load_seen(self, key: tuple[str, int]) -> _Seen:
         assert self._connection is not None
-        row = self._connection.execute("SELECT high, gaps, duplicates FROM sequence WHERE vin = ? AND boot = ?", key).fetchone()
+        row = None
+        if not self._began_empty:
+            found = self._connection.execute("SELECT high, gaps, duplicates FROM sequence WHERE vin = ? AND boot = ?", key)
+            row = found.fetchone()
         seen = _Seen(SeenSequence(), 0) if row is None else _Seen(SeenSequence(row[0], self._decode_gaps(row[1])), row[2])
         self._seen[key] = seen
         return seen
 
     def _load_newest(self, vin: str) -> Newest:
+        newest = Newest() if self._began_empty else self._stored_newest(vin)
+        self._newest[vin] = newest
+        return newest
+
+    def _stored_newest(self, vin: str) -> Newest:
         assert self._connection is not None
         newest = Newest()
         row = self._connection.execute(
@@ -311,35 +346,45 @@ class Store:
                 kept = self._connection.execute("SELECT payload FROM message WHERE id = ?", (key,)).fetchone()
                 newest.take(origin_of(self._decode_status(kept[0])), key)
             newest.captured_at = captured_at
-        self._newest[vin] = newest
         return newest
 
     def _write_messages(self, parts: Sequence[Part]) -> None:
         values: list[Any] = []
-        sequences: dict[tuple[str, int], _Seen] = {}
-        newest_of: dict[str, tuple[Newest, int]] = {}
         for _, prepared, stored_at in parts:
-            for number, arrival in enumerate(prepared.fresh, prepared.first_id):
-                values += (number, *arrival[:-1], stored_at)
-            sequences.update(prepared.sequences)
-            newest_of.update((vin, (newest, stored_at)) for vin, newest in prepared.newest.items())
-        self._insert("INSERT INTO message", _MESSAGE_COLUMNS, values)
-        values = []
-        encode = self._encode
+            number = prepared.first_id
+            for vin, boot, seq, kind, name, trigger, captured_at, due, sent, received_at, encoding, payload, _ in prepared.fresh:
+                values += (
+                    number, vin, boot, seq, kind, name or _NULL, trigger or _NULL, captured_at,
+                    _NULL if due is None else due, _NULL if sent is None else sent, received_at, encoding or _NULL,
+                    bytearray(payload), stored_at,
+                )  # fmt: skip
+                number += 1
+        # An error undoes the whole transaction anyway: SQLite need not be able to undo one statement.
+        self._insert("INSERT OR ROLLBACK INTO message", _MESSAGE_COLUMNS, values)
+
+    def _write_sequences(self, sequences: Mapping[tuple[str, int], _Seen]) -> None:
+        values: list[Any] = []
         for (vin, boot), seen in sequences.items():
             numbers = seen.numbers
-            gaps = encode(numbers.gaps) if numbers.gaps else _NO_GAPS
+            gaps = bytearray(self._encode(numbers.gaps)) if numbers.gaps else _NO_GAPS
             values += (vin, boot, numbers.high, numbers.missing, gaps, seen.duplicates)
         self._insert("INSERT OR REPLACE INTO sequence", _SEQUENCE_COLUMNS, values)
-        values = []
+
+    def _write_newest(self, newest_of: Mapping[str, tuple[Newest, int]]) -> None:
+        values: list[Any] = []
         for vin, (newest, stored_at) in newest_of.items():
             presence = newest.presence
             connection = (
-                _NEVER if presence is None else (presence.connection, presence.reason, presence.boot, presence.captured_at)
+                _NEVER
+                if presence is None
+                else (presence.connection, presence.reason or _NULL, presence.boot, presence.captured_at)
             )
-            keys = encode([key for _, key in newest.origins])
+            latitude, longitude = newest.position
+            mileage_km = newest.mileage_km
             values += (
-                vin, newest.state, *connection, *newest.position, newest.mileage_km, newest.captured_at, stored_at, keys,
+                vin, newest.state or _NULL, *connection, _NULL if latitude is None else latitude,
+                _NULL if longitude is None else longitude, _NULL if mileage_km is None else mileage_km, newest.captured_at,
+                stored_at, bytearray(self._encode([key for _, key in newest.origins])),
             )  # fmt: skip
         self._insert("INSERT INTO newest", _NEWEST_COLUMNS, values, _NEWEST_UPDATE)
 
@@ -397,6 +442,8 @@ class Store:
         seen = self._seen.get((vin, boot))
         if seen is not None:
             return seq in seen.numbers
+        if self._began_empty:
+            return False
         try:
             row = self._lookup.execute("SELECT high, gaps FROM sequence WHERE vin = ? AND boot = ?", (vin, boot)).fetchone()
         except sqlite3.Error as error:
@@ -416,6 +463,7 @@ class Store:
         return None if row is None else _command(row)
 
 
+_ANY_CAR: Final = "SELECT EXISTS (SELECT 1 FROM sequence) OR EXISTS (SELECT 1 FROM newest)"
 _RECORD: Final = (
     "SELECT id, vin, name, user, parameters, answer_topic, asked_at, expires_at, due_wall_us, state, reason, detail,"
     " decided_by, changed_at, awake FROM command"
@@ -454,8 +502,7 @@ def _user(row: tuple[Any, ...]) -> UserRecord:
 
 
 def _committed(prepared: _Prepared) -> Committed:
-    marks = [(vin, _mark(boot, seen.numbers)) for (vin, boot), seen in prepared.sequences.items()]
-    return Committed(prepared.fresh, prepared.duplicates, marks)
+    return Committed(prepared.fresh, prepared.duplicates, prepared.sequences.items())
 
 
 def _mark(boot: int, numbers: SeenSequence) -> Stored:
