@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, Instant
 from fleet.vehicle import living
-from fleet.vehicle.agenda import Agenda, Kind
+from fleet.vehicle.agenda import NEVER, Agenda
 from fleet.vehicle.body import Body
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Driver, PlannedTrip
@@ -83,8 +83,6 @@ GPS_ACCURACY_M: Final = 8.0
 STAY_AWAKE: Final = 3 * MINUTE
 """How long the car stays awake after a command or after its driver has gone (ours)."""
 
-NEVER: Final[Instant] = 1 << 62
-"""Later than anything."""
 STATIONS: Final = frozenset({"petrol_station", "charging_station"})
 """Kinds of places where one is on the way to another."""
 
@@ -95,12 +93,13 @@ class Car:
     """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
 
     __slots__ = (
-        "_due", "_in_dead_zone", "_network_works", "_next_start", "_now", "_outputs", "_place_covered", "_plan", "_power",
+        "_due", "_in_dead_zone", "_network_works", "_now", "_outputs", "_place_covered", "_plan", "_power",
         "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging", "charging_due",
         "comfort", "departures", "driver", "engine_is_on", "equipment", "faults", "fix", "health", "in_deep_sleep",
         "in_workshop", "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "next_fault_at", "next_fault_m",
-        "online", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy", "programmes", "remote", "routes",
-        "settings", "since_filled", "speed_alert", "start_m", "telematics", "today", "told", "trip_count", "updates", "vin",
+        "next_start", "online", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy", "programmes", "remote",
+        "routes", "settings", "since_filled", "speed_alert", "start_m", "telematics", "today", "told", "trip_count", "updates",
+        "vin",
     )  # fmt: skip
 
     powertrain: Powertrain
@@ -170,7 +169,7 @@ class Car:
         self._due: Instant = NEVER
         self._true_position = (driver.home.latitude, driver.home.longitude)
         self._plan: tuple[PlannedTrip, ...] = ()
-        self._next_start: Instant | None = None
+        self.next_start: Instant | None = None
         self._stays = False
         self._outputs: list[CarOutput] = []
         self.fix = self.receive_fix(self._true_position, self.parked_at, self.parked_at)
@@ -195,14 +194,19 @@ class Car:
         if self._power != "on" and not isinstance(message, PowerOn | Acknowledged | LinkDown):
             return ()
         if isinstance(message, Acknowledged):  # nearly all there is under load are these two, and they put off nothing
-            self._extend(self.telematics.acknowledge(message.seq, refused=message.refused))
+            sent = self.telematics.acknowledge(message.seq, refused=message.refused)
+            if sent is not None:
+                self._outputs.append(sent)
         elif isinstance(message, AskStatus):
             if not self.telematics.silent:
                 self.send(asked_status(self, now))
         else:
             self._take(message, now)
             self._due = self._next_due()
-        return self._taken()
+        outputs = self._outputs
+        if outputs:
+            self._outputs = []
+        return outputs
 
     def _take(self, message: CarInput, now: Instant) -> None:
         match message:
@@ -241,16 +245,15 @@ class Car:
         """Look for it anew; `_due` must be what this returns whenever nobody is at work in the car."""
         if self._power != "on":
             return NEVER
-        planned, low = self.agenda.next_at(), self.low_voltage_due
-        return min(NEVER if planned is None else planned, NEVER if low is None else low)
+        planned, low = self.agenda.next_at, self.low_voltage_due
+        return planned if low is None or planned <= low else low
 
     def wake(self, now: Instant) -> Sequence[CarOutput]:
         """Do what is due."""
-        now = self._now = max(now, self._now)
+        if now < self._now:  # noqa: PLR1730 (as in `receive`)
+            now = self._now
+        self._now = now
         self._catch_up(now)
-        return self._taken()
-
-    def _taken(self) -> Sequence[CarOutput]:
         outputs = self._outputs
         if outputs:
             self._outputs = []
@@ -261,43 +264,16 @@ class Car:
             self._outputs.append(output)
 
     def _catch_up(self, now: Instant) -> None:
-        while (at := self._next_due()) <= now:
+        """Do what is due, the earliest first; in the same instant the battery comes before what is planned."""
+        at = self._due
+        while at <= now:
             self.at_rest = None
             if at == self.low_voltage_due:
                 self._low_voltage_fell(at)
-            elif (due := self.agenda.pop_due(at)) is not None:
-                self._do(due[1], due[2], at)
-        self._due = at
-
-    def _do(self, kind: Kind, data: Any, at: Instant) -> None:
-        match kind:
-            case Kind.PLAN_DAY:
-                self.plan_day(at)
-            case Kind.START:
-                if data == self._next_start and not self.engine_is_on:
-                    living.start_planned(self, at)
-            case Kind.STOPPED:
-                if self.journey is not None and data == self.journey.index:
-                    living.switch_off(self, at)
-            case Kind.LEFT:
-                living.leave(self, data, at)
-            case Kind.COVERAGE:
-                trip, covered = data
-                if self.journey is not None and self.journey.index == trip:
-                    self.set_coverage(covered, at)
-            case Kind.DEAD_ZONE:
-                trip, inside = data
-                if self.journey is not None and self.journey.index == trip:
-                    self._in_dead_zone = inside
-                    self._find_network(at)
-            case Kind.WOKEN:
-                self.stay_awake(at)
-                self.remote.woken(self, at)
-            case Kind.ACTUATED:
-                self.remote.actuated(self, data, at)
-            case Kind.CALL:
-                function, argument = data
-                function(self, argument, at)
+            else:
+                do, data = self.agenda.pop()
+                do(self, data, at)
+            at = self._due = self._next_due()
 
     # --- what others ask of it
 
@@ -357,7 +333,9 @@ class Car:
 
     def send(self, message: CarMessage) -> None:
         """Hand a numbered message to the modem."""
-        self._extend(self.telematics.put(message))
+        sent = self.telematics.put(message)
+        if sent is not None:
+            self._outputs.append(sent)
 
     def send_ahead(self, message: CarMessage) -> None:
         """Hand the modem a message that overtakes what waits."""
@@ -464,6 +442,11 @@ class Car:
         self._place_covered = covered
         self._find_network(now)
 
+    def set_dead_zone(self, inside: bool, now: Instant) -> None:
+        """Drive into a dead zone or out of it."""
+        self._in_dead_zone = inside
+        self._find_network(now)
+
     def set_network(self, works: bool, now: Instant) -> None:
         """Have a network that works, or fails for all cars wherever they are."""
         self._network_works = works
@@ -493,8 +476,12 @@ class Car:
 
     def watch_low_voltage(self, now: Instant) -> None:
         """Find anew when the 12 V battery falls below the next of its two limits; call when a consumer was switched."""
-        at = self.low_voltage.falls_below_at(LOW_PERCENT, now)
-        self.low_voltage_due = at if at is not None else self.low_voltage.falls_below_at(DEEP_SLEEP_PERCENT, now)
+        battery = self.low_voltage
+        if battery.is_fed:
+            self.low_voltage_due = None
+        else:
+            at = battery.falls_below_at(LOW_PERCENT, now)
+            self.low_voltage_due = at if at is not None else battery.falls_below_at(DEEP_SLEEP_PERCENT, now)
 
     def _low_voltage_fell(self, now: Instant) -> None:
         """Tell that the battery is low, or sleep deeply."""
@@ -526,7 +513,7 @@ class Car:
         at_station = self.journey.station if self.journey else self.place_kind in STATIONS
         begun = self._plan[:1] if at_station else ()
         self._plan = begun + self.driver.plan_day(self.driver.local_date(now))
-        self.agenda.add(self.driver.next_midnight(now), Kind.PLAN_DAY)
+        self.agenda.call(self.driver.next_midnight(now), _new_day)
         hooks.day_began(self, now)
         if self.journey is None:
             self.plan_next_trip(now)
@@ -539,17 +526,17 @@ class Car:
                 self.start_next_trip_at(max(trip.departure, not_before))
                 return
             self._plan = self._plan[1:]  # before the scenario began
-        self._next_start = None
+        self.next_start = None
 
     def stay_put(self) -> None:
         """Start no further trip."""
         self._stays = True
-        self._next_start = None
+        self.next_start = None
 
     def start_next_trip_at(self, at: Instant) -> None:
         """Have the next trip of the plan begin then, and at no other time."""
-        self._next_start = at
-        self.agenda.add(at, Kind.START, at)
+        self.next_start = at
+        self.agenda.call(at, _start, at)
 
     def next_trip(self) -> PlannedTrip | None:
         """Return the trip of the plan whose time has come."""
@@ -566,7 +553,7 @@ class Car:
     def count_trip(self) -> int:
         """Number the drive that starts now, from 1."""
         self.trip_count += 1
-        self._next_start = None
+        self.next_start = None
         return self.trip_count
 
     def arrive(self, place: Place | None, true_position: tuple[float, float]) -> None:
@@ -581,3 +568,16 @@ class Car:
         self.stay_awake(now)
         if place is not None:
             self.set_coverage(not place.garage, now)
+
+
+# --- what the car has in its agenda for every day
+
+
+def _new_day(car: Car, _data: None, now: Instant) -> None:
+    car.plan_day(now)
+
+
+def _start(car: Car, planned_at: Instant, now: Instant) -> None:
+    """Set off, unless the next trip has been given another time, or the car has been started meanwhile."""
+    if planned_at == car.next_start and not car.engine_is_on:
+        living.start_planned(car, now)

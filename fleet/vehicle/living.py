@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
-from fleet.vehicle.agenda import Kind
 from fleet.vehicle.driver import Leaving, PlannedTrip, Purpose, leaving_habits, speed_plan
 from fleet.vehicle.geo import Path, distance_m, road_path
 from fleet.vehicle.journey import Journey
@@ -117,14 +116,14 @@ def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant
     )
     car.journey = journey
     car.powertrain.begin_drive(draws, path.length_m / 1000 / (profile.duration_us / HOUR))
-    car.agenda.add(journey.arrive_at + int(draws.uniform(3, 20) * SECOND), Kind.STOPPED, index)
-    car.agenda.add(journey.move_at + 15 * SECOND, Kind.COVERAGE, (index, True))
+    car.agenda.call(journey.arrive_at + int(draws.uniform(3, 20) * SECOND), _arrived, index)
+    car.agenda.call(journey.move_at + 15 * SECOND, _coverage_changed, (index, True))
     _plan_dead_zones(car, journey)
     hooks.drive_planned(car, journey, now)
     if draws.chance(car.settings.hole_share):
         begins = journey.move_at + 20 * SECOND + int(profile.duration_us * draws.uniform(0.1, 0.6))
-        car.agenda.add(begins, Kind.COVERAGE, (index, False))
-        car.agenda.add(begins + int(profile.duration_us * draws.uniform(0.05, 0.3)), Kind.COVERAGE, (index, True))
+        car.agenda.call(begins, _coverage_changed, (index, False))
+        car.agenda.call(begins + int(profile.duration_us * draws.uniform(0.05, 0.3)), _coverage_changed, (index, True))
 
 
 def _plan_dead_zones(car: Car, journey: Journey) -> None:
@@ -137,11 +136,25 @@ def _plan_dead_zones(car: Car, journey: Journey) -> None:
     reached_m = -1.0
     for number, (enter_m, leave_m) in enumerate(stretches):
         if enter_m > reached_m:
-            car.agenda.add(journey.reached_at(enter_m), Kind.DEAD_ZONE, (journey.index, True))
+            car.agenda.call(journey.reached_at(enter_m), _dead_zone_passed, (journey.index, True))
         reached_m = max(reached_m, leave_m)
         is_last = number + 1 == len(stretches) or stretches[number + 1][0] > reached_m
         if is_last and reached_m < journey.length_m:
-            car.agenda.add(journey.reached_at(reached_m), Kind.DEAD_ZONE, (journey.index, False))
+            car.agenda.call(journey.reached_at(reached_m), _dead_zone_passed, (journey.index, False))
+
+
+def _coverage_changed(car: Car, data: tuple[int, bool], now: Instant) -> None:
+    """A hole in the network begins or ends, unless that drive is over."""
+    trip, covered = data
+    if car.journey is not None and car.journey.index == trip:
+        car.set_coverage(covered, now)
+
+
+def _dead_zone_passed(car: Car, data: tuple[int, bool], now: Instant) -> None:
+    """A dead zone begins or ends, unless that drive is over."""
+    trip, inside = data
+    if car.journey is not None and car.journey.index == trip:
+        car.set_dead_zone(inside, now)
 
 
 def switch_on(car: Car, now: Instant) -> None:
@@ -181,6 +194,12 @@ def _engine_on(car: Car, now: Instant) -> bool:
 # --- stopping
 
 
+def _arrived(car: Car, trip: int, now: Instant) -> None:
+    """The drive has come to its end, if it is still that one."""
+    if car.journey is not None and car.journey.index == trip:
+        switch_off(car, now)
+
+
 def switch_off(car: Car, now: Instant) -> None:
     """End the drive here and switch the engine off: the car sends what it is now. Does nothing when it is off."""
     if not car.engine_is_on:
@@ -205,7 +224,7 @@ def switch_off(car: Car, now: Instant) -> None:
     car.send_status("engine_off", now)
     hooks.engine_stopped(car, journey, now)
     habits = leaving_habits(_draws(car, "leaving"))
-    car.agenda.add(now + int(habits.delay_s * SECOND), Kind.LEFT, (now, habits, journey is not None and journey.station))
+    car.agenda.call(now + int(habits.delay_s * SECOND), leave, (now, habits, journey is not None and journey.station))
 
 
 def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:

@@ -1,5 +1,7 @@
 """The 12 V battery: what sleeping, waking, lights, heater and ventilation cost, and when it is too low; closed forms of time."""
 
+# ruff: noqa: FURB136, PLR1730 (this is worked out ten times for each drive, and min() and max() cost more than all the rest)
+
 from __future__ import annotations
 
 from typing import Final
@@ -14,6 +16,7 @@ HEATER_A: Final = 2.5
 BLOWER_A: Final = 6.0
 CHARGING_A: Final = 25.0
 """Currents of a present-day car with a telematics unit (ours, of the size that manuals and road clubs name)."""
+_WAKING_A: Final = AWAKE_A - ASLEEP_A
 LOW_PERCENT: Final = 50.0
 """Below this the event `low_voltage_low` is sent and comfort commands are rejected with `battery_low` (ours)."""
 DEEP_SLEEP_PERCENT: Final = 40.0
@@ -40,11 +43,17 @@ class LowVoltageBattery:
 
     def charge_at(self, now: Instant) -> float:
         """Return the charge in Ah."""
-        if self.is_fed:
-            return min(self.capacity_ah, self.charge_ah + CHARGING_A * (now - self._since) / HOUR)
-        awake = max(0, min(now, self.awake_until) - self._since)
-        drain_ah = (awake * (AWAKE_A - ASLEEP_A) + (now - self._since) * self._constant_a()) / HOUR
-        return max(0.0, self.charge_ah - drain_ah)
+        passed = now - self._since
+        if not passed:
+            return self.charge_ah  # as often as not it has just been settled
+        if self.engine_on or self.plugged_in:
+            charged_ah = self.charge_ah + CHARGING_A * passed / HOUR
+            return charged_ah if charged_ah < self.capacity_ah else self.capacity_ah
+        awake = (now if now < self.awake_until else self.awake_until) - self._since
+        if awake < 0:
+            awake = 0
+        left_ah = self.charge_ah - (awake * _WAKING_A + passed * self._constant_a()) / HOUR
+        return left_ah if left_ah > 0.0 else 0.0
 
     @property
     def is_fed(self) -> bool:
@@ -66,14 +75,17 @@ class LowVoltageBattery:
     def stay_awake(self, now: Instant, until: Instant) -> None:
         """Keep the car awake until `until`, or longer if it already is."""
         self.settle(now)
-        self.awake_until = max(self.awake_until, until)
+        if until > self.awake_until:
+            self.awake_until = until
 
     def falls_below_at(self, percent: float, now: Instant) -> Instant | None:
         """Return when the charge falls below `percent` if nothing changes; None while it is charged, or when it has."""
-        spare_ah = self.charge_at(now) - self.capacity_ah * percent / 100
-        if self.is_fed or spare_ah <= 0:
+        if self.is_fed:
             return None
-        awake = max(0, self.awake_until - now)
+        spare_ah = self.charge_at(now) - self.capacity_ah * percent / 100
+        if spare_ah <= 0:
+            return None
+        awake = self.awake_until - now if self.awake_until > now else 0
         constant_a = self._constant_a()
         in_wake_ah = awake * (constant_a + AWAKE_A - ASLEEP_A) / HOUR
         if spare_ah < in_wake_ah:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import SECOND, Duration, Instant
-from fleet.vehicle.agenda import Kind
 from fleet.vehicle.rules import refusal
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.registry import SERVICES
@@ -80,7 +79,7 @@ class Remote:
             self._waiting = []
             self.wake_ups += 1
             self._woken += 1
-            car.agenda.add(now + _wake_delay(car, self._woken), Kind.WOKEN)
+            car.agenda.call(now + _wake_delay(car, self._woken), _awake)
         if any(waiting.id == command.id for waiting in self._waiting):
             return  # it will be answered once the car is awake
         if len(self._waiting) >= WAITING_LIMIT:
@@ -124,7 +123,7 @@ class Remote:
             self._running = {}
         self._running[command.id] = Running(command, parameters, awake)
         self._answer(car, command, "in_progress", now, None, awake=awake)
-        car.agenda.add(now + service.takes(parameters), Kind.ACTUATED, command.id)
+        car.agenda.call(now + service.takes(parameters), _actuated, command.id)
 
     def _busy(self, command: Command, parameters: Parameters) -> Refusal | None:
         """One command of a kind at a time; a stop is never busy."""
@@ -196,6 +195,15 @@ class Remote:
                 del self._answers[known]
                 return True
         return False
+
+
+def _awake(car: Car, _data: None, now: Instant) -> None:
+    car.stay_awake(now)
+    car.remote.woken(car, now)
+
+
+def _actuated(car: Car, command_id: str, now: Instant) -> None:
+    car.remote.actuated(car, command_id, now)
 
 
 def _wake_delay(car: Car, index: int) -> Duration:

@@ -203,7 +203,7 @@ class Telematics:
             if self._unstored is None:
                 self._unstored = deque()
             self._unstored.append(message)
-        return self._next()
+        return self._next() if self._waiting else None
 
     def mark_stored(self, mark: Stored) -> Transmit | None:
         """Forget what the back end has committed; send more where that makes room."""
@@ -236,7 +236,10 @@ class Telematics:
         else:
             self.published += 1
             self._highest_sent = message.seq
-        return Transmit(message, max(message.captured_at, self.reachable_since), again)
+        due_at = message.captured_at
+        if due_at < self.reachable_since:  # noqa: PLR1730 (a third of the cost of max())
+            due_at = self.reachable_since
+        return Transmit(message, due_at, again)
 
     @property
     def unstored(self) -> int:
@@ -246,7 +249,8 @@ class Telematics:
     @property
     def in_outbox(self) -> int:
         """How many messages have no final outcome yet, the one under way included."""
-        return (self._in_flight is not None) + self.unstored + (len(self._waiting) if self._waiting else 0)
+        waiting, unstored = self._waiting, self._unstored
+        return (self._in_flight is not None) + (len(unstored) if unstored else 0) + (len(waiting) if waiting else 0)
 
     @property
     def is_sending(self) -> bool:
