@@ -89,6 +89,7 @@ ConnectRate = Annotated[
 ]
 Prefix = Annotated[str, typer.Option("--topic-prefix", metavar="PREFIX", help="First levels of all topics.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+Full = Annotated[bool, typer.Option("--full", help="Leave nothing out of what is told of a machine.")]
 JournalFile = Annotated[
     Path | None, typer.Option("--journal", metavar="FILE", help="Write down there all that goes in and out, see docs/journal.md.")
 ]

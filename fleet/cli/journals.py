@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from fleet.cli.common import JOURNALS, AsJson, err, make_table, out
+from fleet.cli.common import JOURNALS, AsJson, Full, err, make_table, out
+from fleet.observe.story import story
 from fleet.runtime.reexecution import Agreement, Difference, Reexecution
 
 app = typer.Typer()
@@ -21,12 +22,15 @@ JournalPath = Annotated[
 
 
 @app.command(rich_help_panel=JOURNALS)
-def reexecute(journal: JournalPath, as_json: AsJson = False) -> None:
+def reexecute(journal: JournalPath, full: Full = False, as_json: AsJson = False) -> None:
     """Run cars and desk again on a journal's inputs: they must want the same. Exit code 1 at the first difference.
 
     Example: fleet reexecute runs/latest/journal.jsonl
     """
     found = Reexecution(journal).run()
+    if full and (difference := found.difference) is not None:
+        told = story(difference.path, difference.machine, difference.line, full=True)
+        found.difference = replace(difference, story=told)
     if as_json:
         out.print_json(json.dumps(asdict(found), default=str))
     else:
