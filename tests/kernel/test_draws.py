@@ -29,6 +29,25 @@ def test_a_seed_means_the_same_for_ever() -> None:
     assert [round(draws.unit(), 12), draws.integer(1, 6), round(draws.normal(0, 1), 12)] == PINNED_FIGURES
 
 
+@given(st.integers(0, 2**64 - 1), st.integers(-(2**60), 2**60))
+def test_draws_are_those_of_splitmix64(key: int, index: int) -> None:
+    """However many are made at once: the generator of the original, begun at the stream's own state."""
+    draws = Draws(key, "original", index)
+    state = mixed(key ^ stream_key(0, "original") ^ index * 0xD1B54A32D192ED03 % 2**64)
+    expected = [mixed((state + n * 0x9E3779B97F4A7C15) % 2**64) for n in range(1, 13)]
+    assert [draws.bits() for _ in expected] == expected
+    again = Draws(key, "original", index)
+    assert [again.unit() for _ in expected] == [(value >> 11) / 2**53 for value in expected]
+    pairs = Draws(key, "original", index), Draws(key, "original", index)
+    assert [pairs[0].uniform(-3.0, 8.5) for _ in expected] == [-3.0 + 11.5 * pairs[1].unit() for _ in expected]
+
+
+def mixed(z: int) -> int:
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return z ^ (z >> 31)
+
+
 def test_one_more_draw_shifts_no_other_stream() -> None:
     """Draws of one purpose, index or key do not move those of another."""
     plain = [Draws(1, "b", n).bits() for n in range(10)]
