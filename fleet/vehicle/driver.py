@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
@@ -113,11 +114,11 @@ class Driver:
 
     def local_date(self, now: Instant) -> date:
         """Return the date where the driver lives."""
-        return to_datetime(now).astimezone(self.region.zone).date()
+        return date.fromordinal(_local_ordinal(self.region.zone, now))
 
     def next_midnight(self, now: Instant) -> Instant:
         """Return the instant at which the driver's next day begins."""
-        return _local_day(self.region.zone, self.local_date(now).toordinal())[1]
+        return _local_day(self.region.zone, _local_ordinal(self.region.zone, now))[1]
 
     def plan_day(self, day: date) -> tuple[PlannedTrip, ...]:
         """Return the trips of a local date, in their order: from home and, last of all, home again.
@@ -204,11 +205,14 @@ class Driver:
 
     def _feasible(self, wanted: list[Instant], stops: list[Place], ordinal: int) -> list[Instant]:
         """Move departures apart where a drive would not be over, and forward where the day would not suffice."""
-        place = self.home
+        before, place = None, self.home
+        take = 0
         takes = []
         for stop in stops:
-            takes.append(longest_drive(distance_m(*place.position, *stop.position)) + SHORTEST_STAY)
-            place = stop
+            if stop is not before:  # else it takes as long as the way there
+                take = longest_drive(distance_m(*place.position, *stop.position)) + SHORTEST_STAY
+            takes.append(take)
+            before, place = place, stop
         departures: list[Instant] = []
         earliest = wanted[0]
         for want, take in zip(wanted, takes, strict=True):
@@ -275,6 +279,8 @@ def _draw_second(draws: Draws, hours: str) -> int:
 
 # --- local time
 
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
+
 
 @lru_cache(maxsize=256)
 def _local_day(zone: ZoneInfo, ordinal: int) -> tuple[Instant, Instant, bool]:
@@ -283,6 +289,18 @@ def _local_day(zone: ZoneInfo, ordinal: int) -> tuple[Instant, Instant, bool]:
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
     begin, end = from_datetime(midnight), from_datetime(midnight + timedelta(days=1))
     return begin, end, end - begin == DAY
+
+
+def _local_ordinal(zone: ZoneInfo, now: Instant) -> int:
+    """Return the number of the local date."""
+    ordinal = _FIRST_DAY + now // DAY  # the date in UTC
+    begin, end, is_plain = _local_day(zone, ordinal)
+    if now >= end:
+        ordinal += 1
+        begin, end, is_plain = _local_day(zone, ordinal)
+    if is_plain and begin <= now < end:
+        return ordinal
+    return to_datetime(now).astimezone(zone).toordinal()  # clocks change that day, or the zone is west of Greenwich
 
 
 def _utc(zone: ZoneInfo, ordinal: int, second: int) -> Instant:
@@ -314,58 +332,52 @@ class SpeedPiece(NamedTuple):
         return self._replace(begin_us=from_us, begin_kmh=self.begin_kmh + share * (self.end_kmh - self.begin_kmh))
 
 
+_Block = tuple[float, float, float]
+"""Length in m, speed aimed at in m/s, seconds of waiting at its end; 0 drives through."""
+_Piece = tuple[float, float, float, float]
+"""When it begins in s, metres driven until then, speed there in m/s, acceleration in m/s²."""
+_start_s: Final = itemgetter(0)
+_start_m: Final = itemgetter(1)
+
+
 class SpeedProfile:
     """How a path is driven: pieces of constant acceleration, stops included. Closed form; elapsed times in µs."""
 
-    __slots__ = ("_accelerations", "_distances_m", "_speeds", "_starts_s", "duration_us", "length_m")
+    __slots__ = ("_pieces", "duration_us", "length_m")
 
-    def __init__(self, blocks: list[tuple[float, float, float]], length_m: float) -> None:
-        """Take blocks of (length in m, speed aimed at in m/s, seconds of waiting at its end; 0 drives through).
+    def __init__(self, blocks: list[_Block], length_m: float) -> None:
+        """Take blocks in their order: in each the car accelerates, cruises, brakes and waits, as far as there is need.
 
         `length_m` is the blocks' length together, free of what adding them up rounds away.
         """
-        self._starts_s: list[float] = []
-        self._distances_m: list[float] = []
-        self._speeds: list[float] = []
-        self._accelerations: list[float] = []
-        travelled = 0.0
-        elapsed = 0.0
-        ends = _end_speeds(blocks)
-        speed = 0.0
-        for (length, aim, wait), end in zip(blocks, ends, strict=True):
-            elapsed = self._add_block(elapsed, travelled, length, (speed, aim, end))
+        self._pieces: Final[list[_Piece]] = []
+        add = self._pieces.append
+        elapsed = travelled = first = 0.0
+        for (length, aim, wait), last in zip(blocks, _end_speeds(blocks), strict=True):
+            squared = (2.0 * length * _PULL * _BRAKE + _BRAKE * first * first + _PULL * last * last) / _PULL_AND_BRAKE
+            reachable = math.sqrt(squared)
+            top = aim if aim < reachable else reachable  # noqa: FURB136 (a call of min costs as much as the half of all this)
+            if top < first or top < last:  # by what rounding takes
+                top = max(first, last)
+            pull_m = (top * top - first * first) / _TWICE_PULL
+            brake_m = (top * top - last * last) / _TWICE_BRAKE
+            cruise_m = length - pull_m - brake_m
+            if top > first:
+                add((elapsed, travelled, first, _PULL))
+                elapsed += (top - first) / _PULL
+            if cruise_m > 0.0:
+                add((elapsed, travelled + pull_m, top, 0.0))
+                elapsed += cruise_m / top
+            if top > last:
+                add((elapsed, travelled + length - brake_m, top, -_BRAKE))
+                elapsed += (top - last) / _BRAKE
             travelled += length
-            speed = end
+            first = last
             if wait:
-                self._add(elapsed, travelled, 0.0, 0.0)
+                add((elapsed, travelled, 0.0, 0.0))
                 elapsed += wait
         self.length_m: Final = length_m
         self.duration_us: Final[Duration] = math.ceil(elapsed * SECOND)
-
-    def _add(self, start_s: float, distance: float, speed: float, acceleration: float) -> None:
-        self._starts_s.append(start_s)
-        self._distances_m.append(distance)
-        self._speeds.append(speed)
-        self._accelerations.append(acceleration)
-
-    def _add_block(self, elapsed: float, travelled: float, length: float, speeds: tuple[float, float, float]) -> float:
-        """Accelerate, cruise and brake over `length`, by (first, aimed, last) speed; return the time at its end."""
-        first, aim, last = speeds
-        reachable = math.sqrt((2.0 * length * _PULL * _BRAKE + _BRAKE * first * first + _PULL * last * last) / (_PULL + _BRAKE))
-        top = max(first, last, min(aim, reachable))
-        pull_m = (top * top - first * first) / (2.0 * _PULL)
-        brake_m = (top * top - last * last) / (2.0 * _BRAKE)
-        if top > first:
-            self._add(elapsed, travelled, first, _PULL)
-            elapsed += (top - first) / _PULL
-        cruise_m = length - pull_m - brake_m
-        if cruise_m > 0.0:
-            self._add(elapsed, travelled + pull_m, top, 0.0)
-            elapsed += cruise_m / top
-        if top > last:
-            self._add(elapsed, travelled + length - brake_m, top, -_BRAKE)
-            elapsed += (top - last) / _BRAKE
-        return elapsed
 
     def distance_at(self, elapsed_us: Duration) -> float:
         """Return the metres driven; never falls, and is exactly `length_m` at `duration_us` and after it."""
@@ -374,11 +386,13 @@ class SpeedProfile:
         if elapsed_us >= self.duration_us:
             return self.length_m
         seconds = elapsed_us / SECOND
-        piece = bisect_right(self._starts_s, seconds) - 1
-        within = seconds - self._starts_s[piece]
-        distance = self._distances_m[piece] + (self._speeds[piece] + 0.5 * self._accelerations[piece] * within) * within
+        pieces = self._pieces
+        following = bisect_right(pieces, seconds, key=_start_s)
+        start_s, start_m, speed, acceleration = pieces[following - 1]
+        within = seconds - start_s
+        distance = start_m + (speed + 0.5 * acceleration * within) * within
         # Rounding must not let a piece overrun the start of the next.
-        limit = self._distances_m[piece + 1] if piece + 1 < len(self._distances_m) else self.length_m
+        limit = pieces[following][1] if following < len(pieces) else self.length_m
         return min(distance, limit)
 
     def speed_at(self, elapsed_us: Duration) -> float:
@@ -386,13 +400,13 @@ class SpeedProfile:
         if elapsed_us < 0 or elapsed_us >= self.duration_us:
             return 0.0
         seconds = elapsed_us / SECOND
-        piece = bisect_right(self._starts_s, seconds) - 1
-        return max(0.0, self._speeds[piece] + self._accelerations[piece] * (seconds - self._starts_s[piece])) / _KMH
+        start_s, _, speed, acceleration = self._pieces[bisect_right(self._pieces, seconds, key=_start_s) - 1]
+        return max(0.0, speed + acceleration * (seconds - start_s)) / _KMH
 
     def pieces(self) -> Iterator[SpeedPiece]:
         """Yield the speeds from the start to the end: what a limit takes its deadlines from."""
-        ends_us = [*(start_s * SECOND for start_s in self._starts_s[1:]), float(self.duration_us)]
-        for start_s, end_us, speed, acceleration in zip(self._starts_s, ends_us, self._speeds, self._accelerations, strict=True):
+        ends_us = [*(start_s * SECOND for start_s, _, _, _ in self._pieces[1:]), float(self.duration_us)]
+        for (start_s, _, speed, acceleration), end_us in zip(self._pieces, ends_us, strict=True):
             begin_us = start_s * SECOND
             end_speed = max(0.0, speed + acceleration * (end_us - begin_us) / SECOND)
             yield SpeedPiece(begin_us, end_us, speed / _KMH, end_speed / _KMH)
@@ -403,16 +417,18 @@ class SpeedProfile:
             return 0
         if distance_m >= self.length_m:
             return self.duration_us
-        piece = bisect_left(self._distances_m, distance_m) - 1
-        rest = distance_m - self._distances_m[piece]
-        speed, acceleration = self._speeds[piece], self._accelerations[piece]
+        start_s, start_m, speed, acceleration = self._pieces[bisect_left(self._pieces, distance_m, key=_start_m) - 1]
+        rest = distance_m - start_m
         root = math.sqrt(max(0.0, speed * speed + 2.0 * acceleration * rest))
-        return min(math.ceil((self._starts_s[piece] + 2.0 * rest / (speed + root)) * SECOND), self.duration_us)
+        return min(math.ceil((start_s + 2.0 * rest / (speed + root)) * SECOND), self.duration_us)
 
 
 _PULL: Final = 1.4
 _BRAKE: Final = 1.8
 """Acceleration and deceleration in m/s² (ours): brisk everyday driving."""
+_TWICE_PULL: Final = 2.0 * _PULL
+_TWICE_BRAKE: Final = 2.0 * _BRAKE
+_PULL_AND_BRAKE: Final = _PULL + _BRAKE
 _STOP_SPACING_M: Final = 650.0
 _MOST_STOPS: Final = 7
 """Stops in one of the two town sections; on longer ones they lie farther apart and take longer."""
@@ -423,21 +439,26 @@ _ROAD_KMH: Final = (58.0, 88.0)
 _MOTORWAY_KMH: Final = (90.0, 126.0)
 _SLOW_KMH: Final = (50.0, 80.0)
 _SLOW_SHARE: Final = 0.06
+_TOWN_SPEEDS: Final = [(_TOWN_KMH[0] + n / 1023 * (_TOWN_KMH[1] - _TOWN_KMH[0])) * _KMH for n in range(1024)]
+_WAITS: Final = [0.2 + n / 1023 * 1.6 for n in range(1024)]
+_SHIFTS: Final = [n / 1023 * 0.6 - 0.3 for n in range(1024)]
+"""What ten bits draw in town: the speed aimed at in m/s, the wait by its mean, the place of the stop by their distance."""
 _TWO_STRETCHES_M: Final = 20_000.0
 """A motorway section from this length on has a second stretch, at its own speed; only the first can be slow."""
 
 
-def _end_speeds(blocks: list[tuple[float, float, float]]) -> list[float]:
+def _end_speeds(blocks: list[_Block]) -> list[float]:
     """Return the speed at the end of each block: 0 at stops, else what both neighbours allow and physics reaches."""
+    last = len(blocks) - 1
     ends = []
     speed = 0.0
-    last = len(blocks) - 1
     for index, (length, aim, wait) in enumerate(blocks):
-        aimed = 0.0 if wait or index == last else min(aim, blocks[index + 1][1])
-        speed = min(aimed, math.sqrt(speed * speed + 2.0 * _PULL * length))
+        stops = wait or index == last
+        speed = 0.0 if stops else min(aim, blocks[index + 1][1], math.sqrt(speed * speed + _TWICE_PULL * length))
         ends.append(speed)
     for index in range(last, 0, -1):
-        ends[index - 1] = min(ends[index - 1], math.sqrt(ends[index] ** 2 + 2.0 * _BRAKE * blocks[index][0]))
+        if ends[index - 1]:
+            ends[index - 1] = min(ends[index - 1], math.sqrt(ends[index] ** 2 + _TWICE_BRAKE * blocks[index][0]))
     return ends
 
 
@@ -450,7 +471,7 @@ def speed_plan(draws: Draws, path_length_m: float) -> SpeedProfile:
     if path_length_m <= 0.0:
         raise ValueError(f"a drive of {path_length_m} m has no speed")
     town_m, road_m, motorway_m = _sections(path_length_m)
-    blocks: list[tuple[float, float, float]] = []
+    blocks: list[_Block] = []
     if road_m <= 0.0:
         _add_town(draws, blocks, town_m)
     else:
@@ -478,23 +499,20 @@ def _sections(length_m: float) -> tuple[float, float, float]:
     return town_m, 12_000.0, road_m - 12_000.0
 
 
-def _add_town(draws: Draws, blocks: list[tuple[float, float, float]], length_m: float) -> None:
+def _add_town(draws: Draws, blocks: list[_Block], length_m: float) -> None:
     """Add blocks from one stop to the next."""
     count = max(1, min(round(length_m / _STOP_SPACING_M), _MOST_STOPS))
     even_m = length_m / count
     mean_s = _WAIT_MEAN_S * max(1.0, even_m / _STOP_SPACING_M)
-    slowest, fastest = _TOWN_KMH
     before = 0.0
     for index in range(1, count + 1):
-        bits = draws.bits()
-        after = (bits & 1023) / 1023 * 0.6 - 0.3 if index < count else 0.0
-        speed = slowest + (bits >> 10 & 1023) / 1023 * (fastest - slowest)
-        wait = mean_s * (0.2 + (bits >> 20 & 1023) / 1023 * 1.6)
-        blocks.append((even_m * (1.0 + after - before), speed * _KMH, wait))
+        bits = draws.bits() & 0x3FFF_FFFF  # small, so that taking it to pieces costs less
+        after = _SHIFTS[bits & 1023] if index < count else 0.0
+        blocks.append((even_m * (1.0 + after - before), _TOWN_SPEEDS[bits >> 10 & 1023], mean_s * _WAITS[bits >> 20]))
         before = after
 
 
-def _add_motorway(draws: Draws, blocks: list[tuple[float, float, float]], length_m: float) -> None:
+def _add_motorway(draws: Draws, blocks: list[_Block], length_m: float) -> None:
     """Add one or two stretches of motorway, the first of them now and then in slow traffic."""
     count = 1 if length_m < _TWO_STRETCHES_M else 2
     speed = draws.uniform(*_SLOW_KMH) if draws.chance(_SLOW_SHARE) else draws.uniform(*_MOTORWAY_KMH)
@@ -502,6 +520,13 @@ def _add_motorway(draws: Draws, blocks: list[tuple[float, float, float]], length
     blocks.append((first_m, speed * _KMH, 0.0))
     if count == 2:
         blocks.append((length_m - first_m, draws.uniform(*_MOTORWAY_KMH) * _KMH, 0.0))
+
+
+_LONGEST_STOP_S: Final = 1.8 * _WAIT_MEAN_S + 15.0
+_TOWN_AT_LEAST: Final = _TOWN_KMH[0] * _KMH
+_ROAD_AT_LEAST: Final = _ROAD_KMH[0] * _KMH
+_SLOW_AT_LEAST: Final = _SLOW_KMH[0] * _KMH
+_MOTORWAY_AT_LEAST: Final = _MOTORWAY_KMH[0] * _KMH
 
 
 def longest_drive(straight_m: float) -> Duration:
@@ -513,11 +538,11 @@ def longest_drive(straight_m: float) -> Duration:
     stops = 2.0 + town_m / _STOP_SPACING_M
     slow_m = min(motorway_m, 40_000.0)
     seconds = (
-        stops * (1.8 * _WAIT_MEAN_S + 15.0)
-        + town_m / (_TOWN_KMH[0] * _KMH)
-        + road_m / (_ROAD_KMH[0] * _KMH)
-        + slow_m / (_SLOW_KMH[0] * _KMH)
-        + (motorway_m - slow_m) / (_MOTORWAY_KMH[0] * _KMH)
+        stops * _LONGEST_STOP_S
+        + town_m / _TOWN_AT_LEAST
+        + road_m / _ROAD_AT_LEAST
+        + slow_m / _SLOW_AT_LEAST
+        + (motorway_m - slow_m) / _MOTORWAY_AT_LEAST
         + 60.0
     )
     return math.ceil(seconds) * SECOND

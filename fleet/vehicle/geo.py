@@ -150,15 +150,16 @@ def road_path(draws: Draws, start: LatLon, end: LatLon) -> Path:
     north, east = metres_per_degree((lat1 + end[0]) * 0.5)
     north_m = (end[0] - lat1) * north
     east_m = (end[1] - lon1) * east
-    if math.hypot(north_m, east_m) < _SHORTEST_BEND_M:
+    straight_m = math.hypot(north_m, east_m)
+    if straight_m < _SHORTEST_BEND_M:
         return Path((start, end))
     # Inside the limits by more the farther it is: the metric of a leg differs a little from that of the whole.
-    margin = 0.004 + min(math.hypot(north_m, east_m) / 4e6, 0.1)
+    margin = 0.004 + min(straight_m / 4e6, 0.1)
     detour = draws.uniform(DETOUR_LEAST + margin, DETOUR_MOST - margin)
     slope = math.sqrt(detour * detour - 1.0)
     along = lateral = 0.0
     points = [start]
-    for share, side in _legs(draws)[:-1]:
+    for share, side in _bends(draws):
         along += share
         lateral += share * side * slope
         points.append((lat1 + (along * north_m + lateral * east_m) / north, lon1 + (along * east_m - lateral * north_m) / east))
@@ -166,14 +167,28 @@ def road_path(draws: Draws, start: LatLon, end: LatLon) -> Path:
     return Path(points)
 
 
-def _legs(draws: Draws) -> list[tuple[float, int]]:
-    """Return (share of the straight line, side ±1) of each leg; each side has half, so the road ends where it should."""
-    bits = draws.bits()
-    count = 3 + (bits & 3)
-    sides = [1 if bits >> (8 + n) & 1 else -1 for n in range(count)]
-    sides[1] = -sides[0]
-    bits = draws.bits()
-    weights = [0.4 + (bits >> (10 * n) & 1023) / 1023 for n in range(count)]
-    left = sum(weight for weight, side in zip(weights, sides, strict=True) if side > 0)
-    right = sum(weights) - left
-    return [(0.5 * weight / (left if side > 0 else right), side) for weight, side in zip(weights, sides, strict=True)]
+_WEIGHTS: Final = [0.4 + n / 1023 for n in range(1024)]
+"""What ten bits draw: how long a leg is beside the others."""
+
+
+def _bends(draws: Draws) -> list[tuple[float, int]]:
+    """Return (share of the straight line, side ±1) of each leg but the last.
+
+    Each side has half of the line, so the road ends where it should.
+    """
+    sides = draws.bits() & 0xFFFF  # small, so that taking it to pieces costs less
+    sizes = draws.bits()
+    side = 0
+    legs = []
+    whole = left = 0.0
+    for n in range(3 + (sides & 3)):
+        side = -side if n == 1 else (1 if sides >> (8 + n) & 1 else -1)
+        weight = _WEIGHTS[sizes & 1023]
+        sizes >>= 10
+        legs.append((weight, side))
+        whole += weight
+        if side > 0:
+            left += weight
+    right = whole - left
+    legs.pop()
+    return [(0.5 * weight / (left if side > 0 else right), side) for weight, side in legs]

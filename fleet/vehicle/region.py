@@ -90,6 +90,7 @@ class Region:
         "_home_towns",
         "_home_weights",
         "_neighbours",
+        "_town_centres",
         "centre",
         "country",
         "limit_m",
@@ -113,6 +114,7 @@ class Region:
         self.maps: Final = maps
         self.towns: Final = towns
         self.centre: Final[LatLon] = (towns[0].latitude, towns[0].longitude)
+        self._town_centres: Final = [(town.latitude, town.longitude) for town in towns]
         self._neighbours: Final = {town.name: _Neighbours(town, towns) for town in towns}
         self._home_towns: Final = [town for town in towns if town.homes]
         self._home_weights: Final = list(accumulate(town.population_k for town in self._home_towns))
@@ -125,7 +127,7 @@ class Region:
         """Draw where a driver lives: a town by its population, and a point in it, denser towards its centre."""
         town = self._home_towns[bisect_right(self._home_weights, draws.unit() * self._home_weights[-1])]
         distance = town.radius_km * 1000.0 * draws.unit()
-        bearing = 2.0 * math.pi * draws.unit()
+        bearing = math.tau * draws.unit()
         lat, lon = offset(town.latitude, town.longitude, distance * math.sin(bearing), distance * math.cos(bearing))
         return Place(round(lat, 6), round(lon, 6), town.name, "home", draws.chance(garage_share))
 
@@ -141,7 +143,7 @@ class Region:
         seen = self._seen_from(home)
         town = self._draw_town(draws, seen, straight_m)
         if town is seen.towns[0]:
-            bearing = 2.0 * math.pi * draws.unit()
+            bearing = math.tau * draws.unit()
         else:
             scatter = 2.0 * town.radius_km * 1000.0
             bearing = _bearing(home, town.latitude, town.longitude, scatter * (draws.unit() - 0.5))
@@ -184,7 +186,8 @@ class Region:
     def nearest_town(self, lat: float, lon: float) -> Town:
         """Return the town whose centre is nearest."""
         north, east = metres_per_degree(lat)
-        return min(self.towns, key=lambda town: math.hypot((town.latitude - lat) * north, (town.longitude - lon) * east))
+        away = [math.hypot((town_lat - lat) * north, (town_lon - lon) * east) for town_lat, town_lon in self._town_centres]
+        return self.towns[away.index(min(away))]
 
     def _seen_from(self, place: Place) -> _Neighbours:
         seen = self._neighbours.get(place.name)
@@ -247,16 +250,22 @@ def ambient_c(latitude: float, instant: Instant, draws_key: int) -> float:
     return 9.7 + 0.75 * (48.1 - abs(latitude)) - yearly_c + daily_c
 
 
+_NOON: Final = 12 * HOUR
+_WARMEST: Final = 14 * HOUR
+
+
 @lru_cache(maxsize=256)
 def _air(instant: Instant, draws_key: int) -> tuple[float, float]:
     """Return what the year takes north of the equator, and what hour and weather add; the same for all who ask at an instant."""
-    day, within = divmod(instant - 12 * HOUR, DAY)
-    season = 2.0 * math.pi * (instant / DAY - 15.0) / 365.2425
-    daily = math.cos(2.0 * math.pi * (instant % DAY - 14 * HOUR) / DAY)
-    today_c, tomorrow_c = _weather_c(draws_key, day), _weather_c(draws_key, day + 1)
-    return 10.0 * math.cos(season), 4.5 * daily + (today_c + (tomorrow_c - today_c) * within / DAY)
+    day, since_noon = divmod(instant - _NOON, DAY)
+    season = math.tau * (instant / DAY - 15.0) / 365.2425
+    time_of_day = since_noon + _NOON if since_noon < _NOON else since_noon - _NOON
+    daily = math.cos(math.tau * (time_of_day - _WARMEST) / DAY)
+    today_c, tomorrow_c = _weather_c(draws_key, day)
+    return 10.0 * math.cos(season), 4.5 * daily + (today_c + (tomorrow_c - today_c) * since_noon / DAY)
 
 
 @lru_cache(maxsize=1024)
-def _weather_c(draws_key: int, day: int) -> float:
-    return Draws(draws_key, "weather", day).normal(0.0, 3.0)
+def _weather_c(draws_key: int, day: int) -> tuple[float, float]:
+    """Return what the weather adds at noon of a day and of the next."""
+    return Draws(draws_key, "weather", day).normal(0.0, 3.0), Draws(draws_key, "weather", day + 1).normal(0.0, 3.0)

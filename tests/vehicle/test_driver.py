@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleet.errors import UnknownName
@@ -252,6 +252,19 @@ def test_midnights_follow_the_clocks(day: date, hours: int) -> None:
     assert who.next_midnight(begin + hours * HOUR - 1) == begin + hours * HOUR
     assert who.local_date(begin) == day
     assert who.local_date(begin - 1) == day - timedelta(days=1)
+
+
+@given(st.integers(0, 100 * 366 * DAY), st.sampled_from(["Europe/Berlin", "Europe/Madrid"]))
+@example(from_datetime(datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)), "Europe/Berlin")
+@example(from_datetime(datetime(2026, 10, 25, 23, 0, tzinfo=UTC)) - 1, "Europe/Berlin")
+@example(from_datetime(datetime(2026, 3, 1, 23, 0, tzinfo=UTC)), "Europe/Berlin")
+def test_local_dates_are_those_of_the_calendar(now: Instant, zone: str) -> None:
+    """At any instant, and on the days on which clocks change: the date there, and the midnight that ends it."""
+    who = next(driver(1, where=name) for name in ("munich", "madrid") if region(name).timezone == zone)
+    day = to_datetime(now).astimezone(ZoneInfo(zone)).date()
+    assert who.local_date(now) == day
+    after = day + timedelta(days=1)
+    assert who.next_midnight(now) == from_datetime(datetime(after.year, after.month, after.day, tzinfo=ZoneInfo(zone)))
 
 
 def test_departures_keep_their_local_hours_over_a_change_of_the_clocks() -> None:
