@@ -24,6 +24,8 @@ BEHIND_ROWS: Final = 50_000
 class BufferedStore(Store):
     """The only writer of a store file, that may be behind what it has taken."""
 
+    has_log = False
+
     def __init__(self, path: Path, *, created_by: str = "") -> None:
         """Open or create the store."""
         self._held: list[Part] = []
@@ -96,12 +98,6 @@ class BufferedStore(Store):
     def _counted_once(self, held: Quarantined, sequences: dict[tuple[str, int], _Seen]) -> Quarantined:
         self.flush()  # it looks for a row
         return super()._counted_once(held, sequences)
-
-    def copy_back(self) -> None:
-        """Do nothing: transactions are few, and SQLite copies its log back by itself."""
-
-    def restart_log(self) -> None:
-        """Do nothing, for the same reason."""
 
 
 class MemoryStore(BufferedStore):

@@ -74,6 +74,8 @@ class CentreDriver:
         self._ask_car = ask_car
         self._warn = warn
         self._centre = make_centre(rules, loaded.services)
+        self.wants = self._centre.wants
+        """Tells whether the centre is to be given a message, should it be new."""
         self._unpublished = loaded.replies
         self._timer: asyncio.TimerHandle | None = None
         self._failed: set[str] = set()
@@ -92,10 +94,6 @@ class CentreDriver:
         """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
-
-    def wants(self, message: Event | Request) -> bool:
-        """Tell whether the centre is to be given this message, should it be new."""
-        return self._centre.wants(message)
 
     def feed(self, message: Event | Request | CommandEnded) -> None:
         """Give the centre an input and perform what comes out."""

@@ -85,6 +85,7 @@ class Consumer:
         self._due = asyncio.Event()
         self._abandon = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
         self._link: Link | None = None
         self._driver: DeskDriver | None = None
@@ -105,7 +106,8 @@ class Consumer:
         self.refusal: LinkError | None = None
 
     def attach(self, link: Link, driver: DeskDriver, centre: CentreDriver, publisher: Publisher) -> None:
-        """Take the parts that know this one; before `run`."""
+        """Take the parts that know this one; before `run`, and in the event loop of that."""
+        self._loop = asyncio.get_running_loop()
         self._link, self._driver, self._centre, self._publisher = link, driver, centre, publisher
 
     @property
@@ -184,11 +186,10 @@ class Consumer:
             return
         if message.seq < 1:
             raise Undecodable("range", "messages are numbered from 1")
-        origin = trigger = name = None
         if isinstance(message, Status):
-            kind, trigger, origin = "status", message.trigger, origin_of(message)
+            kind, name, trigger, origin = "status", None, message.trigger, origin_of(message)
         else:
-            kind, name = _KINDS[type(message)], message.name
+            kind, name, trigger, origin = _KINDS[type(message)], message.name, None, None
         payload = frame.payload if frame.content_type == MESSAGEPACK else self._encode(message)
         self._collecting.batch.arrivals.append(
             Arrival(
@@ -196,19 +197,23 @@ class Consumer:
                 message.sent_wall_us, received_at, frame.content_type, payload, origin,
             )
         )  # fmt: skip
-        if isinstance(message, Response):
-            driver.feed(CarAnswered(message))
-        elif isinstance(message, Event | Request):
-            if message.name in SETTINGS_EVENTS and isinstance(message, Event):
+        if isinstance(message, Event):
+            if message.name in SETTINGS_EVENTS:
                 driver.feed(CarSwitched(message))
+            self._serve(message)
+        elif isinstance(message, Response):
+            driver.feed(CarAnswered(message))
+        elif isinstance(message, Request):
             self._serve(message)
 
     def _serve(self, message: Event | Request) -> None:
         """Give the service centre what is new. What comes of it is committed with the message: both once, or neither."""
         centre = self._centre
         assert centre is not None, "attached before the link is opened"
+        if not centre.wants(message):
+            return
         number = (message.vin, message.boot, message.seq)
-        if not centre.wants(message) or number in self._handled or self._store.is_stored(*number):
+        if number in self._handled or self._store.is_stored(*number):
             return
         self._handled.add(number)
         pending = self._collecting
@@ -274,10 +279,12 @@ class Consumer:
         if self._stopping or pending.urgent or len(pending.deliveries) >= BATCH_MESSAGES:
             self._due.set()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._batch_wait_s, self._due.set)
+            assert self._loop is not None, "attached before anything is collected"
+            self._timer = self._loop.call_later(self._batch_wait_s, self._due.set)
 
     async def run(self) -> None:
         """Commit batch after batch until `finish`; raises StoreError when the store fails for good."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._due.wait()
             self._due.clear()
@@ -290,17 +297,17 @@ class Consumer:
                     return
                 continue
             self._collecting = Pending()
-            committed = await self._commit(pending)
+            committed = await self._commit(pending, loop)
             if committed is None:
                 return
             self._finish(pending, committed)
-            await self._keep_the_log_short()
+            if self._store.has_log:
+                await self._keep_the_log_short(loop)
             if self._stopping:
                 self._due.set()
 
-    async def _keep_the_log_short(self) -> None:
+    async def _keep_the_log_short(self, loop: asyncio.AbstractEventLoop) -> None:
         """Have the store's log copied back beside the commits, and when that is done let it begin anew between two."""
-        loop = asyncio.get_running_loop()
         if self._copying is None:
             if loop.time() - self._copied_s >= _COPY_BACK_S:
                 self._copying = loop.run_in_executor(self._copier, self._store.copy_back)
@@ -310,9 +317,8 @@ class Consumer:
             await loop.run_in_executor(self._writer, self._store.restart_log)
             self._copied_s = loop.time()
 
-    async def _commit(self, pending: Pending) -> Committed | None:
+    async def _commit(self, pending: Pending, loop: asyncio.AbstractEventLoop) -> Committed | None:
         """Commit, however long the disk stays full; None when told to give up. Nothing is acknowledged meanwhile."""
-        loop = asyncio.get_running_loop()
         wait_s = _RETRY_FIRST_S
         while True:
             begun = self._wall_us()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, Protocol
@@ -178,7 +178,13 @@ class DeskDriver:
 
     # --- outputs
 
-    def _perform(self, outputs: Iterable[DeskOutput]) -> None:
+    def _perform(self, outputs: Sequence[DeskOutput]) -> None:
+        if outputs:
+            self._carry_out(outputs)
+        self._rearm()
+        self._changed()
+
+    def _carry_out(self, outputs: Sequence[DeskOutput]) -> None:
         pending = self._collecting()
         ended: list[CommandEnded] = []
         for output in outputs:
@@ -201,8 +207,6 @@ class DeskDriver:
         for end in ended:
             assert self._centre is not None, "attached before the start"
             self._centre.feed(end)
-        self._rearm()
-        self._changed()
 
     def _measure(self, change: Transition, pending: Pending) -> None:
         """Note the round trip of a car's first answer, and how commands end."""
@@ -286,7 +290,7 @@ class DeskDriver:
 
     def _rearm(self) -> None:
         deadline = self.desk.deadline()
-        if deadline is None or deadline != self._timer_for or self._timer is None:
+        if deadline != self._timer_for or (self._timer is None and deadline is not None):
             self._set_timer(deadline)
 
     def _set_timer(self, deadline: Instant | None) -> None:

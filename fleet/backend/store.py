@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
@@ -175,6 +175,9 @@ class _Seen:
 
 class Store:
     """The only writer of a store file."""
+
+    has_log: ClassVar[bool] = True
+    """Whether a log grows that `copy_back` and `restart_log` keep short."""
 
     def __init__(self, path: Path, *, created_by: str = "") -> None:
         """Open or create the store; raises StoreError and its kin, also when another back end has it open."""

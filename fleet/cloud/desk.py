@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Final, assert_never
+
+from msgspec.structs import replace
 
 from fleet.cloud import car_settings
 from fleet.cloud.car_settings import CarSettings
@@ -106,7 +107,17 @@ class Desk:
 
     def receive(self, message: DeskInput, now: Instant) -> list[DeskOutput]:  # noqa: PLR0911 (one case per input)
         """Take one input and return what is to be stored, hashed and published, in that order."""
-        match message:
+        match message:  # those that cars bring about come first: they are most of all
+            case PresenceChanged():
+                self._presence[message.vin] = message
+                if message.connection != "offline":
+                    self._connected(message.vin)
+                return []
+            case CarAnswered():
+                return self._car_answered(message.response, now)
+            case CarSeen():
+                self._known.add(message.vin)
+                return []
             case CommandAsked():
                 return self._asked(message, now)
             case BackEndAsked(request):
@@ -123,16 +134,6 @@ class Desk:
                 return self._decided(*self._guard.failed(message.job), now)
             case CommandPublished():
                 return self._published(message, now)
-            case CarAnswered():
-                return self._car_answered(message.response, now)
-            case CarSeen():
-                self._known.add(message.vin)
-                return []
-            case PresenceChanged():
-                self._presence[message.vin] = message
-                if message.connection != "offline":
-                    self._connected(message.vin)
-                return []
             case CarSwitched(event):
                 return self._switched(event, now)
             case ClockChanged():

@@ -1,6 +1,6 @@
 """What goes into the command desk and what comes out: frozen, documented, one union each. Decides nothing.
 
-An S-PIN passes through some of these; it is left out of every `repr`.
+An S-PIN passes through some of these; it is left out of every `repr`. Those are dataclasses, as a `Struct` shows all its fields.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from fleet.cloud.car_settings import CarSettings
 from fleet.kernel.instants import Duration, Instant
@@ -27,8 +29,7 @@ class SpinHash:
     cost: str
 
 
-@dataclass(frozen=True, slots=True)
-class UserRecord:
+class UserRecord(msgspec.Struct, frozen=True):
     """A person enrolled on a car. `spin` is None until it is set; `locked` ends when it is set again."""
 
     vin: str
@@ -39,8 +40,7 @@ class UserRecord:
     locked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRecord:
+class CommandRecord(msgspec.Struct, frozen=True):
     """A command as the desk remembers it. `state` is None while its S-PIN is being verified."""
 
     id: str
@@ -63,8 +63,7 @@ class CommandRecord:
 # --- inputs -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class CommandAsked:
+class CommandAsked(msgspec.Struct, frozen=True):
     """A user asks for a command. `stored` is what the store holds under the same id, where the driver looked it up."""
 
     request: CommandRequest
@@ -72,23 +71,20 @@ class CommandAsked:
     stored: CommandRecord | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BackEndAsked:
+class BackEndAsked(msgspec.Struct, frozen=True):
     """The back end itself asks for a command: no user's rights and no S-PIN are asked for."""
 
     request: CommandRequest
 
 
-@dataclass(frozen=True, slots=True)
-class SpinSettingAsked:
+class SpinSettingAsked(msgspec.Struct, frozen=True):
     """A user sets the S-PIN."""
 
     request: SetSpin
     answer_topic: str
 
 
-@dataclass(frozen=True, slots=True)
-class EnrolmentAsked:
+class EnrolmentAsked(msgspec.Struct, frozen=True):
     """A car gets its primary user, and is known from now on."""
 
     request: EnrolCar
@@ -104,45 +100,39 @@ class SpinVerified:
     token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SpinHashed:
+class SpinHashed(msgspec.Struct, frozen=True):
     """The answer to `HashSpin`."""
 
     job: int
     spin: SpinHash
 
 
-@dataclass(frozen=True, slots=True)
-class SpinJobFailed:
+class SpinJobFailed(msgspec.Struct, frozen=True):
     """A verification or a hash came to no result; says nothing about the S-PIN."""
 
     job: int
 
 
-@dataclass(frozen=True, slots=True)
-class CommandPublished:
+class CommandPublished(msgspec.Struct, frozen=True):
     """The broker took a command, or (`refused`, the reason's name) definitely did not."""
 
     command_id: str
     refused: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CarAnswered:
+class CarAnswered(msgspec.Struct, frozen=True):
     """A car's response came in; possibly again, possibly out of order."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True)
-class CarSeen:
+class CarSeen(msgspec.Struct, frozen=True):
     """A message of this car is about to be stored: from now on it is known."""
 
     vin: str
 
 
-@dataclass(frozen=True, slots=True)
-class PresenceChanged:
+class PresenceChanged(msgspec.Struct, frozen=True):
     """What the twin of the car now says of its connection."""
 
     vin: str
@@ -150,15 +140,13 @@ class PresenceChanged:
     reason: Literal["lost", "shutdown", "deep_sleep"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CarSwitched:
+class CarSwitched(msgspec.Struct, frozen=True):
     """A car says what its own switches are set to, that it was reset, or that somebody is at home in it again."""
 
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class ClockChanged:
+class ClockChanged(msgspec.Struct, frozen=True):
     """Scenario time was announced anew: it runs at `factor` and jumped by `shift`, and all that is pending with it."""
 
     factor: float
@@ -184,15 +172,13 @@ DeskInput = (
 # --- outputs ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class CommandOpened:
+class CommandOpened(msgspec.Struct, frozen=True):
     """To be stored: a request the desk has taken up; its first transition follows now or after a verification."""
 
     record: CommandRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(msgspec.Struct, frozen=True):
     """To be stored: a command's state changed."""
 
     command_id: str
@@ -204,8 +190,7 @@ class Transition:
     awake: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LateResult:
+class LateResult(msgspec.Struct, frozen=True):
     """To be stored beside a state that stays: how the car ended a command the desk had already given up."""
 
     command_id: str
@@ -215,23 +200,20 @@ class LateResult:
     at: Instant
 
 
-@dataclass(frozen=True, slots=True)
-class StoreUser:
+class StoreUser(msgspec.Struct, frozen=True):
     """To be stored: a user is new or has changed."""
 
     user: UserRecord
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveUser:
+class RemoveUser(msgspec.Struct, frozen=True):
     """To be removed from the store: somebody who has no rights on this car any more."""
 
     vin: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeepSettings:
+class KeepSettings(msgspec.Struct, frozen=True):
     """To be stored: what a car has said of its switches; the newest is all that counts."""
 
     vin: str
@@ -259,8 +241,7 @@ class HashSpin:
     spin: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SendCommand:
+class SendCommand(msgspec.Struct, frozen=True):
     """To be published to the car, once what goes before it is stored; answered with `CommandPublished`.
 
     `expiry_s` is in wall seconds.
@@ -270,8 +251,7 @@ class SendCommand:
     expiry_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """To be published to `topic`, once what goes before it is stored."""
 
     topic: str

@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Final
+
+from msgspec.structs import replace
 
 from fleet.cloud.desk_io import DeskOutput, HashSpin, RemoveUser, SpinHash, StoreUser, UserRecord, VerifySpin
 from fleet.kernel.instants import MINUTE, Duration, Instant

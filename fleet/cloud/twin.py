@@ -8,6 +8,7 @@ replaces it. Presence is not numbered: within a boot the order of arrival decide
 
 from __future__ import annotations
 
+from itertools import compress
 from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
@@ -33,8 +34,11 @@ from fleet.wire.messages import (
     Windows,
 )
 
-_GROUP_BITS: Final = tuple(1 << place for place in range(len(STATUS_GROUPS)))
-_groups_of: Final = attrgetter(*STATUS_GROUPS)
+_MILEAGE: Final = "mileage_km"
+_MILEAGE_BIT: Final = 1
+_STRUCT_BITS: Final = tuple(2 << place for place in range(len(STATUS_GROUPS) - 1))
+_structs_of: Final = attrgetter(*[group for group in STATUS_GROUPS if group != _MILEAGE])
+"""All groups but the mileage, which is a number; a struct that is there is always true."""
 
 
 class Stamp(NamedTuple):
@@ -116,8 +120,8 @@ def merge_presence(twin: Twin, presence: Presence) -> bool:
     return before != (twin.connection, twin.connection_reason, twin.connection_boot)
 
 
-class Origin(NamedTuple):
-    """A status, as far as a twin's overview needs it: its number, and its groups as a bit for each."""
+class Origin(msgspec.Struct, frozen=True, order=True, gc=False):
+    """A status, as far as a twin's overview needs it: its number, by which it is compared, and its groups as a bit for each."""
 
     boot: int
     seq: int
@@ -131,13 +135,13 @@ class Origin(NamedTuple):
 
 def origin_of(status: Status) -> Origin:
     """Return what of the status an overview needs."""
-    groups = 0
-    for value, bit in zip(_groups_of(status), _GROUP_BITS, strict=True):
-        if value is not None:
-            groups |= bit
+    mileage_km = status.mileage_km
+    groups = sum(compress(_STRUCT_BITS, _structs_of(status)))
+    if mileage_km is not None:
+        groups += _MILEAGE_BIT
     position = status.position
     latitude, longitude = (None, None) if position is None else (position.latitude, position.longitude)
-    return Origin(status.boot, status.seq, groups, status.captured_at, status.state, latitude, longitude, status.mileage_km)
+    return Origin(status.boot, status.seq, groups, status.captured_at, status.state, latitude, longitude, mileage_km)
 
 
 class Newest:
@@ -156,20 +160,18 @@ class Newest:
     def take(self, origin: Origin, key: int) -> None:
         """Take a status that was not taken before, in any order; those of which nothing is left are dropped."""
         held = self.origins
-        if len(held) == 1 and origin > held[0][0] and not held[0][0].groups & ~origin.groups:  # as nearly always: it tells all
-            self.origins = [(origin, key)]
-            self.captured_at = max(self.captured_at, origin.captured_at)
-            return
         ordered = [(origin, key), *held]
         if held and origin < held[0][0]:
             ordered.sort(reverse=True)
-        kept = self.origins = ordered[:1]  # the state is always the newest one's
-        told = ordered[0][0].groups
-        for one in ordered[1:]:
-            if one[0].groups & ~told:
+        told = 0
+        kept: list[tuple[Origin, int]] = []
+        for one in ordered:
+            groups = one[0].groups
+            if groups & ~told or not kept:  # the state is always the newest one's
                 kept.append(one)
-                told |= one[0].groups
-        if origin.captured_at > self.captured_at and any(one is origin for one, _ in kept):
+                told |= groups
+        self.origins = kept
+        if origin.captured_at > self.captured_at and (kept[0][0] is origin or any(one is origin for one, _ in kept)):
             self.captured_at = origin.captured_at
 
     def take_presence(self, presence: Presence) -> None:

@@ -31,14 +31,21 @@ from fleet.wire.messages import (
     Written,
     WrittenStatus,
 )
-from fleet.wire.topics import Topics
-from fleet.wire.trace import boot_trace, numbered_traceparent, traceparent, traceparent_of
+from fleet.wire.topics import Channel, Topics
+from fleet.wire.trace import boot_trace, traceparent, traceparent_of
 
 MESSAGEPACK: Final = "application/vnd.msgpack"
 JSON: Final = "application/json"
 _SCHEMA: Final = ("schema", SCHEMA_VERSION)
 MAX_PAYLOAD: Final = 64 * 1024
 """Bytes; what is larger is no message of ours."""
+_FROM_CARS: Final[dict[Channel, type[FromCar]]] = {
+    "status": Status,
+    "event": Event,
+    "response": Response,
+    "request": Request,
+    "presence": Presence,
+}
 MAX_NESTING: Final = 32
 """How deep a command's parameters may nest: they are written again, and must not exhaust the stack there."""
 
@@ -131,11 +138,11 @@ class FleetDialect:
         if isinstance(message, WrittenStatus):  # nearly all there is under load
             return self._written(message)
         topics, vin = self.topics, message.vin
+        if isinstance(message, Event):
+            return self._numbered(topics.event(vin, message.name), message)
+        if isinstance(message, Status):
+            return self._numbered(topics.status(vin), message)
         match message:
-            case Status():
-                return self._frame(topics.status(vin), message, numbered_traceparent(vin, message.boot, message.seq))
-            case Event(name=name):
-                return self._frame(topics.event(vin, name), message, numbered_traceparent(vin, message.boot, message.seq))
             case Response(name=name, command_id=command_id):
                 trace = traceparent(command_id)
                 return self._frame(topics.response(vin, name), message, trace, correlation=command_id.encode())
@@ -146,6 +153,15 @@ class FleetDialect:
                 return self._frame(topic, message, traceparent(id_), correlation=id_.encode(), response_topic=reply)
             case _:
                 assert_never(message)
+
+    def _numbered(self, topic: str, message: Status | Event) -> Frame:
+        trace = traceparent_of(boot_trace(message.vin, message.boot), message.seq)
+        return Frame(
+            topic=topic,
+            payload=self._encode(message),
+            content_type=self._content_type,
+            user_properties=(("traceparent", trace), _SCHEMA),
+        )
 
     @property
     def status_writer(self) -> Callable[[Status], Written] | None:
@@ -175,24 +191,13 @@ class FleetDialect:
         Raises Undecodable: `size`, `topic`, `vin`, `content_type`, `encoding`, `type`, `foreign_vin`, `name`.
         """
         address = self.topics.parse(frame.topic)
-        kind: type[FromCar]
-        match address.channel:
-            case "status":
-                kind = Status
-            case "event":
-                kind = Event
-            case "response":
-                kind = Response
-            case "request":
-                kind = Request
-            case "presence":
-                kind = Presence
-            case _:
-                raise Undecodable("topic", f"{frame.topic[:120]!r} is not written by cars")
+        kind = _FROM_CARS.get(address.channel)
+        if kind is None:
+            raise Undecodable("topic", f"{frame.topic[:120]!r} is not written by cars")
         message: FromCar = self._decode(frame, kind)
         if message.vin != address.vin:
             raise Undecodable("foreign_vin", f"{message.vin[:40]!r} was sent on the topic of {address.vin}")
-        if isinstance(message, Event | Response | Request) and message.name != address.name:
+        if not isinstance(message, (Status, Presence)) and message.name != address.name:
             raise Undecodable("name", f"{message.name[:40]!r} was sent on the topic of {address.name[:40]!r}")
         return message
 
@@ -301,12 +306,13 @@ class FleetDialect:
         )
 
     def _decode(self, frame: Frame, kind: Any) -> Any:
-        if len(frame.payload) > MAX_PAYLOAD:
-            raise Undecodable("size", f"{len(frame.payload)} bytes are more than {MAX_PAYLOAD}")
+        payload = frame.payload
+        if len(payload) > MAX_PAYLOAD:
+            raise Undecodable("size", f"{len(payload)} bytes are more than {MAX_PAYLOAD}")
         reader = self._readers.get(frame.content_type)
         if reader is None:
             raise Undecodable("content_type", f"{str(frame.content_type)[:60]!r} is neither {MESSAGEPACK} nor {JSON}")
-        return reader.decode(frame.payload, kind)
+        return reader.decode(payload, kind)
 
     def header_of(self, frame: Frame) -> Header | None:
         """Read just the header of a frame that does not decode as a whole, for the account; None without one."""

@@ -12,13 +12,8 @@ def traceparent(*identity: object) -> str:
     return f"00-{digest[:32]}-{digest[32:]}-01"
 
 
-def numbered_traceparent(vin: str, boot: int, seq: int) -> str:
-    """Return the same for a message of a car. The first half of the trace id is the car's boot, the rest the number."""
-    return traceparent_of(boot_trace(vin, boot), seq)
-
-
 def traceparent_of(boot_trace: str, seq: int) -> str:
-    """Return the same from the first half."""
+    """Return the same for a message of a car: the first half of the trace id is the car's boot, the rest the number."""
     number = f"{seq:016x}"
     return f"00-{boot_trace}{number}-{number}-01"
 

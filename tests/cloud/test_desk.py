@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.cloud.desk import OPEN_PER_CAR, REMEMBERED, Desk
 from fleet.cloud.desk_io import (
@@ -379,7 +379,7 @@ def record(state: str | None, **changes: object) -> CommandRecord:
         id="a", vin=VIN, name="honk", user="primary", parameters=WHERE, answer_topic=TOPIC, asked_at=START - SECOND,
         expires_at=START + 59 * SECOND,
     )  # fmt: skip
-    return replace(base, state=state, **changes)  # type: ignore[arg-type]
+    return replace(base, state=state, **changes)
 
 
 def restored(*records: CommandRecord) -> DeskLab:

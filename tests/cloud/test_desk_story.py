@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec.structs import replace
 
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import (
@@ -77,7 +76,7 @@ class DeskStory(RuleBasedStateMachine):
                 records[output.record.id] = output.record
             elif isinstance(output, Transition):
                 changes = {"state": output.state, "reason": output.reason, "by": output.by, "changed_at": output.at}
-                records[output.command_id] = replace(records[output.command_id], **changes)  # type: ignore[arg-type]
+                records[output.command_id] = replace(records[output.command_id], **changes)
         self.lab.work.clear()
         self.lab.desk = Desk(users=self.lab.users().values(), known_vins=[VIN, OTHER])
         for record_ in records.values():
