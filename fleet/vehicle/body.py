@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from fleet.vehicle.driver import Leaving
 from fleet.wire.messages import Door, Doors, Lights, Windows
 
@@ -17,6 +19,9 @@ _SHUT_UNLOCKED: Final = Door(open=False, locked=False)
 _OPEN_UNLOCKED: Final = Door(open=True, locked=False)
 _ALL_LOCKED: Final = Doors(**dict.fromkeys(OPENINGS, _SHUT_LOCKED))
 _ALL_UNLOCKED: Final = Doors(**dict.fromkeys(OPENINGS, _SHUT_UNLOCKED))
+_WINDOWS_SHUT: Final = Windows(front_left=False, front_right=False, rear_left=False, rear_right=False)
+_WINDOWS_AND_SUNROOF_SHUT: Final = replace(_WINDOWS_SHUT, sunroof=False)
+_LIGHTS_ON, _LIGHTS_OFF = Lights(parking_lights_on=True), Lights(parking_lights_on=False)
 
 
 class Body:
@@ -66,6 +71,8 @@ class Body:
 
     def windows(self) -> Windows:
         is_open = self.open_windows
+        if not is_open:
+            return _WINDOWS_AND_SUNROOF_SHUT if self.has_sunroof else _WINDOWS_SHUT
         return Windows(
             front_left="front_left" in is_open,
             front_right="front_right" in is_open,
@@ -75,4 +82,4 @@ class Body:
         )
 
     def lights(self) -> Lights:
-        return Lights(parking_lights_on=self.lights_on)
+        return _LIGHTS_ON if self.lights_on else _LIGHTS_OFF

@@ -59,7 +59,7 @@ from fleet.vehicle.signals import (
     RepeatUnstored,
 )
 from fleet.vehicle.status import AtRest, asked_status, build_status
-from fleet.vehicle.telematics import Telematics, overtakes
+from fleet.vehicle.telematics import LEGAL_EVENTS, Telematics, overtakes
 from fleet.wire.messages import (
     CarMessage,
     Command,
@@ -366,9 +366,9 @@ class Car:
             seq=self.telematics.next_seq(),
             captured_at=now,
             name=name,
-            data=dict(data or {}),
+            data={} if data is None else dict(data),
         )
-        if overtakes(event):
+        if name in LEGAL_EVENTS:
             self.send_ahead(event)
         else:
             self.send(event)

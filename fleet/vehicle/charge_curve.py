@@ -28,30 +28,34 @@ class ChargeCurve(NamedTuple):
 
     def power_at(self, charge_kwh: float) -> float:
         """Return the power in kW that flows at a charge."""
-        return self.power_kw - self.fall_per_hour * max(0.0, charge_kwh - self.knee_kwh)
+        if charge_kwh <= self.knee_kwh:
+            return self.power_kw
+        return self.power_kw - self.fall_per_hour * (charge_kwh - self.knee_kwh)
 
     def charge_after(self, charge_kwh: float, hours: float) -> float:
         """Return the charge that `charge_kwh` has become after so many hours."""
-        evenly = max(0.0, self.knee_kwh - charge_kwh) / self.power_kw
-        if hours <= evenly:
-            return charge_kwh + self.power_kw * hours
-        start_kwh = max(charge_kwh, self.knee_kwh)
+        if charge_kwh < self.knee_kwh:
+            evenly = (self.knee_kwh - charge_kwh) / self.power_kw
+            if hours <= evenly:
+                return charge_kwh + self.power_kw * hours
+            charge_kwh, hours = self.knee_kwh, hours - evenly
         if not self.fall_per_hour:
-            return start_kwh + self.power_kw * (hours - evenly)
-        gone = -math.expm1(-self.fall_per_hour * (hours - evenly))
-        return start_kwh + self.power_at(start_kwh) / self.fall_per_hour * gone
+            return charge_kwh + self.power_kw * hours
+        gone = -math.expm1(-self.fall_per_hour * hours)
+        return charge_kwh + self.power_at(charge_kwh) / self.fall_per_hour * gone
 
     def hours_to(self, charge_kwh: float, target_kwh: float) -> float:
         """Return how long it takes from one charge to another; 0 when there is nothing to do."""
         if target_kwh <= charge_kwh:
             return 0.0
-        hours = max(0.0, min(target_kwh, self.knee_kwh) - charge_kwh) / self.power_kw
         if target_kwh <= self.knee_kwh:
-            return hours
-        start_kwh = max(charge_kwh, self.knee_kwh)
+            return (target_kwh - charge_kwh) / self.power_kw
+        hours = 0.0
+        if charge_kwh < self.knee_kwh:
+            charge_kwh, hours = self.knee_kwh, (self.knee_kwh - charge_kwh) / self.power_kw
         if not self.fall_per_hour:
-            return hours + (target_kwh - start_kwh) / self.power_kw
-        return hours + math.log(self.power_at(start_kwh) / self.power_at(target_kwh)) / self.fall_per_hour
+            return hours + (target_kwh - charge_kwh) / self.power_kw
+        return hours + math.log(self.power_at(charge_kwh) / self.power_at(target_kwh)) / self.fall_per_hour
 
 
 @lru_cache(maxsize=256)

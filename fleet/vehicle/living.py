@@ -128,6 +128,8 @@ def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant
 
 def _plan_dead_zones(car: Car, journey: Journey) -> None:
     """Put into the agenda when the drive enters and leaves the dead zones; where they overlap they are one."""
+    if not car.settings.dead_zones:
+        return
     stretches = sorted(
         stretch
         for zone in car.settings.dead_zones

@@ -1,8 +1,13 @@
 """What driving, heating and charging do to odometer, fuel, charge and AdBlue; all closed forms of distance and time."""
 
+# ruff: noqa: FURB136 (levels are worked out seven times for each drive, and min() and max() cost more than all the rest)
+
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import DAY, HOUR, Instant
@@ -27,7 +32,7 @@ _SERVICE: Final = {"fixed": (15_000_000.0, 365), "long_life": (30_000_000.0, 730
 """Metres and days between services: 15 000 km or a year, LongLife 30 000 km or two."""
 
 
-class Levels(NamedTuple):
+class Levels(msgspec.Struct, frozen=True, gc=False):
     """What the tanks hold and the odometer shows at one instant."""
 
     odometer_m: float
@@ -36,7 +41,7 @@ class Levels(NamedTuple):
     adblue_l: float
 
 
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True, gc=False):
     """Charging under way: by its curve, up to a target."""
 
     since: Instant
@@ -48,7 +53,7 @@ class Charge(NamedTuple):
         return max(charge_kwh, min(self.target_kwh, self.curve.charge_after(charge_kwh, (now - self.since) / HOUR)))
 
 
-class Consumption(NamedTuple):
+class Consumption(msgspec.Struct, frozen=True, gc=False):
     """What one drive uses per metre."""
 
     fuel_l: float
@@ -56,7 +61,7 @@ class Consumption(NamedTuple):
     adblue_l: float
 
 
-class Draw(NamedTuple):
+class Draw(msgspec.Struct, frozen=True, gc=False):
     """What climatisation takes out of the traction battery: `power_kw` from `since` on, after `used_kwh` before it."""
 
     power_kw: float
@@ -98,18 +103,25 @@ class Powertrain:
     def levels(self, now: Instant, driven_m: float = 0.0) -> Levels:
         """Return the levels at `now`, `driven_m` metres into the drive under way."""
         fuel_l, charge_kwh, adblue_l = self.fuel_l, self.charge_kwh, self.adblue_l
-        if self.drive is not None:
-            electric_m = min(driven_m, self._electric_reach_m(self.drive))
-            charge_kwh -= electric_m * self.drive.charge_kwh
-            fuel_l -= (driven_m - electric_m) * self.drive.fuel_l
-            adblue_l -= driven_m * self.drive.adblue_l
+        drive = self.drive
+        if drive is not None:
+            reach_m = self._electric_reach_m(drive)
+            electric_m = driven_m if driven_m < reach_m else reach_m
+            charge_kwh -= electric_m * drive.charge_kwh
+            fuel_l -= (driven_m - electric_m) * drive.fuel_l
+            adblue_l -= driven_m * drive.adblue_l
         if self.heating_since is not None:
             fuel_l -= HEATER_L_PER_HOUR * (now - self.heating_since) / HOUR
         if self.climate is not None:
             charge_kwh -= self.climate.taken_kwh(now)
         if self.charging is not None:
             charge_kwh = self.charging.charge_at(charge_kwh, now)
-        return Levels(self.odometer_m + driven_m, max(fuel_l, 0.0), max(charge_kwh, 0.0), max(adblue_l, 0.0))
+        return Levels(
+            self.odometer_m + driven_m,
+            fuel_l if fuel_l > 0.0 else 0.0,
+            charge_kwh if charge_kwh > 0.0 else 0.0,
+            adblue_l if adblue_l > 0.0 else 0.0,
+        )
 
     def _electric_reach_m(self, drive: Consumption) -> float:
         if drive.charge_kwh <= 0:
@@ -157,14 +169,17 @@ class Powertrain:
     def settle(self, now: Instant, driven_m: float = 0.0) -> Levels:
         """Make the levels at `now` the new base; ends the drive, and keeps heater, climatisation and charging going."""
         levels = self.levels(now, driven_m)
-        self.odometer_m, self.fuel_l, self.charge_kwh, self.adblue_l = levels
+        self.odometer_m = levels.odometer_m
+        self.fuel_l = levels.fuel_l
+        self.charge_kwh = levels.charge_kwh
+        self.adblue_l = levels.adblue_l
         self.drive = None
         if self.heating_since is not None:
             self.heating_since = now
         if self.climate is not None:
-            self.climate = self.climate._replace(since=now, used_kwh=self.climate.used_kwh + self.climate.taken_kwh(now))
+            self.climate = replace(self.climate, since=now, used_kwh=self.climate.used_kwh + self.climate.taken_kwh(now))
         if self.charging is not None:
-            self.charging = self.charging._replace(since=now)
+            self.charging = replace(self.charging, since=now)
         return levels
 
     def condition(self, power_kw: float, now: Instant) -> None:
@@ -213,13 +228,13 @@ class Powertrain:
 
     def energy(self, levels: Levels) -> Energy:
         """Return levels and ranges of what the car runs on; None for what it has not."""
-        e = self.equipment
+        tank_l, usable_kwh = self.equipment.tank_l, self.equipment.usable_kwh
         fuel_m, electric_m = self.range_m(levels)
         return Energy(
-            fuel_level_percent=round(levels.fuel_l / e.tank_l * 100, 1) if e.tank_l else None,
-            fuel_range_km=round(fuel_m / 1000, 1) if e.tank_l else None,
-            charge_percent=round(levels.charge_kwh / e.usable_kwh * 100, 1) if e.usable_kwh else None,
-            electric_range_km=round(electric_m / 1000, 1) if e.usable_kwh else None,
+            fuel_level_percent=round(levels.fuel_l / tank_l * 100, 1) if tank_l else None,
+            fuel_range_km=round(fuel_m / 1000, 1) if tank_l else None,
+            charge_percent=round(levels.charge_kwh / usable_kwh * 100, 1) if usable_kwh else None,
+            electric_range_km=round(electric_m / 1000, 1) if usable_kwh else None,
         )
 
     def adblue(self, levels: Levels) -> AdBlue | None:

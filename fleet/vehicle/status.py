@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from fleet.kernel.instants import MINUTE, SECOND, Instant
-from fleet.vehicle.powertrain import CHARGE_GROUPS, Levels
+from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.services import cabin, charge_settings, privacy
 from fleet.wire.messages import (
-    STATUS_GROUPS,
     Climate,
     DrivingData,
-    Health,
+    Position,
+    Software,
     Status,
     Trigger,
     Written,
@@ -68,8 +68,8 @@ def _charged_on(car: Car, at_rest: AtRest, now: Instant) -> AtRest:
     """Return the same with the charge that is read now."""
     assert at_rest.status is not None, "what charges keeps it"
     levels = _measured(car, now)
-    changed = {name: _BUILDERS[name](car, levels, now) for name in CHARGE_GROUPS}
-    return AtRest(at_rest.until, _next_charge(now), replace(at_rest.status, **changed))
+    changed = replace(at_rest.status, energy=car.powertrain.energy(levels), charging=charge_settings.report(car, levels))
+    return AtRest(at_rest.until, _next_charge(now), changed)
 
 
 def _next_charge(now: Instant) -> Instant:
@@ -78,9 +78,9 @@ def _next_charge(now: Instant) -> Instant:
 
 def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> Status:
     """Return the status with the named groups, all of them when None. Numbers it: it must be sent or dropped."""
-    levels = _measured(car, now)
-    wanted = STATUS_GROUPS if groups is None else groups
-    values: dict[str, Any] = {name: _BUILDERS[name](car, levels, now) for name in wanted}
+    if groups is None:
+        return _whole(car, trigger, now)
+    values = {name: _BUILDERS[name](car, now) for name in groups}
     return Status(
         vin=car.vin,
         boot=car.telematics.boot,
@@ -89,6 +89,33 @@ def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ..
         trigger=trigger,
         state=car.state(now),
         **values,
+    )
+
+
+def _whole(car: Car, trigger: Trigger, now: Instant) -> Status:
+    """Return the status with all groups, each as `_BUILDERS` has it; one in two statuses is whole."""
+    power, body, levels = car.powertrain, car.body, _measured(car, now)
+    return Status(
+        vin=car.vin,
+        boot=car.telematics.boot,
+        seq=car.telematics.next_seq(),
+        captured_at=now,
+        trigger=trigger,
+        state=car.state(now),
+        mileage_km=_mileage_km(levels),
+        energy=power.energy(levels),
+        adblue=power.adblue(levels),
+        service=power.service(levels, _read_at(now)),
+        doors=body.doors(),
+        windows=body.windows(),
+        lights=body.lights(),
+        position=_position(car, now),
+        climate=_climate(car, now),
+        charging=charge_settings.report(car, levels),
+        driving=_driving(car),
+        health=car.health,
+        low_voltage=car.low_voltage.report(_read_at(now)),
+        software=_software(car),
     )
 
 
@@ -105,7 +132,7 @@ def _measured(car: Car, now: Instant) -> Levels:
     return car.levels(max(now - now % SECOND, charge.since))
 
 
-def _climate(car: Car, _levels: Levels, now: Instant) -> Climate:
+def _climate(car: Car, now: Instant) -> Climate:
     """Tell the climate; the inside is read anew when what moves it changes."""
     read_at = _read_at(now)
     run = car.comfort
@@ -119,29 +146,37 @@ def _climate(car: Car, _levels: Levels, now: Instant) -> Climate:
     )
 
 
-def _driving(car: Car, _levels: Levels, _now: Instant) -> DrivingData | None:
+def _mileage_km(levels: Levels) -> float:
+    return round(levels.odometer_m / 1000, 3)
+
+
+def _position(car: Car, now: Instant) -> Position | None:
+    return car.position(now) if privacy.may_locate(car) else None
+
+
+def _driving(car: Car) -> DrivingData | None:
     if car.last_trip is None:
         return None
     return DrivingData(last_trip=car.last_trip, today=car.today, since_filled=car.since_filled)
 
 
-def _health(car: Car, _levels: Levels, _now: Instant) -> Health | None:
-    return car.health
+def _software(car: Car) -> Software | None:
+    return None if car.updates is None else car.updates.versions
 
 
-_BUILDERS: Final[dict[str, Callable[[Car, Levels, Instant], Any]]] = {
-    "mileage_km": lambda _car, levels, _now: round(levels.odometer_m / 1000, 3),
-    "energy": lambda car, levels, _now: car.powertrain.energy(levels),
-    "adblue": lambda car, levels, _now: car.powertrain.adblue(levels),
-    "service": lambda car, levels, now: car.powertrain.service(levels, _read_at(now)),
-    "doors": lambda car, _levels, _now: car.body.doors(),
-    "windows": lambda car, _levels, _now: car.body.windows(),
-    "lights": lambda car, _levels, _now: car.body.lights(),
-    "position": lambda car, _levels, now: car.position(now) if privacy.may_locate(car) else None,
+_BUILDERS: Final[dict[str, Callable[[Car, Instant], Any]]] = {
+    "mileage_km": lambda car, now: _mileage_km(_measured(car, now)),
+    "energy": lambda car, now: car.powertrain.energy(_measured(car, now)),
+    "adblue": lambda car, now: car.powertrain.adblue(_measured(car, now)),
+    "service": lambda car, now: car.powertrain.service(_measured(car, now), _read_at(now)),
+    "doors": lambda car, _now: car.body.doors(),
+    "windows": lambda car, _now: car.body.windows(),
+    "lights": lambda car, _now: car.body.lights(),
+    "position": _position,
     "climate": _climate,
-    "charging": lambda car, levels, _now: charge_settings.report(car, levels),
-    "driving": _driving,
-    "health": _health,
-    "low_voltage": lambda car, _levels, now: car.low_voltage.report(_read_at(now)),
-    "software": lambda car, _levels, _now: None if car.updates is None else car.updates.versions,
+    "charging": lambda car, now: charge_settings.report(car, _measured(car, now)),
+    "driving": lambda car, _now: _driving(car),
+    "health": lambda car, _now: car.health,
+    "low_voltage": lambda car, now: car.low_voltage.report(_read_at(now)),
+    "software": lambda car, _now: _software(car),
 }

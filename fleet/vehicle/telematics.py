@@ -216,7 +216,7 @@ class Telematics:
 
     def _has_room(self) -> bool:
         """Tell whether one more may be sent before the back end has said what it has stored."""
-        return self.unstored < min(self.limit, UNSTORED_LIMIT)
+        return self.unstored < self.limit and self.unstored < UNSTORED_LIMIT
 
     def _next(self) -> Transmit | None:
         if not self._waiting or not self.is_up:

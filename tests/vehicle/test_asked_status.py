@@ -12,7 +12,7 @@ from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import AskStatus, SetCoverage, SetOpening
 from fleet.vehicle.status import build_status
 from fleet.wire.dialect import FleetDialect
-from fleet.wire.messages import Status, WrittenStatus
+from fleet.wire.messages import STATUS_GROUPS, Status, WrittenStatus
 from tests.vehicle.car_lab import CarLab, driver, equipment
 
 DIALECT = FleetDialect()
@@ -128,3 +128,17 @@ def test_a_charge_is_read_once_a_second() -> None:
     assert later is not None
     assert at_start.energy is not None
     assert later.charge_percent > at_start.energy.charge_percent  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_each_group_alone_says_what_the_whole_says(life: str) -> None:
+    """At any moment of a day, with a drive behind it or under way."""
+    lab = LIVES[life]("whole")
+    for _ in range(40):
+        lab.run_for(31 * MINUTE + 7 * SECOND)
+        whole = build_status(lab.car, "load", lab.now)
+        for name in STATUS_GROUPS:
+            alone = build_status(lab.car, "load", lab.now, (name,))
+            assert getattr(alone, name) == getattr(whole, name)
+            assert all(getattr(alone, other) is None for other in STATUS_GROUPS if other != name)
+        lab.car.telematics.created -= 1 + len(STATUS_GROUPS)  # nobody has sent them

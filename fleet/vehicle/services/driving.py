@@ -20,38 +20,56 @@ if TYPE_CHECKING:
 def record(car: Car, journey: Journey, before: Levels, after: Levels, now: Instant) -> None:
     """Keep the data of a trip that is over, add them to the longer records, and send them as an event."""
     e = car.equipment
-    figures = _figures(
+    trip = car.last_trip = _data(
         journey.length_m / 1000,
         (now - journey.started_at) / MINUTE,
         round(before.fuel_l - after.fuel_l, 3) if e.tank_l else None,
         round(before.charge_kwh - after.charge_kwh, 3) if e.usable_kwh else None,
     )
-    trip = car.last_trip = TripData(**figures)
     day = car.driver.local_date(journey.started_at).isoformat()
     before_it = car.today if car.today is not None and car.today.day == day else None
-    car.today = DayData(day=day, **_sum(before_it, trip))
-    car.since_filled = TripData(**_sum(car.since_filled, trip))
-    data = {"started_at": journey.started_at, **figures}
-    car.send_event("trip", now, {name: value for name, value in data.items() if value is not None})
+    today = _sum(before_it, trip)
+    car.today = DayData(
+        day=day,
+        distance_km=today.distance_km,
+        duration_min=today.duration_min,
+        average_speed_kmh=today.average_speed_kmh,
+        fuel_l=today.fuel_l,
+        energy_kwh=today.energy_kwh,
+    )
+    car.since_filled = _sum(car.since_filled, trip)
+    told: dict[str, Any] = {
+        "started_at": journey.started_at,
+        "distance_km": trip.distance_km,
+        "duration_min": trip.duration_min,
+        "average_speed_kmh": trip.average_speed_kmh,
+    }
+    if trip.fuel_l is not None:
+        told["fuel_l"] = trip.fuel_l
+    if trip.energy_kwh is not None:
+        told["energy_kwh"] = trip.energy_kwh
+    car.send_event("trip", now, told)
 
 
-def _sum(so_far: TripData | None, trip: TripData) -> dict[str, Any]:
-    return _figures(
-        (so_far.distance_km if so_far else 0.0) + trip.distance_km,
-        (so_far.duration_min if so_far else 0.0) + trip.duration_min,
-        None if trip.fuel_l is None else round(((so_far and so_far.fuel_l) or 0.0) + trip.fuel_l, 3),
-        None if trip.energy_kwh is None else round(((so_far and so_far.energy_kwh) or 0.0) + trip.energy_kwh, 3),
+def _sum(so_far: TripData | None, trip: TripData) -> TripData:
+    if so_far is None:
+        return _data(trip.distance_km, trip.duration_min, trip.fuel_l, trip.energy_kwh)
+    return _data(
+        so_far.distance_km + trip.distance_km,
+        so_far.duration_min + trip.duration_min,
+        None if trip.fuel_l is None else round((so_far.fuel_l or 0.0) + trip.fuel_l, 3),
+        None if trip.energy_kwh is None else round((so_far.energy_kwh or 0.0) + trip.energy_kwh, 3),
     )
 
 
-def _figures(distance_km: float, duration_min: float, fuel_l: float | None, energy_kwh: float | None) -> dict[str, Any]:
-    return {
-        "distance_km": round(distance_km, 3),
-        "duration_min": round(duration_min, 2),
-        "average_speed_kmh": round(distance_km / duration_min * 60, 1) if duration_min else 0.0,
-        "fuel_l": fuel_l,
-        "energy_kwh": energy_kwh,
-    }
+def _data(distance_km: float, duration_min: float, fuel_l: float | None, energy_kwh: float | None) -> TripData:
+    return TripData(
+        distance_km=round(distance_km, 3),
+        duration_min=round(duration_min, 2),
+        average_speed_kmh=round(distance_km / duration_min * 60, 1) if duration_min else 0.0,
+        fuel_l=fuel_l,
+        energy_kwh=energy_kwh,
+    )
 
 
 def midnight(car: Car) -> None:

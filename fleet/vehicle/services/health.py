@@ -56,7 +56,7 @@ def _service_warnings(service: Service) -> list[WarningLight]:
 
 def engine_off(car: Car, now: Instant) -> None:
     """Make a report for the status that is sent next, when there is coverage to send it."""
-    if car.telematics.covered and _has_driven(car, now):
+    if car.telematics.covered and _has_driven(car):
         car.health = report(car, now)
 
 
@@ -65,7 +65,7 @@ def network_found(car: Car, now: Instant) -> None:
 
     Coverage that comes with the parking place itself is `engine_off`'s.
     """
-    if car.health is None and not car.engine_is_on and car.parked_at < now and _has_driven(car, now):
+    if car.health is None and not car.engine_is_on and car.parked_at < now and _has_driven(car):
         car.health = report(car, now)
         car.send_status("health", now, ("health",))
 
@@ -76,5 +76,6 @@ def refreshed(car: Car, now: Instant) -> None:
         car.health = report(car, now)
 
 
-def _has_driven(car: Car, now: Instant) -> bool:
-    return car.levels(now).odometer_m - car.start_m >= FIRST_REPORT_M
+def _has_driven(car: Car) -> bool:
+    """Tell whether a parked car has been driven far enough."""
+    return car.powertrain.odometer_m - car.start_m >= FIRST_REPORT_M

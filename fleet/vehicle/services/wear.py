@@ -34,7 +34,11 @@ def begin(car: Car, now: Instant) -> None:
     p = car.powertrain
     _draw_by_distance(car, p.odometer_m)
     _draw_by_time(car, now)
-    car.told = sum(bit for bit, due_m, due_at in _services(car) if p.odometer_m >= due_m or now >= due_at)
+    car.told = 0
+    if p.odometer_m >= p.next_service_m or now >= p.next_service_at:
+        car.told += _INSPECTION
+    if car.equipment.has_engine and (p.odometer_m >= p.next_oil_m or now >= p.next_oil_at):
+        car.told += _OIL
     if car.equipment.adblue_l:
         car.told += _ADBLUE * sum(p.adblue_l <= level_l for level_l in _warning_levels_l(car))
 
@@ -214,7 +218,7 @@ def engine_started(car: Car, now: Instant) -> None:
         _expect_visit(car, now)
         _draw_by_time(car, car.next_fault_at)
     p = car.powertrain
-    if now >= min(p.next_service_at, p.next_oil_at):
+    if now >= p.next_service_at or now >= p.next_oil_at:
         for service, _, due_at in _services(car):
             if now >= due_at:
                 _tell_due(car, service, now)
@@ -226,7 +230,7 @@ def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
     ends_m = p.odometer_m + journey.length_m
     if ends_m >= car.next_fault_m:
         _plan_fault(car, journey, now)
-    if ends_m >= min(p.next_service_m, p.next_oil_m):
+    if ends_m >= p.next_service_m or ends_m >= p.next_oil_m:
         _plan_services(car, journey, now)
     if car.equipment.adblue_l:
         _plan_adblue(car, journey, now)
