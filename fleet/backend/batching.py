@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from fleet.backend.decisions import ReplyGiven, ReplyPublished, StoredWrite
 from fleet.backend.store import Batch
@@ -19,8 +19,7 @@ _PATIENT = (Notify, Keep, ReplyPublished)
 """Writes that nobody waits for."""
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(msgspec.Struct):
     """One batch under collection.
 
     `round_trips` are (due wall µs, awake) of commands whose first answer by the car is in it, `handled` the numbers of the
@@ -29,11 +28,11 @@ class Pending:
     to come, and would have to wait for a commit that has begun.
     """
 
-    batch: Batch = field(default_factory=Batch)
-    deliveries: list[Delivery] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
-    round_trips: list[tuple[int, bool]] = field(default_factory=list)
-    handled: list[tuple[str, int, int]] = field(default_factory=list)
+    batch: Batch = msgspec.field(default_factory=Batch)
+    deliveries: list[Delivery] = []
+    actions: list[Action] = []
+    round_trips: list[tuple[int, bool]] = []
+    handled: list[tuple[str, int, int]] = []
     urgent: bool = False
 
     @property

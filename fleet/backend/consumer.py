@@ -178,7 +178,7 @@ class Consumer:
         if vin not in self._known:
             self._known.add(vin)
             driver.feed(CarSeen(vin))
-        if isinstance(message, Presence):
+        if type(message) is Presence:
             self._collecting.batch.presences.append(message)
             if message.boot >= self._presence_boot.get(vin, 0):
                 self._presence_boot[vin] = message.boot
@@ -186,7 +186,7 @@ class Consumer:
             return
         if message.seq < 1:
             raise Undecodable("range", "messages are numbered from 1")
-        if isinstance(message, Status):
+        if type(message) is Status:
             kind, name, trigger, origin = "status", None, message.trigger, origin_of(message)
         else:
             kind, name, trigger, origin = _KINDS[type(message)], message.name, None, None
@@ -197,13 +197,13 @@ class Consumer:
                 message.sent_wall_us, received_at, frame.content_type, payload, origin,
             )
         )  # fmt: skip
-        if isinstance(message, Event):
+        if type(message) is Event:
             if message.name in SETTINGS_EVENTS:
                 driver.feed(CarSwitched(message))
             self._serve(message)
-        elif isinstance(message, Response):
+        elif type(message) is Response:
             driver.feed(CarAnswered(message))
-        elif isinstance(message, Request):
+        elif type(message) is Request:
             self._serve(message)
 
     def _serve(self, message: Event | Request) -> None:
@@ -218,7 +218,7 @@ class Consumer:
         self._handled.add(number)
         pending = self._collecting
         pending.handled.append(number)
-        pending.urgent |= isinstance(message, Request)
+        pending.urgent |= type(message) is Request
         centre.feed(message)
 
     def _take_request(self, frame: Frame) -> None:

@@ -189,19 +189,19 @@ class DeskDriver:
         ended: list[CommandEnded] = []
         for output in outputs:
             match output:
-                case VerifySpin():
-                    self._verify(output)
-                case HashSpin():
-                    self._hash(output)
-                case Answer(topic=""):
-                    pass
-                case SendCommand() | Answer():
-                    pending.after_commit(output)
                 case Transition():
                     pending.write(output, self._wall_us())
                     self._measure(output, pending)
                     if output.state in TERMINAL_STATES and (vin := self._of_centre.pop(output.command_id, None)) is not None:
                         ended.append(CommandEnded(output.command_id, vin, output.state, output.reason))
+                case Answer(topic=""):
+                    pass
+                case Answer() | SendCommand():
+                    pending.after_commit(output)
+                case VerifySpin():
+                    self._verify(output)
+                case HashSpin():
+                    self._hash(output)
                 case CommandOpened() | LateResult() | StoreUser() | RemoveUser() | KeepSettings():
                     pending.write(output, self._wall_us())
         for end in ended:

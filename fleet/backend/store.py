@@ -18,7 +18,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, ClassVar, Final, NamedTuple
 
@@ -99,15 +98,14 @@ class Quarantined(NamedTuple):
     seq: int | None
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """What is committed together. `writes` are those of desk and centre, each with the wall time of its decision."""
 
-    arrivals: list[Arrival] = field(default_factory=list)
-    presences: list[Presence] = field(default_factory=list)
-    quarantined: list[Quarantined] = field(default_factory=list)
-    writes: list[tuple[StoredWrite, int]] = field(default_factory=list)
-    meta: dict[str, str] = field(default_factory=dict)
+    arrivals: list[Arrival] = []
+    presences: list[Presence] = []
+    quarantined: list[Quarantined] = []
+    writes: list[tuple[StoredWrite, int]] = []
+    meta: dict[str, str] = {}
     prepared: _Prepared | None = None
 
     @property
@@ -116,15 +114,14 @@ class Batch:
         return len(self.arrivals) + len(self.presences) + len(self.quarantined) + len(self.writes)
 
 
-@dataclass(slots=True)
-class _Prepared:
+class _Prepared(msgspec.Struct):
     """What is left of a batch once duplicates are known; made once, so that a commit can be tried again."""
 
-    fresh: list[Arrival] = field(default_factory=list)
+    fresh: list[Arrival] = []
     first_id: int = 0
-    newest: dict[str, Newest] = field(default_factory=dict)
-    sequences: dict[tuple[str, int], _Seen] = field(default_factory=dict)
-    quarantined: list[Quarantined] = field(default_factory=list)
+    newest: dict[str, Newest] = {}
+    sequences: dict[tuple[str, int], _Seen] = {}
+    quarantined: list[Quarantined] = []
     duplicates: int = 0
 
 
@@ -136,8 +133,7 @@ class Part(NamedTuple):
     stored_at: int
 
 
-@dataclass(slots=True)
-class Committed:
+class Committed(msgspec.Struct):
     """What a commit did: the messages that were new, how many were not, and the numbers that are now stored of each boot."""
 
     fresh: list[Arrival]
@@ -150,8 +146,7 @@ class Committed:
         return [(vin, _mark(boot, seen.numbers)) for (vin, boot), seen in self.sequences]
 
 
-@dataclass(slots=True)
-class Loaded:
+class Loaded(msgspec.Struct):
     """What the back end needs to go on after a restart."""
 
     users: list[UserRecord]

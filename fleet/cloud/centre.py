@@ -237,7 +237,7 @@ class ServiceCentre:
 
     def wants(self, message: Event | Request) -> bool:
         """Tell whether anything could come of the message; what is not wanted need not be given."""
-        return message.name in self._of_event or isinstance(message, Request)
+        return message.name in self._of_event or type(message) is Request
 
     # --- Machine
 

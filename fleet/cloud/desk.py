@@ -120,6 +120,8 @@ class Desk:
                 return []
             case CommandAsked():
                 return self._asked(message, now)
+            case CommandPublished():
+                return self._published(message, now)
             case BackEndAsked(request):
                 return [] if self.remembers(request.id) else self._new_command(request, "", now, by_back_end=True)
             case SpinSettingAsked():
@@ -132,8 +134,6 @@ class Desk:
                 return self._decided(*self._guard.hashed(message.job, message.spin), now)
             case SpinJobFailed():
                 return self._decided(*self._guard.failed(message.job), now)
-            case CommandPublished():
-                return self._published(message, now)
             case CarSwitched(event):
                 return self._switched(event, now)
             case ClockChanged():

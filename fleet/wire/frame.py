@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Frame(msgspec.Struct, frozen=True, kw_only=True):
+class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message as it travels.
 
     `expiry_s` is in wall seconds and never 0 (0 would not expire). `duplicate` is MQTT's DUP flag as received.

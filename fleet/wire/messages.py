@@ -2,11 +2,14 @@
 
 A field that is None is left out; any other value is written, so that nobody has to know our defaults. Readers ignore
 fields they do not know, so new ones may be added.
+
+Nothing derives from those that cars send: `type(message) is Event` takes a tenth of the time in which `isinstance` says no of
+a Struct. None holds a reference that could lead back to it, so the garbage collector need not know them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, final
 
 import msgspec
 
@@ -14,16 +17,16 @@ SCHEMA_VERSION: Final = "1"
 """Goes with every message as the user property `schema`."""
 
 Int63 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number or an instant that fits into a database's signed 64 bits; what does not is no message of ours."""
 Moment = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]
 """Microseconds since 1970 UTC, up to the end of the year 9999: what every calendar can show."""
-"""A number or an instant that fits into a database's signed 64 bits; what does not is no message of ours."""
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Part of a message; None means not reported or not there."""
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What every message of a car starts with.
 
     `boot` is one run of the car's computer, `seq` counts its messages from 1 without a gap (presence is not
@@ -197,6 +200,7 @@ class Software(Group, frozen=True, kw_only=True):
     infotainment: str | None = None
 
 
+@final
 class Status(Header, frozen=True, kw_only=True, omit_defaults=True):
     """The car's status, whole or some groups of it. A group that is None is not part of this message."""
 
@@ -237,6 +241,7 @@ class Written(msgspec.Struct, frozen=True, gc=False):
     trace: str
 
 
+@final
 class WrittenStatus(Header, frozen=True, kw_only=True, gc=False):
     """A status that says what one before it said, under its own number and times.
 
@@ -249,6 +254,7 @@ class WrittenStatus(Header, frozen=True, kw_only=True, gc=False):
 # --- other messages of a car ------------------------------------------------------------------------------------
 
 
+@final
 class Event(Header, frozen=True, kw_only=True, omit_defaults=True):
     """Something happened: engine_on, engine_off, trip, heater_ended, refuelled, low_voltage_low …"""
 
@@ -256,6 +262,7 @@ class Event(Header, frozen=True, kw_only=True, omit_defaults=True):
     data: dict[str, Any] = {}
 
 
+@final
 class Request(Header, frozen=True, kw_only=True, omit_defaults=True):
     """The car asks an online service; the answer comes as a reply with the same name and id.
 
@@ -268,6 +275,7 @@ class Request(Header, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: Moment | None = None
 
 
+@final
 class Presence(Header, frozen=True, kw_only=True, omit_defaults=True):
     """Retained: whether the car is connected. As a will it says `offline` with reason `lost`."""
 
@@ -279,6 +287,7 @@ CommandState = Literal["queued", "sent", "accepted", "in_progress", "succeeded",
 TERMINAL_STATES: Final = frozenset({"succeeded", "rejected", "failed", "expired", "unknown"})
 
 
+@final
 class Response(Header, frozen=True, kw_only=True, omit_defaults=True):
     """A command's progress or end, as the car sees it.
 

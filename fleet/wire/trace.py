@@ -14,7 +14,7 @@ def traceparent(*identity: object) -> str:
 
 def traceparent_of(boot_trace: str, seq: int) -> str:
     """Return the same for a message of a car: the first half of the trace id is the car's boot, the rest the number."""
-    number = f"{seq:016x}"
+    number = seq.to_bytes(8, "big").hex()
     return f"00-{boot_trace}{number}-{number}-01"
 
 
