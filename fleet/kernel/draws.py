@@ -94,7 +94,7 @@ class Draws:
     def normal(self, mean: float, deviation: float) -> float:
         """Return a draw from the normal distribution (Box-Muller, one of the pair)."""
         radius = math.sqrt(-2.0 * math.log(1.0 - self.unit()))
-        return mean + deviation * radius * math.cos(2.0 * math.pi * self.unit())
+        return mean + deviation * radius * math.cos(math.tau * self.unit())
 
     def choice(self, items: Sequence[T]) -> T:
         """Return one of `items`, all equally likely."""

@@ -354,13 +354,16 @@ class SpeedProfile:
         add = self._pieces.append
         elapsed = travelled = first = 0.0
         for (length, aim, wait), last in zip(blocks, _end_speeds(blocks), strict=True):
-            squared = (2.0 * length * _PULL * _BRAKE + _BRAKE * first * first + _PULL * last * last) / _PULL_AND_BRAKE
-            reachable = math.sqrt(squared)
+            reach = 2.0 * length * _PULL * _BRAKE
+            if first or last:  # in town it goes from stop to stop
+                reach = reach + _BRAKE * first * first + _PULL * last * last
+            reachable = math.sqrt(reach / _PULL_AND_BRAKE)
             top = aim if aim < reachable else reachable  # noqa: FURB136 (a call of min costs as much as the half of all this)
             if top < first or top < last:  # by what rounding takes
                 top = max(first, last)
-            pull_m = (top * top - first * first) / _TWICE_PULL
-            brake_m = (top * top - last * last) / _TWICE_BRAKE
+            square = top * top
+            pull_m = (square - first * first) / _TWICE_PULL
+            brake_m = (square - last * last) / _TWICE_BRAKE
             cruise_m = length - pull_m - brake_m
             if top > first:
                 add((elapsed, travelled, first, _PULL))
