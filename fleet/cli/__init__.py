@@ -14,8 +14,8 @@ import typer.rich_utils
 
 from fleet import __version__
 from fleet.cli import catalogue, centre, cleaning, journals, parts, proxying, running, scenarios, tools, verifying
-from fleet.cli.common import COLOURS, NO_COLOUR, complain, out
-from fleet.errors import FleetError
+from fleet.cli.common import COLOURS, NO_COLOUR, about_file, complain, out
+from fleet.errors import FleetError, UnknownName
 from fleet.runtime.run import RunBroken
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def _version(wanted: bool) -> None:
 def _main(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,  # noqa: ARG001
 ) -> None:
-    level = getattr(logging, os.environ.get("FLEET_LOG", "warning").upper(), logging.WARNING)
+    level = _log_level(os.environ.get("FLEET_LOG") or "warning")
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -53,8 +53,16 @@ def _main(
     )
 
 
+def _log_level(name: str) -> int:
+    levels = {known.lower(): level for known, level in logging.getLevelNamesMapping().items()}
+    if name.lower() not in levels:
+        raise UnknownName("level in FLEET_LOG", name, levels)
+    return levels[name.lower()]
+
+
 def main() -> None:
     """Run the command line; errors raised on purpose, and those of files, are told in words and end with exit code 2."""
+    _open_standard_streams()
     typer.rich_utils.COLOR_SYSTEM = COLOURS  # of help and of wrong options
     try:
         app()
@@ -70,5 +78,14 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             raise
-        complain(FleetError(f"{error.filename}: {error.strerror}"))
+        complain(about_file(error))
         raise SystemExit(2) from None
+
+
+def _open_standard_streams() -> None:
+    """Open what our caller has closed: the event loop would take a connection for standard input, and abort."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

@@ -16,7 +16,8 @@ from fleet.cli.actions import help_text, page, show
 from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, make_table, out
 from fleet.cli.completing import complete_action, complete_rule, complete_vin
 from fleet.cli.tools import DeskBroker, find_store, reach_desk, tell_outcome
-from fleet.errors import UsageError
+from fleet.cloud.actions import load_actions
+from fleet.errors import UnknownName, UsageError
 from fleet.kernel.instants import format_instant
 from fleet.runtime.asking import FIRST_ANSWER_S, ask_desk
 from fleet.wire.messages import ServiceRequest
@@ -48,9 +49,12 @@ def notices(
     """
     with StoreReader(find_store(store)) as reader:
         rows = reader.notices(vin=vin, limit=limit)
+        unknown = vin is not None and not rows and reader.status(vin) is None
     if as_json:
         out.print_json(msgspec.json.encode(rows).decode())
         return
+    if unknown:
+        raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
     table = make_table("at", "VIN", "to", "what", "content")
     for row in rows:
         table.add_row(format_instant(row.at)[:19], row.vin, row.to, row.kind, json.dumps(row.data, ensure_ascii=False))
@@ -89,6 +93,11 @@ def service(
     if name is None or action is None:
         show(name, as_json=as_json)
         return
+    services = {each: entry for each, entry in load_actions().items() if entry.actions}
+    if name not in services:
+        raise UnknownName("service of the back end that can be asked", name, services)
+    if action not in services[name].actions:
+        raise UnknownName(f"action of {name}", action, services[name].actions)
     given = list(words or ())
     vin = checked_vin(given.pop(0)) if given and "=" not in given[0] else None
     request = ServiceRequest(id=secrets.token_hex(12), service=name, action=action, vin=vin, data=read_data(given), user=user)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -20,6 +21,7 @@ from fleet.errors import FleetError, UsageError
 from fleet.runtime.access import LinkKind
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.network_hand import harms_network
+from fleet.runtime.resources import resource_dir
 from fleet.scenario.loader import Overrides, load, read_settings
 from fleet.scenario.scalars import ClockFactor, Misread
 from fleet.scenario.schema import Scenario
@@ -47,10 +49,23 @@ err = Console(stderr=True, soft_wrap=True, emoji=False, color_system=COLOURS)  #
 
 # --- options that several commands share ------------------------------------------------------------------------
 
+
+def no_folder(name: str) -> str:
+    """Return the name of a scenario; raises UsageError for that of a folder, unless a shipped one has it too."""
+    if Path(name).is_dir() and not (resource_dir("scenarios") / f"{name}.yaml").is_file():
+        found = sorted(Path(name).glob("*.yaml"))
+        hint = f"Name a file in it, such as {found[0]}." if found else "`fleet scenarios` lists those that are shipped."
+        raise UsageError(f"{name} is a folder, and a scenario is one file", hint=hint)
+    return name
+
+
 ScenarioName = Annotated[
     str,
     typer.Argument(
-        metavar="SCENARIO", help="A shipped scenario (see: fleet scenarios) or a file.", autocompletion=complete_scenario
+        metavar="SCENARIO",
+        help="A shipped scenario (see: fleet scenarios) or a file.",
+        autocompletion=complete_scenario,
+        callback=no_folder,
     ),
 ]
 Cars = Annotated[int | None, typer.Option("--cars", min=1, help="So many cars in all; the fleets keep their proportions.")]
@@ -160,6 +175,25 @@ def emit_line(message: dict[str, Any]) -> None:
     """Write a line for machines, at once."""
     sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
     sys.stdout.buffer.flush()
+
+
+NOT_ALLOWED: Final = "May this user do that there? Every folder above it must be open to him, too."
+FILE_HINTS: Final[Mapping[int, str]] = {
+    errno.ENOENT: "Is it written rightly? The folder above it must be there already.",
+    errno.EEXIST: "There is a file of that name, and a folder is needed: name another.",
+    errno.ENOTDIR: "A file stands in its path where a folder is needed: name another.",
+    errno.EISDIR: "That is a folder: name a file in it.",
+    errno.EACCES: NOT_ALLOWED,
+    errno.EPERM: NOT_ALLOWED,
+    errno.EROFS: "Nothing can be written there: name another place.",
+    errno.ENOSPC: "Make room there, or name another place.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
+
+
+def about_file(error: OSError) -> FleetError:
+    """Return an error of a file as one of ours, with what to do about it."""
+    return FleetError(f"{error.filename}: {error.strerror}", hint=FILE_HINTS.get(error.errno or 0, "Name another file."))
 
 
 def complain(error: FleetError) -> None:

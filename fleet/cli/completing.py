@@ -31,7 +31,7 @@ def complete_vin(context: typer.Context, incomplete: str) -> list[str]:
     try:
         with StoreReader(context.params.get("store") or LATEST / "store.sqlite") as reader:
             return [row.vin for row in reader.cars() if row.vin.startswith(incomplete)]
-    except FleetError:
+    except (FleetError, OSError):
         return []
 
 

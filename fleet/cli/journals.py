@@ -11,14 +11,26 @@ import typer
 from rich.markup import escape
 
 from fleet.cli.common import JOURNALS, AsJson, Full, err, make_table, out
+from fleet.errors import UsageError
+from fleet.observe.journal import JOURNAL
 from fleet.observe.story import story
 from fleet.runtime.reexecution import Agreement, Difference, Reexecution
 
 app = typer.Typer()
 
-JournalPath = Annotated[
-    Path, typer.Argument(metavar="JOURNAL", help="DIR/journal.jsonl of a run.", exists=True, dir_okay=False, readable=True)
-]
+
+def existing_journal(path: Path) -> Path:
+    """Return the path of a file; raises UsageError, naming the journal where a run's folder is given."""
+    if path.is_dir():
+        hint = f"Is {path / JOURNAL} the one you mean?"
+        raise UsageError(f"{path} is a folder, and a journal is one file", hint=hint)
+    if not path.exists():
+        hint = "`fleet run` leaves one in runs/latest/journal.jsonl, with --out DIR in DIR/journal.jsonl; not with --no-journal."
+        raise UsageError(f"there is no journal at {path}", hint=hint)
+    return path
+
+
+JournalPath = Annotated[Path, typer.Argument(metavar="JOURNAL", help="DIR/journal.jsonl of a run.", callback=existing_journal)]
 
 
 @app.command(rich_help_panel=JOURNALS)

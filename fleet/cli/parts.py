@@ -33,13 +33,15 @@ from fleet.cli.common import (
     Source,
     ToolsBroker,
     UntilEof,
+    about_file,
     emit_line,
     load_scenario,
     need_live_clock,
     need_no_broker_of_ours,
+    no_folder,
     out,
 )
-from fleet.errors import FleetError
+from fleet.errors import FleetError, UsageError
 from fleet.runtime.access import find_secret, open_access
 from fleet.runtime.assembly import vins
 from fleet.runtime.credentials import FleetSecret
@@ -195,11 +197,12 @@ def broker(
 
     Example: fleet broker --scenario rush-hour --cars 1000
     """
+    if port == tools_port:
+        raise UsageError(f"--port and --tools-port are both {port}", hint="Cars and tools have a listener each: give two ports.")
     secret = find_secret(secret_file)
     directory = resource_dir("scenarios")
-    known = [
-        vin for name in scenario or ["rush-hour"] for vin in vins(load_scenario(find_scenario(name, directory), cars, None, None))
-    ]
+    files = [find_scenario(no_folder(name), directory) for name in scenario or ["rush-hour"]]
+    known = [vin for file in files for vin in vins(load_scenario(file, cars, None, None))]
     folder.mkdir(parents=True, exist_ok=True)
     hint = ""
     if secret is None:
@@ -230,8 +233,9 @@ def _telling_failure(as_json: bool) -> Iterator[None]:
     """Tell whoever reads our JSON lines why they end."""
     try:
         yield
-    except FleetError as error:
-        if not as_json:
+    except (FleetError, OSError) as error:
+        if not as_json or (isinstance(error, OSError) and error.filename is None):
             raise
-        emit_line({"type": "failed", "text": str(error), "hint": error.hint})
+        told = error if isinstance(error, FleetError) else about_file(error)
+        emit_line({"type": "failed", "text": str(told), "hint": told.hint})
         raise typer.Exit(2) from None

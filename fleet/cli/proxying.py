@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
@@ -12,13 +13,11 @@ from fleet.errors import UsageError
 from fleet.kernel.instants import MILLISECOND, parse_duration
 from fleet.runtime.limits import run_fast
 from fleet.runtime.processes import stop_on_signals
-from fleet.transport.faults import Fault, in_words, make_fault, parse_bytes, parse_bytes_per_s, parse_rule
+from fleet.transport.faults import Fault, Way, in_words, make_fault, parse_bytes, parse_bytes_per_s, parse_rule
 from fleet.transport.link import Endpoint
 from fleet.transport.proxy import FaultProxy
 
 app = typer.Typer()
-
-T = TypeVar("T")
 
 
 @app.command(rich_help_panel=PARTS)
@@ -48,9 +47,7 @@ def proxy(
             help="drop, duplicate, reorder packets: to_broker or to_client, topic FILTER, every N, share P%, first N, within T.",
         ),
     ] = None,
-    way: Annotated[
-        str, typer.Option("--way", metavar="both|to_broker|to_client", help="Where the faults of bytes are.")
-    ] = "both",
+    way: Annotated[Way, typer.Option("--way", help="Where the faults of bytes are.")] = "both",
     client: Annotated[list[str] | None, typer.Option("--client", metavar="ID", help="Only for this client id (a VIN).")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of all that is left to chance.")] = 0,
     as_json: AsJson = False,
@@ -66,28 +63,36 @@ def proxy(
     """
     faults: list[tuple[str, Fault]] = []
     if latency is not None:
-        later_ms, jitter_ms = _read("latency", latency, _milliseconds), _read("jitter", jitter or "0 ms", _milliseconds)
-        faults.append(("latency", make_fault("latency", latency_ms=later_ms, jitter_ms=jitter_ms, way=way)))
+        with _of("latency"):
+            later_ms = _milliseconds(latency)
+            faults.append(("latency", make_fault("latency", latency_ms=later_ms, way=way)))
+        if jitter is not None:
+            with _of("jitter"):
+                made = make_fault("latency", latency_ms=later_ms, jitter_ms=_milliseconds(jitter), way=way)
+            faults = [("latency", made)]
     elif jitter is not None:
         raise UsageError("--jitter is of a latency", hint="Give --latency, too.")
     if bandwidth is not None:
-        faults.append(
-            ("bandwidth", make_fault("bandwidth", bytes_per_s=_read("bandwidth", bandwidth, parse_bytes_per_s), way=way))
-        )
+        with _of("bandwidth"):
+            faults.append(("bandwidth", make_fault("bandwidth", bytes_per_s=parse_bytes_per_s(bandwidth), way=way)))
     if slicing is not None:
-        faults.append(("slicing", make_fault("slicing", piece_bytes=_read("slicing", slicing, parse_bytes), way=way)))
+        with _of("slicing"):
+            faults.append(("slicing", make_fault("slicing", piece_bytes=parse_bytes(slicing), way=way)))
     if truncate is not None:
-        faults.append(("truncate", make_fault("truncate", after_bytes=_read("truncate", truncate, parse_bytes), way=way)))
+        with _of("truncate"):
+            faults.append(("truncate", make_fault("truncate", after_bytes=parse_bytes(truncate), way=way)))
     for kind, after in (("reset", reset_after), ("half_open", half_open_after)):
         if after is not None:
-            option = kind.replace("_", "-") + "-after"
-            faults.append((kind, make_fault(kind, after_bytes=_read(option, after, parse_bytes))))
+            with _of(kind.replace("_", "-") + "-after"):
+                faults.append((kind, make_fault(kind, after_bytes=parse_bytes(after))))
     if stall:
         faults.append(("stall", make_fault("stall", way=way)))
     if refuse:
         faults.append(("refuse", make_fault("refuse")))
-    faults += [(text, parse_rule(text)) for text in rule or ()]
-    run_fast(_run(_address("listen", listen), _address("to", to), faults, client, seed, as_json=as_json, until_eof=until_eof))
+    with _of("rule"):
+        faults += [(text, parse_rule(text)) for text in rule or ()]
+    here, there = _address("listen", listen, lowest=0), _address("to", to)
+    run_fast(_run(here, there, faults, client, seed, as_json=as_json, until_eof=until_eof))
 
 
 async def _run(
@@ -117,21 +122,23 @@ async def _run(
         out.print(f"{name}: {did}", highlight=False, markup=False)
 
 
-def _read(option: str, text: str, read: Callable[[str], T]) -> T:
-    """Read the value of an option; raises UsageError."""
+@contextlib.contextmanager
+def _of(option: str) -> Iterator[None]:
+    """Raise UsageError for what cannot be read of an option, with its name and what to do."""
     try:
-        return read(text)
-    except ValueError as error:
-        raise UsageError(f"--{option}: {error}", hint=f"`fleet proxy --help` shows how --{option} is written.") from None
+        yield
+    except (UsageError, ValueError) as error:
+        hint = error.hint if isinstance(error, UsageError) else ""
+        raise UsageError(f"--{option}: {error}", hint=hint or f"`fleet proxy --help` shows how --{option} is written.") from None
 
 
 def _milliseconds(text: str) -> float:
     return parse_duration(text) / MILLISECOND
 
 
-def _address(option: str, text: str) -> Endpoint:
+def _address(option: str, text: str, *, lowest: int = 1) -> Endpoint:
     """Read HOST:PORT; raises UsageError."""
     host, _, port = text.removeprefix("mqtt://").rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
+    if not host or not port.isdecimal() or not lowest <= int(port) <= 65_535:
         raise UsageError(f"--{option}: {text!r} is no address", hint="Write HOST:PORT, such as 127.0.0.1:1883.")
     return Endpoint(host.strip("[]"), int(port))

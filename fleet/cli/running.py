@@ -161,13 +161,17 @@ def _start(
 ) -> NoReturn:
     """Run, show the end, and leave with the verdict's exit code."""
     folder.mkdir(parents=True, exist_ok=True)
-    _remember(folder)
+    latest_before = _remember(folder)
     console = err if as_json else out
     if not as_json:
         console.print(f"{scenario.scenario}: {scenario.cars} cars, {format_duration(scenario.duration)} at clock "
                       f"{scenario.clock}, seed {scenario.seed}", highlight=False)  # fmt: skip
-    running = make(make_view(console))
-    report = run_fast(_run(running), fast=harms_network(scenario)) if isinstance(running, Run) else _run_virtually(running)
+    try:
+        running = make(make_view(console))
+        report = run_fast(_run(running), fast=harms_network(scenario)) if isinstance(running, Run) else _run_virtually(running)
+    except BaseException:
+        _forget_if_empty(folder, latest_before)
+        raise
     if as_json:
         out.print_json(msgspec.json.encode(report).decode())
     else:
@@ -199,12 +203,33 @@ async def _run(running: Run) -> dict[str, Any]:
     return await running.run()
 
 
-def _remember(folder: Path) -> None:
-    """Point runs/latest at the run, for the tools that look at a store."""
-    if folder.parent == LATEST.parent:
-        link = folder.with_name(f".latest-{os.getpid()}")
-        link.symlink_to(folder.name, target_is_directory=True)
-        link.replace(LATEST)  # in one step: another run may be starting, or a tool be looking
+def _remember(folder: Path) -> Path | None:
+    """Point runs/latest at the run, for the tools that look at a store; return where it pointed before."""
+    if folder.parent != LATEST.parent:
+        return None
+    before = LATEST.readlink() if LATEST.is_symlink() else None
+    _point_latest_at(Path(folder.name))
+    return before
+
+
+def _point_latest_at(name: Path) -> None:
+    link = LATEST.with_name(f".latest-{os.getpid()}")
+    link.symlink_to(name, target_is_directory=True)
+    link.replace(LATEST)  # in one step: another run may be starting, or a tool be looking
+
+
+def _forget_if_empty(folder: Path, latest_before: Path | None) -> None:
+    """Take away the folder of a run that did not begin, so that the latest is again the one before."""
+    if folder.parent != LATEST.parent or any(folder.iterdir()):
+        return
+    if LATEST.is_symlink() and LATEST.readlink() == Path(folder.name):
+        if latest_before is None:
+            LATEST.unlink()
+        else:
+            _point_latest_at(latest_before)
+    folder.rmdir()
+    with contextlib.suppress(OSError):  # others may have theirs in it
+        folder.parent.rmdir()
 
 
 def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> None:

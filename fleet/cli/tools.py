@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import secrets
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Never
 
@@ -35,6 +37,8 @@ app.add_typer(user_app, name="user", rich_help_panel=WATCH)
 def find_store(path: Path | None) -> Path:
     """Return the store that was named, or that of the latest run; raises UsageError without one."""
     if path is not None:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, and a store is one file", hint=f"Is {path / 'store.sqlite'} the one you mean?")
         return path
     latest = LATEST / "store.sqlite"
     if not latest.exists():
@@ -174,6 +178,19 @@ def reach_desk(broker: str | None, secret_file: Path | None, credentials: Path |
     return open_access(broker=word.tools, credentials=credentials, secret=secret, prefix=word.prefix)
 
 
+def ask_spin(prompt: str, *, twice: bool = False) -> str:
+    """Ask at the terminal, without showing what is typed. Raises UsageError where nobody answers."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", getpass.GetPassWarning)  # of what is piped in nothing can be seen
+            answer: str = typer.prompt(prompt, hide_input=True, confirmation_prompt=twice)
+            return answer
+    except typer.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):  # Ctrl-C
+            raise
+        raise UsageError("no S-PIN was given", hint="Type it at the prompt, or give it with --spin.") from None
+
+
 @app.command("command", rich_help_panel=WATCH)
 def command(
     vin: Vin,
@@ -213,7 +230,7 @@ def command(
         vin=vin,
         name=command_type(name).name,
         parameters=_parameters(name, words or [], {"mode": mode, "minutes": minutes, "action": action}, position),
-        spin=typer.prompt("S-PIN", hide_input=True) if spin == "-" else spin,
+        spin=ask_spin("S-PIN") if spin == "-" else spin,
         user=user,
         ttl_s=ttl,
     )
@@ -296,7 +313,7 @@ def set_spin(
     request = SetSpin(
         id=secrets.token_hex(12),
         vin=vin,
-        spin=spin or typer.prompt("New S-PIN", hide_input=True, confirmation_prompt=True),
+        spin=spin or ask_spin("New S-PIN", twice=True),
         user=user,
     )
     access = reach_desk(broker, secret_file, credentials, store, topic_prefix)

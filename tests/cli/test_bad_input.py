@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from fleet import __version__, cli
-from fleet.cli.common import complain
+from fleet.cli.common import FILE_HINTS, about_file, complain
 from fleet.errors import FleetError, ScenarioError
-from tests.cli.lab import Done, fleet
+from fleet.runtime.mosquitto import free_port
+from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.scenario.scalars import ClockFactor
+from tests.cli.lab import Done, clean_environment, fleet
+from tests.runtime.pure_lab import scenario
+from tests.runtime.test_virtual import Quiet
 
 VIN = "VSSZZZKMZPR000001"
 
@@ -61,6 +70,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("backend --broker host --spin-cost 3", "power of two"),
         ("broker --scenario rush-huor", "'rush-hour'"),
         ("broker --port 99999", "65535"),
+        ("broker --port 1883 --tools-port 1883", "--port and --tools-port are both 1883"),
         ("cars", "Run a scenario first"),
         ("cars --limit 0", "--limit"),
         ("cars --store none.sqlite", "no store at none.sqlite"),
@@ -99,6 +109,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (f"service online show {VIN} name", "neither a VIN in the first place nor KEY=VALUE"),
         (f"service online show {VIN} name=a name=b", "given twice"),
         (f"service online show {VIN}", "no fleet is running"),
+        (f"service onlien show {VIN}", "Did you mean 'online'?"),
+        (f"service online shwo {VIN}", "unknown action of online 'shwo' Did you mean 'show'?"),
+        ("verify none.jsonl", "there is no journal at none.jsonl `fleet run` leaves one"),
+        ("reexecute none.jsonl", "there is no journal at none.jsonl `fleet run` leaves one"),
+        ("clean none.yaml --broker localhost", "no such file"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_in_words(line: str, told: str) -> None:
@@ -145,7 +160,8 @@ async def test_errors_of_files_and_ours_are_told_by_main(tmp_path: Path) -> None
     """As a process: an error of ours and one of a file are one line each, and no traceback."""
     (tmp_path / "taken").write_text("mine", encoding="utf-8")
     done = await fleet("run", "find-my-car", "--out", "taken", cwd=tmp_path)
-    assert (done.code, done.err) == (2, "error: taken: File exists\n")
+    hint = "There is a file of that name, and a folder is needed: name another."
+    assert (done.code, done.err) == (2, f"error: taken: File exists\n  {hint}\n")
     done = await fleet("run", "find-my-cat", cwd=tmp_path)
     assert (done.code, done.err) == (2, "error: unknown scenario 'find-my-cat'\n  Did you mean 'find-my-car'?\n")
 
@@ -244,3 +260,98 @@ async def test_python_dash_m_is_the_command_line(tmp_path: Path) -> None:
     """`python -m fleet` does what `fleet` does."""
     done = await fleet("--version", cwd=tmp_path)
     assert (done.code, done.out) == (0, f"fleet {__version__}\n")
+
+
+def test_a_folder_in_place_of_a_file_is_told(tmp_path: Path) -> None:
+    """With the file in it that may be meant: scenarios, stores and journals."""
+    for name in ("days/mine.yaml", "run/store.sqlite", "run/journal.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "rush-hour").mkdir()
+    (tmp_path / "bare").mkdir()
+    for line, told in [
+        ("check days", "days is a folder, and a scenario is one file Name a file in it, such as days/mine.yaml."),
+        ("run bare", "bare is a folder, and a scenario is one file `fleet scenarios` lists"),
+        ("broker --scenario days", "days is a folder"),
+        ("simulate days --broker localhost", "days is a folder"),
+        ("cars --store run", "run is a folder, and a store is one file Is run/store.sqlite the one you mean?"),
+        (f"history {VIN} --store run", "run is a folder"),
+        ("verify run", "run is a folder, and a journal is one file Is run/journal.jsonl the one you mean?"),
+        ("reexecute run", "run is a folder"),
+    ]:
+        done = call(*line.split())
+        assert (done.code, told in done.text) == (2, True), (line, done)
+    assert call("check", "rush-hour").code == 0  # a shipped one comes first
+
+
+@pytest.mark.parametrize("number", sorted(FILE_HINTS))
+def test_what_is_wrong_with_a_file_is_told_with_what_to_do(number: int) -> None:
+    error = about_file(OSError(number, os.strerror(number), "there"))
+    assert (str(error), len(error.hint) > 20) == (f"there: {os.strerror(number)}", True)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("command", ["simulate find-my-car", "backend --store new.sqlite"])
+async def test_a_journal_that_cannot_be_written_is_told_to_machines_too(command: str, tmp_path: Path) -> None:
+    """On standard output, as the last line."""
+    line = [*command.split(), "--broker", "mqtt://127.0.0.1:1", "--journal", "nowhere/j"]
+    hint = "Is it written rightly? The folder above it must be there already."
+    done = await fleet(*line, cwd=tmp_path)
+    assert (done.code, done.err) == (2, f"error: nowhere/j: No such file or directory\n  {hint}\n")
+    done = await fleet(*line, "--json", cwd=tmp_path)
+    told = {"type": "failed", "text": "nowhere/j: No such file or directory", "hint": hint}
+    assert (done.code, json.loads(done.out.splitlines()[-1])) == (2, told)
+
+
+@pytest.mark.live
+async def test_a_run_that_does_not_begin_leaves_nothing(tmp_path: Path) -> None:
+    """No empty folder, and the latest run is the one before."""
+    refused = ("run", "find-my-car", "--broker", f"mqtt://127.0.0.1:{free_port('127.0.0.1')}")
+    done = await fleet(*refused, cwd=tmp_path)
+    assert (done.code, "Connection refused" in done.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
+    assert (await fleet("run", "find-my-car", "--clock", "virtual", "--cars", "6", cwd=tmp_path)).code in {0, 1}
+    before = {path.name: path.resolve().name for path in (tmp_path / "runs").iterdir()}
+    assert (await fleet(*refused, cwd=tmp_path)).code == 2
+    assert {path.name: path.resolve().name for path in (tmp_path / "runs").iterdir()} == before
+    assert set(before) == {"latest", before["latest"]}
+
+
+@pytest.mark.live
+async def test_an_s_pin_that_nobody_types_is_told(tmp_path: Path) -> None:
+    """Standard input has ended, and there is no terminal."""
+    for line in (f"user set-spin {VIN}", f"command {VIN} lock --spin -"):
+        done = await fleet(*line.split(), cwd=tmp_path)
+        assert done.code == 2, done
+        assert done.err.endswith("error: no S-PIN was given\n  Type it at the prompt, or give it with --spin.\n")
+
+
+def test_of_a_car_that_nobody_knows_there_are_no_notices(tmp_path: Path) -> None:
+    """It is told as by status and history; of a known one there may be none."""
+    made = scenario(clock=ClockFactor.parse("virtual"))
+    VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path / "run", journal=False), Quiet()).run()
+    store = ("--store", str(tmp_path / "run" / "store.sqlite"))
+    done = call("notices", VIN, *store)
+    assert (done.code, done.text) == (2, f"error: nothing is stored of {VIN} fleet cars lists the cars that are known.")
+    assert call("notices", VIN, "--json", *store).out == "[]\n"
+    known = json.loads(call("cars", "--json", *store).out)[0]["vin"]
+    assert call("notices", known, *store).code == 0
+
+
+@pytest.mark.parametrize("level", ["debgu", "basic_format"])
+def test_a_level_that_does_not_exist_is_told(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what the variable is for is not lost in silence."""
+    monkeypatch.setenv("FLEET_LOG", level)
+    done = call("scenarios")
+    assert (done.code, f"unknown level in FLEET_LOG {level!r}" in done.text) == (2, True)
+    for right in ("DEBUG", "warn", ""):
+        monkeypatch.setenv("FLEET_LOG", right)
+        assert call("scenarios").code == 0
+
+
+@pytest.mark.live
+def test_closed_standard_streams_are_no_end(tmp_path: Path) -> None:
+    """As some supervisors start programs: what is wrong is told all the same."""
+    line = f"exec {shlex.quote(sys.executable)} -m fleet backend --broker localhost --store . <&-"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: . is a folder\n  Name a file in it, such as fleet.sqlite.\n")

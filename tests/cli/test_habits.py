@@ -167,3 +167,4 @@ def test_completion_knows_the_cars_of_the_latest_run(tmp_path: Path) -> None:
     assert complete(f"fleet history {vins[1]}", tmp_path) == [vins[1]]
     assert complete("fleet status --store runs/latest/store.sqlite VSS", tmp_path) == vins
     assert complete("fleet status --store elsewhere.sqlite VSS", tmp_path) == []
+    assert complete(f"fleet status --store {'x' * 300} VSS", tmp_path) == []

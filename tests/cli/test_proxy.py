@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import signal
 from pathlib import Path
 
@@ -29,14 +30,20 @@ from tests.scripted_broker import ScriptedBroker
         ("--to localhost:1 --latency 5ms --jitter 1s", "jitter_ms 1000 is out of range: 0 to 5"),
         ("--to localhost:1 --bandwidth 20kB", "write it as '20 kB/s'"),
         ("--to localhost:1 --slicing 0B", "piece_bytes 0 is out of range"),
-        ("--to localhost:1 --stall --way up", "unknown way of stall 'up'"),
-        ("--to localhost:1 --rule drop", "is no rule"),
+        ("--to localhost:1 --bandwidth 0B/s", "`fleet proxy --help` shows how --bandwidth is written"),
+        ("--to localhost:1 --reset-after many", "--reset-after: 'many' is no number of bytes"),
+        ("--to localhost:1 --stall --way up", "Invalid value for '--way'"),
+        ("--to localhost:1 --way up", "'to_broker', 'to_client', 'both'"),
+        ("--to localhost:1 --rule drop", "--rule: 'drop' is no rule"),
+        ("--to localhost:1 --rule 'dorp PUBACK'", "Did you mean 'drop'?"),
+        ("--to localhost:1 --rule 'drop PUBACK share 500%'", "`fleet proxy --help` shows how --rule is written"),
+        ("--to localhost:0", "--to: 'localhost:0' is no address"),
         ("--to localhost:1 --listen 192.0.2.1:1885", "cannot listen on 192.0.2.1:1885"),
     ],
 )
 def test_what_cannot_be_is_told(line: str, told: str) -> None:
     """With exit code 2, before anybody can connect."""
-    done = call("proxy", *line.split())
+    done = call("proxy", *shlex.split(line))
     assert done.code == 2
     assert told in done.text
 
