@@ -140,7 +140,7 @@ class TestTopics:
             index.remove(topic, 1)
             tree.set(topic, 1)
             tree.remove(topic)
-        assert (index._by_filter, index._shapes) == ({}, {})
+        assert (index.by_filter, index._shapes) == ({}, {})
         assert not tree._root.children
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fleet.kernel.instants import SECOND, Duration, Instant
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 END_OF_TIME: Final[Instant] = 1 << 62
 """Later than anything."""
@@ -59,7 +62,7 @@ class Schedule:
         """Begin at `now`; nobody but the schedule changes it."""
         self.now = now
         self._heap: list[tuple[Instant, int, ScheduledCall]] = []
-        self._posted: deque[tuple[Instant, int, Callable[..., object], tuple[Any, ...]]] = deque()
+        self._posted: deque[tuple[Instant, int, Callable[[Any, Any], object], Any, Any]] = deque()
         self._sequence = 0
         self._cancelled = 0
 
@@ -76,16 +79,18 @@ class Schedule:
     def put_at(self, instant: Instant, call: ScheduledCall) -> None:
         """Take a call that somebody has made, to be called as by `call_at`."""
         self._sequence = sequence = self._sequence + 1
-        heapq.heappush(self._heap, (max(self.now, instant), sequence, call))
+        if instant < self.now:  # noqa: PLR1730  calling `max` costs as much as all the rest
+            instant = self.now
+        heapq.heappush(self._heap, (instant, sequence, call))
 
-    def post_at(self, instant: Instant, callback: Callable[..., object], *args: Any) -> None:
-        """Call at `instant`, and be it a call that nobody cancels: the cheap way for messages."""
+    def post_at(self, instant: Instant, callback: Callable[[T, U], object], first: T, second: U) -> None:
+        """Call at `instant`, and be it a call that nobody cancels: the cheap way for messages, so it takes just two arguments."""
         posted = self._posted
-        if instant < self.now or (posted and instant < posted[-1][0]):
-            self.call_at(instant, callback, *args)
+        if instant < (posted[-1][0] if posted else self.now):
+            self.call_at(instant, callback, first, second)
             return
         self._sequence = sequence = self._sequence + 1
-        posted.append((instant, sequence, callback, args))
+        posted.append((instant, sequence, callback, first, second))
 
     def next_instant(self) -> Instant | None:
         """Return when the next call comes, or None."""
@@ -116,24 +121,27 @@ class Schedule:
         """
         heap, posted, pop = self._heap, self._posted, heapq.heappop
         while True:
-            while heap and heap[0][2]._callback is None:
-                pop(heap)
-                self._cancelled -= 1
             # No two entries have the same sequence, so the comparison never comes to what is to be called.
-            is_posted = posted and not (heap and heap[0] < posted[0])  # type: ignore[operator]
-            if not is_posted and not heap:
+            if posted and not (heap and heap[0] < posted[0]):
+                at, call = posted[0][0], None
+            elif heap:
+                at, _, call = heap[0]
+                if call._callback is None:
+                    pop(heap)
+                    self._cancelled -= 1
+                    continue
+            else:
                 return False
-            at = posted[0][0] if is_posted else heap[0][0]
             if at > limit:
                 return False
             if wanted is not None and not wanted():
                 return True
             self.now = at
-            if is_posted:
-                _, _, callback, args = posted.popleft()
-                callback(*args)
+            if call is None:
+                _, _, callback, first, second = posted.popleft()
+                callback(first, second)
             else:
-                call = pop(heap)[2]
+                pop(heap)
                 made, call._callback = call._callback, None
                 assert made is not None
                 made(*call._args)

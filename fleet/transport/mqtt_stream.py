@@ -170,16 +170,23 @@ class Tracker:
 
 
 def packet_size(frame: Frame) -> int:
-    """Return the bytes of the frame as a PUBLISH of MQTT 5."""
-    size = (4 if frame.qos else 2) + len(frame.topic.encode()) + len(frame.payload)
+    """Return the bytes of the frame as a PUBLISH of MQTT 5. Raises UnicodeEncodeError for text that cannot be sent."""
     properties = 0 if frame.expiry_s is None else 5
-    for text in (frame.response_topic, frame.content_type):
-        properties += 0 if text is None else 3 + len(text.encode())
-    properties += 0 if frame.correlation is None else 3 + len(frame.correlation)
+    text = frame.content_type
+    if text is not None:
+        properties += 3 + (len(text) if text.isascii() else len(text.encode()))
+    text = frame.response_topic
+    if text is not None:
+        properties += 3 + (len(text) if text.isascii() else len(text.encode()))
+    if frame.correlation is not None:
+        properties += 3 + len(frame.correlation)
     for name, value in frame.user_properties:
-        properties += 5 + len(name.encode()) + len(value.encode())
-    size += properties + _length_of_length(properties)
-    return 1 + _length_of_length(size) + size
+        text = name + value
+        properties += 5 + (len(text) if text.isascii() else len(text.encode()))
+    text = frame.topic
+    size = (4 if frame.qos else 2) + (len(text) if text.isascii() else len(text.encode())) + len(frame.payload) + properties
+    size += 1 if properties < 0x80 else _length_of_length(properties)
+    return 1 + (2 if 0x7F < size < 0x4000 else _length_of_length(size)) + size
 
 
 def _length_of_length(length: int) -> int:

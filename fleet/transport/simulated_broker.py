@@ -20,9 +20,9 @@ from fleet.kernel.instants import Instant
 from fleet.kernel.schedule import virtual_duration
 from fleet.kernel.timers import TimerHeap
 from fleet.transport.link import LinkSettings
-from fleet.transport.simulated_access import AccessControl
+from fleet.transport.simulated_access import Access, AccessControl
 from fleet.transport.simulated_sessions import PATIENCE, BrokerCounts, BrokerLimits, Peer, Session
-from fleet.transport.simulated_topics import SHARED_PREFIX, SubscriptionIndex, TopicTree, is_topic_filter, is_topic_name
+from fleet.transport.simulated_topics import SHARED_PREFIX, SubscriptionIndex, TopicTree, Way, is_topic_filter
 from fleet.wire.frame import Frame
 
 SUCCESS: Final = 0x00
@@ -113,14 +113,13 @@ class SimulatedBroker:
             session = None
         session_present = session is not None
         if session is None:
-            session = self._sessions[client_id] = Session(client_id)
-            session.username = settings.username
+            session = self._sessions[client_id] = Session((settings.username, client_id), self.limits, self.counts)
         other_user = session.username != settings.username
-        session.come(peer, settings.username, settings)
+        session.come(peer, settings)
         self._connected[peer] = session
         self._timers.set(client_id, None)
         peer.connack(SUCCESS, session_present, self.limits)
-        session.resume(now, self.counts, (lambda topic: self._may_read(session, topic)) if other_user else None)
+        session.resume(now, (lambda topic: self._allows("read", session, topic)) if other_user else None)
 
     def subscribe(self, peer: Peer, filters: Sequence[tuple[str, int]], now: Instant) -> None:
         """Take a SUBSCRIBE of (filter, QoS): answer it, and deliver what is retained."""
@@ -133,7 +132,10 @@ class SimulatedBroker:
             if code > MAX_QOS:
                 continue
             for frame, received_at in list(self._retained.matching(topic_filter)):
-                self._deliver(session, frame, code, received_at, now)
+                if self._allows("read", session, frame.topic):
+                    session.take(frame, code, received_at, now)
+                else:
+                    self.counts.denied += 1
 
     def unsubscribe(self, peer: Peer, filters: Sequence[str]) -> tuple[int, ...]:
         """Take an UNSUBSCRIBE and return the reason codes: no link unsubscribes, so no peer has a way to be told."""
@@ -149,15 +151,16 @@ class SimulatedBroker:
             self._end(session, PACKET_TOO_LARGE, now)
             return
         self.counts.received += 1
-        topic = frame.topic
-        if not is_topic_name(topic):
+        way = self._subscriptions.way_of(frame.topic)
+        if way is None:
             code = TOPIC_NAME_INVALID
             self.counts.refused += 1
-        elif self._access is not None and not self._access.allows("write", topic, session.username, session.client_id):
+        elif way.writer == session.client or self._allows("write", session, frame.topic):
+            way.writer = session.client
+            code = self._route(frame, way, now)
+        else:
             code = NOT_AUTHORIZED
             self.counts.refused += 1
-        else:
-            code = self._route(frame, now)
         if packet_id:
             peer.puback(packet_id, code)
 
@@ -165,7 +168,7 @@ class SimulatedBroker:
         """Take a PUBACK."""
         session = self._connected.get(peer)
         if session is not None:
-            session.acknowledged(packet_id, now, self.counts)
+            session.acknowledged(packet_id, now)
 
     def disconnect(self, peer: Peer, now: Instant, *, end_session: bool = False) -> None:
         """Take a DISCONNECT: the will is not sent; with `end_session` the session ends now."""
@@ -288,10 +291,11 @@ class SimulatedBroker:
     def _send_will(self, session: Session, now: Instant) -> None:
         """Send the will unless its client may not write that topic."""
         will, session.will, session.will_at = session.will, None, None
-        if will is None or not is_topic_name(will.frame.topic):
+        if will is None:
             return
-        if self._access is None or self._access.allows("write", will.frame.topic, session.username, session.client_id):
-            self._route(will.frame, now)
+        way = self._subscriptions.way_of(will.frame.topic)
+        if way is not None and self._allows("write", session, will.frame.topic):
+            self._route(will.frame, way, now)
 
     # --- subscriptions and messages
 
@@ -315,7 +319,7 @@ class SimulatedBroker:
         self._subscriptions.remove(topic_filter, session)
         return SUCCESS
 
-    def _route(self, frame: Frame, now: Instant) -> int:
+    def _route(self, frame: Frame, way: Way, now: Instant) -> int:
         """Keep the message if it is to be retained, and hand it to all who subscribe to its topic."""
         if frame.duplicate:
             frame = msgspec.structs.replace(frame, duplicate=False)
@@ -325,22 +329,22 @@ class SimulatedBroker:
             else:
                 self._retained.remove(frame.topic)
             frame = msgspec.structs.replace(frame, retain=False)
-        found = self._subscriptions.matching(frame.topic)
-        if not found:
-            self.counts.unheard += 1
-            return NO_MATCHING_SUBSCRIBERS
-        for subscribers in found:
+        code = NO_MATCHING_SUBSCRIBERS
+        for topic_filter in way.filters:
+            subscribers = self._subscriptions.by_filter.get(topic_filter)
+            if subscribers is None:
+                continue
+            code = SUCCESS
             for session, qos in subscribers.items():
-                self._deliver(session, frame, qos, now, now)
-        return SUCCESS
+                if way.reader == session.client or self._allows("read", session, frame.topic):
+                    way.reader = session.client
+                    session.take(frame, qos, now, now)
+                else:
+                    self.counts.denied += 1
+        if code:
+            self.counts.unheard += 1
+        return code
 
-    def _deliver(self, session: Session, frame: Frame, qos: int, received_at: Instant, now: Instant) -> None:
-        if not self._may_read(session, frame.topic):
-            self.counts.denied += 1
-            return
-        if frame.qos > qos:
-            frame = msgspec.structs.replace(frame, qos=qos)
-        session.take(frame, received_at, now, self.limits, self.counts)
-
-    def _may_read(self, session: Session, topic: str) -> bool:
-        return self._access is None or self._access.allows("read", topic, session.username, session.client_id)
+    def _allows(self, access: Access, session: Session, topic: str) -> bool:
+        username, client_id = session.client
+        return self._access is None or self._access.allows(access, topic, username, client_id)

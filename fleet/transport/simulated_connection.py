@@ -10,7 +10,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from fleet.errors import LinkError, PublishRefused, Unreachable
 from fleet.kernel.instants import Instant
@@ -33,12 +33,16 @@ from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.simulated_sessions import PATIENCE, BrokerLimits
 from fleet.wire.frame import Frame
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 WAITING_MAX: Final = 32_768
 """Publishes of one link that wait for the broker's acknowledgements."""
 UNDER_WAY_MAX: Final = 4_096
 """QoS 1 publishes sent and not yet acknowledged; the broker's Receive Maximum may make it fewer."""
 
 _HIGHEST_PACKET_ID: Final = 65_535
+_SUCCESS: Final = 0x00
 _MALFORMED: Final = 0x81
 _TOO_LARGE: Final = 0x95
 _QUOTA: Final = 0x97
@@ -113,23 +117,34 @@ class Connection:
 
     # --- to the broker
 
-    def _send(self, packet: PacketName | None, take: Callable[..., None], *rest: object) -> None:
-        """Send a packet; None is the end of the connection."""
-        faults = self._network.faults
+    def _send(self, packet: PacketName | None, arrives: Callable[[T, U], None], first: T, second: U) -> None:
+        """Send a packet; None is the end of the connection. `arrives` is called with its two parts when it reaches the broker."""
+        network = self._network
+        faults = network.faults
         if faults is not None and faults.concern(self):
-            self._arrived_there = faults.carry(self, "to_broker", self._arrived_there, packet, (take, *rest))
+            self._arrived_there = faults.carry(self, "to_broker", self._arrived_there, packet, (arrives, first, second))
             return
-        self._arrived_there = at = self._network.arrival(self._arrived_there)
-        self._schedule.post_at(at, self.arrives, take, *rest)
+        steady = network.steady_delay
+        at = network.arrival(self._arrived_there) if steady is None else self._schedule.now + steady
+        self._arrived_there = at
+        self._schedule.post_at(at, arrives, first, second)
 
-    def arrives(self, take: Callable[..., None], *packet: object) -> None:
-        """A packet reaches the broker."""
+    def arrives(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None:
+        """A packet reaches the broker, of a kind that is seldom sent."""
         if not self._mute:
-            take(self, *packet)
+            take(self, *parts)
+
+    def _publish_arrives(self, frame: Frame, packet_id: int) -> None:
+        if not self._mute:
+            self._network.publish(self, frame, packet_id)
+
+    def _acknowledgement_arrives(self, packet_id: int, _code: int) -> None:
+        if not self._mute:
+            self._network.acknowledge(self, packet_id)
 
     def connect(self, username_as_client_id: bool) -> None:
         """Send CONNECT."""
-        self._send("CONNECT", self._network.connect, username_as_client_id)
+        self._send("CONNECT", self.arrives, self._network.connect, (username_as_client_id,))
 
     def publish(self, frame: Frame, token: int | None) -> None:
         """Send now, or as soon as the broker has room; token None is the last word of the link."""
@@ -144,7 +159,7 @@ class Connection:
         if size > self._packet_max:
             self._refuse(frame, token, _TOO_LARGE)
         elif not frame.qos:
-            self._send("PUBLISH", self._network.publish, frame, 0)
+            self._send("PUBLISH", self._publish_arrives, frame, 0)
             self._tell_later(token, None)
         elif self._room:
             self._send_at_1(frame, token)
@@ -162,7 +177,7 @@ class Connection:
         self._under_way[packet_id] = (token, frame.topic, self._schedule.now)
         if self._watch is None and self.settings.acknowledge_timeout_s:
             self._watch_from(self._schedule.now)
-        self._send("PUBLISH", self._network.publish, frame, packet_id)
+        self._send("PUBLISH", self._publish_arrives, frame, packet_id)
 
     def _wait(self, frame: Frame, token: int | None) -> None:
         if self._waiting is None:
@@ -190,34 +205,38 @@ class Connection:
 
     def acknowledge(self, packet_id: int) -> None:
         """Send PUBACK."""
-        self._send("PUBACK", self._network.acknowledge, packet_id)
+        self._send("PUBACK", self._acknowledgement_arrives, packet_id, _SUCCESS)
 
     def disconnect(self, end_session: bool) -> None:
         """Send DISCONNECT, and tell the link once it has arrived or is lost."""
         self._leave()
-        self._send("DISCONNECT", self._network.disconnect, end_session)
+        self._send("DISCONNECT", self.arrives, self._network.disconnect, (end_session,))
         self._schedule.call_at(self._arrived_there, self._link.goodbye_arrived)
 
     # --- to the link: what the broker calls
 
-    def _hear(self, packet: PacketName | None, take: Callable[..., None], *rest: object) -> None:
-        faults = self._network.faults
+    def _hear(self, packet: PacketName | None, hears: Callable[[T, U], None], first: T, second: U) -> None:
+        """Be sent a packet; `hears` is called with its two parts when it reaches the link."""
+        network = self._network
+        faults = network.faults
         if faults is not None and faults.concern(self):
-            self._arrived_here = faults.carry(self, "to_client", self._arrived_here, packet, (take, *rest))
+            self._arrived_here = faults.carry(self, "to_client", self._arrived_here, packet, (hears, first, second))
             return
-        self._arrived_here = at = self._network.arrival(self._arrived_here)
-        self._schedule.post_at(at, self.hears, take, *rest)
+        steady = network.steady_delay
+        at = network.arrival(self._arrived_here) if steady is None else self._schedule.now + steady
+        self._arrived_here = at
+        self._schedule.post_at(at, hears, first, second)
 
-    def hears(self, take: Callable[..., None], *packet: object) -> None:
-        """A packet reaches the link."""
+    def hears(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None:
+        """A packet reaches the link, of a kind that is seldom sent."""
         if not self._deaf:
-            take(*packet)
+            take(*parts)
 
     def connack(self, code: int, session_present: bool, limits: BrokerLimits) -> None:
-        self._hear("CONNACK", self._accepted, code, session_present, limits)
+        self._hear("CONNACK", self.hears, self._accepted, (code, session_present, limits))
 
     def suback(self, codes: tuple[int, ...]) -> None:
-        self._hear("SUBACK", self._subscribed, codes)
+        self._hear("SUBACK", self.hears, self._subscribed, (codes,))
 
     def puback(self, packet_id: int, code: int) -> None:
         self._hear("PUBACK", self._acknowledged, packet_id, code)
@@ -227,7 +246,7 @@ class Connection:
 
     def ended(self, code: int | None) -> None:
         cause = CLOSED if code is None else f"the broker ended it: {name_of(code)}"
-        self._hear(None if code is None else "DISCONNECT", self.end, cause)
+        self._hear(None if code is None else "DISCONNECT", self.hears, self.end, (cause,))
 
     # --- what the broker says, once it has arrived
 
@@ -241,7 +260,7 @@ class Connection:
         self._packet_max = limits.max_packet_size
         if settings.subscriptions and not (session_present and link.subscribed):
             link.subscribed = False
-            self._send("SUBSCRIBE", self._network.subscribe, settings.subscriptions)
+            self._send("SUBSCRIBE", self.arrives, self._network.subscribe, (settings.subscriptions,))
         else:
             self._come_up()
 
@@ -265,6 +284,8 @@ class Connection:
             self._link.owner.link_received(delivery)
 
     def _received(self, frame: Frame, packet_id: int) -> None:
+        if self._deaf:
+            return
         delivery = Delivery(frame, packet_id, self.number)
         if self.up:
             self._link.owner.link_received(delivery)
@@ -275,8 +296,8 @@ class Connection:
 
     def _acknowledged(self, packet_id: int, code: int) -> None:
         under_way = self._under_way
-        if under_way is None or packet_id not in under_way:
-            return  # a fault let it come twice
+        if self._deaf or under_way is None or packet_id not in under_way:
+            return  # nothing is heard any more, or a fault let it come twice
         token, topic, _ = under_way.pop(packet_id)
         if not under_way:
             self._under_way = None
@@ -335,7 +356,7 @@ class Connection:
 
     def refused(self) -> None:
         """Nobody listens."""
-        self._hear(None, self._unreachable)
+        self._hear(None, self.hears, self._unreachable, ())
 
     def _unreachable(self) -> None:
         endpoint = self._network.endpoint
@@ -357,7 +378,7 @@ class Connection:
     def abort(self) -> None:
         """Cut the connection: nothing is called after this, and the broker hears of it after all that was sent."""
         self._leave()
-        self._send(None, self._network.lost)
+        self._send(None, self.arrives, self._network.lost, ())
 
     def broke(self, cause: str) -> None:
         """End against our wish, unless the link has left it."""

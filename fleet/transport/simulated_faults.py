@@ -37,7 +37,7 @@ from fleet.transport.mqtt_stream import packet_size
 from fleet.wire.frame import Frame
 
 Rest = tuple[Any, ...]
-"""Who takes a packet, and what is in it."""
+"""What is called when a packet arrives, and with what."""
 
 CLOSED: Final = "the other side closed it"
 _RESET: Final = "Connection reset by peer"
@@ -50,12 +50,12 @@ class Struck(Protocol):
     settings: LinkSettings
     passage: FramePassage | None
 
-    def arrives(self, take: Callable[..., None], *packet: object) -> None:
-        """A packet reaches the broker."""
+    def arrives(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None:
+        """A packet reaches the broker, unless nothing of this connection does any more."""
         ...
 
-    def hears(self, take: Callable[..., None], *packet: object) -> None:
-        """A packet reaches the client."""
+    def hears(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None:
+        """A packet reaches the client, unless nothing of this connection does any more."""
         ...
 
     def break_off(self) -> None: ...
@@ -158,8 +158,8 @@ class FrameFaults(FaultControl):
         self._stalled.pop(connection, None)
         one.counts["connections"] += 1
         if isinstance(one.fault, Truncate):
-            self._deliver(connection, "to_broker", self._network.arrival(passage.last["to_broker"]), (self._network.lost,))
-            self._deliver(connection, "to_client", self._network.arrival(passage.last["to_client"]), (connection.end, CLOSED))
+            for way in DIRECTIONS:
+                self._deliver(connection, way, self._network.arrival(passage.last[way]), self._end_of(connection, way))
             return
         connection.break_off()
         if isinstance(one.fault, HalfOpen):
@@ -168,6 +168,12 @@ class FrameFaults(FaultControl):
             return
         self._schedule.call_at(self._schedule.now, self._network.lost, connection)
         self._schedule.call_at(self._schedule.now, connection.broke, _RESET)
+
+    def _end_of(self, connection: Struck, way: Direction) -> Rest:
+        """Return what arrives when one side has closed the connection."""
+        if way == "to_broker":
+            return connection.arrives, self._network.lost, ()
+        return connection.hears, connection.end, (CLOSED,)
 
     # --- what is sent
 
@@ -220,7 +226,7 @@ class FrameFaults(FaultControl):
             if packet != "DISCONNECT":
                 return
             # The goodbye is lost; that the connection ends is not.
-            rest = (self._network.lost,) if way == "to_broker" else (connection.end, CLOSED)
+            rest = self._end_of(connection, way)
         if isinstance(verdict, Reorder) and way not in passage.back:
             until = self._schedule.now + round(verdict.within_ms * MILLISECOND)
             passage.back[way] = (rest, size, self._schedule.call_at(until, self._comes_alone, connection, way))
@@ -268,7 +274,7 @@ class FrameFaults(FaultControl):
         passage = _passage_of(connection)
         passage.last[way] = at = max(at, passage.last[way])
         self._carries_until = max(self._carries_until, at)
-        self._schedule.call_at(at, connection.arrives if way == "to_broker" else connection.hears, *rest)
+        self._schedule.call_at(at, *rest)
 
 
 def _passage_of(connection: Struck) -> FramePassage:

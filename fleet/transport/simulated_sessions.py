@@ -15,6 +15,7 @@ import msgspec
 from fleet.kernel.instants import Instant
 from fleet.kernel.schedule import virtual_duration, whole_wall_s
 from fleet.transport.link import LinkSettings, Will
+from fleet.transport.simulated_topics import Client
 from fleet.wire.frame import Frame
 
 NEVER_EXPIRES_S: Final = 0xFFFF_FFFF
@@ -81,24 +82,27 @@ class Session:
     """One client, connected or not."""
 
     __slots__ = (
+        "_counts",
         "_last_id",
+        "_limits",
         "_queue",
         "_room",
         "_under_way",
-        "client_id",
+        "client",
         "ends_at",
         "expiry_s",
         "peer",
         "silent_until",
         "subscriptions",
-        "username",
         "will",
         "will_at",
     )
 
-    def __init__(self, client_id: str) -> None:
-        self.client_id = client_id
-        self.username: str | None = None
+    def __init__(self, client: Client, limits: BrokerLimits, counts: BrokerCounts) -> None:
+        """Take whose it is, and what its broker allows and counts."""
+        self.client = client
+        self._limits = limits
+        self._counts = counts
         self.peer: Peer | None = None
         self.expiry_s = 0
         self.subscriptions: dict[str, int] | None = None
@@ -113,6 +117,15 @@ class Session:
         self._queue: deque[Held] | None = None
 
     @property
+    def username(self) -> str | None:
+        """Return as whom the client connected last."""
+        return self.client[0]
+
+    @property
+    def client_id(self) -> str:
+        return self.client[1]
+
+    @property
     def waiting(self) -> int:
         """How many messages wait for the client, without those under way to it."""
         return len(self._queue) if self._queue is not None else 0
@@ -123,10 +136,10 @@ class Session:
 
     # --- coming and going
 
-    def come(self, peer: Peer, username: str | None, settings: LinkSettings) -> None:
+    def come(self, peer: Peer, settings: LinkSettings) -> None:
         """The client is connected; `resume` sends what it has not acknowledged."""
         self.peer = peer
-        self.username = username
+        self.client = (settings.username, self.client_id)
         self.expiry_s = settings.session_expiry_s
         self.will = settings.will
         self.silent_until = self.will_at = self.ends_at = None
@@ -142,27 +155,32 @@ class Session:
 
     # --- messages to the client
 
-    def take(self, frame: Frame, received_at: Instant, now: Instant, limits: BrokerLimits, counts: BrokerCounts) -> None:
-        """Send the message, queue it, or drop it: at QoS 0 when the client is away, else when the queue is full."""
+    def take(self, frame: Frame, qos: int, received_at: Instant, now: Instant) -> None:
+        """Send the message, at most at that QoS, queue it, or drop it.
+
+        It is dropped at QoS 0 when the client is away, else when the queue is full.
+        """
+        if frame.qos > qos:
+            frame = msgspec.structs.replace(frame, qos=qos)
         peer = self.peer
         if not frame.qos:
             if peer is None:
-                counts.missed += 1
+                self._counts.missed += 1
             elif (aged := _aged(frame, received_at, now)) is None:
-                counts.expired += 1
+                self._counts.expired += 1
             else:
-                counts.delivered += 1
+                self._counts.delivered += 1
                 peer.deliver(aged, 0)
         elif peer is not None and self._room:  # so nothing waits
-            self._send(peer, (frame, received_at, 0), now, counts)
-        elif self.waiting >= limits.max_queued_messages:
-            counts.dropped += 1
+            self._send(peer, (frame, received_at, 0), now)
+        elif self.waiting >= self._limits.max_queued_messages:
+            self._counts.dropped += 1
         else:
             if self._queue is None:
                 self._queue = deque()
             self._queue.append((frame, received_at, 0))
 
-    def acknowledged(self, packet_id: int, now: Instant, counts: BrokerCounts) -> None:
+    def acknowledged(self, packet_id: int, now: Instant) -> None:
         """The client has taken a message: there is room for the next one."""
         under_way = self._under_way
         if under_way is None or under_way.pop(packet_id, None) is None:
@@ -171,9 +189,9 @@ class Session:
             self._under_way = None
         self._room += 1
         if self._queue is not None:
-            self._pump(now, counts)
+            self._pump(now)
 
-    def resume(self, now: Instant, counts: BrokerCounts, may_read: Callable[[str], bool] | None) -> None:
+    def resume(self, now: Instant, may_read: Callable[[str], bool] | None) -> None:
         """Send again what was not acknowledged, under its packet ids, and then what waits.
 
         `may_read` is asked for each message when the session has another user now than when they were kept.
@@ -185,49 +203,43 @@ class Session:
             for packet_id, (frame, received_at, _) in (under_way or {}).items()
         ]
         held = deque(held for held in (*again, *(waiting or ())) if may_read is None or may_read(held[0].topic))
-        counts.denied += len(again) + len(waiting or ()) - len(held)
+        self._counts.denied += len(again) + len(waiting or ()) - len(held)
         if held:
             self._queue = held
-            self._pump(now, counts)
+            self._pump(now)
 
-    def _pump(self, now: Instant, counts: BrokerCounts) -> None:
+    def _pump(self, now: Instant) -> None:
         queue, peer = self._queue, self.peer
         assert peer is not None
         while queue and self._room:
-            self._send(peer, queue.popleft(), now, counts)
+            self._send(peer, queue.popleft(), now)
         if not queue:
             self._queue = None
 
-    def _send(self, peer: Peer, held: Held, now: Instant, counts: BrokerCounts) -> None:
+    def _send(self, peer: Peer, held: Held, now: Instant) -> None:
         frame, received_at, packet_id = held
         aged = frame if frame.expiry_s is None else _aged(frame, received_at, now)
         if aged is None:
-            counts.expired += 1
+            self._counts.expired += 1
             return
-        packet_id = packet_id or self._free_packet_id()
-        self._room -= 1
-        if self._under_way is None:
-            self._under_way = {packet_id: held}
-        else:
-            self._under_way[packet_id] = held
-        counts.delivered += 1
-        peer.deliver(aged, packet_id)
-
-    def _free_packet_id(self) -> int:
-        """Return the next one. Those of messages to be repeated need no look: they leave before all that is new."""
-        packet_id = self._last_id % _HIGHEST_PACKET_ID + 1
-        if self._under_way is not None:
-            while packet_id in self._under_way:
+        under_way = self._under_way
+        if under_way is None:
+            under_way = self._under_way = {}
+        if not packet_id:  # those of messages to be repeated need no look: they leave before all that is new
+            packet_id = self._last_id % _HIGHEST_PACKET_ID + 1
+            while packet_id in under_way:
                 packet_id = packet_id % _HIGHEST_PACKET_ID + 1
-        self._last_id = packet_id
-        return packet_id
+            self._last_id = packet_id
+        under_way[packet_id] = held
+        self._room -= 1
+        self._counts.delivered += 1
+        peer.deliver(aged, packet_id)
 
     # --- persistence
 
     def saved(self, now: Instant) -> Session:
         """Return a copy as it would be read from a file: nobody is connected, wills are not kept."""
-        copy = Session(self.client_id)
-        copy.username = self.username
+        copy = Session(self.client, self._limits, self._counts)
         copy.expiry_s = self.expiry_s
         copy.subscriptions = dict(self.subscriptions) if self.subscriptions is not None else None
         copy.ends_at = self.ends_at

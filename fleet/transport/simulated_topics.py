@@ -10,10 +10,15 @@ from typing import Final, Generic, TypeVar
 
 SHARED_PREFIX: Final = "$share/"
 _LENGTH_MAX: Final = 65_535
+_REMEMBERED: Final = 1 << 16
+"""Topics whose way is remembered; when there are more it begins anew."""
+_REMEMBERED_LENGTH: Final = 200
 
 SubscriberT = TypeVar("SubscriberT", bound=Hashable)
 ValueT = TypeVar("ValueT")
 
+Client = tuple[str | None, str]
+"""User name and client id."""
 Shape = tuple[tuple[int, ...], int, bool]
 """Where a filter has its `+`, how many levels it has without a `#`, and whether that follows."""
 
@@ -33,72 +38,90 @@ def is_topic_filter(topic_filter: str) -> bool:
     return "#" not in levels[:-1]
 
 
+class Way:
+    """What is known of a topic: the filters that would match it, and who was last found to be allowed to write and read it."""
+
+    __slots__ = ("filters", "reader", "writer")
+
+    def __init__(self, filters: tuple[str, ...]) -> None:
+        self.filters = filters
+        self.writer: Client | None = None
+        self.reader: Client | None = None
+
+
 class SubscriptionIndex(Generic[SubscriberT]):
     """Who subscribes to what.
 
     Filters lie in one dictionary under their own text. For a topic, each shape that filters have gives the one filter of
-    that shape which could match it; a fleet has a handful of shapes, however many cars it has.
+    that shape which could match it; a fleet has a handful of shapes, however many cars it has. The same topics come again
+    and again, so their ways are remembered for as long as there is no filter of another shape.
     """
 
-    __slots__ = ("_by_filter", "_fitting", "_shapes")
+    __slots__ = ("_shapes", "_ways", "by_filter")
 
     def __init__(self) -> None:
-        self._by_filter: dict[str, dict[SubscriberT, int]] = {}
+        self.by_filter: dict[str, dict[SubscriberT, int]] = {}
+        """Who subscribes to each filter, and at which QoS; not to be changed, nor kept."""
         self._shapes: dict[Shape, int] = {}
-        self._fitting: dict[int, list[Shape]] = {}
+        self._ways: dict[str, Way] = {}
 
     def add(self, topic_filter: str, subscriber: SubscriberT, qos: int) -> None:
         """Subscribe, or change the QoS of a subscription."""
-        held = self._by_filter.get(topic_filter)
+        held = self.by_filter.get(topic_filter)
         if held is None:
-            self._by_filter[topic_filter] = {subscriber: qos}
+            self.by_filter[topic_filter] = {subscriber: qos}
             shape = _shape_of(topic_filter)
             count = self._shapes[shape] = self._shapes.get(shape, 0) + 1
             if count == 1:
-                self._fitting.clear()
+                self._ways.clear()
         else:
             held[subscriber] = qos
 
     def remove(self, topic_filter: str, subscriber: SubscriberT) -> None:
         """End a subscription."""
-        held = self._by_filter[topic_filter]
+        held = self.by_filter[topic_filter]
         del held[subscriber]
         if not held:
-            del self._by_filter[topic_filter]
+            del self.by_filter[topic_filter]
             shape = _shape_of(topic_filter)
             self._shapes[shape] -= 1
             if not self._shapes[shape]:
                 del self._shapes[shape]
-                self._fitting.clear()
+                self._ways.clear()
 
     def matching(self, topic: str) -> list[dict[SubscriberT, int]]:
-        """Return for each filter that matches who subscribes to it, and at which QoS.
+        """Return for each filter that matches who subscribes to it, and at which QoS. Not to be changed, nor kept."""
+        way = self.way_of(topic)
+        return [self.by_filter[text] for text in way.filters if text in self.by_filter] if way is not None else []
 
-        Not to be changed, nor kept: they are the index's own.
-        """
-        found = []
+    def way_of(self, topic: str) -> Way | None:
+        """Return what is known of a topic; None if it is no topic name."""
+        way = self._ways.get(topic)
+        return way if way is not None else self._find_way(topic)
+
+    def _find_way(self, topic: str) -> Way | None:
+        if not is_topic_name(topic):
+            return None
+        way = Way(tuple(self._filters_for(topic)))
+        if len(topic) <= _REMEMBERED_LENGTH:
+            if len(self._ways) >= _REMEMBERED:
+                self._ways.clear()
+            self._ways[topic] = way
+        return way
+
+    def _filters_for(self, topic: str) -> Iterator[str]:
         levels = topic.split("/")
-        by_filter = self._by_filter
-        shapes = self._fitting.get(len(levels))
-        for pluses, length, rest in self._shapes_for(len(levels)) if shapes is None else shapes:
-            if not pluses and not rest:
-                held = by_filter.get(topic)
-            elif topic[0] == "$" and (not length or 0 in pluses):
+        count = len(levels)
+        for pluses, length, rest in self._shapes:
+            if length != count and not (rest and length < count):  # `a/#` matches `a` too
                 continue
-            else:
+            if not pluses and not rest:
+                yield topic
+            elif topic[0] != "$" or (length and 0 not in pluses):
                 parts = [*levels[:length], "#"] if rest else levels.copy()
                 for place in pluses:
                     parts[place] = "+"
-                held = by_filter.get("/".join(parts))
-            if held is not None:
-                found.append(held)
-        return found
-
-    def _shapes_for(self, count: int) -> list[Shape]:
-        """Return the shapes that fit topics of so many levels: `a/#` matches `a` too."""
-        fitting = [shape for shape in self._shapes if shape[1] == count or (shape[2] and shape[1] < count)]
-        self._fitting[count] = fitting
-        return fitting
+                yield "/".join(parts)
 
 
 def _shape_of(topic_filter: str) -> Shape:

@@ -29,7 +29,7 @@ def test_behaves_like_a_sorted_list(actions: list[tuple[str, int]]) -> None:
     for number, (action, argument) in enumerate(actions):
         at = max(schedule.now + argument - 2, schedule.now)
 
-        def call(number: int = number) -> None:
+        def call(number: int = number, _: None = None) -> None:
             made.append((schedule.now, number))
 
         match action:
@@ -37,7 +37,7 @@ def test_behaves_like_a_sorted_list(actions: list[tuple[str, int]]) -> None:
                 handles[number] = schedule.call_at(schedule.now + argument - 2, call)
                 model[number] = at
             case "post":
-                schedule.post_at(schedule.now + argument - 2, call)
+                schedule.post_at(schedule.now + argument - 2, call, number, None)
                 model[number] = at
             case "cancel" if handles:
                 chosen = sorted(handles)[argument % len(handles)]
@@ -64,7 +64,7 @@ def test_a_call_may_ask_for_another_at_once() -> None:
         schedule.call_at(150, made.append, "third")
 
     schedule.call_at(150, first)
-    schedule.post_at(150, made.append, "second")
+    schedule.post_at(150, lambda first, second: made.append(first + second), "sec", "ond")
     schedule.run_until(150)
     assert made == ["first", "second", "third"]
     assert schedule.now == 150
