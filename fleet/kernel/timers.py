@@ -65,10 +65,13 @@ class TimerHeap(Generic[KeyT]):
 
         Deadlines set while iterating are seen, so a machine that wants to be woken again before `now` is.
         """
+        current = self._current
         for _ in range(limit):
-            at = self.next_deadline()
-            if at is None or at > now:
+            heap = self._heap  # a rebuilt one, perhaps
+            while heap and heap[0][2] is None:
+                heapq.heappop(heap)
+            if not heap or heap[0][0] > now:
                 return
-            key = heapq.heappop(self._heap)[2]
-            del self._current[key]
+            at, _, key = heapq.heappop(heap)
+            del current[key]
             yield at, key

@@ -78,6 +78,7 @@ class Connection:
         "_network",
         "_over",
         "_packet_max",
+        "_patience",
         "_room",
         "_schedule",
         "_session_present",
@@ -112,6 +113,7 @@ class Connection:
         self._last_id = 0
         # Packet id: token (None: the last word), topic, when it was sent.
         self._under_way: dict[int, tuple[int | None, str, Instant]] | None = None
+        self._patience = virtual_duration(link.settings.acknowledge_timeout_s)
         self._watch: ScheduledCall | None = None  # looks whether what is under way is acknowledged
         self._waiting: deque[tuple[Frame, int | None]] | None = None
 
@@ -175,7 +177,7 @@ class Connection:
         self._last_id = packet_id
         self._room -= 1
         self._under_way[packet_id] = (token, frame.topic, self._schedule.now)
-        if self._watch is None and self.settings.acknowledge_timeout_s:
+        if self._watch is None and self._patience:
             self._watch_from(self._schedule.now)
         self._send("PUBLISH", self._publish_arrives, frame, packet_id)
 
@@ -322,7 +324,7 @@ class Connection:
 
     def _watch_from(self, sent: Instant) -> None:
         """Look when the publish of that instant has waited too long; what is acknowledged meanwhile stops nothing."""
-        self._watch = self._schedule.call_at(sent + virtual_duration(self.settings.acknowledge_timeout_s), self._look_for_overdue)
+        self._watch = self._schedule.call_at(sent + self._patience, self._look_for_overdue)
 
     def _look_for_overdue(self) -> None:
         self._watch = None
@@ -330,7 +332,7 @@ class Connection:
         if oldest is None:
             return
         _, _, sent = oldest
-        if sent + virtual_duration(self.settings.acknowledge_timeout_s) <= self._schedule.now:
+        if sent + self._patience <= self._schedule.now:
             self.end(unacknowledged(self.settings.acknowledge_timeout_s))
         else:
             self._watch_from(sent)

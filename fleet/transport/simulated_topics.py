@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 SHARED_PREFIX: Final = "$share/"
 _LENGTH_MAX: Final = 65_535
 _REMEMBERED: Final = 1 << 16
@@ -38,15 +40,12 @@ def is_topic_filter(topic_filter: str) -> bool:
     return "#" not in levels[:-1]
 
 
-class Way:
+class Way(msgspec.Struct):
     """What is known of a topic: the filters that would match it, and who was last found to be allowed to write and read it."""
 
-    __slots__ = ("filters", "reader", "writer")
-
-    def __init__(self, filters: tuple[str, ...]) -> None:
-        self.filters = filters
-        self.writer: Client | None = None
-        self.reader: Client | None = None
+    filters: list[str]
+    writer: Client | None = None
+    reader: Client | None = None
 
 
 class SubscriptionIndex(Generic[SubscriberT]):
@@ -102,26 +101,28 @@ class SubscriptionIndex(Generic[SubscriberT]):
     def _find_way(self, topic: str) -> Way | None:
         if not is_topic_name(topic):
             return None
-        way = Way(tuple(self._filters_for(topic)))
+        way = Way(self._filters_for(topic))
         if len(topic) <= _REMEMBERED_LENGTH:
             if len(self._ways) >= _REMEMBERED:
                 self._ways.clear()
             self._ways[topic] = way
         return way
 
-    def _filters_for(self, topic: str) -> Iterator[str]:
+    def _filters_for(self, topic: str) -> list[str]:
+        filters = []
         levels = topic.split("/")
         count = len(levels)
         for pluses, length, rest in self._shapes:
             if length != count and not (rest and length < count):  # `a/#` matches `a` too
                 continue
             if not pluses and not rest:
-                yield topic
+                filters.append(topic)
             elif topic[0] != "$" or (length and 0 not in pluses):
                 parts = [*levels[:length], "#"] if rest else levels.copy()
                 for place in pluses:
                     parts[place] = "+"
-                yield "/".join(parts)
+                filters.append("/".join(parts))
+        return filters
 
 
 def _shape_of(topic_filter: str) -> Shape:
