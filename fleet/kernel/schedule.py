@@ -56,14 +56,15 @@ class Schedule:
     thousand deadlines would cost it three times as much.
     """
 
-    __slots__ = ("_cancelled", "_heap", "_posted", "_sequence", "now")
+    __slots__ = ("_cancelled", "_heap", "_posted", "asked_for", "now")
 
     def __init__(self, now: Instant = 0) -> None:
         """Begin at `now`; nobody but the schedule changes it."""
         self.now = now
         self._heap: list[tuple[Instant, int, ScheduledCall]] = []
         self._posted: deque[tuple[Instant, int, Callable[[Any, Any], object], Any, Any]] = deque()
-        self._sequence = 0
+        self.asked_for = 0
+        """How many calls have been asked for so far: the same as before means that nothing is to come that was not before."""
         self._cancelled = 0
 
     def __len__(self) -> int:
@@ -78,7 +79,7 @@ class Schedule:
 
     def put_at(self, instant: Instant, call: ScheduledCall) -> None:
         """Take a call that somebody has made, to be called as by `call_at`."""
-        self._sequence = sequence = self._sequence + 1
+        self.asked_for = sequence = self.asked_for + 1
         if instant < self.now:  # noqa: PLR1730  calling `max` costs as much as all the rest
             instant = self.now
         heapq.heappush(self._heap, (instant, sequence, call))
@@ -89,7 +90,7 @@ class Schedule:
         if instant < (posted[-1][0] if posted else self.now):
             self.call_at(instant, callback, first, second)
             return
-        self._sequence = sequence = self._sequence + 1
+        self.asked_for = sequence = self.asked_for + 1
         posted.append((instant, sequence, callback, first, second))
 
     def next_instant(self) -> Instant | None:

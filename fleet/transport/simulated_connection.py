@@ -82,6 +82,7 @@ class Connection:
         "_room",
         "_schedule",
         "_session_present",
+        "_together",
         "_under_way",
         "_waiting",
         "_watch",
@@ -108,6 +109,8 @@ class Connection:
         self._session_present: bool | None = None  # None until the CONNACK
         self._packet_max = 0
         self._early: list[Delivery] | None = None
+        # Acknowledgements that arrive together: packet ids, when they were sent, and how many calls had been asked for then.
+        self._together: tuple[list[int], Instant, int] | None = None
         # What is empty is None: most links are silent most of the time.
         self._room = 0
         self._last_id = 0
@@ -140,9 +143,11 @@ class Connection:
         if not self._mute:
             self._network.publish(self, frame, packet_id)
 
-    def _acknowledgement_arrives(self, packet_id: int, _code: int) -> None:
+    def _acknowledgements_arrive(self, packet_ids: list[int], _code: int) -> None:
+        self._together = None
         if not self._mute:
-            self._network.acknowledge(self, packet_id)
+            for packet_id in packet_ids:
+                self._network.acknowledge(self, packet_id)
 
     def connect(self, username_as_client_id: bool) -> None:
         """Send CONNECT."""
@@ -176,9 +181,10 @@ class Connection:
             packet_id = packet_id % _HIGHEST_PACKET_ID + 1
         self._last_id = packet_id
         self._room -= 1
-        self._under_way[packet_id] = (token, frame.topic, self._schedule.now)
+        now = self._schedule.now
+        self._under_way[packet_id] = (token, frame.topic, now)
         if self._watch is None and self._patience:
-            self._watch_from(self._schedule.now)
+            self._watch_from(now)
         self._send("PUBLISH", self._publish_arrives, frame, packet_id)
 
     def _wait(self, frame: Frame, token: int | None) -> None:
@@ -206,8 +212,17 @@ class Connection:
             self._link.owner.link_acknowledged(token, error)
 
     def acknowledge(self, packet_id: int) -> None:
-        """Send PUBACK."""
-        self._send("PUBACK", self._acknowledgement_arrives, packet_id, _SUCCESS)
+        """Send PUBACK. Those that follow one another at once, while nothing else is sent by anybody, arrive in one call."""
+        network, schedule = self._network, self._schedule
+        if self._together is not None and network.faults is None:
+            packet_ids, sent, asked_for = self._together
+            if sent == schedule.now and asked_for == schedule.asked_for:
+                packet_ids.append(packet_id)
+                return
+        packet_ids = [packet_id]
+        self._send("PUBACK", self._acknowledgements_arrive, packet_ids, _SUCCESS)
+        if network.steady_delay is not None:
+            self._together = packet_ids, schedule.now, schedule.asked_for
 
     def disconnect(self, end_session: bool) -> None:
         """Send DISCONNECT, and tell the link once it has arrived or is lost."""
