@@ -113,9 +113,9 @@ class TestTopics:
                     index.remove(topic_filter, who)
                 tree.remove(topic)
                 kept.discard(topic)
+            assert_found(index, subscribed, topic)  # in the midst, too: what is remembered of a topic has to stay right
         topic, topic_filter = data.draw(topics), data.draw(filters.filter(is_topic_filter))
-        expected = sorted((who, qos) for (held, who), qos in subscribed.items() if plainly_matches(held, topic))
-        assert sorted(pair for found in index.matching(topic) for pair in found.items()) == expected
+        assert_found(index, subscribed, topic)
         assert sorted(tree.matching(topic_filter)) == sorted(topic for topic in kept if plainly_matches(topic_filter, topic))
         assert (len(tree), sorted(tree)) == (len(kept), sorted(kept))
 
@@ -131,6 +131,16 @@ class TestTopics:
         assert index.matching(TOPICS.stored(VINS[7])) == [{VINS[7]: 0}]
         assert index.matching(TOPICS.status(VINS[7])) == [{"backend": 1}]
 
+    def test_what_is_remembered_of_topics_is_bounded(self) -> None:
+        """However many topics there are, and however long: it begins anew, or does not begin."""
+        index: SubscriptionIndex[int] = SubscriptionIndex()
+        index.add("+", 1, 1)
+        for number in range(70_000):
+            assert index.matching(str(number)) == [{1: 1}]
+        assert len(index._ways) < 66_000
+        assert index.matching("x" * 201) == [{1: 1}]
+        assert "x" * 201 not in index._ways
+
     def test_what_is_taken_back_leaves_nothing(self) -> None:
         """The last subscription and the last topic take their branches with them."""
         index: SubscriptionIndex[int] = SubscriptionIndex()
@@ -142,6 +152,12 @@ class TestTopics:
             tree.remove(topic)
         assert (index.by_filter, index._shapes) == ({}, {})
         assert not tree._root.children
+
+
+def assert_found(index: SubscriptionIndex[int], subscribed: dict[tuple[str, int], int], topic: str) -> None:
+    """The index finds just those who subscribe to the topic."""
+    expected = sorted((who, qos) for (held, who), qos in subscribed.items() if plainly_matches(held, topic))
+    assert sorted(pair for found in index.matching(topic) for pair in found.items()) == expected
 
 
 def plainly_matches(topic_filter: str, topic: str) -> bool:
@@ -223,6 +239,22 @@ class TestAccess:
         assert backend.publish(f"fleet/v1/{CAR}/command/x", b"own") == 0
         assert spy.payloads == [b"own"]
         assert rig.broker.counts.denied == 4  # the retained one twice, at two filters; the live one twice, through both
+
+    def test_one_who_may_opens_no_topic_for_another(self) -> None:
+        """Who may write and read a topic is one client's right, before and after others tried, and under another name none."""
+        rig = Rig(SimulatedBroker(access=shipped_access()))
+        backend, car, other = rig.client("backend"), rig.client(CAR), rig.client(OTHER)
+        topic = f"fleet/v1/{CAR}/status"
+        for peer in (backend, other):
+            peer.subscribe("fleet/v1/+/status")
+        for _ in range(2):
+            assert car.publish(topic) == 0
+            assert other.publish(topic) == 0x87
+        assert (len(backend.deliveries), other.deliveries) == (2, [])
+        renamed = rig.client("backend", username=OTHER)
+        assert car.publish(topic) == 0
+        assert renamed.deliveries == []
+        assert rig.client(CAR, username=OTHER).publish(topic) == 0x87
 
     def test_another_user_gets_nothing_of_a_session(self) -> None:
         """Who resumes a session under another name is not sent what waited in it for the first."""

@@ -141,6 +141,30 @@ class TestParticulars:
         here.schedule.run_until(60 * MILLISECOND)
         assert one.calls == ["up", "received", "acknowledged"]
 
+    def test_acknowledgements_that_follow_one_another_are_one_call(self) -> None:
+        """Many at once come in one call of the schedule, each counted; what was sent between two of them arrives between them."""
+        here = Here()
+        one = here.client("one", subscriptions=(("a", 1),), acknowledges=False)
+        for token in range(6):
+            one.link.publish(Frame(topic="a", payload=b"%d" % token), token)
+        here.run(1)
+        session = here.broker.session("one")
+        assert session is not None
+        assert session._under_way is not None
+        before = len(here.schedule)
+        for delivery in one.deliveries[:3]:
+            one.link.acknowledge(delivery)
+        assert len(here.schedule) == before + 1
+        one.link.publish(Frame(topic="b", payload=b""), 7)
+        for delivery in one.deliveries[3:5]:
+            one.link.acknowledge(delivery)
+        assert len(here.schedule) == before + 3
+        here.run(1)
+        assert list(session._under_way) == [6]
+        one.link.acknowledge(one.deliveries[5])  # later: by itself
+        here.run(1)
+        assert session._under_way is None
+
     def test_drawn_delays_keep_the_order_of_a_connection(self) -> None:
         """However the delays are drawn, what is sent on one connection arrives in its order, both ways."""
         draws = Draws(1, "delay")
