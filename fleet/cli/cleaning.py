@@ -20,6 +20,7 @@ from fleet.cli.common import (
     ToolsBroker,
     err,
     load_scenario,
+    no_folder,
     out,
 )
 from fleet.cli.completing import complete_scenario
@@ -73,7 +74,7 @@ def clean_broker(
         raise UsageError("--cars, --set and --seed are of a scenario, and none is named", hint="Name the scenario that was run.")
     known = None
     if scenario is not None:
-        known = vins(load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, None, settings))
+        known = vins(load_scenario(find_scenario(no_folder(scenario), resource_dir("scenarios")), cars, seed, None, settings))
     need_open_files(AT_ONCE)
     access = open_access(
         broker=broker,

@@ -274,6 +274,7 @@ def test_a_folder_in_place_of_a_file_is_told(tmp_path: Path) -> None:
         ("run bare", "bare is a folder, and a scenario is one file `fleet scenarios` lists"),
         ("broker --scenario days", "days is a folder"),
         ("simulate days --broker localhost", "days is a folder"),
+        ("clean days --broker localhost", "days is a folder"),
         ("cars --store run", "run is a folder, and a store is one file Is run/store.sqlite the one you mean?"),
         (f"history {VIN} --store run", "run is a folder"),
         ("verify run", "run is a folder, and a journal is one file Is run/journal.jsonl the one you mean?"),
