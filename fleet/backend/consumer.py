@@ -51,6 +51,13 @@ _log = structlog.get_logger(__name__)
 class Consumer:
     """A `LinkOwner`: from link to store and back. `run` must be running for anything to be stored."""
 
+    # Set by `attach`, before the link is opened.
+    _loop: asyncio.AbstractEventLoop
+    _link: Link
+    _driver: DeskDriver
+    _centre: CentreDriver
+    _publisher: Publisher
+
     def __init__(
         self,
         store: Store,
@@ -85,13 +92,8 @@ class Consumer:
         self._due = asyncio.Event()
         self._abandon = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
-        self._link: Link | None = None
-        self._driver: DeskDriver | None = None
-        self._centre: CentreDriver | None = None
         self._handled: set[tuple[str, int, int]] = set()
-        self._publisher: Publisher | None = None
         self.stored = 0
         self.duplicates = 0
         self.unsafe_dropped = 0
@@ -125,8 +127,7 @@ class Consumer:
         """Publish what waited."""
         self.refusal = None
         _log.info("connected to the broker", session_present=session_present)
-        if self._publisher is not None:
-            self._publisher.link_up()
+        self._publisher.link_up()
 
     def link_down(self, error: LinkError | None) -> None:
         """Note why; the link is trying again. What is collected is stored, but acknowledged in vain: it comes again."""
@@ -137,8 +138,7 @@ class Consumer:
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
         """Pass on the outcome of a publish."""
-        if self._publisher is not None:
-            self._publisher.acknowledged(token, error)
+        self._publisher.acknowledged(token, error)
 
     def link_received(self, delivery: Delivery) -> None:
         """Decode into the batch, or into its quarantine."""
@@ -172,17 +172,15 @@ class Consumer:
         if not frame.payload and self._dialect.topics.parse(frame.topic).channel == "presence":
             return  # how a retained presence is removed from the broker
         message = self._dialect.read_from_car(frame)
-        driver = self._driver
-        assert driver is not None, "attached before the link is opened"
         vin = message.vin
         if vin not in self._known:
             self._known.add(vin)
-            driver.feed(CarSeen(vin))
+            self._driver.feed(CarSeen(vin))
         if type(message) is Presence:
             self._collecting.batch.presences.append(message)
             if message.boot >= self._presence_boot.get(vin, 0):
                 self._presence_boot[vin] = message.boot
-                driver.feed(PresenceChanged(vin, message.connection, message.reason))
+                self._driver.feed(PresenceChanged(vin, message.connection, message.reason))
             return
         if message.seq < 1:
             raise Undecodable("range", "messages are numbered from 1")
@@ -199,18 +197,16 @@ class Consumer:
         )  # fmt: skip
         if type(message) is Event:
             if message.name in SETTINGS_EVENTS:
-                driver.feed(CarSwitched(message))
+                self._driver.feed(CarSwitched(message))
             self._serve(message)
         elif type(message) is Response:
-            driver.feed(CarAnswered(message))
+            self._driver.feed(CarAnswered(message))
         elif type(message) is Request:
             self._serve(message)
 
     def _serve(self, message: Event | Request) -> None:
         """Give the service centre what is new. What comes of it is committed with the message: both once, or neither."""
-        centre = self._centre
-        assert centre is not None, "attached before the link is opened"
-        if not centre.wants(message):
+        if not self._centre.wants(message):
             return
         number = (message.vin, message.boot, message.seq)
         if number in self._handled or self._store.is_stored(*number):
@@ -219,7 +215,7 @@ class Consumer:
         pending = self._collecting
         pending.handled.append(number)
         pending.urgent |= type(message) is Request
-        centre.feed(message)
+        self._centre.feed(message)
 
     def _take_request(self, frame: Frame) -> None:
         """Give the desk what a tool asks. Answers go under the tools' own topic only, never to a car's."""
@@ -229,7 +225,6 @@ class Consumer:
         if frame.retain:
             raise Undecodable("retained", "a retained request would be asked again at every connect")
         driver = self._driver
-        assert driver is not None, "attached before the link is opened"
         self._collecting.urgent = True
         try:
             request = self._dialect.read_desk_request(frame)
@@ -276,15 +271,13 @@ class Consumer:
     def changed(self) -> None:
         """See whether the batch is due: by size, by its oldest, or because somebody waits for an answer."""
         pending = self._collecting
-        if self._stopping or pending.urgent or len(pending.deliveries) >= BATCH_MESSAGES:
+        if pending.urgent or self._stopping or len(pending.deliveries) >= BATCH_MESSAGES:
             self._due.set()
         elif self._timer is None:
-            assert self._loop is not None, "attached before anything is collected"
             self._timer = self._loop.call_later(self._batch_wait_s, self._due.set)
 
     async def run(self) -> None:
         """Commit batch after batch until `finish`; raises StoreError when the store fails for good."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._due.wait()
             self._due.clear()
@@ -297,17 +290,18 @@ class Consumer:
                     return
                 continue
             self._collecting = Pending()
-            committed = await self._commit(pending, loop)
+            committed = await self._commit(pending)
             if committed is None:
                 return
             self._finish(pending, committed)
             if self._store.has_log:
-                await self._keep_the_log_short(loop)
+                await self._keep_the_log_short()
             if self._stopping:
                 self._due.set()
 
-    async def _keep_the_log_short(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _keep_the_log_short(self) -> None:
         """Have the store's log copied back beside the commits, and when that is done let it begin anew between two."""
+        loop = self._loop
         if self._copying is None:
             if loop.time() - self._copied_s >= _COPY_BACK_S:
                 self._copying = loop.run_in_executor(self._copier, self._store.copy_back)
@@ -317,7 +311,7 @@ class Consumer:
             await loop.run_in_executor(self._writer, self._store.restart_log)
             self._copied_s = loop.time()
 
-    async def _commit(self, pending: Pending, loop: asyncio.AbstractEventLoop) -> Committed | None:
+    async def _commit(self, pending: Pending) -> Committed | None:
         """Commit, however long the disk stays full; None when told to give up. Nothing is acknowledged meanwhile."""
         wait_s = _RETRY_FIRST_S
         while True:
@@ -326,7 +320,7 @@ class Consumer:
                 if pending.batch.size <= AT_ONCE:
                     committed = self._store.commit(pending.batch, begun)
                 else:
-                    committed = await loop.run_in_executor(self._writer, self._store.commit, pending.batch, begun)
+                    committed = await self._loop.run_in_executor(self._writer, self._store.commit, pending.batch, begun)
             except StoreFull as error:
                 self.warn(f"{error}; trying again, and taking no more from the broker meanwhile")
                 try:
@@ -343,8 +337,6 @@ class Consumer:
     def _finish(self, pending: Pending, committed: Committed) -> None:
         """Acknowledge in the order of arrival, then do what had to wait for the commit."""
         link, publisher = self._link, self._publisher
-        assert link is not None, "attached before the first commit"
-        assert publisher is not None, "attached before the first commit"
         if self._committed is not None:
             self._committed(pending.batch, committed)
         for delivery in pending.deliveries:
@@ -369,7 +361,7 @@ class Consumer:
 
     async def wait_for_quiet(self, quiet_s: float, *, limit_s: float) -> None:
         """Wait until nothing has arrived for `quiet_s`, but no longer than `limit_s`."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         until = loop.time() + limit_s
         seen = -1
         while quiet_s > 0 and seen != self.arrived and loop.time() < until:

@@ -182,7 +182,8 @@ class DeskDriver:
         if outputs:
             self._carry_out(outputs)
         self._rearm()
-        self._changed()
+        if outputs:
+            self._changed()
 
     def _carry_out(self, outputs: Sequence[DeskOutput]) -> None:
         pending = self._collecting()
