@@ -219,7 +219,6 @@ class JournalledDesk(Desk):
         self._write(Input(t, DESK, "in", kind, None, told, plain))
 
     def _wants(self, outputs: list[DeskOutput], now: Instant) -> list[DeskOutput]:
-        t, _ = self._at(now)
         for output in outputs:
-            self._write(Output(t, DESK, "out", type(output).__name__, None, self._words.of_output(output)))
+            self._write(Output(self._at(now)[0], DESK, "out", type(output).__name__, None, self._words.of_output(output)))
         return outputs
