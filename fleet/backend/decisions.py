@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from fleet.backend.schema import NULL
 from fleet.cloud.car_settings import MODULE
 from fleet.cloud.centre import Keep, Notify
 from fleet.cloud.desk_io import CommandOpened, KeepSettings, LateResult, RemoveUser, StoreUser, Transition
@@ -101,7 +102,9 @@ def _write_service(connection: sqlite3.Connection, write: Notify | Keep | ReplyG
 
 def _write_transition(connection: sqlite3.Connection, change: Transition, wall_us: int) -> None:
     """Move the command on and keep the step. A command that has ended is not touched, whatever the desk believes."""
-    queued, sent = change.state == "queued", change.state == "sent"
+    queued, sent = int(change.state == "queued"), int(change.state == "sent")
+    reason = NULL if change.reason is None else change.reason
+    detail = NULL if change.detail is None else change.detail
     moved = connection.execute(
         "UPDATE command SET state = :state, reason = :reason, detail = :detail, decided_by = :by, awake = :awake,"
         " changed_at = :at,"
@@ -113,14 +116,14 @@ def _write_transition(connection: sqlite3.Connection, change: Transition, wall_u
         " ended_wall_us = CASE WHEN :ended THEN :wall END"
         " WHERE id = :id AND ended_wall_us IS NULL",
         {
-            "id": change.command_id, "state": change.state, "reason": change.reason, "detail": change.detail,
-            "by": change.by, "awake": change.awake, "at": change.at, "queued": queued, "sent": sent, "wall": wall_us,
-            "ended": change.state in TERMINAL_STATES,
+            "id": change.command_id, "state": change.state, "reason": reason, "detail": detail, "by": change.by,
+            "awake": NULL if change.awake is None else int(change.awake), "at": change.at, "queued": queued, "sent": sent,
+            "wall": wall_us, "ended": int(change.state in TERMINAL_STATES),
         },
     )  # fmt: skip
     if moved.rowcount:
         connection.execute(
             "INSERT INTO command_transition (command_id, state, reason, detail, decided_by, at, wall_us)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (change.command_id, change.state, change.reason, change.detail, change.by, change.at, wall_us),
+            (change.command_id, change.state, reason, detail, change.by, change.at, wall_us),
         )

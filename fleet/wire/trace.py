@@ -6,8 +6,12 @@ from functools import lru_cache
 from hashlib import blake2b
 
 
-def traceparent(*identity: object) -> str:
-    """Return a `traceparent` header value (version 00, sampled) for `identity`, such as a command's id."""
+@lru_cache(maxsize=1 << 14)
+def traceparent(*identity: str | int) -> str:
+    """Return a `traceparent` header value (version 00, sampled) for `identity`, such as a command's id.
+
+    A command, its answers and what a car says of its connection have the same one again and again.
+    """
     digest = _digest("/".join(map(str, identity)), 24)
     return f"00-{digest[:32]}-{digest[32:]}-01"
 
