@@ -293,7 +293,7 @@ class Car:
         """Return `reachable` for a connected car that sleeps and would have to wake."""
         if not self.telematics.is_up:
             return "offline"
-        return "online" if self.is_awake(now) else "reachable"
+        return "online" if self.engine_is_on or now < self.low_voltage.awake_until else "reachable"
 
     def is_awake(self, now: Instant) -> bool:
         return self.engine_is_on or now < self.low_voltage.awake_until
@@ -314,7 +314,7 @@ class Car:
 
     def receive_fix(self, true: tuple[float, float], now: Instant, parked_at: Instant | None) -> Position:
         """Return what the receiver measures at a place at an instant."""
-        draws = self.draws("gps", now)
+        draws = Draws(self.key, "gps", now)
         latitude, longitude = offset(*true, draws.normal(0, GPS_SIGMA_M), draws.normal(0, GPS_SIGMA_M))
         return Position(
             latitude=round(latitude, 7),

@@ -6,10 +6,11 @@ The figures are data, in catalogue.toml; this module knows the rules between the
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
+from operator import attrgetter
 from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
@@ -95,6 +96,12 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
 
 _EQUIPMENT_NAMES: Final = tuple(field.name for field in msgspec.structs.fields(Equipment))
 _CONSUMPTIONS: Final = ("fuel_l_per_100km", "kwh_per_100km", "adblue_l_per_1000km")
+_consumptions_of: Final = attrgetter(*_CONSUMPTIONS)
+_FIXED: Final = (
+    "generation", "mib3", "doors", "climatisation", "heater_chooses_mode", "tank_l", "reserve_l", "adblue_l", "charge_power_kw",
+)  # fmt: skip
+"""What follows from model and energy alone."""
+_fixed_of: Final = attrgetter(*_FIXED)
 
 
 class Battery12V(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,62 +236,65 @@ def _draw_fields(draws: Draws, model: str, data: ModelData, kind: EnergyKind, wa
     """Draw every field, always with the same number of draws in the same order."""
     figures = data.energies[kind]
     plugged = kind in PLUGGED
-    points = {name: draws.unit() for name in ("navi", "heater", "ventilation", "window", "sunroof", "long_life")}
+    navi, heater, ventilation, window, sunroof, long_life = [draws.unit() for _ in range(6)]
     battery = _pick(draws.unit(), _possible_12v(data, wanted))
     traction = _pick(draws.unit(), [each for each in figures.traction if _matches(each, wanted)] or figures.traction)
     week = _draw_week(draws.unit(), data)
-    parking_heater = not plugged and points["heater"] < data.parking_heater
+    parking_heater = not plugged and heater < data.parking_heater
     return {
         "model": model,
         "generation": data.generation,
         "energy": kind,
-        "media": "navi_system" if points["navi"] < data.navi_system else "media_system",
+        "media": "navi_system" if navi < data.navi_system else "media_system",
         "mib3": data.mib3,
         "parking_heater": parking_heater,
         "heater_chooses_mode": data.heater_chooses_mode and bool(wanted.get("parking_heater", parking_heater)),
         "remote_ventilation": not plugged
-        and points["ventilation"] < data.remote_ventilation
+        and ventilation < data.remote_ventilation
         and battery is not None
         and _allows_ventilation(data, battery.ah, battery.a),
         "climatisation": plugged,
-        "window_heating": plugged and points["window"] < data.window_heating,
-        "sunroof": points["sunroof"] < data.sunroof,
+        "window_heating": plugged and window < data.window_heating,
+        "sunroof": sunroof < data.sunroof,
         "battery_12v_ah": battery.ah if battery else 0,
         "battery_12v_a": battery.a if battery else 0,
         "build_week": week,
         "doors": DOORS,
-        "service_interval": "long_life" if points["long_life"] < data.long_life else "fixed",
+        "service_interval": "long_life" if long_life < data.long_life else "fixed",
         "tank_l": figures.tank_l,
         "reserve_l": figures.reserve_l,
         "battery_kwh": traction.battery_kwh if traction else 0.0,
         "usable_kwh": traction.usable_kwh if traction else 0.0,
         "adblue_l": figures.adblue_l,
         "charge_power_kw": figures.charge_power_kw,
-        **{name: round(draws.uniform(*getattr(figures, name)), 2) for name in _CONSUMPTIONS},
+        "fuel_l_per_100km": round(draws.uniform(*figures.fuel_l_per_100km), 2),
+        "kwh_per_100km": round(draws.uniform(*figures.kwh_per_100km), 2),
+        "adblue_l_per_1000km": round(draws.uniform(*figures.adblue_l_per_1000km), 2),
     }
 
 
 SharedT = TypeVar("SharedT", Battery12V, TractionBattery)
 
 
-def _pick(point: float, items: Iterable[SharedT]) -> SharedT | None:
+def _pick(point: float, items: Sequence[SharedT]) -> SharedT | None:
     """Return the item at `point` (0 to 1) of the shares of `items`, or None when there are none."""
-    known = list(items)
-    point *= sum(item.share for item in known)
-    for item in known:
+    point *= sum([item.share for item in items])
+    for item in items:
         point -= item.share
         if point < 0.0:
             return item
-    return known[-1] if known else None
+    return items[-1] if items else None
 
 
-def _possible_12v(data: ModelData, wanted: Mapping[str, object]) -> list[Battery12V]:
+def _possible_12v(data: ModelData, wanted: Mapping[str, object]) -> Sequence[Battery12V]:
     """Return the 12 V batteries that go with the overrides; without one, leave the complaint to `problems`."""
+    if not wanted:
+        return data.batteries_12v
     named = [
         battery
         for battery in data.batteries_12v
         if wanted.get("battery_12v_ah", battery.ah) == battery.ah and wanted.get("battery_12v_a", battery.a) == battery.a
-    ] or list(data.batteries_12v)
+    ] or data.batteries_12v
     if wanted.get("remote_ventilation") is not True:
         return named
     return [battery for battery in named if _allows_ventilation(data, battery.ah, battery.a)] or named
@@ -303,12 +313,22 @@ def _allows_ventilation(data: ModelData, ah: int, a: int) -> bool:
 
 
 def _draw_week(point: float, data: ModelData) -> int:
-    first = _monday(data.first_week)
-    weeks = (_monday(data.last_week) - first).days // 7 + 1
-    year, week, _ = (first + timedelta(weeks=int(point * weeks))).isocalendar()
-    return year * 100 + week
+    weeks = _weeks(data.first_week, data.last_week)
+    return weeks[int(point * len(weeks))]
 
 
+@cache
+def _weeks(first: int, last: int) -> list[int]:
+    """Return all weeks from the first one to the last one that a model was built."""
+    monday, end, found = _monday(first), _monday(last), []
+    while monday <= end:
+        year, week, _ = monday.isocalendar()
+        found.append(year * 100 + week)
+        monday += timedelta(weeks=1)
+    return found
+
+
+@lru_cache(maxsize=4096)
 def _monday(build_week: int) -> date:
     """Return the week's Monday; raises ValueError for a week that does not exist."""
     return date.fromisocalendar(build_week // 100, build_week % 100, 1)
@@ -327,40 +347,41 @@ def problems(catalogue: Catalogue, equipment: Equipment) -> list[str]:
     figures = data.energies[e.energy]
     plugged = e.energy in PLUGGED
     found = []
-    fixed: dict[str, object] = {
-        "generation": data.generation,
-        "mib3": data.mib3,
-        "doors": DOORS,
-        "climatisation": plugged,
-        "heater_chooses_mode": data.heater_chooses_mode and e.parking_heater,
-        "tank_l": figures.tank_l,
-        "reserve_l": figures.reserve_l,
-        "adblue_l": figures.adblue_l,
-        "charge_power_kw": figures.charge_power_kw,
-    }
-    found += [f"{name} can only be {value}" for name, value in fixed.items() if getattr(e, name) != value]
+    fixed = (
+        data.generation,
+        data.mib3,
+        DOORS,
+        plugged,
+        data.heater_chooses_mode and e.parking_heater,
+        figures.tank_l,
+        figures.reserve_l,
+        figures.adblue_l,
+        figures.charge_power_kw,
+    )
+    built = _fixed_of(e)
+    if built != fixed:
+        named = zip(_FIXED, built, fixed, strict=True)
+        found += [f"{name} can only be {value}" for name, is_built, value in named if is_built != value]
     if e.parking_heater and (plugged or not data.parking_heater):
         found.append("parking_heater: e-hybrid and electric cars have climatisation instead")
     if e.window_heating and not plugged:
         found.append("window_heating is part of climatisation, which only e-hybrid and electric cars have")
-    if (e.battery_12v_ah, e.battery_12v_a) not in {(each.ah, each.a) for each in data.batteries_12v}:
+    if (e.battery_12v_ah, e.battery_12v_a) not in [(each.ah, each.a) for each in data.batteries_12v]:
         found.append(f"there is no 12 V battery of {e.battery_12v_ah} Ah and {e.battery_12v_a} A")
     if e.remote_ventilation and (plugged or not data.remote_ventilation):
         found.append("remote_ventilation exists for petrol and diesel cars of the third generation")
     elif e.remote_ventilation and not _allows_ventilation(data, e.battery_12v_ah, e.battery_12v_a):
         found.append("remote_ventilation needs the 420 A (70 Ah) or the 380 A (68 Ah) battery")
-    sold = {(each.battery_kwh, each.usable_kwh) for each in figures.traction} or {(0.0, 0.0)}
+    sold = [(each.battery_kwh, each.usable_kwh) for each in figures.traction] or [(0.0, 0.0)]
     if (e.battery_kwh, e.usable_kwh) not in sold:
-        found.append(f"battery_kwh (and usable_kwh) can be {', '.join(f'{kwh:g} ({use:g})' for kwh, use in sorted(sold))}")
+        found.append(f"battery_kwh (and usable_kwh) can be {', '.join(f'{kwh:g} ({use:g})' for kwh, use in sorted(set(sold)))}")
     return found + _figure_problems(data, figures, e)
 
 
 def _figure_problems(data: ModelData, figures: EnergyData, equipment: Equipment) -> list[str]:
     """Check the figures that are free within limits."""
     found = []
-    for name in _CONSUMPTIONS:
-        low, high = getattr(figures, name)
-        value = getattr(equipment, name)
+    for name, (low, high), value in zip(_CONSUMPTIONS, _consumptions_of(figures), _consumptions_of(equipment), strict=True):
         if not 0.5 * low <= value <= 2.0 * high:
             found.append(f"{name} can be {0.5 * low:g} to {2.0 * high:g}" if high else f"{name} can only be 0")
     try:

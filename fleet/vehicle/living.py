@@ -269,4 +269,4 @@ def drain(car: Car, share: float, now: Instant) -> None:
 
 def _draws(car: Car, purpose: str) -> Draws:
     """Open a stream for the drive that is next, or was last."""
-    return car.draws(purpose, car.trip_count)
+    return Draws(car.key, purpose, car.trip_count)

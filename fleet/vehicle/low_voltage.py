@@ -80,7 +80,7 @@ class LowVoltageBattery:
 
     def falls_below_at(self, percent: float, now: Instant) -> Instant | None:
         """Return when the charge falls below `percent` if nothing changes; None while it is charged, or when it has."""
-        if self.is_fed:
+        if self.engine_on or self.plugged_in:
             return None
         spare_ah = self.charge_at(now) - self.capacity_ah * percent / 100
         if spare_ah <= 0:

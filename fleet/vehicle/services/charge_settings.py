@@ -96,8 +96,8 @@ def _target_kwh(car: Car, here: Settings) -> float:
     return car.equipment.usable_kwh * here.limit_percent / 100
 
 
-def _missing(car: Car, here: Settings, levels: Levels) -> Duration:
-    """Return how long charging takes to the limit; 0 when it is reached."""
+def missing_from(car: Car, here: Settings, levels: Levels) -> Duration:
+    """Return how long charging takes from these levels to the limit; 0 when it is reached."""
     target_kwh = _target_kwh(car, here)
     if levels.charge_kwh >= target_kwh - _REACHED_KWH:
         return 0
@@ -106,7 +106,7 @@ def _missing(car: Car, here: Settings, levels: Levels) -> Duration:
 
 def missing(car: Car, now: Instant) -> Duration:
     """Return how long charging takes from now to the limit that counts here; 0 when it is reached."""
-    return _missing(car, settings_here(car), car.levels(now))
+    return missing_from(car, settings_here(car), car.levels(now))
 
 
 def hindrance(car: Car) -> Hindrance | None:
@@ -138,7 +138,7 @@ def report(car: Car, levels: Levels) -> messages.Charging | None:
     return messages.Charging(
         state=state,
         plugged_in=car.plugged_in,
-        remaining_min=-(-_missing(car, here, levels) // MINUTE) if charge is not None else 0,
+        remaining_min=-(-missing_from(car, here, levels) // MINUTE) if charge is not None else 0,
         max_current_a=here.max_current_a,
         power_kw=round(power_kw, 3),
         current_a=round(power_kw * 1000 / PHASE_V / PHASES[e.energy], 2),

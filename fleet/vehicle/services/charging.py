@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fleet.kernel.instants import MINUTE, Duration, Instant
 from fleet.vehicle.charge_curve import ChargeCurve
-from fleet.vehicle.powertrain import CHARGE_GROUPS, Charge
+from fleet.vehicle.powertrain import CHARGE_GROUPS, Charge, Levels
 from fleet.vehicle.services import hooks
 from fleet.vehicle.services.charge_settings import (
     NO_WISHES,
@@ -19,6 +19,7 @@ from fleet.vehicle.services.charge_settings import (
     charge_at,
     hindrance,
     missing,
+    missing_from,
     percent,
     settings_here,
 )
@@ -42,10 +43,10 @@ class Verdict(NamedTuple):
     until: Instant | None
 
 
-def _judge(car: Car, here: Settings, now: Instant) -> Verdict:
+def _judge(car: Car, here: Settings, levels: Levels, now: Instant) -> Verdict:
     """Say whether a car that is plugged in is to charge now."""
     wishes = car.charging or NO_WISHES
-    takes = missing(car, now)
+    takes = missing_from(car, here, levels)
     if not takes or hindrance(car) is not None:
         return Verdict(False, None)
     full_at = now + takes
@@ -69,8 +70,7 @@ def review(car: Car, now: Instant) -> bool:
         return False
     here, power = settings_here(car), car.powertrain
     before = power.charging
-    verdict = _judge(car, here, now)
-    power.settle(now)
+    verdict = _judge(car, here, power.settle(now), now)
     power.charging = charge_at(car, here, now) if verdict.charge else None
     if car.charging is not None and car.charging.override == "start" and not verdict.charge:
         car.charging = car.charging._replace(override=None)

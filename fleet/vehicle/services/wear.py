@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec import to_builtins
 
 from fleet.kernel.instants import DAY, HOUR, Instant
+from fleet.vehicle.catalogue import PLUGGED, EnergyKind
 from fleet.vehicle.hazards import HAZARDS, FaultName
 from fleet.vehicle.powertrain import ADBLUE_WARNINGS_KM
 from fleet.wire.messages import WarningLight
@@ -55,30 +56,26 @@ class _Hazards(NamedTuple):
 
 
 @cache
-def _hazards(*, engine: bool, plug: bool, by_time: bool) -> _Hazards:
-    has = {"any": True, "engine": engine, "plug": plug}
+def _hazards(energy: EnergyKind, by_time: bool) -> _Hazards:
+    has = {"any": True, "engine": energy != "electric", "plug": energy in PLUGGED}
     held = [hazard for hazard in HAZARDS.values() if has[hazard.needs] and (hazard.mean_km == 0.0) == by_time]
     rates = tuple(1.0 / (hazard.mean_days * DAY if by_time else hazard.mean_km * 1000.0) for hazard in held)
     return _Hazards(tuple(hazard.name for hazard in held), rates, 1.0 / sum(rates))
 
 
-def _hazards_of(car: Car, *, by_time: bool) -> _Hazards:
-    return _hazards(engine=car.equipment.has_engine, plug=car.equipment.can_charge, by_time=by_time)
-
-
 def _draw_by_distance(car: Car, from_m: float) -> None:
     draws = car.draws("fault by distance", int(from_m))
-    car.next_fault_m = from_m + draws.exponential(_hazards_of(car, by_time=False).mean)
+    car.next_fault_m = from_m + draws.exponential(_hazards(car.equipment.energy, False).mean)
 
 
 def _draw_by_time(car: Car, since: Instant) -> None:
     draws = car.draws("fault by time", since)
-    car.next_fault_at = since + int(draws.exponential(_hazards_of(car, by_time=True).mean)) + 1
+    car.next_fault_at = since + int(draws.exponential(_hazards(car.equipment.energy, True).mean)) + 1
 
 
 def _draw_fault(car: Car, now: Instant, *, by_time: bool) -> FaultName:
     """Draw which of the competing hazards it is that has come."""
-    hazards = _hazards_of(car, by_time=by_time)
+    hazards = _hazards(car.equipment.energy, by_time)
     return hazards.names[car.draws("fault", now).weighted(hazards.rates)]
 
 
