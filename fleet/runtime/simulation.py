@@ -184,7 +184,7 @@ class Simulation:
     async def _connect_users(self, links: LinkFactory) -> None:
         config = self._config
         share = len(self.shard.cars) / config.scenario.cars
-        wishes = plan_wishes(config.scenario, self._start, self._zone, config.scenario.cars, share=share)
+        wishes = plan_wishes(config.scenario, self._start, self._zone, share=share)
         self.clock.begin()
         self.users = Users(
             scenario=config.scenario,

@@ -72,8 +72,11 @@ class Outcomes:
         return found
 
 
-def plan_wishes(scenario: Scenario, start: Instant, zone: str, cars: int, *, share: float = 1.0) -> list[Wish]:
-    """Draw when users send which command over the whole run; `share` is this shard's part of the fleet."""
+def plan_wishes(scenario: Scenario, start: Instant, zone: str, *, share: float = 1.0) -> list[Wish]:
+    """Draw when users send which command over the whole run; `share` is this shard's part of the fleet.
+
+    A rate per car is one per car of those that are commanded: of the fleet that is named, or of all.
+    """
     wishes: list[Wish] = []
     phases = [(phase, load) for phase in scenario.phases() for load in phase.commands]
     for number, (phase, load) in enumerate(phases):
@@ -81,9 +84,8 @@ def plan_wishes(scenario: Scenario, start: Instant, zone: str, cars: int, *, sha
         begin = start + phase.after_us
         spans = load.during.intervals(begin, phase.duration, zone) if load.during else [(begin, begin + phase.duration)]
         seconds = sum(end - first for first, end in spans) / SECOND
-        count = (
-            load.count if load.count is not None else _poisson(draws, load.rate.per_second(cars) * seconds if load.rate else 0)
-        )
+        rate = load.rate.per_second(scenario.cars_in(load.fleet)) if load.rate else 0.0
+        count = load.count if load.count is not None else _poisson(draws, rate * seconds)
         wishes.extend(Wish(_within(spans, draws.unit()), number, n) for n in range(round(count * share)))
     wishes.sort(key=lambda wish: (wish.at, wish.load, wish.n))
     return wishes

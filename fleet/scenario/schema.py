@@ -155,7 +155,11 @@ class Scenario(Part, frozen=True, kw_only=True):
     @property
     def cars(self) -> int:
         """How many cars there are in all fleets."""
-        return sum(fleet.count for fleet in self.fleets)
+        return self.cars_in(None)
+
+    def cars_in(self, fleet: str | None) -> int:
+        """Return how many cars there are in the fleet of that name, or in all."""
+        return sum(each.count for each in self.fleets if fleet in (None, each.name))
 
     def region_of(self, fleet: Fleet) -> str:
         """Return the region a fleet lives in."""

@@ -65,12 +65,12 @@ def _users(scenario: Scenario, users: CommandLoad, begin: Instant, duration: int
     if users.rate is None:
         return float(users.count or 0)
     spans = users.during.intervals(begin, duration, zone) if users.during else [(begin, begin + duration)]
-    return users.rate.per_second(scenario.cars) * sum(end - first for first, end in spans) / SECOND
+    return users.rate.per_second(scenario.cars_in(users.fleet)) * sum(end - first for first, end in spans) / SECOND
 
 
 def chosen_count(scenario: Scenario, cars: Selection) -> int:
     """Return how many cars a selection means."""
-    return cars.size(sum(fleet.count for fleet in scenario.fleets if cars.fleet in (None, fleet.name)))
+    return cars.size(scenario.cars_in(cars.fleet))
 
 
 def _what(deed: Deed) -> str:

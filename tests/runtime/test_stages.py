@@ -59,7 +59,7 @@ def test_users_of_a_stage_ask_in_it() -> None:
     """The wishes of a stage's commands lie within it."""
     made = staged(TWO)
     lab = StageLab(made)
-    wishes = plan_wishes(made, lab.start, ZONE, made.cars)
+    wishes = plan_wishes(made, lab.start, ZONE)
     assert len(wishes) == 10
     assert all(lab.start + 10 * MINUTE <= wish.at < lab.start + 30 * MINUTE for wish in wishes)
 

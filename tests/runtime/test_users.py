@@ -18,7 +18,7 @@ ZONE = "Europe/Berlin"
 
 
 def plan(made: Scenario, share: float = 1.0) -> list[Wish]:
-    return plan_wishes(made, vocabulary().start_of(made), ZONE, made.cars, share=share)
+    return plan_wishes(made, vocabulary().start_of(made), ZONE, share=share)
 
 
 class UsersLab:
@@ -69,6 +69,13 @@ class TestPlanning:
         assert len(set(counts)) > 10
         per_car = scenario(commands="  - {name: refresh, rate: 60 per hour per car}\n")
         assert len(plan(per_car)) == pytest.approx(360, abs=100)
+
+    def test_a_rate_per_car_counts_the_cars_that_are_commanded(self) -> None:
+        """Ten cars of one fleet make as many wishes as ten cars alone, however many others there are."""
+        fleets = "  - {{name: {}, count: {}, models: {{Leon: 1}}, profile: parked}}\n"
+        text = "  - {name: refresh, fleet: few, rate: 60 per hour per car}\n"
+        both = scenario(fleets=fleets.format("few", 2) + fleets.format("many", 98), commands=text)
+        assert len(plan(both)) == pytest.approx(240, abs=100)
 
     def test_a_window_is_local_time(self) -> None:
         """`during: 06:30-07:00` in Munich is 05:30 to 06:00 UTC in winter."""
