@@ -152,7 +152,7 @@ class PrivacyMix(Readable):
     def parse(cls, raw: object) -> Self:
         """Read `offline` or `{online_with_location: 80 %, offline: 20 %}`."""
         shares: dict[PrivacyMode, float] = {}
-        for key, value in (raw if isinstance(raw, dict) else {raw: "100 %"}).items():
+        for key, value in (raw if isinstance(raw, dict) else {str(raw): "100 %"}).items():
             mode = next((mode for mode in get_args(PrivacyMode) if mode == key), None)
             at = (key,) if isinstance(raw, dict) else ()
             if mode is None:
