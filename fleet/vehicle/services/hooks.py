@@ -46,7 +46,7 @@ def engine_started(car: Car, now: Instant) -> None:
 
 def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
     """A drive begins: its path and its speeds are known, so what will happen on the way can go into the agenda."""
-    workshop.drive_planned(car, journey)
+    workshop.drive_planned(car, journey, now)
     area_alert.plan(car, journey, now)
     speed_alert.plan(car, journey, now)
     wear.drive_planned(car, journey, now)

@@ -21,6 +21,8 @@ def switch(car: Car, now: Instant, *, on: bool) -> None:
     if on != car.in_workshop:
         car.in_workshop = on
         car.send_event("workshop_mode", now, {"on": on, "reason": "by_hand"})
+        if car.journey is not None:
+            drive_planned(car, car.journey, now)
 
 
 def refusal(car: Car, command: CommandType) -> Refusal | None:
@@ -30,10 +32,10 @@ def refusal(car: Car, command: CommandType) -> Refusal | None:
     return None
 
 
-def drive_planned(car: Car, journey: Journey) -> None:
-    """Find when the drive has been long enough to end the mode."""
-    if journey.length_m > ENDS_AFTER_M:
-        car.agenda.call(journey.reached_at(ENDS_AFTER_M), _driven, journey.index)
+def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
+    """Find when the drive will have been long enough to end the mode, which hardly a car is in."""
+    if car.in_workshop and journey.length_m > ENDS_AFTER_M and (at := journey.reached_at(ENDS_AFTER_M)) > now:
+        car.agenda.call(at, _driven, journey.index)
 
 
 def _driven(car: Car, index: int, now: Instant) -> None:

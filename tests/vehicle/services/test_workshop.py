@@ -60,6 +60,26 @@ def test_a_test_drive_does_not_end_it_and_a_longer_one_does() -> None:
     assert car.events("workshop_mode")[-1].captured_at < car.events("engine_off")[-1].captured_at
 
 
+def test_it_ends_on_the_drive_during_which_it_was_switched_on() -> None:
+    """Once, though it was switched off and on again; but not when the 5 km were over before."""
+    car = CarLab(equipment("Born", "electric"))
+    car.put(DriveTo(FAR))
+    for on in (True, False, True):
+        car.run_for(MINUTE)
+        car.put(SetWorkshop(on))
+    car.arrive()
+    assert [event["reason"] for event in told(car)] == ["by_hand", "by_hand", "by_hand", "driven"]
+    assert not car.car.in_workshop
+
+    late = CarLab(equipment("Born", "electric"))
+    late.put(DriveTo(FAR))
+    while late.car.journey is None or late.car.journey.distance_at(late.now) < 6_000:
+        late.run_for(MINUTE)
+    late.put(SetWorkshop(True))
+    late.arrive()
+    assert late.car.in_workshop
+
+
 @pytest.mark.parametrize("end", [SwitchOff(), Crash()])
 def test_a_drive_that_is_broken_off_early_does_not_end_it(end: SwitchOff | Crash) -> None:
     car = lab()
