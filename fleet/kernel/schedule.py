@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from fleet.kernel.instants import SECOND, Duration, Instant
 
 T = TypeVar("T")
@@ -30,15 +32,12 @@ def whole_wall_s(duration: Duration) -> int:
     return duration // SECOND
 
 
-class ScheduledCall:
+class ScheduledCall(msgspec.Struct, eq=False):
     """A call that is still to come, unless it is cancelled."""
 
-    __slots__ = ("_args", "_callback", "_schedule")
-
-    def __init__(self, schedule: Schedule, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self._schedule = schedule
-        self._callback: Callable[..., object] | None = callback
-        self._args = args
+    _schedule: Schedule
+    _callback: Callable[..., object] | None
+    _args: tuple[Any, ...]
 
     def cancel(self) -> None:
         """Do not call. Does nothing when it was called or cancelled before."""
@@ -56,7 +55,7 @@ class Schedule:
     thousand deadlines would cost it three times as much.
     """
 
-    __slots__ = ("_cancelled", "_heap", "_posted", "asked_for", "now")
+    __slots__ = ("_cancelled", "_halted", "_heap", "_posted", "asked_for", "now")
 
     def __init__(self, now: Instant = 0) -> None:
         """Begin at `now`; nobody but the schedule changes it."""
@@ -66,6 +65,7 @@ class Schedule:
         self.asked_for = 0
         """How many calls have been asked for so far: the same as before means that nothing is to come that was not before."""
         self._cancelled = 0
+        self._halted = False
 
     def __len__(self) -> int:
         """Return how many calls are to come."""
@@ -107,20 +107,25 @@ class Schedule:
         """Let time jump to the next call and make it; False when there is none."""
         if self.next_instant() is None:
             return False
-        self.run_while(iter((True, False)).__next__)
+        self.run_till(iter((False, True)).__next__)
         return True
 
     def run_until(self, instant: Instant) -> None:
         """Make all calls up to and including `instant`, those that are asked for meanwhile too, and leave it `now`."""
-        self.run_while(None, instant)
+        self.run_till(None, instant)
         self.now = max(self.now, instant)
 
-    def run_while(self, wanted: Callable[[], bool] | None, limit: Instant = END_OF_TIME) -> bool:
-        """Let time jump from call to call, as long as the next one is `wanted` (None: they all are); False when none is left.
+    def halt(self) -> None:
+        """Make no further call in this run: to be said by one that is being made."""
+        self._halted = True
+
+    def run_till(self, done: Callable[[], bool] | None, limit: Instant = END_OF_TIME) -> bool:
+        """Let time jump from call to call, till it is `done` (None: never) or `halt` was said; False when none is left.
 
         Those after `limit` are left for later.
         """
         heap, posted, pop = self._heap, self._posted, heapq.heappop
+        self._halted = False
         while True:
             # No two entries have the same sequence, so the comparison never comes to what is to be called.
             if posted and not (heap and heap[0] < posted[0]):
@@ -135,7 +140,7 @@ class Schedule:
                 return False
             if at > limit:
                 return False
-            if wanted is not None and not wanted():
+            if done is not None and done():
                 return True
             self.now = at
             if call is None:
@@ -146,10 +151,13 @@ class Schedule:
                 made, call._callback = call._callback, None
                 assert made is not None
                 made(*call._args)
+            if self._halted:
+                self._halted = False
+                return True
 
     def _cancelled_one(self) -> None:
         self._cancelled += 1
         if len(self._heap) > _SMALL and 2 * self._cancelled > len(self._heap):
-            self._heap[:] = [entry for entry in self._heap if entry[2]._callback is not None]  # `run_while` holds the list
+            self._heap[:] = [entry for entry in self._heap if entry[2]._callback is not None]  # `run_till` holds the list
             heapq.heapify(self._heap)
             self._cancelled = 0

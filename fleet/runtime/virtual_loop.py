@@ -25,15 +25,11 @@ class NothingToCome(FleetError):
     """Everybody waits, and there is nothing left that could end it: the run would wait for ever."""
 
 
-class _Handle(ScheduledCall):
+class _Handle(ScheduledCall, eq=False):
     """What asyncio may want to know of a call, besides cancelling it."""
 
-    __slots__ = ("_was_cancelled", "_when")
-
-    def __init__(self, schedule: Schedule, callback: Callable[..., object], args: tuple[Any, ...], when: float) -> None:
-        super().__init__(schedule, callback, args)
-        self._when = when
-        self._was_cancelled = False
+    _when: float
+    _was_cancelled: bool = False
 
     def when(self) -> float:
         """Return the loop's time of the call."""
@@ -121,18 +117,18 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
         """Let time jump until the future is done. Raises NothingToCome when it never will be, or what a callback raised."""
         task = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]  # it takes generators too
-        if not self._run(lambda: self._defect is None and not task.done(), END_OF_TIME) and not task.done():
+        if not self._run(task.done, END_OF_TIME) and not task.done():
             raise NothingToCome("everything waits, and nothing is left that could happen")
         return task.result()
 
     def run_while(self, wanted: Callable[[], bool], limit: Instant) -> None:
         """Let time jump from call to call as long as that is wanted, but not beyond `limit`. Raises what a callback raised."""
-        if not self._run(lambda: self._defect is None and wanted(), limit) and wanted():
+        if not self._run(lambda: not wanted(), limit) and wanted():
             self.schedule.run_until(limit)
 
-    def _run(self, wanted: Callable[[], bool], limit: Instant) -> bool:
+    def _run(self, done: Callable[[], bool], limit: Instant) -> bool:
         with self.inside():
-            left = self.schedule.run_while(wanted, limit)
+            left = self._defect is not None or self.schedule.run_till(done, limit)
         if self._defect is not None:
             self._raise_defect()
         return left
@@ -170,6 +166,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """End the run with the first defect: in a run that can be repeated there is none to be lived with."""
         self._defect = self._defect or context
+        self.schedule.halt()
 
     async def shutdown_asyncgens(self) -> None:
         """Nothing to do: generators end with the run."""

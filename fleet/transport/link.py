@@ -12,8 +12,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
+
+import msgspec
 
 from fleet.errors import LinkError, PublishRefused, UsageError
 from fleet.wire.frame import Frame
@@ -110,7 +112,7 @@ class BackOff:
         self._attempt = 0
 
 
-class Delivery(NamedTuple):
+class Delivery(msgspec.Struct, frozen=True):
     """A received frame and what the link needs to acknowledge it. `connection` tells the connections of a link apart."""
 
     frame: Frame
