@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from fleet.kernel.instants import Cancellable, Instant
+from fleet.kernel.instants import SECOND, Cancellable, Instant
 from fleet.kernel.schedule import Schedule
 
 
@@ -121,11 +121,9 @@ class VirtualClock(ScaledClock):
         """Return the scenario time."""
         return self.at_wall_us(self._schedule.now)
 
-    def call_at(
-        self,
-        instant: Instant,
-        callback: Callable[[], object],
-        not_before_s: float = 0.0,  # noqa: ARG002  a schedule never calls too early
-    ) -> Cancellable:
-        """Have the schedule call then."""
-        return self._schedule.call_at(self.wall_us_at(instant), callback)
+    def call_at(self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0) -> Cancellable:
+        """Have the schedule call then; once the clock has ended that is too early, and again and again at one instant."""
+        at = self.wall_us_at(instant)
+        if not_before_s:
+            at = max(at, self._schedule.now + round(not_before_s * SECOND))
+        return self._schedule.call_at(at, callback)
