@@ -266,14 +266,18 @@ class Car:
     def _catch_up(self, now: Instant) -> None:
         """Do what is due, the earliest first; in the same instant the battery comes before what is planned."""
         at = self._due
-        while at <= now:
-            self.at_rest = None
-            if at == self.low_voltage_due:
-                self._low_voltage_fell(at)
-            else:
-                do, data = self.agenda.pop()
-                do(self, data, at)
-            at = self._due = self._next_due()
+        try:
+            while at <= now:
+                self.at_rest = None
+                if at == self.low_voltage_due:
+                    self._low_voltage_fell(at)
+                else:
+                    do, data = self.agenda.pop()
+                    do(self, data, at)
+                at = self._due = self._next_due()
+        except BaseException:
+            self._due = self._next_due()  # or else what comes next would be done with the next input, as of this instant
+            raise
 
     # --- what others ask of it
 
