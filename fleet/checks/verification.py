@@ -29,6 +29,7 @@ from fleet.errors import JournalError
 from fleet.observe.journal import Begin, Input, JournalReader, Output, Record
 from fleet.vehicle.catalogue import Equipment
 
+_TYPED = (Input, Output)
 NOT_WRITTEN = "not written"
 """The only field of data that JSON has no form for."""
 
@@ -175,7 +176,7 @@ class _Routes:
 
     def of(self, record: Record) -> tuple[Handler, ...]:
         """Return who takes a record."""
-        key: Route = (record.k, record.type, record.of) if isinstance(record, Input | Output) else (record.k,)
+        key: Route = (record.k, record.type, record.of) if isinstance(record, _TYPED) else (record.k,)
         known = self._known.get(key)
         if known is None:
             asked = [pair for end in range(len(key) + 1) for pair in self._by_route.get(key[:end], ())]

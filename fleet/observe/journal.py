@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple, TypeVar, cast
+from typing import Any, BinaryIO, Final, NamedTuple, cast
 from zlib import crc32
 
 import msgspec
@@ -238,6 +238,8 @@ KINDS: Final[dict[str, type[Record]]] = {
 
 # --- marking ------------------------------------------------------------------------------------------------------
 
+_MARKS: Final = (Mark, End)
+
 
 class Lines:
     """How many lines of a journal were written or read, and the checksum of those since the last mark."""
@@ -280,12 +282,13 @@ class Lines:
         told = ""
         if self._ended:
             told = "written after the last line"
-        elif isinstance(record, Mark | End):
+        elif isinstance(record, _MARKS):
             self._ended = isinstance(record, End)
             if record.line is not None:
                 told = self._differs(record.line, record.crc32)
             self._marked, self._crc32 = self.count + 1, 0
-        self.add(text)
+        self.count += 1
+        self._crc32 = crc32(text, self._crc32)
         return told
 
     def _differs(self, line: int, check: int | None) -> str:
@@ -396,7 +399,7 @@ def in_words(value: object) -> str:
 
 # --- reading ------------------------------------------------------------------------------------------------------
 
-DecodedT = TypeVar("DecodedT")
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 class Gap(NamedTuple):
@@ -419,8 +422,8 @@ class JournalReader:
         self.warnings: list[str] = []
         self.gaps: list[Gap] = []
         self.end: End | None = None
-        self._head = msgspec.json.Decoder(Line)
-        self._decoders = {kind: msgspec.json.Decoder(made) for kind, made in KINDS.items()}
+        self._head = msgspec.json.Decoder(Line).decode
+        self._decode = {kind: msgspec.json.Decoder(made).decode for kind, made in KINDS.items()}
         with path.open("rb") as file:
             first = file.readline(1 << 26)
         self.begin = self._begin(first)
@@ -448,16 +451,26 @@ class JournalReader:
                 line=1,
                 hint=f"Use the version that wrote it: {raw.get('version', 'unknown')}.",
             )
-        return self._decoded(line, msgspec.json.Decoder(Begin), 1)
+        try:
+            return msgspec.json.decode(line, type=Begin)
+        except _UNREADABLE as error:
+            raise self._damaged(1, str(error)) from None
 
     def __iter__(self) -> Iterator[Record]:
         """Yield all records, the first line's included. Raises JournalError at a line that is none."""
-        lines = Lines()
+        lines, head, decode = Lines(), self._head, self._decode
         with self.path.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                record = self._record(line, lines.count + 1)
+                try:
+                    record = decode[head(line).k](line)
+                except KeyError:
+                    raise self._damaged(lines.count + 1, "a kind of record that is not known") from None
+                except _UNREADABLE as error:
+                    raise self._damaged(lines.count + 1, str(error)) from None
+                if isinstance(record, End):
+                    self.end = record
                 told = lines.read(record, line)
                 if told:
                     self.gaps.append(Gap(lines.count, told))
@@ -467,21 +480,6 @@ class JournalReader:
             self.warnings.append(f"{self.path}:{whole}: cut off after this line: the run was killed, or still goes on")
         elif not self.end.complete:
             self.warnings.append(f"{self.path}:{whole}: records are missing before the end: {self.end.note}")
-
-    def _record(self, line: bytes, number: int) -> Record:
-        decoder = self._decoders.get(self._decoded(line, self._head, number).k)
-        if decoder is None:
-            raise self._damaged(number, "a kind of record that is not known")
-        record: Record = self._decoded(line, decoder, number)
-        if isinstance(record, End):
-            self.end = record
-        return record
-
-    def _decoded(self, line: bytes, decoder: msgspec.json.Decoder[DecodedT], number: int) -> DecodedT:
-        try:
-            return decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise self._damaged(number, str(error)) from None
 
     def _damaged(self, number: int, what: str) -> JournalError:
         return JournalError(

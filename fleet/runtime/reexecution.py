@@ -27,6 +27,7 @@ from fleet.runtime.assembly import build_cars
 from fleet.runtime.journalled_centre import CENTRE, CentreStart, centre_record, read_centre_input
 from fleet.runtime.journalled_desk import DESK, DeskStart, DeskWords, Restored, read_desk_input, read_desk_start
 from fleet.runtime.journalling import output_record, scenario_of
+from fleet.runtime.limits import look_for_garbage_rarely
 from fleet.vehicle.car import Car
 from fleet.vehicle.signals import CarInput, CarOutput, Received
 from fleet.wire.messages import ToCar
@@ -165,9 +166,13 @@ _CAR_INPUTS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in get_
 _TO_CAR: Final[dict[str | None, type[Any]]] = {kind.__name__: kind for kind in get_args(ToCar)}
 
 
+_ENCODE: Final = msgspec.json.Encoder().encode
+_DECODE: Final = msgspec.json.Decoder(Output).decode
+
+
 def _as_read(record: Output) -> Output:
     """Return a record as it would be read from a file."""
-    return msgspec.json.decode(msgspec.json.encode(record), type=Output)
+    return _DECODE(_ENCODE(record))
 
 
 class _Disagreed(Exception):
@@ -225,7 +230,7 @@ class Reexecution:
 
     def _run_again(self, record: Input | Wake, line: int) -> None:
         machine = self._machine(record.m, line)
-        due = self._due.setdefault(record.m, deque())
+        due = self._due[record.m]
         self._nothing_left(record.m, due)
         now = record.t if record.now is None else record.now
         message = self._read(machine, record, line) if isinstance(record, Input) else None
@@ -251,7 +256,7 @@ class Reexecution:
 
     def _compare(self, record: Output, line: int) -> None:
         expected = self._machine(record.m, line).recorded(record)
-        due = self._due.get(record.m)
+        due = self._due[record.m]
         got = due.popleft() if due else None
         if got != expected:
             raise _Disagreed(record.m, expected, got)
@@ -262,6 +267,7 @@ class Reexecution:
         machine = self._machines.get(name)
         if machine is None:
             machine = self._machines[name] = self._made(name, line)
+            self._due[name] = deque()
         return machine
 
     def _made(self, name: str, line: int) -> _Again:
@@ -292,7 +298,9 @@ class Reexecution:
             count=begin.count,
             until_stored=begin.until_stored,
         )
-        return {car.vin: car for car in cars}
+        machines = {car.vin: car for car in cars}
+        look_for_garbage_rarely()
+        return machines
 
     # --- what is told
 
