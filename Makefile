@@ -4,12 +4,12 @@
 .DEFAULT_GOAL := help
 # The targets share one environment, so `make -j` must not start two of them at once.
 .NOTPARALLEL:
-.PHONY: help demo test test-fast check build clean
+.PHONY: help demo test test-fast test-nightly check build clean
 
 ARGS ?=
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Set up and let 2 000 cars live a working day in under a minute
 	@bash tools/setup.sh broker
@@ -25,6 +25,10 @@ test: ## Set up and run all tests on all cores: those without a broker, the live
 test-fast: ## Set up and run the tests that need no broker
 	@bash tools/setup.sh dev
 	@.venv/bin/python -m pytest -n auto -m "not live" $(ARGS)
+
+test-nightly: ## Set up and run what takes too long for every run: many more random draws, and the tests marked nightly
+	@bash tools/setup.sh dev broker
+	@FLEET_NIGHTLY=1 .venv/bin/python -m pytest -n auto -m "nightly or random" $(ARGS)
 
 check: ## Formatting, lint, types and the direction of imports
 	@bash tools/setup.sh dev

@@ -10,6 +10,7 @@ import pytest_asyncio
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.mosquitto import PrivateMosquitto
 from tests.lab import VINS, LiveBroker
+from tests.nightly import NIGHTLY
 
 pytest.register_assert_rewrite("tests.link_conformance", "tests.link_connecting", "tests.runtime.faults")
 
@@ -28,3 +29,13 @@ async def own_broker() -> AsyncIterator[LiveBroker]:
     secret = FleetSecret.new()
     async with PrivateMosquitto(secret=secret, vins=VINS[:4]) as broker:
         yield LiveBroker(broker, secret)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `make test-nightly` has time for."""
+    if NIGHTLY:
+        return
+    left_out = [item for item in items if item.get_closest_marker("nightly")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
