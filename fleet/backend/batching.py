@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
-from fleet.backend.decisions import ReplyGiven, ReplyPublished, StoredWrite
+from fleet.backend.decisions import AnswerGiven, AnswerPublished, ReplyGiven, ReplyPublished, StoredWrite
 from fleet.backend.store import Batch
 from fleet.cloud.centre import Keep, Notify
 from fleet.cloud.desk_io import Answer, SendCommand, Transition
 from fleet.transport.link import Delivery
+from fleet.wire.messages import DeskAnswer
 
 BATCH_MESSAGES = 1_000
 BATCH_WAIT_S = 0.02
 
 Action = SendCommand | Answer | ReplyGiven
 """What is published once a batch is stored."""
-_PATIENT = (Notify, Keep, ReplyPublished)
+_PATIENT = (Notify, Keep, ReplyPublished, AnswerPublished)
 """Writes that nobody waits for."""
 
 
@@ -45,6 +47,23 @@ class Pending(msgspec.Struct):
         """Add a decision of desk or centre."""
         self.batch.writes.append((write, wall_us))
         self.urgent |= not (isinstance(write, _PATIENT) or (isinstance(write, Transition) and write.state == "sent"))
+
+    def answer(self, topic: str, answer: DeskAnswer, wall_us: int) -> None:
+        """Answer a tool once everything collected so far is stored; without a topic nobody listens.
+
+        A final answer is kept with the same commit until the broker has taken it. What brings a token is told once, and neither
+        we nor the broker keep it: a final one is then told a second time without.
+        """
+        if not topic:
+            return
+        if answer.token is not None:
+            self.after_commit(Answer(topic, answer))
+            answer = replace(answer, token=None)
+            if not answer.final:
+                return
+        if answer.final:
+            self.write(AnswerGiven(topic, answer), wall_us)
+        self.after_commit(Answer(topic, answer))
 
     def after_commit(self, action: Action) -> None:
         """Publish once everything collected so far is stored."""

@@ -161,10 +161,8 @@ class CentreDriver:
                     pending.after_commit(given)
                 case Notify() | Keep():
                     pending.write(output, wall_us)
-                case Answer(topic=""):
-                    pass
-                case Answer():
-                    pending.after_commit(output)
+                case Answer(topic=topic, answer=answer):
+                    pending.answer(topic, answer, wall_us)
                 case AskCar():
                     asked.append(output)
         for command in asked:  # last, since its end can come back at once

@@ -239,7 +239,7 @@ class Consumer:
         due = getattr(request, "due_wall_us", None)
         if due is not None and not 0 <= due < _INT64:
             raise Undecodable("range", "the due time is outside of what can be stored")
-        driver.ask(request, topic)
+        driver.ask(request, topic, comes_again=not frame.qos)
 
     def _quarantine(self, frame: Frame, error: Undecodable, received_at: int) -> None:
         secret = frame.topic == self._desk_topic

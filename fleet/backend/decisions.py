@@ -12,7 +12,7 @@ from fleet.cloud.car_settings import MODULE
 from fleet.cloud.centre import Keep, Notify
 from fleet.cloud.desk_io import CommandOpened, KeepSettings, LateResult, RemoveUser, StoreUser, Transition
 from fleet.kernel.instants import Instant
-from fleet.wire.messages import TERMINAL_STATES, Reply
+from fleet.wire.messages import TERMINAL_STATES, DeskAnswer, Reply
 
 
 class ReplyGiven(NamedTuple):
@@ -31,8 +31,33 @@ class ReplyPublished(NamedTuple):
     request_id: str
 
 
+class AnswerGiven(NamedTuple):
+    """A final answer to a tool; until the broker has taken it, it is published again after a restart. Holds no token."""
+
+    topic: str
+    answer: DeskAnswer
+
+
+class AnswerPublished(NamedTuple):
+    """The broker has taken an answer or refused it, or the answer is of no use any more."""
+
+    topic: str
+    request_id: str
+
+
 StoredWrite = (
-    CommandOpened | Transition | LateResult | StoreUser | RemoveUser | KeepSettings | Notify | Keep | ReplyGiven | ReplyPublished
+    CommandOpened
+    | Transition
+    | LateResult
+    | StoreUser
+    | RemoveUser
+    | KeepSettings
+    | Notify
+    | Keep
+    | ReplyGiven
+    | ReplyPublished
+    | AnswerGiven
+    | AnswerPublished
 )
 """What desk and service centre want kept."""
 
@@ -71,6 +96,13 @@ def write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us: 
             )
         case Notify() | Keep() | ReplyGiven() | ReplyPublished():
             _write_service(connection, write, wall_us)
+        case AnswerGiven(topic=topic, answer=answer):
+            connection.execute(
+                "INSERT OR REPLACE INTO answer (topic, request_id, answer, wall_us) VALUES (?, ?, ?, ?)",
+                (topic, answer.id, msgspec.json.encode(answer).decode(), wall_us),
+            )
+        case AnswerPublished():
+            connection.execute("DELETE FROM answer WHERE topic = ? AND request_id = ?", write)
 
 
 def _write_service(connection: sqlite3.Connection, write: Notify | Keep | ReplyGiven | ReplyPublished, wall_us: int) -> None:

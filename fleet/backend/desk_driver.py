@@ -14,11 +14,12 @@ import structlog
 
 from fleet.backend.batching import Pending
 from fleet.backend.centre_driver import CentreDriver
+from fleet.backend.decisions import AnswerGiven, AnswerPublished
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded, Store
 from fleet.cloud.car_settings import MODULE, CarSettings
 from fleet.cloud.centre import ASKED_BY_CENTRE, AskCar, CommandEnded
-from fleet.cloud.desk import Desk
+from fleet.cloud.desk import LONGEST_ID, Desk
 from fleet.cloud.desk_io import (
     Answer,
     BackEndAsked,
@@ -45,6 +46,7 @@ from fleet.cloud.desk_io import (
 )
 from fleet.errors import StoreError
 from fleet.kernel.instants import SECOND, Clock, Instant
+from fleet.wire.dialect import ANSWER_OF_USE_S
 from fleet.wire.messages import (
     TERMINAL_STATES,
     AnnounceClock,
@@ -108,6 +110,7 @@ class DeskDriver:
             settings=msgspec.convert(loaded.services.get(MODULE, {}), dict[str, CarSettings]),
         )
         self._to_restore = loaded.commands
+        self._kept_answers = loaded.answers
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fleet-spin")
         self._jobs: set[asyncio.Future[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -122,9 +125,12 @@ class DeskDriver:
         self._centre = centre
 
     def start(self) -> None:
-        """Go on with the commands that were open when the back end last ran."""
+        """Go on with the commands that were open when the back end last ran, and with the answers nobody may have got."""
         restored, self._to_restore = self._to_restore, []
+        kept, self._kept_answers = self._kept_answers, []
+        self._tell_again(kept)
         self._perform(self.desk.restore(restored, self.clock.now()))
+        self._changed()
 
     @property
     def is_checking(self) -> bool:
@@ -145,8 +151,8 @@ class DeskDriver:
         """Give the desk an input and perform what comes out."""
         self._perform(self.desk.receive(message, self.clock.now()))
 
-    def ask(self, request: DeskRequest, answer_topic: str) -> None:
-        """Take what a tool asks."""
+    def ask(self, request: DeskRequest, answer_topic: str, *, comes_again: bool = False) -> None:
+        """Take what a tool asks. `comes_again`: it is repeated until it is answered, so a restart may forget it."""
         match request:
             case CommandRequest():
                 earlier = None if self.desk.remembers(request.id) else self._store.find_command(request.id)
@@ -154,6 +160,8 @@ class DeskDriver:
                     self._awaited.setdefault(request.id, request.due_wall_us or self._wall_us())
                 self.feed(CommandAsked(request, answer_topic, earlier))
             case SetSpin():
+                if answer_topic and not comes_again:
+                    self._keep_in_case_of_a_kill(request, answer_topic)
                 self.feed(SpinSettingAsked(request, answer_topic))
             case EnrolCar():
                 self.feed(EnrolmentAsked(request, answer_topic))
@@ -162,6 +170,14 @@ class DeskDriver:
             case ServiceRequest():
                 assert self._centre is not None, "attached before the start"
                 self._centre.ask(request, answer_topic)
+
+    def _keep_in_case_of_a_kill(self, request: SetSpin, topic: str) -> None:
+        """Keep what is told when we end before the S-PIN is hashed; the real answer takes its place."""
+        detail = "the back end was restarted before the S-PIN was set; ask again"
+        answer = DeskAnswer(
+            id=request.id[:LONGEST_ID], state="rejected", reason="busy", detail=detail, final=True, at=self.clock.now()
+        )
+        self._collecting().write(AnswerGiven(topic, answer), self._wall_us())
 
     def ask_car(self, wanted: AskCar) -> None:
         """Send a command that the service centre wants, unless it was sent before."""
@@ -195,9 +211,9 @@ class DeskDriver:
                     self._measure(output, pending)
                     if output.state in TERMINAL_STATES and (vin := self._of_centre.pop(output.command_id, None)) is not None:
                         ended.append(CommandEnded(output.command_id, vin, output.state, output.reason))
-                case Answer(topic=""):
-                    pass
-                case Answer() | SendCommand():
+                case Answer(topic=topic, answer=answer):
+                    pending.answer(topic, answer, self._wall_us())
+                case SendCommand():
                     pending.after_commit(output)
                 case VerifySpin():
                     self._verify(output)
@@ -274,9 +290,22 @@ class DeskDriver:
 
     def answer(self, topic: str, answer: DeskAnswer) -> None:
         """Answer with the next commit, for what the desk itself does not see; without a topic nobody listens."""
-        if topic:
-            self._collecting().after_commit(Answer(topic, answer))
+        self._collecting().answer(topic, answer, self._wall_us())
         self._changed()
+
+    def answered(self, told: Answer) -> None:
+        """Note that the broker knows of a final answer."""
+        self._collecting().write(AnswerPublished(told.topic, told.answer.id), self._wall_us())
+        self._changed()
+
+    def _tell_again(self, kept: Sequence[tuple[AnswerGiven, int]]) -> None:
+        """Publish again the answers of which nobody knows whether the broker took them; let go of those too old to be of use."""
+        pending, now_us = self._collecting(), self._wall_us()
+        for (topic, answer), given_us in kept:
+            if now_us - given_us < ANSWER_OF_USE_S * 1_000_000:
+                pending.after_commit(Answer(topic, answer))
+            else:
+                pending.write(AnswerPublished(topic, answer.id), now_us)
 
     def _clock_of(self, announced: str | None) -> Clock:
         """Return the clock of the last announcement; the wall's before any."""

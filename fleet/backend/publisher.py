@@ -38,16 +38,18 @@ class Publisher:
         outcome: Callable[[str, str | None], None],
         still_wanted: Callable[[str], bool],
         replied: Callable[[ReplyGiven], None],
+        answered: Callable[[Answer], None],
         expiry_s: Callable[[Instant], int],
     ) -> None:
         """Take who is told of a command's outcome (id, name of the refusal), and who knows whether it is still open.
 
-        `replied` is told of replies whose outcome is known, `expiry_s` makes wall seconds of the scenario time they live to.
+        `replied` is told of replies whose outcome is known, `answered` of final answers too, `expiry_s` makes wall seconds of the scenario time they live to.
         """
         self._dialect = dialect
         self._outcome = outcome
         self._still_wanted = still_wanted
         self._replied = replied
+        self._answered = answered
         self._expiry_s = expiry_s
         self._link: Link | None = None
         self._held: dict[int, Action] = {}
@@ -68,6 +70,7 @@ class Publisher:
         """Publish now, or as soon as the link is up."""
         if len(self._held) >= HELD and isinstance(action, Answer):
             self.dropped += 1
+            self._is_over(action)
             return
         token = self._next_token
         self._next_token += 1
@@ -99,8 +102,15 @@ class Publisher:
             _log.warning("publish refused", topic=error.topic, reason=error.name)
         if isinstance(action, SendCommand):
             self._outcome(action.command.id, None if error is None else error.name)
-        elif isinstance(action, ReplyGiven):
+        elif action is not None:
+            self._is_over(action)
+
+    def _is_over(self, action: Answer | ReplyGiven) -> None:
+        """Tell whoever keeps it that it need not be published again."""
+        if isinstance(action, ReplyGiven):
             self._replied(action)
+        elif action.answer.final and action.answer.token is None:
+            self._answered(action)
 
     def _publish(self, token: int, action: Action) -> None:
         if self._link is None or not self._link.is_up:

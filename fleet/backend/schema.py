@@ -9,18 +9,28 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from fleet.errors import StoreError, StoreFull, StoreTooNew
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Kept in `PRAGMA user_version`, which can be read before anything is known of the tables."""
+OLDEST_SCHEMA: Final = 3
+"""The oldest that can be read, and that a writer brings to the present one."""
 APPLICATION_ID: Final = 0x464C_4531
 """`FLE1` in the file's header: tells our stores from other people's databases."""
 
-_TABLES: Final = """
+_ANSWER: Final = """
+CREATE TABLE answer (
+    topic TEXT NOT NULL, request_id TEXT NOT NULL, answer TEXT NOT NULL, wall_us INTEGER NOT NULL,
+    PRIMARY KEY (topic, request_id)) WITHOUT ROWID;
+"""
+_TABLES: Final = (
+    """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE message (
@@ -75,6 +85,10 @@ CREATE INDEX reply_unpublished ON reply (id) WHERE published_wall_us IS NULL;
 CREATE TABLE service_state (
     module TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (module, key)) WITHOUT ROWID;
 """
+    + _ANSWER
+)
+_MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER}
+"""What brings a store from a version to the next one."""
 
 NULL: Final = math.nan
 """What SQLite keeps as NULL. So it would None; but for each None, bool or `bytes` Python's sqlite3 looks for an adapter, which
@@ -96,13 +110,15 @@ def open_for_writing(path: Path, *, created_by: str, survives_kill: bool = True)
     connection = None
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
-        fresh = _check_identity(connection, path)
+        version = _check_identity(connection, path)
         connection.execute(f"PRAGMA journal_mode = {'WAL' if survives_kill else 'MEMORY'}")
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if survives_kill else 'OFF'}")
         connection.execute("PRAGMA cache_size = -65536")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}")
-        if fresh:
+        if not version:
             _create(connection, created_by)
+        elif version < SCHEMA:
+            _migrate(connection, version)
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
@@ -145,7 +161,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 def _opened_for_reading(address: str, path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
     try:
-        if _check_identity(connection, path):
+        if not _check_identity(connection, path):
             raise StoreError(f"{path} is empty", hint="Nothing was stored there yet, or it is not the store you mean.")
     except BaseException:
         connection.close()
@@ -177,37 +193,58 @@ def _check_place(path: Path) -> None:
         raise StoreError(f"{path} is a folder", hint="Name a file in it, such as fleet.sqlite.")
 
 
-def _check_identity(connection: sqlite3.Connection, path: Path) -> bool:
-    """Return True for an empty database, False for one of our stores; raise for anything else."""
+def _check_identity(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the schema version of one of our stores, 0 for an empty database; raise for anything else."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if application == 0 and version == 0 and tables == 0:
-        return True
+        return 0
     if application != APPLICATION_ID:
         raise StoreError(f"{path} is a database of something else", hint="Name another --store.")
     if version > SCHEMA:
         raise StoreTooNew(str(path), version, SCHEMA)
-    if version < SCHEMA:
+    if version < OLDEST_SCHEMA:
         raise StoreError(
-            f"{path} has schema version {version} of an earlier fleet, this one reads {SCHEMA}",
+            f"{path} has schema version {version} of an earlier fleet, this one reads {OLDEST_SCHEMA} to {SCHEMA}",
             hint="Read it with the version that made it, or name another --store.",
         )
-    return False
+    return int(version)
 
 
 def _create(connection: sqlite3.Connection, created_by: str) -> None:
     """Make the tables in one transaction, so that a store exists whole or not at all."""
+    with _transaction(connection):
+        _run(connection, _TABLES)
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", [("schema", ""), ("created_by", json.dumps(created_by))])
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        _note_version(connection)
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a store of an earlier version to the present one, whole or not at all."""
+    with _transaction(connection):
+        for step in range(version, SCHEMA):
+            _run(connection, _MIGRATIONS[step])
+        _note_version(connection)
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+def _note_version(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(SCHEMA),))
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in _TABLES.split(";\n"):
-            if statement.strip():
-                connection.execute(statement)
-        connection.executemany(
-            "INSERT INTO meta VALUES (?, ?)", [("schema", str(SCHEMA)), ("created_by", json.dumps(created_by))]
-        )
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        yield
         connection.execute("COMMIT")
     except sqlite3.Error:
         if connection.in_transaction:

@@ -156,6 +156,7 @@ class Backend:
             outcome=self._driver.published,
             still_wanted=self._driver.desk.is_open,
             replied=self._centre.replied,
+            answered=self._driver.answered,
             expiry_s=self._centre.expiry_s,
         )
         self._link: Link | None = None

@@ -22,7 +22,7 @@ from typing import IO, Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
-from fleet.backend.decisions import ReplyGiven, StoredWrite, write_decision
+from fleet.backend.decisions import AnswerGiven, ReplyGiven, StoredWrite, write_decision
 from fleet.backend.schema import NULL, in_words, open_for_reading, open_for_writing
 from fleet.cloud.desk_io import (
     CommandRecord,
@@ -33,7 +33,7 @@ from fleet.cloud.desk_io import (
 from fleet.cloud.sequence import Gap, SeenSequence
 from fleet.cloud.twin import Newest, Origin, origin_of
 from fleet.errors import StoreError
-from fleet.wire.messages import Presence, Reply, Status, Stored
+from fleet.wire.messages import DeskAnswer, Presence, Reply, Status, Stored
 
 QUARANTINE_KEEPS: Final = 4096
 """Bytes of a payload that was not understood."""
@@ -143,13 +143,14 @@ class Committed(msgspec.Struct):
 
 
 class Loaded(msgspec.Struct):
-    """What the back end needs to go on after a restart."""
+    """What the back end needs to go on after a restart; `answers` each with the wall time at which it was given."""
 
     users: list[UserRecord]
     vins: list[str]
     presence: list[PresenceChanged]
     commands: list[CommandRecord]
     replies: list[ReplyGiven]
+    answers: list[tuple[AnswerGiven, int]]
     services: dict[str, dict[str, Any]]
     meta: dict[str, str]
 
@@ -424,6 +425,10 @@ class Store:
                 ],
                 commands=[_command(row) for row in run(_RECORD + " WHERE ended_wall_us IS NULL ORDER BY rowid")],
                 replies=[_reply(row) for row in run(_REPLY + " WHERE published_wall_us IS NULL ORDER BY id")],
+                answers=[
+                    (AnswerGiven(topic, msgspec.json.decode(answer, type=DeskAnswer)), wall_us)
+                    for topic, answer, wall_us in run("SELECT topic, answer, wall_us FROM answer ORDER BY wall_us")
+                ],
                 services=_services(run("SELECT module, key, value FROM service_state")),
                 meta=dict(run("SELECT name, value FROM meta").fetchall()),
             )

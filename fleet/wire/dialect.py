@@ -59,6 +59,8 @@ class _Numbers(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     sent_wall_us: int | None = None
 
 
+ANSWER_OF_USE_S: Final = 900
+"""How long an answer of the desk is of use, in wall seconds: as long as any tool of ours waits."""
 _WRITTEN_AHEAD: Final = tuple(name for name in Status.__struct_fields__ if name not in _Numbers.__struct_fields__)
 _MAPS: Final = tuple(bytes((0x80 + fields,) if fields < 16 else (0xDE, 0, fields)) for fields in range(256))
 """How a map of so many fields begins in MessagePack."""
@@ -271,8 +273,9 @@ class FleetDialect:
         return request
 
     def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
-        """Write a step of the desk's answer to the response topic of the request."""
-        return self._frame(topic, answer, trace=traceparent(answer.id), correlation=answer.id.encode(), expiry_s=60)
+        """Write a step of the desk's answer to the response topic of the request; with a token at QoS 0, which no broker keeps."""
+        qos = 1 if answer.token is None else 0
+        return self._frame(topic, answer, trace=traceparent(answer.id), correlation=answer.id.encode(), expiry_s=ANSWER_OF_USE_S, qos=qos)
 
     def read_desk_answer(self, frame: Frame) -> DeskAnswer:
         """Read a step of an answer. Raises Undecodable."""

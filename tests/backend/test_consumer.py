@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -15,13 +16,28 @@ import pytest
 from fleet.backend import consumer
 from fleet.backend.consumer import RECEIVE_MAXIMUM
 from fleet.backend.service import Backend
+from fleet.backend.spin import SpinVault
 from fleet.backend.store import Batch, Committed, Store
 from fleet.errors import StoreError, StoreFull
 from fleet.wire.dialect import FleetDialect, json_codec
 from fleet.wire.frame import Frame
-from fleet.wire.messages import AnnounceClock, SetSpin
+from fleet.wire.messages import AnnounceClock, EnrolCar, ServiceRequest, SetSpin
 from tests.backend.fake_link import FakeSession
-from tests.backend.lab import ANSWERS, BOOT, DIALECT, OTHER, VIN, car, config, event, presence, response, running, status
+from tests.backend.lab import (
+    ANSWERS,
+    BOOT,
+    DIALECT,
+    OTHER,
+    VIN,
+    BackendLab,
+    car,
+    config,
+    event,
+    presence,
+    response,
+    running,
+    status,
+)
 
 
 @pytest.fixture
@@ -422,3 +438,95 @@ async def test_cars_are_told_what_is_stored_where_they_want_it(path: Path) -> No
         (frame,) = lab.session.published
         assert (frame.topic, frame.qos) == (DIALECT.topics.stored(VIN), 0)
         assert msgspec.msgpack.decode(frame.payload) == {"boot": BOOT, "through": 2, "high": 4, "gaps": [[3, 3]]}
+
+
+# --- answers that outlive the back end
+
+
+def kept_answers(path: Path) -> list[tuple[str, str]]:
+    """Return id and state of the answers that the store keeps."""
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT answer FROM answer ORDER BY request_id").fetchall()
+    connection.close()
+    return [(answer["id"], answer["state"]) for (row,) in rows if (answer := json.loads(row))]
+
+
+async def test_an_answer_is_told_after_a_restart_until_the_broker_has_taken_it(path: Path) -> None:
+    """Killed between commit and publish: the next back end tells it, once, and keeps it no longer."""
+    deaf = FakeSession()
+    deaf.takes_publishes = False
+    async with running(path, deaf) as lab:
+        lab.ask(EnrolCar(id="enrol", vin=VIN))
+        lab.command("wrong", name="nonsense")
+        lab.ask(ServiceRequest(id="service", service="nothing", action="at_all"))
+        for request_id in ("enrol", "wrong", "service"):
+            await lab.state(request_id, "succeeded", "rejected")
+    told = [("enrol", "succeeded"), ("service", "rejected"), ("wrong", "rejected")]
+    assert kept_answers(path) == told
+    async with running(path) as lab:
+        for request_id, state in told:
+            assert (await lab.state(request_id, state)).final
+    assert kept_answers(path) == []
+    async with running(path) as lab:
+        lab.ask(EnrolCar(id="again", vin=VIN))
+        await lab.state("again", "succeeded")
+        assert lab.answers("enrol") == []
+
+
+async def test_an_answer_that_is_too_old_is_let_go(path: Path) -> None:
+    """Whoever asked a quarter of an hour ago has stopped waiting."""
+    deaf = FakeSession()
+    deaf.takes_publishes = False
+    async with running(path, deaf) as lab:
+        lab.ask(EnrolCar(id="enrol", vin=VIN))
+        await lab.state("enrol", "succeeded")
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE answer SET wall_us = wall_us - 901000000")
+    connection.close()
+    async with running(path) as lab:
+        lab.ask(EnrolCar(id="again", vin=VIN))
+        await lab.state("again", "succeeded")
+        assert lab.answers("enrol") == []
+    assert kept_answers(path) == []
+
+
+async def test_a_kill_while_an_s_pin_is_hashed_is_answered_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request was acknowledged and its S-PIN is nowhere kept: the asker is told to ask again."""
+    opened = threading.Event()
+    monkeypatch.setattr(SpinVault, "hash", lambda *_: opened.wait(10) and None)
+    killed = FakeSession()
+    backend = Backend(config(path, killed))
+    await backend.start()
+    lab = BackendLab(path, killed, backend)
+    lab.session.deliver(*car(presence()))
+    lab.ask(SetSpin(id="pin", vin=VIN, spin="2580"))
+    await killed.wait_for_acknowledged(2)
+    assert kept_answers(path) == [("pin", "rejected")]
+    copy = path.with_name("as_killed.sqlite")
+    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    opened.set()
+    await backend.stop()
+    async with running(copy) as again:
+        assert "ask again" in ((await again.state("pin", "rejected")).detail or "")
+
+
+async def test_a_token_is_in_no_answer_that_anybody_keeps(path: Path) -> None:
+    """Neither the broker (QoS 0) nor the store: a token given with a final answer is told beside it."""
+    deaf = FakeSession()
+    async with running(path, deaf) as lab:
+        lab.session.deliver(*car(presence("offline", reason="deep_sleep")))
+        await lab.set_spin("2580", "pin")
+        deaf.takes_publishes = False
+        lab.command("a", name="lock", spin="2580")
+        await deaf.wait_for(lambda: len(lab.answers("a")) == 2)
+        with_token, kept = lab.answers("a")
+        assert with_token.token
+        assert (kept.token, kept.state, kept.reason) == (None, "rejected", "deep_sleep")
+        qos = [frame.qos for frame in deaf.published if frame.correlation == b"a"]
+        assert qos == [0, 1]
+        token = with_token.token
+    assert kept_answers(path) == [("a", "rejected")]
+    assert token.encode() not in b"".join(file.read_bytes() for file in path.parent.iterdir())

@@ -16,7 +16,7 @@ from fleet.runtime.clocks import wall_us
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import Link
 from fleet.wire.dialect import FleetDialect
-from fleet.wire.messages import CommandRequest, Event
+from fleet.wire.messages import Command, CommandRequest, DeskRequest, EnrolCar, Event, Response, SetSpin
 from tests.lab import VINS, Lab, LiveBroker
 from tests.recording_owner import RecordingOwner
 
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.live
 KILLS = 20
 CARS = 4
 PER_ROUND = 300
+ASKED_PER_ROUND = 25
 BOOT = 1_772_000_000_000_000
 DIALECT = FleetDialect()
 
@@ -147,6 +148,75 @@ async def test_killed_twenty_times_nothing_lost_nothing_twice(lab: Lab, own_brok
         assert account.stored == created
         assert [(of_boot.high, of_boot.gaps) for of_boot in account.boots.values()] == [(PER_ROUND * KILLS, ())] * CARS
         assert account.duplicates > 0, "no kill met a batch between its commit and its acknowledgement: kill more often"
+
+
+async def obedient(lab: Lab, vin: str) -> Car:
+    """Return a car that answers each command with success."""
+    link, owner = await lab.car_up(vin)
+    obeying = Car(vin, link, owner)
+
+    def react(call: str) -> None:
+        frame = owner.deliveries[-1].frame if call == "received" else None
+        command = DIALECT.read_to_car(frame) if frame is not None else None
+        if isinstance(command, Command):
+            obeying.seq += 1
+            answer = Response(
+                vin=vin, boot=BOOT, seq=obeying.seq, captured_at=1, command_id=command.id, name=command.name,
+                state="succeeded", awake=True,
+            )  # fmt: skip
+            link.publish(DIALECT.from_car(answer), obeying.seq)
+
+    owner.react = react
+    return obeying
+
+
+def asked_of_the_desk(number: int) -> DeskRequest:
+    """Return one of the things that a tool asks for: most succeed after a while, some are refused at once."""
+    vin, request_id = VINS[number % CARS], f"ask-{number}"
+    if number % 5 == 0:
+        return EnrolCar(id=request_id, vin=vin)
+    if number % 5 == 1:
+        return SetSpin(id=request_id, vin=vin, spin="2580")
+    if number % 5 == 2:
+        return CommandRequest(id=request_id, vin=vin, name="lock")
+    return CommandRequest(id=request_id, vin=vin, name="refresh")
+
+
+async def test_killed_twenty_times_every_asker_gets_its_final_answer(lab: Lab, own_broker: LiveBroker, tmp_path: Path) -> None:
+    """Whenever it dies between a commit and the publish: what was decided is told, always the same, and then forgotten."""
+    store = tmp_path / "fleet.sqlite"
+    async with back_end(store, own_broker) as process:
+        await process.wait_for_ready()
+    for vin in VINS[:CARS]:
+        (await obedient(lab, vin)).publish(1)
+    answers = DIALECT.topics.desk_answer("tool-kill")
+    tool, heard = await lab.user_up("tool", "tool-kill", subscriptions=((answers, 1),))
+    finals: dict[str, set[tuple[str, str | None]]] = {}
+
+    def hear(call: str) -> None:
+        if call == "received" and (answer := DIALECT.read_desk_answer(heard.deliveries[-1].frame)).final:
+            finals.setdefault(answer.id, set()).add((answer.state, answer.reason))
+
+    heard.react = hear
+    asked = 0
+    for number in range(KILLS):
+        async with back_end(store, own_broker):
+            for _ in range(ASKED_PER_ROUND):
+                asked += 1
+                tool.publish(DIALECT.desk_request(asked_of_the_desk(asked), answer_topic=answers), asked)
+            await heard.wait_for("some answers", lambda number=number: len(finals) > asked - ASKED_PER_ROUND + number, 30)  # type: ignore[misc]
+    async with back_end(store, own_broker):
+        await heard.wait_for("an answer to each", lambda: len(finals) == asked, 60)
+        while kept_answers(store):  # noqa: ASYNC110 (the store is a file)
+            await asyncio.sleep(0.02)
+    assert {request_id: told for request_id, told in finals.items() if len(told) > 1} == {}
+
+
+def kept_answers(store: Path) -> int:
+    with sqlite3.connect(store) as connection:
+        found: int = connection.execute("SELECT count(*) FROM answer").fetchone()[0]
+    connection.close()
+    return found
 
 
 async def test_a_command_ends_once_whatever_dies(lab: Lab, own_broker: LiveBroker, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from fleet.backend.decisions import StoredWrite
 from fleet.backend.reader import StoreReader
-from fleet.backend.schema import SCHEMA
+from fleet.backend.schema import OLDEST_SCHEMA, SCHEMA
 from fleet.backend.store import MARKED_GAPS, Batch, Quarantined, Store
 from fleet.cloud.desk_io import CommandOpened, CommandRecord, LateResult, SpinHash, StoreUser, Transition, UserRecord
 from fleet.errors import StoreError, StoreFull, StoreTooNew
@@ -138,15 +138,43 @@ def test_the_newest_state_is_put_together_from_messages_of_before_a_restart(stor
     assert (row.mileage_km, row.connection, row.captured_at) == (4.0, "offline", 4_000)
 
 
-def test_a_store_of_an_earlier_schema_is_refused(store: Store, path: Path) -> None:
+def test_a_store_of_a_schema_that_is_too_old_is_refused(store: Store, path: Path) -> None:
     store.close()
     with sqlite3.connect(path) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA - 1}")
+        connection.execute(f"PRAGMA user_version = {OLDEST_SCHEMA - 1}")
     connection.close()
     for open_it in (Store, StoreReader):
-        with pytest.raises(StoreError, match=f"schema version {SCHEMA - 1}") as caught:
+        with pytest.raises(StoreError, match=f"schema version {OLDEST_SCHEMA - 1}") as caught:
             open_it(path)
         assert caught.value.hint
+
+
+def tables_of(path: Path) -> set[tuple[str, str]]:
+    with sqlite3.connect(path) as connection:
+        found = set(connection.execute("SELECT name, sql FROM sqlite_schema").fetchall())
+    connection.close()
+    return found
+
+
+def test_a_store_of_an_earlier_schema_is_read_and_brought_up_to_date(store: Store, path: Path) -> None:
+    """What is in it stays; a reader needs no writer for it, and afterwards it is as a store made anew."""
+    store.commit(batch(status(1)), 1)
+    store.close()
+    as_new = tables_of(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE answer")
+        connection.execute("UPDATE meta SET value = '3' WHERE name = 'schema'")
+        connection.execute("PRAGMA user_version = 3")
+    connection.close()
+    with StoreReader(path) as reader:
+        assert reader.account().stored == 1
+    again = Store(path)
+    assert again.load().answers == []
+    assert again.load().meta["schema"] == str(SCHEMA)
+    again.close()
+    assert tables_of(path) == as_new
+    with StoreReader(path) as reader:
+        assert reader.account().stored == 1
 
 
 def test_the_log_begins_anew_once_it_is_copied_back(store: Store, path: Path) -> None:
