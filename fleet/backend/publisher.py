@@ -43,7 +43,8 @@ class Publisher:
     ) -> None:
         """Take who is told of a command's outcome (id, name of the refusal), and who knows whether it is still open.
 
-        `replied` is told of replies whose outcome is known, `answered` of final answers too, `expiry_s` makes wall seconds of the scenario time they live to.
+        `replied` is told of replies whose outcome is known, `answered` of final answers; `expiry_s` makes wall seconds of the
+        scenario time that a reply lives to.
         """
         self._dialect = dialect
         self._outcome = outcome

@@ -273,9 +273,11 @@ class FleetDialect:
         return request
 
     def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
-        """Write a step of the desk's answer to the response topic of the request; with a token at QoS 0, which no broker keeps."""
+        """Write a step of the desk's answer to its asker's topic; with a token at QoS 0, as no broker must keep it."""
         qos = 1 if answer.token is None else 0
-        return self._frame(topic, answer, trace=traceparent(answer.id), correlation=answer.id.encode(), expiry_s=ANSWER_OF_USE_S, qos=qos)
+        return self._frame(
+            topic, answer, trace=traceparent(answer.id), correlation=answer.id.encode(), expiry_s=ANSWER_OF_USE_S, qos=qos
+        )
 
     def read_desk_answer(self, frame: Frame) -> DeskAnswer:
         """Read a step of an answer. Raises Undecodable."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sized
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -204,12 +204,16 @@ async def test_killed_twenty_times_every_asker_gets_its_final_answer(lab: Lab, o
             for _ in range(ASKED_PER_ROUND):
                 asked += 1
                 tool.publish(DIALECT.desk_request(asked_of_the_desk(asked), answer_topic=answers), asked)
-            await heard.wait_for("some answers", lambda number=number: len(finals) > asked - ASKED_PER_ROUND + number, 30)  # type: ignore[misc]
+            await heard.wait_for("some answers", more_than(finals, number * (ASKED_PER_ROUND + 1)), 30)
     async with back_end(store, own_broker):
         await heard.wait_for("an answer to each", lambda: len(finals) == asked, 60)
         while kept_answers(store):  # noqa: ASYNC110 (the store is a file)
             await asyncio.sleep(0.02)
     assert {request_id: told for request_id, told in finals.items() if len(told) > 1} == {}
+
+
+def more_than(found: Sized, count: int) -> Callable[[], bool]:
+    return lambda: len(found) > count
 
 
 def kept_answers(store: Path) -> int:
