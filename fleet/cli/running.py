@@ -249,7 +249,8 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
             out.print(f"{name.replace('_', ' ')} (ms)   {values}", highlight=False)
     for expectation in report["expectations"]:
         if not expectation["passed"] and report["verdict"] != "interrupted":
-            out.print(f"[red]not met[/]   {expectation['text']}   (it was {expectation['value']})", highlight=False)
+            note = f", {expectation['note']}" if expectation["note"] else ""
+            out.print(f"[red]not met[/]   {expectation['text']}   (it was {expectation['value']}{note})", highlight=False)
     for outage in report["outages"]:
         length = "until the end" if outage["seconds"] is None else f"for {outage['seconds']:.1f} s"
         out.print(f"outage     no car connected from {outage['scenario_time']} {length}", highlight=False)

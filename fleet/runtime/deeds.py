@@ -9,10 +9,11 @@ from msgspec import convert
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Instant
+from fleet.runtime.lines import Lines
 from fleet.runtime.places import place_of
 from fleet.runtime.roster import HeldCar
-from fleet.runtime.users import Users
-from fleet.scenario.deeds import BrokerAction, Control, Deed, Step
+from fleet.runtime.users import Answered, Users
+from fleet.scenario.deeds import Action, BrokerAction, Control, Deed, Step
 from fleet.vehicle import signals
 from fleet.vehicle.car import Car
 from fleet.vehicle.region import Place
@@ -52,7 +53,7 @@ _PLAIN: Final[dict[str, WorldInput]] = {
 
 class Deeds:
     """`users` is None when there is no desk: then commands are not sent. `broker` does something to the private broker,
-    `network` begins (or ends) what the step of that name does to the network.
+    `network` begins (or ends) what the step of that name does to the network. `lines` judges the steps that expect something.
     """
 
     def __init__(
@@ -61,28 +62,47 @@ class Deeds:
         users: Users | None,
         broker: Callable[[BrokerAction], None],
         network: Callable[[str, bool], None] = lambda _step, _begins: None,
+        lines: Lines | None = None,
     ) -> None:
         self._users = users
+        self._lines = lines
         self.to_broker = broker
         self.to_network = network
 
-    def ask_service(self, step: Step, cars: Sequence[HeldCar], request: str) -> None:
-        """Ask a service of the back end once, about all these cars or none."""
+    def ask_service(self, step: Step, cars: Sequence[HeldCar], at: Instant, *, name: str, occasion: int) -> None:
+        """Ask a service of the back end once, about all these cars or none. `name` is the step's own in the scenario."""
+        case = None if self._lines is None else self._lines.open(name, None, at)
         if self._users is not None:
-            self._users.ask_service(step, None, [held.car.vin for held in cars], number=request)
+            answered = None if case is None else case.answered
+            vins = [held.car.vin for held in cars]
+            self._users.ask_service(step, None, vins, number=f"{name}/{occasion}", answered=answered)
 
-    def perform(self, deed: Deed, held: HeldCar, at: Instant, draws: Draws, request: str) -> None:
-        """Do it to one car as of `at`. `request` tells the commands of this scenario apart."""
+    def perform_step(self, step: Step, held: HeldCar, at: Instant, *, draws: Draws, name: str, occasion: int) -> None:
+        """Do what a step says to one car, and hold what comes of it against what the step expects."""
+        case = None if self._lines is None else self._lines.open(name, held.car, at)
+        request = f"{name}/{occasion}/{held.car.vin}" if step.id is None else f"{step.id}/{held.car.vin}"
+        self.perform(step, held, at, draws, request, answered=None if case is None else case.answered)
+        if case is not None:
+            case.done()
+
+    def perform(
+        self, deed: Deed, held: HeldCar, at: Instant, draws: Draws, request: str, *, answered: Answered | None = None
+    ) -> None:
+        """Do it to one car as of `at`. `request` tells the commands of this scenario apart; `answered` hears how one ends."""
         if deed.command is not None:
             if self._users is not None:
-                self._users.ask(deed.command, deed, held.car, draws=draws, at=at, number=request)
+                self._users.ask(deed.command, deed, held.car, draws=draws, at=at, number=request, answered=answered)
             return
         if isinstance(deed, Step) and deed.service is not None:
             if self._users is not None:
-                self._users.ask_service(deed, held.car.vin, (), number=request)
+                self._users.ask_service(deed, held.car.vin, (), number=request, answered=answered)
             return
-        assert deed.do is not None
-        match deed.do:
+        if deed.do is not None:
+            self._act(deed, deed.do, held, at, draws)
+
+    def _act(self, deed: Deed, action: Action, held: HeldCar, at: Instant, draws: Draws) -> None:
+        """Do what people and the world do to a car."""
+        match action:
             case "ask_status":
                 held.put(AskStatus(), at)
             case "drive":
@@ -97,21 +117,21 @@ class Deeds:
                 held.put(SwitchOff(), at)
             case "open" | "close":
                 assert deed.door is not None
-                held.put(SetOpening(deed.door, deed.do == "open"), at)
+                held.put(SetOpening(deed.door, action == "open"), at)
             case "enter_garage":
                 held.put(SwitchOff(), at)
                 held.put(SetCoverage(False) if deed.to is None else _drive(deed, held.car, at, draws, garage=True), at)
             case "lose_coverage" | "regain_coverage":
-                held.put(SetCoverage(deed.do == "regain_coverage"), at)
+                held.put(SetCoverage(action == "regain_coverage"), at)
             case "low_fuel":
                 held.put(DrainTo(LOW_LEVEL if deed.level is None else float(deed.level)), at)
             case (
                 "plug_in" | "unplug" | "break_charge_point" | "mend_charge_point"
                 | "follow_route" | "clear_routes" | "give_consent" | "withdraw_consent" | "fail_update"
             ):  # fmt: skip
-                held.put(_PLAIN[deed.do], at)
+                held.put(_PLAIN[action], at)
             case _:
-                held.put(_control(deed, deed.do, draws), at)
+                held.put(_control(deed, action, draws), at)
 
 
 def _control(deed: Deed, action: Control, draws: Draws) -> signals.ControlInput:  # noqa: PLR0911 (one case an action)

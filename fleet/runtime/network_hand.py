@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol
 
 from fleet.runtime.assembly import vins
 from fleet.runtime.roster import Roster
-from fleet.runtime.timeline import named_steps
 from fleet.scenario.deeds import lasts_on
 from fleet.scenario.schema import Scenario
 from fleet.transport.faults import Fault, in_words
@@ -42,7 +41,7 @@ class NetworkHand:
         self._steps: dict[str, tuple[list[_Planned], frozenset[str]]] = {}
         roster, everybody = Roster(scenario, ()), vins(scenario)
         for phase in scenario.phases():
-            for name, step in named_steps(phase):
+            for name, step in scenario.named_steps(phase):
                 if step.network is None:
                     continue
                 faults = [(kind, step.network.fault(kind)) for kind in step.network.kinds]

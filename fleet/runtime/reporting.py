@@ -17,7 +17,7 @@ from fleet.observe.histogram import Histogram
 from fleet.observe.junit import write_junit
 from fleet.observe.report import Account, Generator, judge, machine, write_report
 from fleet.runtime.network_hand import harms_network
-from fleet.runtime.verdicts import Verdicts, stage_figures
+from fleet.runtime.verdicts import Verdicts, line_outcomes, stage_figures, unjudged_lines
 from fleet.scenario.schema import Scenario
 
 
@@ -65,7 +65,9 @@ def compose_report(
         "findings": reports.findings(generator, backend_cpu.get("cpu_percent")),
         "stages": stage_figures(result["stages"]),
     }
-    report["expectations"] = verdicts.outcomes(report, report["stages"])
+    lines = result.get("lines", ())
+    report["findings"] += unjudged_lines(lines)
+    report["expectations"] = verdicts.outcomes(report, report["stages"]) + line_outcomes(lines)
     report["verdict"], report["reason"] = judge(
         account, generator, report["expectations"], interrupted=result["stopped_early"], broken=broken
     )

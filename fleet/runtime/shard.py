@@ -40,7 +40,7 @@ from fleet.vehicle.signals import (
 )
 from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
-from fleet.wire.messages import Stored
+from fleet.wire.messages import Event, Stored
 
 DEADLINES_PER_TURN: Final = 400
 """Cars woken before the loop may serve its sockets again; more starves them, and the other way round."""
@@ -274,6 +274,18 @@ class CarOnLink:
             self._link.acknowledge(delivery)
 
 
+class HeardCar(CarOnLink):
+    """A car on its link whose events somebody listens to, each as it first leaves the car's outbox."""
+
+    __slots__ = ()
+
+    def _perform(self, outputs: Sequence[CarOutput], now: Instant) -> None:
+        super()._perform(outputs, now)
+        for output in outputs:
+            if isinstance(output, Transmit) and isinstance(output.message, Event) and not output.again:
+                self._shard.hears(output.message)
+
+
 def _no_jitter() -> float:
     """Wait the whole window: then cars that lost their connection together come back together."""
     return 1.0
@@ -300,12 +312,15 @@ class Shard:
         links: LinkFactory,
         dialect: Dialect,
         plan: LinkPlan,
+        hears: Callable[[Event], None] | None = None,
     ) -> None:
-        """Take the cars, and what makes their links; nothing happens before `start`."""
+        """Take the cars, and what makes their links; nothing happens before `start`. `hears` listens to the cars' events."""
         self.clock = clock
         self.dialect = dialect
         self.counts = Counts()
-        self.cars = {car.vin: CarOnLink(self, car) for car in cars}
+        self.hears = hears or (lambda _event: None)
+        on_link = CarOnLink if hears is None else HeardCar
+        self.cars = {car.vin: on_link(self, car) for car in cars}
         self.first_error: LinkError | None = None
         self._links = links
         self.plan = plan

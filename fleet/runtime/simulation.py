@@ -23,6 +23,7 @@ from fleet.runtime.deeds import Deeds
 from fleet.runtime.figures import live_figures
 from fleet.runtime.health import Health
 from fleet.runtime.journalling import JournalledCar, journalled_links
+from fleet.runtime.lines import Lines
 from fleet.runtime.roster import Roster
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.runtime.stages import StageMarks, make_actors, stage_results
@@ -112,7 +113,15 @@ class Simulation:
             write_status=config.dialect.status_writer if config.journal is None else None,
         )
         links = self._journalled(config.cars)
-        self.shard = Shard(clock=self.clock, cars=cars, links=links, dialect=config.dialect, plan=self._link_plan())
+        self._lines = Lines(scenario, now=self.clock.now) if any(step.expect is not None for step in scenario.steps()) else None
+        self.shard = Shard(
+            clock=self.clock,
+            cars=cars,
+            links=links,
+            dialect=config.dialect,
+            plan=self._link_plan(),
+            hears=None if self._lines is None else self._lines.heard,
+        )
         self.users: Users | None = None
         self._roster = Roster(scenario, self.shard.cars.values(), index=config.index, count=config.count)
         self._stages = StageMarks(scenario, self._start, self._marked)
@@ -239,7 +248,7 @@ class Simulation:
 
     def _play(self) -> None:
         """Put load, timeline and stages onto the heap."""
-        deeds = Deeds(users=self.users, broker=self._tell_broker, network=self._tell_network)
+        deeds = Deeds(users=self.users, broker=self._tell_broker, network=self._tell_network, lines=self._lines)
         actors = make_actors(
             self._config.scenario, start=self._start, zone=self._zone, roster=self._roster, deeds=deeds, figures=self._figures
         )
@@ -312,6 +321,7 @@ class Simulation:
             "refusals": dict(counts.refusals),
             "unreadable": dict(counts.unreadable),
             "stages": self._stage_results(),
+            "lines": [] if self._lines is None else self._lines.results(asked=users is not None),
             "outages": [msgspec.to_builtins(outage) for outage in counts.outages],
             "commands_asked": users.asked if users else 0,
             "commands_waiting": users.waiting if users else 0,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
+from fleet.runtime.car_facts import holds
 from fleet.runtime.deeds import Deeds
 from fleet.runtime.roster import HeldCar, Roster
-from fleet.scenario.conditions import CarFacts, Condition
 from fleet.scenario.deeds import Step
 from fleet.scenario.schema import Phase, Scenario
-from fleet.vehicle.car import Car
-from fleet.vehicle.services.charge_settings import charge_state
 
 LOOKS: Final = 1000
 """A condition without `at` and `every` is looked at so many times in its stage, but not oftener than every second, nor
@@ -84,14 +82,14 @@ class TimedStep:
             return True
         if not self._step.of_cars:
             about = self._cars if self._step.about == "list" else ()
-            self._deeds.ask_service(self._step, about, f"{self._name}/{self._occasion}")
+            self._deeds.ask_service(self._step, about, at, name=self._name, occasion=self._occasion)
             self._occasion += 1
             self.done += 1
             return True
-        ready = self._cars if when is None or not when.of_car else [held for held in self._cars if _holds(when, held.car, at)]
+        ready = self._cars if when is None or not when.of_car else [held for held in self._cars if holds(when, held.car, at)]
         for held in ready:
             draws = Draws(self._key ^ held.car.key, "what", self._occasion)
-            self._deeds.perform(self._step, held, at, draws, f"{self._name}/{self._occasion}/{held.car.vin}")
+            self._deeds.perform_step(self._step, held, at, draws=draws, name=self._name, occasion=self._occasion)
             self.done += 1
         self._occasion += 1
         if self._once and ready:
@@ -122,64 +120,12 @@ class TimedFault(TimedStep):
                 self._over_at = self._end if lasts is None else min(self._end, at + lasts)
 
 
-def _holds(when: Condition, car: Car, at: Instant) -> bool:
-    return all(part.holds({part.path: _FACTS[part.path](car, at)}) for part in when.of_car)
-
-
-def car_facts(car: Car, at: Instant) -> CarFacts:
-    """Return what conditions can ask of a car; None for what it has not, such as fuel in an electric one."""
-    return {name: fact(car, at) for name, fact in _FACTS.items()}
-
-
-def _fuel_percent(car: Car, at: Instant) -> float | None:
-    tank_l = car.equipment.tank_l
-    return car.levels(at).fuel_l / tank_l * 100 if tank_l else None
-
-
-def _charge_percent(car: Car, at: Instant) -> float | None:
-    usable_kwh = car.equipment.usable_kwh
-    return car.levels(at).charge_kwh / usable_kwh * 100 if usable_kwh else None
-
-
-def _ota(car: Car, _: Instant) -> str:
-    update = car.updates.under_way if car.updates is not None else None
-    return "none" if update is None else update.step
-
-
-_FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
-    "state": Car.state,
-    "connection": Car.connection,
-    "heater": lambda car, _: "on" if car.comfort is not None and car.comfort.service == "heater" else "off",
-    "climate": lambda car, _: "off" if car.comfort is None else car.comfort.mode,
-    "charging": charge_state,
-    "locked": lambda car, _: "yes" if car.body.locked else "no",
-    "ota": _ota,
-    "place": lambda car, _: car.place_kind if car.journey is None else None,
-    "fuel_percent": _fuel_percent,
-    "charge_percent": _charge_percent,
-    "low_voltage_percent": lambda car, at: car.low_voltage.percent(at),
-    "odometer_km": lambda car, at: car.levels(at).odometer_m / 1000,
-    "trip_km": lambda car, at: car.journey.distance_at(at) / 1000 if car.journey is not None else None,
-    "trips": lambda car, _: car.trip_count,
-    "listed_routes": lambda car, _: len(car.routes.held) if car.routes is not None else 0,
-    "in_outbox": lambda car, _: car.telematics.in_outbox,
-}
-
-
-def named_steps(phase: Phase) -> Iterator[tuple[str, Step]]:
-    """Yield the steps of a stage's timeline, each with a name of its own in the scenario."""
-    seen: dict[str, int] = {}
-    for step in phase.timeline:
-        number = seen[step.subject] = seen.get(step.subject, -1) + 1
-        yield f"{phase.name}/{step.subject}/{number}", step
-
-
 def make_timeline(
     scenario: Scenario, phase: Phase, *, start: Instant, zone: str, roster: Roster, deeds: Deeds, figures: Figures
 ) -> list[TimedStep]:
     """Return the actors of a stage's timeline. What each draws depends on stage, deed and the how-manieth of its kind it is."""
     steps = []
-    for name, step in named_steps(phase):
+    for name, step in scenario.named_steps(phase):
         actor = TimedStep if step.network is None else TimedFault
         steps.append(
             actor(

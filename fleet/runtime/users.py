@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
+from geographiclib.geodesic import Geodesic
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.kernel.draws import Draws, stream_key
@@ -20,6 +21,7 @@ from fleet.observe.histogram import Histogram
 from fleet.runtime.places import placed
 from fleet.runtime.shard import CarOnLink, Shard
 from fleet.scenario.deeds import Deed, Step, draw_destination_m
+from fleet.scenario.drawn import Distances
 from fleet.scenario.schema import CommandLoad, Scenario
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
 from fleet.vehicle.car import Car
@@ -32,6 +34,9 @@ LIST_MOST: Final = 2_000
 """Cars that one request to a service can name; more come in several, as a message has its bound."""
 WAITING_LIMIT: Final = 50_000
 """Commands without an outcome that are kept for measuring; more are not measured, and that is counted."""
+
+Answered = Callable[[DeskAnswer], None]
+"""Hears the final answer to what was asked."""
 
 log = structlog.get_logger()
 
@@ -133,8 +138,10 @@ class Users:
         self._answer_topic = dialect.topics.desk_answer(client_id)
         self._waiting: dict[str, Asked] = {}
         self._services: dict[str, str] = {}
+        self._told: dict[str, list[Answered]] = {}
         self._enrolled: set[str] = set()
         self._with_spin: set[str] = set()
+        self._spins_set = 0
         self._unsent: dict[int, DeskRequest] = {}
         self._token = 0
         self._cars: dict[str | None, list[CarOnLink]] = {None: list(shard.cars.values())}
@@ -205,7 +212,10 @@ class Users:
         draws = Draws(self._key, f"wish-{wish.load}", wish.n)
         self.ask(load.name, load, draws.choice(owned).car, draws=draws, at=wish.at, number=f"{wish.load}-{wish.n}")
 
-    def ask(self, name: str, words: CommandLoad | Deed, car: Car, *, draws: Draws, at: Instant, number: str) -> None:
+    def ask(
+        self, name: str, words: CommandLoad | Deed, car: Car, *, draws: Draws, at: Instant, number: str,
+        answered: Answered | None = None,
+    ) -> None:  # fmt: skip
         """Send a command to a car, due at `at`; what its words leave open is drawn. `number` is its own in this scenario."""
         self._enrol(car.vin)
         request = CommandRequest(
@@ -213,6 +223,7 @@ class Users:
             vin=car.vin,
             name=name,
             parameters=self._parameters(car, name, words, draws, at),
+            user=words.user if isinstance(words, Deed) else None,
             spin=self._spin(car, name, words, draws),
             ttl_s=words.time_to_live / SECOND if words.time_to_live is not None else None,
             due_wall_us=self._shard.clock.wall_us_at(at),
@@ -224,10 +235,17 @@ class Users:
             self._waiting[request.id] = Asked(request.due_wall_us or 0, stage)
         else:
             self.unmeasured += 1
+        self._listen(request.id, answered)
         self._publish(request)
 
-    def ask_service(self, step: Step, vin: str | None, vins: Sequence[str], *, number: str) -> None:
-        """Ask a service of the back end: about one car, or with a list of them."""
+    def _listen(self, request_id: str, answered: Answered | None) -> None:
+        if answered is not None:
+            self._told.setdefault(request_id, []).append(answered)
+
+    def ask_service(
+        self, step: Step, vin: str | None, vins: Sequence[str], *, number: str, answered: Answered | None = None
+    ) -> None:
+        """Ask a service of the back end: about one car, or with a list of them. `answered` hears each answer."""
         assert step.service is not None
         assert step.action is not None
         for each in vins if vin is None else (vin,):
@@ -239,7 +257,9 @@ class Users:
             request = ServiceRequest(
                 id=f"{self._run:016x}-{number}/{part}", service=step.service, action=step.action, vin=vin, data=data | cars
             )
-            self._services[request.id] = f"{step.service} {step.action}"
+            if answered is None:
+                self._services[request.id] = f"{step.service} {step.action}"
+            self._listen(request.id, answered)
             self._publish(request)
 
     def _enrol(self, vin: str) -> None:
@@ -255,27 +275,35 @@ class Users:
         return [self.whole, self.stages[stage]] if stage in self.stages else [self.whole]
 
     def _parameters(self, car: Car, name: str, words: CommandLoad | Deed, draws: Draws, at: Instant) -> dict[str, Any]:
-        known = COMMANDS[name].entry.parameters
+        known = COMMANDS[name].entry.parameters if name in COMMANDS else {}
         parameters: dict[str, Any] = {
-            key: placed(values.draw(draws), known[key].items, car, at, draws) for key, values in words.parameters.items()
+            key: placed(values.draw(draws), known[key].items if key in known else {}, car, at, draws)
+            for key, values in words.parameters.items()
         }
         if words.distance is not None:
-            latitude, longitude = offset(*car.true_position(at), *draw_destination_m(words.distance, draws))
+            from_fix = isinstance(words, Deed) and words.distance_from == "fix"
+            latitude, longitude = (
+                _away_from_fix(words.distance, car, draws)
+                if from_fix
+                else (offset(*car.true_position(at), *draw_destination_m(words.distance, draws)))
+            )
             parameters |= {"latitude": latitude, "longitude": longitude}
         return parameters
 
     def _spin(self, car: Car, name: str, words: CommandLoad | Deed, draws: Draws) -> str | None:
         """Return the S-PIN this user types; the right one is set at the desk before it is first used."""
-        if not COMMANDS[name].needs_spin:
+        if name not in COMMANDS or not COMMANDS[name].needs_spin:
             return None
         kind = words.spin.draw(draws) if words.spin is not None else "right"
         right = f"{Draws(car.key, 'spin').integer(0, 9999):04d}"
-        if car.vin not in self._with_spin:
+        if car.vin not in self._with_spin or kind == "new":
+            number = f"{self._spins_set}-" if car.vin in self._with_spin else ""
             self._with_spin.add(car.vin)
-            self._publish(SetSpin(id=f"{self._run:016x}-spin-{car.vin}", vin=car.vin, spin=right))
+            self._spins_set += 1
+            self._publish(SetSpin(id=f"{self._run:016x}-spin-{number}{car.vin}", vin=car.vin, spin=right))
         if kind == "none":
             return None
-        return right if kind == "right" else f"{(int(right) + 1) % 10_000:04d}"
+        return f"{(int(right) + 1) % 10_000:04d}" if kind == "wrong" else right
 
     def _publish(self, request: DeskRequest) -> None:
         """Send to the desk; while there is no connection requests wait, since users would try again."""
@@ -317,6 +345,9 @@ class Users:
         self._take(answer)
 
     def _take(self, answer: DeskAnswer) -> None:
+        if answer.final:
+            for answered in self._told.pop(answer.id, ()):
+                answered(answer)
         asked = self._waiting.get(answer.id)
         if asked is None:
             service = self._services.pop(answer.id, None)
@@ -332,6 +363,12 @@ class Users:
             del self._waiting[answer.id]
             for outcomes in self._outcomes_of(asked.stage):
                 outcomes.outcomes[answer.state if answer.reason is None else f"{answer.state}({answer.reason})"] += 1
+
+
+def _away_from_fix(distance: Distances, car: Car, draws: Draws) -> tuple[float, float]:
+    """Return a point at that distance by the geodesic from the car's last fix, in any direction."""
+    way = Geodesic.WGS84.Direct(car.fix.latitude, car.fix.longitude, draws.uniform(0, 360), distance.draw_m(draws))
+    return way["lat2"], way["lon2"]
 
 
 def _stage_ends(scenario: Scenario, start: Instant) -> list[tuple[str, Instant]]:

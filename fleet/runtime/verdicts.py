@@ -46,6 +46,31 @@ class Verdicts:
         return found
 
 
+def line_outcomes(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the lines that were judged as expectations of the report; the value is of how many cars a line held."""
+    return [
+        {
+            "text": line["text"],
+            "stage": line["stage"],
+            "value": line["held"],
+            "passed": bool(line["cars"]) and line["held"] == line["cars"],
+            "note": f"of {line['cars']}; seen: {'; '.join(line['seen'])}" if line["seen"] else _nobody(line),
+        }
+        for line in lines
+        if line["judged"]
+    ]
+
+
+def _nobody(line: Mapping[str, Any]) -> str:
+    return "" if line["cars"] else "it was not done: its time did not come, or there is no such car"
+
+
+def unjudged_lines(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what is to be said of the lines that nobody could judge."""
+    count = sum(not line["judged"] for line in lines)
+    return [f"{count} of {len(lines)} lines were not judged: they ask the desk, and there is none"] if count else []
+
+
 def _hold(expectation: Expectation, figures: Mapping[str, Any] | None) -> Outcome:
     if figures is None:
         return Outcome(text=expectation.text, value=None, passed=False, note="the stage did not begin")

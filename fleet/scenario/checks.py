@@ -27,6 +27,7 @@ from fleet.scenario.deeds import (
     Selection,
     Step,
 )
+from fleet.scenario.expect import Expect
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.problems import Problem, Steps, check_known, check_name, check_value, check_weights, unknown
 from fleet.scenario.scalars import Misread
@@ -36,6 +37,7 @@ from fleet.transport.faults import FAULTS
 from fleet.vehicle.signals import SetHeater
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
 from fleet.wire.requests import requests
+from fleet.wire.services import load_services
 
 _MOST_CARS: Final = 1_000_000
 _MOST_COMMANDS: Final = 10_000_000
@@ -280,13 +282,22 @@ def _check_command_load(load: CommandLoad, vocabulary: Vocabulary) -> Iterator[P
         yield Problem(("count",), f"{load.count} is out of range: a whole number from 1 to {_MOST_COMMANDS} is expected")
 
 
-def _check_command(key: str, name: str, words: CommandLoad | Deed, vocabulary: Vocabulary) -> Iterator[Problem]:
-    """Check a command and its words; `key` is where its name stands."""
+def _check_command(
+    key: str, name: str, words: CommandLoad | Deed, vocabulary: Vocabulary, *, meant_wrong: str | None = None
+) -> Iterator[Problem]:
+    """Check a command and its words; `key` is where its name stands.
+
+    What is `meant_wrong`, by the reason that is expected for it, may be wrong: it is asked as it stands.
+    """
     known = vocabulary.commands.get(name)
     if known is None:
-        yield unknown((key,), "command", name, vocabulary.commands)
-    else:
+        if meant_wrong != "unsupported":
+            yield unknown((key,), "command", name, vocabulary.commands)
+    elif meant_wrong != "malformed":
         yield from _check_parameters(words, known)
+    too_long = words.time_to_live is not None and words.time_to_live > LONGEST_TIME_TO_LIVE
+    if too_long and meant_wrong == "argument_out_of_range":
+        return
     if words.time_to_live is not None and not SECOND <= words.time_to_live <= LONGEST_TIME_TO_LIVE:
         most = format_duration(LONGEST_TIME_TO_LIVE)
         yield Problem(("time_to_live",), f"{words.time_to_live} is out of range: 1 s to {most} is expected")
@@ -315,17 +326,18 @@ def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[
         yield Problem(("spin",), f"{known.name} needs no S-PIN", is_key=True)
 
 
-def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = ()) -> Iterator[Problem]:
-    """Check that one thing is done, and that it has its words and no others."""
+def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (), looks: bool = False) -> Iterator[Problem]:
+    """Check that one thing is done (or none by a step that `looks`), and that it has its words and no others."""
     given = [key for key in ("do", "command", *more) if getattr(deed, key) is not None]
-    if len(given) != 1:
+    if len(given) != 1 and not (looks and not given):
         names = "one of " + ", ".join(repr(key) for key in ("do", "command", *more))
         what = f"{given[0]!r} and {given[1]!r} exclude each other" if given else "it does not say what is done"
         at = (given[1],) if given else ()
         yield Problem(at, f"{what}: {names} is expected", hint="" if given else f"do: {', '.join(ACTIONS)}.", is_key=bool(given))
     if deed.command is not None:
-        yield from _check_command("command", deed.command, deed, vocabulary)
-    what = deed.do or ("a command" if deed.command is not None else "that")
+        meant_wrong = deed.expect.outcome.reason if isinstance(deed, Step) and deed.expect and deed.expect.outcome else None
+        yield from _check_command("command", deed.command, deed, vocabulary, meant_wrong=meant_wrong)
+    what = deed.do or ("a command" if deed.command is not None else "that" if given else "a step that only looks")
     for key, takes in (
         ("to", deed.do in LED),
         ("door", deed.do in OPENED),
@@ -335,14 +347,16 @@ def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (
         ("named", deed.do == "set_service"),
         ("switch", deed.do in SWITCHED),
         ("sensor", deed.do == "crash"),
-        ("user", deed.do == "reset_car"),
+        ("user", deed.do == "reset_car" or deed.command is not None),
         ("request", deed.do == "ask"),
         ("data", deed.do == "ask" or "service" in given),
         ("parameters", deed.command is not None or deed.do == "set_heater"),
-        *((key, deed.command is not None) for key in ("distance", "spin", "time_to_live")),
+        *((key, deed.command is not None) for key in ("distance", "distance_from", "spin", "time_to_live")),
     ):
-        if given and not takes and getattr(deed, key) not in (None, {}):
+        if (given or looks) and not takes and getattr(deed, key) not in (None, {}):
             yield Problem((key,), f"{what} takes no {key!r}", is_key=True)
+    if deed.distance_from is not None and deed.distance is None:
+        yield Problem(("distance_from",), "without 'distance' nobody stands anywhere", "Such as 'distance: 500 m'.", is_key=True)
     if deed.do in OPENED and deed.door is None:
         yield Problem((), f"{deed.do} lacks 'door': which one", hint="Such as 'door: boot'.")
     if deed.do == "set_privacy" and deed.mode is None:
@@ -398,12 +412,13 @@ def _check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
 
 
 def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
-    yield from _check_deed(step, vocabulary, more=("broker", "network", "service"))
+    yield from _check_deed(step, vocabulary, more=("broker", "network", "service"), looks=step.expect is not None)
     if step.at is None and step.every is None and step.when is None:
         yield Problem((), "it lacks 'at', 'every' or 'when', which say when", hint="Such as 'at: 10 min'.")
     if step.every is not None and step.every < SECOND:
         yield Problem(("every",), "at least 1 s is expected")
     yield from _check_service(step, vocabulary)
+    yield from _check_line(step)
     if step.broker is not None:
         if step.cars != Selection():
             yield Problem(("cars",), "the broker has no cars to choose from", is_key=True)
@@ -422,6 +437,42 @@ def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
             )
         if step.every is not None and step.lasts is not None and step.lasts > step.every:
             yield Problem(("for",), f"{step.lasts} is longer than 'every': it would begin again before it is over")
+
+
+def _check_line(step: Step) -> Iterator[Problem]:
+    """Check what makes a step a line of the report."""
+    if step.id is not None and step.command is None:
+        yield Problem(("id",), "only a command takes 'id'", is_key=True)
+    if step.id is not None:
+        yield from check_name(("id",), step.id)
+    if step.expect is None:
+        if step.title is not None:
+            yield Problem(("title",), "only a step with 'expect' takes 'title'", is_key=True)
+        return
+    if not step.of_cars and (step.expect.then, step.expect.event, step.expect.no_event) != (None, None, None):
+        yield Problem(("expect",), "what is not done to a car can have an 'outcome' alone", is_key=True)
+    if step.expect.outcome is not None and step.command is None and step.service is None:
+        yield Problem(("expect", "outcome"), "only a command or a service has an outcome", is_key=True)
+
+
+def _check_expect(expect: Expect, _: Vocabulary) -> Iterator[Problem]:
+    if (expect.outcome, expect.then, expect.event, expect.no_event) == (None, None, None, None):
+        what = "'outcome', 'then', 'event' or 'no_event'"
+        yield Problem((), f"it expects nothing: {what} is expected", "Such as 'outcome: succeeded'.")
+    if expect.then is not None and expect.then.of_run:
+        yield Problem(("then",), "it is about one car, and not about the run", hint="Such as 'then: car.locked == yes'.")
+    events = load_services().events
+    for key, name in (("event", expect.event), ("no_event", expect.no_event)):
+        if name is not None:
+            yield from check_known((key,), "event", name, events)
+    for name in expect.wanted if expect.event in events else ():
+        yield from check_known(("data", name), f"data of {expect.event}", name, events[str(expect.event)].data, is_key=True)
+    if expect.data is not None and expect.event is None:
+        yield Problem(("data",), "only an 'event' has data", is_key=True)
+    if expect.within is not None and expect.event is None and expect.no_event is None:
+        yield Problem(("within",), "only 'event' and 'no_event' take 'within'", is_key=True)
+    if expect.within is not None and expect.within <= 0:
+        yield Problem(("within",), "a duration above 0 is expected")
 
 
 def check_network(fault: NetworkFault, _: Vocabulary | None = None) -> Iterator[Problem]:
@@ -510,6 +561,7 @@ CHECKS: Final[dict[type[msgspec.Struct], Check]] = {
     Stage: _check_stage,
     Load: _check_load,
     Step: _check_step,
+    Expect: _check_expect,
     NetworkFault: check_network,
     Selection: _check_selection,
     Reconnect: _check_reconnect,

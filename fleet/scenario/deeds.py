@@ -12,6 +12,8 @@ from fleet.kernel.instants import MILLISECOND
 from fleet.scenario.arrivals import Burst, Ramp, Shape
 from fleet.scenario.conditions import Condition
 from fleet.scenario.drawn import Distances, Given, SpinMix, Values
+from fleet.scenario.expect import Expect
+from fleet.scenario.part import Part
 from fleet.scenario.scalars import (
     Bandwidth,
     Distance,
@@ -57,10 +59,6 @@ LED: Final = frozenset({"drive", "park", "enter_garage"})
 OPENED: Final = frozenset({"open", "close"})
 LOWERED: Final = frozenset({"low_fuel", "low_adblue"})
 SWITCHED: Final = frozenset({"set_service", "workshop_mode"})
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all parts of a scenario."""
 
 
 class Place(Part, frozen=True, kw_only=True):
@@ -161,7 +159,11 @@ class Selection(Part, frozen=True, kw_only=True):
 
 
 class Deed(Part, frozen=True, kw_only=True):
-    """What is done: an action, or a command with its words. `cars` are those it is done to."""
+    """What is done: an action, or a command with its words. `cars` are those it is done to.
+
+    `distance` is how far the user stands from the car, or (`distance_from: fix`) by the geodesic from the car's own last fix.
+    `user` asks for the command, or is deleted by a reset; None is the primary one.
+    """
 
     do: Action | None = None
     command: str | None = None
@@ -179,6 +181,7 @@ class Deed(Part, frozen=True, kw_only=True):
     data: Given | None = None
     parameters: dict[str, Values] = msgspec.field(default_factory=dict)
     distance: Distances | None = None
+    distance_from: Literal["car", "fix"] | None = None
     spin: SpinMix | None = None
     time_to_live: Duration | None = None
 
@@ -286,6 +289,8 @@ class Step(Deed, frozen=True, kw_only=True):
 
     `broker` is done to the private broker, `network` to the connections of its cars, `for` so long or to the end of the stage.
     `service` of the back end is asked for an `action`, by the user of a car or (`about`) by somebody who means many cars or none.
+    `expect` makes it a line of the report, named by `title`; such a step may do nothing but look. Commands with the same `id` to
+    the same car are one command, asked again. `only` in live runs, or in virtual ones.
     """
 
     at: Moment | None = None
@@ -297,6 +302,10 @@ class Step(Deed, frozen=True, kw_only=True):
     service: str | None = None
     action: str | None = None
     about: About = "each"
+    id: str | None = None
+    only: Literal["live", "virtual"] | None = None
+    title: str | None = None
+    expect: Expect | None = None
 
     @property
     def subject(self) -> str:
@@ -304,7 +313,9 @@ class Step(Deed, frozen=True, kw_only=True):
             return f"broker {self.broker}"
         if self.network is not None:
             return f"network {' and '.join(self.network.kinds)}"
-        return self.do or self.command or f"service {self.service} {self.action}"
+        if self.service is not None:
+            return f"service {self.service} {self.action}"
+        return self.do or self.command or "look"
 
     @property
     def of_cars(self) -> bool:

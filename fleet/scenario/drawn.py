@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Final, Self, get_args
 
 from fleet.errors import nearest_hint
 from fleet.kernel.draws import Draws
 from fleet.scenario.scalars import Distance, Misread, Readable, Share, is_number, shown
 from fleet.wire.privacy import PrivacyMode
+
+_SPINS: Final = ("right", "wrong", "none", "new")
 
 Plain = str | int | float | bool
 Items = list[Any]
@@ -108,19 +110,20 @@ class Distances(Readable):
 
 @dataclass(frozen=True, slots=True)
 class SpinMix(Readable):
-    """Which share of users gives the right S-PIN, a wrong one or none; together they are the whole."""
+    """Which share of users gives the right S-PIN, a wrong one, none, or sets it `new` and gives it: together the whole."""
 
-    expected: ClassVar[str] = "right, wrong or none, or shares such as {right: 95 %, wrong: 5 %}"
+    expected: ClassVar[str] = "right, wrong, none or new, or shares such as {right: 95 %, wrong: 5 %}"
 
     right: float = 1.0
     wrong: float = 0.0
     none: float = 0.0
+    new: float = 0.0
 
     @classmethod
     def parse(cls, raw: object) -> Self:
         """Read `right` or `{right: 95 %, wrong: 3 %, none: 2 %}`."""
         if isinstance(raw, dict):
-            shares = dict.fromkeys(("right", "wrong", "none"), 0.0)
+            shares = dict.fromkeys(_SPINS, 0.0)
             for key, value in raw.items():
                 if key not in shares:
                     raise Misread(f"unknown key {shown(key)}: {cls.expected} is expected", key)
@@ -131,13 +134,13 @@ class SpinMix(Readable):
             if abs(sum(shares.values()) - 1) > 1e-9:
                 raise Misread(f"the shares add up to {sum(shares.values()) * 100:g} %: 100 % is expected")
             return cls(**shares)
-        if raw not in ("right", "wrong", "none"):
+        if raw not in _SPINS:
             raise Misread(f"{cls.expected} is expected, not {shown(raw)}")
         return cls(**{"right": 0.0, str(raw): 1.0})
 
     def draw(self, draws: Draws) -> str:
-        """Draw `right`, `wrong` or `none`."""
-        return ("right", "wrong", "none")[draws.weighted((self.right, self.wrong, self.none))]
+        """Draw `right`, `wrong`, `none` or `new`."""
+        return _SPINS[draws.weighted((self.right, self.wrong, self.none, self.new))]
 
 
 @dataclass(frozen=True, slots=True)

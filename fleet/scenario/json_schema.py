@@ -10,6 +10,7 @@ from fleet.scenario.arrivals import Burst, Ramp
 from fleet.scenario.conditions import Condition
 from fleet.scenario.deeds import Destination, Numbers
 from fleet.scenario.drawn import Distances, Given, Plain, PrivacyMix, SpinMix, Values
+from fleet.scenario.expect import Ending
 from fleet.scenario.expectations import Expectation
 from fleet.scenario.scalars import (
     Bandwidth,
@@ -39,6 +40,7 @@ _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Moment: {"type": "string", "examples": ["10 min", "06:30"]},
     Expectation: {"type": "string", "examples": ["lost == 0"]},
     Condition: {"type": "string", "examples": ["connected / cars < 50 %", "car.fuel_percent < 15"]},
+    Ending: {"type": "string", "examples": ["succeeded", "rejected(too_far)"]},
     Values: {"type": ["string", "number", "boolean", "array", "object"]},
     Given: {"type": "object"},
     Distances: {"type": ["string", "object"], "examples": ["400 m"]},

@@ -6,7 +6,7 @@ which whoever assembles the program fills from the vehicle catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin
@@ -15,9 +15,10 @@ import msgspec
 
 from fleet.cloud.actions import ServiceEntry, load_actions
 from fleet.kernel.instants import SECOND, Instant
-from fleet.scenario.deeds import Load, Part, Place, Step
+from fleet.scenario.deeds import Load, Place, Step
 from fleet.scenario.drawn import Distances, Plain, PrivacyMix, SpinMix, Values
 from fleet.scenario.expectations import Expectation
+from fleet.scenario.part import Part
 from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Moment, Rate, Share, Window
 from fleet.wire.commands import COMMANDS, CommandType
 
@@ -186,8 +187,20 @@ class Scenario(Part, frozen=True, kw_only=True):
         return found
 
     def steps(self) -> list[Step]:
-        """Return the steps of all timelines."""
-        return [step for phase in self.phases() for step in phase.timeline]
+        """Return the steps of all timelines that are done at this clock."""
+        return [step for phase in self.phases() for step in phase.timeline if self.plays(step)]
+
+    def named_steps(self, phase: Phase) -> Iterator[tuple[str, Step]]:
+        """Yield the steps of a stage's timeline that are done at this clock, each with a name of its own in the scenario."""
+        seen: dict[str, int] = {}
+        for step in phase.timeline:
+            number = seen[step.subject] = seen.get(step.subject, -1) + 1
+            if self.plays(step):
+                yield f"{phase.name}/{step.subject}/{number}", step
+
+    def plays(self, step: Step) -> bool:
+        """Tell whether a step is done at this clock."""
+        return step.only is None or (step.only == "virtual") is self.clock.is_virtual
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,9 +56,12 @@ def _phase(scenario: Scenario, phase: Phase, start: Instant, zone: str) -> Itera
         )
         yield f"about {load.shape.expected(active_s, cars):.0f} × {_what(load)}, {how}, {_count(cars, 'car')}"
     for step in phase.timeline:
+        if not scenario.plays(step):
+            continue
         of_cars = not step.broker and step.about != "none"
         whose = ", " + _count(chosen_count(scenario, step.cars), "car") if of_cars else ""
-        yield f"{_when(step)}: {_what(step)}{whose}"
+        expected = "" if step.expect is None else f": {step.expect} is expected"
+        yield f"{_when(step)}: {_what(step)}{whose}{expected}"
 
 
 def _users(scenario: Scenario, users: CommandLoad, begin: Instant, duration: int, zone: str) -> float:
@@ -78,9 +81,7 @@ def _what(deed: Deed) -> str:
         return f"broker {deed.broker}"
     if isinstance(deed, Step) and deed.network is not None:
         return f"{deed.subject}{'' if deed.lasts is None else f' for {deed.lasts}'}"
-    if isinstance(deed, Step) and deed.service is not None:
-        return deed.subject
-    return f"command {deed.command}" if deed.command is not None else str(deed.do)
+    return f"command {deed.command}" if deed.command is not None else deed.subject
 
 
 def _when(step: Step) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleet.errors import UsageError
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
-from fleet.runtime.timeline import car_facts
+from fleet.runtime.car_facts import car_facts
 from fleet.vehicle.geo import distance_m, offset
 from fleet.vehicle.track import ENGINE_LEAD, TrackProfile, trips_of
 from fleet.wire.messages import Event

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
-from fleet.runtime.timeline import car_facts, look_every
+from fleet.runtime.car_facts import car_facts
+from fleet.runtime.timeline import look_every
 from fleet.scenario.conditions import CAR_NUMBERS, CAR_WORDS
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import distance_m

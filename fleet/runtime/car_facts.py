@@ -1,0 +1,56 @@
+"""What conditions can ask of a car, each by its name in the language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from fleet.kernel.instants import Instant
+from fleet.scenario.conditions import CarFacts, Condition
+from fleet.vehicle.car import Car
+from fleet.vehicle.services.charge_settings import charge_state
+
+
+def holds(when: Condition, car: Car, at: Instant) -> bool:
+    """Tell whether all that a condition says of a car is true."""
+    return all(part.holds({part.path: _FACTS[part.path](car, at)}) for part in when.of_car)
+
+
+def car_facts(car: Car, at: Instant) -> CarFacts:
+    """Return what conditions can ask of a car; None for what it has not, such as fuel in an electric one."""
+    return {name: fact(car, at) for name, fact in _FACTS.items()}
+
+
+def _fuel_percent(car: Car, at: Instant) -> float | None:
+    tank_l = car.equipment.tank_l
+    return car.levels(at).fuel_l / tank_l * 100 if tank_l else None
+
+
+def _charge_percent(car: Car, at: Instant) -> float | None:
+    usable_kwh = car.equipment.usable_kwh
+    return car.levels(at).charge_kwh / usable_kwh * 100 if usable_kwh else None
+
+
+def _ota(car: Car, _: Instant) -> str:
+    update = car.updates.under_way if car.updates is not None else None
+    return "none" if update is None else update.step
+
+
+_FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
+    "state": Car.state,
+    "connection": Car.connection,
+    "heater": lambda car, _: "on" if car.comfort is not None and car.comfort.service == "heater" else "off",
+    "climate": lambda car, _: "off" if car.comfort is None else car.comfort.mode,
+    "charging": charge_state,
+    "locked": lambda car, _: "yes" if car.body.locked else "no",
+    "ota": _ota,
+    "place": lambda car, _: car.place_kind if car.journey is None else None,
+    "fuel_percent": _fuel_percent,
+    "charge_percent": _charge_percent,
+    "low_voltage_percent": lambda car, at: car.low_voltage.percent(at),
+    "odometer_km": lambda car, at: car.levels(at).odometer_m / 1000,
+    "trip_km": lambda car, at: car.journey.distance_at(at) / 1000 if car.journey is not None else None,
+    "trips": lambda car, _: car.trip_count,
+    "listed_routes": lambda car, _: len(car.routes.held) if car.routes is not None else 0,
+    "in_outbox": lambda car, _: car.telematics.in_outbox,
+}

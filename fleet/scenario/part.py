@@ -1,0 +1,9 @@
+"""The base of everything a scenario file is made of."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all parts of a scenario."""
