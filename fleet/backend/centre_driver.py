@@ -25,10 +25,10 @@ from fleet.cloud.centre import (
     ServiceCentre,
     vins_of,
 )
-from fleet.cloud.desk import SHORTEST_EXPIRY_S
+from fleet.cloud.desk import LONGEST_EXPIRY_S, SHORTEST_EXPIRY_S
 from fleet.cloud.desk_io import Answer
 from fleet.cloud.registry import RULES
-from fleet.kernel.instants import SECOND, Clock, Instant
+from fleet.kernel.instants import LATEST, SECOND, Clock, Instant
 from fleet.wire.messages import DeskAnswer, Event, Reply, Request, ServiceRequest
 
 _LONGEST_SLEEP_S: Final = 3600.0
@@ -50,6 +50,7 @@ class CentreDriver:
         loaded: Loaded,
         *,
         clock: Callable[[], Clock],
+        now: Callable[[], Instant],
         clock_is_known: Callable[[], bool],
         wall_us: Callable[[], int],
         collecting: Callable[[], Pending],
@@ -60,12 +61,13 @@ class CentreDriver:
         make_centre: CentreFactory = ServiceCentre,
         rules: Sequence[type[Rule]] = RULES,
     ) -> None:
-        """Take the centre up where the store left it; `knows` tells whether a VIN is that of a car, `ask_car` has the desk send
-        a command, the rest is as for the desk.
+        """Take the centre up where the store left it; `clock` and `now` bring the time, `knows` tells whether a VIN is
+        that of a car, `ask_car` has the desk send a command, the rest is as for the desk.
 
         Until `clock_is_known`, what a car says happened when it says so: cars may be heard before scenario time is announced.
         """
         self._clock = clock
+        self._now = now
         self._clock_is_known = clock_is_known
         self._wall_us = wall_us
         self._collecting = collecting
@@ -83,7 +85,7 @@ class CentreDriver:
     def start(self) -> None:
         """Publish again the replies of which nobody knows whether the broker took them, as long as they are of use."""
         unpublished, self._unpublished = self._unpublished, []
-        now = self._clock().now()
+        now = self._now()
         for given in unpublished:
             if given.expires_at > now:
                 self._collecting().after_commit(given)
@@ -107,9 +109,7 @@ class CentreDriver:
         if self._give(ServiceAsked(request, answer_topic, unknown)):
             return
         detail = "the service failed; what was asked may have been done in part"
-        answer = DeskAnswer(
-            id=request.id[:100], state="failed", reason="internal", detail=detail, final=True, at=self._clock().now()
-        )
+        answer = DeskAnswer(id=request.id[:100], state="failed", reason="internal", detail=detail, final=True, at=self._now())
         self._perform([Answer(answer_topic, answer)])
 
     def replied(self, given: ReplyGiven) -> None:
@@ -119,8 +119,8 @@ class CentreDriver:
 
     def expiry_s(self, until: Instant) -> int:
         """Return how many wall seconds the broker keeps what is of use until then."""
-        clock = self._clock()
-        return max(math.ceil((until - clock.now()) / (SECOND * clock.factor)), SHORTEST_EXPIRY_S)
+        wall_s = (until - self._now()) / (SECOND * self._clock().factor)
+        return min(max(math.ceil(wall_s), SHORTEST_EXPIRY_S), LONGEST_EXPIRY_S)
 
     def clock_changed(self) -> None:
         """See when the next deadline comes now."""
@@ -128,14 +128,14 @@ class CentreDriver:
 
     def _give(self, message: CentreInput) -> bool:
         """Tell whether the centre took it. What one message or one rule has wrong must not stop the others."""
-        now = self._clock().now()
+        now = self._now()
         if isinstance(message, Event | Request) and not self._clock_is_known():
-            now = message.captured_at
+            now = min(message.captured_at, LATEST)
         return self._try(lambda: self._centre.receive(message, now), type(message).__name__)
 
     def _wake(self) -> None:
         self._timer = None
-        if not self._try(lambda: self._centre.wake(self._clock().now()), "deadline"):
+        if not self._try(lambda: self._centre.wake(self._now()), "deadline"):
             self._timer = asyncio.get_running_loop().call_later(_AFTER_FAILURE_S, self._wake)
 
     def _try(self, step: Callable[[], Sequence[CentreOutput]], what: str) -> bool:
@@ -151,7 +151,7 @@ class CentreDriver:
         return True
 
     def _perform(self, outputs: Iterable[CentreOutput]) -> None:
-        pending, now, wall_us = self._collecting(), self._clock().now(), self._wall_us()
+        pending, now, wall_us = self._collecting(), self._now(), self._wall_us()
         asked: list[AskCar] = []
         for output in outputs:
             match output:

@@ -28,13 +28,14 @@ from fleet.observe.histogram import Histogram
 from fleet.transport.link import Delivery, Link
 from fleet.wire.dialect import MESSAGEPACK, FleetDialect
 from fleet.wire.frame import Frame
+from fleet.wire.intake import check_boot, is_storable, storable
 from fleet.wire.messages import CarMessage, DeskAnswer, Event, Presence, Request, Response, Status
+from fleet.wire.vin import is_vin
 
 RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 """At least two batches: one being committed, one collecting. The rest keeps the broker from waiting for us."""
 UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
 _KINDS: Final[dict[type[CarMessage], str]] = {Event: "event", Response: "response", Request: "request"}
-_INT64: Final = 1 << 63
 AT_ONCE: Final = RECEIVE_MAXIMUM
 """Rows that are committed on the event loop: some 15 ms for a batch, 50 ms for all the broker sends without an acknowledgement.
 In the writer thread the same commit takes twice as long and more CPU, as both threads wait for the interpreter's lock in
@@ -172,6 +173,7 @@ class Consumer:
         if not frame.payload and self._dialect.topics.parse(frame.topic).channel == "presence":
             return  # how a retained presence is removed from the broker
         message = self._dialect.read_from_car(frame)
+        check_boot(message.boot, received_at)
         vin = message.vin
         if vin not in self._known:
             self._known.add(vin)
@@ -208,19 +210,21 @@ class Consumer:
         """Give the service centre what is new. What comes of it is committed with the message: both once, or neither."""
         if not self._centre.wants(message):
             return
-        number = (message.vin, message.boot, message.seq)
-        if number in self._handled or self._store.is_stored(*number):
-            return
-        self._handled.add(number)
         pending = self._collecting
-        pending.handled.append(number)
+        if message.seq:  # but for a call whose number cannot be read
+            number = (message.vin, message.boot, message.seq)
+            if number in self._handled or self._store.is_stored(*number):
+                return
+            self._handled.add(number)
+            pending.handled.append(number)
         pending.urgent |= type(message) is Request
         self._centre.feed(message)
 
     def _take_request(self, frame: Frame) -> None:
         """Give the desk what a tool asks. Answers go under the tools' own topic only, never to a car's."""
         topic = frame.response_topic or ""
-        if topic and (not topic.startswith(self._answer_head) or len(topic) > 200 or "+" in topic or "#" in topic):
+        wildcards = "+" in topic or "#" in topic
+        if topic and not (topic.startswith(self._answer_head) and len(topic) <= 200 and is_storable(topic) and not wildcards):
             raise Undecodable("answer_topic", f"answers go to topics under {self._answer_head!r} only")
         if frame.retain:
             raise Undecodable("retained", "a retained request would be asked again at every connect")
@@ -230,15 +234,12 @@ class Consumer:
             request = self._dialect.read_desk_request(frame)
         except Undecodable as error:
             if topic and frame.correlation is not None:
-                asked = frame.correlation[:100].decode(errors="replace")
+                asked = storable(frame.correlation[:100].decode(errors="replace"))
                 answer = DeskAnswer(
-                    id=asked, state="rejected", reason="malformed", detail=error.reason, final=True, at=driver.clock.now()
+                    id=asked, state="rejected", reason="malformed", detail=error.reason, final=True, at=driver.now()
                 )
                 driver.answer(topic, answer)
             raise
-        due = getattr(request, "due_wall_us", None)
-        if due is not None and not 0 <= due < _INT64:
-            raise Undecodable("range", "the due time is outside of what can be stored")
         driver.ask(request, topic, comes_again=not frame.qos)
 
     def _quarantine(self, frame: Frame, error: Undecodable, received_at: int) -> None:
@@ -246,15 +247,15 @@ class Consumer:
         vin = boot = seq = None
         # Whoever may write on one car's topic must not number another car's messages.
         if not secret and (header := self._dialect.header_of(frame)) is not None:
-            vin = header.vin[:40]
+            vin = header.vin if is_vin(header.vin) else None
             if frame.topic.startswith(f"{self._dialect.topics.prefix}/{header.vin}/"):
                 boot, seq = header.boot, header.seq
         self._collecting.batch.quarantined.append(
             Quarantined(
                 received_at=received_at,
-                topic=frame.topic[:200],
+                topic=storable(frame.topic[:200]),
                 reason=error.reason,
-                detail=error.detail[:500],
+                detail=storable(error.detail[:500]),
                 size=len(frame.payload),
                 payload=None if secret else frame.payload[:QUARANTINE_KEEPS],
                 vin=vin,
@@ -263,6 +264,8 @@ class Consumer:
             )
         )
         self.quarantined[error.reason] += 1
+        if (call := self._dialect.emergency_of(frame, self._driver.now())) is not None:
+            self._serve(call)
         if self.quarantined[error.reason] == 1:
             self.warn(f"first message in quarantine for {error.reason!r}: {error.detail[:120]}")
 

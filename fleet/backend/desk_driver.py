@@ -45,7 +45,7 @@ from fleet.cloud.desk_io import (
     VerifySpin,
 )
 from fleet.errors import StoreError
-from fleet.kernel.instants import SECOND, Clock, Instant
+from fleet.kernel.instants import LATEST, SECOND, Clock, Instant, format_instant
 from fleet.wire.dialect import ANSWER_OF_USE_S
 from fleet.wire.messages import (
     TERMINAL_STATES,
@@ -60,7 +60,10 @@ from fleet.wire.messages import (
 
 CLOCK: Final = "clock"
 """Where meta keeps the last announcement."""
+_SLOWEST: Final = 0.001
 _FASTEST: Final = 1_000_000.0
+_SOON_S: Final = 3600
+"""Wall seconds for which an announced clock has to stay within what an instant holds."""
 _LONGEST_SLEEP_S: Final = 3600.0
 _AWAITED: Final = 10_000
 """Commands whose round trip is being measured."""
@@ -129,8 +132,12 @@ class DeskDriver:
         restored, self._to_restore = self._to_restore, []
         kept, self._kept_answers = self._kept_answers, []
         self._tell_again(kept)
-        self._perform(self.desk.restore(restored, self.clock.now()))
+        self._perform(self.desk.restore(restored, self.now()))
         self._changed()
+
+    def now(self) -> Instant:
+        """Return the scenario time; a clock that has run out of what an instant holds stands at its end."""
+        return min(max(self.clock.now(), 0), LATEST)
 
     @property
     def is_checking(self) -> bool:
@@ -149,7 +156,7 @@ class DeskDriver:
 
     def feed(self, message: DeskInput) -> None:
         """Give the desk an input and perform what comes out."""
-        self._perform(self.desk.receive(message, self.clock.now()))
+        self._perform(self.desk.receive(message, self.now()))
 
     def ask(self, request: DeskRequest, answer_topic: str, *, comes_again: bool = False) -> None:
         """Take what a tool asks. `comes_again`: it is repeated until it is answered, so a restart may forget it."""
@@ -174,9 +181,7 @@ class DeskDriver:
     def _keep_in_case_of_a_kill(self, request: SetSpin, topic: str) -> None:
         """Keep what is told when we end before the S-PIN is hashed; the real answer takes its place."""
         detail = "the back end was restarted before the S-PIN was set; ask again"
-        answer = DeskAnswer(
-            id=request.id[:LONGEST_ID], state="rejected", reason="busy", detail=detail, final=True, at=self.clock.now()
-        )
+        answer = DeskAnswer(id=request.id[:LONGEST_ID], state="rejected", reason="busy", detail=detail, final=True, at=self.now())
         self._collecting().write(AnswerGiven(topic, answer), self._wall_us())
 
     def ask_car(self, wanted: AskCar) -> None:
@@ -266,27 +271,25 @@ class DeskDriver:
     # --- time
 
     def _announced(self, request: AnnounceClock, answer_topic: str) -> None:
-        limit = 1 << 60
-        if not (0 < request.factor <= _FASTEST and abs(request.start) < limit and abs(request.epoch_wall_us) < limit):
-            detail = f"a clock runs at a factor above 0 and at most {_FASTEST:g}, from a time within reach"
+        if (detail := _unfit_clock(request, self._wall_us())) is not None:
             self.answer(answer_topic, DeskAnswer(
-                id=request.id, state="rejected", reason="argument_out_of_range", detail=detail, final=True, at=self.clock.now()
+                id=request.id, state="rejected", reason="argument_out_of_range", detail=detail, final=True, at=self.now()
             ))  # fmt: skip
             return
         self._set_timer(None)  # the same deadline may now be another wall time away
-        before = self.clock
+        before = self.now()
         self.clock_is_known = True
         self.clock = self._make_clock(request.start, factor=request.factor, epoch_wall_us=request.epoch_wall_us)
         self._collecting().batch.meta[CLOCK] = msgspec.json.encode(request).decode()
-        self.feed(ClockChanged(request.factor, self.clock.now() - before.now()))
+        self.feed(ClockChanged(request.factor, self.now() - before))
         if self._centre is not None:
             self._centre.clock_changed()
-        self.answer(answer_topic, DeskAnswer(id=request.id, state="succeeded", final=True, at=self.clock.now()))
+        self.answer(answer_topic, DeskAnswer(id=request.id, state="succeeded", final=True, at=self.now()))
 
     def look_at_clock(self) -> None:
         """Do what is due by now, whatever the timer was set to."""
         self._set_timer(None)
-        self._perform(self.desk.wake(self.clock.now()))
+        self._perform(self.desk.wake(self.now()))
 
     def answer(self, topic: str, answer: DeskAnswer) -> None:
         """Answer with the next commit, for what the desk itself does not see; without a topic nobody listens."""
@@ -333,4 +336,18 @@ class DeskDriver:
 
     def _wake(self) -> None:
         self._timer = None
-        self._perform(self.desk.wake(self.clock.now()))
+        self._perform(self.desk.wake(self.now()))
+
+
+def _unfit_clock(request: AnnounceClock, wall_us: int) -> str | None:
+    """Say why a clock cannot be followed, None when it can."""
+    if not _SLOWEST <= request.factor <= _FASTEST:  # refuses NaN, too
+        return f"a clock runs at a factor of {_SLOWEST:g} to {_FASTEST:g}, not {request.factor:g}"
+    present = request.start + int((wall_us - request.epoch_wall_us) * request.factor)
+    if not 0 <= present <= LATEST - int(_SOON_S * SECOND * request.factor):
+        where = format_instant(present)
+        return (
+            f"this clock shows {where}; it has to be between 1970 and {format_instant(LATEST)[:4]}, and still in an hour"
+            " at its factor: are start and epoch_wall_us microseconds since 1970?"
+        )
+    return None

@@ -137,6 +137,7 @@ class Backend:
             self._centre = CentreDriver(
                 loaded,
                 clock=lambda: self._driver.clock,
+                now=self._driver.now,
                 clock_is_known=lambda: self._driver.clock_is_known,
                 wall_us=config.wall_us,
                 collecting=self._consumer.collecting,
@@ -170,7 +171,7 @@ class Backend:
     @property
     def scenario_time(self) -> Instant | None:
         """The scenario time, None before anybody has announced it."""
-        return self._driver.clock.now() if self._driver.clock_is_known else None
+        return self._driver.now() if self._driver.clock_is_known else None
 
     @property
     def last_error(self) -> LinkError | None:

@@ -6,7 +6,7 @@ What is written in a call is the car's: the back end has no accounts yet, so the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -23,8 +23,8 @@ _OF_BREAKDOWN_CALL: Final = (*_OF_INFO_CALL, "position", "mileage_km", "warnings
 
 
 class _Place(msgspec.Struct):
-    latitude: float
-    longitude: float
+    latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
 class _Located(msgspec.Struct):

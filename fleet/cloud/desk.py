@@ -56,6 +56,8 @@ BACK_END: Final = "back_end"
 """What stands for a user where there is none."""
 LONGEST_ID: Final = 100
 SHORTEST_EXPIRY_S: Final = 5
+LONGEST_EXPIRY_S: Final = 2**32 - 1
+"""What MQTT can say; beyond it a broker would keep a message for 136 years."""
 _SKEW: Final = 30 * SECOND
 _SKEW_WALL: Final = 7 * SECOND
 """A broker keeps a command at least 5 wall seconds, with a second of slack, and the answer has to come back."""
@@ -293,7 +295,7 @@ class Desk:
             expires_at=record.expires_at,
             parameters=dict(record.parameters),
         )
-        return SendCommand(command, max(wall_s, SHORTEST_EXPIRY_S))
+        return SendCommand(command, min(max(wall_s, SHORTEST_EXPIRY_S), LONGEST_EXPIRY_S))
 
     def _set_spin(self, message: SpinSettingAsked, now: Instant) -> list[DeskOutput]:
         request, topic = message.request, message.answer_topic

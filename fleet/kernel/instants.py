@@ -19,6 +19,9 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
+LATEST: Final[Instant] = 253_370_764_800_000_000
+"""The beginning of the year 9999. No clock goes beyond it, so that a calendar holds what is counted on from any present."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {
     "us": MICROSECOND,

@@ -11,11 +11,12 @@ from typing import Any, Final, Protocol, assert_never
 import msgspec
 
 from fleet.errors import Undecodable
+from fleet.kernel.instants import Instant
 from fleet.wire.frame import Frame
+from fleet.wire.intake import check_fields, plain_part
 from fleet.wire.messages import (
     SCHEMA_VERSION,
     Command,
-    CommandRequest,
     DeskAnswer,
     DeskRequest,
     Event,
@@ -39,6 +40,8 @@ JSON: Final = "application/json"
 _SCHEMA: Final = ("schema", SCHEMA_VERSION)
 MAX_PAYLOAD: Final = 64 * 1024
 """Bytes; what is larger is no message of ours."""
+EMERGENCIES: Final = frozenset({"ecall"})
+"""Events that are passed on whatever is written in them."""
 _FROM_CARS: Final[dict[Channel, type[FromCar]]] = {
     "status": Status,
     "event": Event,
@@ -46,8 +49,12 @@ _FROM_CARS: Final[dict[Channel, type[FromCar]]] = {
     "request": Request,
     "presence": Presence,
 }
-MAX_NESTING: Final = 32
-"""How deep a command's parameters may nest: they are written again, and must not exhaust the stack there."""
+
+
+class _Lax(msgspec.Struct):
+    """The data of an event that is no event of ours."""
+
+    data: Any = None
 
 
 class _Numbers(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -201,7 +208,32 @@ class FleetDialect:
             raise Undecodable("foreign_vin", f"{message.vin[:40]!r} was sent on the topic of {address.vin}")
         if type(message) is not Status and type(message) is not Presence and message.name != address.name:
             raise Undecodable("name", f"{message.name[:40]!r} was sent on the topic of {address.name[:40]!r}")
+        if type(message) is not Status:
+            check_fields(message)
         return message
+
+    def emergency_of(self, frame: Frame, at: Instant) -> Event | None:
+        """Return what can be told of an emergency call that cannot be read as a whole; None for anything else.
+
+        By whom it is, the topic says. A header that cannot be read leaves boot and seq 0, and `at` for when it was.
+        """
+        try:
+            address = self.topics.parse(frame.topic)
+        except Undecodable:
+            return None
+        if address.channel != "event" or address.name not in EMERGENCIES:
+            return None
+        header = self.header_of(frame)
+        if header is None or header.vin != address.vin:
+            header = Header(vin=address.vin, boot=0, seq=0, captured_at=at)
+        try:
+            told = self._decode(frame, _Lax).data
+        except Undecodable:
+            told = {}
+        return Event(
+            vin=address.vin, boot=header.boot, seq=header.seq, captured_at=header.captured_at, name=address.name,
+            data=plain_part(told) if type(told) is dict else {},
+        )  # fmt: skip
 
     # --- cloud to car
 
@@ -246,6 +278,8 @@ class FleetDialect:
             raise Undecodable("foreign_vin", f"{message.vin[:40]!r} was sent on the topic of {address.vin}")
         if not isinstance(message, Stored) and message.name != address.name:
             raise Undecodable("name", f"{message.name[:40]!r} was sent on the topic of {address.name[:40]!r}")
+        if isinstance(message, Reply):  # a command's parameters are judged by the car, which answers `malformed`
+            check_fields(message)
         return message
 
     # --- tools and the desk
@@ -267,9 +301,7 @@ class FleetDialect:
             request: DeskRequest = self._decode(frame, DeskRequest)
         except Undecodable as error:
             raise Undecodable(error.reason, "a request to the desk that cannot be read; not kept, it may hold an S-PIN") from None
-        given = request.parameters if isinstance(request, CommandRequest) else getattr(request, "data", None)
-        if _nesting(given) > MAX_NESTING:
-            raise Undecodable("type", f"parameters nest deeper than {MAX_NESTING}")
+        check_fields(request)
         return request
 
     def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
@@ -326,13 +358,3 @@ class FleetDialect:
         except Undecodable:
             return None
         return header
-
-
-def _nesting(value: object) -> int:
-    """Return how many containers lie in one another, without recursion."""
-    depth = 0
-    level = [value]
-    while level := [each for each in level if isinstance(each, dict | list)]:
-        depth += 1
-        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
-    return depth

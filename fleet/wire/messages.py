@@ -18,8 +18,23 @@ SCHEMA_VERSION: Final = "1"
 
 Int63 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A number or an instant that fits into a database's signed 64 bits; what does not is no message of ours."""
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999_999)]
 """Microseconds since 1970 UTC, up to the end of the year 9999: what every calendar can show."""
+
+# A float with bounds is finite, too. The bounds are wide: what lies beyond is no measurement of any car.
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Distance = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
+"""Kilometres a car can have driven or can still drive, metres a receiver can be wrong."""
+Left = Annotated[float, msgspec.Meta(ge=-10_000_000, le=10_000_000)]
+"""Kilometres until something is due; negative when overdue."""
+Temperature = Annotated[float, msgspec.Meta(ge=-273.15, le=1_000)]
+Amount = Annotated[float, msgspec.Meta(ge=-10_000_000, le=10_000_000)]
+"""kW, kWh, litres, amperes, volts, minutes, km/h: signed, as energy flows both ways."""
+Count = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+"""What becomes part of a topic, a header or a key of the store."""
+Words = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -54,25 +69,25 @@ VehicleState = Literal["offline", "parked", "ignition_on", "driving"]
 
 
 class Energy(Group, frozen=True, kw_only=True):
-    fuel_level_percent: float | None = None
-    fuel_range_km: float | None = None
-    charge_percent: float | None = None
-    electric_range_km: float | None = None
+    fuel_level_percent: Percent | None = None
+    fuel_range_km: Distance | None = None
+    charge_percent: Percent | None = None
+    electric_range_km: Distance | None = None
 
 
 class AdBlue(Group, frozen=True, kw_only=True):
-    level_percent: float
-    range_km: float
+    level_percent: Percent
+    range_km: Distance
     warning: Literal["none", "low", "very_low", "critical", "empty"]
 
 
 class Service(Group, frozen=True, kw_only=True):
     """Distance and time that are left; negative when overdue."""
 
-    inspection_km: float
-    inspection_days: int
-    oil_change_km: float | None = None
-    oil_change_days: int | None = None
+    inspection_km: Left
+    inspection_days: Count
+    oil_change_km: Left | None = None
+    oil_change_days: Count | None = None
 
 
 class Door(Group, frozen=True, kw_only=True):
@@ -110,7 +125,7 @@ class Position(Group, frozen=True, kw_only=True):
 
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
-    accuracy_m: float
+    accuracy_m: Distance
     fixed_at: Moment
     parked_at: Moment | None = None
 
@@ -122,10 +137,10 @@ class Climate(Group, frozen=True, kw_only=True):
     """
 
     state: Literal["off", "heating", "ventilation", "climatisation"]
-    remaining_min: int
-    target_c: float | None = None
-    outside_c: float | None = None
-    inside_c: float | None = None
+    remaining_min: Count
+    target_c: Temperature | None = None
+    outside_c: Temperature | None = None
+    inside_c: Temperature | None = None
     window_heating: bool | None = None
 
 
@@ -138,29 +153,29 @@ class Charging(Group, frozen=True, kw_only=True):
 
     state: Literal["unplugged", "plugged_in", "charging", "complete", "error"]
     plugged_in: bool
-    remaining_min: int
-    max_current_a: int
-    power_kw: float
-    current_a: float | None = None
-    limit_percent: int | None = None
-    target_percent: int | None = None
+    remaining_min: Count
+    max_current_a: Count
+    power_kw: Amount
+    current_a: Amount | None = None
+    limit_percent: Count | None = None
+    target_percent: Count | None = None
     starts_at: Moment | None = None
 
 
 class TripData(Group, frozen=True, kw_only=True):
     """One trip, or a day's trips together. Litres and kWh are totals, not per 100 km."""
 
-    distance_km: float
-    duration_min: float
-    average_speed_kmh: float
-    fuel_l: float | None = None
-    energy_kwh: float | None = None
+    distance_km: Distance
+    duration_min: Amount
+    average_speed_kmh: Amount
+    fuel_l: Amount | None = None
+    energy_kwh: Amount | None = None
 
 
 class DayData(TripData, frozen=True, kw_only=True):
     """The trips that began on `day`, a date YYYY-MM-DD by the driver's clock."""
 
-    day: str
+    day: Name
 
 
 class DrivingData(Group, frozen=True, kw_only=True):
@@ -172,32 +187,32 @@ class DrivingData(Group, frozen=True, kw_only=True):
 
 
 class WarningLight(Group, frozen=True, kw_only=True):
-    id: str
-    text: str
+    id: Name
+    text: Words
     category: Literal["lighting", "tyre", "engine", "assistance", "other"]
-    priority: int
+    priority: Count
 
 
 class Health(Group, frozen=True, kw_only=True):
     """The newest health report; the first comes after 20 km with the engine off and coverage."""
 
     reported_at: Moment
-    mileage_km: float
+    mileage_km: Distance
     warnings: tuple[WarningLight, ...]
 
 
 class LowVoltage(Group, frozen=True, kw_only=True):
     """The 12 V battery."""
 
-    charge_percent: float
-    voltage_v: float
+    charge_percent: Percent
+    voltage_v: Amount
 
 
 class Software(Group, frozen=True, kw_only=True):
     """Versions that came over the air; None is what the car was built with. The group is told once there is one."""
 
-    system: str | None = None
-    infotainment: str | None = None
+    system: Words | None = None
+    infotainment: Words | None = None
 
 
 @final
@@ -206,7 +221,7 @@ class Status(Header, frozen=True, kw_only=True, omit_defaults=True):
 
     trigger: Trigger
     state: VehicleState
-    mileage_km: Annotated[float, msgspec.Meta(ge=0, le=10_000_000)] | None = None
+    mileage_km: Distance | None = None
     energy: Energy | None = None
     adblue: AdBlue | None = None
     service: Service | None = None
@@ -258,7 +273,7 @@ class WrittenStatus(Header, frozen=True, kw_only=True, gc=False):
 class Event(Header, frozen=True, kw_only=True, omit_defaults=True):
     """Something happened: engine_on, engine_off, trip, heater_ended, refuelled, low_voltage_low …"""
 
-    name: str
+    name: Name
     data: dict[str, Any] = {}
 
 
@@ -269,8 +284,8 @@ class Request(Header, frozen=True, kw_only=True, omit_defaults=True):
     From `expires_at` (scenario µs) on nobody waits for it.
     """
 
-    id: str
-    name: str
+    id: Name
+    name: Name
     data: dict[str, Any] = {}
     expires_at: Moment | None = None
 
@@ -295,8 +310,8 @@ class Response(Header, frozen=True, kw_only=True, omit_defaults=True):
     apart. `detail` says more for people, such as the distance that was too far.
     """
 
-    command_id: str
-    name: str
+    command_id: Name
+    name: Name
     state: CommandState
     reason: str | None = None
     detail: str | None = None
@@ -313,9 +328,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     judged by the car, so that one it cannot read is answered `malformed` and not lost.
     """
 
-    id: str
+    id: Name
     vin: str
-    name: str
+    name: Name
     issued_at: Moment
     expires_at: Moment
     parameters: dict[str, Any] = {}
@@ -324,10 +339,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer of an online service."""
 
-    id: str
-    name: str
+    id: Name
+    name: Name
     data: dict[str, Any] = {}
-    error: str | None = None
+    error: Words | None = None
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -336,10 +351,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Gaps (first and last number) are what never arrived: what the car dropped, what was refused, or what was lost.
     """
 
-    boot: int
-    through: int
-    high: int | None = None
-    gaps: tuple[tuple[int, int], ...] = ()
+    boot: Int63
+    through: Int63
+    high: Int63 | None = None
+    gaps: tuple[tuple[Int63, Int63], ...] = ()
 
     def covers(self, seq: int) -> bool:
         """Tell whether the message of this number is committed."""
@@ -400,11 +415,14 @@ class EnrolCar(msgspec.Struct, frozen=True, kw_only=True, tag="enrol_car"):
 
 
 class AnnounceClock(msgspec.Struct, frozen=True, kw_only=True, tag="announce_clock"):
-    """The simulator tells the back end which scenario time it is: `start` was at `epoch_wall_us`, and runs at `factor`."""
+    """The simulator tells the back end which scenario time it is: `start` was at `epoch_wall_us`, and runs at `factor`.
+
+    The desk judges the three together, so that whoever announces a clock that cannot be learns why.
+    """
 
     id: str
-    start: Moment
-    epoch_wall_us: Moment
+    start: Int64
+    epoch_wall_us: Int64
     factor: float
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from fleet.backend.service import Backend
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Batch, Committed, Store
 from fleet.errors import StoreError, StoreFull
+from fleet.kernel.instants import DAY, HOUR, LATEST
+from fleet.runtime.clocks import wall_us
 from fleet.wire.dialect import FleetDialect, json_codec
 from fleet.wire.frame import Frame
 from fleet.wire.messages import AnnounceClock, EnrolCar, ServiceRequest, SetSpin
@@ -187,6 +190,10 @@ def changed(frame: Frame, **changes: Any) -> Frame:
 
 
 STATUS = DIALECT.from_car(status(1))
+EVENT = DIALECT.from_car(event(1))
+EVENT_PLAIN = msgspec.msgpack.decode(EVENT.payload)
+REASONS = {"key": "type", "ext": "type", "infinite": "range", "future": "range"}
+"""Where the name of a bad frame is not its reason."""
 BAD = {
     "encoding": changed(STATUS, payload=b"\xc1 not MessagePack"),
     "type": changed(STATUS, payload=msgspec.msgpack.encode({"vin": VIN, "boot": BOOT, "seq": 1, "captured_at": 1})),
@@ -197,16 +204,21 @@ BAD = {
     "name": changed(DIALECT.from_car(event(1)), topic=DIALECT.topics.event(VIN, "other")),
     "content_type": changed(STATUS, content_type="text/plain"),
     "range": DIALECT.from_car(status(0)),
+    "key": changed(EVENT, payload=msgspec.msgpack.encode(EVENT_PLAIN | {"data": {"x": {None: 1}}})),
+    "ext": changed(EVENT, payload=msgspec.msgpack.encode(EVENT_PLAIN | {"data": {"x": msgspec.msgpack.Ext(1, b"")}})),
+    "infinite": changed(EVENT, payload=msgspec.msgpack.encode(EVENT_PLAIN | {"data": {"x": math.inf}})),
+    "future": DIALECT.from_car(status(1, boot=BOOT + 50 * 365 * DAY)),
     "answer_topic": DIALECT.desk_request(SetSpin(id="x", vin=VIN, spin="4711"), answer_topic=DIALECT.topics.command(VIN, "lock")),
     "retained": changed(DIALECT.desk_request(SetSpin(id="x", vin=VIN, spin="4711"), answer_topic=ANSWERS), retain=True),
 }
 
 
-@pytest.mark.parametrize("reason", BAD)
-async def test_what_is_not_understood_goes_to_quarantine(path: Path, reason: str) -> None:
+@pytest.mark.parametrize("name", BAD)
+async def test_what_is_not_understood_goes_to_quarantine(path: Path, name: str) -> None:
     """One row with the reason, acknowledged like everything else, and the next message is stored as if nothing was."""
+    bad, reason = BAD[name], REASONS.get(name, name)
     async with running(path) as lab:
-        lab.session.deliver(BAD[reason], *car(event(2)))
+        lab.session.deliver(bad, *car(event(2)))
         await lab.session.wait_for_acknowledged(2)
         assert lab.backend.snapshot().quarantined == {reason: 1}
         assert len(lab.backend.snapshot().warnings) == 1
@@ -215,9 +227,9 @@ async def test_what_is_not_understood_goes_to_quarantine(path: Path, reason: str
     with sqlite3.connect(path) as connection:
         ((topic, size, payload),) = connection.execute("SELECT topic, size, payload FROM quarantine").fetchall()
     connection.close()
-    assert topic == BAD[reason].topic
-    assert size == len(BAD[reason].payload)
-    assert payload == (None if reason in {"answer_topic", "retained"} else BAD[reason].payload[:4096])
+    assert topic == bad.topic
+    assert size == len(bad.payload)
+    assert payload == (None if reason in {"answer_topic", "retained"} else bad.payload[:4096])
 
 
 async def test_a_readable_header_is_accounted_for(path: Path) -> None:
@@ -428,6 +440,75 @@ async def test_a_clock_that_cannot_be_is_refused(path: Path) -> None:
         for factor in (0.0, -1.0, float("nan"), float("inf")):
             lab.ask(AnnounceClock(id=f"c{factor}", start=1, epoch_wall_us=1, factor=factor))
             assert (await lab.state(f"c{factor}", "rejected")).reason == "argument_out_of_range"
+
+
+NOW_US = wall_us()
+
+
+@pytest.mark.parametrize(
+    ("start", "epoch_wall_us", "factor"),
+    [(1, 0, 1e6), (BOOT, 0, 1e6), (-(10**15), NOW_US, 1.0), (2**62, NOW_US, 1.0), (1, NOW_US + 10**15, 1.0), (1, NOW_US, 1e-300),
+     (-(2**63), 2**63 - 1, 1e6), (LATEST - HOUR, NOW_US, 2.0)],
+)  # fmt: skip
+async def test_a_clock_whose_present_no_calendar_holds_is_refused_with_the_reason(
+    path: Path, start: int, epoch_wall_us: int, factor: float
+) -> None:
+    """Now or within an hour; a command that is open goes on, and the next clock is taken."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence()))
+        lab.command("open")
+        await lab.state("open", "sent")
+        lab.ask(AnnounceClock(id="bad", start=start, epoch_wall_us=epoch_wall_us, factor=factor))
+        answer = await lab.state("bad", "rejected")
+        assert answer.reason == "argument_out_of_range"
+        assert "this clock shows" in (answer.detail or "") or "factor of 0.001" in (answer.detail or "")
+        await lab.announce(10.0)
+        (command,) = lab.commands()
+        lab.session.deliver(*car(response(1, command, "succeeded")))
+        await lab.state("open", "succeeded")
+
+
+async def test_a_clock_that_has_run_out_while_nobody_looked_stands_at_its_end(path: Path) -> None:
+    """A store whose clock went on at x1 000 000 for years is opened and used all the same."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence()))
+        await lab.announce(1e6)
+    with sqlite3.connect(path) as connection:
+        kept = AnnounceClock(id="c", start=BOOT, epoch_wall_us=0, factor=1e6)
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'clock'", (msgspec.json.encode(kept).decode(),))
+    connection.close()
+    async with running(path) as lab:
+        lab.command("a")
+        assert (await lab.state("a", "sent")).at == LATEST
+
+
+@pytest.mark.parametrize("frame", [*BAD.values()])
+async def test_an_emergency_call_that_cannot_be_stored_is_passed_on(path: Path, frame: Frame) -> None:
+    """The message goes to quarantine, and the emergency centre is told what can be told of it: the car by its topic at least."""
+    call = changed(frame, topic=DIALECT.topics.event(VIN, "ecall"), qos=1, retain=False)
+    async with running(path) as lab:
+        lab.session.deliver(call, *car(event(2)))
+        await lab.session.wait_for_acknowledged(2)
+    with lab.reader() as reader:
+        (notice,) = reader.notices()
+        assert (notice.vin, notice.to, notice.kind) == (VIN, "emergency_centre", "ecall")
+        assert reader.account().quarantined == 1
+
+
+async def test_an_emergency_call_in_quarantine_is_passed_on_once(path: Path) -> None:
+    """When its number can be read: sent again, also to another back end, it is the same call."""
+    call = msgspec.msgpack.encode(EVENT_PLAIN | {"name": "ecall", "data": {"id": "c", "position": {"latitude": math.inf}}})
+    frame = changed(EVENT, topic=DIALECT.topics.event(VIN, "ecall"), payload=call)
+    async with running(path) as lab:
+        lab.session.deliver(frame, frame)
+        await lab.session.wait_for_acknowledged(2)
+    async with running(path) as lab:
+        lab.session.deliver(frame)
+        await lab.session.wait_for_acknowledged(1)
+    with lab.reader() as reader:
+        (notice,) = reader.notices()
+        assert notice.data == {"id": "c", "position": {"latitude": None}, "country": None}
+        assert reader.account().quarantined == 1
 
 
 async def test_cars_are_told_what_is_stored_where_they_want_it(path: Path) -> None:

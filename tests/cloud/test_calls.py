@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -61,7 +62,18 @@ def test_an_emergency_call_goes_to_the_centre_where_the_car_is(place: dict[str, 
     assert taken("ecall", data) == [Notify(VIN, "emergency_centre", "ecall", {**data, "country": country}, at=NOW)]
 
 
-@pytest.mark.parametrize("data", [{}, {"position": None}, {"position": {"latitude": "north"}}, {"position": [48, 11]}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"position": None},
+        {"position": {"latitude": "north"}},
+        {"position": [48, 11]},
+        {"position": {"latitude": 1e300, "longitude": 0}},
+        {"position": {"latitude": math.inf, "longitude": 1.5}},
+        {"position": {"latitude": None, "longitude": math.nan}},
+    ],
+)
 def test_an_emergency_call_goes_on_whatever_is_in_it(data: dict[str, Any]) -> None:
     assert taken("ecall", data) == [Notify(VIN, "emergency_centre", "ecall", {**data, "country": None}, at=NOW)]
 
