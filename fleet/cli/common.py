@@ -163,12 +163,14 @@ def need_no_broker_of_ours(scenario: Scenario) -> None:
         )
 
 
-def tell_left_out(rows: Sequence[str]) -> None:
-    """Name the rows of tracks that are not used, the first ones of many."""
-    for row in rows[:LEFT_OUT_SHOWN]:
+def tell_tracks(left_out: Sequence[str], findings: Sequence[str]) -> None:
+    """Name the rows of tracks that are not used, the first ones of many, and what else there is to know of them."""
+    for row in left_out[:LEFT_OUT_SHOWN]:
         err.print(f"[yellow]left out:[/] {escape(row)}", highlight=False)
-    if len(rows) > LEFT_OUT_SHOWN:
-        err.print(f"… and {len(rows) - LEFT_OUT_SHOWN} more rows", highlight=False)
+    if len(left_out) > LEFT_OUT_SHOWN:
+        err.print(f"… and {len(left_out) - LEFT_OUT_SHOWN} more rows", highlight=False)
+    for finding in findings:
+        err.print(f"[yellow]finding:[/] {escape(finding)}", highlight=False)
 
 
 def emit_line(message: dict[str, Any]) -> None:

@@ -36,13 +36,14 @@ from fleet.cli.common import (
     load_scenario,
     need_no_broker_of_ours,
     out,
-    tell_left_out,
+    tell_tracks,
 )
 from fleet.cli.completing import LATEST
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_duration
 from fleet.observe import report as reports
 from fleet.runtime.access import find_secret, open_access
+from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import local_time
 from fleet.runtime.limits import need_open_files, run_fast, source_addresses
 from fleet.runtime.network_hand import harms_network
@@ -50,7 +51,8 @@ from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.view import View, make_view
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
-from fleet.scenario.loader import find_scenario, track_warnings
+from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
+from fleet.scenario.loader import find_scenario
 from fleet.scenario.schema import Scenario
 from fleet.wire.topics import DEFAULT_PREFIX, Topics
 
@@ -96,7 +98,8 @@ def run(
     prefix = Topics(topic_prefix).prefix
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = load_scenario(file, cars, seed, clock, settings)
-    tell_left_out(track_warnings(loaded))
+    tracks = followed_tracks(loaded, vocabulary())
+    tell_tracks(rows_left_out(tracks), track_findings(tracks))
     if loaded.clock.is_virtual:
         _need_no_wire(
             broker=broker != "auto", no_backend=no_backend, link=link != "swarm", source=source, connect_rate=connect_rate

@@ -6,12 +6,13 @@ import json
 
 import typer
 
-from fleet.cli.common import SCENARIOS, AsJson, ScenarioName, Set, complain, make_table, out, tell_left_out
+from fleet.cli.common import SCENARIOS, AsJson, ScenarioName, Set, complain, make_table, out, tell_tracks
 from fleet.kernel.instants import format_duration
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
+from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
 from fleet.scenario.json_schema import json_schema
-from fleet.scenario.loader import Overrides, check, find_scenario, load, read_settings, read_text, shipped, track_warnings
+from fleet.scenario.loader import Overrides, check, find_scenario, load, read_settings, read_text, shipped
 from fleet.scenario.summary import summary
 
 app = typer.Typer()
@@ -53,13 +54,15 @@ def check_file(scenario: ScenarioName, settings: Set = None, as_json: AsJson = F
     words = vocabulary()
     values = read_settings(settings or ())
     errors = check(read_text(file), str(file), words, values)
-    lines, left_out = [], []
+    lines, left_out, findings = [], [], []
     if not errors:
         loaded = load(file, words, Overrides(settings=values))
-        lines, left_out = summary(loaded, words), track_warnings(loaded)
+        lines, tracks = summary(loaded, words), followed_tracks(loaded, words)
+        left_out, findings = rows_left_out(tracks), track_findings(tracks)
     if as_json:
         found = [{"message": str(e), "hint": e.hint, "file": e.file, "line": e.line, "column": e.column} for e in errors]
-        out.print_json(json.dumps({"file": str(file), "ok": not errors, "errors": found, "summary": lines, "left_out": left_out}))
+        plain = {"file": str(file), "ok": not errors, "errors": found, "summary": lines}
+        out.print_json(json.dumps(plain | {"left_out": left_out, "findings": findings}))
     else:
         for error in errors:
             complain(error)
@@ -67,7 +70,7 @@ def check_file(scenario: ScenarioName, settings: Set = None, as_json: AsJson = F
             out.print(f"{file}: ok", highlight=False)
         for line in lines:
             out.print(line, highlight=False, markup=False)
-        tell_left_out(left_out)
+        tell_tracks(left_out, findings)
     if errors:
         raise typer.Exit(2)
 

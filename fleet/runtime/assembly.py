@@ -13,6 +13,7 @@ from fleet.cloud.countries import load_countries
 from fleet.errors import UsageError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant
+from fleet.scenario.following import tracks_begin
 from fleet.scenario.schema import Fleet, Scenario, Vocabulary
 from fleet.scenario.tracks import read_track
 from fleet.vehicle.car import Car
@@ -22,7 +23,7 @@ from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place, load_regions
 from fleet.vehicle.region import region as region_named
 from fleet.vehicle.settings import CarSettings, DeadZone
-from fleet.vehicle.track import SHORTEST_M, TrackDriver, TrackTrip, trips_of
+from fleet.vehicle.track import TrackDriver, TrackTrip
 from fleet.wire.messages import Status, Written
 from fleet.wire.privacy import MODES, OPEN, PrivacyMode
 from fleet.wire.services import load_services
@@ -78,7 +79,7 @@ def build_cars(
     With `until_stored` they keep a message until the back end has said that it is stored. `make_car` is another kind of Car.
     `write_status`, of a dialect, is for cars whose messages nobody reads but that dialect.
     """
-    tracks = {fleet.name: _read_tracks(scenario, fleet, start) for fleet in scenario.fleets if fleet.tracks is not None}
+    tracks = {fleet.name: _trips(scenario, fleet) for fleet in scenario.fleets if fleet.tracks is not None}
     shared = {fleet.name: _settings(scenario, fleet, until_stored, write_status) for fleet in scenario.fleets}
     cars = []
     for place, (fleet, number, vin, equipment) in enumerate(_drawn(scenario)):
@@ -141,6 +142,13 @@ def _weighted(draws: Draws, weights: Mapping[str, float]) -> str:
     return names[draws.weighted([weights[name] for name in names])]
 
 
+def _trips(scenario: Scenario, fleet: Fleet) -> list[list[TrackTrip]]:
+    """Return the drives of each of the fleet's tracks."""
+    assert fleet.tracks is not None, "it follows tracks"
+    begin = tracks_begin(scenario, fleet, vocabulary())
+    return [read_track(Path(file)).trips(begin) for file in fleet.tracks.files]
+
+
 def _make_driver(scenario: Scenario, fleet: Fleet, vin: str, trips: Sequence[TrackTrip] | None) -> Driver:
     """Draw who drives a car; one that follows a track has its `trips` and no plan of its own."""
     key = stream_key(scenario.seed, vin)
@@ -149,21 +157,6 @@ def _make_driver(scenario: Scenario, fleet: Fleet, vin: str, trips: Sequence[Tra
         return TrackDriver(key, region, home=Place(*trips[0].path.points[0], "on its track", "home"), trips=trips)
     driver = draw_driver(key, region, fleet.profile, garage_share=float(fleet.coverage.garages))
     return driver if fleet.places is None else _living_at(driver, fleet, key)
-
-
-def _read_tracks(scenario: Scenario, fleet: Fleet, start: Instant) -> list[list[TrackTrip]]:
-    """Return the drives of each of the fleet's tracks. Raises UsageError for a track without a drive in it."""
-    assert fleet.tracks is not None
-    at = fleet.tracks.at
-    begin = start if at is None else at.within(start, scenario.duration, vocabulary().zone_of(scenario))
-    assert begin is not None, "checked when the scenario was read"
-    found = []
-    for file in fleet.tracks.files:
-        trips = trips_of(read_track(Path(file)).fixes, begin)
-        if not trips:
-            raise UsageError(f"{file} has no drive in it: the car never goes {SHORTEST_M:g} m", hint="Is it the right file?")
-        found.append(trips)
-    return found
 
 
 def _living_at(driver: Driver, fleet: Fleet, key: int) -> Driver:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,9 +16,13 @@ from fleet.observe import report as reports
 from fleet.observe.histogram import Histogram
 from fleet.observe.junit import write_junit
 from fleet.observe.report import Account, Generator, judge, machine, write_report
+from fleet.runtime.assembly import vocabulary
 from fleet.runtime.network_hand import harms_network
 from fleet.runtime.verdicts import Verdicts, line_outcomes, stage_figures, unjudged_lines
+from fleet.scenario.following import followed_tracks, track_findings
 from fleet.scenario.schema import Scenario
+
+_TRACK_FINDINGS: Final = 10
 
 
 def compose_report(
@@ -62,7 +66,7 @@ def compose_report(
         "faults": faults if faults is not None or harms_network(scenario) else {},
         "generator": msgspec.structs.asdict(generator),
         "backend": dict(backend_cpu),
-        "findings": reports.findings(generator, backend_cpu.get("cpu_percent")),
+        "findings": [*reports.findings(generator, backend_cpu.get("cpu_percent")), *_of_tracks(scenario)],
         "stages": stage_figures(result["stages"]),
     }
     lines = result.get("lines", ())
@@ -72,6 +76,17 @@ def compose_report(
         account, generator, report["expectations"], interrupted=result["stopped_early"], broken=broken
     )
     return report
+
+
+def _of_tracks(scenario: Scenario) -> list[str]:
+    """Return what is to be known of the tracks; nothing when their files have gone in the meantime."""
+    try:
+        found = track_findings(followed_tracks(scenario, vocabulary()))
+    except UsageError:
+        return []
+    return (
+        found if len(found) <= _TRACK_FINDINGS else [*found[:_TRACK_FINDINGS], f"{len(found) - _TRACK_FINDINGS} more of tracks"]
+    )
 
 
 def publish_report(folder: Path, report: Mapping[str, Any]) -> None:

@@ -127,12 +127,6 @@ def check(text: str, file: str, vocabulary: Vocabulary, settings: Mapping[str, s
     return _read(text, file, vocabulary, settings or {})[1]
 
 
-def track_warnings(scenario: Scenario) -> list[str]:
-    """Return which rows of the tracks are left out, and why, as file:row: why; raises UsageError for a track that is none."""
-    files = dict.fromkeys(file for fleet in scenario.fleets if fleet.tracks is not None for file in fleet.tracks.files)
-    return [broken for file in files for broken in read_track(Path(file)).broken]
-
-
 def read_text(path: Path) -> str:
     """Read a file as UTF-8; raises UsageError when there is none to read, ScenarioError where it is not UTF-8."""
     try:

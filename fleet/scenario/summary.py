@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 
 from fleet.kernel.instants import SECOND, Instant, format_duration, to_datetime
 from fleet.scenario.deeds import Deed, Selection, Step
+from fleet.scenario.following import followed_tracks
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Vocabulary
 
 
 def summary(scenario: Scenario, vocabulary: Vocabulary) -> list[str]:
-    """Return the lines; random numbers by their mean."""
+    """Return the lines; random numbers by their mean. Raises UsageError for a track that cannot be read."""
     zone = vocabulary.zone_of(scenario)
     start = vocabulary.start_of(scenario)
     takes = "" if scenario.clock.is_virtual else f", {format_duration(round(scenario.duration / scenario.clock))} of real time"
@@ -21,6 +22,7 @@ def summary(scenario: Scenario, vocabulary: Vocabulary) -> list[str]:
         f"{scenario.cars} cars: {', '.join(_fleet(scenario, fleet) for fleet in scenario.fleets)}",
         f"{when}: {format_duration(scenario.duration)} at clock {scenario.clock}{takes}, seed {scenario.seed}",
     ]
+    lines += [f"  {track.line(zone)}" for track in followed_tracks(scenario, vocabulary)]
     for phase in scenario.phases():
         if phase.name:
             lines.append(f"stage {phase.name}: {format_duration(phase.duration)}")

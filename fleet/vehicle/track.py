@@ -87,11 +87,14 @@ class TrackTrip(PlannedTrip):
     profile: TrackProfile
 
 
-def trips_of(points: Sequence[Point], begin: Instant) -> list[TrackTrip]:
-    """Cut a track into drives; its first point is at `begin`, whatever its own time was."""
+def trips_of(points: Sequence[Point], begin: Instant, breaks: frozenset[int] = frozenset()) -> list[TrackTrip]:
+    """Cut a track into drives; its first point is at `begin`, whatever its own time was.
+
+    At each index of `breaks` a recording began anew: the car was parked before, and drove there unseen.
+    """
     trips: list[TrackTrip] = []
     here: LatLon = points[0][:2]
-    for drive in _drives(points):
+    for drive in _drives(points, breaks):
         path = Path([here, *(point[:2] for point in drive[1:])])  # the first fix is a little off where the car was parked
         if path.length_m < SHORTEST_M:
             continue
@@ -103,25 +106,31 @@ def trips_of(points: Sequence[Point], begin: Instant) -> list[TrackTrip]:
     return trips
 
 
-def _drives(points: Sequence[Point]) -> list[list[Point]]:
+def _drives(points: Sequence[Point], breaks: frozenset[int]) -> list[list[Point]]:
     """Split a track where the car stood for long, with its receiver on or off."""
     drives: list[list[Point]] = []
     drive = [points[0]]
     last_moved = 0
-    for before, point in pairwise(points):
+    for index, (before, point) in enumerate(pairwise(points), 1):
         moved_m = distance_m(*drive[last_moved][:2], *point[:2])
         if moved_m <= STANDS_WITHIN_M:
             drive.append(point)
             continue
-        silent = point[2] - before[2] >= STANDS_FOR and moved_m * SECOND < STROLL_MS * (point[2] - before[2])
+        gap = point[2] - before[2]
+        silent = gap >= STANDS_FOR and (index in breaks or moved_m * SECOND < STROLL_MS * gap)
         if silent or before[2] - drive[last_moved][2] >= STANDS_FOR:
             drives.append(drive[: last_moved + 1])
-            set_off = max(before[2], point[2] - int(moved_m / RESUMED_MS * SECOND)) if silent else before[2]
-            drive = [(*before[:2], set_off)]
+            drive = [(*before[:2], _set_off(before, point, moved_m) if silent else before[2])]
         drive.append(point)
         last_moved = len(drive) - 1
     drives.append(drive[: last_moved + 1])
     return [each for each in drives if len(each) > 1]
+
+
+def _set_off(before: Point, point: Point, moved_m: float) -> Instant:
+    """Return when a car that was parked drove off unseen: as late as it can, but not before it has stood for a while."""
+    gap = point[2] - before[2]
+    return max(before[2] + min(STANDS_FOR, gap // 2), point[2] - int(moved_m / RESUMED_MS * SECOND))
 
 
 class TrackDriver(Driver):

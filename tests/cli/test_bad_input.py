@@ -201,7 +201,7 @@ def test_a_right_file_is_right() -> None:
 def test_rows_of_a_track_that_are_left_out_are_named(tmp_path: Path) -> None:
     """By file and row, beside what the file will do; the rest of the track is used."""
     rows = "".join(f"no,{number},{number}\n" for number in range(30))
-    (tmp_path / "t.csv").write_text(f"lat,lon,time\n48,11,0\n{rows}48.01,11,60\n", encoding="utf-8")
+    (tmp_path / "t.csv").write_text(f"lat,lon,time\n48,11,1714979400\n{rows}48.01,11,1714979460\n", encoding="utf-8")
     text = (Path(__file__).parents[2] / "scenarios" / "find-my-car.yaml").read_text(encoding="utf-8")
     made = text.replace("    profile: parked\n", "    tracks: {files: [t.csv]}\n")
     path = tmp_path / "followers.yaml"

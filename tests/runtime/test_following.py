@@ -17,6 +17,7 @@ from fleet.wire.messages import Event
 from tests.runtime.stage_lab import StageLab, staged
 
 HOME = (48.14, 11.58)
+RECORDED = 1_714_979_400 * SECOND
 Points = list[tuple[float, float, Instant]]
 
 
@@ -40,7 +41,8 @@ def two_drives() -> Points:
 
 
 def csv_of(points: Points) -> str:
-    return "lat,lon,time\n" + "".join(f"{latitude:.8f},{longitude:.8f},{at / SECOND}\n" for latitude, longitude, at in points)
+    rows = (f"{latitude:.8f},{longitude:.8f},{(RECORDED + at) / SECOND}\n" for latitude, longitude, at in points)
+    return "lat,lon,time\n" + "".join(rows)
 
 
 def following(folder: Path, points: Points, more: str = "", at: str = "") -> StageLab:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fleet.errors import UsageError
-from fleet.kernel.instants import SECOND
-from fleet.scenario.loader import check, load, track_warnings
-from fleet.scenario.tracks import Fix, read_track
+from fleet.kernel.instants import MINUTE, SECOND, to_datetime
+from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
+from fleet.scenario.loader import check, load
+from fleet.scenario.track_times import read_times
+from fleet.scenario.tracks import Fix, Track, read_track
 from tests.scenario.samples import GOOD, VOCABULARY
 
-EPOCH_2024 = 1_714_979_400 * SECOND
+EPOCH_S = 1_714_979_400
+EPOCH_2024 = EPOCH_S * SECOND
 CSV = """\
 time,lon,lat,speed
 2024-05-06T07:10:00Z,11.5755,48.1374,0
@@ -79,7 +86,8 @@ def test_points_of_a_gpx_are_read_by_their_lines(tmp_path: Path) -> None:
 
 def test_semicolons_separate_too(tmp_path: Path) -> None:
     """As spreadsheets of half of Europe write them."""
-    assert len(read_track(write(tmp_path, "t.csv", "Latitude;Longitude;Time\n48;11;0\n48.001;11;60\n")).fixes) == 2
+    text = "Latitude;Longitude;Time\n48,5;11;1714979400\n48,501;11;1714979460\n"
+    assert [fix.latitude for fix in read_track(write(tmp_path, "t.csv", text)).fixes] == [48.5, 48.501]
 
 
 @pytest.mark.parametrize(
@@ -87,13 +95,19 @@ def test_semicolons_separate_too(tmp_path: Path) -> None:
     [
         ("t.csv", "lat,lon\n48,11\n", "t.csv:1: there is no column time"),
         ("t.csv", "", "t.csv:1: there is no column latitude, longitude, time"),
-        ("t.csv", "lat,lon,time\n48,11,0\n98,11,5\n", "t.csv has 1 good rows: at least 2 are expected"),
+        ("t.csv", "a;b\tc\n1;2\n", "t.csv:1: there is no column latitude, longitude, time"),
+        ("t.csv", f"lat,lon,time\n48,11,{EPOCH_S}\n98,11,{EPOCH_S + 5}\n", "t.csv has 1 good rows: at least 2 are expected"),
+        ("t.csv", f"lat,lon,time\n48,11,{EPOCH_S}\n48,11,{EPOCH_S + 5}\n", "t.csv has no drive in it: the car never goes 100 m"),
         ("t.gpx", "<gpx><trk>", "t.gpx:1: no XML: no element found"),
-        ("t.gpx", "<gpx/>", "t.gpx has 0 good rows: at least 2 are expected"),
+        ("t.gpx", "<gpx/>", "t.gpx has no points with times in it"),
+        ("t.gpx", "<html/>", "t.gpx is XML with the root 'html', and no track that can be read"),
+        ("t.csv", '{"type": "FeatureCollection"}', "t.csv is JSON, and no track that can be read"),
+        ("t.nmea", "$GPRMC,071000,A,4808.24,N,01134.53,E,0,0,060524,,*00", "t.nmea is NMEA 0183, and no track that can be read"),
+        ("t.csv", "lat,lon,time\0\n", "t.csv is no text"),
     ],
 )
 def test_what_is_no_track(tmp_path: Path, name: str, text: str, message: str) -> None:
-    """Too few good rows, no columns, no XML."""
+    """Too few good rows, no drive, no columns, no XML, formats of others by their names."""
     with pytest.raises(UsageError) as caught:
         read_track(write(tmp_path, name, text))
     assert str(caught.value).rpartition("/")[2] == message
@@ -109,7 +123,13 @@ def test_a_scenario_names_its_tracks_relative_to_itself(tmp_path: Path) -> None:
     scenario = load(main, VOCABULARY)
     assert scenario.fleets[0].tracks is not None
     assert scenario.fleets[0].tracks.files == (str(tmp_path / "t.csv"),)
-    assert len(track_warnings(scenario)) == 7
+    tracks = followed_tracks(scenario, VOCABULARY)
+    assert len(rows_left_out(tracks)) == 7
+    assert track_findings(tracks) == []
+    assert tracks[0].line("Europe/Berlin") == (
+        "track t.csv of commuters: 1 drive, 0.9 km, from 2026-03-02 05:00 to 2026-03-02 05:01;"
+        " 4 good rows, 7 left out (read as CSV with commas, columns 'lat', 'lon' and 'time')"
+    )
     broken = made.replace("{files: [t.csv]}", "{files: [t.csv, none.csv, bad.csv, 5], at: 23:00}").replace(
         "name: parked", "name: p\n    tracks: {files: []}"
     )
@@ -125,3 +145,238 @@ def test_a_scenario_names_its_tracks_relative_to_itself(tmp_path: Path) -> None:
         "main.yaml:13:39: fleets[0].tracks.files[2]: bad.csv has 0 good rows: at least 2 are expected",
         "main.yaml:13:53: fleets[0].tracks.at: 23:00 never comes in a run from 2026-03-02T05:00 for 17 h",
     ]
+
+
+# --- how others write their tracks ------------------------------------------------------------------------------------
+
+DEGREES = [(48.1374 + 0.001 * number, 11.5755 + 0.001 * number) for number in range(40)]
+"""A drive north-east, a row each 30 s."""
+
+
+def iso(second: int) -> str:
+    return f"{to_datetime(EPOCH_2024 + second * SECOND):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def drive(*, time: Callable[[int], str] = iso, head: str = "lat,lon,time", row: str = "{lat:.6f},{lon:.6f},{time}") -> list[str]:
+    """Return the lines of a CSV of 40 good rows."""
+    lines = [row.format(lat=lat, lon=lon, time=time(30 * number)) for number, (lat, lon) in enumerate(DEGREES)]
+    return [head, *lines]
+
+
+def track_of(folder: Path, lines: list[str]) -> Track:
+    return read_track(write(folder, "t.csv", "\n".join(lines)))
+
+
+def is_the_drive(track: Track) -> bool:
+    """Whether all 40 rows are there, at the right instants."""
+    whole = [(round(fix.latitude, 6), round(fix.longitude, 6), fix.at) for fix in track.fixes]
+    return whole == [
+        (round(lat, 6), round(lon, 6), EPOCH_2024 + 30 * number * SECOND) for number, (lat, lon) in enumerate(DEGREES)
+    ]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        drive(time=lambda second: str((EPOCH_S + second) * 10**3)),
+        drive(time=lambda second: str((EPOCH_S + second) * 10**6)),
+        drive(time=lambda second: str((EPOCH_S + second) * 10**9)),
+        drive(time=lambda second: f"{EPOCH_S + second}.000"),
+        drive(time=lambda second: iso(second).replace("-", "").replace(":", "")),
+        drive(time=lambda second: re.sub(r"\D", "", iso(second))),
+        drive(head="lat,lon,date,time", time=lambda second: f"060524,{iso(second)[11:19].replace(':', '')}"),
+        drive(head="lat,lon,DATE,TIME", time=lambda second: f"20240506,{int(iso(second)[11:19].replace(':', ''))}"),
+        drive(head="lat,lon,utc_date,utc_time", time=lambda second: f"2024-05-06,{iso(second)[11:19]}"),
+        drive(head="lat,lon,Date,Time", time=lambda second: f"06.05.2024,{iso(second)[11:19]}"),
+        drive(head="lat,lon,elapsed,Timestamp", time=lambda second: f"{second},{iso(second)}"),
+        drive(head="lat,lon,time,timestamp", time=lambda second: f"{second},{EPOCH_S + second}"),
+        drive(head="Latitude (deg),Longitude (deg),GPS Time"),
+        drive(head='lat,lon,time,"note; free text"', row='{lat:.6f},{lon:.6f},{time},"a; b, c"'),
+        drive(head="lat\tlon\ttime", row="{lat:.6f}\t{lon:.6f}\t{time}"),
+        drive(head="lat|lon|time", row="{lat:.6f}|{lon:.6f}|{time}"),
+        drive(head="LATITUDE N/S,LONGITUDE E/W,time", row="{lat:.6f}N,{lon:.6f}E,{time}"),
+        ["# recorded by a logger; version 2", "", *drive()],
+        ["sep=;", *drive(head="lat;lon;time", row="{lat:.6f};{lon:.6f};{time}")],
+        ["Device 4711", "Exported 2024-05-07", *drive()],
+        [f"{line}\r" for line in drive()],
+        ["#lat,lon,time", *drive()[1:]],
+    ],
+)
+def test_columns_and_times_as_devices_write_them(tmp_path: Path, lines: list[str]) -> None:
+    """Epochs of every unit, compact dates, two columns, other separators, lines before the head: 40 good rows at their times."""
+    assert is_the_drive(track_of(tmp_path, lines))
+
+
+@pytest.mark.parametrize(
+    ("dates", "order"),
+    [
+        (("31/05/2024 23:59:30", "01/06/2024 00:00:00", "01/06/2024 00:00:30"), "day, month, year"),
+        (("05/31/2024 11:59:30 PM", "06/01/2024 12:00:00 AM", "06/01/2024 12:00:30 AM"), "month, day, year"),
+        (("01.02.2024 23:59:30", "02.02.2024 00:00:00", "02.02.2024 00:00:30"), "day, month, year"),
+        (("24/05/06 07:00:00", "24/05/06 07:00:30", "24/05/07 07:00:00"), "year, month, day"),
+    ],
+)
+def test_a_column_of_dates_is_read_in_the_order_in_which_its_rows_lie_together(dates: tuple[str, ...], order: str) -> None:
+    """One date does not say whether its day comes first; the column does."""
+    times = read_times(dates)
+    assert times.order == order
+    first, second, _ = (instant for instant in times.instants if isinstance(instant, int))
+    assert second - first == 30 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("60", "as seconds, ms, µs or ns since 1970 it is not from 1990 to 2099"),
+        ("45418.29861", "as seconds, ms, µs or ns since 1970 it is not from 1990 to 2099"),
+        ("nan", "'nan' is no time"),
+        ("1970-01-01T00:00:00Z", "is in 1970: a time from 1990 to 2099 is expected"),
+        ("2262-01-01T00:00:00Z", "is in 2262: a time from 1990 to 2099 is expected"),
+        ("07:10:00", "is a time of the day: its date is missing"),
+    ],
+)
+def test_only_plausible_instants_are_times(text: str, why: str) -> None:
+    """A number is read by its size, and what no receiver can have meant is told with its reason."""
+    (instant,) = read_times([text]).instants
+    assert isinstance(instant, str)
+    assert why in instant
+
+
+def without(track: Track) -> list[int]:
+    """Return the lines that are left out."""
+    return [int(line.split(":")[1]) for line in track.broken]
+
+
+@pytest.mark.parametrize(
+    ("bad", "at"),
+    [
+        (["0,0,2024-05-06T07:09:30Z"], 0),
+        (["0,0,2024-05-06T07:15:40Z"], 12),
+        (["0,0,2024-05-06T07:15:40Z", "0,0,2024-05-06T07:15:45Z", "0,0,2024-05-06T07:15:50Z"], 12),
+        (["48.1490,11.5870,2043-12-22T07:15:40Z"], 12),
+        (["48.1490,11.5870,2024-05-07T07:15:40Z"], 12),
+        (["48.1490,11.5870,2004-09-20T07:15:40Z"], 12),
+        (["48.1490,11.5870,1970-01-01T00:00:00Z"], 0),
+        ([f"48.149{n % 10},11.5870,2043-12-22T07:15:{n:02}Z" for n in range(40)], 12),
+        (["58.1490,11.5870,2024-05-06T07:30:10Z"], 40),
+    ],
+)
+def test_a_bad_row_costs_no_good_one(tmp_path: Path, bad: list[str], at: int) -> None:
+    """No fix, a week number that rolled over, a clock that was set: first, last or between, the rows around it stay."""
+    lines = drive()
+    lines[at + 1 : at + 1] = bad
+    track = track_of(tmp_path, lines)
+    assert is_the_drive(track)
+    assert without(track) == [at + 2 + number for number in range(len(bad))]
+
+
+def gpx(*segments: tuple[int, float, int]) -> str:
+    """Return a GPX of segments: start in seconds, first latitude, rows each 30 s some 111 m north."""
+    made = []
+    for begin, latitude, rows in segments:
+        points = [
+            f'<trkpt lat="{latitude + 0.001 * n:.6f}" lon="11.5"><time>{iso(begin + 30 * n)}</time></trkpt>' for n in range(rows)
+        ]
+        made.append(f"<trkseg>{''.join(points)}</trkseg>")
+    return f"<gpx><trk>{''.join(made)}</trk></gpx>"
+
+
+def test_two_segments_far_apart_are_two_trips_and_a_finding(tmp_path: Path) -> None:
+    """The car stands where the first recording ended, drives to where the second begins, and goes on; and that is told."""
+    track = read_track(write(tmp_path, "t.gpx", gpx((0, 48.0, 50), (5_070, 48.25, 50))))
+    first, second = track.trips(0)
+    assert first.path.length_m == pytest.approx(5_450, rel=0.01)
+    assert second.path.length_m == pytest.approx(22_350 + 5_450, rel=0.01)
+    assert second.path.points[0] == first.destination.position
+    assert second.departure - first.departure >= first.profile.duration_us + 5 * MINUTE
+    (finding,) = track.unrecorded
+    assert finding.rpartition("/")[2] == (
+        "t.gpx:1: 1 h after the row before it, and 22.3 km away: the car stands, and then drives straight there"
+    )
+
+
+def test_a_segment_that_begins_at_once_goes_on(tmp_path: Path) -> None:
+    """Devices begin a new segment after every tunnel: no engine is switched off for it."""
+    (trip,) = read_track(write(tmp_path, "t.gpx", gpx((0, 48.0, 50), (1_560, 48.052, 50)))).trips(0)
+    assert trip.path.length_m == pytest.approx(11_230, rel=0.01)
+
+
+def test_a_long_silence_of_a_dense_csv_is_a_stop_too(tmp_path: Path) -> None:
+    """A file without segments says by its rhythm that its recording stopped; a sparse one is one drive."""
+    lines = drive()
+    late = [f"{48.4 + 0.001 * n:.6f},11.6,{iso(4_800 + 30 * n)}" for n in range(20)]
+    assert len(track_of(tmp_path, [*lines, *late]).trips(0)) == 2
+    sparse = ["lat,lon,time", *(f"{48 + 0.1 * n:.6f},11.6,{iso(600 * n)}" for n in range(6))]
+    assert len(track_of(tmp_path, sparse).trips(0)) == 1
+
+
+KML_TRACK = (
+    '<kml xmlns="http://www.opengis.net/kml/2.2" xmlns:gx="http://www.google.com/kml/ext/2.2"><Document><Placemark><gx:Track>'
+    + "".join(f"<when>{iso(30 * n)}</when>" for n in range(40))
+    + "".join(f"<gx:coord>{lon:.6f} {lat:.6f} 0</gx:coord>" for lat, lon in DEGREES)
+    + "</gx:Track></Placemark></Document></kml>"
+)
+KML_POINTS = (
+    "<kml><Document>"
+    + "".join(
+        f"<Placemark><TimeStamp><when>{iso(30 * n)}</when></TimeStamp>"
+        f"<Point><coordinates>{lon:.6f},{lat:.6f},0</coordinates></Point></Placemark>"
+        for n, (lat, lon) in enumerate(DEGREES)
+    )
+    + "</Document></kml>"
+)
+WAYPOINTS = (
+    "<gpx>"
+    + "".join(f'<wpt lat="{lat:.6f}" lon="{lon:.6f}"><time>{iso(30 * n)}</time></wpt>' for n, (lat, lon) in enumerate(DEGREES))
+    + "</gpx>"
+)
+PLAIN = "\n".join(drive())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "read_as"),
+    [
+        ("t.csv", KML_TRACK.encode(), "KML, 40 track points"),
+        ("t.kml", KML_POINTS.encode(), "KML, 40 placemarks"),
+        ("t.gpx", WAYPOINTS.encode(), "GPX, 40 waypoints"),
+        ("t.gpx", WAYPOINTS.replace("wpt", "trkpt").encode(), "GPX, 40 track points"),
+        ("t.gpx.gz", gzip.compress(WAYPOINTS.encode()), "GPX, 40 waypoints"),
+        ("t.gpx", PLAIN.encode(), "CSV with commas, columns 'lat', 'lon' and 'time'"),
+        ("t", b"\xef\xbb\xbf" + PLAIN.encode(), "CSV with commas, columns 'lat', 'lon' and 'time'"),
+        ("t.csv", PLAIN.encode("utf-16"), "CSV with commas, columns 'lat', 'lon' and 'time'"),
+        ("t.csv", PLAIN.replace("time", "time,Straße", 1).encode("cp1252"), "CSV with commas, columns 'lat', 'lon' and 'time'"),
+        ("t.xml", b"\xef\xbb\xbf" + WAYPOINTS.encode(), "GPX, 40 waypoints"),
+    ],
+)
+def test_a_file_is_read_by_its_content(tmp_path: Path, name: str, content: bytes, read_as: str) -> None:
+    """Whatever it is called, packed or not; and it is said what it was taken for."""
+    (tmp_path / name).write_bytes(content)
+    track = read_track(tmp_path / name)
+    assert is_the_drive(track)
+    assert track.read_as == read_as
+
+
+def test_archives(tmp_path: Path) -> None:
+    """One track in an archive is read; of several none is guessed."""
+    with zipfile.ZipFile(tmp_path / "one.kmz", "w") as archive:
+        archive.writestr("doc.kml", KML_TRACK)
+    assert is_the_drive(read_track(tmp_path / "one.kmz"))
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a.csv", PLAIN)
+        archive.writestr("b.csv", PLAIN)
+    with pytest.raises(UsageError, match=r"two\.zip is an archive with 2 tracks in it: one is expected"):
+        read_track(tmp_path / "two.zip")
+    (tmp_path / "half.gz").write_bytes(gzip.compress(PLAIN.encode())[:-20])
+    with pytest.raises(UsageError, match=r"half\.gz cannot be unpacked"):
+        read_track(tmp_path / "half.gz")
+
+
+def test_a_drive_that_the_run_is_too_short_for_is_told(tmp_path: Path) -> None:
+    """None of its drives begins: the cars would stand, and the run pass."""
+    stands = [f"48.1374,11.5755,{iso(-80_000 + 1_000 * n)}" for n in range(79)]
+    write(tmp_path, "t.csv", "\n".join(["lat,lon,time", *stands, *drive()[1:]]))
+    made = GOOD.replace("    profile: commuter\n", "    tracks: {files: [t.csv]}\n")
+    scenario = load(write(tmp_path, "main.yaml", made), VOCABULARY)
+    (finding,) = track_findings(followed_tracks(scenario, VOCABULARY))
+    told = finding.rpartition("/")[2]
+    assert told == "t.csv: none of its drives begins in the run; the cars of commuters that follow it stay parked"
