@@ -23,19 +23,19 @@ from fleet.runtime.asking import FIRST_ANSWER_S, ask_desk
 from fleet.wire.messages import ServiceRequest
 from fleet.wire.services import whole_number
 from fleet.wire.topics import DEFAULT_PREFIX
-from fleet.wire.vin import checked_vin
+from fleet.wire.vin import typed_vin
 
 app = typer.Typer()
 
 
-def _checked(vin: str | None) -> str | None:
-    return None if vin is None else checked_vin(vin)
+def _typed(vin: str | None) -> str | None:
+    return None if vin is None else typed_vin(vin)
 
 
 @app.command(rich_help_panel=WATCH)
 def notices(
     vin: Annotated[
-        str | None, typer.Argument(metavar="[VIN]", callback=_checked, help="Only of this car.", autocompletion=complete_vin)
+        str | None, typer.Argument(metavar="[VIN]", callback=_typed, help="Only of this car.", autocompletion=complete_vin)
     ] = None,
     store: StorePath = None,
     limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 50,
@@ -99,7 +99,7 @@ def service(
     if action not in services[name].actions:
         raise UnknownName(f"action of {name}", action, services[name].actions)
     given = list(words or ())
-    vin = checked_vin(given.pop(0)) if given and "=" not in given[0] else None
+    vin = typed_vin(given.pop(0)) if given and "=" not in given[0] else None
     request = ServiceRequest(id=secrets.token_hex(12), service=name, action=action, vin=vin, data=read_data(given), user=user)
     access = reach_desk(broker, secret_file, credentials, store, topic_prefix)
     answer = asyncio.run(ask_desk(access, request, timeout_s=FIRST_ANSWER_S))

@@ -25,7 +25,7 @@ from fleet.cli.common import (
 )
 from fleet.cli.completing import complete_scenario
 from fleet.errors import UsageError
-from fleet.runtime.access import find_secret, open_access
+from fleet.runtime.access import find_secret, need_passwords, open_access
 from fleet.runtime.assembly import vins
 from fleet.runtime.cleaning import AT_ONCE, Cleaned, Visitor, cars_of, clean, left_behind
 from fleet.runtime.limits import need_open_files, run_fast
@@ -84,6 +84,7 @@ def clean_broker(
         secret=find_secret(secret_file),
         prefix=topic_prefix,
     )
+    need_passwords(access.password_for, known or ())
 
     async def main() -> tuple[Cleaned, Cleaned]:
         cars_left = await left_behind(access) if known is None else known

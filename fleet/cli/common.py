@@ -25,7 +25,7 @@ from fleet.runtime.resources import resource_dir
 from fleet.scenario.loader import Overrides, load, read_settings
 from fleet.scenario.scalars import ClockFactor, Misread
 from fleet.scenario.schema import Scenario
-from fleet.wire.vin import checked_vin
+from fleet.wire.vin import typed_vin
 
 
 class DeliveryMode(StrEnum):
@@ -117,7 +117,7 @@ StorePath = Annotated[
 ]
 Vin = Annotated[
     str,
-    typer.Argument(metavar="VIN", callback=checked_vin, help="Which car; fleet cars lists them.", autocompletion=complete_vin),
+    typer.Argument(metavar="VIN", callback=typed_vin, help="Which car; fleet cars lists them.", autocompletion=complete_vin),
 ]
 
 

@@ -30,7 +30,7 @@ def complete_vin(context: typer.Context, incomplete: str) -> list[str]:
     """Offer the cars of the store that was named, or of the latest run; none where there is no store."""
     try:
         with StoreReader(context.params.get("store") or LATEST / "store.sqlite") as reader:
-            return [row.vin for row in reader.cars() if row.vin.startswith(incomplete)]
+            return [row.vin for row in reader.cars() if row.vin.startswith(incomplete.upper())]
     except (FleetError, OSError):
         return []
 

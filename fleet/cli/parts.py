@@ -42,7 +42,7 @@ from fleet.cli.common import (
     out,
 )
 from fleet.errors import FleetError, UsageError
-from fleet.runtime.access import find_secret, open_access
+from fleet.runtime.access import find_secret, need_passwords, open_access
 from fleet.runtime.assembly import vins
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.limits import run_fast
@@ -101,6 +101,7 @@ def simulate(
         source=source,
         connects_per_s=connect_rate,
     )
+    need_passwords(access.password_for, (*(() if no_backend else ("tool",)), *vins(loaded)))
 
     async def main() -> dict[str, Any]:
         stop = stop_on_signals(until_eof=until_eof)

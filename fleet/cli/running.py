@@ -42,8 +42,8 @@ from fleet.cli.completing import LATEST
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_duration
 from fleet.observe import report as reports
-from fleet.runtime.access import find_secret, open_access
-from fleet.runtime.assembly import vocabulary
+from fleet.runtime.access import find_secret, need_passwords, open_access
+from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.clocks import local_time
 from fleet.runtime.limits import need_open_files, run_fast, source_addresses
 from fleet.runtime.network_hand import harms_network
@@ -117,6 +117,8 @@ def run(
     access = None
     if broker != "auto":
         access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=prefix)
+        tools = () if no_backend else ("tool", "backend")
+        need_passwords(access.password_for, (*tools, *vins(loaded)))
     source_addresses(source)
     need_open_files(loaded.cars * (3 if harms_network(loaded) else 1))  # the proxy has two more for each car
     folder = out_dir or _new_folder(loaded.scenario)

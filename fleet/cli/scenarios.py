@@ -12,8 +12,9 @@ from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
 from fleet.scenario.json_schema import json_schema
-from fleet.scenario.loader import Overrides, check, find_scenario, load, read_settings, read_text, shipped
+from fleet.scenario.loader import Overrides, check, find_scenario, load, read_settings, shipped
 from fleet.scenario.summary import summary
+from fleet.scenario.text import read_text
 
 app = typer.Typer()
 

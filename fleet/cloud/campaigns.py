@@ -19,7 +19,7 @@ from fleet.cloud.centre import AskCar, CommandEnded, Done, Notes, Notify, Refuse
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, MINUTE, SECOND, Duration, Instant
 from fleet.wire.messages import Event, ServiceRequest
-from fleet.wire.vin import is_vin
+from fleet.wire.vin import fault_of
 
 CarState = Literal[
     "planned", "asked", "unreached", "accepted", "downloading", "downloaded", "installing",
@@ -99,9 +99,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 def _misfit_of(cars: Sequence[str]) -> str | None:
     if not 0 < len(cars) <= CARS_MOST:
         return f"a campaign has 1 to {CARS_MOST} cars, not {len(cars)}"
-    wrong = next((vin for vin in cars if not is_vin(vin)), None)
-    if wrong is not None:
-        return f"{wrong[:40]!r} among the cars is no VIN: it has 17 characters, A-Z and 0-9 without I, O and Q"
+    for vin in cars:
+        if (fault := fault_of(vin)) is not None:
+            return f"{vin[:40]!r} among the cars is no VIN: {fault}; a VIN has 17 characters, A-Z and 0-9 without I, O and Q"
     twice = [vin for vin, count in Counter(cars).items() if count > 1]
     return f"{twice[0]} stands {cars.count(twice[0])} times among the cars" if twice else None
 

@@ -25,7 +25,7 @@ import msgspec
 from fleet.cloud.desk_io import Answer
 from fleet.kernel.instants import MINUTE, Duration, Instant
 from fleet.wire.messages import CommandState, DeskAnswer, Event, Reply, Request, ServiceRequest
-from fleet.wire.vin import is_vin
+from fleet.wire.vin import fault_of, is_vin
 
 REMEMBERED: Final = 1_000
 """Answers that are kept for requests of tools that come again."""
@@ -304,8 +304,8 @@ class ServiceCentre:
             return Refused(
                 "unsupported", f"there is no service {request.service[:40]!r}; known: {', '.join(sorted(self._rules))}"
             )
-        if request.vin is not None and not is_vin(request.vin):
-            return Refused("invalid_vin", "a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
+        if request.vin is not None and (fault := fault_of(request.vin)) is not None:
+            return Refused("invalid_vin", f"{fault}; a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
         return self._of_known(rule, request, unknown, now) if unknown else rule.asked(request, now)
 
     def _of_known(self, rule: Rule, request: ServiceRequest, unknown: Sequence[str], now: Instant) -> Done | Refused:

@@ -47,7 +47,7 @@ from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
 from fleet.kernel.timers import TimerHeap
 from fleet.wire.commands import COMMANDS, LONGEST_TIME_TO_LIVE, read_parameters
 from fleet.wire.messages import TERMINAL_STATES, Command, CommandRequest, CommandState, DeskAnswer, Event, Response
-from fleet.wire.vin import is_vin
+from fleet.wire.vin import fault_of
 
 REMEMBERED: Final = 10_000
 """Ended commands kept in memory to answer a repeated request; older ones are looked up in the store."""
@@ -68,7 +68,6 @@ _ENDED: Final = 4
 _FROM_CAR: Final = frozenset({"accepted", "in_progress"}) | TERMINAL_STATES
 
 
-INVALID_VIN: Final = Refusal("invalid_vin", "a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
 UNKNOWN_VIN: Final = Refusal("unknown_vin", "nobody is enrolled on this car, and no message of it has ever arrived")
 
 
@@ -254,8 +253,8 @@ class Desk:
 
     def _unfit(self, request: CommandRequest) -> Refusal | None:
         """Return what is wrong with a request whoever asks."""
-        if not is_vin(request.vin):
-            return INVALID_VIN
+        if (invalid := _invalid(request.vin)) is not None:
+            return invalid
         if request.vin not in self._known:
             return UNKNOWN_VIN
         try:
@@ -302,8 +301,8 @@ class Desk:
         user_name = request.user or PRIMARY
         refusal: Refusal | None = None
         outputs: list[DeskOutput] = []
-        if not is_vin(request.vin):
-            refusal = INVALID_VIN
+        if (invalid := _invalid(request.vin)) is not None:
+            refusal = invalid
         elif request.vin not in self._known:
             refusal = UNKNOWN_VIN
         elif not is_spin(request.spin):
@@ -322,8 +321,8 @@ class Desk:
 
     def _enrol(self, message: EnrolmentAsked, now: Instant) -> list[DeskOutput]:
         request, topic = message.request, message.answer_topic
-        if not is_vin(request.vin):
-            return [_answer(topic, request.id[:LONGEST_ID], now, INVALID_VIN.reason, INVALID_VIN.detail)]
+        if (invalid := _invalid(request.vin)) is not None:
+            return [_answer(topic, request.id[:LONGEST_ID], now, invalid.reason, invalid.detail)]
         self._known.add(request.vin)
         _, outputs = self._guard.enrol(request.vin, PRIMARY)
         return [*outputs, Answer(topic, DeskAnswer(id=request.id[:LONGEST_ID], state="succeeded", final=True, at=now))]
@@ -491,6 +490,11 @@ def _present(record: CommandRecord, token: str | None = None) -> DeskAnswer:
         token=token,
         by=record.by,
     )
+
+
+def _invalid(vin: str) -> Refusal | None:
+    fault = fault_of(vin)
+    return None if fault is None else Refusal("invalid_vin", f"{fault}; a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
 
 
 def _answer(topic: str, request_id: str, now: Instant, reason: str, detail: str) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -15,6 +15,7 @@ import msgspec
 from fleet.errors import UsageError
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.limits import source_addresses
+from fleet.scenario.text import read_text
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import Endpoint, LinkFactory
 from fleet.transport.swarm_link import swarm_links
@@ -105,31 +106,65 @@ def _trust(ca: Path) -> ssl.SSLContext:
 
 def _passwords(credentials: Path | None, secret: FleetSecret | None) -> PasswordFor:
     if credentials is not None:
-        table = read_credentials(credentials)
-        return table.get
+        return Credentials.read(credentials).password_for
     if secret is not None:
         return secret.password_for
     return lambda _user: None
 
 
-def read_credentials(path: Path) -> dict[str, str]:
-    """Read `user,password` lines (a header is allowed); users are VINs and backend, desk, tool. Raises UsageError."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"the credentials cannot be read from {path}: {error}", hint="Name a text file of user,password lines."
-        ) from error
-    for number, row in enumerate(rows, 1):
-        if len(row) != 2:
-            raise UsageError(
-                f"{path}:{number}: {len(row)} columns; user and password are expected",
-                hint='Write user,password; in quotes ("…") when there is a comma in it.',
-            )
-    if rows and rows[0] == ["user", "password"]:
-        rows = rows[1:]
-    return {row[0]: row[1] for row in rows}
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The passwords in a file of `user,password` lines; users are VINs and backend, tool."""
+
+    path: Path
+    table: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Credentials:
+        """Read a file; a header is allowed. Raises UsageError with the line of what is no pair, or of a user that comes twice."""
+        missing = "Name a text file of user,password lines."
+        try:
+            text = read_text(path, missing=missing, what="a file of user,password lines")
+        except UsageError as error:
+            raise UsageError(f"the credentials cannot be read: {error}", hint=error.hint or missing) from error
+        table: dict[str, str] = {}
+        reader = csv.reader(text.splitlines())
+        for row in reader:
+            if not row or (not table and [cell.strip().lower() for cell in row] == ["user", "password"]):
+                continue
+            if len(row) != 2:
+                raise UsageError(
+                    f"{path}:{reader.line_num}: {len(row)} columns; user and password are expected",
+                    hint='Write user,password; in quotes ("…") when there is a comma in it.',
+                )
+            user, password = row
+            if table.setdefault(user, password) != password:
+                raise UsageError(
+                    f"{path}:{reader.line_num}: {user[:40]!r} has another password before", hint="Leave one of them."
+                )
+        return cls(path, table)
+
+    def password_for(self, user: str) -> str:
+        """Return the password of a user; raises UsageError when the file has no line for them."""
+        password = self.table.get(user)
+        if password is None:
+            small = next((each for each in self.table if each.strip().upper() == user.upper()), None)
+            hint = f"Add a line {user},PASSWORD." if small is None else f"There is one for {small!r}: write {user}."
+            raise UsageError(f"{self.path} has no line for {user!r}", hint=hint)
+        return password
+
+
+def need_passwords(password_for: PasswordFor, users: Sequence[str]) -> None:
+    """Raise UsageError, naming the first and how many more, when there are users that the credentials have no line for."""
+    lacking: list[UsageError] = []
+    for user in users:
+        try:
+            password_for(user)
+        except UsageError as error:
+            lacking.append(error)
+    if lacking:
+        more = f", and for {len(lacking) - 1} more of {len(users)}" if len(lacking) > 1 else ""
+        raise UsageError(f"{lacking[0]}{more}", hint=lacking[0].hint)
 
 
 def find_secret(path: Path | None) -> FleetSecret | None:

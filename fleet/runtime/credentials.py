@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from fleet.errors import UsageError
+from fleet.scenario.text import read_text
 
 SECRET_VARIABLE: Final = "FLEET_SECRET"  # noqa: S105  the name of a variable
 _LENGTH_MIN: Final = 16
@@ -39,15 +40,12 @@ class FleetSecret:
     @classmethod
     def from_file(cls, path: Path) -> FleetSecret:
         """Read a secret from a file that only its owner may read. Raises UsageError."""
+        hint = "Name the file that fleet broker has told, with --secret-file or FLEET_SECRET_FILE."
         try:
-            mode = path.stat().st_mode
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(
-                f"the fleet secret cannot be read from {path}: {error}",
-                hint="Name the file that fleet broker has told, with --secret-file or FLEET_SECRET_FILE.",
-            ) from error
-        if mode & 0o077:
+            text = read_text(path, missing=hint, what="the file of a fleet secret")
+        except UsageError as error:
+            raise UsageError(f"the fleet secret cannot be read: {error}", hint=error.hint or hint) from error
+        if path.stat().st_mode & 0o077:
             raise UsageError(f"others may read the fleet secret in {path}", hint=f"chmod 600 {path}")
         return cls(text)
 

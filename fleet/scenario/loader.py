@@ -21,13 +21,13 @@ from fleet.scenario.drawn import Plain
 from fleet.scenario.problems import Steps
 from fleet.scenario.scalars import ClockFactor, Misread, Readable, shown
 from fleet.scenario.schema import INSTEAD, Scenario, Vocabulary, without_none
+from fleet.scenario.text import read_text
 from fleet.scenario.tracks import read_track
 from fleet.wire.services import whole_number
 
 _SUFFIXES: Final = (".yaml", ".yml")
 _DEEPEST: Final = 4
 """How deep plain data may nest inside one value; more is an alias bomb or a mistake."""
-_LARGEST_BYTES: Final = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,28 +125,6 @@ def parse(text: str, file: str, vocabulary: Vocabulary, settings: Mapping[str, s
 def check(text: str, file: str, vocabulary: Vocabulary, settings: Mapping[str, str] | None = None) -> list[ScenarioError]:
     """Return everything that is wrong with a scenario file and what it imports, by its lines; empty when it is right."""
     return _read(text, file, vocabulary, settings or {})[1]
-
-
-def read_text(path: Path) -> str:
-    """Read a file as UTF-8; raises UsageError when there is none to read, ScenarioError where it is not UTF-8."""
-    try:
-        if path.is_file() and path.stat().st_size > _LARGEST_BYTES:
-            raise UsageError(f"{path} is larger than {_LARGEST_BYTES // 1_000_000} MB", hint="Is it a scenario file?")
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file", hint="`fleet scenarios` lists those that are shipped.") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path}: is a directory", hint="Name a file in it.") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        line = before.count(b"\n") + 1
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-        message = f"byte 0x{error.object[error.start]:02X} is not UTF-8"
-        raise ScenarioError(message, file=str(path), line=line, column=column, hint="Save the file as UTF-8.") from None
 
 
 def read_settings(pairs: Iterable[str]) -> dict[str, str]:

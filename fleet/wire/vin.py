@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from fleet.errors import InvalidVin
 
-_VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
+LENGTH = 17
+_VIN = re.compile(rf"[A-HJ-NPR-Z0-9]{{{LENGTH}}}")
 
 
 def is_vin(text: str) -> bool:
@@ -15,12 +16,26 @@ def is_vin(text: str) -> bool:
     return _VIN.fullmatch(text) is not None
 
 
+def fault_of(text: str) -> str | None:
+    """Return why `text` is no VIN, in words; None when it is one."""
+    if is_vin(text):
+        return None
+    if text.isascii() and is_vin(text.strip().upper()):
+        return "it is written in small letters" if text == text.strip() else "there are spaces around it"
+    if len(text) != LENGTH:
+        return f"it has {len(text)} characters instead of {LENGTH}"
+    wrong = sorted({letter for letter in (text.upper() if text.isascii() else text) if not is_vin(letter * LENGTH)})
+    return f"it holds {', '.join(map(repr, wrong))}"
+
+
 @lru_cache(maxsize=1 << 16)
 def checked_vin(text: str) -> str:
     """Return `text` when it is a VIN, else raise InvalidVin saying what is wrong with it."""
-    if is_vin(text):
-        return text
-    if len(text) != 17:
-        raise InvalidVin(text, f"it has {len(text)} characters instead of 17")
-    wrong = sorted({c for c in text if _VIN.fullmatch(c * 17) is None})
-    raise InvalidVin(text, f"it holds {', '.join(map(repr, wrong))}")
+    if (fault := fault_of(text)) is not None:
+        raise InvalidVin(text, fault)
+    return text
+
+
+def typed_vin(text: str) -> str:
+    """Return the VIN that a person has typed, in capitals; raises InvalidVin when it is none."""
+    return checked_vin(text.strip().upper() if text.isascii() else text)

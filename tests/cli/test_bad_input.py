@@ -76,7 +76,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("cars --store none.sqlite", "no store at none.sqlite"),
         ("status VIN", "3 characters instead of 17"),
         ("status VSSZZZKMZPR00000I", "it holds 'I'"),
-        ("history vsszzzkmzpr000001", "A-Z and 0-9"),
+        ("history vsszzzkmzpr00000i", "A-Z and 0-9"),
         (f"status {VIN}", "Run a scenario first"),
         (f"history {VIN} --kind evnt", "'event'"),
         (f"command {VIN} honc", "'honk'"),

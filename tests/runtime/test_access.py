@@ -9,10 +9,11 @@ import pytest
 from fleet.errors import UsageError
 from fleet.runtime.access import (
     ENDPOINT_FILE,
+    Credentials,
     EndpointFile,
     find_secret,
+    need_passwords,
     open_access,
-    read_credentials,
     read_endpoint,
     write_endpoint,
 )
@@ -70,7 +71,9 @@ class TestPasswords:
         path.write_text("user,password\nbackend,abc\n", encoding="utf-8")
         secret = FleetSecret(SECRET)
         named = open_access(broker="mqtt://host", credentials=path, secret=secret)
-        assert (named.password_for("backend"), named.password_for("tool")) == ("abc", None)
+        assert named.password_for("backend") == "abc"
+        with pytest.raises(UsageError, match=r"users\.csv has no line for 'tool'"):
+            named.password_for("tool")
         assert open_access(broker="mqtt://host", secret=secret).password_for("tool") == secret.password_for("tool")
         assert open_access(broker="mqtt://host").password_for("tool") is None
 
@@ -81,31 +84,59 @@ class TestPasswords:
         assert "abc-secret" not in repr(open_access(broker="mqtt://host", credentials=path))
         path.write_text("backend,abc-secret,more\n", encoding="utf-8")
         with pytest.raises(UsageError) as caught:
-            read_credentials(path)
+            Credentials.read(path)
         assert "abc-secret" not in str(caught.value)
 
     def test_lines_are_read_with_or_without_a_header(self, tmp_path: Path) -> None:
         """Empty lines do not count, quotes and commas in passwords do."""
         path = tmp_path / "users.csv"
         path.write_text('user,password\nbackend,"a,b"\n\ntool,c\n', encoding="utf-8")
-        assert read_credentials(path) == {"backend": "a,b", "tool": "c"}
+        assert Credentials.read(path).table == {"backend": "a,b", "tool": "c"}
         path.write_text("tool,c\n", encoding="utf-8")
-        assert read_credentials(path) == {"tool": "c"}
+        assert Credentials.read(path).table == {"tool": "c"}
 
     @pytest.mark.parametrize(
-        ("content", "told"), [(b"a,b\nc\n", ":2: 1 columns"), (b"a,b,c\n", ":1: 3 columns"), (b"\xff\n", "read")]
+        ("content", "told"),
+        [
+            (b"a,b\nc\n", ":2: 1 columns"),
+            (b"a,b,c\n", ":1: 3 columns"),
+            (b"\xff\n", ":1:1: byte 0xFF is not UTF-8"),
+            (b"a,b\na,c\n", ":2: 'a' has another password before"),
+        ],
     )
     def test_a_bad_line_is_told_by_its_number(self, tmp_path: Path, content: bytes, told: str) -> None:
         """So is what is no text."""
         path = tmp_path / "users.csv"
         path.write_bytes(content)
         with pytest.raises(UsageError, match=told):
-            read_credentials(path)
+            Credentials.read(path)
+
+    def test_a_file_as_editors_save_it(self, tmp_path: Path) -> None:
+        """With a byte order mark, DOS line ends and a header in capitals."""
+        path = tmp_path / "users.csv"
+        path.write_bytes(b"\xef\xbb\xbfUser,Password\r\nbackend,abc\r\n")
+        assert Credentials.read(path).table == {"backend": "abc"}
+        path.write_bytes(b"\xef\xbb\xbfVSSZZZKMZPR000001,abc\r\n")
+        assert Credentials.read(path).table == {"VSSZZZKMZPR000001": "abc"}
+        path.write_bytes(b"\xef\xbb\xbf" + SECRET.encode() + b"\r\n")
+        path.chmod(0o600)
+        assert FleetSecret.from_file(path).reveal() == SECRET
+
+    def test_who_is_missing_is_named(self, tmp_path: Path) -> None:
+        """The first, and how many more; a VIN in small letters is shown as it stands there."""
+        path = tmp_path / "users.csv"
+        path.write_text("backend,abc\nvsszzzkmzpr000001,abc\n", encoding="utf-8")
+        password_for = Credentials.read(path).password_for
+        need_passwords(password_for, ["backend"])
+        with pytest.raises(UsageError) as caught:
+            need_passwords(password_for, ["backend", "VSSZZZKMZPR000001", "VSSZZZKMZPR000002"])
+        assert str(caught.value) == f"{path} has no line for 'VSSZZZKMZPR000001', and for 1 more of 3"
+        assert caught.value.hint == "There is one for 'vsszzzkmzpr000001': write VSSZZZKMZPR000001."
 
     def test_a_missing_file_is_told(self, tmp_path: Path) -> None:
         """With its name."""
         with pytest.raises(UsageError, match=r"none\.csv"):
-            read_credentials(tmp_path / "none.csv")
+            Credentials.read(tmp_path / "none.csv")
 
 
 class TestSecret:

@@ -8,7 +8,8 @@ import pytest
 
 from fleet.runtime.assembly import vocabulary
 from fleet.scenario.checks import KNOWN_TO_CARS
-from fleet.scenario.loader import check, read_text
+from fleet.scenario.loader import check
+from fleet.scenario.text import read_text
 from fleet.wire.requests import requests
 from tests.vehicle.services.test_online import WORDS
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fleet.errors import ScenarioError, UnknownName, UsageError
 from fleet.kernel.instants import HOUR
-from fleet.scenario.loader import Overrides, check, find_scenario, load, override, parse, read_text, scale, shipped
+from fleet.scenario.loader import Overrides, check, find_scenario, load, override, parse, scale, shipped
+from fleet.scenario.text import read_text
 from tests.scenario.samples import GOOD, VOCABULARY
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.runtime.assembly import vocabulary
-from fleet.scenario.loader import check, load, read_text, shipped
+from fleet.scenario.loader import check, load, shipped
+from fleet.scenario.text import read_text
 
 DIRECTORY = Path(__file__).parents[2] / "scenarios"
 FILES = sorted(DIRECTORY.glob("*.yaml"))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import InvalidVin
-from fleet.wire.vin import checked_vin, is_vin
+from fleet.wire.vin import checked_vin, fault_of, is_vin, typed_vin
 
 VIN = "VSSZZZKMZPR000001"
 
@@ -38,3 +38,26 @@ def test_no_text_does_harm(text: str) -> None:
     else:
         with pytest.raises(InvalidVin):
             checked_vin(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (VIN.lower(), "it is written in small letters"),
+        (f" {VIN}", "there are spaces around it"),
+        (VIN.lower()[:16] + "i", "it holds 'I'"),
+        (VIN[:16], "it has 16 characters instead of 17"),
+        (VIN[:16] + "ſ", "it holds 'ſ'"),
+    ],
+)
+def test_the_fault_is_told(text: str, fault: str) -> None:
+    """Small letters are no mystery of single characters."""
+    assert fault_of(text) == fault
+
+
+def test_a_person_may_type_small_letters() -> None:
+    """What is typed is taken in capitals; what is no VIN then is refused as ever."""
+    assert typed_vin(f" {VIN.lower()} ") == VIN
+    for text in (VIN.lower()[:16] + "i", VIN[:16] + "ſ"):
+        with pytest.raises(InvalidVin):
+            typed_vin(text)

@@ -1,0 +1,36 @@
+"""Text files that people write, in whatever editor: UTF-8, with or without the mark that some put before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fleet.errors import ScenarioError, UsageError
+
+_LARGEST_BYTES: Final = 4_000_000
+_SHIPPED: Final = "`fleet scenarios` lists those that are shipped."
+
+
+def read_text(path: Path, *, missing: str = _SHIPPED, what: str = "a scenario file") -> str:
+    """Read a file as UTF-8; raises UsageError when there is none to read, ScenarioError where it is not UTF-8.
+
+    `missing` is the hint for a file that is not there, `what` names what is expected in it.
+    """
+    try:
+        if path.is_file() and path.stat().st_size > _LARGEST_BYTES:
+            raise UsageError(f"{path} is larger than {_LARGEST_BYTES // 1_000_000} MB", hint=f"Is it {what}?")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file", hint=missing) from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: is a directory", hint="Name a file in it.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        message = f"byte 0x{error.object[error.start]:02X} is not UTF-8"
+        raise ScenarioError(message, file=str(path), line=line, column=column, hint="Save the file as UTF-8.") from None
