@@ -8,22 +8,77 @@ input; it is put in its place by time.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fleet.checks.check import Handlers, is_first
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import HOUR, Instant
 from fleet.observe.journal import Input, Output, Wake
 from fleet.observe.story import CAR
 
 COMMANDS_KEPT: Final = 128
 OPENINGS_KEPT: Final = 64
+DRAINS_KEPT: Final = 64
+ROUNDED_PERCENT: Final = 0.05
+"""A status tells tenths of a percent."""
+
+LatLon = tuple[float, float]
+Places = Callable[[], Mapping[str, LatLon]]
+"""Tells where cars stand at the start, by VIN; asked when the first one is wanted."""
+
+
+class Level:
+    """What a tank or a battery holds that nobody fills: what a status told of it, and what has been taken out since then."""
+
+    __slots__ = ("_drains", "_driven", "_told_at", "percent")
+
+    def __init__(self) -> None:
+        self.percent: float | None = None
+        self._told_at: Instant = 0
+        self._driven = False
+        self._drains: list[tuple[Instant, float]] = []
+
+    def tell(self, percent: float, at: Instant, *, driving: bool) -> None:
+        """Take the percentage of a status."""
+        self.percent, self._told_at, self._driven = percent, at, driving
+        self._drains = [drain for drain in self._drains if drain[0] >= at]
+
+    def drive(self) -> None:
+        """The engine was started: how much that takes nobody knows."""
+        self._driven = True
+
+    def drain(self, percent: float, at: Instant) -> None:
+        """Somebody has drawn it down to this."""
+        self._drains.append((at, percent))
+        if len(self._drains) > DRAINS_KEPT:
+            self._drains.clear()
+            self.percent = None
+
+    def within(self, at: Instant, full: float, *, per_hour: float, drained: bool = True) -> tuple[float, float] | None:
+        """Return the least and the most that it holds at an instant, None when nobody has told.
+
+        `full` is what it holds at most, `per_hour` what a parked car takes at most. Only with `drained` does it hold what was
+        drawn out; what that did in the same microsecond may come before or after.
+        """
+        if self.percent is None:
+            return None
+        least = most = self.percent
+        for drained_at, percent in self._drains if drained else ():
+            if drained_at <= at:
+                least = min(least, percent)
+            if self._told_at < drained_at < at:
+                most = min(most, percent)
+        taken = per_hour * (at - self._told_at) / HOUR
+        left = 0.0 if self._driven else (least - ROUNDED_PERCENT) / 100 * full - taken
+        return left, (most + ROUNDED_PERCENT) / 100 * full
 
 
 class KnownCar:
     """One car, as far as it is known. None is not known."""
 
     __slots__ = (
-        "_openings", "_told", "commands", "engine_on", "fuel_percent", "locked", "now", "open_doors", "position", "seq",
+        "_openings", "_received_at", "_told", "charge", "commands", "engine_on", "fuel", "locked", "now", "open_doors",
+        "position", "seq", "unmoved",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -32,15 +87,20 @@ class KnownCar:
         self.engine_on: bool | None = False
         self.open_doors: frozenset[str] | None = frozenset()
         self.locked: bool | None = None
-        self.position: tuple[float, float] | None = None
-        self.fuel_percent: float | None = None
+        self.position: LatLon | None = None
+        self.unmoved = True
+        self.fuel = Level()
+        self.charge = Level()
         self.commands: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._received_at: dict[str, Instant] = {}
         self._told: dict[str, str] = {}
         self._openings: deque[tuple[Instant, str, bool]] = deque()
 
     def forget(self) -> None:
         """The car was silent: it is as nobody knows."""
-        self.engine_on = self.open_doors = self.locked = self.position = self.fuel_percent = None
+        self.engine_on = self.open_doors = self.locked = self.position = None
+        self.fuel.percent = self.charge.percent = None
+        self.unmoved = False
 
     def follows(self, message: dict[str, Any]) -> bool:
         """Tell whether no message was left out before this one."""
@@ -50,9 +110,15 @@ class KnownCar:
     def get(self, command: dict[str, Any]) -> None:
         """Take a command that arrived."""
         self.commands[command["id"]] = command
+        self._received_at.setdefault(command["id"], self.now)
         if len(self.commands) > COMMANDS_KEPT:
             forgotten, _ = self.commands.popitem(last=False)
             self._told.pop(forgotten, None)
+            self._received_at.pop(forgotten, None)
+
+    def received_at(self, command_id: str) -> Instant | None:
+        """Return when a command arrived for the first time, None when it is not known."""
+        return self._received_at.get(command_id)
 
     def tell(self, answer: dict[str, Any]) -> None:
         """Take an answer to a command that is known."""
@@ -100,8 +166,11 @@ class KnownCar:
 class Cars:
     """All cars of a journal. Its handlers come after those of the checks: what they see is the time before a message."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places = dict) -> None:
+        """Take where the cars stand at the start, as far as it is known."""
         self._cars: dict[str, KnownCar] = {}
+        self._places = places
+        self._placed: Mapping[str, LatLon] | None = None
 
     def of(self, machine: str) -> KnownCar:
         """Return the car that is this machine."""
@@ -110,6 +179,16 @@ class Cars:
             car = self._cars[machine] = KnownCar()
         return car
 
+    def place_of(self, machine: str) -> LatLon | None:
+        """Return the last fix of a car; before it has told one, and moved, that with which it began."""
+        car = self.of(machine)
+        if car.position is None and car.unmoved:
+            if self._placed is None:
+                self._placed = self._places()
+            car.position = self._placed.get(machine.removeprefix(CAR))
+            car.unmoved = False
+        return car.position
+
     def handlers(self) -> Handlers:
         """Return what takes which records."""
         return {
@@ -117,6 +196,7 @@ class Cars:
             ("wake",): self._lives,
             ("in", "Received", "Command"): self._gets,
             ("in", "SetOpening"): self._moved,
+            ("in", "DrainTo"): self._drained,
             ("out", "Transmit"): self._sends,
         }
 
@@ -130,6 +210,11 @@ class Cars:
 
     def _moved(self, record: Input, _line: int) -> None:
         self.of(record.m).move_opening(record.data["name"], opened=record.data["opened"])
+
+    def _drained(self, record: Input, _line: int) -> None:
+        car, percent = self.of(record.m), record.data["share"] * 100
+        car.fuel.drain(percent, record.t)
+        car.charge.drain(percent, record.t)
 
     def _sends(self, record: Output, _line: int) -> None:
         if not is_first(record):
@@ -159,7 +244,11 @@ class Cars:
         position = message.get("position")
         if position is not None:
             car.position = (position["latitude"], position["longitude"])
-        car.fuel_percent = message.get("energy", {}).get("fuel_level_percent", car.fuel_percent)
+        energy = message.get("energy")
+        if energy is not None:
+            for level, name in ((car.fuel, "fuel_level_percent"), (car.charge, "charge_percent")):
+                if energy.get(name) is not None:
+                    level.tell(energy[name], message["captured_at"], driving=car.engine_on is not False)
 
     def _answer(self, car: KnownCar, answer: dict[str, Any]) -> None:
         if answer["state"] == "succeeded" and answer["name"] in {"lock", "unlock"} and not car.repeats(answer):
@@ -171,11 +260,13 @@ class Cars:
         match message["name"]:
             case "engine_on":
                 car.get_in(message)
-                car.engine_on, car.position = True, None
+                car.engine_on, car.position, car.unmoved = True, None, False
+                car.fuel.drive()
+                car.charge.drive()
             case "engine_off":
                 car.engine_on = False
                 car.position = None
             case "refuelled":
-                car.fuel_percent = None
+                car.fuel.percent = car.charge.percent = None
             case _:
                 pass

@@ -6,15 +6,15 @@ words of the checks.
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, is_first
-from fleet.checks.rules import Answer, CommandRule, Parameters
+from fleet.checks.check import Check, Handlers, Rule, is_first
+from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
+from fleet.checks.rules import equipped
+from fleet.checks.times import is_clock, timers_fit
 from fleet.kernel.instants import HOUR, MINUTE, Instant, format_instant
 from fleet.observe.journal import Begin, Input, Output
 from fleet.vehicle.catalogue import Equipment
@@ -23,7 +23,6 @@ LIMITS: Final = {50, 60, 70, 80, 90, 100}
 CURRENTS: Final = range(6, 17)
 PLACES: Final = 4
 DRAINS_KEPT: Final = 64
-TIMERS: Final = 3
 MAINS_V: Final = 230
 ROUNDED_PERCENT: Final = 0.11
 """Each of two statuses tells tenths of a percent."""
@@ -32,7 +31,6 @@ CONDITIONED_PERCENT: Final = 20.0
 """What conditioning before a departure may take out of the smallest battery (ours)."""
 WOKEN: Final = 20 * MINUTE
 """How long before a departure a car says that it cannot be ready (ours)."""
-_CLOCK: Final = re.compile("([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 def _phases(equipment: Equipment) -> int:
@@ -185,6 +183,14 @@ class ChargingRule(CommandRule):
     name = "charging rule"
     rule = "charging starts only with a plug; limit, current, places and departure times are in their ranges"
     looks_at = "answers"
+    EQUIPPED: Final = Rule("equipped", "only in a car with a socket for charging", frozenset({"not_equipped"}))
+    PLUG: Final = Rule("plug", "a start only with a plug", frozenset({"not_plugged_in"}))
+    RANGES: Final = Rule(
+        "ranges",
+        "limits of 50 to 100 % in steps of 10, 6 to 16 A, windows, 4 places and 3 departure times that exist",
+        frozenset({"argument_out_of_range"}),
+    )
+    rules = (EQUIPPED, PLUG, RANGES)
     commands = frozenset({"charging", "charging_settings", "charging_locations", "departure_timers"})
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
@@ -207,27 +213,17 @@ class ChargingRule(CommandRule):
         elif record.of == "Status" and message.get("charging") is not None:
             self._plugged_in[message["vin"]] = message["charging"]["plugged_in"]
 
-    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (as all rules)
-        ran, reason = answer["state"] in {"accepted", "succeeded"}, answer.get("reason")
-        equipment = self._equipment.get(answer["vin"])
-        if equipment is not None and (ran or reason == "not_equipped") and ran != (equipment.usable_kwh > 0):
-            return [f"{answer['name']} is {answer['state']}; the car has {equipment.usable_kwh:g} kWh to charge"]
-        if answer["name"] == "charging":
-            return self._start(parameters, answer, ran=ran) if parameters.get("action", "start") == "start" else []
-        fits = _RANGES[answer["name"]](parameters)
-        if ran and not fits:
-            return [f"{answer['name']} is {answer['state']} with {parameters}"]
-        if reason == "argument_out_of_range" and fits:
-            return [f"{answer['name']} is refused as argument_out_of_range, but asks for {parameters}"]
-        return []
-
-    def _start(self, _parameters: Parameters, answer: Answer, *, ran: bool) -> list[str]:
-        plugged_in = self._plugged_in.get(answer["vin"])
-        if ran and plugged_in is False:
-            return [f"charging is {answer['state']} without a plug"]
-        if answer.get("reason") == "not_plugged_in" and plugged_in:
-            return ["charging is refused as not_plugged_in, but the car is plugged in"]
-        return []
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:  # noqa: ARG002 (driving or not)
+        fitted = self._equipment.get(answer["vin"])
+        yield equipped(self.EQUIPPED, has=None if fitted is None else fitted.usable_kwh > 0, what="socket for charging")
+        if answer["name"] != "charging":
+            yield Verdict(self.RANGES, _RANGES[answer["name"]](parameters), f"asks for {parameters}")
+        elif parameters.get("action", "start") == "start":
+            plugged_in = self._plugged_in.get(answer["vin"])
+            why = (
+                "whether it is plugged in is not known" if plugged_in is None else f"there is {'a' if plugged_in else 'no'} plug"
+            )
+            yield Verdict(self.PLUG, plugged_in, why)
 
 
 def _settings_fit(each: Parameters) -> bool:
@@ -239,7 +235,7 @@ def _settings_fit(each: Parameters) -> bool:
         and (current is None or current in CURRENTS)
         and together
         and (times[0] is None or times[0] != times[1])
-        and all(time is None or _CLOCK.fullmatch(time) for time in times)
+        and all(time is None or is_clock(time) for time in times)
     )
 
 
@@ -260,27 +256,10 @@ def _within(number: float | None, least: float, most: float) -> bool:
     return number is not None and least <= number <= most
 
 
-def _timers_fit(parameters: Parameters) -> bool:
-    timers = parameters["timers"]
-    return len(timers) <= TIMERS and all(
-        _CLOCK.fullmatch(timer["at"]) is not None
-        and bool(timer.get("days")) != (timer.get("date") is not None)
-        and _is_date(timer.get("date") or "2026-01-01")
-        for timer in timers
-    )
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-_RANGES: Final = {
+_RANGES: Final[dict[str, Callable[[Parameters], bool]]] = {
     "charging_settings": lambda each: any(value is not None for value in each.values()) and _settings_fit(each),
     "charging_locations": _places_fit,
-    "departure_timers": _timers_fit,
+    "departure_timers": lambda each: timers_fit(each["timers"]),
 }
 
 

@@ -1,9 +1,9 @@
-"""The shape of a check: it takes the records it asked for, one at a time, and notes what breaks its rule."""
+"""The shape of a check: it takes the records it asked for, one at a time, counts what it judges and notes what breaks a rule."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -34,16 +34,47 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     told: str
 
 
-class Check:
-    """One rule. It keeps a bounded amount for each car, however long the journal is.
+Side = Literal["allowed", "refused", "judged"]
+"""What a journal shows of a rule: something was done that it allows, something was refused by it; or it just holds."""
 
-    `rule` says what must hold, `looks_at` what is counted. `begin` is there before the first record. One that `remembers` holds
-    whatever a car leaves out; the others conclude from all its messages, and `forget` what they know when it was silent.
+
+class Rule(msgspec.Struct, frozen=True):
+    """One thing that must hold, in words.
+
+    `reasons` are those with which a car or the desk refuses by this rule: it has two sides, allowed and refused. A rule without
+    reasons refuses nothing: it is judged, wherever it applies.
+    """
+
+    name: str
+    words: str
+    reasons: frozenset[str] = frozenset()
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The sides on which it can be judged."""
+        return ("allowed", "refused") if self.reasons else ("judged",)
+
+
+class Tally(msgspec.Struct):
+    """How often one side of a rule was judged, and how often it could not be, by the reason."""
+
+    judged: int = 0
+    undecided: dict[str, int] = {}
+
+
+class Check:
+    """Some rules about one thing. It keeps a bounded amount for each car, however long the journal is.
+
+    `rule` says in short what must hold, `looks_at` what is counted. `rules` are those that are counted each by itself; a check
+    without any is one rule, judged as often as it looks at something. `begin` is there before the first record. One that
+    `remembers` holds whatever a car leaves out; the others conclude from all its messages, and `forget` what they know when it
+    was silent.
     """
 
     name: ClassVar[str]
     rule: ClassVar[str]
     looks_at: ClassVar[str]
+    rules: ClassVar[tuple[Rule, ...]] = ()
     remembers: ClassVar[bool] = False
 
     def __init__(self, begin: Begin) -> None:
@@ -52,6 +83,27 @@ class Check:
         self.looked_at = 0
         self.broken = 0
         self.breaches: list[Breach] = []
+        self.tallies: dict[str, dict[Side, Tally]] = {
+            rule.name: {side: Tally() for side in rule.sides} for rule in type(self).rules
+        }
+
+    @classmethod
+    def declared(cls) -> tuple[Rule, ...]:
+        """Return the rules it judges, of which there is at least one."""
+        return cls.rules or (Rule(cls.name, cls.rule),)
+
+    def counts(self) -> Mapping[str, Mapping[Side, Tally]]:
+        """Return what was judged of each rule, by its name."""
+        return self.tallies or {self.name: {"judged": Tally(self.looked_at)}}
+
+    def judged(self, rule: str, side: Side = "judged") -> None:
+        """Count that a rule was judged, whether it held or not."""
+        self.tallies[rule][side].judged += 1
+
+    def undecided(self, rule: str, side: Side, why: str) -> None:
+        """Count that a rule could not be judged; `why` is one of a few, since each is kept."""
+        undecided = self.tallies[rule][side].undecided
+        undecided[why] = undecided.get(why, 0) + 1
 
     def handlers(self) -> Handlers:
         """Return what takes which records."""

@@ -1,4 +1,4 @@
-"""Heater, ventilation and climatisation, judged by what a car says: who may start them, how long they run, what they take.
+"""Heater, ventilation and climatisation, judged by what a car says: how long they run, and what they take.
 
 Source: the table of remote commands, and what a car reports, of the domain description. Figures marked ours there are in the
 words of the checks.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fleet.checks.cars import Cars, KnownCar
+from fleet.checks.cars import Cars
 from fleet.checks.check import Check, Handlers, is_first, overtakes
-from fleet.checks.rules import MINUTES, Answer, CommandRule, Parameters, needs_engine_off
+from fleet.checks.command_rule import Parameters
 from fleet.kernel.instants import MINUTE, Instant, format_instant
-from fleet.observe.journal import Begin, Input, Output
+from fleet.observe.journal import Begin, Output
 from fleet.vehicle.catalogue import Equipment
 
 ROUNDED_MIN: Final = 0.01
@@ -22,17 +22,11 @@ ROUNDED_PERCENT: Final = 0.05
 ROUNDED_L: Final = 0.002
 HEATER_L_PER_MIN: Final = 0.2 / 30
 CLIMATISATION_MIN: Final = 30
-LEAST_CHARGE_PERCENT: Final = 20.0
-LOW_PERCENT: Final = 50.0
-WAKE_UPS: Final = 40
-TIMERS: Final = 3
 STATES: Final = {
     "heater": {"heating", "ventilation"}, "ventilation": {"ventilation"}, "climatisation": {"climatisation"},
 }  # fmt: skip
 """What a status calls each service while it runs."""
-CLIMATE_C: Final = (16.0, 29.5)
 COMFORT: Final = frozenset(STATES)
-RAN: Final = {"accepted", "succeeded"}
 
 
 class _Run:
@@ -266,161 +260,3 @@ class ComfortEnergy(Check):
             gone = (before - after + 2 * ROUNDED_PERCENT) / 100 * full + ROUNDED_L
             if gone < took:
                 self.breach(line, machine, f"{took} {what} were taken, but it went from {before} % to {after} %")
-
-
-# --- the commands
-
-
-class VentilationRule(CommandRule):
-    """Ventilation and its departure times: equipped, parked, 10 to 60 min in steps of 10, at most 3 departure times."""
-
-    name = "ventilation rule"
-    rule = "ventilation only in an equipped car, engine off, for 10 to 60 min in steps of 10; at most 3 departure times"
-    looks_at = "answers"
-    commands = frozenset({"ventilation", "ventilation_timers"})
-
-    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
-        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
-        super().__init__(begin, cars)
-        self._equipment = equipment
-
-    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:
-        equipment = self._equipment.get(answer["vin"])
-        found = [] if equipment is None else _equipped(answer, has=equipment.remote_ventilation)
-        if parameters.get("action") == "stop":
-            return found
-        timers = parameters.get("timers")
-        minutes = [parameters.get("minutes", 30)] if timers is None else [timer.get("minutes", 30) for timer in timers]
-        possible = set(minutes) <= MINUTES and len(minutes) <= TIMERS
-        if answer["state"] in RAN and not possible:
-            found.append(f"runs for {minutes} min, expected at most {TIMERS} times 10 to 60 in steps of 10")
-        if answer.get("reason") == "argument_out_of_range" and timers is None and possible:
-            found.append(f"is refused as argument_out_of_range, but asks for {minutes} min")
-        return found + needs_engine_off(car, answer)
-
-
-class ClimatisationRule(CommandRule):
-    """Climatisation: e-hybrid and electric cars, parked, 16 to 29.5 °C in steps of 0.5, with window heating where there is one.
-
-    Without a plug the traction battery is at 20 % or more. The last status tells the most there can be.
-    """
-
-    name = "climatisation rule"
-    rule = "climatisation only in an equipped car, engine off, to 16 to 29.5 °C in steps of 0.5, with 20 % of charge or a plug"
-    looks_at = "answers"
-    commands = frozenset({"climatisation"})
-
-    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
-        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
-        super().__init__(begin, cars)
-        self._equipment = equipment
-        self._plugged_in: dict[str, bool] = {}
-        self._charge_percent: dict[str, float] = {}
-
-    def handlers(self) -> Handlers:
-        return {
-            **super().handlers(),
-            ("in", "SetPlug"): self._plugged,
-            ("out", "Transmit", "Status"): self._status,
-        }
-
-    def _plugged(self, record: Input, _line: int) -> None:
-        self._plugged_in.pop(record.m, None)
-
-    def _status(self, record: Output, _line: int) -> None:
-        message = record.data["message"]
-        if "charging" in message:
-            self._plugged_in[record.m] = message["charging"]["plugged_in"]
-        if "charge_percent" in message.get("energy", {}):
-            self._charge_percent[record.m] = message["energy"]["charge_percent"]
-
-    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:
-        equipment = self._equipment.get(answer["vin"])
-        found = [] if equipment is None else _equipped(answer, has=equipment.climatisation)
-        if parameters.get("action", "start") == "stop":
-            return found
-        target_c, windows = parameters.get("target_c", 21), parameters.get("window_heating", False)
-        lowest_c, highest_c = CLIMATE_C
-        possible = isinstance(target_c, int | float) and lowest_c <= target_c <= highest_c and (2 * target_c) % 1 == 0
-        if answer["state"] in RAN:
-            if not possible:
-                found.append(f"runs to {target_c} °C, expected {lowest_c} to {highest_c} in steps of 0.5")
-            if windows and equipment is not None and not equipment.window_heating:
-                found.append("heats windows in a car that cannot")
-            found += self._charge(f"car/{answer['vin']}")
-        elif answer.get("reason") == "argument_out_of_range" and possible:
-            found.append(f"is refused as argument_out_of_range, but asks for {target_c} °C")
-        return found + needs_engine_off(car, answer)
-
-    def _charge(self, machine: str) -> list[str]:
-        charge_percent = self._charge_percent.get(machine, 100.0)
-        if self._plugged_in.get(machine) is not False or charge_percent >= LEAST_CHARGE_PERCENT - ROUNDED_PERCENT:
-            return []
-        return [f"runs without a plug at {charge_percent} % of charge, expected {LEAST_CHARGE_PERCENT:g} %"]
-
-
-def _equipped(answer: Answer, *, has: bool) -> list[str]:
-    if answer["state"] in RAN and not has:
-        return [f"{answer['name']} runs in a car that has it not"]
-    if answer.get("reason") == "not_equipped" and has and answer["name"] != "climatisation":
-        return [f"{answer['name']} is refused as not_equipped, but the car has it"]
-    return []
-
-
-class LowVoltageRule(CommandRule):
-    """Comfort needs the 12 V battery at half or more, and no more than 40 wake-ups since the engine last ran.
-
-    With the engine off the battery only falls, so the last status tells the most there can be. Each wake-up has a command that
-    found the car asleep, so who is refused for the power budget comes after more than 40 of them.
-    """
-
-    name = "12 V rule"
-    rule = "comfort only with the 12 V battery at 50 % or more; power_budget only after more than 40 commands that woke the car"
-    looks_at = "answers"
-    commands = frozenset({"honk", "lock", "unlock", "refresh", "ventilation_timers"}) | COMFORT
-
-    def __init__(self, begin: Begin, cars: Cars) -> None:
-        """Take what is known of the cars."""
-        super().__init__(begin, cars)
-        self._percent: dict[str, float] = {}
-        self._woke: dict[str, set[str]] = {}
-
-    def handlers(self) -> Handlers:
-        return {
-            **super().handlers(),
-            ("out", "Transmit", "Status"): self._status,
-            ("out", "Transmit", "Event"): self._event,
-        }
-
-    def _status(self, record: Output, _line: int) -> None:
-        status = record.data["message"]
-        told = status.get("low_voltage")
-        if told is not None:
-            self._percent[record.m] = told["charge_percent"]
-        if status.get("charging", {}).get("plugged_in"):  # which charges it
-            self._percent.pop(record.m, None)
-
-    def _event(self, record: Output, line: int) -> None:
-        event = record.data["message"]
-        if event["name"] == "engine_on":
-            self._percent.pop(record.m, None)
-            self._woke.pop(record.m, None)
-        elif event["name"] == "low_voltage_low":
-            self._percent[record.m] = event["data"]["charge_percent"]
-        elif event["name"].endswith("_started") and self._is_low(record.m):
-            self.breach(line, record.m, f"{event['name']} at {self._percent[record.m]} % of the 12 V battery")
-
-    def _is_low(self, machine: str) -> bool:
-        return self._percent.get(machine, 100.0) < LOW_PERCENT - ROUNDED_PERCENT
-
-    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (whoever drives or not)
-        machine = f"car/{answer['vin']}"
-        woke = self._woke.setdefault(machine, set())
-        if not answer["awake"]:
-            woke.add(answer["command_id"])
-        if answer.get("reason") == "power_budget" and len(woke) <= WAKE_UPS:
-            return [f"is refused as power_budget after {len(woke)} commands that woke the car"]
-        starts = answer["name"] in COMFORT and parameters.get("action", "start") == "start"
-        if starts and answer["state"] == "accepted" and self._is_low(machine):
-            return [f"{answer['name']} runs at {self._percent[machine]} % of the 12 V battery"]
-        return []

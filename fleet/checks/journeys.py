@@ -6,12 +6,13 @@ checks. What a car does not say, because its privacy mode keeps it silent or a m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, is_first
-from fleet.checks.rules import Answer, CommandRule, Parameters
+from fleet.checks.check import Check, Handlers, Rule, is_first
+from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
+from fleet.checks.rules import equipped
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.observe.journal import Begin, Input, Output
 from fleet.vehicle.catalogue import Equipment
@@ -56,6 +57,13 @@ class RouteRule(CommandRule):
     name = "route rule"
     rule = "routes go only into a navi system, 1 to 5 trips of 1 to 4 waypoints, and no more than its list holds; told once each"
     looks_at = "answers, events"
+    EQUIPPED: Final = Rule("equipped", "only into a car with a navi system", frozenset({"not_equipped"}))
+    TRIPS: Final = Rule(
+        "trips", "1 to 5 trips of 1 to 4 waypoints; one where the car holds one route", frozenset({"argument_out_of_range"})
+    )
+    ROOM: Final = Rule("room", "no more routes than the car's list holds", frozenset({"list_full"}))
+    TOLD: Final = Rule("told", "routes are offered, downloaded and lapse once each, with the engine on, as many as there are")
+    rules = (EQUIPPED, TRIPS, ROOM, TOLD)
     commands = frozenset({"route_import"})
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
@@ -75,32 +83,28 @@ class RouteRule(CommandRule):
         """How many routes there are is not known, rather than none."""
         self._lists.setdefault(machine, RouteList()).forget()
 
-    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
         fitted = self._equipment.get(answer["vin"])
         known = self._known(f"car/{answer['vin']}", car, answer)
-        reason, wrong, trips = answer.get("reason"), _wrong(parameters), len(parameters["trips"])
-        has_navi = fitted is None or fitted.media == "navi_system"
+        yield equipped(self.EQUIPPED, has=None if fitted is None else fitted.media == "navi_system", what="navi system")
+        wrong, trips = _wrong(parameters), len(parameters["trips"])
         one = fitted is not None and fitted.generation == "G3" and fitted.build_week <= ONE_ROUTE_UNTIL
-        found = []
+        if one and trips > 1:
+            wrong = wrong or f"{trips} routes are sent to a car that holds one"
+        if fitted is None and not wrong:
+            yield Verdict(self.TRIPS, None, "how many routes the car holds is not known")
+        else:
+            yield Verdict(self.TRIPS, not wrong, wrong or "nothing is wrong with it")
+        count = 0 if one else known.count  # one that is there makes room
+        if count is None:
+            yield Verdict(self.ROOM, None, "how many routes are in the car is not known")
+        else:
+            yield Verdict(self.ROOM, count + trips <= TRIPS, f"{trips} routes are sent, and {count} are in the car")
         if answer["state"] == "succeeded":
-            found = [wrong] if wrong else []
-            if not has_navi:
-                found.append("is taken by a car without a navi system")
-            if one and trips > 1:
-                found.append(f"{trips} routes are taken by a car that holds one")
-            if not one and known.count is not None and known.count + trips > TRIPS:
-                found.append(f"{trips} routes are taken into a list with {known.count}")
             if known.waiting is not None:
                 known.waiting = trips if one else known.waiting + trips
             if one:
                 known.held = 0 if known.held is not None else None
-        elif reason == "argument_out_of_range" and not wrong and not (one and trips > 1) and fitted is not None:
-            found.append("is refused as argument_out_of_range, but nothing is wrong with it")
-        elif reason == "not_equipped" and fitted is not None and has_navi:
-            found.append("is refused as not_equipped, but the car has a navi system")
-        elif reason == "list_full" and (one or (known.count is not None and known.count + trips <= TRIPS)):
-            found.append(f"{trips} routes are refused as list_full, but {known.count} are in the car")
-        return found
 
     def _told(self, record: Output, line: int) -> None:
         event = record.data["message"]
@@ -112,6 +116,10 @@ class RouteRule(CommandRule):
         if not event["name"].startswith("route_") or event["name"] == "route_started":
             return
         self.looked_at += 1
+        if known.waiting is None:
+            self.undecided("told", "judged", "how many routes wait is not known")
+        else:
+            self.judged("told")
         count = event["data"]["count"]
         if event["name"] != "route_lapsed" and self._cars.of(record.m).engine_on is False:
             self.breach(line, record.m, f"{event['name']}, but the engine is off")
@@ -160,6 +168,9 @@ class ConsentRule(CommandRule):
     name = "consent rule"
     rule = "an update is taken only with consent, and refused for want of it only without"
     looks_at = "answers"
+    CONSENT: Final = Rule("consent", "only with consent, by app or in the car", frozenset({"consent_missing"}))
+    SIZE: Final = Rule("size", "1 to 50 000 MB", frozenset({"argument_out_of_range"}))
+    rules = (CONSENT, SIZE)
     commands = frozenset({"system_update"})
 
     def __init__(self, begin: Begin, cars: Cars) -> None:
@@ -173,21 +184,21 @@ class ConsentRule(CommandRule):
     def handlers(self) -> Handlers:
         return {**super().handlers(), ("out", "Transmit", "Event"): self._told}
 
-    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
         machine = f"car/{answer['vin']}"
         if not car.follows(answer):
             self._given[machine] = None
-        in_car = self._given.get(machine, False)
-        by_app = parameters.get("consent", False) is True
         least, most = SIZES_MB
-        found = []
-        if answer["state"] == "accepted" and not by_app and in_car is False:
-            found.append("is accepted, but nobody has agreed")
-        if answer.get("reason") == "consent_missing" and (by_app or in_car is True):
-            found.append("is refused as consent_missing, but somebody has agreed")
-        if answer["state"] == "accepted" and not least <= parameters["size_mb"] <= most:
-            found.append(f"is accepted with {parameters['size_mb']} MB")
-        return found
+        size = parameters["size_mb"]
+        yield Verdict(self.SIZE, least <= size <= most, f"it has {size} MB")
+        if answer["state"] == "succeeded":
+            return  # what was agreed to at the start stays so
+        if parameters.get("consent", False) is True:
+            yield Verdict(self.CONSENT, permits=True, why="the user has agreed")
+        elif (in_car := self._given.get(machine, False)) is None:
+            yield Verdict(self.CONSENT, None, "whether the driver has agreed is not known")
+        else:
+            yield Verdict(self.CONSENT, in_car, "the driver has agreed" if in_car else "nobody has agreed")
 
     def _told(self, record: Output, _line: int) -> None:
         event = record.data["message"]

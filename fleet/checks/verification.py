@@ -12,17 +12,19 @@ import msgspec
 
 from fleet.checks.account import AccountHolds, Numbering, StoredOnce
 from fleet.checks.calls import EmergencyCalls, InfoCalls
-from fleet.checks.cars import Cars
+from fleet.checks.cars import Cars, Places
 from fleet.checks.charging import ChargeAgrees, ChargingRule, DepartureAgrees
-from fleet.checks.check import Breach, Check, Handler, Handlers, Route
-from fleet.checks.comfort import ClimatisationRule, ComfortAgrees, ComfortEnergy, LowVoltageRule, VentilationRule
+from fleet.checks.check import Breach, Check, Handler, Handlers, Route, Rule, Side, Tally
+from fleet.checks.comfort import ComfortAgrees, ComfortEnergy
+from fleet.checks.comfort_rules import ClimatisationRule, LowVoltageRule, VentilationRule
 from fleet.checks.commands import CommandEnds, CommandRuns
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
 from fleet.checks.order import CapturedInOrder, Fuel, LinesKept, Odometer, TimeRuns
 from fleet.checks.privacy import PositionKept, SilenceKept, Silences, SwitchRule
-from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule, SpinRule
+from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule
+from fleet.checks.spin import SpinRule
 from fleet.checks.state import DoorsAgree, EngineAgrees
 from fleet.checks.watching import AlertRule, AreaAlertsAgree, DrivingDataAgrees, SpeedAlertsAgree, WearTold
 from fleet.errors import JournalError
@@ -34,8 +36,32 @@ NOT_WRITTEN = "not written"
 """The only field of data that JSON has no form for."""
 
 
+def full_name(check: str, rule: str) -> str:
+    """Return the name of a rule among those of all checks."""
+    return check if rule == check else f"{check}: {rule}"
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """How often one rule was judged on each of its sides, and how often it could not be, and why."""
+
+    check: str
+    rule: str
+    words: str
+    sides: Mapping[Side, Tally]
+
+    @property
+    def full_name(self) -> str:
+        """The name of the rule among those of all checks."""
+        return full_name(self.check, self.rule)
+
+    @property
+    def never(self) -> Sequence[Side]:
+        """The sides on which it was never judged."""
+        return [side for side, tally in self.sides.items() if not tally.judged]
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check found: how much it looked at, how often its rule is broken, and the first breaches."""
+    """What one check found: how much it looked at, what it judged, how often it is broken, and the first breaches."""
 
     check: str
     rule: str
@@ -43,6 +69,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     looks_at: str
     broken: int
     breaches: Sequence[Breach]
+    rules: Sequence[Judged]
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +84,11 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self) -> bool:
         """Whether no rule is broken."""
         return not any(finding.broken for finding in self.findings)
+
+    @property
+    def rules(self) -> Sequence[Judged]:
+        """What was judged of each rule."""
+        return [rule for finding in self.findings for rule in finding.rules]
 
 
 def all_checks(
@@ -113,16 +145,25 @@ def all_checks(
     ]
 
 
-def verify(path: Path, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None = None) -> Verification:
+def declared_rules() -> Sequence[tuple[str, Rule]]:
+    """Return all rules there are, each with the name of its check."""
+    begin = Begin(0, "run", "begin")
+    checks = [LinesKept(begin, ()), *all_checks(begin, Cars(), {})]
+    return [(check.name, rule) for check in checks for rule in check.declared()]
+
+
+def verify(
+    path: Path, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None = None, places: Places = dict
+) -> Verification:
     """Put all checks to a journal, also to one that was cut off.
 
-    `equipment`, and the `privacy` modes at the start where they are not the usual one, are by VIN, of the cars of which they
-    are known.
+    `equipment`, the `privacy` modes at the start where they are not the usual one, and the `places` of the cars then, are by VIN,
+    of the cars of which they are known.
 
     Raises JournalError for what is no journal, and OSError.
     """
     reader = JournalReader(path)
-    cars = Cars()
+    cars = Cars(places)
     owned = MappingProxyType(dict(equipment))  # what a car has is not forgotten
     checks = [LinesKept(reader.begin, reader.gaps), *all_checks(reader.begin, cars, owned, privacy)]
     routes = _Routes([Silences(checks, cars).handlers(), *(check.handlers() for check in checks), cars.handlers()])
@@ -149,6 +190,7 @@ def verify(path: Path, equipment: Mapping[str, Equipment], privacy: Mapping[str,
 
 
 def _finding(check: Check) -> Finding:
+    counts = check.counts()
     return Finding(
         check=check.name,
         rule=check.rule,
@@ -156,6 +198,7 @@ def _finding(check: Check) -> Finding:
         looks_at=check.looks_at,
         broken=check.broken,
         breaches=check.breaches,
+        rules=[Judged(check=check.name, rule=rule.name, words=rule.words, sides=counts[rule.name]) for rule in check.declared()],
     )
 
 

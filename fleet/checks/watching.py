@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.check import Check, Handlers, Rule, is_first
+from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
 from fleet.checks.geodesy import LatLon, vincenty_m
-from fleet.checks.rules import Answer, CommandRule, Parameters
 from fleet.observe.journal import Begin, Output
 from fleet.vehicle.catalogue import Equipment
 
@@ -50,6 +50,10 @@ class AlertRule(CommandRule):
     name = "alert rule"
     rule = "alerts are set only in cars built from week 25/2022 on, for up to four zones that exist, or 30 to 250 km/h"
     looks_at = "answers"
+    BUILT: Final = Rule("built from", "only in cars built from week 25/2022 on", frozenset({"not_equipped"}))
+    ZONES: Final = Rule("zones", "up to four zones on the map, with sizes, times and names", frozenset({"argument_out_of_range"}))
+    LIMIT: Final = Rule("limit", "30 to 250 km/h in steps of 10", frozenset({"argument_out_of_range"}))
+    rules = (BUILT, ZONES, LIMIT)
     commands = frozenset({"area_alert", "speed_alert"})
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
@@ -57,20 +61,17 @@ class AlertRule(CommandRule):
         super().__init__(begin, cars)
         self._equipment = equipment
 
-    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> list[str]:  # noqa: ARG002 (in any state)
-        found = []
-        ran, reason = answer["state"] in {"accepted", "succeeded"}, answer.get("reason")
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:  # noqa: ARG002 (in any state)
         fitted = self._equipment.get(answer["vin"])
-        if fitted is not None and ran and fitted.build_week < BUILT_FROM:
-            found.append(f"is {answer['state']} in a car of week {fitted.build_week}")
-        if fitted is not None and reason == "not_equipped" and fitted.build_week >= BUILT_FROM:
-            found.append(f"is refused as not_equipped in a car of week {fitted.build_week}")
-        wrong = _wrong(answer["name"], parameters)
-        if ran and wrong:
-            found.append(f"is {answer['state']}, but {wrong}")
-        if reason == "argument_out_of_range" and wrong == "":
-            found.append("is refused as argument_out_of_range, but nothing is wrong with it")
-        return found
+        if fitted is None:
+            yield Verdict(self.BUILT, None, "when the car was built is not known")
+        else:
+            yield Verdict(self.BUILT, fitted.build_week >= BUILT_FROM, f"the car is of week {fitted.build_week}")
+        rule, wrong = self.LIMIT if answer["name"] == "speed_alert" else self.ZONES, _wrong(answer["name"], parameters)
+        if wrong is None:
+            yield Verdict(rule, None, "a zone is too close to the edge of the map to say")
+        else:
+            yield Verdict(rule, not wrong, wrong or "nothing is wrong with it")
 
 
 def _wrong(name: str, parameters: Parameters) -> str | None:
@@ -195,9 +196,10 @@ class AreaAlertsAgree(Check):
             return
         zones = car.commands.get(answer["command_id"], {}).get("parameters", {}).get("zones", ())
         self._sides[record.m] = {zone["name"]: _Side(zone) for zone in zones}
-        if car.position is not None and not car.engine_on:
+        place = self._cars.place_of(record.m)
+        if place is not None and not car.engine_on:
             for side in self._sides[record.m].values():
-                side.inside = side.look(car.position)
+                side.inside = side.look(place)
 
     def _told(self, record: Output, line: int) -> None:
         event, machine = record.data["message"], record.m

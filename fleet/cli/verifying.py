@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.markup import escape
 
-from fleet.checks.verification import Verification, verify
+from fleet.checks.check import Side, Tally
+from fleet.checks.verification import Judged, Verification, declared_rules, full_name, verify
 from fleet.cli.common import JOURNALS, AsJson, Full, err, make_table, out
 from fleet.cli.journals import JournalPath
-from fleet.errors import JournalError
+from fleet.errors import FleetError, JournalError, UsageError
+from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, JournalReader
 from fleet.observe.story import stories
-from fleet.runtime.assembly import equipment_of, privacy_of
+from fleet.runtime.assembly import equipment_of, places_of, privacy_of
 from fleet.runtime.journalling import scenario_of
 from fleet.scenario.schema import Scenario
 
@@ -26,19 +32,78 @@ SHOWN = 3
 STORY_RECORDS = 8
 
 
+RequireJudged = Annotated[
+    bool,
+    typer.Option("--require-judged", help="Fail when a rule was never judged, on the side allowed or on the side refused."),
+]
+Rules = Annotated[
+    list[str] | None,
+    typer.Option("--rule", metavar="RULE", help="Require this rule, or all of this check, to be judged. May be repeated."),
+]
+All = Annotated[bool, typer.Option("--all", help="Tell of every rule how often it was judged, and how often it could not be.")]
+
+
 @app.command("verify", rich_help_panel=JOURNALS)
-def verify_journal(journal: JournalPath, full: Full = False, as_json: AsJson = False) -> None:
+def verify_journal(
+    journal: JournalPath,
+    full: Full = False,
+    every: All = False,
+    require_judged: RequireJudged = False,
+    rule: Rules = None,
+    as_json: AsJson = False,
+) -> None:
     """Check a journal: account, commands, rules, states and frames. Exit code 1 when something does not hold.
 
-    Example: fleet verify runs/latest/journal.jsonl
+    Each rule is counted on both its sides: what was allowed, and what was refused.
+
+    Example: fleet verify runs/latest/journal.jsonl --require-judged --rule "honk rule"
     """
-    scenario = _scenario(journal, JournalReader(journal).begin)
-    found = verify(journal, equipment_of(scenario), privacy_of(scenario)) if scenario is not None else verify(journal, {})
+    required = _required(rule or [], all_of_them=require_judged)
+    begin = JournalReader(journal).begin
+    scenario = _scenario(journal, begin)
+    if scenario is None:
+        found = verify(journal, {})
+    else:
+        found = verify(journal, equipment_of(scenario), privacy_of(scenario), partial(_places, scenario, begin.start))
+    missing = [judged for judged in found.rules if judged.never and (judged.check, judged.rule) in required]
     if as_json:
-        out.print_json(json.dumps({"holds": found.holds, **msgspec.to_builtins(found)}))
+        told = (
+            {"holds": found.holds, "never_judged": [judged.full_name for judged in missing]}
+            if required
+            else {"holds": found.holds}
+        )
+        out.print_json(json.dumps({**told, **msgspec.to_builtins(found)}))
     else:
         _tell(journal, found, full=full)
-    raise typer.Exit(0 if found.holds else 1)
+        _tell_rules(found.rules, every=every)
+        _tell_missing(missing)
+    raise typer.Exit(0 if found.holds and not missing else 1)
+
+
+def _required(names: Sequence[str], *, all_of_them: bool) -> set[tuple[str, str]]:
+    """Return which rules must be judged, by check and rule. Raises UsageError for a name that none has."""
+    known = [(check, rule.name) for check, rule in declared_rules()]
+    if not names:
+        return set(known) if all_of_them else set()
+    required = set()
+    for name in names:
+        meant = {pair for pair in known if name in {pair[0], full_name(*pair)}}
+        if not meant:
+            near = get_close_matches(name, [*dict(known), *(full_name(*pair) for pair in known)], n=1)
+            hint = f"Do you mean {near[0]!r}?" if near else "`fleet verify JOURNAL --all` lists them."
+            raise UsageError(f"there is no rule {name!r}", hint=hint)
+        required |= meant
+    return required
+
+
+def _places(scenario: Scenario, start: Instant | None) -> Mapping[str, tuple[float, float]]:
+    """Return where the cars stand at the start; nothing when the scenario's tracks are not here any more."""
+    if start is None:
+        return {}
+    try:
+        return places_of(scenario, start)
+    except (FleetError, OSError):
+        return {}
 
 
 def _scenario(journal: Path, begin: Begin) -> Scenario | None:
@@ -64,6 +129,40 @@ def _tell(journal: Path, found: Verification, *, full: bool) -> None:
     words = "complete" if found.complete else "incomplete: what is there was checked"
     broken = sum(finding.broken for finding in found.findings)
     out.print(f"\n{found.records} records, {words}; {f'broken {broken} times' if broken else 'all holds'}", highlight=False)
+
+
+def _tell_rules(rules: Sequence[Judged], *, every: bool) -> None:
+    """Tell which rules were never judged on a side though there was something to judge, or (`every`) what became of each."""
+    told = [judged for judged in rules if every or (judged.never and _has_to_do(judged))]
+    if told:
+        out.print("\njudged" if every else "\nnever judged on one side", highlight=False)
+    for judged in told:
+        sides = ", ".join(_side(side, tally, every=every) for side, tally in judged.sides.items())
+        out.print(f"  {judged.full_name}: {sides}", highlight=False, markup=False, soft_wrap=True)
+    idle = sum(not _has_to_do(judged) for judged in rules)
+    if idle and not every:
+        out.print(f"\n{idle} of {len(rules)} rules had nothing to judge; --all names them", highlight=False)
+
+
+def _has_to_do(judged: Judged) -> bool:
+    return any(tally.judged or tally.undecided for tally in judged.sides.values())
+
+
+def _side(side: Side, tally: Tally, *, every: bool) -> str:
+    """Say how often one side was judged, and where it never was, or all is told, why not."""
+    words = f"{side} {tally.judged}"
+    if tally.undecided and (every or not tally.judged):
+        reasons = "; ".join(f"{why}: {count}" if len(tally.undecided) > 1 else why for why, count in tally.undecided.items())
+        words += f", not judged {sum(tally.undecided.values())} ({reasons})"
+    return words
+
+
+def _tell_missing(missing: Sequence[Judged]) -> None:
+    if not missing:
+        return
+    out.print(f"\n[red]{len(missing)} rules that are required were never judged[/]", highlight=False)
+    for judged in missing:
+        out.print(f"  {judged.full_name}: never {' nor '.join(judged.never)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _tell_breaches(journal: Path, found: Verification, *, full: bool) -> None:

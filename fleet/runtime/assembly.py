@@ -63,6 +63,14 @@ def privacy_of(scenario: Scenario) -> dict[str, PrivacyMode]:
     return {vin: _privacy(scenario, fleet, vin) for fleet, _, vin, _ in _drawn(scenario)}
 
 
+def places_of(scenario: Scenario, start: Instant) -> dict[str, tuple[float, float]]:
+    """Return the fix with which each car begins, (latitude, longitude) in degrees, by VIN.
+
+    Raises FleetError and OSError where a track cannot be read.
+    """
+    return {car.vin: (car.fix.latitude, car.fix.longitude) for car in build_cars(scenario, start=start, boot=0)}
+
+
 def build_cars(
     scenario: Scenario,
     *,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import msgspec
 
+from fleet.checks.cars import Places
 from fleet.checks.verification import Verification, verify
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.observe.journal import JOURNAL, JournalReader
-from fleet.runtime.assembly import equipment_of, privacy_of, vocabulary
+from fleet.runtime.assembly import equipment_of, places_of, privacy_of, vocabulary
 from fleet.runtime.journalling import scenario_of
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.loader import parse
@@ -88,8 +90,11 @@ def equipment_in(path: Path) -> dict[str, Equipment]:
 
 def judged(path: Path, equipment: Mapping[str, Equipment] | None = None) -> Verification:
     begin = JournalReader(path).begin
-    privacy = {} if begin.scenario is None else privacy_of(scenario_of(begin))
-    return verify(path, equipment_in(path) if equipment is None else equipment, privacy)
+    if begin.scenario is None or begin.start is None:
+        return verify(path, equipment or {})
+    scenario = scenario_of(begin)
+    fitted = equipment_of(scenario) if equipment is None else equipment
+    return verify(path, fitted, privacy_of(scenario), partial(places_of, scenario, begin.start))
 
 
 def broken(found: Verification) -> set[str]:
@@ -198,10 +203,15 @@ class Paper:
         self.write("desk", kind, type_, data)
 
     def judge(
-        self, folder: Path, *, end: dict[str, int] | None = None, equipment: Mapping[str, Equipment] | None = None
+        self,
+        folder: Path,
+        *,
+        end: dict[str, int] | None = None,
+        equipment: Mapping[str, Equipment] | None = None,
+        places: Places = dict,
     ) -> Verification:
         """Write the journal, with an end when there is an account, and judge it."""
         records = [*self._records]
         if end is not None:
             records.append({"t": self.now, "m": "run", "k": "end", "complete": True, "account": end})
-        return verify(write_records(folder / JOURNAL, records), equipment or {})
+        return verify(write_records(folder / JOURNAL, records), equipment or {}, places=places)

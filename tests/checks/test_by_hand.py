@@ -114,7 +114,7 @@ def test_a_short_honk(paper: Paper, tmp_path: Path) -> None:
     paper.status(position=HOME)
     paper.get("one", "honk", **USER)
     paper.answer("one", "honk", "accepted", "in_progress", "succeeded")
-    assert told(paper.judge(tmp_path), "honk rule") == ["honked for 2.0 s, expected 10 s"]
+    assert told(paper.judge(tmp_path), "honk rule") == ["honk is succeeded, but lasted 2.0 s, expected 10 s"]
 
 
 def test_open_doors(paper: Paper, tmp_path: Path) -> None:
@@ -220,7 +220,10 @@ def test_a_locked_spin_opens_nothing(paper: Paper, tmp_path: Path) -> None:
         paper.desk("out", "VerifySpin", job=job, vin=VIN, user="primary", spin=True, against=True)
         paper.desk("in", "SpinVerified", job=job, right=job == 4, token=True)
     send(paper, "4")
-    assert told(paper.judge(tmp_path), "S-PIN rule") == ["lock is sent, but three wrong tries have locked the S-PIN"]
+    assert told(paper.judge(tmp_path), "S-PIN rule") == [
+        "an S-PIN is verified, but three wrong tries have locked it",
+        "lock is sent, but three wrong tries have locked the S-PIN",
+    ]
 
 
 def open_with(paper: Paper, command_id: str, **given: Any) -> None:

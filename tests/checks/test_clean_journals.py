@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fleet.checks.verification import declared_rules, full_name
 from fleet.cli import app
-from fleet.errors import JournalError
+from fleet.errors import JournalError, UsageError
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
@@ -81,6 +82,38 @@ def test_the_command_speaks_json(journal: Path) -> None:
     assert told["holds"] is True
     assert told["complete"] is True
     assert {finding["check"]: finding["looked_at"] for finding in told["findings"]}["honk rule"] == 0
+
+
+def test_a_rule_that_was_never_judged_fails_when_it_is_required(journal: Path) -> None:
+    """Exit code 1 and the rule with the side that is missing; what is judged does not fail."""
+    verify = ["verify", str(journal), "--require-judged"]
+    result = CliRunner().invoke(app, [*verify, "--rule", "honk rule: within 500 m", "--rule", "odometer"])
+    assert result.exit_code == 1
+    assert "honk rule: within 500 m: never allowed nor refused" in result.output
+    assert "odometer: never" not in result.output
+    assert CliRunner().invoke(app, [*verify, "--rule", "odometer", "--rule", "frames"]).exit_code == 0
+    assert CliRunner().invoke(app, verify).exit_code == 1
+
+
+def test_a_rule_that_does_not_exist_is_refused(journal: Path) -> None:
+    """Before anything is read, with the name that is near."""
+    result = CliRunner().invoke(app, ["verify", str(journal), "--rule", "honk role"])
+    assert isinstance(result.exception, UsageError)
+    assert "'honk rule'" in str(result.exception.hint)
+
+
+def test_every_rule_can_be_told(journal: Path) -> None:
+    """With --all each rule is named with its sides, in JSON too, and what could not be judged with its reason."""
+    output = CliRunner().invoke(app, ["verify", str(journal), "--all"]).output
+    told = json.loads(CliRunner().invoke(app, ["verify", str(journal), "--json"]).output)
+    sides = {(rule["check"], rule["rule"]): rule["sides"] for finding in told["findings"] for rule in finding["rules"]}
+    assert list(sides) == [(check, rule.name) for check, rule in declared_rules()]
+    assert all(f"{full_name(*name)}: " in output for name in sides)
+    assert sides["honk rule", "within 500 m"] == {
+        "allowed": {"judged": 0, "undecided": {}},
+        "refused": {"judged": 0, "undecided": {}},
+    }
+    assert sides["odometer", "odometer"]["judged"]["judged"] > 0
 
 
 def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
