@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import sys
-from typing import Annotated
+from collections.abc import MutableMapping
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -14,7 +15,8 @@ import typer.rich_utils
 
 from fleet import __version__
 from fleet.cli import catalogue, centre, cleaning, journals, parts, proxying, running, scenarios, tools, verifying
-from fleet.cli.common import COLOURS, NO_COLOUR, about_file, complain, out
+from fleet.cli.common import about_file, complain, out
+from fleet.cli.printing import COLOURS, NO_COLOUR, visible
 from fleet.errors import FleetError, UnknownName
 from fleet.runtime.run import RunBroken
 
@@ -33,7 +35,7 @@ for group in (running, tools, centre, catalogue, scenarios, journals, verifying,
 
 def _version(wanted: bool) -> None:
     if wanted:
-        out.print(f"fleet {__version__}", highlight=False)
+        out.say(f"fleet {__version__}")
         raise typer.Exit
 
 
@@ -46,11 +48,17 @@ def _main(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            _visible_values,
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not NO_COLOUR, pad_event_to=0, pad_level=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # as it is then: tests replace it
     )
+
+
+def _visible_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take from what is logged the characters that would steer the terminal: topics and reasons come from outside."""
+    return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _log_level(name: str) -> int:

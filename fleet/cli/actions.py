@@ -36,7 +36,7 @@ def show(name: str | None, *, as_json: bool) -> None:
         out.print(table)
     else:
         for line in _service_lines(name, services[name]):
-            out.print(line, highlight=False, markup=False)
+            out.say(line)
 
 
 def _service_lines(name: str, entry: ServiceEntry) -> list[str]:

@@ -37,7 +37,7 @@ def catalogue(
         out.print_json(msgspec.json.encode(services).decode())
         return
     if markdown:
-        out.print(page(), highlight=False, markup=False, soft_wrap=True, end="")
+        out.say(page(), end="")
         return
     for title, entries in (("command", services.commands), ("event", services.events), ("request", services.requests)):
         table = make_table(title)
@@ -61,9 +61,9 @@ def _show(name: str, *, as_json: bool) -> None:
         out.print_json(msgspec.json.encode(found).decode())
         return
     for kind, entry in found.items():
-        out.print(f"{kind} {name}: {entry.summary}", highlight=False, markup=False)
+        out.say(f"{kind} {name}: {entry.summary}")
         for line in described(entry):
-            out.print(f"  {line}", highlight=False, markup=False)
+            out.say(f"  {line}")
 
 
 def page() -> str:

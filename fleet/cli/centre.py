@@ -15,6 +15,7 @@ from fleet.backend.reader import StoreReader
 from fleet.cli.actions import help_text, page, show
 from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, make_table, out
 from fleet.cli.completing import complete_action, complete_rule, complete_vin
+from fleet.cli.printing import json_text
 from fleet.cli.tools import DeskBroker, find_store, reach_desk, tell_outcome
 from fleet.cloud.actions import load_actions
 from fleet.errors import UnknownName, UsageError
@@ -51,13 +52,13 @@ def notices(
         rows = reader.notices(vin=vin, limit=limit)
         unknown = vin is not None and not rows and reader.status(vin) is None
     if as_json:
-        out.print_json(msgspec.json.encode(rows).decode())
+        out.print_json(json_text(msgspec.to_builtins(rows)))
         return
     if unknown:
         raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
     table = make_table("at", "VIN", "to", "what", "content")
     for row in rows:
-        table.add_row(format_instant(row.at)[:19], row.vin, row.to, row.kind, json.dumps(row.data, ensure_ascii=False))
+        table.add_row(format_instant(row.at)[:19], row.vin, row.to, row.kind, json_text(row.data))
     out.print(table)
 
 
@@ -88,7 +89,7 @@ def service(
 ) -> None:
     """Ask a service of the back end, or tell what can be asked."""
     if markdown:
-        out.print(page(), highlight=False, markup=False, soft_wrap=True, end="")
+        out.say(page(), end="")
         return
     if name is None or action is None:
         show(name, as_json=as_json)
@@ -104,7 +105,7 @@ def service(
     access = reach_desk(broker, secret_file, credentials, store, topic_prefix)
     answer = asyncio.run(ask_desk(access, request, timeout_s=FIRST_ANSWER_S))
     if not as_json and answer.data is not None:
-        out.print_json(json.dumps(answer.data))
+        out.print_json(json_text(answer.data))
     tell_outcome(f"{name} {action}", answer, as_json)
 
 

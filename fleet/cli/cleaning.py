@@ -94,14 +94,14 @@ def clean_broker(
 
     of_cars, of_backend = run_fast(main())
     if of_cars.done or not of_cars.failed:
-        out.print(f"sessions and presence of {of_cars.done} cars removed", highlight=False)
+        out.say(f"sessions and presence of {of_cars.done} cars removed")
     if of_backend.done:
-        out.print(f"the session {client_id!r} of the back end removed", highlight=False)
+        out.say(f"the session {client_id!r} of the back end removed")
     error = of_cars.first_error or of_backend.first_error
     if error is None:
         return
     if not of_cars.done:
         raise error
     left = ", ".join(f"{count} {name}" for name, count in (of_cars.failed + of_backend.failed).items())
-    err.print(f"not removed: {left}; the first: {error}", highlight=False, markup=False)
+    err.say(f"not removed: {left}; the first: {error}")
     raise typer.Exit(1)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from fleet.cli.completing import complete_clock, complete_scenario, complete_vin
+from fleet.cli.printing import PlainConsole
 from fleet.errors import FleetError, UsageError
 from fleet.runtime.access import LinkKind
 from fleet.runtime.assembly import vocabulary
@@ -41,11 +39,8 @@ RUN, WATCH, SCENARIOS, JOURNALS, PARTS = (
     "Run a fleet", "Look at it and command it", "Scenario files", "Journals of runs", "The parts alone"
 )  # fmt: skip
 """The groups of `fleet --help`."""
-NO_COLOUR: Final = bool(os.environ.get("NO_COLOR"))
-"""Then nothing is coloured, bold or dim; see no-color.org."""
-COLOURS: Final[Literal["auto"] | None] = None if NO_COLOUR else "auto"
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200, emoji=False, color_system=COLOURS)
-err = Console(stderr=True, soft_wrap=True, emoji=False, color_system=COLOURS)  # file:100:5 is a place and no emoji
+out = PlainConsole(width=None if sys.stdout.isatty() else 200)
+err = PlainConsole(stderr=True)
 
 # --- options that several commands share ------------------------------------------------------------------------
 
@@ -166,11 +161,11 @@ def need_no_broker_of_ours(scenario: Scenario) -> None:
 def tell_tracks(left_out: Sequence[str], findings: Sequence[str]) -> None:
     """Name the rows of tracks that are not used, the first ones of many, and what else there is to know of them."""
     for row in left_out[:LEFT_OUT_SHOWN]:
-        err.print(f"[yellow]left out:[/] {escape(row)}", highlight=False)
+        err.say(("left out:", "yellow"), f" {row}")
     if len(left_out) > LEFT_OUT_SHOWN:
-        err.print(f"… and {len(left_out) - LEFT_OUT_SHOWN} more rows", highlight=False)
+        err.say(f"… and {len(left_out) - LEFT_OUT_SHOWN} more rows")
     for finding in findings:
-        err.print(f"[yellow]finding:[/] {escape(finding)}", highlight=False)
+        err.say(("finding:", "yellow"), f" {finding}")
 
 
 def emit_line(message: dict[str, Any]) -> None:
@@ -200,6 +195,6 @@ def about_file(error: OSError) -> FleetError:
 
 def complain(error: FleetError) -> None:
     """Tell an error and what to do next."""
-    err.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+    err.say(("error:", "red"), f" {error}")
     if error.hint:
-        err.print(f"  {error.hint}", highlight=False, markup=False)
+        err.say(f"  {error.hint}")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from fleet.cli.common import JOURNALS, AsJson, Full, err, make_table, out
 from fleet.errors import UsageError
@@ -52,22 +51,22 @@ def reexecute(journal: JournalPath, full: Full = False, as_json: AsJson = False)
 
 def _tell(found: Agreement) -> None:
     for warning in found.warnings:
-        err.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+        err.say(("warning:", "yellow"), f" {warning}")
     count = f"{found.machines} machines, {found.inputs} inputs, {found.outputs} outputs"
     if found.difference is None:
-        out.print(f"{count}: all as recorded", highlight=False)
+        out.say(f"{count}: all as recorded")
         return
     _tell_difference(found.difference)
-    out.print(f"\n{count} run again up to there", highlight=False)
+    out.say(f"\n{count} run again up to there")
 
 
 def _tell_difference(found: Difference) -> None:
-    out.print(f"[red]difference[/] {escape(str(found.path))}:{found.line}: {found.machine}", highlight=False, soft_wrap=True)
-    out.print(f"  recorded {found.expected}, now {found.got}", highlight=False, markup=False)
+    out.say(("difference", "red"), f" {found.path}:{found.line}: {found.machine}")
+    out.say(f"  recorded {found.expected}, now {found.got}")
     table = make_table("  field", "recorded", "now")
     for name, expected, got in found.fields:
-        table.add_row(f"  {name}", escape(expected), escape(got))
+        table.add_row(f"  {name}", expected, got)
     out.print(table)
-    out.print("\nits story before it", highlight=False)
+    out.say("\nits story before it")
     for line in found.story:
-        out.print(f"  {line}", highlight=False, markup=False)
+        out.say(f"  {line}")

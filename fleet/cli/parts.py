@@ -128,7 +128,7 @@ def simulate(
         result = run_fast(main(), fast=link == "swarm")
     if not as_json:
         account = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in result["account"].items())
-        out.print(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}", highlight=False)
+        out.say(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}")
 
 
 @app.command(rich_help_panel=PARTS)
@@ -177,10 +177,10 @@ def backend(
 
 def _tell_backend(message: dict[str, Any]) -> None:
     if message["type"] == "ready":
-        out.print("connected, storing", highlight=False)
+        out.say("connected, storing")
     elif message["type"] == "result":
-        out.print(f"{message['stored']} stored, {message['duplicates']} duplicates, {sum(message['quarantined'].values())} "
-                  "quarantined", highlight=False)  # fmt: skip
+        out.say(f"{message['stored']} stored, {message['duplicates']} duplicates, {sum(message['quarantined'].values())} "
+                  "quarantined")  # fmt: skip
 
 
 @app.command(rich_help_panel=PARTS)
@@ -217,11 +217,9 @@ def broker(
     )
 
     def started(running: PrivateMosquitto) -> None:
-        out.print(
-            f"Mosquitto listens on {running.cars} (cars) and {running.tools} (tools) for {len(known)} cars", highlight=False
-        )
+        out.say(f"Mosquitto listens on {running.cars} (cars) and {running.tools} (tools) for {len(known)} cars")
         if hint:
-            out.print(f"for the other commands:  {hint}", highlight=False)
+            out.say(f"for the other commands:  {hint}")
 
     async def main() -> None:
         await run_broker(mosquitto, stop=stop_on_signals(until_eof=False), started=started)

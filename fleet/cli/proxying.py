@@ -107,19 +107,19 @@ async def _run(
         if as_json:
             emit_line({"type": "ready", "listen": here, "to": f"{to.host}:{to.port}", "faults": [name for name, _ in faults]})
         else:
-            out.print(f"listens on {here}, connects to {to.host}:{to.port}; Ctrl-C ends it", highlight=False, markup=False)
+            out.say(f"listens on {here}, connects to {to.host}:{to.port}; Ctrl-C ends it")
             for _, fault in faults:
                 for_whom = "all" if clients is None else ", ".join(clients)
-                out.print(f"{in_words(fault)}, for {for_whom}", highlight=False, markup=False)
+                out.say(f"{in_words(fault)}, for {for_whom}")
         await stop.wait()
     if as_json:
         emit_line({"type": "result", "connections": running.connections, "failed": running.failed, "faults": running.counts()})
         return
     lost = f", {running.failed} of them found no broker" if running.failed else ""
-    out.print(f"{running.connections} connections{lost}", highlight=False)
+    out.say(f"{running.connections} connections{lost}")
     for name, counts in running.counts().items():
         did = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()) or "nothing"
-        out.print(f"{name}: {did}", highlight=False, markup=False)
+        out.say(f"{name}: {did}")
 
 
 @contextlib.contextmanager

@@ -169,8 +169,8 @@ def _start(
     latest_before = _remember(folder)
     console = err if as_json else out
     if not as_json:
-        console.print(f"{scenario.scenario}: {scenario.cars} cars, {format_duration(scenario.duration)} at clock "
-                      f"{scenario.clock}, seed {scenario.seed}", highlight=False)  # fmt: skip
+        console.say(f"{scenario.scenario}: {scenario.cars} cars, {format_duration(scenario.duration)} at clock "
+                      f"{scenario.clock}, seed {scenario.seed}")  # fmt: skip
     try:
         running = make(make_view(console))
         report = run_fast(_run(running), fast=harms_network(scenario)) if isinstance(running, Run) else _run_virtually(running)
@@ -239,40 +239,40 @@ def _forget_if_empty(folder: Path, latest_before: Path | None) -> None:
 
 def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> None:
     colour = {"passed": "green", "interrupted": "yellow"}.get(report["verdict"], "red")
-    out.print(f"\n[bold {colour}]{report['verdict']}[/]: {report['reason']}", highlight=False)
+    out.say("\n", (report["verdict"], f"bold {colour}"), f": {report['reason']}")
     account = " · ".join(
         f"{report[name]} {name.replace('_', ' ')}"
         for name in ("created", "acknowledged", "stored", "in_outbox", "dropped", "quarantined", "refused", "lost", "duplicates")
         if report[name] is not None
     )
-    out.print(f"messages   {account}", highlight=False)
+    out.say(f"messages   {account}")
     commands = " · ".join(f"{count} {name}" for name, count in reports.command_rows(report["commands"]))
-    out.print(f"commands   {commands}", highlight=False)
+    out.say(f"commands   {commands}")
     for name, figures in report["latency_ms"].items():
         if figures:
             values = "  ".join(f"{key} {value:.1f}" for key, value in figures.items())
-            out.print(f"{name.replace('_', ' ')} (ms)   {values}", highlight=False)
+            out.say(f"{name.replace('_', ' ')} (ms)   {values}")
     for expectation in report["expectations"]:
         if not expectation["passed"] and report["verdict"] != "interrupted":
             note = f", {expectation['note']}" if expectation["note"] else ""
-            out.print(f"[red]not met[/]   {expectation['text']}   (it was {expectation['value']}{note})", highlight=False)
+            out.say(("not met", "red"), f"   {expectation['text']}   (it was {expectation['value']}{note})")
     for outage in report["outages"]:
         length = "until the end" if outage["seconds"] is None else f"for {outage['seconds']:.1f} s"
-        out.print(f"outage     no car connected from {outage['scenario_time']} {length}", highlight=False)
+        out.say(f"outage     no car connected from {outage['scenario_time']} {length}")
     if report["clock"] == "virtual":
         if report["verdict"] != "interrupted":  # only part of it passed then
-            out.print(f"speed      {report['scenario_duration']} in {report['wall_s']:.1f} s", highlight=False)
+            out.say(f"speed      {report['scenario_duration']} in {report['wall_s']:.1f} s")
     else:
         health = " · ".join(f"{name} {text}" for name, text in reports.generator_rows(report))
-        out.print(f"generator  {health}", highlight=False)
+        out.say(f"generator  {health}")
     for finding in report["findings"]:
-        out.print(f"finding    {finding}", highlight=False)
-    out.print(f"report     {folder / 'report.md'}, {folder / 'report.json'}", highlight=False)
+        out.say(f"finding    {finding}")
+    out.say(f"report     {folder / 'report.md'}, {folder / 'report.json'}")
     if with_backend:
         store = folder / "store.sqlite"
         with StoreReader(store) as reader:
             rows = reader.cars()
         option = "" if folder.parent == LATEST.parent else f" --store {store}"
-        out.print(f"store      {store}", highlight=False)
+        out.say(f"store      {store}")
         if rows:
-            out.print(f"next       fleet status {max(rows, key=lambda row: row.captured_at).vin}{option}", highlight=False)
+            out.say(f"next       fleet status {max(rows, key=lambda row: row.captured_at).vin}{option}")

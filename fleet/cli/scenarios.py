@@ -68,9 +68,9 @@ def check_file(scenario: ScenarioName, settings: Set = None, as_json: AsJson = F
         for error in errors:
             complain(error)
         if not errors:
-            out.print(f"{file}: ok", highlight=False)
+            out.say(f"{file}: ok")
         for line in lines:
-            out.print(line, highlight=False, markup=False)
+            out.say(line)
         tell_tracks(left_out, findings)
     if errors:
         raise typer.Exit(2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import json
 import secrets
 import warnings
 from pathlib import Path
@@ -16,6 +15,7 @@ import typer
 from fleet.backend.reader import StoreReader
 from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, make_table, out
 from fleet.cli.completing import LATEST, complete_command
+from fleet.cli.printing import json_text
 from fleet.cli.words import lacking, read_words
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_instant
@@ -71,7 +71,7 @@ def cars(
         table.add_row(row.vin, row.state or "", row.connection or "", km, where, _as_of(row.captured_at))
     out.print(table)
     if len(rows) > limit:
-        out.print(f"… and {len(rows) - limit} more; --limit {len(rows)} shows all", highlight=False)
+        out.say(f"… and {len(rows) - limit} more; --limit {len(rows)} shows all")
 
 
 def _as_of(captured_at: int) -> str:
@@ -96,7 +96,7 @@ def status(vin: Vin, store: StorePath = None, as_json: AsJson = False) -> None:
         out.print_json(msgspec.json.encode(plain).decode())
         return
     for line in _lines(plain):
-        out.print(line, highlight=False, markup=False)
+        out.say(line)
 
 
 def _lines(value: Any, name: str = "", indent: int = 0) -> list[str]:
@@ -135,7 +135,7 @@ def history(
     with StoreReader(find_store(store)) as reader:
         rows = reader.history(vin, limit=limit, kind=kind)
     if as_json:
-        out.print_json(msgspec.json.encode(rows).decode())
+        out.print_json(json_text(msgspec.to_builtins(rows)))
         return
     if not rows:
         what = f"no {kind} is stored" if kind else "nothing is stored"
@@ -144,7 +144,7 @@ def history(
     for row in rows:
         content = {k: v for k, v in row.content.items() if k not in _HEADER}
         what = f"{row.kind} {row.name or row.trigger or ''}"
-        table.add_row(format_instant(row.captured_at)[:19], str(row.seq), what, json.dumps(content))
+        table.add_row(format_instant(row.captured_at)[:19], str(row.seq), what, json_text(content))
     out.print(table)
 
 
@@ -238,7 +238,7 @@ def command(
 
     def told(answer: DeskAnswer) -> None:
         if not as_json and not answer.final:
-            out.print(answer.state, style="dim", highlight=False)
+            out.say((answer.state, "dim"))
 
     answer = asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S, told=told))
     tell_outcome(name, answer, as_json)
@@ -251,7 +251,7 @@ def tell_outcome(name: str, answer: DeskAnswer, as_json: bool) -> Never:
     else:
         reason = f"({answer.reason})" if answer.reason else ""
         detail = f": {answer.detail}" if answer.detail else ""
-        out.print(f"{name} {answer.state}{reason}{detail}", highlight=False, markup=False)
+        out.say(f"{name} {answer.state}{reason}{detail}")
     raise typer.Exit(0 if answer.state == "succeeded" else 1)
 
 

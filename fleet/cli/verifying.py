@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from fleet.checks.check import Side, Tally
 from fleet.checks.verification import Judged, Verification, declared_rules, full_name, verify
@@ -119,16 +119,16 @@ def _scenario(journal: Path, begin: Begin) -> Scenario | None:
 
 def _tell(journal: Path, found: Verification, *, full: bool) -> None:
     for warning in found.warnings:
-        err.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+        err.say(("warning:", "yellow"), f" {warning}")
     table = make_table("check", "looked at", "broken")
     for finding in found.findings:
         looked_at = f"{finding.looked_at} {finding.looks_at}" if finding.looked_at else "nothing"
-        table.add_row(finding.check, looked_at, f"[red]{finding.broken}[/]" if finding.broken else "–")
+        table.add_row(finding.check, looked_at, Text(str(finding.broken), "red") if finding.broken else "–")
     out.print(table)
     _tell_breaches(journal, found, full=full)
     words = "complete" if found.complete else "incomplete: what is there was checked"
     broken = sum(finding.broken for finding in found.findings)
-    out.print(f"\n{found.records} records, {words}; {f'broken {broken} times' if broken else 'all holds'}", highlight=False)
+    out.say(f"\n{found.records} records, {words}; {f'broken {broken} times' if broken else 'all holds'}")
 
 
 def _tell_rules(rules: Sequence[Judged], *, every: bool) -> None:
@@ -169,10 +169,10 @@ def _tell_breaches(journal: Path, found: Verification, *, full: bool) -> None:
     shown = [breach for finding in found.findings for breach in finding.breaches[:SHOWN]]
     told = stories(journal, [(breach.machine, breach.line) for breach in shown], records=STORY_RECORDS, full=full)
     for breach, lines in zip(shown, told, strict=True):
-        out.print(f"\n[red]{breach.check}[/] {escape(str(journal))}:{breach.line}: {escape(breach.subject)}", highlight=False)
-        out.print(f"  {breach.told}", highlight=False, markup=False)
+        out.say("\n", (breach.check, "red"), f" {journal}:{breach.line}: {breach.subject}")
+        out.say(f"  {breach.told}")
         for line in lines:
-            out.print(f"    {line}", highlight=False, markup=False)
+            out.say(f"    {line}")
     for finding in found.findings:
         if finding.broken > SHOWN:
-            out.print(f"\n… and {finding.broken - SHOWN} more breaches of: {finding.rule}", highlight=False, markup=False)
+            out.say(f"\n… and {finding.broken - SHOWN} more breaches of: {finding.rule}")

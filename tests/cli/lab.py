@@ -11,6 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from fleet import cli
+from fleet.errors import FleetError
 from fleet.runtime.shard import wait_until
 
 WITHIN_S = 60.0
@@ -117,6 +121,16 @@ async def fleet(*arguments: str | Path, cwd: Path, **environment: str) -> Done:
     """Run `fleet ARGUMENTS` to its end."""
     async with running(*arguments, cwd=cwd, **environment) as made:
         return await made.done()
+
+
+def call(*arguments: str) -> Done:
+    """Call the command line in this process; an error is in `err`, as `main` tells it."""
+    result = CliRunner().invoke(cli.app, arguments, env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+    if isinstance(result.exception, FleetError):
+        return Done(2, result.stdout, f"error: {result.exception}\n  {result.exception.hint}")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
 
 
 def clean_environment() -> dict[str, str]:

@@ -10,29 +10,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fleet import __version__, cli
+from fleet import __version__
 from fleet.cli.common import FILE_HINTS, about_file, complain
-from fleet.errors import FleetError, ScenarioError
+from fleet.errors import ScenarioError
 from fleet.runtime.mosquitto import free_port
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.scalars import ClockFactor
-from tests.cli.lab import Done, clean_environment, fleet
+from tests.cli.lab import call, clean_environment, fleet
 from tests.runtime.pure_lab import scenario
 from tests.runtime.test_virtual import Quiet
 
 VIN = "VSSZZZKMZPR000001"
-
-
-def call(*arguments: str) -> Done:
-    """Call the command line in this process, errors included as `main` tells them."""
-    result = CliRunner().invoke(cli.app, arguments, env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
-    if isinstance(result.exception, FleetError):
-        return Done(2, result.stdout, f"error: {result.exception}\n  {result.exception.hint}")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Done(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture(autouse=True)

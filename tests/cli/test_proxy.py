@@ -13,8 +13,7 @@ import pytest
 from fleet.transport.link import Endpoint, LinkSettings
 from fleet.transport.swarm_link import swarm_links
 from fleet.wire.frame import Frame
-from tests.cli.lab import running
-from tests.cli.test_bad_input import call
+from tests.cli.lab import call, running
 from tests.lab import quick_back_off
 from tests.recording_owner import RecordingOwner
 from tests.scripted_broker import ScriptedBroker

@@ -12,7 +12,7 @@ from fleet.cli.words import read_words
 from fleet.cloud.actions import load_actions
 from fleet.errors import UsageError
 from fleet.wire.services import Parameter, load_services
-from tests.cli.test_bad_input import call
+from tests.cli.lab import call
 
 PARAMETERS = {
     "minutes": Parameter(type="integer", unit="min", minimum=10, maximum=60, step=10),
