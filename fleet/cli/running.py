@@ -111,6 +111,11 @@ def run(
             journal=not no_journal,
         )
         _start(loaded, virtual.out, lambda view: VirtualRun(virtual, view), as_json=as_json, with_backend=True)
+    if not file.is_file():
+        raise UsageError(
+            f"{file} can be read only once, and the simulator of a live run reads its scenario again",
+            hint="Save it in a file, or run it with --clock virtual.",
+        )
     if broker != "auto":
         need_no_broker_of_ours(loaded)
     secret = find_secret(secret_file)

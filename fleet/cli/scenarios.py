@@ -12,7 +12,7 @@ from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
 from fleet.scenario.json_schema import json_schema
-from fleet.scenario.loader import Overrides, check, find_scenario, load, read_settings, shipped
+from fleet.scenario.loader import Overrides, check, find_scenario, load_text, read_settings, shipped
 from fleet.scenario.summary import summary
 from fleet.scenario.text import read_text
 
@@ -50,14 +50,17 @@ def check_file(scenario: ScenarioName, settings: Set = None, as_json: AsJson = F
     Examples: fleet check my/own.yaml
 
     fleet check rush-hour
+
+    sed s/Leon/Born/ my/own.yaml | fleet check -
     """
     file = find_scenario(scenario, resource_dir("scenarios"))
     words = vocabulary()
     values = read_settings(settings or ())
-    errors = check(read_text(file), str(file), words, values)
+    text = read_text(file)
+    errors = check(text, str(file), words, values)
     lines, left_out, findings = [], [], []
     if not errors:
-        loaded = load(file, words, Overrides(settings=values))
+        loaded = load_text(text, str(file), words, Overrides(settings=values))
         lines, tracks = summary(loaded, words), followed_tracks(loaded, words)
         left_out, findings = rows_left_out(tracks), track_findings(tracks)
     if as_json:

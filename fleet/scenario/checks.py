@@ -53,38 +53,46 @@ KNOWN_TO_CARS: Final = frozenset({"latitude", "longitude", "fuel", "plug"})
 """Parameters of requests that a car fills in itself."""
 
 
-def _check_scenario(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
+def _check_scenario_name(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     yield from check_name(("scenario",), scenario.scenario)
+
+
+def _check_purpose(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     if not scenario.purpose.strip():
         yield Problem(("purpose",), "a sentence is expected, not nothing")
+
+
+def _check_seed(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     if not 0 <= scenario.seed < 1 << 63:
         yield Problem(("seed",), f"{scenario.seed} is out of range: a whole number from 0 to 2^63 - 1 is expected")
+
+
+def _check_duration(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     if scenario.written_duration is not None and not 0 < scenario.written_duration <= _LONGEST_DAYS * DAY:
         yield Problem(("duration",), f"a duration above 0 and at most {_LONGEST_DAYS} days is expected")
-    yield from _check_fleets(scenario.fleets)
-    yield from _check_stages(scenario)
-    yield from _check_targets(scenario)
-    yield from _check_expectations(scenario, vocabulary)
-    unknown_region = list(check_known(("region",), "region", scenario.region, vocabulary.regions))
-    yield from unknown_region
-    if not unknown_region:
-        yield from _check_times(scenario, vocabulary)
 
 
-def _check_fleets(fleets: tuple[Fleet, ...]) -> Iterator[Problem]:
-    if not fleets:
+def _check_region(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
+    yield from check_known(("region",), "region", scenario.region, vocabulary.regions)
+
+
+def _check_size(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
+    if not scenario.fleets:
         yield Problem(("fleets",), "the list is empty: at least one fleet is expected")
-    cars = sum(fleet.count for fleet in fleets)
+    cars = sum(fleet.count for fleet in scenario.fleets)
     if cars > _MOST_CARS:
         yield Problem(("fleets",), f"{cars} cars are too many: at most {_MOST_CARS} are expected")
+
+
+def _check_fleet_names(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     seen: set[str] = set()
-    for index, fleet in enumerate(fleets):
+    for index, fleet in enumerate(scenario.fleets):
         if fleet.name in seen:
             yield Problem(("fleets", index, "name"), f"there are two fleets named {fleet.name!r}")
         seen.add(fleet.name)
 
 
-def _check_stages(scenario: Scenario) -> Iterator[Problem]:
+def _check_stages(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     if scenario.stages and scenario.written_duration is not None:
         yield Problem(("duration",), "'duration' and 'stages' exclude each other: the stages together are the run", is_key=True)
     if scenario.stages and scenario.duration > _LONGEST_DAYS * DAY:
@@ -103,7 +111,7 @@ def _at(scenario: Scenario, phase: Phase) -> Steps:
     return ("stages", next(index for index, stage in enumerate(scenario.stages) if stage.name == phase.name))
 
 
-def _check_targets(scenario: Scenario) -> Iterator[Problem]:
+def _check_targets(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     counts = {fleet.name: fleet.count for fleet in scenario.fleets}
     for phase in scenario.phases():
         at = _at(scenario, phase)
@@ -143,6 +151,8 @@ def _check_reasons(at: Steps, expectation: Expectation, vocabulary: Vocabulary) 
 
 
 def _check_times(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
+    if scenario.region not in vocabulary.regions:
+        return
     try:
         start = vocabulary.start_of(scenario)
     except Misread as error:
@@ -206,16 +216,25 @@ def _local(at: Instant, zone: str) -> str:
     return to_datetime(at).astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat(timespec="minutes")
 
 
-def _check_stage(stage: Stage, _: Vocabulary) -> Iterator[Problem]:
+def _check_stage_name(stage: Stage, _: Vocabulary) -> Iterator[Problem]:
     yield from check_name(("name",), stage.name)
+
+
+def _check_stage(stage: Stage, _: Vocabulary) -> Iterator[Problem]:
     if stage.duration <= 0:
         yield Problem(("duration",), "a duration above 0 is expected")
 
 
-def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
+def _check_fleet_name(fleet: Fleet, _: Vocabulary) -> Iterator[Problem]:
     yield from check_name(("name",), fleet.name)
+
+
+def _check_count(fleet: Fleet, _: Vocabulary) -> Iterator[Problem]:
     if fleet.count <= 0:
         yield Problem(("count",), f"{fleet.count} cars are no fleet: a whole number above 0 is expected")
+
+
+def _check_models(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
     if not fleet.models:
         yield Problem(("models",), "no model is named: at least one, such as {Born: 1}, is expected")
     yield from check_weights(("models",), "model", fleet.models, vocabulary.models)
@@ -227,6 +246,9 @@ def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
         if not energies:
             yield Problem(at, "no energy is named: at least one weight is expected")
         yield from check_weights(at, f"energy of {model}", energies, vocabulary.models.get(model, energies))
+
+
+def _check_tracks(fleet: Fleet, _: Vocabulary) -> Iterator[Problem]:
     if fleet.tracks is not None:
         if not fleet.tracks.files:
             yield Problem(("tracks", "files"), "no file is named: at least one track is expected")
@@ -237,13 +259,15 @@ def _check_fleet(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
                     f"{key!r} and 'tracks' exclude each other: its track says where a car goes",
                     is_key=True,
                 )
+
+
+def _check_fleet_words(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
     if fleet.profile is not None:
         yield from check_known(("profile",), "profile", fleet.profile, vocabulary.profiles)
     if fleet.region is not None:
         yield from check_known(("region",), "region", fleet.region, vocabulary.regions)
     if fleet.registered_in is not None:
         yield from check_known(("registered_in",), "country", fleet.registered_in, vocabulary.countries)
-    yield from _check_privacy(fleet, vocabulary)
     for item, value in fleet.equipment.items():
         yield from check_known(("equipment", item), "equipment", item, vocabulary.equipment, is_key=True)
         if item in vocabulary.equipment:
@@ -552,17 +576,21 @@ def _check_selection(cars: Selection, _: Vocabulary) -> Iterator[Problem]:
 
 Check = Callable[[Any, Vocabulary], Iterable[Problem]]
 
-CHECKS: Final[dict[type[msgspec.Struct], Check]] = {
-    Scenario: _check_scenario,
-    Fleet: _check_fleet,
-    Place: _check_place,
-    Zone: _check_zone,
-    CommandLoad: _check_command_load,
-    Stage: _check_stage,
-    Load: _check_load,
-    Step: _check_step,
-    Expect: _check_expect,
-    NetworkFault: check_network,
-    Selection: _check_selection,
-    Reconnect: _check_reconnect,
-}
+CHECKS: Final[dict[type[msgspec.Struct], tuple[Check, ...]]] = {
+    Scenario: (
+        _check_scenario_name, _check_purpose, _check_seed, _check_duration, _check_size, _check_fleet_names, _check_stages,
+        _check_targets, _check_expectations, _check_region, _check_times,
+    ),
+    Fleet: (_check_fleet_name, _check_count, _check_models, _check_tracks, _check_fleet_words, _check_privacy),
+    Place: (_check_place,),
+    Zone: (_check_zone,),
+    CommandLoad: (_check_command_load,),
+    Stage: (_check_stage_name, _check_stage),
+    Load: (_check_load,),
+    Step: (_check_step,),
+    Expect: (_check_expect,),
+    NetworkFault: (check_network,),
+    Selection: (_check_selection,),
+    Reconnect: (_check_reconnect,),
+}  # fmt: skip
+"""What is checked of each kind of part. One check of a part goes on where another needs a value that is broken."""

@@ -7,6 +7,7 @@ finds every error and not just the first.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
@@ -18,10 +19,10 @@ from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
 from fleet.scenario.checks import CHECKS
 from fleet.scenario.composing import compose
 from fleet.scenario.drawn import Plain
-from fleet.scenario.problems import Steps
+from fleet.scenario.problems import UNKNOWN, Steps, ValueUnknown
 from fleet.scenario.scalars import ClockFactor, Misread, Readable, shown
-from fleet.scenario.schema import INSTEAD, Scenario, Vocabulary, without_none
-from fleet.scenario.text import read_text
+from fleet.scenario.schema import INSTEAD, Fleet, Scenario, Vocabulary, without_none
+from fleet.scenario.text import STANDARD_INPUT, read_text
 from fleet.scenario.tracks import read_track
 from fleet.wire.services import whole_number
 
@@ -56,20 +57,25 @@ class Shipped:
 
 
 def find_scenario(name_or_path: str, directory: Path) -> Path:
-    """Return the file: a path when it looks like one or exists, else the shipped scenario of that name.
+    """Return the file: a path when it looks like one or exists (a pipe, too), else the shipped scenario of that name.
+
+    "-" is standard input.
 
     Raises UsageError for a path that leads nowhere, and UnknownName with the nearest shipped name.
     """
     path = Path(name_or_path)
+    if path == STANDARD_INPUT:
+        return path
+    is_there = path.exists() and not path.is_dir()
     if "/" in name_or_path or path.suffix in _SUFFIXES:
-        if path.is_file():
+        if is_there:
             return path
         problem = "is a directory" if path.is_dir() else "there is no such file"
         raise UsageError(f"{name_or_path}: {problem}", hint=f"Shipped scenarios: {', '.join(_names(directory))}.")
     shipped_path = directory / f"{name_or_path}.yaml"
     if shipped_path.is_file():
         return shipped_path
-    if path.is_file():
+    if is_there:
         return path
     raise UnknownName("scenario", name_or_path, _names(directory))
 
@@ -99,8 +105,13 @@ def load(path: Path, vocabulary: Vocabulary, overrides: Overrides | None = None)
     Raises UsageError when the file cannot be read or an override cannot be met, and the first ScenarioError of a
     file that is wrong; `check` gives them all.
     """
+    return load_text(read_text(path), str(path), vocabulary, overrides)
+
+
+def load_text(text: str, file: str, vocabulary: Vocabulary, overrides: Overrides | None = None) -> Scenario:
+    """Read, check and override a scenario whose text was read from `file`; raises as `load` does."""
     overrides = overrides or Overrides()
-    scenario = parse(read_text(path), str(path), vocabulary, overrides.settings)
+    scenario = parse(text, file, vocabulary, overrides.settings)
     return override(scenario, _with_cars(overrides, scenario.parameters))
 
 
@@ -199,6 +210,11 @@ class _Broken:
 
     partial: Any = None
 
+    @property
+    def known(self) -> Any:
+        """What stands in its place in the part that holds it."""
+        return UNKNOWN if self.partial is None else self.partial
+
 
 _BROKEN: Final = _Broken()
 
@@ -270,8 +286,7 @@ class _Reader:
         values = [self.read(child, item, (*steps, index)) for index, child in enumerate(node.value)]
         if not any(isinstance(value, _Broken) for value in values):
             return tuple(values)
-        partials = [value.partial if isinstance(value, _Broken) else value for value in values]
-        return _BROKEN if any(partial is None for partial in partials) else _Broken(tuple(partials))
+        return _Broken(tuple(value.known if isinstance(value, _Broken) else value for value in values))
 
     def _table(self, node: Node, item: Any, steps: Steps) -> object:
         entries = self._entries(node, steps)
@@ -311,7 +326,6 @@ class _Reader:
         instead = INSTEAD.get(wanted, {})
         values: dict[str, Any] = {}
         broken = False
-        checkable = True
         for key, described in fields.items():
             if key in entries:
                 value = self.read(entries[key][1], described.type, (*steps, key))
@@ -325,33 +339,39 @@ class _Reader:
                 values[described.name] = value
                 continue
             broken = True
-            if value.partial is not None:
-                values[described.name] = value.partial
-            elif described.required:
-                checkable = False
-        if not checkable:
-            return _BROKEN
+            if value.partial is not None or described.required:
+                values[described.name] = value.known
         part = wanted(**values)
         self._check(node, part, steps, broken=broken)
         return _Broken(part) if broken else part
 
     def read_tracks(self, root: Node, scenario: Scenario) -> None:
         """Read the tracks that fleets follow, to tell at their names which cannot be used."""
-        for number, fleet in enumerate(scenario.fleets):
+        with suppress(ValueUnknown):
+            for number, fleet in enumerate(scenario.fleets):
+                self._read_tracks_of(fleet, root, ("fleets", number, "tracks", "files"))
+
+    def _read_tracks_of(self, fleet: Fleet, root: Node, steps: Steps) -> None:
+        with suppress(ValueUnknown):
             for index, file in enumerate(fleet.tracks.files if fleet.tracks is not None else ()):
-                steps = ("fleets", number, "tracks", "files", index)
-                try:
-                    read_track(Path(file))
-                except UsageError as error:
-                    self.fail(_descend(root, steps), steps, str(error), error.hint)
+                with suppress(ValueUnknown):
+                    self._read_track(Path(str(file)), _descend(root, (*steps, index)), (*steps, index))
+
+    def _read_track(self, file: Path, node: Node, steps: Steps) -> None:
+        try:
+            read_track(file)
+        except UsageError as error:
+            self.fail(node, steps, str(error), error.hint)
 
     def _check(self, node: Node, part: msgspec.Struct, steps: Steps, *, broken: bool) -> None:
         """Report what is wrong with a part; of a broken one, where a default fills the gap, only what it does say."""
-        check = CHECKS.get(type(part))
-        for problem in check(part, self.vocabulary) if check else ():
-            if problem.at or not broken:
-                place = _descend(node, problem.at, key=problem.is_key)
-                self.fail(place, (*steps, *problem.at), problem.message, problem.hint)
+        ended_by = (ValueUnknown, TypeError) if broken else ()  # what is written in C says so in its own way
+        for check in CHECKS.get(type(part), ()):
+            with suppress(*ended_by):
+                for problem in check(part, self.vocabulary):
+                    if problem.at or not broken:
+                        place = _descend(node, problem.at, key=problem.is_key)
+                        self.fail(place, (*steps, *problem.at), problem.message, problem.hint)
 
 
 def _read(

@@ -27,6 +27,24 @@ class Problem:
     is_key: bool = False
 
 
+class ValueUnknown(Exception):
+    """A check has come to a value that is broken, of which it can say nothing."""
+
+
+class _Unknown:
+    """Stands in a part for a value that is broken: whatever uses it ends with ValueUnknown."""
+
+    def _raise(self, *_: object, **__: object) -> Any:
+        raise ValueUnknown
+
+    __bool__ = __contains__ = __eq__ = __format__ = __getattr__ = __getitem__ = __hash__ = __index__ = __iter__ = _raise
+    __len__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _raise
+    __float__ = __int__ = __str__ = __repr__ = _raise
+
+
+UNKNOWN: Final = _Unknown()
+
+
 def check_value(at: Steps, value: object, wanted: Any) -> Iterator[Problem]:
     """Check that a value is of a type, a `Literal` among them."""
     try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
 from fleet.errors import ScenarioError, UsageError
 
+STANDARD_INPUT: Final = Path("-")
 _LARGEST_BYTES: Final = 4_000_000
 _SHIPPED: Final = "`fleet scenarios` lists those that are shipped."
 
@@ -17,15 +20,16 @@ def read_text(path: Path, *, missing: str = _SHIPPED, what: str = "a scenario fi
     `missing` is the hint for a file that is not there, `what` names what is expected in it.
     """
     try:
-        if path.is_file() and path.stat().st_size > _LARGEST_BYTES:
-            raise UsageError(f"{path} is larger than {_LARGEST_BYTES // 1_000_000} MB", hint=f"Is it {what}?")
-        content = path.read_bytes()
+        with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else path.open("rb") as file:
+            content = file.read(_LARGEST_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file", hint=missing) from None
     except IsADirectoryError:
         raise UsageError(f"{path}: is a directory", hint="Name a file in it.") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > _LARGEST_BYTES:
+        raise UsageError(f"{path} is larger than {_LARGEST_BYTES // 1_000_000} MB", hint=f"Is it {what}?")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

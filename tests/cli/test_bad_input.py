@@ -24,6 +24,18 @@ from tests.runtime.test_virtual import Quiet
 VIN = "VSSZZZKMZPR000001"
 
 
+GOOD_SCENARIO = """
+scenario: piped
+purpose: to be read from anywhere
+seed: 1
+start: 2026-03-02T05:00
+duration: 1 h
+region: munich
+fleets:
+  - {name: cars, count: 2, models: {Leon: 1}}
+"""
+
+
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an empty folder, where no fleet ever ran."""
@@ -345,3 +357,32 @@ def test_closed_standard_streams_are_no_end(tmp_path: Path) -> None:
     line = f"exec {shlex.quote(sys.executable)} -m fleet backend --broker localhost --store . <&-"
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: . is a folder\n  Name a file in it, such as fleet.sqlite.\n")
+
+
+@pytest.mark.parametrize("text", [GOOD_SCENARIO, GOOD_SCENARIO.replace("Leon", "Leo")])
+def test_a_scenario_from_a_pipe(tmp_path: Path, text: str) -> None:
+    """Standard input by its short name or its path, and a pipe with a name: each is read once, and checked as a file is."""
+    code, told = (0, ": ok") if text is GOOD_SCENARIO else (2, "unknown model 'Leo'")
+    for name in ("-", "/dev/stdin", "fifo.yaml"):
+        if name == "fifo.yaml":
+            os.mkfifo(tmp_path / name)
+            command = f"cat scenario.txt > {name} & {sys.executable} -m fleet check {name}"
+        else:
+            command = f"cat scenario.txt | {sys.executable} -m fleet check {name}"
+        (tmp_path / "scenario.txt").write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code, done
+        assert f"{name}{told}" in done.stdout if code == 0 else told in done.stderr
+
+
+def test_a_live_run_wants_a_file(tmp_path: Path) -> None:
+    """Its simulator reads the scenario again; a virtual one takes a pipe."""
+    read, write = os.pipe()
+    os.write(write, GOOD_SCENARIO.encode())
+    os.close(write)
+    done = call("run", f"/dev/fd/{read}", "--clock", "real", "--out", str(tmp_path / "out"))
+    os.close(read)
+    assert done.code == 2
+    assert "can be read only once" in done.text

@@ -134,7 +134,10 @@ def test_a_scenario_names_its_tracks_relative_to_itself(tmp_path: Path) -> None:
         "name: parked", "name: p\n    tracks: {files: []}"
     )
     assert [str(error).replace(f"{tmp_path}/", "") for error in check(broken, str(main), VOCABULARY)] == [
+        "main.yaml:13:29: fleets[0].tracks.files[1]: none.csv: there is no such file",
+        "main.yaml:13:39: fleets[0].tracks.files[2]: bad.csv has 0 good rows: at least 2 are expected",
         "main.yaml:13:48: fleets[0].tracks.files[3]: a text is expected, not 5",
+        "main.yaml:13:56: fleets[0].tracks.at: 23:00 never comes in a run from 2026-03-02T05:00 for 17 h",
         "main.yaml:17:21: fleets[1].tracks.files: no file is named: at least one track is expected",
         "main.yaml:20:5: fleets[1].profile: 'profile' and 'tracks' exclude each other: its track says where a car goes",
         "main.yaml:22:5: fleets[1].places: 'places' and 'tracks' exclude each other: its track says where a car goes",
