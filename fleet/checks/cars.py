@@ -8,8 +8,8 @@ input; it is put in its place by time.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from fleet.checks.check import Handlers, is_first
 from fleet.kernel.instants import HOUR, Instant
@@ -21,10 +21,29 @@ OPENINGS_KEPT: Final = 64
 DRAINS_KEPT: Final = 64
 ROUNDED_PERCENT: Final = 0.05
 """A status tells tenths of a percent."""
+LOW_PERCENT: Final = 50.0
+"""Below this the 12 V battery is low, of which a car tells."""
 
 LatLon = tuple[float, float]
-Places = Callable[[], Mapping[str, LatLon]]
-"""Tells where cars stand at the start, by VIN; asked when the first one is wanted."""
+
+
+class Beginning(NamedTuple):
+    """What a car is like at the start, before it has told anything; what it has not is None."""
+
+    at: Instant
+    position: LatLon
+    fuel_percent: float | None
+    charge_percent: float | None
+    low_voltage_percent: float
+    plugged_in: bool
+
+
+Beginnings = Callable[[str], Beginning | None]
+"""Tells how a car begins, by its VIN; None where that is not known."""
+
+
+def unknown(_vin: str) -> None:
+    """Know of no car how it begins."""
 
 
 class Level:
@@ -54,16 +73,16 @@ class Level:
             self._drains.clear()
             self.percent = None
 
-    def within(self, at: Instant, full: float, *, per_hour: float, drained: bool = True) -> tuple[float, float] | None:
+    def within(self, at: Instant, full: float, *, per_hour: float, drains: bool = True) -> tuple[float, float] | None:
         """Return the least and the most that it holds at an instant, None when nobody has told.
 
-        `full` is what it holds at most, `per_hour` what a parked car takes at most. Only with `drained` does it hold what was
-        drawn out; what that did in the same microsecond may come before or after.
+        `full` is what it holds at most, `per_hour` what a parked car takes at most. `drains` tells whether it is what is drawn
+        down in this car; what that did in the same microsecond may come before or after.
         """
         if self.percent is None:
             return None
         least = most = self.percent
-        for drained_at, percent in self._drains if drained else ():
+        for drained_at, percent in self._drains if drains else ():
             if drained_at <= at:
                 least = min(least, percent)
             if self._told_at < drained_at < at:
@@ -77,8 +96,8 @@ class KnownCar:
     """One car, as far as it is known. None is not known."""
 
     __slots__ = (
-        "_openings", "_received_at", "_told", "charge", "commands", "engine_on", "fuel", "locked", "now", "open_doors",
-        "position", "seq", "unmoved",
+        "_openings", "_received_at", "_told", "charge", "commands", "engine_on", "fresh", "fuel", "locked",
+        "low_voltage_low", "low_voltage_percent", "now", "open_doors", "plugged_in", "position", "seq",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -87,8 +106,12 @@ class KnownCar:
         self.engine_on: bool | None = False
         self.open_doors: frozenset[str] | None = frozenset()
         self.locked: bool | None = None
+        self.fresh = True
+        """Whether all that it has not told is still as it was at the start."""
         self.position: LatLon | None = None
-        self.unmoved = True
+        self.plugged_in: bool | None = None
+        self.low_voltage_percent: float | None = None
+        self.low_voltage_low = False
         self.fuel = Level()
         self.charge = Level()
         self.commands: OrderedDict[str, dict[str, Any]] = OrderedDict()
@@ -98,9 +121,21 @@ class KnownCar:
 
     def forget(self) -> None:
         """The car was silent: it is as nobody knows."""
-        self.engine_on = self.open_doors = self.locked = self.position = None
+        self.engine_on = self.open_doors = self.locked = self.position = self.plugged_in = self.low_voltage_percent = None
         self.fuel.percent = self.charge.percent = None
-        self.unmoved = False
+        self.low_voltage_low = self.fresh = False
+
+    def begin(self, beginning: Beginning) -> None:
+        """Take how the car has begun, of what it has not told yet."""
+        for level, percent in ((self.fuel, beginning.fuel_percent), (self.charge, beginning.charge_percent)):
+            if level.percent is None and percent is not None:
+                level.tell(percent, beginning.at, driving=False)
+        if self.position is None:
+            self.position = beginning.position
+        if self.low_voltage_percent is None:
+            self.low_voltage_percent = beginning.low_voltage_percent
+        if self.plugged_in is None:
+            self.plugged_in = beginning.plugged_in
 
     def follows(self, message: dict[str, Any]) -> bool:
         """Tell whether no message was left out before this one."""
@@ -166,11 +201,10 @@ class KnownCar:
 class Cars:
     """All cars of a journal. Its handlers come after those of the checks: what they see is the time before a message."""
 
-    def __init__(self, places: Places = dict) -> None:
-        """Take where the cars stand at the start, as far as it is known."""
+    def __init__(self, beginnings: Beginnings = unknown) -> None:
+        """Take how the cars begin, as far as it is known."""
         self._cars: dict[str, KnownCar] = {}
-        self._places = places
-        self._placed: Mapping[str, LatLon] | None = None
+        self._beginnings = beginnings
 
     def of(self, machine: str) -> KnownCar:
         """Return the car that is this machine."""
@@ -179,15 +213,15 @@ class Cars:
             car = self._cars[machine] = KnownCar()
         return car
 
-    def place_of(self, machine: str) -> LatLon | None:
-        """Return the last fix of a car; before it has told one, and moved, that with which it began."""
+    def asked(self, machine: str) -> KnownCar:
+        """Return a car of which more is wanted than it has said: what is as it was at the start is known, too."""
         car = self.of(machine)
-        if car.position is None and car.unmoved:
-            if self._placed is None:
-                self._placed = self._places()
-            car.position = self._placed.get(machine.removeprefix(CAR))
-            car.unmoved = False
-        return car.position
+        if car.fresh:
+            car.fresh = False
+            beginning = self._beginnings(machine.removeprefix(CAR))
+            if beginning is not None:
+                car.begin(beginning)
+        return car
 
     def handlers(self) -> Handlers:
         """Return what takes which records."""
@@ -197,6 +231,7 @@ class Cars:
             ("in", "Received", "Command"): self._gets,
             ("in", "SetOpening"): self._moved,
             ("in", "DrainTo"): self._drained,
+            ("in", "SetPlug"): self._plugged,
             ("out", "Transmit"): self._sends,
         }
 
@@ -210,6 +245,9 @@ class Cars:
 
     def _moved(self, record: Input, _line: int) -> None:
         self.of(record.m).move_opening(record.data["name"], opened=record.data["opened"])
+
+    def _plugged(self, record: Input, _line: int) -> None:
+        self.asked(record.m).plugged_in = None
 
     def _drained(self, record: Input, _line: int) -> None:
         car, percent = self.of(record.m), record.data["share"] * 100
@@ -244,6 +282,11 @@ class Cars:
         position = message.get("position")
         if position is not None:
             car.position = (position["latitude"], position["longitude"])
+        if "low_voltage" in message:
+            percent = car.low_voltage_percent = message["low_voltage"]["charge_percent"]
+            car.low_voltage_low = car.low_voltage_low and percent <= LOW_PERCENT + ROUNDED_PERCENT
+        if "charging" in message:
+            car.plugged_in = message["charging"]["plugged_in"]
         energy = message.get("energy")
         if energy is not None:
             for level, name in ((car.fuel, "fuel_level_percent"), (car.charge, "charge_percent")):
@@ -260,7 +303,8 @@ class Cars:
         match message["name"]:
             case "engine_on":
                 car.get_in(message)
-                car.engine_on, car.position, car.unmoved = True, None, False
+                car.engine_on, car.plugged_in, car.fresh = True, False, False
+                car.position, car.low_voltage_percent, car.low_voltage_low = None, None, False
                 car.fuel.drive()
                 car.charge.drive()
             case "engine_off":
@@ -268,5 +312,8 @@ class Cars:
                 car.position = None
             case "refuelled":
                 car.fuel.percent = car.charge.percent = None
+                car.fresh = False
+            case "low_voltage_low":
+                car.low_voltage_percent, car.low_voltage_low = message["data"]["charge_percent"], True
             case _:
                 pass

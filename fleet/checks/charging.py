@@ -197,33 +197,15 @@ class ChargingRule(CommandRule):
         """Take what is known of the cars, and their equipment by VIN as far as it is known."""
         super().__init__(begin, cars)
         self._equipment = equipment
-        self._plugged_in: dict[str, bool] = {}
 
-    def handlers(self) -> Handlers:
-        return {("out", "Transmit"): self._sent}
-
-    def _sent(self, record: Output, line: int) -> None:
-        message = record.data["message"]
-        if record.of == "Response":
-            self._answered(record, line)
-        elif not is_first(record):
-            pass
-        elif record.of == "Event" and message["name"] == "engine_on":
-            self._plugged_in[message["vin"]] = False
-        elif record.of == "Status" and message.get("charging") is not None:
-            self._plugged_in[message["vin"]] = message["charging"]["plugged_in"]
-
-    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:  # noqa: ARG002 (driving or not)
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
         fitted = self._equipment.get(answer["vin"])
         yield equipped(self.EQUIPPED, has=None if fitted is None else fitted.usable_kwh > 0, what="socket for charging")
         if answer["name"] != "charging":
             yield Verdict(self.RANGES, _RANGES[answer["name"]](parameters), f"asks for {parameters}")
         elif parameters.get("action", "start") == "start":
-            plugged_in = self._plugged_in.get(answer["vin"])
-            why = (
-                "whether it is plugged in is not known" if plugged_in is None else f"there is {'a' if plugged_in else 'no'} plug"
-            )
-            yield Verdict(self.PLUG, plugged_in, why)
+            why = {None: "whether it is plugged in is not known", True: "it is plugged in", False: "there is no plug"}
+            yield Verdict(self.PLUG, car.plugged_in, why[car.plugged_in])
 
 
 def _settings_fit(each: Parameters) -> bool:

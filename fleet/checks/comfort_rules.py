@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from fleet.checks.cars import ROUNDED_PERCENT, Cars, KnownCar
+from fleet.checks.cars import LOW_PERCENT, ROUNDED_PERCENT, Cars, KnownCar
 from fleet.checks.check import Handlers, Rule, is_first
 from fleet.checks.command_rule import ENGINE_OFF, Answer, CommandRule, Parameters, Verdict, engine_off
 from fleet.checks.rules import MINUTES, equipped
 from fleet.checks.times import TIMERS, timers_fit
 from fleet.kernel.instants import Instant
-from fleet.observe.journal import Begin, Input, Output
+from fleet.observe.journal import Begin, Output
 from fleet.vehicle.catalogue import Equipment
 
 LEAST_CHARGE_PERCENT: Final = 20.0
-LOW_PERCENT: Final = 50.0
 WAKE_UPS: Final = 40
-CLIMATISATION_KW: Final = 8.0
-"""What climatisation takes out of a parked car at most, and more."""
+CLIMATISATION_PERCENT_PER_HOUR: Final = 100.0
+"""What climatisation takes out of a battery, and more: its half hour may empty it."""
 CLIMATE_C: Final = (16.0, 29.5)
 COMFORT: Final = frozenset({"heater", "ventilation", "climatisation"})
 LOW_VOLTAGE: Final = "12 V"
@@ -82,27 +81,21 @@ class ClimatisationRule(CommandRule):
         """Take what is known of the cars, and their equipment by VIN as far as it is known."""
         super().__init__(begin, cars)
         self._equipment = equipment
-        self._plugged_in: dict[str, bool] = {}
+        self._takes: dict[str, bool] = {}
+        """The cars whose climatisation runs, or may run."""
 
     def handlers(self) -> Handlers:
-        return {
-            **super().handlers(),
-            ("in", "SetPlug"): self._plugged,
-            ("out", "Transmit", "Event"): self._event,
-            ("out", "Transmit", "Status"): self._status,
-        }
+        return {**super().handlers(), ("out", "Transmit", "Event"): self._event}
 
-    def _plugged(self, record: Input, _line: int) -> None:
-        self._plugged_in.pop(record.m, None)
+    def forget(self, machine: str) -> None:
+        self._takes[machine] = True
 
     def _event(self, record: Output, _line: int) -> None:
-        if record.data["message"]["name"] in {"engine_on", "refuelled"}:
-            self._plugged_in.pop(record.m, None)
-
-    def _status(self, record: Output, _line: int) -> None:
-        message = record.data["message"]
-        if "charging" in message:
-            self._plugged_in[record.m] = message["charging"]["plugged_in"]
+        service, _, what = record.data["message"]["name"].rpartition("_")
+        if service == "climatisation" and what == "started":
+            self._takes[record.m] = True
+        elif service == "climatisation" and what == "ended":
+            self._takes.pop(record.m, None)
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
         fitted = self._equipment.get(answer["vin"])
@@ -118,15 +111,17 @@ class ClimatisationRule(CommandRule):
             yield engine_off(car)
             if answer.get("reason") != "battery_low" or LOW_VOLTAGE not in answer.get("detail", LOW_VOLTAGE):
                 yield self._charge(car, fitted, answer)
+            if answer["state"] == "succeeded":
+                self._takes[f"car/{answer['vin']}"] = True
 
     def _charge(self, car: KnownCar, fitted: Equipment | None, answer: Answer) -> Verdict:
-        plugged_in = self._plugged_in.get(f"car/{answer['vin']}")
-        if plugged_in:
+        if car.plugged_in:
             return Verdict(self.CHARGE, permits=True, why="the car is plugged in")
+        machine = f"car/{answer['vin']}"
+        per_hour = CLIMATISATION_PERCENT_PER_HOUR if machine in self._takes else 0.0
         electric = fitted is not None and fitted.energy == "electric"
-        share_per_hour = 100.0 if fitted is None or not fitted.usable_kwh else CLIMATISATION_KW / fitted.usable_kwh * 100
-        within = car.charge.within(answer["captured_at"], 100.0, per_hour=share_per_hour, drained=electric)
-        if within is None or plugged_in is None:
+        within = car.charge.within(answer["captured_at"], 100.0, per_hour=per_hour, drains=electric)
+        if within is None or car.plugged_in is None:
             return Verdict(self.CHARGE, None, "the charge or the plug is not known")
         least, most = within
         if most < LEAST_CHARGE_PERCENT:
@@ -178,7 +173,6 @@ class LowVoltageRule(CommandRule):
     def __init__(self, begin: Begin, cars: Cars) -> None:
         """Take what is known of the cars."""
         super().__init__(begin, cars)
-        self._percent: dict[str, float] = {}
         self._wakes: dict[str, _Wakes] = {}
         self._exact = begin.clock == "virtual"  # live a car may be late to execute what has come while it was awake
 
@@ -190,7 +184,6 @@ class LowVoltageRule(CommandRule):
     def handlers(self) -> Handlers:
         return {
             ("out", "Transmit", "Response"): self._answered,
-            ("out", "Transmit", "Status"): self._status,
             ("out", "Transmit", "Event"): self._event,
         }
 
@@ -201,23 +194,12 @@ class LowVoltageRule(CommandRule):
             wakes.take(answer["captured_at"], self._cars.of(record.m).received_at(answer["command_id"]))
         super()._answered(record, line)
 
-    def _status(self, record: Output, _line: int) -> None:
-        status = record.data["message"]
-        told = status.get("low_voltage")
-        if told is not None:
-            self._percent[record.m] = told["charge_percent"]
-        if status.get("charging", {}).get("plugged_in") and self._is_low(record.m):  # which charges it
-            self._percent.pop(record.m, None)
-
     def _event(self, record: Output, line: int) -> None:
         event = record.data["message"]
         if event["name"] == "engine_on":
-            self._percent.pop(record.m, None)
             self._wakes[record.m] = _Wakes(event["captured_at"])
-        elif event["name"] == "low_voltage_low":
-            self._percent[record.m] = event["data"]["charge_percent"]
         elif event["name"] in _STARTED and is_first(record):
-            verdict = self._charged(record.m)
+            verdict = self._charged(self._cars.asked(record.m))
             if verdict.permits is None:
                 self.undecided(self.STARTS.name, "judged", verdict.why)
                 return
@@ -225,25 +207,23 @@ class LowVoltageRule(CommandRule):
             if not verdict.permits:
                 self.breach(line, record.m, f"{event['name']}, but {verdict.why}")
 
-    def _is_low(self, machine: str) -> bool:
-        return self._percent.get(machine, 100.0) < LOW_PERCENT - ROUNDED_PERCENT
-
-    def _charged(self, machine: str) -> Verdict:
-        percent = self._percent.get(machine)
-        if percent is None:
+    def _charged(self, car: KnownCar) -> Verdict:
+        percent = car.low_voltage_percent
+        if percent is None or (percent < LOW_PERCENT and car.plugged_in):  # which charges it
             return Verdict(self.CHARGED, None, "the charge of the 12 V battery is not known")
-        if abs(percent - LOW_PERCENT) <= ROUNDED_PERCENT:
+        if abs(percent - LOW_PERCENT) <= ROUNDED_PERCENT and not car.low_voltage_low:
             return Verdict(self.CHARGED, None, "the 12 V battery is too close to 50 % to say")
-        return Verdict(self.CHARGED, percent > LOW_PERCENT, f"the 12 V battery is at {percent} %")
+        low = car.low_voltage_low or percent < LOW_PERCENT
+        return Verdict(self.CHARGED, not low, f"the 12 V battery is at {percent} %")
 
-    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:  # noqa: ARG002 (whoever drives or not)
-        machine, reason = f"car/{answer['vin']}", answer.get("reason")
+    def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
+        reason = answer.get("reason")
         if parameters.get("action") == "stop" or answer["state"] == "succeeded":
             return
         other_battery = answer["name"] == "climatisation" and LOW_VOLTAGE not in (answer.get("detail") or "")
         if answer["name"] in COMFORT and not (reason == "battery_low" and other_battery):
-            yield self._charged(machine)
-        yield self._budget(self._wakes.get(machine))
+            yield self._charged(car)
+        yield self._budget(self._wakes.get(f"car/{answer['vin']}"))
 
     def _budget(self, wakes: _Wakes | None) -> Verdict:
         if wakes is None:

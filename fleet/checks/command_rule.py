@@ -59,6 +59,7 @@ class CommandRule(Check):
         if car.repeats(answer):
             return
         self.looked_at += 1
+        car = self._cars.asked(record.m)
         for verdict in self.judge(car, command.get("parameters", {}), answer):
             self.compare(verdict, answer, line)
 

@@ -169,8 +169,8 @@ class ConsentRule(CommandRule):
     rule = "an update is taken only with consent, and refused for want of it only without"
     looks_at = "answers"
     CONSENT: Final = Rule("consent", "only with consent, by app or in the car", frozenset({"consent_missing"}))
-    SIZE: Final = Rule("size", "1 to 50 000 MB", frozenset({"argument_out_of_range"}))
-    rules = (CONSENT, SIZE)
+    WORDS: Final = Rule("words", "1 to 50 000 MB; campaign and version in 40 letters", frozenset({"argument_out_of_range"}))
+    rules = (CONSENT, WORDS)
     commands = frozenset({"system_update"})
 
     def __init__(self, begin: Begin, cars: Cars) -> None:
@@ -189,8 +189,9 @@ class ConsentRule(CommandRule):
         if not car.follows(answer):
             self._given[machine] = None
         least, most = SIZES_MB
-        size = parameters["size_mb"]
-        yield Verdict(self.SIZE, least <= size <= most, f"it has {size} MB")
+        size, longest = parameters["size_mb"], max(len(parameters["campaign"]), len(parameters["version"]))
+        fits = least <= size <= most and longest <= LONGEST_NAME
+        yield Verdict(self.WORDS, fits, f"it has {size} MB, and its longest word {longest} letters")
         if answer["state"] == "succeeded":
             return  # what was agreed to at the start stays so
         if parameters.get("consent", False) is True:

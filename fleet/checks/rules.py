@@ -82,9 +82,8 @@ class HonkRule(CommandRule):
         if answer["state"] == "accepted":
             self._since[machine] = (answer["command_id"], answer["captured_at"])
         if possible and (answer["state"] == "accepted" or answer.get("reason") == "too_far"):
-            place = self._cars.place_of(machine)
-            if place is not None:
-                yield self._distance(place, user)
+            if car.position is not None:
+                yield self._distance(car.position, user)
             elif not self._waits(machine, _Pending(answer, user)):
                 yield Verdict(self.DISTANCE, None, NO_PLACE)
 

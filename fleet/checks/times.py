@@ -24,6 +24,7 @@ def timers_fit(timers: Sequence[Mapping[str, Any]]) -> bool:
     """Tell whether there are at most 3 departure times, each with days of the week or a date, and all of them exist."""
     return len(timers) <= TIMERS and all(
         is_clock(timer["at"])
+        and len(timer.get("days") or ()) <= len(_DAYS)
         and set(timer.get("days") or ()) <= _DAYS
         and bool(timer.get("days")) != (timer.get("date") is not None)
         and (timer.get("date") is None or _is_date(timer["date"]))

@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.checks.account import AccountHolds, Numbering, StoredOnce
 from fleet.checks.calls import EmergencyCalls, InfoCalls
-from fleet.checks.cars import Cars, Places
+from fleet.checks.cars import Beginnings, Cars, unknown
 from fleet.checks.charging import ChargeAgrees, ChargingRule, DepartureAgrees
 from fleet.checks.check import Breach, Check, Handler, Handlers, Route, Rule, Side, Tally
 from fleet.checks.comfort import ComfortAgrees, ComfortEnergy
@@ -153,17 +153,15 @@ def declared_rules() -> Sequence[tuple[str, Rule]]:
 
 
 def verify(
-    path: Path, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None = None, places: Places = dict
+    path: Path, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None = None, beginnings: Beginnings = unknown
 ) -> Verification:
     """Put all checks to a journal, also to one that was cut off.
 
-    `equipment`, the `privacy` modes at the start where they are not the usual one, and the `places` of the cars then, are by VIN,
-    of the cars of which they are known.
-
+    `equipment`, the `privacy` modes at the start where they are not the usual one, and XX
     Raises JournalError for what is no journal, and OSError.
     """
     reader = JournalReader(path)
-    cars = Cars(places)
+    cars = Cars(beginnings)
     owned = MappingProxyType(dict(equipment))  # what a car has is not forgotten
     checks = [LinesKept(reader.begin, reader.gaps), *all_checks(reader.begin, cars, owned, privacy)]
     routes = _Routes([Silences(checks, cars).handlers(), *(check.handlers() for check in checks), cars.handlers()])

@@ -196,7 +196,7 @@ class AreaAlertsAgree(Check):
             return
         zones = car.commands.get(answer["command_id"], {}).get("parameters", {}).get("zones", ())
         self._sides[record.m] = {zone["name"]: _Side(zone) for zone in zones}
-        place = self._cars.place_of(record.m)
+        place = self._cars.asked(record.m).position
         if place is not None and not car.engine_on:
             for side in self._sides[record.m].values():
                 side.inside = side.look(place)

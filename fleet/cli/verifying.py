@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +12,15 @@ import msgspec
 import typer
 from rich.text import Text
 
+from fleet.checks.cars import Beginnings, unknown
 from fleet.checks.check import Side, Tally
 from fleet.checks.verification import Judged, Verification, declared_rules, full_name, verify
 from fleet.cli.common import JOURNALS, AsJson, Full, err, make_table, out
 from fleet.cli.journals import JournalPath
 from fleet.errors import FleetError, JournalError, UsageError
-from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, JournalReader
 from fleet.observe.story import stories
-from fleet.runtime.assembly import equipment_of, places_of, privacy_of
+from fleet.runtime.assembly import beginnings_of, equipment_of, privacy_of
 from fleet.runtime.journalling import scenario_of
 from fleet.scenario.schema import Scenario
 
@@ -64,7 +63,7 @@ def verify_journal(
     if scenario is None:
         found = verify(journal, {})
     else:
-        found = verify(journal, equipment_of(scenario), privacy_of(scenario), partial(_places, scenario, begin.start))
+        found = verify(journal, equipment_of(scenario), privacy_of(scenario), _beginnings(scenario, begin))
     missing = [judged for judged in found.rules if judged.never and (judged.check, judged.rule) in required]
     if as_json:
         told = (
@@ -96,14 +95,14 @@ def _required(names: Sequence[str], *, all_of_them: bool) -> set[tuple[str, str]
     return required
 
 
-def _places(scenario: Scenario, start: Instant | None) -> Mapping[str, tuple[float, float]]:
-    """Return where the cars stand at the start; nothing when the scenario's tracks are not here any more."""
-    if start is None:
-        return {}
+def _beginnings(scenario: Scenario, begin: Begin) -> Beginnings:
+    """Return what tells how cars begin; nothing of all when the scenario's tracks are not here any more."""
+    if begin.start is None:
+        return unknown
     try:
-        return places_of(scenario, start)
+        return beginnings_of(scenario, begin.start)
     except (FleetError, OSError):
-        return {}
+        return unknown
 
 
 def _scenario(journal: Path, begin: Begin) -> Scenario | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from fleet.checks.cars import Beginning
 from fleet.cloud.countries import load_countries
 from fleet.errors import UsageError
 from fleet.kernel.draws import Draws, stream_key
@@ -63,14 +64,6 @@ def privacy_of(scenario: Scenario) -> dict[str, PrivacyMode]:
     return {vin: _privacy(scenario, fleet, vin) for fleet, _, vin, _ in _drawn(scenario)}
 
 
-def places_of(scenario: Scenario, start: Instant) -> dict[str, tuple[float, float]]:
-    """Return the fix with which each car begins, (latitude, longitude) in degrees, by VIN.
-
-    Raises FleetError and OSError where a track cannot be read.
-    """
-    return {car.vin: (car.fix.latitude, car.fix.longitude) for car in build_cars(scenario, start=start, boot=0)}
-
-
 def build_cars(
     scenario: Scenario,
     *,
@@ -87,21 +80,66 @@ def build_cars(
     With `until_stored` they keep a message until the back end has said that it is stored. `make_car` is another kind of Car.
     `write_status`, of a dialect, is for cars whose messages nobody reads but that dialect.
     """
-    tracks = {fleet.name: _trips(scenario, fleet) for fleet in scenario.fleets if fleet.tracks is not None}
-    shared = {fleet.name: _settings(scenario, fleet, until_stored, write_status) for fleet in scenario.fleets}
-    cars = []
-    for place, (fleet, number, vin, equipment) in enumerate(_drawn(scenario)):
-        if place % count == index:
-            followed = tracks.get(fleet.name)
-            trips = followed[number % len(followed)] if followed else None
-            driver = _make_driver(scenario, fleet, vin, trips)
-            settings = shared[fleet.name]
-            if fleet.privacy is not None:
-                settings = replace(settings, privacy=_privacy(scenario, fleet, vin))
-            cars.append(
-                make_car(vin=vin, key=driver.key, equipment=equipment, driver=driver, boot=boot, now=start, settings=settings)
-            )
-    return cars
+    maker = _Maker(scenario, start=start, boot=boot, until_stored=until_stored, make_car=make_car, write_status=write_status)
+    return [maker.make(*drawn) for place, drawn in enumerate(_drawn(scenario)) if place % count == index]
+
+
+def beginnings_of(scenario: Scenario, start: Instant) -> Callable[[str], Beginning | None]:
+    """Return what tells how the car of a VIN is at the start; each car is made when it is asked for. None: there is no such car.
+
+    That raises FleetError and OSError where its track cannot be read.
+    """
+    drawn = {vin: (fleet, number, vin, equipment) for fleet, number, vin, equipment in _drawn(scenario)}
+    make = _Maker(scenario, start=start).make
+
+    def begin(vin: str) -> Beginning | None:
+        return _beginning(make(*drawn[vin]), start) if vin in drawn else None
+
+    return begin
+
+
+def _beginning(car: Car, start: Instant) -> Beginning:
+    levels, fitted = car.levels(start), car.equipment
+    return Beginning(
+        at=start,
+        position=(car.fix.latitude, car.fix.longitude),
+        fuel_percent=levels.fuel_l / fitted.tank_l * 100 if fitted.tank_l else None,
+        charge_percent=levels.charge_kwh / fitted.usable_kwh * 100 if fitted.usable_kwh else None,
+        low_voltage_percent=car.low_voltage.percent(start),
+        plugged_in=car.plugged_in,
+    )
+
+
+class _Maker:
+    """Makes the cars of a scenario; what those of a fleet have in common, once."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        start: Instant,
+        boot: int = 0,
+        until_stored: bool = False,
+        make_car: Callable[..., Car] = Car,
+        write_status: Callable[[Status], Written] | None = None,
+    ) -> None:
+        self._scenario = scenario
+        self._start = start
+        self._boot = boot
+        self._make_car = make_car
+        self._settings = {fleet.name: _settings(scenario, fleet, until_stored, write_status) for fleet in scenario.fleets}
+        self._tracks = {fleet.name: _trips(scenario, fleet) for fleet in scenario.fleets if fleet.tracks is not None}
+
+    def make(self, fleet: Fleet, number: int, vin: str, equipment: Equipment) -> Car:
+        followed = self._tracks.get(fleet.name)
+        trips = followed[number % len(followed)] if followed else None
+        driver = _make_driver(self._scenario, fleet, vin, trips)
+        settings = self._settings[fleet.name]
+        if fleet.privacy is not None:
+            settings = replace(settings, privacy=_privacy(self._scenario, fleet, vin))
+        return self._make_car(
+            vin=vin, key=driver.key, equipment=equipment, driver=driver, boot=self._boot, now=self._start, settings=settings
+        )
 
 
 def _privacy(scenario: Scenario, fleet: Fleet, vin: str) -> PrivacyMode:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import msgspec
 
-from fleet.checks.cars import Places
+from fleet.checks.cars import Beginnings, unknown
 from fleet.checks.verification import Verification, verify
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.observe.journal import JOURNAL, JournalReader
-from fleet.runtime.assembly import equipment_of, places_of, privacy_of, vocabulary
+from fleet.runtime.assembly import beginnings_of, equipment_of, privacy_of, vocabulary
 from fleet.runtime.journalling import scenario_of
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.loader import parse
@@ -94,7 +93,7 @@ def judged(path: Path, equipment: Mapping[str, Equipment] | None = None) -> Veri
         return verify(path, equipment or {})
     scenario = scenario_of(begin)
     fitted = equipment_of(scenario) if equipment is None else equipment
-    return verify(path, fitted, privacy_of(scenario), partial(places_of, scenario, begin.start))
+    return verify(path, fitted, privacy_of(scenario), beginnings_of(scenario, begin.start))
 
 
 def broken(found: Verification) -> set[str]:
@@ -208,10 +207,10 @@ class Paper:
         *,
         end: dict[str, int] | None = None,
         equipment: Mapping[str, Equipment] | None = None,
-        places: Places = dict,
+        beginnings: Beginnings = unknown,
     ) -> Verification:
         """Write the journal, with an end when there is an account, and judge it."""
         records = [*self._records]
         if end is not None:
             records.append({"t": self.now, "m": "run", "k": "end", "complete": True, "account": end})
-        return verify(write_records(folder / JOURNAL, records), equipment or {}, places=places)
+        return verify(write_records(folder / JOURNAL, records), equipment or {}, beginnings=beginnings)

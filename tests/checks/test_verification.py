@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from fleet.checks.cars import Beginning
 from fleet.checks.verification import Judged, Verification, declared_rules
-from tests.checks.lab import VIN, Paper
+from tests.checks.lab import START, Paper
 from tests.checks.test_by_hand import HOME, USER
 
 DOCS = Path(__file__).parents[2] / "docs" / "checks.md"
@@ -60,15 +61,20 @@ def test_a_rule_counts_each_side(paper: Paper, tmp_path: Path, position: dict[st
     assert count(found, "honk rule", "within 500 m") == expected
 
 
+def at_home(_vin: str) -> Beginning:
+    place = (USER["latitude"], USER["longitude"])
+    return Beginning(START, place, fuel_percent=50.0, charge_percent=None, low_voltage_percent=80.0, plugged_in=False)
+
+
 def test_a_car_that_has_not_moved_is_where_it_began(paper: Paper, tmp_path: Path) -> None:
     """The place of the start counts until the engine runs."""
     honk(paper, "one", "accepted", north=0.01)
-    found = paper.judge(tmp_path, places=lambda: {VIN: (USER["latitude"], USER["longitude"])})
+    found = paper.judge(tmp_path, beginnings=at_home)
     assert not found.holds
     paper.event("engine_on")
     paper.event("engine_off")
     honk(paper, "two", "accepted", north=0.02)
-    found = paper.judge(tmp_path, places=lambda: {VIN: (USER["latitude"], USER["longitude"])})
+    found = paper.judge(tmp_path, beginnings=at_home)
     assert count(found, "honk rule", "within 500 m")["allowed"] == 1
 
 
