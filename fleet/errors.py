@@ -14,7 +14,8 @@
     │   └── ConnectionLost        what was under way may still have arrived
     ├── StoreError
     │   ├── StoreTooNew
-    │   └── StoreFull
+    │   ├── StoreFull
+    │   └── StoreGone             the file is not the one that was written to
     ├── JournalError              file:line, a journal that cannot be read
     └── BrokerError               the private Mosquitto could not be run
 
@@ -177,6 +178,17 @@ class StoreFull(StoreError):
         super().__init__(
             f"no room left to write {path}",
             hint="Free space there; what was not committed stays with the broker and is delivered again.",
+        )
+
+
+class StoreGone(StoreError):
+    """The store's file was removed, replaced or overwritten while the back end ran; nothing is acknowledged any more."""
+
+    def __init__(self, path: str, what: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} {what} while the back end ran",
+            hint="What was not acknowledged stays with the broker. Put the file back, or name another --store, and start again.",
         )
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from fleet.backend.schema import in_words, open_for_writing, open_in_memory
 from fleet.backend.store import Batch, Committed, Part, Quarantined, Store, _committed, _Seen
+from fleet.backend.store_file import HeldName
 from fleet.cloud.desk_io import CommandOpened, CommandRecord
 from fleet.cloud.twin import Newest
 
@@ -102,6 +103,8 @@ class BufferedStore(Store):
 
 class MemoryStore(BufferedStore):
     """A store that comes to its file when somebody wants to read it: for tests, most of which nobody reads afterwards."""
+
+    hold = HeldName
 
     def _open(self, created_by: str) -> sqlite3.Connection:
         self._lookup = open_in_memory(created_by=created_by)

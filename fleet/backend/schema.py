@@ -106,7 +106,7 @@ def open_for_writing(path: Path, *, created_by: str, survives_kill: bool = True)
 
     Raises StoreTooNew, StoreFull, or StoreError for a path that cannot be a store.
     """
-    _check_place(path)
+    check_place(path)
     connection = None
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
@@ -186,11 +186,14 @@ def in_words(error: sqlite3.Error, path: Path) -> StoreError:
     return StoreError(f"{path}: {error}", hint="The store could not be used; is its disk in order?")
 
 
-def _check_place(path: Path) -> None:
+def check_place(path: Path) -> None:
+    """Raise StoreError when a path cannot be that of a store, whether or not there is one."""
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} does not exist", hint="Create it, or name another --store.")
     if path.is_dir():
         raise StoreError(f"{path} is a folder", hint="Name a file in it, such as fleet.sqlite.")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is a device or a pipe, not a file", hint="Name a file, such as fleet.sqlite.")
 
 
 def _check_identity(connection: sqlite3.Connection, path: Path) -> int:

@@ -189,6 +189,10 @@ class Backend:
         """Have all that is stored where readers find it."""
         self._store.save()
 
+    def look_at_store(self) -> None:
+        """Raise StoreGone when its file is not at its path any more; looked at with each commit, too."""
+        self._store.look()
+
     def look_at_clock(self) -> None:
         """Do what is due: the scenario time was moved by hand, which no timer can know."""
         self._driver.look_at_clock()
@@ -245,6 +249,7 @@ class Backend:
             self._consumer.abandon()
             try:
                 await running
+                self._store.look()
             finally:
                 self._driver.close()
                 self._centre.close()

@@ -12,18 +12,17 @@ commits, so that `restart_log` between two commits has little left to do.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO, Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
 from fleet.backend.decisions import AnswerGiven, ReplyGiven, StoredWrite, write_decision
 from fleet.backend.schema import NULL, in_words, open_for_reading, open_for_writing
+from fleet.backend.store_file import HeldName, StoreFile
 from fleet.cloud.desk_io import (
     CommandRecord,
     PresenceChanged,
@@ -32,7 +31,7 @@ from fleet.cloud.desk_io import (
 )
 from fleet.cloud.sequence import Gap, SeenSequence
 from fleet.cloud.twin import Newest, Origin, origin_of
-from fleet.errors import StoreError
+from fleet.errors import StoreError, StoreGone
 from fleet.wire.messages import DeskAnswer, Presence, Reply, Status, Stored
 
 QUARANTINE_KEEPS: Final = 4096
@@ -120,6 +119,11 @@ class _Prepared(msgspec.Struct):
     quarantined: list[Quarantined] = []
     duplicates: int = 0
 
+    @property
+    def last_id(self) -> int:
+        """The id of the last row, or the one before the first where there is none."""
+        return self.first_id + len(self.fresh) - 1
+
 
 class Part(NamedTuple):
     """A batch that is to be written: what it holds, what was found out about it, and when it is stored."""
@@ -170,6 +174,8 @@ class Store:
 
     has_log: ClassVar[bool] = True
     """Whether a log grows that `copy_back` and `restart_log` keep short."""
+    hold: ClassVar[type[HeldName]] = StoreFile
+    """How the file is kept from others."""
 
     def __init__(self, path: Path, *, created_by: str = "") -> None:
         """Open or create the store; raises StoreError and its kin, also when another back end has it open."""
@@ -177,16 +183,18 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._lookup: sqlite3.Connection | None = None
         self._copier: sqlite3.Connection | None = None
-        self._file: IO[bytes] | None = None
-        self._lock = _sole_writer(path)
+        self._file = self.hold(path)
+        self._is_closed = False
         try:
             self._connection = self._open(created_by)
+            self._next_id: int = self._connection.execute(_LAST_ID).fetchone()[0] + 1
         except BaseException:
             self.close()
             raise
+        self._written_id = self._next_id - 1
+        self._file.opened(self._is_whole)
         self._seen: dict[tuple[str, int], _Seen] = {}
         self._newest: dict[str, Newest] = {}
-        self._next_id: int = self._connection.execute("SELECT coalesce(max(id), 0) + 1 FROM message").fetchone()[0]
         # Then all there ever is of a car is in memory from the first time on.
         self._began_empty = not self._connection.execute(_ANY_CAR).fetchone()[0]
         self._encode = msgspec.msgpack.Encoder().encode
@@ -199,22 +207,40 @@ class Store:
         connection = self._connection = open_for_writing(self.path, created_by=created_by)
         self._lookup = open_for_reading(self.path)
         self._copier = open_for_writing(self.path, created_by=created_by)
-        self._file = self.path.open("rb")
         return connection
+
+    def _is_whole(self) -> bool:
+        """Tell whether the file, read anew, holds all that was written."""
+        try:
+            with closing(open_for_reading(self.path)) as anew:
+                (found,) = anew.execute("PRAGMA quick_check(1)").fetchone()
+                (last_id,) = anew.execute(_LAST_ID).fetchone()
+                return bool(found == "ok" and last_id >= self._written_id)
+        except (sqlite3.Error, StoreError):
+            return False
+
+    def look(self) -> None:
+        """Raise StoreGone when the file is not at its path any more."""
+        self._file.look()
 
     def close(self) -> None:
         """Close the file; what was committed is kept."""
-        for opened in (self._copier, self._lookup, self._connection, self._file):
-            # The file comes last: to close it takes SQLite's locks on it away from the whole process.
+        if self._is_closed:
+            return
+        for opened in (self._copier, self._lookup, self._connection):
             if opened is not None:
                 opened.close()
-        self._copier = self._lookup = self._connection = self._file = None
-        self._lock.close()
+        self._copier = self._lookup = self._connection = None
+        self._file.close()
+        self._is_closed = True
 
     # --- writing
 
     def commit(self, batch: Batch, stored_at: int) -> Committed:
-        """Store a batch whole or, with StoreFull or StoreError raised, not at all; the same batch may be tried again."""
+        """Store a batch whole or, with StoreFull or StoreError raised, not at all; the same batch may be tried again.
+
+        Raises StoreGone when the file is not the one that was written to before: then nothing of it may be acknowledged.
+        """
         assert self._connection is not None, "the store is closed"
         connection = self._connection
         try:
@@ -234,26 +260,29 @@ class Store:
     ) -> None:
         """Write batches, in their order, and the rows of boots and of cars (each with when it was stored), in one transaction."""
         assert self._connection is not None, "the store is closed"
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._write_messages(parts)
-        self._write_sequences(sequences)
-        self._write_newest(newest)
-        for part in parts:
-            self._write_rest(part.batch, part.prepared.quarantined)
-        self._connection.execute("COMMIT")
+        with self._file.writing(wait=False):
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._write_messages(parts)
+            self._write_sequences(sequences)
+            self._write_newest(newest)
+            for part in parts:
+                self._write_rest(part.batch, part.prepared.quarantined)
+            self._connection.execute("COMMIT")
+            self._written_id = max([self._written_id, *(part.prepared.last_id for part in parts)])
 
     def copy_back(self) -> None:
         """Copy the log into the database file as far as it is there now, and see it onto the disk; in any thread."""
         assert self._copier is not None, "the store is closed"
-        assert self._file is not None, "the store is closed"
-        with suppress(sqlite3.Error, OSError):  # nothing is lost with it: the log has it all, and is copied again
-            self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            os.fdatasync(self._file.fileno())
+        # Nothing is lost with it: the log has it all, and is copied again. That the file is gone, the next commit says.
+        with suppress(sqlite3.Error, OSError, StoreGone):
+            with self._file.writing():
+                self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._file.sync()
 
     def restart_log(self) -> None:
         """Copy the rest, so that the log can begin anew; in the thread of the commits."""
         assert self._connection is not None, "the store is closed"
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error), self._file.writing():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _prepare(self, batch: Batch) -> _Prepared:
@@ -462,6 +491,7 @@ class Store:
         return None if row is None else _command(row)
 
 
+_LAST_ID: Final = "SELECT coalesce(max(id), 0) FROM message"
 _ANY_CAR: Final = "SELECT EXISTS (SELECT 1 FROM sequence) OR EXISTS (SELECT 1 FROM newest)"
 _RECORD: Final = (
     "SELECT id, vin, name, user, parameters, answer_topic, asked_at, expires_at, due_wall_us, state, reason, detail,"
@@ -511,20 +541,3 @@ def _mark(boot: int, numbers: SeenSequence) -> Stored:
     gaps = numbers.gaps[:MARKED_GAPS]
     high = numbers.high if len(gaps) == len(numbers.gaps) else gaps[-1][1]
     return Stored(boot=boot, through=numbers.through, high=high, gaps=tuple(gaps))
-
-
-def _sole_writer(path: Path) -> Any:
-    """Hold the file beside the store that says it has a writer; the system lets go of it when the process ends."""
-    try:
-        handle = Path(f"{path}.lock").open("ab")  # noqa: SIM115 (held as long as the store)
-    except OSError as error:
-        hint = "Create it, or name another --store."
-        if not path.parent.is_dir():
-            raise StoreError(f"the folder {path.parent} does not exist", hint=hint) from error
-        raise StoreError(f"{path} cannot be written: {error.strerror}", hint="May this user write there?") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise StoreError(f"{path} is in use by another back end", hint="Stop that one first, or name another --store.") from None
-    return handle

@@ -273,7 +273,7 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
     for finding in report["findings"]:
         out.say(f"finding    {finding}")
     out.say(f"report     {folder / 'report.md'}, {folder / 'report.json'}")
-    if with_backend:
+    if with_backend and report["stored"] is not None:
         store = folder / "store.sqlite"
         with StoreReader(store) as reader:
             rows = reader.cars()

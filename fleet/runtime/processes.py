@@ -108,7 +108,7 @@ async def run_backend(
 
 
 async def _watch_backend(backend: Backend, stop: asyncio.Event, emit: Emit, journal: JournalWriter | None) -> None:
-    """Tell when it is ready and how it is doing; a refusal before it ever was connected is final."""
+    """Tell when it is ready and how it is doing; a refusal before it ever was connected is final, and so is a lost store."""
     ready = False
     while not stop.is_set():
         if backend.connected and not ready:
@@ -117,6 +117,7 @@ async def _watch_backend(backend: Backend, stop: asyncio.Event, emit: Emit, jour
         if not ready and isinstance(backend.last_error, ConnectRefused | SubscribeRefused):
             raise backend.last_error
         emit({"type": "progress", **backend.snapshot().to_dict()})
+        backend.look_at_store()
         if journal is not None:
             journal.flush()  # what the process may not live to write
         if ready:

@@ -10,7 +10,7 @@ import msgspec
 
 from fleet import __version__
 from fleet.backend.reader import StoreReader
-from fleet.errors import FleetError, UsageError
+from fleet.errors import FleetError, StoreError, UsageError
 from fleet.kernel.instants import format_duration, format_instant
 from fleet.observe import report as reports
 from fleet.observe.histogram import Histogram
@@ -38,10 +38,15 @@ def compose_report(
 ) -> dict[str, Any]:
     """Return the report of a run from what simulator and back end told at their end.
 
-    `store` is None without a back end of ours; what nobody has looked at is None then. `faults` is what was done to the network
-    on purpose, by kind; None where nobody has counted. `broken` tells which part of the run died under it, in words.
+    `store` is None without a back end of ours; what nobody has looked at is None then, and where the store cannot be read.
+    `faults` is what was done to the network on purpose, by kind; None where nobody has counted. `broken` tells which part of
+    the run died under it, in words.
     """
-    account, commands, told = _store_side(result, store)
+    try:
+        account, commands, told = _store_side(result, store)
+    except StoreError as error:
+        store, broken = None, broken or str(error)
+        account, commands, told = _store_side(result, None)
     generator = _generator(result)
     report: dict[str, Any] = {
         "schema": reports.SCHEMA,

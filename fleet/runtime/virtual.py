@@ -6,6 +6,7 @@ the same run, byte for byte, as fast as it can be computed.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Final, assert_never
 from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.service import Backend, BackendConfig
 from fleet.backend.spin import SpinCost
+from fleet.errors import StoreError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.schedule import Schedule
 from fleet.observe.journal import JOURNAL, NOT_YET, Begin, JournalWriter
@@ -77,6 +79,7 @@ class VirtualRun:
         self._backend: Backend | None = None
         self._boot = new_boot(config.scenario, self._schedule)
         self._journal: JournalWriter | None = None
+        self._broken = ""
 
     @property
     def store(self) -> Path:
@@ -109,6 +112,7 @@ class VirtualRun:
             store=self.store,
             verdicts=self._verdicts,
             faults=None if self._hand is None else self._hand.counts(),
+            broken=self._broken,
         )
         publish_report(config.out, report)
         return report
@@ -135,14 +139,29 @@ class VirtualRun:
             await wait_until(lambda: backend.connected, CATCH_UP_S)
             self._simulation = Simulation(self._simulation_config(), self._heard)
             look_for_garbage_rarely()
+            watching = asyncio.create_task(self._watch(backend, self._simulation), name="watch backend")
             result = await self._simulation.run()
+            watching.cancel()
         finally:
-            await backend.stop(quiet_s=2 * BATCH_WAIT_S, limit_s=CATCH_UP_S)
+            await self._stop(backend)
             if self._journal is not None:
                 account = self._simulation.shard.account() if self._simulation is not None else {}
                 account |= backend_account(backend.snapshot())
                 self._journal.close(backend.scenario_time or NOT_YET, account)
         return result, backend.snapshot().to_dict()
+
+    async def _watch(self, backend: Backend, simulation: Simulation) -> None:
+        """End the run early when the store fails under it: the cars would live on, and nobody would store it."""
+        try:
+            await backend.run()
+        except StoreError:  # said when the back end is stopped
+            simulation.stop()
+
+    async def _stop(self, backend: Backend) -> None:
+        try:
+            await backend.stop(quiet_s=2 * BATCH_WAIT_S, limit_s=CATCH_UP_S)
+        except StoreError as error:
+            self._broken = str(error)
 
     def _backend_config(self) -> BackendConfig:
         schedule = self._schedule

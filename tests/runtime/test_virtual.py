@@ -74,6 +74,27 @@ def test_a_day_passes_and_the_account_holds(tmp_path: Path) -> None:
     assert "## Generator" not in for_people
 
 
+class Remover(Quiet):
+    """Removes the store as soon as something is in it."""
+
+    def __init__(self, out: Path) -> None:
+        self.store = out / "store.sqlite"
+
+    def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None:
+        if backend["stored"]:
+            self.store.unlink(missing_ok=True)
+
+
+def test_a_store_that_is_removed_ends_the_run_with_a_report_that_says_so(tmp_path: Path) -> None:
+    """No figure stands in it that nobody can have counted."""
+    made = scenario(FLEETS, COMMANDS, clock=VIRTUAL, written_duration=Duration(24 * HOUR))
+    report = VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path), Remover(tmp_path)).run()
+    assert report["verdict"] == "invalid"
+    assert "store.sqlite was removed" in report["reason"]
+    assert (report["stored"], report["lost"]) == (None, None)
+    assert "was removed" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 def test_messages_hold_no_wall_time(tmp_path: Path) -> None:
     """There is no wall in a virtual run."""
     run(tmp_path)

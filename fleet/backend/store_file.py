@@ -1,0 +1,227 @@
+"""The file behind a store's path: one writer holds it, and it is looked at before anybody is told that something is stored.
+
+A file can have many names (links, other ways to its folder), so what is locked is the file itself. And a path can come to
+mean another file while a back end runs, or none: rows then go where nobody will find them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Final, NamedTuple
+
+from fleet.backend.schema import check_place
+from fleet.errors import StoreError, StoreGone
+
+_LOCKS_FILE: Final = sys.platform == "linux"
+"""There `flock` and the locks by which SQLite shares the file know nothing of each other; elsewhere they exclude each other."""
+
+
+class _Left(NamedTuple):
+    """A file as it was left: which it is, how long, and when somebody wrote to it last."""
+
+    device: int
+    inode: int
+    size: int
+    written_ns: int
+
+
+class HeldName:
+    """A store that has a name, and no file as long as nobody wants to read it."""
+
+    def __init__(self, path: Path) -> None:
+        """Hold the name. Raises StoreError, also when another back end has it."""
+        check_place(path)
+        self._beside = _hold_name(Path(os.path.realpath(path)), path)
+
+    def opened(self, is_whole: Callable[[], bool]) -> None:
+        """Begin to watch; `is_whole` reads the file anew, should somebody else write to it, and tells whether all is there."""
+
+    def close(self) -> None:
+        """Let go, after all else that has the file open: that takes SQLite's locks on it away from the whole process."""
+        os.close(self._beside)
+
+    def sync(self) -> None:
+        """See it onto the disk."""
+
+    def look(self) -> None:
+        """Raise StoreGone when the path means another file, or none, or a part of what belongs to it is missing."""
+
+    @contextmanager
+    def writing(self, *, wait: bool = True) -> Iterator[None]:  # noqa: ARG002 (nobody else writes)
+        """Write within; raises StoreGone when somebody else has written, before that or meanwhile.
+
+        Without `wait` it begins also while another thread is writing, and then does not tell whose writing is whose.
+        """
+        yield
+
+
+class StoreFile(HeldName):
+    """A store's file, held from the beginning and watched once it is `opened`."""
+
+    def __init__(self, path: Path) -> None:
+        """Hold name and file, which is made empty where there is none. Raises StoreError, also when another back end has it."""
+        super().__init__(path)
+        real = Path(os.path.realpath(path))
+        try:
+            self._file = _hold_file(real, path)
+        except BaseException:
+            super().close()
+            raise
+        # The log stands beside the file itself, whatever link the path is.
+        self._names = (path.absolute(), Path(f"{real}-wal"), Path(f"{real}-shm"))
+        self._left: list[_Left | None] = [None] * len(self._names)
+        self._is_whole: Callable[[], bool] = lambda: True
+        self._writing = Lock()
+
+    def opened(self, is_whole: Callable[[], bool]) -> None:
+        self._is_whole = is_whole
+        self._left[0] = _Left(*_fields(os.fstat(self._file)))
+        self._note(file=True)
+
+    def close(self) -> None:
+        os.close(self._file)
+        super().close()
+
+    def sync(self) -> None:
+        os.fdatasync(self._file)
+
+    def look(self) -> None:
+        for name, left in zip(self._names, self._left, strict=True):
+            if left is None:
+                continue
+            try:
+                found = name.stat()
+            except OSError:
+                raise StoreGone(str(name), "was removed or renamed") from None
+            if (found.st_dev, found.st_ino) != left[:2]:
+                raise StoreGone(str(name), "was replaced by another file")
+
+    @contextmanager
+    def writing(self, *, wait: bool = True) -> Iterator[None]:
+        mine = self._writing.acquire(blocking=wait)
+        try:
+            self.look()
+            if mine:
+                self._look_into()
+            try:
+                yield
+            finally:
+                self._note(file=mine)
+            self.look()
+        finally:
+            if mine:
+                self._writing.release()
+
+    def _look_into(self) -> None:
+        """Raise StoreGone when somebody has written to the file or to its log, and not all is there."""
+        if all(left is None or left == _as_left(name) for name, left in zip(self._names[:2], self._left, strict=False)):
+            return
+        if not self._is_whole():
+            raise StoreGone(str(self._names[0]), "was overwritten")
+        self._note(file=True)  # such as by a program that copied the log back, from which nothing is lost
+
+    def _note(self, *, file: bool) -> None:
+        """Note how things were left; what has become another file meanwhile is left to `look`."""
+        for place in range(0 if file else 1, len(self._names)):
+            left, found = self._left[place], _as_left(self._names[place])
+            if found is not None and (left is None or left[:2] == found[:2]):
+                self._left[place] = found
+
+
+def _fields(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _as_left(name: Path) -> _Left | None:
+    try:
+        return _Left(*_fields(name.stat()))
+    except OSError:
+        return None
+
+
+# --- one writer -----------------------------------------------------------------------------------------------------------
+
+
+def _hold_name(real: Path, path: Path) -> int:
+    """Hold the file beside the store that says it has a writer; the system lets go of it when the process ends."""
+    try:
+        beside = os.open(f"{real}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        fcntl.flock(beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        told = os.pread(beside, 1_000, 0).decode(errors="replace").strip()
+        os.close(beside)
+        raise _in_use(path, told) from None
+    os.ftruncate(beside, 0)
+    os.pwrite(beside, f"process {os.getpid()}\n".encode(), 0)
+    return beside
+
+
+def _hold_file(real: Path, path: Path) -> int:
+    """Hold the file itself, whatever it is called elsewhere."""
+    # Looked for first: to open and close a file that this very process has a store in would take that one's locks away.
+    holder = _holder(real)
+    if holder is not None:
+        raise _in_use(path, holder)
+    try:
+        file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        if _LOCKS_FILE:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        elif os.fstat(file).st_nlink > 1:
+            raise StoreError(
+                f"{path} has another name, a hard link, by which a second back end could have it",
+                hint="Remove that one; a symbolic link does no harm.",
+            )
+    except OSError:
+        os.close(file)
+        raise _in_use(path, "") from None
+    except StoreError:
+        os.close(file)
+        raise
+    return file
+
+
+def _holder(real: Path) -> str | None:
+    """Return in words which process holds the file, by what the system tells of its locks; None where it tells of none."""
+    try:
+        wanted = real.stat()
+        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in locks:
+        kind, _, _, process, place, *_ = line.partition(":")[2].split()
+        if kind == "FLOCK" and place.rpartition(":")[2] == str(wanted.st_ino):
+            name = _name_in(process, wanted)
+            if name is not None:
+                return f"process {process}, under the name {name}"
+    return None
+
+
+def _name_in(process: str, wanted: os.stat_result) -> str | None:
+    """Return how a process calls a file that it has open."""
+    with suppress(OSError):
+        for opened in Path(f"/proc/{process}/fd").iterdir():
+            with suppress(OSError):
+                if os.path.samestat(opened.stat(), wanted):
+                    return str(opened.readlink())
+    return None
+
+
+def _in_use(path: Path, holder: str) -> StoreError:
+    by = f": {holder}" if holder else ""
+    return StoreError(f"{path} is in use by another back end{by}", hint="Stop that one first, or name another --store.")
+
+
+def _unwritable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path} cannot be written: {error.strerror}", hint="May this user write the file and its folder?")
