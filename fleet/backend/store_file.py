@@ -81,8 +81,8 @@ class StoreFile(HeldName):
 
     def opened(self, is_whole: Callable[[], bool]) -> None:
         self._is_whole = is_whole
-        self._left[0] = _Left(*_fields(os.fstat(self._file)))
-        self._note(file=True)
+        self._left[0] = _as_left(os.fstat(self._file))
+        self._note(self._found())
 
     def close(self) -> None:
         os.close(self._file)
@@ -92,57 +92,61 @@ class StoreFile(HeldName):
         os.fdatasync(self._file)
 
     def look(self) -> None:
-        for name, left in zip(self._names, self._left, strict=True):
-            if left is None:
-                continue
-            try:
-                found = name.stat()
-            except OSError:
-                raise StoreGone(str(name), "was removed or renamed") from None
-            if (found.st_dev, found.st_ino) != left[:2]:
-                raise StoreGone(str(name), "was replaced by another file")
+        self._hold_against(self._found())
 
     @contextmanager
     def writing(self, *, wait: bool = True) -> Iterator[None]:
         mine = self._writing.acquire(blocking=wait)
         try:
-            self.look()
+            found = self._found()
+            self._hold_against(found)
             if mine:
-                self._look_into()
+                self._look_into(found)
             try:
                 yield
             finally:
-                self._note(file=mine)
-            self.look()
+                found = self._found()
+                self._note(found, log_only=not mine)
+            self._hold_against(found)
         finally:
             if mine:
                 self._writing.release()
 
-    def _look_into(self) -> None:
+    def _found(self) -> list[_Left | None]:
+        """Return how the path, the log and its index are now, None for what is not there."""
+        found: list[_Left | None] = []
+        for name in self._names:
+            try:
+                found.append(_as_left(name.stat()))
+            except OSError:
+                found.append(None)
+        return found
+
+    def _hold_against(self, found: list[_Left | None]) -> None:
+        """Raise StoreGone where something else is found than what was left, or nothing."""
+        for name, now, left in zip(self._names, found, self._left, strict=True):
+            if left is not None and (now is None or now[:2] != left[:2]):
+                what = "was removed or renamed" if now is None else "was replaced by another file"
+                raise StoreGone(str(name), what)
+
+    def _look_into(self, found: list[_Left | None]) -> None:
         """Raise StoreGone when somebody has written to the file or to its log, and not all is there."""
-        if all(left is None or left == _as_left(name) for name, left in zip(self._names[:2], self._left, strict=False)):
+        if found[0] == self._left[0] and (self._left[1] is None or found[1] == self._left[1]):
             return
         if not self._is_whole():
             raise StoreGone(str(self._names[0]), "was overwritten")
-        self._note(file=True)  # such as by a program that copied the log back, from which nothing is lost
+        self._note(found)  # such as by a program that copied the log back, from which nothing is lost
 
-    def _note(self, *, file: bool) -> None:
-        """Note how things were left; what has become another file meanwhile is left to `look`."""
-        for place in range(0 if file else 1, len(self._names)):
-            left, found = self._left[place], _as_left(self._names[place])
-            if found is not None and (left is None or left[:2] == found[:2]):
-                self._left[place] = found
-
-
-def _fields(found: os.stat_result) -> tuple[int, int, int, int]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    def _note(self, found: list[_Left | None], *, log_only: bool = False) -> None:
+        """Note how things are left; what has become another file meanwhile stays as it was noted."""
+        for place in range(1 if log_only else 0, len(found)):
+            left, now = self._left[place], found[place]
+            if now is not None and (left is None or left[:2] == now[:2]):
+                self._left[place] = now
 
 
-def _as_left(name: Path) -> _Left | None:
-    try:
-        return _Left(*_fields(name.stat()))
-    except OSError:
-        return None
+def _as_left(found: os.stat_result) -> _Left:
+    return _Left(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 # --- one writer -----------------------------------------------------------------------------------------------------------
