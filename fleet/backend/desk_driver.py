@@ -44,6 +44,7 @@ from fleet.cloud.desk_io import (
     Transition,
     VerifySpin,
 )
+from fleet.cloud.spin_guard import MISPLACED, looks_like_spin
 from fleet.errors import StoreError
 from fleet.kernel.instants import LATEST, SECOND, Clock, Instant, format_instant
 from fleet.wire.dialect import ANSWER_OF_USE_S
@@ -174,6 +175,11 @@ class DeskDriver:
                 self.feed(EnrolmentAsked(request, answer_topic))
             case AnnounceClock():
                 self._announced(request, answer_topic)
+            case ServiceRequest() if any(map(looks_like_spin, _words_of(request))):
+                self.answer(answer_topic, DeskAnswer(
+                    id=request.id[:LONGEST_ID], state="rejected", reason=MISPLACED.reason, detail=MISPLACED.detail, final=True,
+                    at=self.now(),
+                ))  # fmt: skip
             case ServiceRequest():
                 assert self._centre is not None, "attached before the start"
                 self._centre.ask(request, answer_topic)
@@ -351,3 +357,8 @@ def _unfit_clock(request: AnnounceClock, wall_us: int) -> str | None:
             " at its factor: are start and epoch_wall_us microseconds since 1970?"
         )
     return None
+
+
+def _words_of(request: ServiceRequest) -> tuple[object, ...]:
+    """Return the words in whose place an S-PIN may be typed."""
+    return request.service, request.action, request.vin, request.user, request.data.get("user")

@@ -16,7 +16,7 @@ from fleet.cli.actions import help_text, page, show
 from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, make_table, out
 from fleet.cli.completing import complete_action, complete_rule, complete_vin
 from fleet.cli.printing import json_text
-from fleet.cli.tools import DeskBroker, find_store, reach_desk, tell_outcome
+from fleet.cli.tools import DeskBroker, User, find_store, reach_desk, tell_outcome
 from fleet.cloud.actions import load_actions
 from fleet.errors import UnknownName, UsageError
 from fleet.kernel.instants import format_instant
@@ -78,7 +78,7 @@ def service(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[VIN] [KEY=VALUE]…", help="About which car, and with which words.")
     ] = None,
-    user: Annotated[str | None, typer.Option("--user", help="Who asks \\[default: the primary user].")] = None,
+    user: User = None,
     broker: DeskBroker = None,
     secret_file: SecretFile = None,
     credentials: Credentials = None,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import secrets
-import warnings
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Never
 
@@ -13,10 +12,11 @@ import msgspec
 import typer
 
 from fleet.backend.reader import StoreReader
-from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, make_table, out
+from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, err, make_table, out
 from fleet.cli.completing import LATEST, complete_command
 from fleet.cli.printing import json_text
 from fleet.cli.words import lacking, read_words
+from fleet.cloud.spin_guard import looks_like_spin
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_instant
 from fleet.runtime.access import Access, find_secret, open_access, read_endpoint
@@ -179,16 +179,41 @@ def reach_desk(broker: str | None, secret_file: Path | None, credentials: Path |
 
 
 def ask_spin(prompt: str, *, twice: bool = False) -> str:
-    """Ask at the terminal, without showing what is typed. Raises UsageError where nobody answers."""
+    """Ask for an S-PIN at the terminal, without showing it, or read a line of what is piped in. Raises UsageError without one."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", getpass.GetPassWarning)  # of what is piped in nothing can be seen
-            answer: str = typer.prompt(prompt, hide_input=True, confirmation_prompt=twice)
-            return answer
+        if not sys.stdin.isatty():
+            answer = sys.stdin.readline().strip()
+        else:
+            answer = typer.prompt(prompt, hide_input=True, confirmation_prompt=twice)
     except typer.Abort as abort:
         if not isinstance(abort.__context__, EOFError):  # Ctrl-C
             raise
-        raise UsageError("no S-PIN was given", hint="Type it at the prompt, or give it with --spin.") from None
+        answer = ""
+    if not answer:
+        raise UsageError("no S-PIN was given", hint="Type it at the prompt, or pipe it in: --spin - reads a line.")
+    return answer
+
+
+def given_spin(spin: str) -> str:
+    """Return the S-PIN that stands on the command line, with a warning of who sees it there; `-` asks for it."""
+    if spin == "-":
+        return ask_spin("S-PIN")
+    err.print(
+        "[yellow]warning:[/] an S-PIN on the command line is seen by all who can list processes, and kept in the shell's "
+        "history; --spin - asks for it",
+        highlight=False,
+    )
+    return spin
+
+
+def checked_user(user: str | None) -> str | None:
+    """Return who asks; raises UsageError for what looks like an S-PIN, which the desk would not keep either."""
+    if looks_like_spin(user):
+        raise UsageError("--user has the form of an S-PIN (4 digits)", hint="Name the user; --spin - asks for the S-PIN.")
+    return user
+
+
+User = Annotated[str | None, typer.Option("--user", help="Who asks \\[default: the primary user].", callback=checked_user)]
 
 
 @app.command("command", rich_help_panel=WATCH)
@@ -207,8 +232,8 @@ def command(
     ] = None,
     minutes: Annotated[int | None, typer.Option("--minutes", help="heater: 10 to 60 in steps of 10.")] = None,
     action: Annotated[Literal["start", "stop"] | None, typer.Option("--action", help="heater \\[default: start].")] = None,
-    spin: Annotated[str | None, typer.Option("--spin", metavar="PIN", help="The car's S-PIN; '-' asks for it.")] = None,
-    user: Annotated[str | None, typer.Option("--user", help="Who asks \\[default: the primary user].")] = None,
+    spin: Annotated[str | None, typer.Option("--spin", metavar="-", help="The car's S-PIN: '-' asks for it.")] = None,
+    user: User = None,
     ttl: Annotated[float | None, typer.Option("--ttl", metavar="SECONDS", help="How long the car may act on it.")] = None,
     broker: DeskBroker = None,
     secret_file: SecretFile = None,
@@ -221,16 +246,16 @@ def command(
 
     Examples: fleet command VIN honk --mode flash --from 48.1371,11.5753
 
-    fleet command VIN lock --spin 1234
+    fleet command VIN lock --spin -
 
-    fleet command VIN heater minutes=30 --spin 1234
+    fleet command VIN heater minutes=30 --spin -
     """
     request = CommandRequest(
         id=secrets.token_hex(12),
         vin=vin,
         name=command_type(name).name,
         parameters=_parameters(name, words or [], {"mode": mode, "minutes": minutes, "action": action}, position),
-        spin=ask_spin("S-PIN") if spin == "-" else spin,
+        spin=None if spin is None else given_spin(spin),
         user=user,
         ttl_s=ttl,
     )
@@ -265,6 +290,8 @@ def _parameters(name: str, words: list[str], given: dict[str, Any], position: st
     for key in read.keys() & parameters.keys():
         raise UsageError(f"{key} is given twice", hint=f"Leave {'--from' if key in POSITION else f'--{key}'} or {key}=… out.")
     parameters |= read
+    if looks_like_spin(parameters.get("user")):
+        raise UsageError("user has the form of an S-PIN (4 digits)", hint="Name the user; --spin - asks for the S-PIN.")
     for key in parameters:
         if key not in known:
             option = "from" if key in POSITION else key
@@ -295,8 +322,8 @@ def _read_position(text: str) -> dict[str, float]:
 @user_app.command("set-spin")
 def set_spin(
     vin: Vin,
-    spin: Annotated[str | None, typer.Option("--spin", metavar="PIN", help="4 digits; asked for when not given.")] = None,
-    user: Annotated[str | None, typer.Option("--user", help="Whose \\[default: the primary user].")] = None,
+    spin: Annotated[str | None, typer.Option("--spin", metavar="-", help="4 digits; asked for when not given.")] = None,
+    user: User = None,
     broker: DeskBroker = None,
     secret_file: SecretFile = None,
     credentials: Credentials = None,
@@ -308,12 +335,12 @@ def set_spin(
 
     Examples: fleet user set-spin VIN
 
-    fleet user set-spin VIN --spin 1234 --user anna
+    fleet user set-spin VIN --user anna
     """
     request = SetSpin(
         id=secrets.token_hex(12),
         vin=vin,
-        spin=spin or ask_spin("New S-PIN", twice=True),
+        spin=ask_spin("New S-PIN", twice=True) if spin in {None, "", "-"} else given_spin(spin),
         user=user,
     )
     access = reach_desk(broker, secret_file, credentials, store, topic_prefix)

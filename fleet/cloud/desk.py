@@ -41,16 +41,18 @@ from fleet.cloud.desk_io import (
     Transition,
     UserRecord,
 )
-from fleet.cloud.spin_guard import BAD_FORMAT, BUSY, PRIMARY, Decision, Refusal, SpinGuard, is_spin
+from fleet.cloud.spin_guard import BAD_FORMAT, BUSY, MISPLACED, PRIMARY, Decision, Refusal, SpinGuard, is_spin, looks_like_spin
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
 from fleet.kernel.timers import TimerHeap
 from fleet.wire.commands import COMMANDS, LONGEST_TIME_TO_LIVE, read_parameters
-from fleet.wire.messages import TERMINAL_STATES, Command, CommandRequest, CommandState, DeskAnswer, Event, Response
+from fleet.wire.messages import TERMINAL_STATES, Command, CommandRequest, CommandState, DeskAnswer, Event, Response, SetSpin
 from fleet.wire.vin import fault_of
 
 REMEMBERED: Final = 10_000
 """Ended commands kept in memory to answer a repeated request; older ones are looked up in the store."""
+REMEMBERED_SPINS: Final = 2_000
+"""Requests to set an S-PIN, kept in memory for those that are repeated: more than can be under way."""
 OPEN_PER_CAR: Final = 64
 BACK_END: Final = "back_end"
 """What stands for a user where there is none."""
@@ -81,6 +83,16 @@ class _Open:
         self.seen = seen
 
 
+class _SpinSetting:
+    """A request to set an S-PIN, as it is remembered: whose it was, and the answer once there is one."""
+
+    __slots__ = ("answer", "key")
+
+    def __init__(self, key: tuple[str, str]) -> None:
+        self.key = key
+        self.answer: DeskAnswer | None = None
+
+
 class Desk:
     """A `Machine` of `DeskInput` and `DeskOutput`."""
 
@@ -102,6 +114,7 @@ class Desk:
         self._open: dict[str, _Open] = {}
         self._by_vin: dict[str, set[str]] = {}
         self._ended: OrderedDict[str, CommandRecord] = OrderedDict()
+        self._settings_of_spins: OrderedDict[str, _SpinSetting] = OrderedDict()
         self._timers: TimerHeap[str] = TimerHeap()
 
     # --- Machine
@@ -217,7 +230,10 @@ class Desk:
         return self._new_command(request, topic, now)
 
     def _new_command(self, request: CommandRequest, topic: str, now: Instant, *, by_back_end: bool = False) -> list[DeskOutput]:
-        refusal = self._unfit(request)
+        misplaced = any(map(looks_like_spin, (request.vin, request.name, request.user, request.parameters.get("user"))))
+        if misplaced:
+            request = replace(request, vin="", name="", user=None)
+        refusal = MISPLACED if misplaced else self._unfit(request)
         user_name = BACK_END if by_back_end else request.user or PRIMARY
         outputs: list[DeskOutput] = []
         if refusal is None and not by_back_end:
@@ -298,26 +314,39 @@ class Desk:
 
     def _set_spin(self, message: SpinSettingAsked, now: Instant) -> list[DeskOutput]:
         request, topic = message.request, message.answer_topic
-        user_name = request.user or PRIMARY
-        refusal: Refusal | None = None
-        outputs: list[DeskOutput] = []
-        if (invalid := _invalid(request.vin)) is not None:
-            refusal = invalid
-        elif request.vin not in self._known:
-            refusal = UNKNOWN_VIN
-        elif not is_spin(request.spin):
-            refusal = BAD_FORMAT
-        else:
-            user, outputs = self._guard.enrol(request.vin, user_name)
-            if user is None:
-                refusal = Refusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car")
+        request_id = request.id[:LONGEST_ID]
+        key = (request.vin, request.user or PRIMARY)
+        earlier = self._settings_of_spins.get(request_id)
+        if earlier is not None:
+            if earlier.key != key:
+                return [_answer(topic, request_id, now, "malformed", "this id belongs to another request")]
+            return [] if earlier.answer is None else [Answer(topic, earlier.answer)]
+        refusal, outputs = self._unfit_for_a_spin(request)
         if refusal is None:
-            key = (request.vin, user_name)
-            started = self._guard.submit(key, request.id[:LONGEST_ID], request.spin, sets=True, answer_topic=topic)
+            started = self._guard.submit(key, request_id, request.spin, sets=True, answer_topic=topic)
             if started is not None:
+                self._settings_of_spins[request_id] = _SpinSetting(key)
+                if len(self._settings_of_spins) > REMEMBERED_SPINS:
+                    self._settings_of_spins.popitem(last=False)
                 return outputs + started
             refusal = BUSY
-        return [*outputs, _answer(topic, request.id[:LONGEST_ID], now, refusal.reason, refusal.detail)]
+        return [*outputs, _answer(topic, request_id, now, refusal.reason, refusal.detail)]
+
+    def _unfit_for_a_spin(self, request: SetSpin) -> tuple[Refusal | None, list[DeskOutput]]:
+        """Return why this S-PIN cannot be set, or None; and what comes of enrolling its user."""
+        if looks_like_spin(request.vin) or looks_like_spin(request.user):
+            return MISPLACED, []
+        if (invalid := _invalid(request.vin)) is not None:
+            return invalid, []
+        if request.vin not in self._known:
+            return UNKNOWN_VIN, []
+        if not is_spin(request.spin):
+            return BAD_FORMAT, []
+        user_name = request.user or PRIMARY
+        user, outputs = self._guard.enrol(request.vin, user_name)
+        if user is None:
+            return Refusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car"), outputs
+        return None, outputs
 
     def _enrol(self, message: EnrolmentAsked, now: Instant) -> list[DeskOutput]:
         request, topic = message.request, message.answer_topic
@@ -332,11 +361,14 @@ class Desk:
         for decision in decisions:
             job, refusal = decision.job, decision.refusal
             if job.sets:
-                outputs.append(
+                answer = (
                     _answer(job.answer_topic, job.request_id, now, refusal.reason, refusal.detail)
                     if refusal is not None
                     else Answer(job.answer_topic, DeskAnswer(id=job.request_id, state="succeeded", final=True, at=now))
                 )
+                if (setting := self._settings_of_spins.get(job.request_id)) is not None:
+                    setting.answer = answer.answer
+                outputs.append(answer)
             elif (held := self._open.get(job.request_id)) is not None:
                 outputs += self._refuse(held, refusal, now) if refusal is not None else self._queue(held, now, decision.token)
         return outputs

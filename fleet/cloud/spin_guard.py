@@ -30,6 +30,7 @@ UserKey = tuple[str, str]
 """VIN and user name."""
 
 _FORMAT: Final = re.compile(r"[0-9]{4}")
+_LIKE_ONE: Final = re.compile(r"\s*(\d\s*){4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ BUSY: Final = Refusal("busy", "too many S-PINs are being checked; ask again in a
 LOCKED: Final = Refusal("spin_locked", "three wrong S-PINs locked it; setting a new one unlocks it")
 FORGOTTEN: Final = Refusal("insufficient_rights", "this user was deleted meanwhile")
 BAD_FORMAT: Final = Refusal("malformed", "an S-PIN has exactly 4 digits")
+MISPLACED: Final = Refusal("malformed", "VIN, name or user has the form of an S-PIN (4 digits); it is kept nowhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,11 @@ class SpinGuard:
 def is_spin(text: str) -> bool:
     """Tell whether `text` has the form of an S-PIN: four ASCII digits, 0000 included."""
     return _FORMAT.fullmatch(text) is not None
+
+
+def looks_like_spin(text: object) -> bool:
+    """Tell whether somebody may have typed an S-PIN where another word belongs: four digits of any script, spaces aside."""
+    return isinstance(text, str) and _LIKE_ONE.fullmatch(text) is not None
 
 
 def _tries_left(left: int) -> str:

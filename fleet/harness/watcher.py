@@ -8,10 +8,23 @@ from collections.abc import Callable, Container, Sequence
 from typing import Final, TypeVar
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
+from fleet.kernel.instants import SECOND
+from fleet.runtime.unanswered import CarRequest, Unanswered
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.dialect import FleetDialect, is_secret
 from fleet.wire.frame import Frame
-from fleet.wire.messages import TERMINAL_STATES, CarMessage, DeskAnswer, DeskRequest, FromCar, Presence, Response
+from fleet.wire.messages import (
+    TERMINAL_STATES,
+    CarMessage,
+    CommandRequest,
+    DeskAnswer,
+    DeskRequest,
+    EnrolCar,
+    FromCar,
+    Presence,
+    Response,
+    SetSpin,
+)
 
 T = TypeVar("T")
 BARRIER_S: Final = 1.0
@@ -112,14 +125,19 @@ class Asker(_Client):
         self.answers: dict[str, list[DeskAnswer]] = {}
         self._open: set[str] = set()
         self._unsent: list[DeskRequest] = []
+        self._unanswered = Unanswered(self._send_once)
+        self._timer: asyncio.TimerHandle | None = None
         super().__init__(links, user="tool", password=password, client_id=client_id, subscriptions=((self._topic, 1),))
 
     def ask(self, request: DeskRequest) -> None:
         """Send now, or as soon as there is a connection."""
         self.answers[request.id] = []
         self._open.add(request.id)
-        self._unsent.append(request)
-        self._send()
+        if isinstance(request, EnrolCar | SetSpin) or (isinstance(request, CommandRequest) and is_secret(request)):
+            self._unanswered.ask(request, _now_us())
+            self._rearm()
+        else:
+            self._publish(request)
 
     def waits_for_desk(self, ended: Container[str]) -> bool:
         """Whether the desk is about to say something: to what was just asked, or that a car has `ended` a command."""
@@ -131,6 +149,36 @@ class Asker(_Client):
 
     def link_up(self, session_present: bool) -> None:
         super().link_up(session_present)
+        self._send()
+        self._unanswered.send_all()
+
+    def link_down(self, error: LinkError | None) -> None:
+        super().link_down(error)
+        if error is None:  # closed for good
+            self._unanswered.clear()
+            self._rearm()
+
+    def _send_once(self, request: CarRequest) -> None:
+        if not is_secret(request):
+            self._publish(request)
+        elif self.link.is_up:
+            with contextlib.suppress(ConnectionLost):
+                self.link.publish(self._dialect.desk_request(request, answer_topic=self._topic, expiry_s=120), 1)
+
+    def _rearm(self) -> None:
+        """Have the event loop call when a request is due to be sent again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        due_us = self._unanswered.deadline()
+        self._timer = None if due_us is None else asyncio.get_running_loop().call_at(due_us / SECOND, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._unanswered.wake(_now_us() + 1)  # the loop rounds
+        self._rearm()
+
+    def _publish(self, request: DeskRequest) -> None:
+        self._unsent.append(request)
         self._send()
 
     def _send(self) -> None:
@@ -144,8 +192,14 @@ class Asker(_Client):
             answer = self._dialect.read_desk_answer(frame)
             self.seen += 1
             self.answers.setdefault(answer.id, []).append(answer)
+            self._unanswered.answered(answer.id, _now_us())
+            self._rearm()
             if answer.final:
                 self._open.discard(answer.id)
+
+
+def _now_us() -> int:
+    return round(asyncio.get_running_loop().time() * SECOND)
 
 
 def first_from(messages: Sequence[T], begin: int, fits: Callable[[T], bool]) -> int | None:

@@ -28,7 +28,7 @@ from fleet.cloud.desk_io import (
     UserRecord,
     VerifySpin,
 )
-from fleet.cloud.spin_guard import is_spin
+from fleet.cloud.spin_guard import is_spin, looks_like_spin
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import NOT_YET, Input, Output, Record, Wake, in_words
@@ -82,7 +82,7 @@ class DeskWords:
         plain = _plain(message)
         match message:
             case CommandAsked(request):
-                asked = plain["request"]
+                asked = _without_misplaced(plain["request"])
                 if request.spin is not None:
                     asked["spin"] = is_spin(request.spin)
                 if request.token is not None:
@@ -90,7 +90,7 @@ class DeskWords:
                 if not _fits(request.name, request.parameters):
                     asked["parameters"] = None
             case SpinSettingAsked(request):
-                plain["request"]["spin"] = is_spin(request.spin)
+                _without_misplaced(plain["request"])["spin"] = is_spin(request.spin)
             case SpinVerified(job, right, token):
                 plain["token"] = True
                 if right:
@@ -133,6 +133,15 @@ class DeskWords:
 def _plain(value: object) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(value, enc_hook=in_words)
     return plain
+
+
+def _without_misplaced(asked: dict[str, Any]) -> dict[str, Any]:
+    """Put a stand-in where an S-PIN may have been typed in place of another word; a desk refuses both alike."""
+    for words in (asked, asked.get("parameters") or {}):
+        for name in ("vin", "name", "user"):
+            if looks_like_spin(words.get(name)):
+                words[name] = RIGHT_FORM
+    return asked
 
 
 def _fits(name: str, parameters: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ import structlog
 
 from fleet.errors import FleetError, JournalError, Unreachable
 from fleet.observe.journal import BACKEND_PART, JOURNAL, merge_journals
-from fleet.runtime.access import ENDPOINT_FILE, Access, EndpointFile, write_endpoint
+from fleet.runtime.access import ENDPOINT_FILE, SECRET_FILE_VARIABLE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
 from fleet.runtime.broker_hand import BrokerHand
 from fleet.runtime.children import Child, ChildFailed
@@ -170,8 +170,10 @@ class Run:
             self._network.tell()
 
     async def _run_processes(self, cars: str, tools: str) -> dict[str, Any]:
-        backend = await self._start_backend(tools) if self._config.with_backend else None
+        backend = None
         try:
+            self._write_secret()
+            backend = await self._start_backend(tools) if self._config.with_backend else None
             simulator = await self._start_simulator(cars, tools)
             try:
                 result = await self._wait_for_result(simulator, backend)
@@ -231,17 +233,23 @@ class Run:
             listen=self._heard_simulator,
         )  # fmt: skip
 
+    @property
+    def _secret_file(self) -> Path:
+        return (self._config.out / SECRET_FILE).resolve()
+
     def _environment(self) -> dict[str, str]:
-        return {SECRET_VARIABLE: self._secret.reveal(), "FLEET_SECRET_FILE": ""}
+        """Tell the children where the secret is: in their environment itself it would stand in what a crash leaves behind."""
+        return {SECRET_FILE_VARIABLE: str(self._secret_file), SECRET_VARIABLE: ""}
+
+    def _write_secret(self) -> None:
+        self._secret_file.unlink(missing_ok=True)
+        self._secret.write(self._secret_file)
 
     def _leave_word(self, cars: str, tools: str) -> None:
         """Let `fleet command` in another terminal find this run's desk."""
-        secret_file = self._config.out / SECRET_FILE
-        secret_file.unlink(missing_ok=True)
-        self._secret.write(secret_file)
         write_endpoint(
             self._config.out,
-            EndpointFile(cars=cars, tools=tools, prefix=self._config.prefix, secret_file=str(secret_file.resolve())),
+            EndpointFile(cars=cars, tools=tools, prefix=self._config.prefix, secret_file=str(self._secret_file)),
         )
 
     async def _or_stop(self, waiting: Any) -> Any:

@@ -20,6 +20,7 @@ from fleet.kernel.instants import SECOND, Instant
 from fleet.observe.histogram import Histogram
 from fleet.runtime.places import placed
 from fleet.runtime.shard import CarOnLink, Shard
+from fleet.runtime.unanswered import CarRequest, Unanswered
 from fleet.scenario.deeds import Deed, Step, draw_destination_m
 from fleet.scenario.drawn import Distances
 from fleet.scenario.schema import CommandLoad, Scenario
@@ -27,11 +28,13 @@ from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
 from fleet.wire.commands import COMMANDS
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.dialect import FleetDialect, is_secret
 from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, ServiceRequest, SetSpin
 
 LIST_MOST: Final = 2_000
 """Cars that one request to a service can name; more come in several, as a message has its bound."""
+_UNTRACKED: Final = 0
+"""The token of what is repeated until the desk answers, whatever the broker says."""
 WAITING_LIMIT: Final = 50_000
 """Commands without an outcome that are kept for measuring; more are not measured, and that is counted."""
 
@@ -143,7 +146,8 @@ class Users:
         self._with_spin: set[str] = set()
         self._spins_set = 0
         self._unsent: dict[int, DeskRequest] = {}
-        self._token = 0
+        self._token = _UNTRACKED
+        self._unanswered = Unanswered(self._send)
         self._cars: dict[str | None, list[CarOnLink]] = {None: list(shard.cars.values())}
         for held in shard.cars.values():
             self._cars.setdefault(held.car.settings.fleet, []).append(held)
@@ -165,6 +169,7 @@ class Users:
         self._link.open()
 
     async def close(self) -> None:
+        self._unanswered.clear()
         await self._link.close(end_session=True)
 
     @property
@@ -195,14 +200,27 @@ class Users:
     # --- actor
 
     def deadline(self) -> Instant | None:
-        return self._wishes[self._next].at if self._next < len(self._wishes) else None
+        wished = self._wishes[self._next].at if self._next < len(self._wishes) else None
+        due_us = self._unanswered.deadline()
+        if due_us is None:
+            return wished
+        clock = self._shard.clock
+        again = clock.at_wall_us(due_us) + int(clock.factor) + 1  # not before that wall microsecond has come
+        return again if wished is None else min(again, wished)
 
     def wake(self, at: Instant) -> None:
-        """Send the commands whose time has come."""
+        """Send the commands whose time has come, and again what nobody has answered."""
+        self._ask_again()
         due = bisect.bisect_right(self._wishes, at, lo=self._next, key=lambda wish: wish.at)
         for wish in self._wishes[self._next : due]:
             self._send_wish(wish)
         self._next = due
+
+    def _ask_again(self) -> None:
+        given_up = self._unanswered.given_up
+        self._unanswered.wake(self._shard.clock.wall_us())
+        if not given_up and self._unanswered.given_up:
+            log.warning("a request with an S-PIN was given up", reason="the desk has not answered it for two minutes")
 
     def _send_wish(self, wish: Wish) -> None:
         load = self._loads[wish.load]
@@ -236,7 +254,10 @@ class Users:
         else:
             self.unmeasured += 1
         self._listen(request.id, answered)
-        self._publish(request)
+        if COMMANDS[name].needs_spin:
+            self._ask_in_turn(request)
+        else:
+            self._publish(request)
 
     def _listen(self, request_id: str, answered: Answered | None) -> None:
         if answered is not None:
@@ -266,7 +287,7 @@ class Users:
         """Make the car known to the desk, so that it can be commanded before it was ever heard of."""
         if vin not in self._enrolled:
             self._enrolled.add(vin)
-            self._publish(EnrolCar(id=f"{self._run:016x}-enrol-{vin}", vin=vin))
+            self._ask_in_turn(EnrolCar(id=f"{self._run:016x}-enrol-{vin}", vin=vin))
 
     def _stage_at(self, at: Instant) -> str:
         return next((name for name, end in self._stage_ends if at < end), "")
@@ -300,10 +321,21 @@ class Users:
             number = f"{self._spins_set}-" if car.vin in self._with_spin else ""
             self._with_spin.add(car.vin)
             self._spins_set += 1
-            self._publish(SetSpin(id=f"{self._run:016x}-spin-{number}{car.vin}", vin=car.vin, spin=right))
+            self._ask_in_turn(SetSpin(id=f"{self._run:016x}-spin-{number}{car.vin}", vin=car.vin, spin=right))
         if kind == "none":
             return None
         return f"{(int(right) + 1) % 10_000:04d}" if kind == "wrong" else right
+
+    def _ask_in_turn(self, request: CarRequest) -> None:
+        """Ask what no broker may keep, and what must come before it, each until it is answered."""
+        self._unanswered.ask(request, self._shard.clock.wall_us())
+        self._shard.reschedule(self)
+
+    def _send(self, request: CarRequest) -> None:
+        if not is_secret(request):
+            self._publish(request)
+        elif self._link.is_up:
+            self._transmit(_UNTRACKED, request)
 
     def _publish(self, request: DeskRequest) -> None:
         """Send to the desk; while there is no connection requests wait, since users would try again."""
@@ -324,6 +356,7 @@ class Users:
         self.error = None
         for token, request in list(self._unsent.items()):
             self._transmit(token, request)
+        self._unanswered.send_all()
 
     def link_down(self, error: LinkError | None) -> None:
         if error is not None and self.error is None:
@@ -342,6 +375,8 @@ class Users:
         except Undecodable as error:
             log.warning("an answer of the desk cannot be read", reason=error.reason)
             return
+        self._unanswered.answered(answer.id, self._shard.clock.wall_us())
+        self._shard.reschedule(self)
         self._take(answer)
 
     def _take(self, answer: DeskAnswer) -> None:

@@ -285,10 +285,11 @@ class FleetDialect:
     # --- tools and the desk
 
     def desk_request(self, request: DeskRequest, *, answer_topic: str, expiry_s: int = 30) -> Frame:
-        """Write what a tool asks of the desk; it expires soon, because it may hold an S-PIN."""
+        """Write what a tool asks of the desk; what `is_secret` at QoS 0, as the broker keeps the rest in a file."""
         return self._frame(
             self.topics.desk_request(),
             request,
+            qos=0 if is_secret(request) else 1,
             trace=traceparent(request.id),
             expiry_s=expiry_s,
             correlation=request.id.encode(),
@@ -358,3 +359,8 @@ class FleetDialect:
         except Undecodable:
             return None
         return header
+
+
+def is_secret(request: DeskRequest) -> bool:
+    """Tell whether no broker may keep a request: it holds an S-PIN or a token. Whoever asks repeats it until it is answered."""
+    return getattr(request, "spin", None) is not None or getattr(request, "token", None) is not None

@@ -208,8 +208,10 @@ BAD = {
     "ext": changed(EVENT, payload=msgspec.msgpack.encode(EVENT_PLAIN | {"data": {"x": msgspec.msgpack.Ext(1, b"")}})),
     "infinite": changed(EVENT, payload=msgspec.msgpack.encode(EVENT_PLAIN | {"data": {"x": math.inf}})),
     "future": DIALECT.from_car(status(1, boot=BOOT + 50 * 365 * DAY)),
-    "answer_topic": DIALECT.desk_request(SetSpin(id="x", vin=VIN, spin="4711"), answer_topic=DIALECT.topics.command(VIN, "lock")),
-    "retained": changed(DIALECT.desk_request(SetSpin(id="x", vin=VIN, spin="4711"), answer_topic=ANSWERS), retain=True),
+    "answer_topic": changed(
+        DIALECT.desk_request(SetSpin(id="x", vin=VIN, spin="4711"), answer_topic=DIALECT.topics.command(VIN, "lock")), qos=1
+    ),
+    "retained": changed(DIALECT.desk_request(SetSpin(id="x", vin=VIN, spin="4711"), answer_topic=ANSWERS), retain=True, qos=1),
 }
 
 
@@ -580,7 +582,8 @@ async def test_a_kill_while_an_s_pin_is_hashed_is_answered_too(path: Path, monke
     await backend.start()
     lab = BackendLab(path, killed, backend)
     lab.session.deliver(*car(presence()))
-    lab.ask(SetSpin(id="pin", vin=VIN, spin="2580"))
+    request = DIALECT.desk_request(SetSpin(id="pin", vin=VIN, spin="2580"), answer_topic=ANSWERS)
+    lab.session.deliver(changed(request, qos=1))  # as somebody asks who trusts in the broker
     await killed.wait_for_acknowledged(2)
     assert kept_answers(path) == [("pin", "rejected")]
     copy = path.with_name("as_killed.sqlite")

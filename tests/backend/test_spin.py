@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from fleet.backend.spin import SpinCost, SpinVault
 from fleet.errors import UsageError
-from fleet.wire.messages import SetSpin
+from fleet.wire.messages import CommandRequest, DeskRequest, ServiceRequest, SetSpin
 from tests.backend.fake_link import FakeSession
-from tests.backend.lab import DIALECT, PEPPER, QUICK, VIN, car, presence, running
+from tests.backend.lab import DIALECT, PEPPER, QUICK, VIN, WHERE, car, presence, running
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_a_defect_in_hashing_shows_nothing(path: Path, monkeypatch: pytest
 
 async def test_never_in_clear(path: Path) -> None:
     """Not in the store or its WAL, not in the log, not in any frame, however the S-PIN got in: right, wrong or misplaced."""
-    secrets = ["835196", "9357", "2468"]
+    secrets = ["835196", "9357", "2468", "7391"]
     session = FakeSession()
     with capture_logs() as logs:
         async with running(path, session) as lab:
@@ -123,7 +123,22 @@ async def test_never_in_clear(path: Path) -> None:
             request = DIALECT.desk_request(SetSpin(id="bad", vin=VIN, spin="9357"), answer_topic=DIALECT.topics.desk_answer("t"))
             lab.session.deliver(msgspec.structs.replace(request, payload=request.payload[:-1]))
             lab.session.deliver(msgspec.structs.replace(request, content_type="9357/2468"))
-            await lab.session.wait_for_acknowledged(8)
+            await lab.session.wait_for(lambda: len(lab.answers("bad")) == 2)
+            typed: dict[str, DeskRequest] = {
+                "as user": CommandRequest(id="as user", vin=VIN, name="honk", parameters=WHERE, user="7391"),
+                "as vin": CommandRequest(id="as vin", vin="7391", name="honk", parameters=WHERE),
+                "as name": CommandRequest(id="as name", vin=VIN, name="7391"),
+                "as parameter": CommandRequest(id="as parameter", vin=VIN, name="reset", parameters={"user": "7391"}),
+                "with spaces": CommandRequest(id="with spaces", vin=VIN, name="honk", parameters=WHERE, user=" 7391 "),
+                "set as user": SetSpin(id="set as user", vin=VIN, spin="7391", user="7391"),
+                "set as vin": SetSpin(id="set as vin", vin="7391", spin="7391"),
+                "of service": ServiceRequest(id="of service", service="online", action="what", user="7391"),
+                "as service": ServiceRequest(id="as service", service="7391", action="what"),
+                "in data": ServiceRequest(id="in data", service="online", action="what", data={"user": "7391"}),
+            }
+            for request_id, misplaced in typed.items():
+                lab.ask(misplaced)
+                assert (await lab.state(request_id, "rejected")).reason == "malformed"
             files = {file.name: file.read_bytes() for file in path.parent.iterdir()}
             assert f"{path.name}-wal" in files
     files |= {f"{file.name} after": file.read_bytes() for file in path.parent.iterdir()}

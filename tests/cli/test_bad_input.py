@@ -325,7 +325,24 @@ async def test_an_s_pin_that_nobody_types_is_told(tmp_path: Path) -> None:
     for line in (f"user set-spin {VIN}", f"command {VIN} lock --spin -"):
         done = await fleet(*line.split(), cwd=tmp_path)
         assert done.code == 2, done
-        assert done.err.endswith("error: no S-PIN was given\n  Type it at the prompt, or give it with --spin.\n")
+        assert done.err.endswith("error: no S-PIN was given\n  Type it at the prompt, or pipe it in: --spin - reads a line.\n")
+
+
+@pytest.mark.live
+async def test_an_s_pin_on_the_command_line_is_warned_of_and_none_is_taken_for_a_user(tmp_path: Path) -> None:
+    """Everybody may list processes; and what has the form of an S-PIN is not told again by the error."""
+    for line in (f"user set-spin {VIN} --spin 7391", f"command {VIN} lock --spin 7391"):
+        done = await fleet(*line.split(), cwd=tmp_path)
+        assert "warning: an S-PIN on the command line is seen by all" in done.err
+        assert "no fleet is running" in done.err
+    for line in (
+        f"command {VIN} honk --user 7391 --from 48,11",
+        f"user set-spin {VIN} --user 7391",
+        "service campaign list --user 7391",
+    ):
+        done = await fleet(*line.split(), cwd=tmp_path)
+        assert done.code == 2
+        assert done.err == "error: --user has the form of an S-PIN (4 digits)\n  Name the user; --spin - asks for the S-PIN.\n"
 
 
 def test_of_a_car_that_nobody_knows_there_are_no_notices(tmp_path: Path) -> None:

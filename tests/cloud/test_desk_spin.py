@@ -9,12 +9,13 @@ from fleet.cloud.desk_io import (
     HashSpin,
     SendCommand,
     SpinJobFailed,
+    SpinSettingAsked,
     SpinVerified,
     VerifySpin,
 )
 from fleet.cloud.spin_guard import WAITING_PER_USER
 from fleet.kernel.instants import MINUTE
-from fleet.wire.messages import CommandRequest
+from fleet.wire.messages import CommandRequest, SetSpin
 from tests.cloud.desk_lab import OTHER, TOPIC, VIN, WHERE, DeskLab, fake_hash, outcome
 
 
@@ -195,3 +196,49 @@ def test_what_goes_to_the_worker_is_one_users_own_hash() -> None:
     (work,) = lab.work
     assert isinstance(work, VerifySpin)
     assert work.against == fake_hash("4711")
+
+
+def test_a_request_to_set_an_s_pin_that_comes_again_sets_nothing_anew() -> None:
+    """No broker keeps it, so it is repeated: a lock of meanwhile holds, a token stays, and the answer is told again."""
+    lab = DeskLab(manual=True)
+    asked = SpinSettingAsked(SetSpin(id="set", vin=VIN, spin="4711"), TOPIC)
+    lab.give(asked)
+    lab.give(asked)
+    assert len(lab.of(HashSpin)) == 1
+    assert lab.answers("set") == []
+    lab.work_off()
+    lab.manual = False
+    right = lab.ask("a", "lock", spin="4711")
+    assert right is not None
+    lab.give(asked)
+    assert [answer.state for answer in lab.answers("set")] == ["succeeded", "succeeded"]
+    assert outcome(lab.ask("b", "unlock", token=right.token)) == ("queued", None)
+    for number in range(3):
+        lab.ask(f"w{number}", "lock", spin="0815")
+    lab.give(asked)
+    assert outcome(lab.ask("c", "lock", spin="4711")) == ("rejected", "spin_locked")
+
+
+def test_the_id_of_another_users_request_sets_nothing() -> None:
+    lab = DeskLab()
+    lab.give(SpinSettingAsked(SetSpin(id="set", vin=VIN, spin="4711"), TOPIC))
+    lab.give(SpinSettingAsked(SetSpin(id="set", vin=OTHER, spin="4711"), TOPIC))
+    assert [(answer.state, answer.reason) for answer in lab.answers("set")] == [("succeeded", None), ("rejected", "malformed")]
+    assert outcome(lab.ask("a", "lock", OTHER, spin="4711")) == ("rejected", "spin_required")
+
+
+@pytest.mark.parametrize("typed", ["7391", " 7391", "73 91", "７３９１"])
+def test_what_looks_like_an_s_pin_is_no_users_name(typed: str) -> None:
+    """It is refused wherever a person may have typed it by mistake, and neither kept nor told."""
+    lab = DeskLab()
+    asked = [
+        lab.ask("user", user=typed),
+        lab.ask("vin", vin=typed),
+        lab.ask("name", typed),
+        lab.ask("parameter", "reset", parameters={"user": typed}),
+        lab.set_spin("4711", user=typed),
+        lab.set_spin("4711", vin=typed),
+    ]
+    assert [outcome(answer) for answer in asked] == [("rejected", "malformed")] * len(asked)
+    assert typed not in str(lab.outputs)
+    assert outcome(lab.ask("five digits", user="73911")) == ("rejected", "insufficient_rights")

@@ -66,7 +66,7 @@ class HandClock:
         return self.wall_us_at(self._now)
 
     def at_wall_us(self, wall_us: int) -> Instant:
-        return self._now
+        return self._now if wall_us == self.wall_us() else self.start + int(wall_us * self.factor)
 
     def wall_us_at(self, instant: Instant) -> int:
         return int((instant - self.start) / self.factor)

@@ -13,7 +13,7 @@ from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, LinkOwner, LinkSettings
 from fleet.vehicle.car import Car
 from fleet.wire.frame import Frame
-from fleet.wire.messages import CommandRequest, DeskRequest, EnrolCar, FromCar, ServiceRequest
+from fleet.wire.messages import CommandRequest, DeskAnswer, DeskRequest, EnrolCar, FromCar, ServiceRequest, SetSpin
 from tests.runtime.pure_lab import DIALECT, HandLink, HandLinks, ShardLab, users_of
 
 HEAD = """\
@@ -53,6 +53,24 @@ class TakingLinks(HandLinks):
         return link
 
 
+class AnsweringLink(HandLink):
+    """Behind it is a desk that takes up all that is asked."""
+
+    def publish(self, frame: Frame, token: int) -> None:
+        super().publish(frame, token)
+        request = DIALECT.read_desk_request(frame)
+        if isinstance(request, EnrolCar | SetSpin | CommandRequest):
+            is_command = isinstance(request, CommandRequest)
+            answer = DeskAnswer(id=request.id, state="queued" if is_command else "succeeded", final=not is_command)
+            self.deliver(DIALECT.desk_answer(answer, topic="its own"))
+
+
+class AnsweringLinks(HandLinks):
+    def __call__(self, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> AnsweringLink:
+        link = self.made[settings.client_id] = AnsweringLink(settings, owner)
+        return link
+
+
 class StageLab:
     """Cars, users and actors; `pass_for` lets scenario time pass, each deadline at its own instant."""
 
@@ -60,7 +78,7 @@ class StageLab:
         self.scenario = made
         self.shard_lab = ShardLab(made, links=TakingLinks())
         self.clock = self.shard_lab.clock
-        self.user_links = HandLinks()
+        self.user_links = AnsweringLinks()
         self.users = users_of(self.shard_lab, [], self.user_links)
         self.broker_heard: list[str] = []
         self.network_heard: list[tuple[int, str, bool]] = []

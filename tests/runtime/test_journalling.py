@@ -223,6 +223,11 @@ def secretive(lab: DeskLab) -> str:
     lab.car("right", "succeeded")
     lab.ask("by token", "lock", token=token)
     lab.ask("by no token", "unlock", token="made up")
+    lab.ask("as user", user=SPIN)
+    lab.ask("as name", SPIN)
+    lab.ask("as vin", vin=SPIN)
+    lab.ask("as parameter", "reset", parameters={"user": SPIN})
+    lab.set_spin(SPIN, user=SPIN)
     return token
 
 

@@ -27,6 +27,7 @@ class UsersLab:
     def __init__(self, commands: str, *, up: bool = True, client_id: str = "users-0-1") -> None:
         self.lab = ShardLab(scenario(commands=commands))
         self.links = HandLinks()
+        self.answered: set[str] = set()
         self.users: Users = users_of(self.lab, plan(self.lab.scenario), self.links, client_id)
         self.users.open()
         if up:
@@ -38,16 +39,27 @@ class UsersLab:
         return link
 
     def ask_all(self) -> list[CommandRequest]:
-        """Let all users ask, each in time, and return what they asked."""
+        """Let all users ask, each in time, and return what they asked; the desk answers what comes before the commands."""
         while (at := self.users.deadline()) is not None:
             self.lab.clock.move_to(at)
             self.users.wake(at)
+            self.answer_steps()
         return [request for request in self.requests() if isinstance(request, CommandRequest)]
+
+    def answer_steps(self) -> None:
+        """Answer all enrolments and settings of S-PINs that are not answered, and commands with an S-PIN as queued."""
+        while open_ids := [request for request in self.requests() if request.id not in self.answered]:
+            for request in open_ids:
+                self.answered.add(request.id)
+                if isinstance(request, EnrolCar | SetSpin):
+                    self.answer(request, final=True)
+                elif isinstance(request, CommandRequest) and request.spin is not None:
+                    self.answer(request, state="queued")
 
     def requests(self) -> list[DeskRequest]:
         return [DIALECT.read_desk_request(frame) for frame, _ in self.link.published]
 
-    def answer(self, request: CommandRequest, **fields: object) -> None:
+    def answer(self, request: DeskRequest, **fields: object) -> None:
         answer = DeskAnswer(id=request.id, **{"state": "succeeded", **fields})  # type: ignore[arg-type]
         self.link.deliver(DIALECT.desk_answer(answer, topic="fleet/v1/desk/answer/users-0-1"))
 
@@ -194,6 +206,29 @@ class TestConnection:
         assert [token for _, token in again] == [token for _, token in sent[-2:]]
         assert [frame.payload for frame, _ in again] == [frame.payload for frame, _ in sent[-2:]]
 
+    def test_a_request_with_an_s_pin_goes_out_at_qos_0_and_again_until_it_is_answered(self) -> None:
+        """No broker keeps it: neither for a back end that is away, nor for the users while they have no connection."""
+        lab = UsersLab("  - {name: lock, count: 1}\n")
+        at = lab.users.deadline()
+        assert at is not None
+        lab.lab.clock.move_to(at)
+        lab.users.wake(at)
+        (enrolment,) = [request for request in lab.requests() if isinstance(request, EnrolCar)]
+        lab.answer(enrolment, final=True)
+        again = lab.users.deadline()
+        assert again is not None
+        lab.lab.clock.move_to(again)
+        lab.users.wake(again)
+        lab.link.go_down()
+        lab.link.come_up()
+        setting = [frame for frame, _ in lab.link.published if isinstance(DIALECT.read_desk_request(frame), SetSpin)]
+        assert [frame.qos for frame in setting] == [0, 0, 0]
+        lab.answer_steps()
+        locks = [frame for frame, _ in lab.link.published if isinstance(DIALECT.read_desk_request(frame), CommandRequest)]
+        assert [frame.qos for frame in locks] == [0]
+        assert lab.users.deadline() is None
+        assert lab.users.waiting == 1
+
 
 class TestMeasuring:
     def test_the_round_trip_ends_with_the_cars_first_answer(self) -> None:
@@ -223,8 +258,9 @@ class TestMeasuring:
         """It is acknowledged and left."""
         lab = UsersLab("  - {name: refresh, count: 1}\n")
         (asked,) = lab.ask_all()
+        before = len(lab.link.acknowledged)
         frame = DIALECT.desk_answer(DeskAnswer(id=asked.id, state="sent"), topic="fleet/v1/desk/answer/users-0-1")
         lab.link.deliver(type(frame)(topic=frame.topic, payload=b"\xc1", content_type=frame.content_type))
-        assert len(lab.link.acknowledged) == 1
+        assert len(lab.link.acknowledged) == before + 1
         lab.answer(asked, final=True)
         assert lab.users.waiting == 0

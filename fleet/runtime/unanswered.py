@@ -1,0 +1,112 @@
+"""Requests to the desk that no broker keeps, and what must come before them. Pure; is told the time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from fleet.kernel.instants import SECOND, Duration, Instant
+from fleet.kernel.timers import TimerHeap
+from fleet.wire.dialect import is_secret
+from fleet.wire.messages import CommandRequest, EnrolCar, SetSpin
+
+AGAIN_AFTER: Final = 2 * SECOND
+LONGEST_PAUSE: Final = 8 * SECOND
+GIVEN_UP_AFTER: Final = 120 * SECOND
+"""As long as a request lives that a broker keeps."""
+
+CarRequest = EnrolCar | SetSpin | CommandRequest
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A request that was sent: when it is given up, and how long to wait before it is sent again."""
+
+    request: CarRequest
+    until: Instant
+    pause: Duration = AGAIN_AFTER
+
+
+@dataclass(slots=True)
+class _Car:
+    """What is asked about one car: the enrolment or setting under way (its id), and what comes after it."""
+
+    step: str | None = None
+    queue: deque[CarRequest] = field(default_factory=deque)
+
+
+class Unanswered:
+    """Requests under way, the secret ones sent again under their ids after 2, 4, 8, 8 … s. Times are wall microseconds.
+
+    Of two requests the first may be lost and the second not. So a car's S-PIN is set when its enrolment is answered, and
+    commands go out when that is answered, too. What is no secret is sent once, as the broker keeps it.
+    """
+
+    def __init__(self, send: Callable[[CarRequest], None]) -> None:
+        """Take what sends a request, or leaves it when there is no connection."""
+        self._send = send
+        self._entries: dict[str, _Entry] = {}
+        self._cars: dict[str, _Car] = {}
+        self._timers: TimerHeap[str] = TimerHeap()
+        self.given_up = 0
+
+    def ask(self, request: CarRequest, now: Instant) -> None:
+        """Send it as soon as its turn comes, and again while there is no answer."""
+        self._cars.setdefault(request.vin, _Car()).queue.append(request)
+        self._advance(request.vin, now)
+
+    def answered(self, request_id: str, now: Instant) -> None:
+        """Send it no more, the desk knows of it; and send what comes after it."""
+        if (entry := self._entries.get(request_id)) is not None:
+            self._timers.set(request_id, None)
+            self._end(entry, now)
+
+    def send_all(self) -> None:
+        """Send all secrets again at once, in their order: there is a new connection."""
+        for entry in list(self._entries.values()):
+            if is_secret(entry.request):
+                self._send(entry.request)
+
+    def deadline(self) -> Instant | None:
+        """Return when the next one is due."""
+        return self._timers.next_deadline()
+
+    def wake(self, now: Instant) -> None:
+        """Send those that are due, and give up those that nobody has answered for two minutes."""
+        for _, request_id in self._timers.pop_due(now, limit=len(self._entries)):
+            entry = self._entries[request_id]
+            if now >= entry.until:
+                self.given_up += 1
+                self._end(entry, now)
+                continue
+            entry.pause = min(2 * entry.pause, LONGEST_PAUSE)
+            self._timers.set(request_id, min(now + entry.pause, entry.until))
+            self._send(entry.request)
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._entries.clear()
+        self._cars.clear()
+        self._timers = TimerHeap()
+
+    def _advance(self, vin: str, now: Instant) -> None:
+        car = self._cars[vin]
+        while car.queue and car.step is None:
+            request = car.queue.popleft()
+            if not isinstance(request, CommandRequest):
+                car.step = request.id
+            entry = self._entries[request.id] = _Entry(request, now + GIVEN_UP_AFTER)
+            self._timers.set(request.id, now + AGAIN_AFTER if is_secret(request) else entry.until)
+            self._send(request)
+        if car.step is None:
+            self._cars.pop(vin, None)
+
+    def _end(self, entry: _Entry, now: Instant) -> None:
+        request = entry.request
+        del self._entries[request.id]
+        car = self._cars.get(request.vin)
+        if car is not None and car.step == request.id:
+            car.step = None
+            self._advance(request.vin, now)

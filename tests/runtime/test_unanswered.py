@@ -1,0 +1,104 @@
+"""Requests that no broker keeps: in the order of their car, again while nobody answers, and given up in the end."""
+
+from __future__ import annotations
+
+from fleet.kernel.instants import SECOND
+from fleet.runtime.unanswered import GIVEN_UP_AFTER, CarRequest, Unanswered
+from fleet.wire.messages import CommandRequest, EnrolCar, SetSpin
+
+VIN = "VSSZZZKMZPR000001"
+OTHER = "VSSZZZKMZPR000002"
+
+
+class Lab:
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.now = 0
+        self.unanswered = Unanswered(self._send)
+
+    def _send(self, request: CarRequest) -> None:
+        self.sent.append(request.id)
+
+    def enrol(self, request_id: str, vin: str = VIN) -> None:
+        self.unanswered.ask(EnrolCar(id=request_id, vin=vin), self.now)
+
+    def set_spin(self, request_id: str, vin: str = VIN) -> None:
+        self.unanswered.ask(SetSpin(id=request_id, vin=vin, spin="4711"), self.now)
+
+    def lock(self, request_id: str, vin: str = VIN) -> None:
+        self.unanswered.ask(CommandRequest(id=request_id, vin=vin, name="lock", spin="4711"), self.now)
+
+    def answer(self, request_id: str) -> None:
+        self.unanswered.answered(request_id, self.now)
+
+    def pass_for(self, seconds: float) -> None:
+        until = self.now + round(seconds * SECOND)
+        while (due := self.unanswered.deadline()) is not None and due <= until:
+            self.now = due
+            self.unanswered.wake(due)
+        self.now = until
+
+
+def test_each_waits_for_what_comes_before_it_at_its_car() -> None:
+    """The first may be lost and the second not: an S-PIN is set for a car that is known, and used once it is set."""
+    lab = Lab()
+    lab.enrol("e")
+    lab.set_spin("s")
+    lab.lock("a")
+    lab.lock("b")
+    lab.lock("other", OTHER)
+    assert lab.sent == ["e", "other"]
+    lab.answer("e")
+    assert lab.sent[2:] == ["s"]
+    lab.answer("s")
+    assert lab.sent[3:] == ["a", "b"]
+    lab.lock("c")
+    assert lab.sent[5:] == ["c"]
+
+
+def test_it_is_sent_again_until_there_is_an_answer() -> None:
+    """After 2, 4, 8, 8 … s; an enrolment is kept by the broker, and not repeated."""
+    lab = Lab()
+    lab.enrol("e", OTHER)
+    lab.lock("a")
+    sent_at = []
+    for second in range(30):
+        before = len(lab.sent)
+        lab.pass_for(1)
+        sent_at += [second + 1] * (len(lab.sent) - before)
+    assert sent_at == [2, 6, 14, 22, 30]
+    lab.answer("a")
+    lab.pass_for(60)
+    assert lab.sent.count("a") == 6
+    assert lab.sent.count("e") == 1
+
+
+def test_a_new_connection_sends_all_at_once() -> None:
+    lab = Lab()
+    lab.enrol("e", OTHER)
+    lab.lock("a")
+    lab.lock("b")
+    lab.unanswered.send_all()
+    assert lab.sent == ["e", "a", "b", "a", "b"]
+
+
+def test_what_nobody_answers_is_given_up_and_what_waits_for_it_goes_on() -> None:
+    """It is counted, and nothing of it stays."""
+    lab = Lab()
+    lab.set_spin("s")
+    lab.lock("a")
+    lab.pass_for(GIVEN_UP_AFTER / SECOND)
+    assert lab.unanswered.given_up == 1
+    assert lab.sent[-1] == "a"
+    lab.pass_for(GIVEN_UP_AFTER / SECOND)
+    assert (lab.unanswered.given_up, lab.unanswered.deadline()) == (2, None)
+    assert (lab.unanswered._cars, lab.unanswered._entries) == ({}, {})
+
+
+def test_an_answer_to_something_else_means_nothing() -> None:
+    lab = Lab()
+    lab.lock("a")
+    lab.answer("b")
+    lab.answer("a")
+    lab.answer("a")
+    assert (lab.unanswered._cars, lab.unanswered._entries) == ({}, {})
