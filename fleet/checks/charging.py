@@ -248,7 +248,7 @@ _RANGES: Final[dict[str, Callable[[Parameters], bool]]] = {
 class DepartureAgrees(Check):
     """A parked car tells once of each departure: that it is ready, at the time itself and charged, or up to 20 min ahead why not.
 
-    What conditioning takes out of a car without a plug may be missing from its charge.
+    Who sets a departure again is told again. What conditioning takes out of a car without a plug may be missing from its charge.
     """
 
     name = "departures"
@@ -283,6 +283,7 @@ class DepartureAgrees(Check):
         if command is not None and not car.repeats(answer):
             timers = command["parameters"]["timers"]
             self._minutes[record.m] = {int(timer["at"][3:]) for timer in timers if timer.get("enabled", True)}
+            self._last.pop(record.m, None)  # who sets a time again is told again
 
     def _status(self, record: Output, _line: int) -> None:
         charging = record.data["message"].get("charging")

@@ -20,6 +20,8 @@ LEGAL_EVENTS: Final = frozenset({"ecall", "privacy_changed", "car_reset", "car_p
 """What the law requires to be told in every privacy mode, and the word of the switch itself."""
 SILENT: Final = frozenset({"privacy_offline", "not_paired"})
 """Why a silent car refuses."""
+WHOLE_CAR: Final = frozenset({None, "primary"})
+"""Whom a reset deletes when all of the car is meant."""
 KEPT: Final = 20
 """Breaches of one check that are kept; what is broken once is often broken everywhere."""
 
@@ -138,6 +140,11 @@ def overtakes(record: Any) -> bool:
             return message["name"] == "reset" or message.get("reason") in SILENT
         case _:
             return False
+
+
+def is_wiped(message: Mapping[str, Any]) -> bool:
+    """Tell whether an event says that all that people had left in the car is gone, and not one user's rights alone."""
+    return message["name"] == "car_reset" and message.get("data", {}).get("user") in WHOLE_CAR
 
 
 def is_first(record: Any) -> bool:

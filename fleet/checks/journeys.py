@@ -212,7 +212,10 @@ class ConsentRule(CommandRule):
 
 
 class UpdateStory:
-    """What one car has told of its update, and which versions it must have. `of` is None when none is on its way."""
+    """What one car has told of its update, and which versions it must have, None when those are not known.
+
+    `of` is None when no update is on its way, as far as that is `known`.
+    """
 
     __slots__ = ("at", "known", "of", "percent", "state", "versions")
 
@@ -222,7 +225,7 @@ class UpdateStory:
         self.state = ""
         self.percent = 0.0
         self.at: Instant = 0
-        self.versions: dict[str, str] = {}
+        self.versions: dict[str, str] | None = {}
 
 
 class UpdatesAgree(Check):
@@ -246,6 +249,11 @@ class UpdatesAgree(Check):
 
     def handlers(self) -> Handlers:
         return {("out", "Transmit", "Event"): self._told, ("out", "Transmit", "Status"): self._status}
+
+    def forget(self, machine: str) -> None:
+        """Whether an update is on its way is not known, rather than that none is."""
+        story = self._stories[machine] = UpdateStory()
+        story.known, story.versions = False, None
 
     def _story(self, record: Output) -> UpdateStory:
         story = self._stories.setdefault(record.m, UpdateStory())
@@ -275,7 +283,8 @@ class UpdatesAgree(Check):
         if story.of != _what(data):
             if story.known and (story.of is not None or state != "downloading" or percent != 0):
                 found.append(f"{data['version']} begins as {state} with {percent} %")
-            story.of, story.percent, story.known, before = _what(data), 0.0, True, ""
+            story.of, story.percent, before = _what(data), 0.0 if story.known else percent, ""
+            story.known = True
         if state == "downloading" and (engine_on is False or abs(percent - story.percent) > ROUNDED):
             found.append(f"downloading from {percent} % on, expected {story.percent} % and the engine on")
         if percent < story.percent - ROUNDED or (state not in {"downloading", "paused"} and percent != 100):
@@ -292,6 +301,8 @@ class UpdatesAgree(Check):
         if not story.known or ("software" not in status and "low_voltage" not in status):
             return
         told = status.get("software", {})
+        if story.versions is None:
+            story.versions = told
         if told or story.versions:
             self.looked_at += 1
         if told != story.versions:
@@ -309,7 +320,7 @@ def _result(story: UpdateStory, event: dict[str, Any]) -> list[str]:
             found.append(
                 f"{data['state']} {lasted:.1f} min after {story.state or 'nothing'}, expected {least} to {most} of installing"
             )
-    if data["state"] == "installed":
+    if data["state"] == "installed" and story.versions is not None:
         story.versions = {**story.versions, data["target"]: data["version"]}
     story.of, story.state, story.percent = None, "", 0.0
     return found

@@ -6,11 +6,12 @@ is what the law requires, and the word of the switch itself.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.checks.cars import Cars
-from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.checks.check import WHOLE_CAR, Check, Handlers, is_first, is_wiped, overtakes
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, Output
 from fleet.observe.story import CAR
@@ -42,48 +43,78 @@ class Modes:
         """Take a reset, which leaves the switch as it came."""
         self._mode.pop(machine, None)
 
-    def set(self, record: Input) -> None:
-        """Take what somebody sets."""
+    def set(self, record: Input) -> bool:
+        """Take what somebody sets; False when the switch of the car has no such position."""
         equipment, mode = self._equipment.get(record.m.removeprefix(CAR)), record.data["mode"]
-        if mode != "online" or equipment is None or equipment.generation != "G3":
-            self._mode[record.m] = mode
+        if mode == "online" and equipment is not None and equipment.generation == "G3":
+            return False
+        self._mode[record.m] = mode
+        return True
 
 
 class Silences:
-    """When cars may have been silent: then nothing that follows from their earlier messages holds any more.
+    """When cars fell silent, and when they spoke again: what follows from their messages before it holds no more after it.
 
-    Nor does it when a status was dropped: what had changed by then was told in no other.
+    Nor does it when a status was dropped: what had changed by then was told in no other. A switch that is turned to where it is,
+    and a pairing of a car that was never reset, end nothing.
     """
 
-    def __init__(self, checks: Sequence[Check], cars: Cars) -> None:
-        """Take whom to tell."""
+    def __init__(self, checks: Sequence[Check], cars: Cars, modes: Modes) -> None:
+        """Take whom to tell, and the modes at the start."""
         self._checks = [check for check in checks if not check.remembers]
         self._cars = cars
-        self._ended: dict[str, list[Instant]] = {}
+        self._modes = modes
+        self._reset: set[str] = set()
+        self._turned: dict[str, list[Instant]] = {}
 
     def handlers(self) -> Handlers:
         """Return what takes which records; they come before those of the checks."""
         return {
-            ("in", "SetPrivacy"): self._ends,
-            ("in", "PairCar"): self._ends,
+            ("in", "SetPrivacy"): self._switched,
+            ("in", "ResetCar"): self._resets,
+            ("in", "Received", "Command"): self._gets,
+            ("in", "PairCar"): self._paired,
             ("out", "Transmit"): self._sends,
         }
 
-    def _ends(self, record: Input, _line: int) -> None:
-        self._ended.setdefault(record.m, []).append(record.t)
+    def _resets(self, record: Input, _line: int) -> None:
+        self._reset.add(record.m)
+        self._turns(record)
+
+    def _gets(self, record: Input, _line: int) -> None:
+        if record.data["message"]["name"] == "reset":
+            self._reset.add(record.m)  # it may be obeyed at any time from now on
+
+    def _switched(self, record: Input, _line: int) -> None:
+        before = self._modes.of(record.m)
+        if self._modes.set(record) and (self._modes.of(record.m) != before or record.m in self._reset):
+            self._turns(record)
+
+    def _paired(self, record: Input, _line: int) -> None:
+        if record.m in self._reset:
+            self._turns(record)
+
+    def _turns(self, record: Input) -> None:
+        self._note(record.m, max(record.t, self._cars.of(record.m).now))
+
+    def _note(self, machine: str, at: Instant) -> None:
+        insort(self._turned.setdefault(machine, []), at)
 
     def _sends(self, record: Output, _line: int) -> None:
         if not is_first(record):
             return
-        if not self._cars.of(record.m).follows(record.data["message"]):
+        message = record.data["message"]
+        at = message["captured_at"]
+        if not self._cars.of(record.m).follows(message):
             self._forget(record.m)
-        ended = self._ended.get(record.m)
-        if ended is None or overtakes(record) or record.data["message"]["captured_at"] < ended[0]:
+        if record.of == "Event" and is_wiped(message):
+            self._note(record.m, at)  # by a command, or by what somebody did in the car
+        turned = self._turned.get(record.m)
+        if turned is None or overtakes(record) or at < turned[0]:
             return
-        at = record.data["message"]["captured_at"]
-        self._ended[record.m] = [instant for instant in ended if instant > at]
-        if not self._ended[record.m]:
-            del self._ended[record.m]
+        self._turned[record.m] = [instant for instant in turned if instant > at]
+        if not self._turned[record.m]:
+            del self._turned[record.m]
         self._forget(record.m)
 
     def _forget(self, machine: str) -> None:
@@ -111,8 +142,8 @@ class SwitchCheck(Check):
             ("out", "Transmit"): self._sent,
         }
 
-    def wiped(self, machine: str, at: Instant) -> None:
-        """The car was reset: its switches are as they came."""
+    def wiped(self, machine: str, at: Instant, *, told: bool) -> None:
+        """The car was reset: its switches are as they came. If `told`, it was before or after an input of the same instant."""
 
     def mode_set(self, machine: str, at: Instant) -> None:
         """Somebody has turned the switch."""
@@ -122,12 +153,12 @@ class SwitchCheck(Check):
         raise NotImplementedError
 
     def _set_mode(self, record: Input, _line: int) -> None:
-        self._modes.set(record)
-        self._set_at[record.m] = record.t
-        self.mode_set(record.m, record.t)
+        if self._modes.set(record):
+            self._set_at[record.m] = record.t
+            self.mode_set(record.m, record.t)
 
     def _reset(self, record: Input, _line: int) -> None:
-        self._wipe(record.m, record.data, record.t)
+        self._wipe(record.m, record.data, record.t, told=False)
 
     def _sent(self, record: Output, line: int) -> None:
         self.sent(record, line)
@@ -136,14 +167,14 @@ class SwitchCheck(Check):
             car = self._cars.of(record.m)
             if not car.repeats(message):
                 parameters = car.commands.get(message["command_id"], {}).get("parameters", {})
-                self._wipe(record.m, parameters, message["captured_at"])
+                self._wipe(record.m, parameters, message["captured_at"], told=True)
 
-    def _wipe(self, machine: str, parameters: Mapping[str, Any], at: Instant) -> None:
-        """Take a reset, of which the car may tell long after; what was set since then holds."""
-        if parameters.get("user") in {None, "primary"}:
+    def _wipe(self, machine: str, parameters: Mapping[str, Any], at: Instant, *, told: bool) -> None:
+        """Take a reset. One that is `told` by the car may be long ago; what was set since then holds."""
+        if parameters.get("user") in WHOLE_CAR:
             if at >= self._set_at.get(machine, 0):
                 self._modes.open(machine)
-            self.wiped(machine, at)
+            self.wiped(machine, at, told=told)
 
 
 class PositionKept(SwitchCheck):
@@ -199,8 +230,8 @@ class SilenceKept(SwitchCheck):
     def handlers(self) -> Handlers:
         return {**super().handlers(), ("in", "PairCar"): self._paired}
 
-    def wiped(self, machine: str, at: Instant) -> None:
-        if at >= self._paired_at.get(machine, 0):
+    def wiped(self, machine: str, at: Instant, *, told: bool) -> None:
+        if not told or at > self._paired_at.get(machine, 0):
             self._unpaired.add(machine)
 
     def _paired(self, record: Input, _line: int) -> None:
@@ -237,7 +268,7 @@ class SwitchRule(SwitchCheck):
     def forget(self, machine: str) -> None:
         self._since.get(machine, {}).pop(WORKSHOP, None)
 
-    def wiped(self, machine: str, at: Instant) -> None:
+    def wiped(self, machine: str, at: Instant, *, told: bool) -> None:  # noqa: ARG002 (what has the same instant is not judged)
         for what in self._since.get(machine, {}):
             if what != WORKSHOP:
                 self._switch(machine, what, at, off=False)

@@ -22,7 +22,7 @@ from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
 from fleet.checks.order import CapturedInOrder, Fuel, LinesKept, Odometer, TimeRuns
-from fleet.checks.privacy import PositionKept, SilenceKept, Silences, SwitchRule
+from fleet.checks.privacy import Modes, PositionKept, SilenceKept, Silences, SwitchRule
 from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule
 from fleet.checks.spin import SpinRule
 from fleet.checks.state import DoorsAgree, EngineAgrees
@@ -164,7 +164,9 @@ def verify(
     cars = Cars(beginnings)
     owned = MappingProxyType(dict(equipment))  # what a car has is not forgotten
     checks = [LinesKept(reader.begin, reader.gaps), *all_checks(reader.begin, cars, owned, privacy)]
-    routes = _Routes([Silences(checks, cars).handlers(), *(check.handlers() for check in checks), cars.handlers()])
+    routes = _Routes(
+        [Silences(checks, cars, Modes(owned, privacy or {})).handlers(), *(check.handlers() for check in checks), cars.handlers()]
+    )
     line = unread = 0
     for line, record in enumerate(reader, 1):
         try:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, Rule, is_first
+from fleet.checks.check import Check, Handlers, Rule, is_first, is_wiped
 from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
 from fleet.checks.geodesy import LatLon, vincenty_m
+from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Output
 from fleet.vehicle.catalogue import Equipment
 
@@ -158,7 +159,43 @@ class _Side:
         return beyond_m < 0
 
 
-class AreaAlertsAgree(Check):
+class Settings(Check):
+    """What the checks of settings have in common that a reset wipes, which overtakes the answers to those who made them.
+
+    Of a car that is `unsure` nobody knows whether it was reset before or after its last setting: both have the same instant.
+    """
+
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
+        super().__init__(begin)
+        self._cars = cars
+        self._wiped_at: dict[str, Instant] = {}
+        self._unsure: set[str] = set()
+
+    def wiped(self, machine: str, event: Mapping[str, Any]) -> None:
+        """Take a reset."""
+        self._wiped_at[machine] = event["captured_at"]
+        self._unsure.discard(machine)
+
+    def new_parameters(self, record: Output, name: str) -> Parameters | None:
+        """Return what holds from a successful answer on; None for one that sets nothing, or was wiped since."""
+        answer, machine = record.data["message"], record.m
+        if (answer["name"], answer["state"]) != (name, "succeeded") or not is_first(record):
+            return None
+        car = self._cars.of(machine)
+        wiped_at = self._wiped_at.get(machine, 0)
+        if car.repeats(answer) or answer["captured_at"] < wiped_at:
+            return None
+        command = car.commands.get(answer["command_id"])
+        if command is None or answer["captured_at"] == wiped_at:
+            self._unsure.add(machine)
+        else:
+            self._unsure.discard(machine)
+        parameters: Parameters | None = None if command is None else command.get("parameters", {})
+        return parameters
+
+
+class AreaAlertsAgree(Settings):
     """An alert names a zone that is watched and a direction that was wanted, where the car is on that side of the edge.
 
     Entering and leaving take turns; who is parked on another side than before has been told of it. The edge has a band of 25 m to
@@ -170,9 +207,7 @@ class AreaAlertsAgree(Check):
     looks_at = "alerts, and positions of parked cars with zones"
 
     def __init__(self, begin: Begin, cars: Cars) -> None:
-        """Take what is known of the cars."""
-        super().__init__(begin)
-        self._cars = cars
+        super().__init__(begin, cars)
         self._sides: dict[str, dict[str, _Side]] = {}
 
     def forget(self, machine: str) -> None:
@@ -188,14 +223,10 @@ class AreaAlertsAgree(Check):
         }
 
     def _answered(self, record: Output, _line: int) -> None:
-        answer = record.data["message"]
-        if (answer["name"], answer["state"]) != ("area_alert", "succeeded") or not is_first(record):
+        parameters, car = self.new_parameters(record, "area_alert"), self._cars.of(record.m)
+        if parameters is None:
             return
-        car = self._cars.of(record.m)
-        if car.repeats(answer):
-            return
-        zones = car.commands.get(answer["command_id"], {}).get("parameters", {}).get("zones", ())
-        self._sides[record.m] = {zone["name"]: _Side(zone) for zone in zones}
+        self._sides[record.m] = {zone["name"]: _Side(zone) for zone in parameters["zones"]}
         place = self._cars.asked(record.m).position
         if place is not None and not car.engine_on:
             for side in self._sides[record.m].values():
@@ -205,12 +236,13 @@ class AreaAlertsAgree(Check):
         event, machine = record.data["message"], record.m
         if not is_first(record):
             return
-        if event["name"] == "car_reset":
+        if is_wiped(event):
+            self.wiped(machine, event)
             self._sides.pop(machine, None)
         elif event["name"] in UNTOLD:
             for side in self._sides.get(machine, {}).values():
                 side.inside = None
-        elif event["name"] == "area_alert":
+        elif event["name"] == "area_alert" and machine not in self._unsure:
             self.looked_at += 1
             side_of = self._sides.get(machine, {}).get(event["data"]["zone"])
             for told in _judge_alert(side_of, event["data"]):
@@ -219,7 +251,7 @@ class AreaAlertsAgree(Check):
     def _parked(self, record: Output, line: int) -> None:
         message, sides = record.data["message"], self._sides.get(record.m)
         position = message.get("position")
-        if not sides or position is None or message["state"] != "parked" or not is_first(record):
+        if not sides or record.m in self._unsure or position is None or message["state"] != "parked" or not is_first(record):
             return
         self.looked_at += 1
         for name, side in sides.items():
@@ -251,7 +283,7 @@ def _judge_alert(side: _Side | None, data: Mapping[str, Any]) -> Iterator[str]:
         yield f"expected {data['zone']!r} to be left at least {BAND_M:.0f} m outside, but the fix is at {beyond_m:.0f} m"
 
 
-class SpeedAlertsAgree(Check):
+class SpeedAlertsAgree(Settings):
     """An alert tells the limit that is watched and a higher speed; a trip that was faster on average has had one."""
 
     name = "speed alerts"
@@ -259,9 +291,7 @@ class SpeedAlertsAgree(Check):
     looks_at = "alerts, and trips of cars with a limit"
 
     def __init__(self, begin: Begin, cars: Cars) -> None:
-        """Take what is known of the cars."""
-        super().__init__(begin)
-        self._cars = cars
+        super().__init__(begin, cars)
         self._limits: dict[str, float] = {}
         self._silent: dict[str, bool] = {}
 
@@ -273,13 +303,9 @@ class SpeedAlertsAgree(Check):
         return {("out", "Transmit", "Response"): self._answered, ("out", "Transmit", "Event"): self._told}
 
     def _answered(self, record: Output, _line: int) -> None:
-        answer = record.data["message"]
-        if (answer["name"], answer["state"]) != ("speed_alert", "succeeded") or not is_first(record):
+        parameters = self.new_parameters(record, "speed_alert")
+        if parameters is None:
             return
-        car = self._cars.of(record.m)
-        if car.repeats(answer):
-            return
-        parameters = car.commands.get(answer["command_id"], {}).get("parameters", {})
         self._silent.pop(record.m, None)
         if parameters.get("action", "start") == "stop":
             self._limits.pop(record.m, None)
@@ -298,16 +324,17 @@ class SpeedAlertsAgree(Check):
                 self.looked_at += 1
                 self._silent[machine] = False
                 told, speed = event["data"]["limit_kmh"], event["data"]["speed_kmh"]
-                if told != limit or speed < told:
+                if (told != limit and machine not in self._unsure) or speed < told:
                     self.breach(line, machine, f"{speed} km/h is told above {told}, but the limit is {limit}")
-            case "trip" if limit is not None and machine in self._silent:
+            case "trip" if limit is not None and machine in self._silent and machine not in self._unsure:
                 self.looked_at += 1
                 average = event["data"]["average_speed_kmh"]
                 if average > limit and self._silent[machine]:
                     self.breach(line, machine, f"a trip at {average} km/h on average has no alert above {limit}")
             case name if name in UNTOLD:
                 self._silent.pop(machine, None)
-                if name == "car_reset":
+                if is_wiped(event):
+                    self.wiped(machine, event)
                     self._limits.pop(machine, None)
 
 
@@ -475,7 +502,7 @@ class DrivingDataAgrees(Check):
         same_day = before.get("today", {}).get("day") == driving["today"]["day"]
         for told in _sums(driving["today"], before["today"] if same_day else None, trip, anew=not same_day):
             self.breach(line, record.m, f"of the day {told}")
-        for told in _sums(driving["since_filled"], before["since_filled"], trip, anew=True):
+        for told in _sums(driving["since_filled"], before.get("since_filled"), trip, anew=True):
             self.breach(line, record.m, f"since filling up {told}")
 
 

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from fleet.kernel.instants import MINUTE, SECOND
+import pytest
+
+from fleet.kernel.instants import HOUR, MINUTE, SECOND
 from fleet.vehicle.settings import CarSettings
-from fleet.vehicle.signals import AskStatus, DriveTo, PowerOff, PowerOn, SetOpening, SetPrivacy, SetUpdateConsent
+from fleet.vehicle.signals import (
+    AskStatus,
+    DrainTo,
+    DriveTo,
+    PairCar,
+    PowerOff,
+    PowerOn,
+    ResetCar,
+    SetOpening,
+    SetPlug,
+    SetPrivacy,
+    SetUpdateConsent,
+    SwitchOff,
+    SwitchOn,
+)
 from fleet.wire.messages import Command
 from fleet.wire.privacy import OPEN, PrivacyMode
-from tests.vehicle.car_lab import START, WORK, driver, equipment
+from tests.vehicle.any_story import failure
+from tests.vehicle.car_lab import HOME, START, WORK, driver, equipment
+from tests.vehicle.story_inputs import FAR, NEAR, Built, Step
 from tests.vehicle.story_lab import StoryLab
 
 
@@ -65,3 +83,68 @@ def test_a_reset_takes_the_words_out_of_answers_that_wait(tmp_path: Path) -> Non
     for number, name in enumerate(["honk"] * 4 + ["reset"] + ["honk"] * 14 + ["route_import"]):
         ask(lab, f"c{number}", name, parameters if name == "honk" else {})
     judge(lab)
+
+
+HERE: Final = {"latitude": HOME.latitude, "longitude": HOME.longitude}
+MOVED: Final = ("command", "speed_alert", {"limit_kmh": 30})
+UPDATE: Final = ("command", "system_update", {"campaign": "spring", "version": "2.0", "size_mb": 5_000, "consent": True})
+SMALL: Final = ("command", "system_update", {"campaign": "spring", "version": "1.0", "size_mb": 1, "consent": True})
+NOT_READY: Final = [("happen", SetPlug(False)), ("happen", DrainTo(0.2)), ("set_off_soon", "departure_timers", (15,), True)]
+AWAKE: Final = ("wait", 2 * MINUTE)
+RESET: Final[Step] = ("command", "reset", {})
+OUT: Final = ("drive", NEAR, 1)
+"""The car is parked, and its driver still in it."""
+BACK: Final = ("drive", HOME, 5 * MINUTE)
+FURTHER: Final = ("drive", WORK, 5 * MINUTE)
+PAIRED: Final = ("happen", PairCar())
+FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
+    "an electric car is charged between two trips": (
+        "Born", "electric", OPEN,
+        [("drive", NEAR, 5 * MINUTE), ("happen", SetPlug(True)), ("happen", SwitchOn()), ("happen", SwitchOff()), AWAKE, BACK],
+    ),
+    "the privacy switch is turned to where it is while an update is loaded": (
+        "Formentor", "petrol", OPEN, [UPDATE, FURTHER, ("happen", SetPrivacy(OPEN)), BACK, OUT, ("wait", HOUR)],
+    ),
+    "a paired car is paired while an update is loaded": (
+        "Ateca", "diesel", OPEN, [UPDATE, FURTHER, PAIRED, BACK, OUT, ("wait", HOUR)],
+    ),
+    "a car with a new version is turned silent and open again": (
+        "Leon", "petrol", OPEN,
+        [SMALL, FURTHER, ("wait", HOUR), ("happen", SetPrivacy("maximum_privacy")), ("pair_and_open",), OUT, UPDATE, BACK],
+    ),
+    "departure times are set again while the car gets ready": (
+        "Born", "electric", OPEN, [*NOT_READY, AWAKE, ("set_off_soon", "departure_timers", (13,), True), AWAKE],
+    ),
+    "a car is reset while its switch is touched that has no such position": (
+        "Leon", "e-hybrid", "maximum_privacy",
+        [("hurry", False), RESET, AWAKE, ("happen", SetPrivacy("online")), ("hurry", True), PAIRED, AWAKE, OUT],
+    ),
+    "a car is reset while it locks, and then driven": (
+        "Born", "electric", OPEN, [OUT, ("command", "lock", {}), RESET, FURTHER, ("pair_and_open",)],
+    ),
+    "another user is deleted than the one who watches the speed": (
+        "Leon", "petrol", OPEN, [MOVED, AWAKE, ("happen", ResetCar("guest-1")), FURTHER],
+    ),
+    "a reset overtakes the answer of what it wipes": (
+        "Leon", "petrol", OPEN,
+        [OUT, ("hurry", False), MOVED, ("wait", 1), RESET, ("hurry", True), PAIRED, ("drive", FAR, 1)],
+    ),
+    "a car is reset and paired in one microsecond": (
+        "Formentor", "e-hybrid", OPEN, [("hurry", False), OUT, RESET, PAIRED, ("hurry", True), BACK],
+    ),
+    "commands of a kind that has no budget wake the car until others are refused": (
+        "Born", "electric", OPEN,
+        [*[("command", "charging_settings", {"limit_percent": 80}), ("wait", HOUR)] * 41, ("command", "honk", HERE), AWAKE],
+    ),
+    "commands that wake the car are too old once it is awake": (
+        "Leon", "petrol", OPEN, [*[("command", "refresh", {}, 1), ("wait", HOUR)] * 41, ("command", "honk", HERE), AWAKE],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*FOUND])
+def test_found(name: str) -> None:
+    """The car does what such a car would, and no check finds fault with it."""
+    model, energy, mode, steps = FOUND[name]
+    fitted = equipment(model, energy, **({"build_week": 202301} if model == "Leon" and energy == "petrol" else {}))
+    assert failure(Built(fitted, driver(), START, CarSettings(hole_share=0.0, privacy=mode)), steps) is None
