@@ -49,22 +49,22 @@ def unknown(_vin: str) -> None:
 class Level:
     """What a tank or a battery holds that nobody fills: what a status told of it, and what has been taken out since then."""
 
-    __slots__ = ("_drains", "_driven", "_told_at", "percent")
+    __slots__ = ("_drains", "_told_at", "driven", "percent")
 
     def __init__(self) -> None:
         self.percent: float | None = None
         self._told_at: Instant = 0
-        self._driven = False
+        self.driven = False
         self._drains: list[tuple[Instant, float]] = []
 
     def tell(self, percent: float, at: Instant, *, driving: bool) -> None:
         """Take the percentage of a status."""
-        self.percent, self._told_at, self._driven = percent, at, driving
+        self.percent, self._told_at, self.driven = percent, at, driving
         self._drains = [drain for drain in self._drains if drain[0] >= at]
 
     def drive(self) -> None:
         """The engine was started: how much that takes nobody knows."""
-        self._driven = True
+        self.driven = True
 
     def drain(self, percent: float, at: Instant) -> None:
         """Somebody has drawn it down to this."""
@@ -88,7 +88,7 @@ class Level:
             if self._told_at < drained_at < at:
                 most = min(most, percent)
         taken = per_hour * (at - self._told_at) / HOUR
-        left = 0.0 if self._driven else (least - ROUNDED_PERCENT) / 100 * full - taken
+        left = 0.0 if self.driven else (least - ROUNDED_PERCENT) / 100 * full - taken
         return left, (most + ROUNDED_PERCENT) / 100 * full
 
 

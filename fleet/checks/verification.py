@@ -18,6 +18,7 @@ from fleet.checks.check import Breach, Check, Handler, Handlers, Route, Rule, Si
 from fleet.checks.comfort import ComfortAgrees, ComfortEnergy
 from fleet.checks.comfort_rules import ClimatisationRule, LowVoltageRule, VentilationRule
 from fleet.checks.commands import CommandEnds, CommandRuns
+from fleet.checks.driving import DrivesAgree
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
@@ -136,6 +137,7 @@ def all_checks(
         DrivingDataAgrees(begin, cars),
         UpdatesAgree(begin, cars),
         Odometer(begin),
+        DrivesAgree(begin, cars, equipment),
         Fuel(begin),
         CapturedInOrder(begin),
         TimeRuns(begin),
