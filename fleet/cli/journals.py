@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ import typer
 from fleet.cli.common import JOURNALS, AsJson, Full, err, make_table, out
 from fleet.errors import UsageError
 from fleet.observe.journal import JOURNAL
+from fleet.observe.packing import find, read_lines
 from fleet.observe.story import story
 from fleet.runtime.reexecution import Agreement, Difference, Reexecution
 
@@ -19,24 +21,40 @@ app = typer.Typer()
 
 
 def existing_journal(path: Path) -> Path:
-    """Return the path of a file; raises UsageError, naming the journal where a run's folder is given."""
-    if path.is_dir():
-        hint = f"Is {path / JOURNAL} the one you mean?"
-        raise UsageError(f"{path} is a folder, and a journal is one file", hint=hint)
-    if not path.exists():
-        hint = "`fleet run` leaves one in runs/latest/journal.jsonl, with --out DIR in DIR/journal.jsonl; not with --no-journal."
+    """Return the file that is meant by its name, with or without the ending of its packing, or by the folder of a run.
+
+    Raises UsageError when there is none.
+    """
+    found = find(path / JOURNAL if path.is_dir() else path)
+    if found is None:
+        hint = "`fleet run` leaves one in runs/latest, with --out DIR in DIR; not with --no-journal."
         raise UsageError(f"there is no journal at {path}", hint=hint)
-    return path
+    return found
 
 
-JournalPath = Annotated[Path, typer.Argument(metavar="JOURNAL", help="DIR/journal.jsonl of a run.", callback=existing_journal)]
+JournalPath = Annotated[
+    Path, typer.Argument(metavar="JOURNAL", help="The folder of a run, or its journal.", callback=existing_journal)
+]
+
+
+@app.command("journal", rich_help_panel=JOURNALS)
+def print_journal(journal: JournalPath) -> None:
+    """Print the lines of a journal, unpacked: JSON for grep, jq and eyes.
+
+    Examples: fleet journal runs/latest | head -n 3
+
+    fleet journal runs/latest | grep VIN
+    """
+    for line in read_lines(journal):
+        sys.stdout.buffer.write(line)
+    sys.stdout.flush()
 
 
 @app.command(rich_help_panel=JOURNALS)
 def reexecute(journal: JournalPath, full: Full = False, as_json: AsJson = False) -> None:
     """Run cars and desk again on a journal's inputs: they must want the same. Exit code 1 at the first difference.
 
-    Example: fleet reexecute runs/latest/journal.jsonl
+    Example: fleet reexecute runs/latest
     """
     found = Reexecution(journal).run()
     if full and (difference := found.difference) is not None:

@@ -74,7 +74,7 @@ def run(
     ] = None,
     no_backend: Annotated[bool, typer.Option("--no-backend", help="Only cars: the back end under test is yours.")] = False,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
-    no_journal: Annotated[bool, typer.Option("--no-journal", help="Write no DIR/journal.jsonl.")] = False,
+    no_journal: Annotated[bool, typer.Option("--no-journal", help="Write no journal.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
     link: Link = "swarm",
     source: Source = None,

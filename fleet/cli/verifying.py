@@ -55,7 +55,7 @@ def verify_journal(
 
     Each rule is counted on both its sides: what was allowed, and what was refused.
 
-    Example: fleet verify runs/latest/journal.jsonl --require-judged --rule "honk rule"
+    Example: fleet verify runs/latest --require-judged --rule "honk rule"
     """
     required = _required(rule or [], all_of_them=require_judged)
     begin = JournalReader(journal).begin

@@ -19,6 +19,7 @@ import structlog
 
 from fleet.errors import JournalError
 from fleet.kernel.instants import Instant
+from fleet.observe.packing import DamagedPacking, find, pack_of, read_lines
 
 FORMAT: Final = "fleet-journal/1"
 JOURNAL: Final = "journal.jsonl"
@@ -31,6 +32,8 @@ RECORDS_AT_ONCE: Final = 32
 of garbage looks at what they hold."""
 BLOCK_BYTES: Final = 256 * 1024
 """What is written together."""
+_LONGEST_LINE: Final = 1 << 26
+"""Bytes of the first line that are looked at: a large file of anything else has none."""
 MARKED_LINES: Final = 256
 """After so many lines a mark stands; that costs less than a byte a line, and a line that is gone is looked for among so many."""
 
@@ -308,12 +311,13 @@ def _lines(count: int) -> str:
 
 
 class JournalWriter:
-    """Takes records and writes them in large blocks. A disk that fails ends the journal, never the run."""
+    """Takes records and writes them in large blocks, packed as the name says. A disk that fails ends the journal, not the run."""
 
     def __init__(self, path: Path, begin: Begin) -> None:
         """Create the file, in the place of any other. Raises OSError."""
         self.path = path
         self.failure = ""
+        self._pack = pack_of(path)
         self._file: BinaryIO = path.open("wb", buffering=0)
         self._records: list[Record] = []
         self._block = bytearray()
@@ -335,7 +339,7 @@ class JournalWriter:
         """Write what has gathered, so that it survives the process."""
         self._encode()
         block, self._block = self._block, bytearray()
-        if not self.failure:
+        if block and not self.failure:
             self._put(block)
 
     def _encode(self) -> None:
@@ -378,7 +382,8 @@ class JournalWriter:
             return self._encoder.encode(bare) + b"\n"
 
     def _put(self, block: bytes | bytearray) -> None:
-        left = memoryview(block)
+        frame = self._pack(bytes(block))
+        left = memoryview(frame)
         try:
             while left:
                 left = left[self._file.write(left) :]
@@ -389,7 +394,7 @@ class JournalWriter:
                 self._file.truncate(self._good_bytes)
                 self._file.seek(self._good_bytes)
         else:
-            self._good_bytes += len(block)
+            self._good_bytes += len(frame)
 
 
 def in_words(value: object) -> str:
@@ -417,18 +422,19 @@ class JournalReader:
     """
 
     def __init__(self, path: Path) -> None:
-        """Read the first line. Raises JournalError when this is no journal, or one of another format; OSError."""
-        self.path = path
+        """Read the first line, of the file or of the packed one of that name.
+
+        Raises JournalError when this is no journal, or one of another format; OSError.
+        """
+        self.path = path = find(path) or path
         self.warnings: list[str] = []
         self.gaps: list[Gap] = []
         self.end: End | None = None
         self._head = msgspec.json.Decoder(Line).decode
         self._decode = {kind: msgspec.json.Decoder(made).decode for kind, made in KINDS.items()}
-        with path.open("rb") as file:
-            first = file.readline(1 << 26)
-        self.begin = self._begin(first)
-        beside = path.with_name(BACKEND_PART)
-        if path.name != BACKEND_PART and "backend" not in self.begin.parts and beside.exists():
+        self.begin = self._begin(next(_lines_of(path, longest=_LONGEST_LINE), b""))
+        beside = find(path.with_name(BACKEND_PART))
+        if beside is not None and not path.name.startswith(BACKEND_PART) and "backend" not in self.begin.parts:
             self.warnings.append(f"the run did not come to its end: the back end's part lies apart, in {beside}")
 
     def _begin(self, line: bytes) -> Begin:
@@ -459,22 +465,21 @@ class JournalReader:
     def __iter__(self) -> Iterator[Record]:
         """Yield all records, the first line's included. Raises JournalError at a line that is none."""
         lines, head, decode = Lines(), self._head, self._decode
-        with self.path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    record = decode[head(line).k](line)
-                except KeyError:
-                    raise self._damaged(lines.count + 1, "a kind of record that is not known") from None
-                except _UNREADABLE as error:
-                    raise self._damaged(lines.count + 1, str(error)) from None
-                if isinstance(record, End):
-                    self.end = record
-                told = lines.read(record, line)
-                if told:
-                    self.gaps.append(Gap(lines.count, told))
-                yield record
+        for line in _lines_of(self.path):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                record = decode[head(line).k](line)
+            except KeyError:
+                raise self._damaged(lines.count + 1, "a kind of record that is not known") from None
+            except _UNREADABLE as error:
+                raise self._damaged(lines.count + 1, str(error)) from None
+            if isinstance(record, End):
+                self.end = record
+            told = lines.read(record, line)
+            if told:
+                self.gaps.append(Gap(lines.count, told))
+            yield record
         whole = lines.count
         if self.end is None:
             self.warnings.append(f"{self.path}:{whole}: cut off after this line: the run was killed, or still goes on")
@@ -486,8 +491,23 @@ class JournalReader:
             f"the line is no record of a journal: {what}",
             file=str(self.path),
             line=number,
-            hint=f"What stands before it is good: head -n {number - 1} {self.path} > cut.jsonl",
+            hint=f"What stands before it is good: fleet journal {self.path} | head -n {number - 1} > cut.jsonl",
         )
+
+
+def _lines_of(path: Path, *, longest: int = -1) -> Iterator[bytes]:
+    """Yield the lines of a journal. Raises OSError, and JournalError behind the last one that can be unpacked."""
+    count = 0
+    try:
+        for count, line in enumerate(read_lines(path, longest=longest), 1):  # noqa: B007
+            yield line
+    except DamagedPacking as error:
+        raise JournalError(
+            f"what comes here cannot be unpacked: {error}",
+            file=str(path),
+            line=count + 1,
+            hint=f"What stands before it is good: fleet journal {path} > cut.jsonl",
+        ) from None
 
 
 def read_journal(path: Path) -> Iterator[Record]:
@@ -511,16 +531,21 @@ def merge_journals(parts: Sequence[Path], into: Path) -> None:
     ends: list[End | None] = [None] * len(parts)
     lines = Lines()
     first = msgspec.json.encode(msgspec.structs.replace(begin, parts=names)) + b"\n"
-    merged = into.with_name(f".{into.name}.merging")
+    merged, pack = into.with_name(f".merging-{into.name}"), pack_of(into)
+    block = bytearray()
     try:
-        with merged.open("wb", buffering=1 << 18) as file:
+        with merged.open("wb", buffering=0) as file:
             streams = [_keyed(part, number, begin.start or NOT_YET, ends) for number, part in enumerate(parts)]
             for t, _, _, line in chain([(begin.t, 0, 1, first)], heapq.merge(*streams)):
-                file.write(line)
+                block += line
                 lines.add(line)
                 if lines.is_due:
-                    file.write(lines.mark(t))
-            file.write(lines.end(_end_of(ends, begin.start or NOT_YET)))
+                    block += lines.mark(t)
+                if len(block) >= BLOCK_BYTES:
+                    file.write(pack(bytes(block)))
+                    block.clear()
+            block += lines.end(_end_of(ends, begin.start or NOT_YET))
+            file.write(pack(bytes(block)))
         merged.replace(into)
     finally:
         merged.unlink(missing_ok=True)
@@ -535,21 +560,20 @@ def _keyed(path: Path, part: int, start: Instant, ends: list[End | None]) -> Ite
     Raises JournalError where it shows that lines before are not as they were written.
     """
     latest, lines = start, Lines()
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                break
-            record = _of_run(line)
-            told = lines.read(record, line)
-            if told:
-                raise JournalError(told, file=str(path), line=number, hint="fleet verify judges each part alone.")
-            if record is not None:
-                ends[part] = record if isinstance(record, End) else None
-                continue
-            if line.startswith(_UNTIMED):
-                line = b'{"t":%d,' % start + line[len(_UNTIMED) :]  # noqa: PLW2901
-            latest = max(latest, int(line[5 : line.index(b",")]))
-            yield latest, part, number, line
+    for number, line in enumerate(_lines_of(path), 1):
+        if not line.endswith(b"\n"):
+            break
+        record = _of_run(line)
+        told = lines.read(record, line)
+        if told:
+            raise JournalError(told, file=str(path), line=number, hint="fleet verify judges each part alone.")
+        if record is not None:
+            ends[part] = record if isinstance(record, End) else None
+            continue
+        if line.startswith(_UNTIMED):
+            line = b'{"t":%d,' % start + line[len(_UNTIMED) :]  # noqa: PLW2901
+        latest = max(latest, int(line[5 : line.index(b",")]))
+        yield latest, part, number, line
 
 
 def _of_run(line: bytes) -> Record | None:

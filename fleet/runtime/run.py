@@ -15,6 +15,7 @@ import structlog
 
 from fleet.errors import FleetError, JournalError, Unreachable
 from fleet.observe.journal import BACKEND_PART, JOURNAL, merge_journals
+from fleet.observe.packing import packed
 from fleet.runtime.access import ENDPOINT_FILE, SECRET_FILE_VARIABLE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
 from fleet.runtime.broker_hand import BrokerHand
@@ -127,7 +128,7 @@ class Run:
 
     def _journals(self) -> list[Path]:
         """Return where simulator and back end write their journals."""
-        return [self._config.out / JOURNAL, self._config.out / BACKEND_PART]
+        return [packed(self._config.out / JOURNAL), packed(self._config.out / BACKEND_PART)]
 
     def _merge_journals(self) -> None:
         """Make one journal of two; where that cannot be, both are kept."""

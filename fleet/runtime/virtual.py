@@ -19,6 +19,7 @@ from fleet.errors import StoreError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.schedule import Schedule
 from fleet.observe.journal import JOURNAL, NOT_YET, Begin, JournalWriter
+from fleet.observe.packing import packed
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import VirtualClock
 from fleet.runtime.health import monotonic_us
@@ -97,7 +98,7 @@ class VirtualRun:
         config.out.mkdir(parents=True, exist_ok=True)
         need_fresh(self.store)
         if config.journal:
-            self._journal = JournalWriter(config.out / JOURNAL, self._begin())
+            self._journal = JournalWriter(packed(config.out / JOURNAL), self._begin())
         began_us = monotonic_us()
         with self._view:
             result, backend = run_virtually(self._live(), self._schedule)

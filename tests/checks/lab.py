@@ -13,6 +13,7 @@ from fleet.checks.cars import Beginnings, unknown
 from fleet.checks.verification import Verification, verify
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.observe.journal import JOURNAL, JournalReader
+from fleet.observe.packing import packed, read_lines
 from fleet.runtime.assembly import beginnings_of, equipment_of, privacy_of, vocabulary
 from fleet.runtime.journalling import scenario_of
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
@@ -80,7 +81,7 @@ def run_day(out: Path, text: str = DAY, *, until_stored: bool = False) -> Path:
     """Run a scenario virtually and return its journal."""
     scenario = parse(text, "day.yaml", vocabulary())
     VirtualRun(VirtualRunConfig(scenario=scenario, out=out, until_stored=until_stored), Quiet()).run()
-    return out / JOURNAL
+    return packed(out / JOURNAL)
 
 
 def equipment_in(path: Path) -> dict[str, Equipment]:
@@ -108,7 +109,7 @@ def told(found: Verification, check: str) -> list[str]:
 
 def read_records(path: Path) -> Records:
     """Return the records of a journal without its marks, so that what is planted breaks no more than it is meant to."""
-    records = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    records = [msgspec.json.decode(line) for line in read_lines(path)]
     for name in ("line", "crc32"):
         records[-1].pop(name, None)
     return [record for record in records if record["k"] != "mark"]

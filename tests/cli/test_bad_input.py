@@ -278,8 +278,9 @@ def test_a_folder_in_place_of_a_file_is_told(tmp_path: Path) -> None:
         ("clean days --broker localhost", "days is a folder"),
         ("cars --store run", "run is a folder, and a store is one file Is run/store.sqlite the one you mean?"),
         (f"history {VIN} --store run", "run is a folder"),
-        ("verify run", "run is a folder, and a journal is one file Is run/journal.jsonl the one you mean?"),
-        ("reexecute run", "run is a folder"),
+        ("verify days", "there is no journal at days"),
+        ("reexecute bare", "there is no journal at bare"),
+        ("verify run", "this is no journal"),
     ]:
         done = call(*line.split())
         assert (done.code, told in done.text) == (2, True), (line, done)

@@ -11,6 +11,7 @@ import pytest
 from fleet.cloud.centre import CommandEnded, Keep, ServiceAsked
 from fleet.cloud.registry import RULES
 from fleet.observe.journal import JOURNAL, Begin, JournalWriter, Record
+from fleet.observe.packing import packed, read_lines
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.journalled_centre import CENTRE, JournalledCentre
 from fleet.runtime.reexecution import Reexecution
@@ -33,11 +34,11 @@ def of_a_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     overrides = Overrides(settings={}, cars=None, seed=None, clock=ClockFactor.parse("virtual"))
     scenario = load(resource_dir("scenarios") / "online-day.yaml", vocabulary(), overrides)
     VirtualRun(VirtualRunConfig(scenario=scenario, out=out), Quiet()).run()
-    return out / JOURNAL
+    return packed(out / JOURNAL)
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:
-    return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    return [msgspec.json.decode(line) for line in read_lines(path)]
 
 
 def test_a_day_of_requests_is_decided_again_alike(of_a_day: Path) -> None:

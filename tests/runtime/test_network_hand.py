@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fleet.kernel.instants import MINUTE
+from fleet.observe.packing import packed
 from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.network_hand import NetworkHand, harms_network
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
@@ -212,7 +213,7 @@ def test_in_virtual_time(tmp_path: Path) -> None:
         made = parse(STORY.format(clock="virtual"), "story.yaml", vocabulary())
         report = VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path / name), view).run()
         check(report, "\n".join(view.said))
-        journals.append((tmp_path / name / "journal.jsonl").read_bytes())
+        journals.append(packed(tmp_path / name / "journal.jsonl").read_bytes())
     assert journals[0] == journals[1]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fleet.kernel.instants import HOUR
+from fleet.observe.packing import packed, read_lines
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.scalars import ClockFactor, Duration
 from tests.runtime.pure_lab import scenario
@@ -126,7 +127,7 @@ def test_hash_seeds_and_processes_change_nothing(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path / seed)], check=True, env=environment, timeout=60)
     for query in (STORED, COMMAND):
         assert rows(tmp_path / "1", query) == rows(tmp_path / "2", query)
-    journals = [(tmp_path / seed / "journal.jsonl").read_bytes() for seed in ("1", "2")]
+    journals = [b"".join(read_lines(packed(tmp_path / seed / "journal.jsonl"))) for seed in ("1", "2")]
     assert len(journals[0]) > 100_000
     assert journals[0] == journals[1]
 
@@ -134,7 +135,7 @@ def test_hash_seeds_and_processes_change_nothing(tmp_path: Path) -> None:
 def stories(out: Path) -> dict[str, list[bytes]]:
     """Return the journal's lines of each car, without anybody else's."""
     told: dict[str, list[bytes]] = {}
-    for line in (out / "journal.jsonl").read_bytes().splitlines():
+    for line in read_lines(packed(out / "journal.jsonl")):
         machine = json.loads(line)["m"]
         if machine.startswith("car/"):
             told.setdefault(machine, []).append(line)
