@@ -81,15 +81,14 @@ class Level:
         """
         if self.percent is None:
             return None
-        least = most = self.percent
+        least, most = self.percent - ROUNDED_PERCENT, self.percent + ROUNDED_PERCENT
         for drained_at, percent in self._drains if drains else ():
             if drained_at <= at:
                 least = min(least, percent)
             if self._told_at < drained_at < at:
                 most = min(most, percent)
         taken = per_hour * (at - self._told_at) / HOUR
-        left = 0.0 if self.driven else (least - ROUNDED_PERCENT) / 100 * full - taken
-        return left, (most + ROUNDED_PERCENT) / 100 * full
+        return 0.0 if self.driven else least / 100 * full - taken, most / 100 * full
 
 
 class KnownCar:
@@ -247,7 +246,9 @@ class Cars:
         self.of(record.m).move_opening(record.data["name"], opened=record.data["opened"])
 
     def _plugged(self, record: Input, _line: int) -> None:
-        self.asked(record.m).plugged_in = None
+        car = self.asked(record.m)
+        if car.plugged_in is not record.data["plugged_in"]:
+            car.plugged_in = None  # until a status tells
 
     def _drained(self, record: Input, _line: int) -> None:
         car, percent = self.of(record.m), record.data["share"] * 100

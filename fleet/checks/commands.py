@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Any, Final
 
-from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.check import Check, Handlers, Rule, is_first
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant, format_instant
-from fleet.observe.journal import Begin, End, Input, Output
+from fleet.observe.journal import Begin, End, Input, Output, Wake
 from fleet.wire.messages import TERMINAL_STATES
 
+ABOUT_SPINS: Final = frozenset({"SpinSettingAsked", "SpinHashed", "EnrolmentAsked"})
+"""Inputs of the desk that are answered under ids of their own."""
 REMEMBERED: Final = 128
 """Commands of a car that are known, once the desk has ended them or the car got them."""
 _RANK: Final = {None: -1, "queued": 0, "sent": 1, "accepted": 2, "in_progress": 3}
 DESK: Final = "desk"
+LONGEST_REASON: Final = 60
+UNTIMED: Final = frozenset({"busy", "privacy_offline", "not_paired", "malformed", "unsupported"})
+"""Reasons for which a car refuses before it looks at the time."""
 
 
 class _Told:
@@ -43,6 +48,12 @@ class CommandEnds(Check):
     name = "command ends"
     rule = "each command gets exactly one terminal state, which never changes"
     looks_at = "commands"
+    ENDS: Final = Rule("ends", "every command that is overdue has a terminal state")
+    ADVANCES: Final = Rule("advances", "states only advance, from queued to a terminal one")
+    STAYS: Final = Rule("stays", "a terminal state stays, whatever the car or the broker says afterwards")
+    AS_ANSWERED: Final = Rule("as answered", "a state that the car sets is the one that it has answered")
+    TOLD: Final = Rule("told", "whoever has asked is told the state that the command has")
+    rules = (ENDS, ADVANCES, STAYS, AS_ANSWERED, TOLD)
     remembers = True
 
     def __init__(self, begin: Begin) -> None:
@@ -51,6 +62,7 @@ class CommandEnds(Check):
         self._ended: dict[str, deque[str]] = {}
         self._factor = 1.0
         self._answer: dict[str, Any] | None = None
+        self._about_spins = False
 
     def handlers(self) -> Handlers:
         return {
@@ -60,16 +72,39 @@ class CommandEnds(Check):
             ("in", "Restored"): self._restored,
             ("in", "ClockChanged"): self._clock,
             ("in", "CarAnswered"): self._answered,
+            ("in", "CommandPublished"): self._published,
+            ("out", "Answer"): self._tells,
             ("out", "CommandOpened"): self._opened,
             ("out", "Transition"): self._changed,
         }
 
-    def _given(self, record: Input, _line: int) -> None:
+    def _given(self, record: Input | Wake, _line: int) -> None:
         if record.m == DESK:
             self._answer = None
+            self._about_spins = isinstance(record, Input) and record.type in ABOUT_SPINS
 
     def _answered(self, record: Input, _line: int) -> None:
         self._answer = record.data["response"]
+        self._comes_after(record.data["response"]["command_id"])
+
+    def _published(self, record: Input, _line: int) -> None:
+        self._comes_after(record.data["command_id"])
+
+    def _comes_after(self, command_id: str) -> None:
+        """Count what might move a command that has ended."""
+        told = self._book.get(command_id)
+        if told is not None and told.state in TERMINAL_STATES:
+            self.judged(self.STAYS.name)
+
+    def _tells(self, record: Output, line: int) -> None:
+        answer = record.data["answer"]
+        told = self._book.get(answer["id"]) if record.m == DESK and not self._about_spins else None
+        if told is None or answer.get("reason") == "malformed":  # which may be about a request that has taken the id of another
+            return
+        self.judged(self.TOLD.name)
+        if answer["state"] != told.state:
+            subject = f"command {answer['id']} of {told.vin}"
+            self.breach(line, DESK, f"is {told.state}, but {answer['state']} is told", subject=subject)
 
     def _starts(self, record: Input, _line: int) -> None:
         self._factor = record.data["factor"]
@@ -99,14 +134,16 @@ class CommandEnds(Check):
             self.breach(line, DESK, f"becomes {state}, but was never opened", subject=command_id)
             return
         subject = f"command {command_id} of {told.vin}"
+        self.judged(self.ADVANCES.name)
         if told.state in TERMINAL_STATES:
             self.breach(line, f"car/{told.vin}", f"ended as {told.state}, but becomes {state}", subject=subject)
         elif _RANK.get(state, 4) <= _RANK[told.state]:
             self.breach(line, f"car/{told.vin}", f"expected a state after {told.state}, but it becomes {state}", subject=subject)
-        if to["by"] == "car" and (
-            self._answer is None or (self._answer["command_id"], self._answer["state"]) != (command_id, state)
-        ):
-            self.breach(line, f"car/{told.vin}", f"becomes {state} by the car, which has not answered so", subject=subject)
+        if to["by"] == "car":
+            self.judged(self.AS_ANSWERED.name)
+            said = self._answer
+            if said is None or (said["command_id"], said["state"], _shortened(said)) != (command_id, state, to.get("reason")):
+                self.breach(line, f"car/{told.vin}", f"becomes {state} by the car, which has not answered so", subject=subject)
         if state == "queued":
             told.expires_at += to["at"] - told.asked_at
         told.state, told.changed_at = state, to["at"]
@@ -123,7 +160,10 @@ class CommandEnds(Check):
         if end is None:
             return
         for command_id, told in self._book.items():
-            if told.state not in TERMINAL_STATES and self._due(told) < end.t:
+            if self._due(told) >= end.t:
+                continue
+            self.judged(self.ENDS.name)
+            if told.state not in TERMINAL_STATES:
                 subject = f"command {command_id} of {told.vin}"
                 since = format_instant(self._due(told))
                 self.breach(line, f"car/{told.vin}", f"expected an end by {since}, but it is still {told.state}", subject=subject)
@@ -133,6 +173,12 @@ class CommandEnds(Check):
         if told.state in {"accepted", "in_progress"}:
             return told.changed_at + max(10 * MINUTE, int(10 * SECOND * self._factor)) + skew
         return told.expires_at + skew
+
+
+def _shortened(answer: dict[str, Any]) -> str | None:
+    """Return the reason of an answer, as much of it as the desk keeps."""
+    reason: str | None = answer.get("reason")
+    return None if reason is None else reason[:LONGEST_REASON]
 
 
 class _Got:
@@ -157,6 +203,12 @@ class CommandRuns(Check):
     name = "command runs"
     rule = "a car executes a command at most once, never after its expiry, and always gives the same answer"
     looks_at = "answers"
+    IN_TIME: Final = Rule(
+        "in time", "executed only until its expiry, in the car's time; called expired only after it", frozenset({"expired"})
+    )
+    ONCE: Final = Rule("once", "a command that comes again is not executed again, and its end is told once for each time")
+    LIFE: Final = Rule("life", "what is answered has come; accepted comes before all but rejected and expired")
+    rules = (IN_TIME, ONCE, LIFE)
     remembers = True
 
     def __init__(self, begin: Begin) -> None:
@@ -188,6 +240,7 @@ class CommandRuns(Check):
             if len(known) < REMEMBERED:
                 self.breach(line, record.m, f"is answered {answer['state']}, but never came to the car", subject=subject)
             return
+        self._count(got, answer)
         for told in self._wrong(got, answer):
             self.breach(line, record.m, told, subject=subject)
         if answer["state"] == "accepted":
@@ -195,6 +248,15 @@ class CommandRuns(Check):
         elif answer["state"] in TERMINAL_STATES:
             got.ended = got.ended or (answer["state"], answer.get("reason"))
             got.ends += 1
+
+    def _count(self, got: _Got, answer: dict[str, Any]) -> None:
+        self.judged(self.LIFE.name)
+        if got.times > 1 and (got.ended is not None or got.accepted_at is not None):
+            self.judged(self.ONCE.name)
+        if answer["state"] == "accepted" and got.accepted_at is None:
+            self.judged(self.IN_TIME.name, "allowed")
+        elif answer["state"] == "expired" and got.ended is None:
+            self.judged(self.IN_TIME.name, "refused")
 
     def _wrong(self, got: _Got, answer: dict[str, Any]) -> list[str]:
         """Return all that is wrong with an answer."""
@@ -205,6 +267,8 @@ class CommandRuns(Check):
             found.append(f"expected one execution, but it is executed again: first at {format_instant(got.accepted_at)}")
         if state == "accepted" and at > got.expires_at:
             found.append(f"is executed at {format_instant(at)}, after its expiry at {expiry}")
+        if state == "rejected" and got.ended is None and at > got.expires_at and answer.get("reason") not in UNTIMED:
+            found.append(f"is refused as {answer.get('reason')} at {format_instant(at)}, after its expiry at {expiry}")
         if state == "expired" and at <= got.expires_at:
             found.append(f"is called expired at {format_instant(at)}, before its expiry at {expiry}")
         if state in {"in_progress", "succeeded", "failed"} and got.accepted_at is None:

@@ -26,6 +26,7 @@ HONK_S: Final = 10
 MINUTES: Final = {10, 20, 30, 40, 50, 60}
 HEATER_L_PER_HOUR: Final = 0.4
 """What a parked car burns at most: 0.2 l in half an hour of heating."""
+EXACT_L: Final = 1e-9
 PENDING: Final = 16
 SWITCHED_OFF: Final = {"privacy_offline", "not_paired", "service_deactivated", "workshop_mode"}
 """Reasons that somebody has given in the car itself."""
@@ -197,7 +198,7 @@ class HeaterRule(CommandRule):
         if known is None:
             return Verdict(self.FUEL, None, "no fuel of the car is known")
         (least_l, most_l), reserve_l = known, fitted.reserve_l
-        if most_l < reserve_l:
+        if most_l <= reserve_l + EXACT_L:
             return Verdict(self.FUEL, permits=False, why=f"it has at most {most_l:.1f} l; the reserve is {reserve_l:g} l")
         if least_l > reserve_l:
             return Verdict(self.FUEL, permits=True, why=f"it has at least {least_l:.1f} l; the reserve is {reserve_l:g} l")
