@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # The targets share one environment, so `make -j` must not start two of them at once.
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-nightly check build clean
+.PHONY: help demo test test-fast test-nightly rule-book check build clean
 
 ARGS ?=
 
@@ -29,6 +29,10 @@ test-fast: ## Set up and run the tests that need no broker
 test-nightly: ## Set up and run what takes too long for every run: many more random draws, and the tests marked nightly
 	@bash tools/setup.sh dev broker
 	@FLEET_NIGHTLY=1 .venv/bin/python -m pytest -n auto -m "nightly or random" $(ARGS)
+
+rule-book: ## Write scenarios/rule-book.yaml anew, from the catalogue of services and tests/rule_book/
+	@bash tools/setup.sh dev
+	@.venv/bin/python -m tests.rule_book
 
 check: ## Formatting, lint, types and the direction of imports
 	@bash tools/setup.sh dev

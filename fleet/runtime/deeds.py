@@ -36,6 +36,8 @@ from fleet.vehicle.signals import (
 
 LOW_LEVEL = 0.05
 """What `low_fuel` leaves in the tank, or in an electric car's battery, unless the scenario says: below every reserve."""
+LOW_12V = 0.45
+"""What `low_12v` leaves in the 12 V battery, unless the scenario says: too little for comfort, and enough to be reached."""
 
 _PLAIN: Final[dict[str, WorldInput]] = {
     "plug_in": SetPlug(True),
@@ -146,6 +148,8 @@ def _control(deed: Deed, action: Control, draws: Draws) -> signals.ControlInput:
             return signals.SetFault(deed.fault)
         case "low_adblue":
             return signals.DrainAdBlue(0.0 if deed.level is None else float(deed.level))
+        case "low_12v":
+            return signals.DrainLowVoltage(LOW_12V if deed.level is None else float(deed.level))
         case "press_sos":
             return signals.PressButton("sos")
         case "breakdown_call":

@@ -254,7 +254,7 @@ class Users:
         else:
             self.unmeasured += 1
         self._listen(request.id, answered)
-        if COMMANDS[name].needs_spin:
+        if name in COMMANDS and COMMANDS[name].needs_spin:
             self._ask_in_turn(request)
         else:
             self._publish(request)

@@ -48,7 +48,7 @@ _TIMED: Final[tuple[tuple[str, Callable[[Phase], tuple[Load | Step, ...]]], ...]
     ("timeline", lambda phase: phase.timeline),
 )
 _FROM_DISTANCE: Final = ("latitude", "longitude")
-"""Parameters that `distance` fills: where the user stands."""
+"""Parameters that `distance` fills, unless both are given: where the user stands."""
 KNOWN_TO_CARS: Final = frozenset({"latitude", "longitude", "fuel", "plug"})
 """Parameters of requests that a car fills in itself."""
 
@@ -329,8 +329,9 @@ def _check_command(
 
 def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[Problem]:
     types = {field.name: field.type for field in msgspec.structs.fields(known.parameters)}
-    settable = [name for name in types if name not in _FROM_DISTANCE]
-    needs_distance = len(settable) < len(types)
+    needs_distance = types.keys() >= set(_FROM_DISTANCE)
+    given_as_point = needs_distance and load.distance is None and load.parameters.keys() >= set(_FROM_DISTANCE)
+    settable = [name for name in types if name not in _FROM_DISTANCE or given_as_point]
     for name, values in load.parameters.items():
         at = ("parameters", name)
         if name in types and name not in settable:
@@ -341,7 +342,7 @@ def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[
         else:
             yield from check_values(at, values, types[name], known.entry.parameters[name])
     yield from lacking("parameters", known.name, load.parameters, known.entry.parameters, given_elsewhere=_FROM_DISTANCE)
-    if needs_distance and load.distance is None:
+    if needs_distance and load.distance is None and not given_as_point:
         hint = "Such as 'distance: {from: 0 m, to: 400 m}'."
         yield Problem((), f"{known.name} lacks 'distance': how far the user stands from the car", hint)
     if load.distance is not None and not needs_distance:

@@ -33,7 +33,7 @@ from fleet.transport.faults import PacketName, Way
 from fleet.wire.privacy import PrivacyMode
 
 Control = Literal[
-    "crash", "fault", "low_adblue", "repair", "press_sos", "breakdown_call", "info_call", "set_privacy", "set_service",
+    "crash", "fault", "low_adblue", "low_12v", "repair", "press_sos", "breakdown_call", "info_call", "set_privacy", "set_service",
     "workshop_mode", "reset_car", "pair_car", "ask", "set_heater",
 ]  # fmt: skip
 """What people do at a car's own controls, and a crash."""
@@ -57,7 +57,7 @@ About = Literal["each", "list", "none"]
 LED: Final = frozenset({"drive", "park", "enter_garage"})
 """Actions that may lead to a place."""
 OPENED: Final = frozenset({"open", "close"})
-LOWERED: Final = frozenset({"low_fuel", "low_adblue"})
+LOWERED: Final = frozenset({"low_fuel", "low_adblue", "low_12v"})
 SWITCHED: Final = frozenset({"set_service", "workshop_mode"})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -219,6 +220,12 @@ class _Broken:
 _BROKEN: Final = _Broken()
 
 
+@cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """Return the keys of a part as they are written; looked up once, for a long file has thousands of parts."""
+    return {each.encode_name: each for each in msgspec.structs.fields(kind)}
+
+
 class _Reader:
     """Reads nodes into types and gathers what is wrong, each with the place it was found at."""
 
@@ -317,7 +324,7 @@ class _Reader:
         entries = self._entries(node, steps)
         if entries is None:
             return _BROKEN
-        fields = {each.encode_name: each for each in msgspec.structs.fields(wanted)}
+        fields = _fields(wanted)
         hints = []
         for key, (key_node, _) in entries.items():
             if key not in fields:
@@ -329,7 +336,7 @@ class _Reader:
         for key, described in fields.items():
             if key in entries:
                 value = self.read(entries[key][1], described.type, (*steps, key))
-            elif nearest_hint(key, [key]) in hints:
+            elif hints and nearest_hint(key, [key]) in hints:
                 value = _BROKEN  # it is there, misspelt, and that has been said
             elif described.required or (key in instead and instead[key] not in entries):
                 value = self.fail(node, steps, f"the key {key!r} is missing{_wanted(described.type)}")

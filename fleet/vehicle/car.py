@@ -503,6 +503,20 @@ class Car:
             hooks.low_voltage_fell(self, now)
         self.watch_low_voltage(now)
 
+    def drain_low_voltage(self, share: float, now: Instant) -> None:
+        """Draw the 12 V battery down to a share (0 to 1) of what it can hold; nothing happens while it is charged."""
+        battery = self.low_voltage
+        if battery.is_fed:
+            return
+        if battery.percent(now) >= LOW_PERCENT > share * 100:
+            battery.drain(max(share, DEEP_SLEEP_PERCENT / 100), now)
+            self._low_voltage_fell(now)
+        battery.drain(share, now)
+        if battery.percent(now) < DEEP_SLEEP_PERCENT and not self.in_deep_sleep:
+            self._low_voltage_fell(now)
+        else:
+            self.watch_low_voltage(now)
+
     def leave_deep_sleep(self, now: Instant) -> None:
         """The engine runs, or the plug is in: the modem switches itself on again."""
         if self.in_deep_sleep:

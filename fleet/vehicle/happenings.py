@@ -13,6 +13,7 @@ from fleet.vehicle.signals import (
     ControlInput,
     Crash,
     DrainAdBlue,
+    DrainLowVoltage,
     DrainTo,
     DriveTo,
     FailUpdate,
@@ -86,6 +87,8 @@ def _handle(car: Car, message: ControlInput, now: Instant) -> None:
         case Repair():
             calls.repair(car, now)
             wear.repair(car, now)
+        case DrainLowVoltage(share):
+            car.drain_low_voltage(share, now)
         case SetFault(name):
             wear.arise(car, name, now)
         case DrainAdBlue(share):

@@ -67,6 +67,11 @@ class LowVoltageBattery:
         """Return the charge in percent."""
         return self.charge_at(now) / self.capacity_ah * 100
 
+    def drain(self, share: float, now: Instant) -> None:
+        """Draw the charge down to a share of the capacity; never up."""
+        self.settle(now)
+        self.charge_ah = min(self.charge_ah, share * self.capacity_ah)
+
     def settle(self, now: Instant) -> None:
         """Make the charge at `now` the new base; call before a consumer is switched or the car wakes."""
         self.charge_ah = self.charge_at(now)

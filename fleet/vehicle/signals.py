@@ -142,6 +142,12 @@ class DrainAdBlue(_Signal, frozen=True):
     share: float
 
 
+class DrainLowVoltage(_Signal, frozen=True):
+    """The 12 V battery is drawn down to this share (0 to 1) of what it can hold; never up, and not while it is charged."""
+
+    share: float
+
+
 class SetFault(_Signal, frozen=True):
     """Something fails now, by its name in the table of hazards."""
 
@@ -223,6 +229,7 @@ class FailUpdate(_Signal, frozen=True):
 
 ControlInput = (
     DrainAdBlue
+    | DrainLowVoltage
     | SetFault
     | SetHeater
     | Crash

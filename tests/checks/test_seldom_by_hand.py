@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -135,6 +136,28 @@ def test_a_start_waits_for_a_stop_and_for_no_other(paper: Paper, tmp_path: Path)
     paper.get("c3", "heater")
     paper.answer("c3", "heater", "rejected", reason="busy", detail="heater is still in progress")
     assert broken(paper.judge(tmp_path)) == {"busy rule"}
+
+
+@pytest.mark.parametrize("name", ["departure_timers", "ventilation_timers"])
+def test_a_day_of_the_week_that_is_named_twice_is_one_too_many_of_eight(paper: Paper, tmp_path: Path, name: str) -> None:
+    """The list of days has seven at most, whatever they are."""
+    week = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+    paper.get("c1", name, timers=[{"at": "07:30", "days": [*week, "monday"]}])
+    paper.answer("c1", name, "rejected", reason="argument_out_of_range")
+    paper.get("c2", name, timers=[{"at": "07:30", "days": week}])
+    paper.answer("c2", name, "accepted", "succeeded")
+    assert broken(paper.judge(tmp_path)) == set()
+
+
+@pytest.mark.parametrize("word", ["campaign", "version"])
+def test_an_update_with_too_long_a_name_is_refused(paper: Paper, tmp_path: Path, word: str) -> None:
+    """Forty characters are taken, one more is not."""
+    words: dict[str, Any] = {"campaign": "spring", "version": "2.0", "size_mb": 900, "consent": True}
+    paper.get("c1", "system_update", **(words | {word: "x" * 41}))
+    paper.answer("c1", "system_update", "rejected", reason="argument_out_of_range")
+    paper.get("c2", "system_update", **(words | {word: "x" * 40}))
+    paper.answer("c2", "system_update", "accepted", "succeeded")
+    assert broken(paper.judge(tmp_path)) == set()
 
 
 def test_departure_times_outlive_a_pairing(paper: Paper, tmp_path: Path) -> None:
