@@ -15,7 +15,7 @@ from fleet.vehicle.driver import leaving_habits
 from fleet.vehicle.low_voltage import ASLEEP_A, DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.services import charge_settings
-from fleet.vehicle.signals import Disconnect, DriveTo, SwitchOff, SwitchOn
+from fleet.vehicle.signals import Disconnect, DrainLowVoltage, DriveTo, SwitchOff, SwitchOn
 from fleet.wire.messages import Charging
 from tests.vehicle.car_lab import HOME, SEED, SHOP, START, CarLab, driver, equipment, heater_car
 
@@ -291,3 +291,21 @@ def test_the_running_engine_leaves_nothing_to_watch_for() -> None:
         lab.put(message)
         watched.append(lab.car.low_voltage_due is not None)
     assert watched == [True, False, True]
+
+
+def test_a_12_v_battery_that_is_drawn_down_is_told_low_and_then_sleeps() -> None:
+    """Both limits are passed one after the other, whatever is left; up it never goes, and a fed one is not drawn down."""
+    lab = CarLab()
+    lab.put(DrainLowVoltage(1.0))
+    before = lab.car.low_voltage.percent(lab.now)
+    assert before > LOW_PERCENT
+    lab.put(DrainLowVoltage(0.505))
+    assert not lab.events("low_voltage_low")
+    lab.put(DrainLowVoltage(0.3))
+    assert len(lab.events("low_voltage_low")) == 1
+    assert lab.car.in_deep_sleep
+    lab.put(SwitchOn())
+    assert not lab.car.in_deep_sleep
+    fed = lab.car.low_voltage.percent(lab.now)
+    lab.put(DrainLowVoltage(0.1))
+    assert lab.car.low_voltage.percent(lab.now) == fed
