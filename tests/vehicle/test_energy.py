@@ -303,9 +303,10 @@ def test_a_12_v_battery_that_is_drawn_down_is_told_low_and_then_sleeps() -> None
     assert not lab.events("low_voltage_low")
     lab.put(DrainLowVoltage(0.3))
     assert len(lab.events("low_voltage_low")) == 1
-    assert lab.car.in_deep_sleep
+    asleep = [lab.car.in_deep_sleep]
     lab.put(SwitchOn())
-    assert not lab.car.in_deep_sleep
+    asleep.append(lab.car.in_deep_sleep)
+    assert asleep == [True, False]
     fed = lab.car.low_voltage.percent(lab.now)
     lab.put(DrainLowVoltage(0.1))
     assert lab.car.low_voltage.percent(lab.now) == fed
