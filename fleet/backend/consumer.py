@@ -66,6 +66,7 @@ class Consumer:
         *,
         wall_us: Callable[[], int],
         known_vins: list[str],
+        presence_boots: dict[str, int],
         announce_stored: bool = False,
         batch_wait_s: float = BATCH_WAIT_S,
         committed: Callable[[Batch, Committed], None] | None = None,
@@ -83,7 +84,7 @@ class Consumer:
         self._desk_topic = dialect.topics.desk_request()
         self._answer_head = dialect.topics.desk_answer("")
         self._known = set(known_vins)
-        self._presence_boot: dict[str, int] = {}
+        self._presence_boot = presence_boots
         self._encode = msgspec.msgpack.Encoder().encode
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-store")
         self._copier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-copy")
@@ -197,18 +198,16 @@ class Consumer:
                 message.sent_wall_us, received_at, frame.content_type, payload, origin,
             )
         )  # fmt: skip
-        if type(message) is Event:
-            if message.name in SETTINGS_EVENTS:
-                self._driver.feed(CarSwitched(message))
-            self._serve(message)
-        elif type(message) is Response:
+        if type(message) is Response:
             self._driver.feed(CarAnswered(message))
-        elif type(message) is Request:
+        elif type(message) is Event or type(message) is Request:
             self._serve(message)
 
     def _serve(self, message: Event | Request) -> None:
-        """Give the service centre what is new. What comes of it is committed with the message: both once, or neither."""
-        if not self._centre.wants(message):
+        """Give desk and service centre what is new. What comes of it is committed with the message: both once, or neither."""
+        switch = message if isinstance(message, Event) and message.name in SETTINGS_EVENTS else None
+        wanted = self._centre.wants(message)
+        if switch is None and not wanted:
             return
         pending = self._collecting
         if message.seq:  # but for a call whose number cannot be read
@@ -218,7 +217,10 @@ class Consumer:
             self._handled.add(number)
             pending.handled.append(number)
         pending.urgent |= type(message) is Request
-        self._centre.feed(message)
+        if switch is not None:
+            self._driver.feed(CarSwitched(switch))
+        if wanted:
+            self._centre.feed(message)
 
     def _take_request(self, frame: Frame) -> None:
         """Give the desk what a tool asks. Answers go under the tools' own topic only, never to a car's."""

@@ -90,9 +90,9 @@ def write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us: 
         case StoreUser(user=user):
             spin = (None, None, None) if user.spin is None else (user.spin.salt, user.spin.digest, user.spin.cost)
             connection.execute(
-                "INSERT OR REPLACE INTO user (vin, name, role, salt, digest, cost, wrong_tries, locked)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (user.vin, user.name, user.role, *spin, user.wrong_tries, user.locked),
+                "INSERT OR REPLACE INTO user (vin, name, role, salt, digest, cost, wrong_tries, locked, given_boot, given_seq)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (user.vin, user.name, user.role, *spin, user.wrong_tries, user.locked, *user.given),
             )
         case Notify() | Keep() | ReplyGiven() | ReplyPublished():
             _write_service(connection, write, wall_us)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from fleet.errors import StoreError, StoreFull, StoreTooNew
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 """Kept in `PRAGMA user_version`, which can be read before anything is known of the tables."""
 OLDEST_SCHEMA: Final = 3
 """The oldest that can be read, and that a writer brings to the present one."""
@@ -28,6 +28,10 @@ _ANSWER: Final = """
 CREATE TABLE answer (
     topic TEXT NOT NULL, request_id TEXT NOT NULL, answer TEXT NOT NULL, wall_us INTEGER NOT NULL,
     PRIMARY KEY (topic, request_id)) WITHOUT ROWID;
+"""
+_GIVEN: Final = """
+ALTER TABLE user ADD COLUMN given_boot INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE user ADD COLUMN given_seq INTEGER NOT NULL DEFAULT 0;
 """
 _TABLES: Final = (
     """
@@ -86,8 +90,9 @@ CREATE TABLE service_state (
     module TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (module, key)) WITHOUT ROWID;
 """
     + _ANSWER
+    + _GIVEN
 )
-_MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER}
+_MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN}
 """What brings a store from a version to the next one."""
 
 NULL: Final = math.nan

@@ -119,6 +119,7 @@ class Backend:
                 config.dialect,
                 wall_us=config.wall_us,
                 known_vins=loaded.vins,
+                presence_boots=loaded.presence_boots,
                 announce_stored=config.announce_stored,
                 batch_wait_s=config.batch_wait_s,
                 committed=config.committed,

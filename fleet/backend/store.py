@@ -152,6 +152,7 @@ class Loaded(msgspec.Struct):
     users: list[UserRecord]
     vins: list[str]
     presence: list[PresenceChanged]
+    presence_boots: dict[str, int]
     commands: list[CommandRecord]
     replies: list[ReplyGiven]
     answers: list[tuple[AnswerGiven, int]]
@@ -446,12 +447,13 @@ class Store:
         run = self._lookup.execute
         try:
             return Loaded(
-                users=[_user(row) for row in run("SELECT vin, name, role, salt, digest, cost, wrong_tries, locked FROM user")],
+                users=[_user(row) for row in run(_USER)],
                 vins=[row[0] for row in run("SELECT vin FROM newest UNION SELECT vin FROM user")],
                 presence=[
                     PresenceChanged(*row)
                     for row in run("SELECT vin, connection, connection_reason FROM newest WHERE connection IS NOT NULL")
                 ],
+                presence_boots=dict(run("SELECT vin, connection_boot FROM newest WHERE connection IS NOT NULL").fetchall()),
                 commands=[_command(row) for row in run(_RECORD + " WHERE ended_wall_us IS NULL ORDER BY rowid")],
                 replies=[_reply(row) for row in run(_REPLY + " WHERE published_wall_us IS NULL ORDER BY id")],
                 answers=[
@@ -493,6 +495,7 @@ class Store:
 
 _LAST_ID: Final = "SELECT coalesce(max(id), 0) FROM message"
 _ANY_CAR: Final = "SELECT EXISTS (SELECT 1 FROM sequence) OR EXISTS (SELECT 1 FROM newest)"
+_USER: Final = "SELECT vin, name, role, salt, digest, cost, wrong_tries, locked, given_boot, given_seq FROM user"
 _RECORD: Final = (
     "SELECT id, vin, name, user, parameters, answer_topic, asked_at, expires_at, due_wall_us, state, reason, detail,"
     " decided_by, changed_at, awake FROM command"
@@ -525,9 +528,9 @@ def _command(row: tuple[Any, ...]) -> CommandRecord:
 
 
 def _user(row: tuple[Any, ...]) -> UserRecord:
-    vin, name, role, salt, digest, cost, wrong_tries, locked = row
+    vin, name, role, salt, digest, cost, wrong_tries, locked, boot, seq = row
     spin = None if salt is None else SpinHash(salt, digest, cost)
-    return UserRecord(vin, name, role, spin, wrong_tries, bool(locked))
+    return UserRecord(vin, name, role, spin, wrong_tries, bool(locked), (boot, seq))
 
 
 def _committed(prepared: _Prepared) -> Committed:

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from fleet.cloud.car_settings import NEVER, Number
 from fleet.cloud.centre import AskCar, CommandEnded, Done, Notes, Notify, Refused, Rule, RuleOutput
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, MINUTE, SECOND, Duration, Instant
@@ -107,11 +108,15 @@ def _misfit_of(cars: Sequence[str]) -> str | None:
 
 
 class Progress(msgspec.Struct):
-    """One car in a campaign. `attempt` counts the commands it was sent; `consent`: its user has agreed by app."""
+    """One car in a campaign. `attempt` counts the commands it was sent; `consent`: its user has agreed by app.
+
+    `told` is the number of the newest message by which it told of the update: an older one that comes late is no news.
+    """
 
     state: CarState = "planned"
     attempt: int = 0
     consent: bool = False
+    told: Number = NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +256,12 @@ class Campaign:
             case "expired" | "unknown":
                 self._move(vin, car, "unreached", now)
 
-    def told(self, vin: str, state: CarState, now: Instant) -> None:
-        """Take what a car says of the update."""
+    def told(self, vin: str, state: CarState, now: Instant, number: Number) -> None:
+        """Take what a car says of the update in the message of this number."""
         car = self._cars.get(vin)
-        if car is not None and car.attempt:
+        if car is not None and car.attempt and number >= car.told:
+            car.told = number
+            self._changed[vin] = None
             self._move(vin, car, state, now)
 
     # --- asking
@@ -387,7 +394,7 @@ class CampaignRule(Rule):
         if found is None or state is None:
             return ()
         before = found.state_of(event.vin)
-        found.told(event.vin, state, now)
+        found.told(event.vin, state, now, (event.boot, event.seq))
         outputs = self._note(found)
         if event.name == "update_result" and found.state_of(event.vin) != before:
             data = {"campaign": found.plan.campaign, "version": found.plan.version}

@@ -1,6 +1,9 @@
 """What a car has said of its own switches: privacy mode, services that are off, whether anybody is at home in it.
 
 The desk need not send what the car would refuse. It goes by what it has heard: what the car says itself is final.
+
+A message may come late, overtaken by others of its car. So each thing is known with the number of the message that said it,
+and a newer word on one thing does not make an older word on another one old. Whatever the order: the same is known in the end.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fleet.wire.commands import COMMANDS
 from fleet.wire.messages import Event
@@ -17,16 +21,33 @@ MODULE: Final = "car_settings"
 """Under which the store keeps them, by VIN."""
 EVENTS: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
 PRIMARY: Final = "primary"
+NOT_PAIRED: Final = ("not_paired", "the car was reset, and nobody has enrolled it since")
+
+
+Number = tuple[int, int]
+"""Boot and sequence number of a message: of two messages of a car the higher one was sent later."""
+NEVER: Final[Number] = (0, 0)
 
 
 class CarSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What held in a car when it sent the message of this number."""
+    """What holds in a car. `boot` and `seq` are the number of the word on `mode` and `services_off`, a reset being one.
 
-    boot: int
-    seq: int
+    `paired` holds since the message `since`; `pairing` is the newest pairing that was heard of.
+    """
+
+    boot: int = 0
+    seq: int = 0
     mode: PrivacyMode = OPEN
     services_off: tuple[str, ...] = ()
     paired: bool = True
+    since: Number = NEVER
+    pairing: Number = NEVER
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """A car has forgotten all its users, or one: the rights that they were given before are gone."""
+
+    user: str | None = None
 
 
 class _Changed(msgspec.Struct):
@@ -34,34 +55,44 @@ class _Changed(msgspec.Struct):
     services_off: tuple[str, ...] = ()
 
 
-class _Reset(msgspec.Struct):
-    user: str | None = None
-
-
 def after(held: CarSettings | None, event: Event) -> CarSettings | None:
-    """Return what holds after an event; None when it is not newer than what is known, or cannot be read."""
-    if held is not None and (event.boot, event.seq) <= (held.boot, held.seq):
-        return None
-    told = msgspec.structs.replace(held or CarSettings(boot=0, seq=0), boot=event.boot, seq=event.seq)
-    try:
-        match event.name:
-            case "privacy_changed":
+    """Return what holds after an event; None when that is nothing new, or the event cannot be read."""
+    before = held or CarSettings()
+    told = _told(before, event)
+    return None if told == before else told
+
+
+def _told(held: CarSettings, event: Event) -> CarSettings:
+    number = (event.boot, event.seq)
+    privacy = {"boot": event.boot, "seq": event.seq} if number > (held.boot, held.seq) else None
+    match event.name:
+        case "privacy_changed" if privacy is not None:
+            try:
                 changed = msgspec.convert(event.data, _Changed)
-                return msgspec.structs.replace(told, mode=changed.mode, services_off=changed.services_off)
-            case "car_reset":
-                return told if deleted_user(event) is not None else CarSettings(boot=event.boot, seq=event.seq, paired=False)
-            case "car_paired":
-                return msgspec.structs.replace(told, paired=True)
-            case _:
-                return None
+            except msgspec.ValidationError:
+                return held
+            return replace(held, **privacy, mode=changed.mode, services_off=changed.services_off)
+        case "car_reset" if (reset := reset_of(event)) is not None and reset.user is None:
+            if privacy is not None:
+                held = replace(held, **privacy, mode=OPEN, services_off=())
+            return replace(held, paired=False, since=number) if number > held.since else held
+        case "car_paired":
+            if number > held.since:
+                held = replace(held, paired=True, since=number)
+            return replace(held, pairing=max(number, held.pairing))
+        case _:
+            return held
+
+
+def reset_of(event: Event) -> Reset | None:
+    """Return what a reset takes away, None for what is none or cannot be read. Without its primary user a car has no users."""
+    if event.name != "car_reset":
+        return None
+    try:
+        reset = msgspec.convert(event.data, Reset)
     except msgspec.ValidationError:
         return None
-
-
-def deleted_user(event: Event) -> str | None:
-    """Return whom alone a reset deletes, None when it is the whole car. Raises msgspec.ValidationError."""
-    user = msgspec.convert(event.data, _Reset).user
-    return None if user == PRIMARY else user
+    return Reset() if reset.user == PRIMARY else reset
 
 
 def refusal(settings: CarSettings | None, name: str) -> tuple[str, str] | None:
@@ -69,7 +100,7 @@ def refusal(settings: CarSettings | None, name: str) -> tuple[str, str] | None:
     if settings is None:
         return None
     if not settings.paired:
-        return ("not_paired", "the car was reset, and nobody has enrolled it since")
+        return NOT_PAIRED
     entry = COMMANDS[name].entry
     if entry.legal:
         return None

@@ -14,7 +14,7 @@ from typing import Final, assert_never
 from msgspec.structs import replace
 
 from fleet.cloud import car_settings
-from fleet.cloud.car_settings import CarSettings
+from fleet.cloud.car_settings import NEVER, NOT_PAIRED, CarSettings, Number
 from fleet.cloud.desk_io import (
     Answer,
     BackEndAsked,
@@ -237,7 +237,7 @@ class Desk:
         user_name = BACK_END if by_back_end else request.user or PRIMARY
         outputs: list[DeskOutput] = []
         if refusal is None and not by_back_end:
-            user, outputs = self._guard.enrol(request.vin, user_name)
+            user, outputs = self._guard.enrol(request.vin, user_name, self._pairing(request.vin))
             if user is None:
                 refusal = Refusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car")
         record = CommandRecord(
@@ -262,7 +262,7 @@ class Desk:
             return outputs + self._queue(held, now)
         refusal = self._guard.refusal(key, request.spin)
         if refusal is None and request.spin is not None:
-            started = self._guard.submit(key, request.id, request.spin, sets=False)
+            started = self._guard.submit(key, request.id, request.spin, sets=False, given=self._pairing(request.vin))
             if started is not None:
                 return outputs + started
         return outputs + self._refuse(held, refusal or BUSY, now)
@@ -323,7 +323,8 @@ class Desk:
             return [] if earlier.answer is None else [Answer(topic, earlier.answer)]
         refusal, outputs = self._unfit_for_a_spin(request)
         if refusal is None:
-            started = self._guard.submit(key, request_id, request.spin, sets=True, answer_topic=topic)
+            given = self._pairing(request.vin)
+            started = self._guard.submit(key, request_id, request.spin, sets=True, answer_topic=topic, given=given)
             if started is not None:
                 self._settings_of_spins[request_id] = _SpinSetting(key)
                 if len(self._settings_of_spins) > REMEMBERED_SPINS:
@@ -342,8 +343,11 @@ class Desk:
             return UNKNOWN_VIN, []
         if not is_spin(request.spin):
             return BAD_FORMAT, []
+        settings = self._settings.get(request.vin)
+        if settings is not None and not settings.paired:
+            return Refusal(*NOT_PAIRED), []  # it would be a right of whoever had the car before
         user_name = request.user or PRIMARY
-        user, outputs = self._guard.enrol(request.vin, user_name)
+        user, outputs = self._guard.enrol(request.vin, user_name, self._pairing(request.vin))
         if user is None:
             return Refusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car"), outputs
         return None, outputs
@@ -353,7 +357,7 @@ class Desk:
         if (invalid := _invalid(request.vin)) is not None:
             return [_answer(topic, request.id[:LONGEST_ID], now, invalid.reason, invalid.detail)]
         self._known.add(request.vin)
-        _, outputs = self._guard.enrol(request.vin, PRIMARY)
+        _, outputs = self._guard.enrol(request.vin, PRIMARY, self._pairing(request.vin))
         return [*outputs, Answer(topic, DeskAnswer(id=request.id[:LONGEST_ID], state="succeeded", final=True, at=now))]
 
     def _decided(self, decisions: list[Decision], outputs: list[DeskOutput], now: Instant) -> list[DeskOutput]:
@@ -374,16 +378,22 @@ class Desk:
         return outputs
 
     def _switched(self, event: Event, now: Instant) -> list[DeskOutput]:
-        """Keep what a car says of its switches; a reset takes away the rights of its users, or of one."""
+        """Keep what a car says of its switches; a reset takes away the rights of before it, however late it comes."""
+        outputs: list[DeskOutput] = []
         settings = car_settings.after(self._settings.get(event.vin), event)
-        if settings is None:
-            return []
-        self._settings[event.vin] = settings
-        outputs: list[DeskOutput] = [KeepSettings(event.vin, settings)]
-        if event.name != "car_reset":
+        if settings is not None:
+            self._settings[event.vin] = settings
+            outputs.append(KeepSettings(event.vin, settings))
+        reset = car_settings.reset_of(event)
+        if reset is None:
             return outputs
-        decisions, removed = self._guard.forget(event.vin, car_settings.deleted_user(event))
+        decisions, removed = self._guard.forget(event.vin, reset.user, (event.boot, event.seq))
         return self._decided(decisions, [*outputs, *removed], now)
+
+    def _pairing(self, vin: str) -> Number:
+        """Return under which pairing of a car rights are given now."""
+        settings = self._settings.get(vin)
+        return NEVER if settings is None else settings.pairing
 
     # --- life of a command
 

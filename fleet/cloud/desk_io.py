@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from fleet.cloud.car_settings import CarSettings
+from fleet.cloud.car_settings import NEVER, CarSettings, Number
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswer, EnrolCar, Event, Response, SetSpin
 
@@ -30,7 +30,11 @@ class SpinHash:
 
 
 class UserRecord(msgspec.Struct, frozen=True):
-    """A person enrolled on a car. `spin` is None until it is set; `locked` ends when it is set again."""
+    """A person enrolled on a car. `spin` is None until it is set; `locked` ends when it is set again.
+
+    `given` is the newest pairing of the car that was known when the person was enrolled or the S-PIN set: a reset takes away
+    what was given under a pairing before it, whenever it is heard of.
+    """
 
     vin: str
     name: str
@@ -38,6 +42,7 @@ class UserRecord(msgspec.Struct, frozen=True):
     spin: SpinHash | None = None
     wrong_tries: int = 0
     locked: bool = False
+    given: Number = NEVER
 
 
 class CommandRecord(msgspec.Struct, frozen=True):

@@ -1,7 +1,11 @@
 """Online services, answered for cars: places, ways and maps for whoever asks; profile, radio, store and charging by user.
 
 Until there are accounts, who is who follows from the name (ours): `primary` is the primary user, `guest` and `guest-…` are
-guests, all others are additional users. What is kept of a car's users is forgotten when the car is reset.
+guests, all others are additional users.
+
+What is kept of a car's users is forgotten when the car is reset. A car's messages may come in another order than it sent them, so
+what is kept has a number: a reset takes away what is older than itself, however late it comes; and what was asked before a reset
+is not done afterwards.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import msgspec
 
 from fleet.cloud import places
 from fleet.cloud.actions import load_actions
+from fleet.cloud.car_settings import NEVER, NOT_PAIRED, Number, reset_of
 from fleet.cloud.centre import Done, Notes, Notify, Refused, Rule, RuleOutput, SendReply
 from fleet.cloud.places import Position, World, load_world
 from fleet.errors import Undecodable
@@ -43,6 +48,7 @@ class Asked(NamedTuple):
     """A request that was read, and what an answer may need of the rule."""
 
     vin: str
+    number: Number
     parameters: Any
     now: Instant
     notes: Notes
@@ -62,6 +68,34 @@ class Asked(NamedTuple):
     def key(self, kind: str, *more: str) -> str:
         """Return where something of this car is noted."""
         return "/".join((kind, self.vin, *more))
+
+
+class Owned(msgspec.Struct, frozen=True, array_like=True):
+    """By which messages a car was last reset and paired, as far as they are known."""
+
+    reset: Number = NEVER
+    paired: Number = NEVER
+
+    @property
+    def enrolled(self) -> bool:
+        """Tell whether somebody is at home in the car."""
+        return self.paired >= self.reset
+
+    def enrolled_at(self, number: Number) -> bool:
+        """Tell whether those at home in the car when it sent this message still are."""
+        return self.enrolled and (self.reset == NEVER or number > self.paired)
+
+
+def _owned(notes: Notes, vin: str) -> Owned:
+    known = notes.get(f"owned/{vin}")
+    if known is None:  # an earlier version noted no more than that the car was reset
+        return Owned(reset=(0, 1)) if f"left/{vin}" in notes else Owned()
+    return msgspec.convert(known, Owned)
+
+
+def _number(kept: Any) -> Number:
+    """Return the number that something was kept with; what an earlier version kept has none."""
+    return tuple(kept) if kept else NEVER
 
 
 Answer = tuple[dict[str, Any], Sequence[RuleOutput]] | dict[str, Any] | Failed
@@ -143,7 +177,8 @@ def _maps(asked: Asked) -> Answer:
     new = [area for area in dict.fromkeys(areas) if held.get(area) != version]
     if not new:
         return Failed("up_to_date")
-    asked.notes[asked.key("maps")] = held | dict.fromkeys(new, version)
+    if asked.number > _owned(asked.notes, asked.vin).reset:
+        asked.notes[asked.key("maps")] = held | dict.fromkeys(new, version)
     return {"version": version, "areas": new, "size_mb": MAP_SIZE_MB * len(new)}
 
 
@@ -185,16 +220,33 @@ def _spoken(found: Mapping[str, Any]) -> str:
 
 
 def _personalisation(asked: Asked) -> Answer:
-    wanted = asked.parameters
+    """Keep settings, or give them back: the newest value of each, and none of those kept before a reset."""
+    wanted, notes = asked.parameters, asked.notes
     key = asked.key("profile", wanted.user)
-    kept: dict[str, str] | None = asked.notes.get(key)
+    gone = max(_owned(notes, asked.vin).reset, _number(notes.get(asked.key("deleted", wanted.user))))
+    kept: dict[str, Any] = notes.get(key, {})
     if wanted.action == "save":
-        asked.notes[key] = (kept or {}) | {setting.name: setting.value for setting in wanted.settings}
+        if asked.number > gone:
+            saved = {
+                setting.name: [setting.value, *asked.number]
+                for setting in wanted.settings
+                if asked.number >= _saved_at(kept.get(setting.name))
+            }
+            notes[key] = kept | saved
         return {"settings": [], "hidden": 0}
-    if kept is None:
+    if key not in notes or asked.number < gone:
         return Failed("no_profile")
-    shown = {name: value for name, value in kept.items() if wanted.identified or name not in CONFIDENTIAL}
+    shown = {name: _value(kept[name]) for name in kept if wanted.identified or name not in CONFIDENTIAL}
     return {"settings": [{"name": name, "value": shown[name]} for name in sorted(shown)], "hidden": len(kept) - len(shown)}
+
+
+def _value(kept: str | list[Any]) -> Any:
+    """Return a setting's value; an earlier version kept it without a number."""
+    return kept if isinstance(kept, str) else kept[0]
+
+
+def _saved_at(kept: str | list[Any] | None) -> Number:
+    return NEVER if kept is None or isinstance(kept, str) else _number(kept[1:])
 
 
 def _radio(asked: Asked) -> Answer:
@@ -212,7 +264,7 @@ def _radio(asked: Asked) -> Answer:
 def _purchase(asked: Asked) -> Answer:
     """Sell to the primary user of an enrolled car who is on no list, and activate at once what was bought."""
     wanted, notes = asked.parameters, asked.notes
-    if asked.key("left") in notes:
+    if not _owned(notes, asked.vin).enrolled_at(asked.number):
         return Failed("not_enrolled")
     product = asked.world.store.get(wanted.product)
     if product is None:
@@ -244,10 +296,13 @@ def months_later(at: Instant, months: int) -> Instant:
 
 
 def _plug_and_charge(asked: Asked) -> Answer:
-    contract: str | None = asked.notes.get(asked.key("certificate"))
-    if contract is None:
+    certificate = asked.notes.get(asked.key("certificate"))
+    if certificate is None or asked.number < _owned(asked.notes, asked.vin).reset:
         return Failed("certificate_missing")
-    return {"contract": contract, "station": asked.parameters.station}
+    return {
+        "contract": certificate if isinstance(certificate, str) else certificate["contract"],
+        "station": asked.parameters.station,
+    }
 
 
 _ANSWERS: Final[Mapping[str, Callable[[Asked], Answer]]] = {
@@ -307,23 +362,39 @@ class OnlineRule(Rule):
         may = requests()[request.name].entry.may
         if may and role_of(parameters.user) not in may:
             return Failed("insufficient_rights"), ()
-        answer = _ANSWERS[request.name](Asked(request.vin, parameters, now, self.notes, load_world()))
+        answer = _ANSWERS[request.name](
+            Asked(request.vin, (request.boot, request.seq), parameters, now, self.notes, load_world())
+        )
         return answer if isinstance(answer, tuple) and not isinstance(answer, Failed) else (answer, ())
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
-        """Forget what belonged to the people of a car that was reset; what was bought belongs to the car."""
+        """Forget what belonged to the people of a car before it was reset; what was bought belongs to the car."""
+        vin, number = event.vin, (event.boot, event.seq)
+        owned = _owned(self.notes, vin)
         if event.name == "car_paired":
-            self.notes.pop(f"left/{event.vin}", None)
-            return ()
-        user = event.data.get("user")
-        gone = [f"profile/{event.vin}/{user}"]
-        if user is None:
-            gone = [key for key in self.notes if key.startswith(f"profile/{event.vin}/")]
-            gone += [f"{kind}/{event.vin}" for kind in ("holder", "certificate", "maps")]
-            self.notes[f"left/{event.vin}"] = True
-        for key in gone:
-            self.notes.pop(key, None)
+            self.notes[f"owned/{vin}"] = [owned.reset, max(owned.paired, number)]
+        elif (reset := reset_of(event)) is not None and reset.user is None:
+            self.notes[f"owned/{vin}"] = [max(owned.reset, number), owned.paired]
+            for key in [key for key in self.notes if key.startswith(f"profile/{vin}/")]:
+                self._forget_profile(key, number)
+            for kind in ("holder", "certificate"):
+                kept = self.notes.get(f"{kind}/{vin}")
+                if kept is not None and (isinstance(kept, str) or _number(kept.get("given")) < number):
+                    del self.notes[f"{kind}/{vin}"]
+            self.notes.pop(f"maps/{vin}", None)  # should some be of after it, the car gets them once more
+        elif reset is not None:
+            key = f"deleted/{vin}/{reset.user}"
+            self.notes[key] = max(_number(self.notes.get(key)), number)
+            self._forget_profile(f"profile/{vin}/{reset.user}", number)
         return ()
+
+    def _forget_profile(self, key: str, before: Number) -> None:
+        kept: dict[str, Any] = self.notes.get(key, {})
+        stays = {name: value for name, value in kept.items() if _saved_at(value) > before}
+        if stays:
+            self.notes[key] = stays
+        else:
+            self.notes.pop(key, None)
 
     def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:  # noqa: ARG002
         """Do what the users of a car do elsewhere than in it."""
@@ -348,7 +419,14 @@ class OnlineRule(Rule):
         words = msgspec.convert(request.data, _Holder)
         if (wrong := _misfit(request.action, words)) is not None:
             return wrong
-        self.notes[f"holder/{vin}"] = {"name": words.name}
+        return self._give(vin, "holder", {"name": words.name})
+
+    def _give(self, vin: str, kind: str, what: dict[str, Any]) -> Done | Refused:
+        """Keep what a user of the car gives, until the car is reset."""
+        owned = _owned(self.notes, vin)
+        if not owned.enrolled:
+            return Refused(*NOT_PAIRED)
+        self.notes[f"{kind}/{vin}"] = what | {"given": owned.paired}
         return Done()
 
     def _certificate(self, vin: str, request: ServiceRequest) -> Done | Refused:
@@ -361,10 +439,9 @@ class OnlineRule(Rule):
         words = msgspec.convert(request.data, _Certificate)
         if (wrong := _misfit(request.action, words)) is not None:
             return wrong
-        self.notes[f"certificate/{vin}"] = words.contract
-        return Done()
+        return self._give(vin, "certificate", {"contract": words.contract})
 
     def _shown(self, vin: str) -> dict[str, Any]:
         """Return what is known of a car, without what is its users' own."""
         shown = {kind: self.notes[key] for kind in ("maps", "active", "purchases") if (key := f"{kind}/{vin}") in self.notes}
-        return {**shown, "certificate": f"certificate/{vin}" in self.notes, "enrolled": f"left/{vin}" not in self.notes}
+        return {**shown, "certificate": f"certificate/{vin}" in self.notes, "enrolled": _owned(self.notes, vin).enrolled}

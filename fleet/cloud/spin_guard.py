@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hmac import compare_digest
+from itertools import dropwhile
 from typing import Final
 
 from msgspec.structs import replace
 
+from fleet.cloud.car_settings import NEVER, Number
 from fleet.cloud.desk_io import DeskOutput, HashSpin, RemoveUser, SpinHash, StoreUser, UserRecord, VerifySpin
 from fleet.kernel.instants import MINUTE, Duration, Instant
 
@@ -50,13 +52,14 @@ MISPLACED: Final = Refusal("malformed", "VIN, name or user has the form of an S-
 
 @dataclass(frozen=True, slots=True)
 class SpinJob:
-    """One S-PIN to be verified for a command, or (`sets`) to be hashed and kept."""
+    """One S-PIN to be verified for a command, or (`sets`) to be hashed and kept; `given` is as of a `UserRecord`."""
 
     job: int
     request_id: str
     spin: str = field(repr=False)
     sets: bool
     answer_topic: str = ""
+    given: Number = NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,12 @@ class SpinGuard:
         self._waiting = 0
         self._next_job = 1
 
-    def enrol(self, vin: str, name: str) -> tuple[UserRecord | None, list[DeskOutput]]:
+    def enrol(self, vin: str, name: str, given: Number = NEVER) -> tuple[UserRecord | None, list[DeskOutput]]:
         """Return the user, or None when there is none of that name; the primary user is enrolled when first met."""
         user = self._users.get((vin, name))
         if user is not None or name != PRIMARY:
             return user, []
-        user = self._users[vin, name] = UserRecord(vin, name)
+        user = self._users[vin, name] = UserRecord(vin, name, given=given)
         return user, [StoreUser(user)]
 
     def refusal(self, key: UserKey, spin: str | None) -> Refusal | None:
@@ -130,12 +133,14 @@ class SpinGuard:
             self._tokens.pop(key, None)
         return any(compare_digest(token.encode(), known.encode()) for known, _ in held)
 
-    def submit(self, key: UserKey, request_id: str, spin: str, *, sets: bool, answer_topic: str = "") -> list[DeskOutput] | None:
+    def submit(
+        self, key: UserKey, request_id: str, spin: str, *, sets: bool, answer_topic: str = "", given: Number = NEVER
+    ) -> list[DeskOutput] | None:
         """Take up a job; return what starts it (nothing when it waits its turn), or None when there is no room."""
         lane = self._lanes.get(key)
         if self._waiting >= JOBS or (lane is not None and len(lane.waiting) >= WAITING_PER_USER):
             return None
-        job = SpinJob(self._next_job, request_id, spin, sets, answer_topic)
+        job = SpinJob(self._next_job, request_id, spin, sets, answer_topic, given)
         self._next_job += 1
         self._waiting += 1
         if lane is not None:
@@ -173,8 +178,9 @@ class SpinGuard:
         if key is None:
             return [], []
         self._tokens.pop(key, None)
-        changed = self._change(key, replace(self._users[key], spin=spin, wrong_tries=0, locked=False))
-        return self._go_on(number, Decision(self._lanes[key].running), [changed])
+        job = self._lanes[key].running
+        changed = self._change(key, replace(self._users[key], spin=spin, wrong_tries=0, locked=False, given=job.given))
+        return self._go_on(number, Decision(job), [changed])
 
     def failed(self, number: int) -> tuple[list[Decision], list[DeskOutput]]:
         """Give a job up without counting a try."""
@@ -188,20 +194,36 @@ class SpinGuard:
         for key, tokens in self._tokens.items():
             self._tokens[key] = [(token, until + by) for token, until in tokens]
 
-    def forget(self, vin: str, name: str | None) -> tuple[list[Decision], list[DeskOutput]]:
-        """Take away the rights of a user, or (None) of all users of a car; what they wait for is refused."""
+    def forget(self, vin: str, name: str | None, before: Number) -> tuple[list[Decision], list[DeskOutput]]:
+        """Take away the rights that were given `before` to a user, or (None) to all of a car; what they wait for is refused."""
         decisions: list[Decision] = []
         outputs: list[DeskOutput] = []
         for key in [key for key in self._users if key[0] == vin and name in {None, key[1]}]:
-            lane = self._lanes.pop(key, None)
-            for job in () if lane is None else (lane.running, *lane.waiting):
-                self._keys.pop(job.job, None)
-                self._waiting -= 1
-                decisions.append(Decision(job, FORGOTTEN))
-            del self._users[key]
-            self._tokens.pop(key, None)
-            outputs.append(RemoveUser(*key))
+            if self._users[key].given < before:
+                del self._users[key]
+                self._tokens.pop(key, None)
+                outputs.append(RemoveUser(*key))
+            if key in self._lanes:
+                decisions += self._thin_out(key, before, outputs)
         return decisions, outputs
+
+    def _thin_out(self, key: UserKey, before: Number, outputs: list[DeskOutput]) -> list[Decision]:
+        """Refuse the jobs that were given `before`; and where the user is gone, all up to the one that sets an S-PIN anew."""
+        lane = self._lanes[key]
+        jobs = [lane.running, *lane.waiting]
+        kept = [job for job in jobs if job.given >= before]
+        if key not in self._users:
+            kept = list(dropwhile(lambda job: not job.sets, kept))
+            if kept:
+                outputs.append(self._change(key, UserRecord(*key, given=kept[0].given)))
+        gone = [job for job in jobs if job not in kept]
+        self._waiting -= len(gone)
+        decisions = [Decision(job, FORGOTTEN) for job in gone]
+        lane.waiting = deque(job for job in kept if job is not lane.running)
+        if lane.running in gone:
+            self._keys.pop(lane.running.job)
+            decisions += self._start_next(key, outputs)
+        return decisions
 
     def _change(self, key: UserKey, user: UserRecord) -> StoreUser:
         self._users[key] = user
@@ -217,22 +239,26 @@ class SpinGuard:
         return VerifySpin(job.job, vin, user, job.spin, against)
 
     def _go_on(self, number: int, decision: Decision, outputs: list[DeskOutput]) -> tuple[list[Decision], list[DeskOutput]]:
-        """End the running job and start the next one that still has to be checked."""
+        """End the running job and start the next one."""
         key = self._keys.pop(number)
-        lane = self._lanes[key]
-        decisions = [decision]
         self._waiting -= 1
+        return [decision, *self._start_next(key, outputs)], outputs
+
+    def _start_next(self, key: UserKey, outputs: list[DeskOutput]) -> list[Decision]:
+        """Start the next job that still has to be checked, and decide those before it."""
+        lane = self._lanes[key]
+        decisions: list[Decision] = []
         while lane.waiting:
             job = lane.waiting.popleft()
             refused = None if job.sets else self._standing(key)
             if refused is None:
                 lane.running = job
                 outputs.append(self._start(key, job))
-                return decisions, outputs
+                return decisions
             self._waiting -= 1
             decisions.append(Decision(job, refused))
         del self._lanes[key]
-        return decisions, outputs
+        return decisions
 
 
 def is_spin(text: str) -> bool:

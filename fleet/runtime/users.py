@@ -30,6 +30,7 @@ from fleet.vehicle.geo import offset
 from fleet.wire.commands import COMMANDS
 from fleet.wire.dialect import FleetDialect, is_secret
 from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, ServiceRequest, SetSpin
+from fleet.wire.vin import LENGTH
 
 LIST_MOST: Final = 2_000
 """Cars that one request to a service can name; more come in several, as a message has its bound."""
@@ -380,6 +381,8 @@ class Users:
         self._take(answer)
 
     def _take(self, answer: DeskAnswer) -> None:
+        if answer.reason == "not_paired" and "-spin-" in answer.id:
+            self._with_spin.discard(answer.id[-LENGTH:])  # it is set when there is somebody in the car again
         if answer.final:
             for answered in self._told.pop(answer.id, ()):
                 answered(answer)

@@ -8,6 +8,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from fleet.kernel.instants import DAY, HOUR, LATEST
 from fleet.runtime.clocks import wall_us
 from fleet.wire.dialect import FleetDialect, json_codec
 from fleet.wire.frame import Frame
-from fleet.wire.messages import AnnounceClock, EnrolCar, ServiceRequest, SetSpin
+from fleet.wire.messages import AnnounceClock, EnrolCar, Event, ServiceRequest, SetSpin
 from tests.backend.fake_link import FakeSession
 from tests.backend.lab import (
     ANSWERS,
@@ -614,3 +615,65 @@ async def test_a_token_is_in_no_answer_that_anybody_keeps(path: Path) -> None:
         token = with_token.token
     assert kept_answers(path) == [("a", "rejected")]
     assert token.encode() not in b"".join(file.read_bytes() for file in path.parent.iterdir())
+
+
+# --- messages that overtake each other
+
+
+def said(name: str, seq: int, **data: Any) -> Event:
+    return Event(vin=VIN, boot=BOOT, seq=seq, captured_at=seq, name=name, data=data)
+
+
+RESET, PAIRED, CLOSED = said("car_reset", 3, by="car"), said("car_paired", 4), said("privacy_changed", 5, mode="online")
+ORDERS = list(permutations((RESET, PAIRED, CLOSED)))
+
+
+@pytest.mark.parametrize(
+    "order", list(permutations((RESET, PAIRED, CLOSED))), ids=lambda order: str([each.seq for each in order])
+)
+async def test_a_reset_that_comes_late_takes_the_rights_of_before_it(path: Path, order: tuple[Event, ...]) -> None:
+    """Lost behind the broker and repeated: the previous owner's S-PIN is worth nothing."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence()))
+        await lab.set_spin("1111", "old owner")
+        lab.session.deliver(*car(*order))
+        await lab.session.wait_for_acknowledged(4)
+        lab.command("old", name="unlock", spin="1111")
+        assert (await lab.state("old", "rejected")).reason == "spin_required"
+
+
+@pytest.mark.parametrize(
+    "order", list(permutations((RESET, PAIRED, CLOSED))), ids=lambda order: str([each.seq for each in order])
+)
+async def test_what_is_given_after_the_pairing_stays_across_restarts(path: Path, order: tuple[Event, ...]) -> None:
+    """Each message is heard by another back end, and all of them once more by the last one."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence()))
+        await lab.set_spin("1111", "old owner")
+    for message in order:
+        async with running(path) as lab:
+            lab.session.deliver(*car(message))
+            await lab.session.wait_for_acknowledged(1)
+            if message is PAIRED:
+                await lab.set_spin("2222", "new owner")
+    async with running(path) as lab:
+        lab.session.deliver(*car(*order))
+        await lab.session.wait_for_acknowledged(3)
+        lab.command("old", name="unlock", spin="1111")
+        assert (await lab.state("old", "rejected")).reason == "spin_wrong"
+        lab.command("new", name="unlock", spin="2222")
+        await lab.state("new", "sent")
+        assert lab.backend.snapshot().duplicates == 3
+
+
+async def test_the_presence_of_an_earlier_boot_is_old_after_a_restart_too(path: Path) -> None:
+    """A will that comes late does not put a car to deep sleep that has started anew since."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(presence()))
+        await lab.session.wait_for_acknowledged(1)
+    async with running(path) as lab:
+        late = msgspec.structs.replace(presence("offline", reason="deep_sleep"), boot=BOOT - 1)
+        lab.session.deliver(*car(late))
+        await lab.session.wait_for_acknowledged(1)
+        lab.command("a")
+        await lab.state("a", "sent")
