@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -18,12 +19,13 @@ import structlog
 from fleet.backend.batching import BATCH_MESSAGES, BATCH_WAIT_S, Pending
 from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.desk_driver import DeskDriver
+from fleet.backend.echo import Echo
 from fleet.backend.publisher import Publisher
 from fleet.backend.store import QUARANTINE_KEEPS, Arrival, Batch, Committed, Quarantined, Store
 from fleet.cloud.car_settings import EVENTS as SETTINGS_EVENTS
 from fleet.cloud.desk_io import CarAnswered, CarSeen, CarSwitched, PresenceChanged
 from fleet.cloud.twin import origin_of
-from fleet.errors import LinkError, PublishRefused, StoreFull, Undecodable
+from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, Undecodable
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import Delivery, Link
 from fleet.wire.dialect import MESSAGEPACK, FleetDialect
@@ -40,6 +42,9 @@ AT_ONCE: Final = RECEIVE_MAXIMUM
 """Rows that are committed on the event loop: some 15 ms for a batch, 50 ms for all the broker sends without an acknowledgement.
 In the writer thread the same commit takes twice as long and more CPU, as both threads wait for the interpreter's lock in
 turn; it is there for floods that nothing holds back."""
+ECHO_TOKEN: Final = -1
+"""Of the message to ourselves; nobody waits for its outcome."""
+ECHO_EXPIRY_S: Final = 60
 _COPY_BACK_S: Final = 0.5
 """How often the store's log is copied back while it grows."""
 _RETRY_FIRST_S: Final = 0.25
@@ -70,10 +75,12 @@ class Consumer:
         announce_stored: bool = False,
         batch_wait_s: float = BATCH_WAIT_S,
         committed: Callable[[Batch, Committed], None] | None = None,
+        echo_topic: str = "",
     ) -> None:
         """Take the store and the dialect; `announce_stored` tells cars what is stored, for delivery until stored.
 
         What nobody waits for is stored at the latest after `batch_wait_s`; `committed` is told what was.
+        `echo_topic` is one that is subscribed and that we may write, for `watch`.
         """
         self._batch_wait_s = batch_wait_s
         self._committed = committed
@@ -83,6 +90,7 @@ class Consumer:
         self._announce_stored = announce_stored
         self._desk_topic = dialect.topics.desk_request()
         self._answer_head = dialect.topics.desk_answer("")
+        self._echo_topic = echo_topic
         self._known = set(known_vins)
         self._presence_boot = presence_boots
         self._encode = msgspec.msgpack.Encoder().encode
@@ -95,11 +103,15 @@ class Consumer:
         self._abandon = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._committing = False
+        self._echo = Echo()
         self._handled: set[tuple[str, int, int]] = set()
         self.stored = 0
         self.duplicates = 0
         self.unsafe_dropped = 0
         self.arrived = 0
+        self.arrived_safely = 0
+        self.stalls = 0
         self.quarantined: Counter[str] = Counter()
         self.publish_to_stored = Histogram()
         self.commit_us = Histogram()
@@ -140,7 +152,8 @@ class Consumer:
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
         """Pass on the outcome of a publish."""
-        self._publisher.acknowledged(token, error)
+        if token != ECHO_TOKEN:
+            self._publisher.acknowledged(token, error)
 
     def link_received(self, delivery: Delivery) -> None:
         """Decode into the batch, or into its quarantine."""
@@ -150,6 +163,7 @@ class Consumer:
         pending = self._collecting
         self.arrived += 1
         if frame.qos:
+            self.arrived_safely += 1
             pending.deliveries.append(delivery)
         elif len(pending.batch.arrivals) >= UNACKNOWLEDGED_LIMIT:
             # Nothing holds the sender of QoS 0 back, so this is the only bound on memory there can be.
@@ -159,7 +173,10 @@ class Consumer:
         try:
             self._take(frame, received_at)
         except Undecodable as error:
-            self._quarantine(frame, error, received_at)
+            if frame.topic == self._echo_topic:
+                self._echo.came_back()
+            else:
+                self._quarantine(frame, error, received_at)
         except Exception as error:  # noqa: BLE001 (one message must not stop all the others)
             _log.error("a message could not be handled", topic=frame.topic[:120], error=type(error).__name__)
             self._quarantine(frame, Undecodable("internal", type(error).__name__), received_at)
@@ -295,10 +312,12 @@ class Consumer:
                     return
                 continue
             self._collecting = Pending()
+            self._committing = True
             committed = await self._commit(pending)
             if committed is None:
                 return
             self._finish(pending, committed)
+            self._committing = False
             if self._store.has_log:
                 await self._keep_the_log_short()
             if self._stopping:
@@ -363,6 +382,26 @@ class Consumer:
         self.duplicates += committed.duplicates
         if pending.batch.arrivals:
             self.batch_messages.record(len(pending.batch.arrivals))
+
+    async def watch(self, echo: Echo) -> None:
+        """Look whether what the broker has for us still comes, and connect again when it does not."""
+        self._echo = echo
+        link = self._link
+        while True:
+            await asyncio.sleep(echo.after_s / 5)
+            was_hopeless = echo.is_hopeless
+            ready = link.is_up and not self._committing and not self._collecting.deliveries
+            match echo.look(self._loop.time(), self.arrived_safely, ready=ready):
+                case "send":
+                    with suppress(ConnectionLost):
+                        link.publish(Frame(topic=self._echo_topic, payload=b"echo", expiry_s=ECHO_EXPIRY_S), ECHO_TOKEN)
+                case "stalled":
+                    self.stalls += 1
+                    self.warn("the broker sends nothing any more, not even what we sent to ourselves; connecting again")
+                    link.drop()
+                    link.open()
+            if echo.is_hopeless and not was_hopeless:
+                self.warn(f"the broker does not return what we send to {self._echo_topic}: may this user read it there?")
 
     async def wait_for_quiet(self, quiet_s: float, *, limit_s: float) -> None:
         """Wait until nothing has arrived for `quiet_s`, but no longer than `limit_s`."""

@@ -16,6 +16,7 @@ from fleet.backend.batching import BATCH_WAIT_S
 from fleet.backend.centre_driver import CentreDriver, CentreFactory
 from fleet.backend.consumer import RECEIVE_MAXIMUM, Consumer
 from fleet.backend.desk_driver import ClockFactory, DeskDriver
+from fleet.backend.echo import Echo
 from fleet.backend.publisher import Publisher
 from fleet.backend.spin import SpinCost, SpinVault
 from fleet.backend.store import Batch, Committed, Store
@@ -42,7 +43,8 @@ class BackendConfig:
     `make_clock` and `wall_us` bring the time (`ScaledClock` and `wall_us` of `runtime.clocks`), which tells scenario time
     from the beginning where `clock_is_known`, otherwise once it is announced; `draw` the jitter of reconnects.
     `announce_stored` is for cars that keep messages until they are stored. `make_desk` is another kind of Desk, `make_centre`
-    of ServiceCentre, and `committed` is told each commit: a journal is kept so. `rules` are the services' own.
+    of ServiceCentre, and `committed` is told each commit: a journal is kept so. `rules` are the services' own. `echo` makes what
+    tells a stalled connection from a quiet one; None where connections do not stall.
     """
 
     store: Path
@@ -62,6 +64,7 @@ class BackendConfig:
     keep_alive_s: int = 60
     announce_stored: bool = False
     batch_wait_s: float = BATCH_WAIT_S
+    echo: Callable[[], Echo] | None = None
     open_store: type[Store] = Store
     make_desk: Callable[..., Desk] = Desk
     make_centre: CentreFactory = ServiceCentre
@@ -73,8 +76,8 @@ class BackendConfig:
 class Snapshot:
     """How the back end is doing, since it was started. Durations are wall µs in the histograms.
 
-    `commands_ended` counts by state and reason ("" without one). Round trips go from the user's due time to the
-    publishing of the car's first answer, apart for cars that had to be woken.
+    `stalls` are connections on which nothing came any more. `commands_ended` counts by state and reason ("" without one). Round
+    trips go from the user's due time to the publishing of the car's first answer, apart for cars that had to be woken.
     """
 
     connected: bool
@@ -86,6 +89,7 @@ class Snapshot:
     unsafe_dropped: int
     answers_dropped: int
     publishes_refused: int
+    stalls: int
     commands_open: int
     commands_ended: dict[str, dict[str, int]]
     publish_to_stored: Histogram
@@ -104,12 +108,23 @@ class Snapshot:
         return plain
 
 
+def _echo_topic(config: BackendConfig) -> str:
+    """Return the topic on which a back end hears itself: that of answers to its own client id, which it may read and write.
+
+    Without one, "": nobody wants an echo, or the id cannot be part of a topic.
+    """
+    if config.echo is None or any(sign in config.client_id for sign in "/+#"):
+        return ""
+    return config.dialect.topics.desk_answer(config.client_id)
+
+
 class Backend:
     """One back end. `async with Backend(config):`, or `start` and `stop`, or `run` until it is stopped or fails."""
 
     def __init__(self, config: BackendConfig) -> None:
         """Open the store; raises StoreError and its kin at once, before anything is connected."""
         self._config = config
+        self._echo_topic = _echo_topic(config)
         vault = SpinVault(config.pepper, config.spin_cost)
         self._store = config.open_store(config.store, created_by=f"fleet {__version__}")
         try:
@@ -123,6 +138,7 @@ class Backend:
                 announce_stored=config.announce_stored,
                 batch_wait_s=config.batch_wait_s,
                 committed=config.committed,
+                echo_topic=self._echo_topic,
             )
             self._driver = DeskDriver(
                 self._store,
@@ -163,6 +179,7 @@ class Backend:
         )
         self._link: Link | None = None
         self._running: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -210,7 +227,10 @@ class Backend:
             clean_start=False,
             session_expiry_s=config.session_expiry_s,
             receive_maximum=config.receive_maximum,
-            subscriptions=config.dialect.topics.backend_subscriptions(),
+            subscriptions=(
+                *config.dialect.topics.backend_subscriptions(),
+                *(((self._echo_topic, 1),) if self._echo_topic else ()),
+            ),
         )
         self._link = config.links(settings, self._consumer, BackOff(config.draw))
         self._publisher.attach(self._link)
@@ -218,6 +238,8 @@ class Backend:
         self._driver.start()
         self._centre.start()
         self._running = asyncio.create_task(self._consumer.run(), name="backend-consumer")
+        if self._echo_topic and config.echo is not None:
+            self._watching = asyncio.create_task(self._consumer.watch(config.echo()), name="backend-echo")
         self._link.open()
 
     async def run(self) -> None:
@@ -234,6 +256,8 @@ class Backend:
         with the broker. The broker keeps the session unless `end_session`. Raises what made the store fail.
         """
         running, self._running = self._running, None
+        if self._watching is not None:
+            self._watching.cancel()
         if running is None:
             self._store.close()
             return
@@ -278,6 +302,7 @@ class Backend:
             unsafe_dropped=consumer.unsafe_dropped,
             answers_dropped=self._publisher.dropped,
             publishes_refused=self._publisher.refused,
+            stalls=consumer.stalls,
             commands_open=driver.desk.open_count,
             commands_ended={state: dict(reasons) for state, reasons in driver.ended.items()},
             publish_to_stored=consumer.publish_to_stored,

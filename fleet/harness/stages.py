@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from fleet.backend.buffered_store import MemoryStore
+from fleet.backend.echo import Echo
 from fleet.backend.service import BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.errors import UsageError
@@ -313,6 +314,7 @@ class LiveStage:
             spin_cost=SPIN_COST,
             username="backend",
             password=self.password_for("backend"),
+            echo=Echo,
         )
 
 

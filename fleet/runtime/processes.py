@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import structlog
 
+from fleet.backend.echo import Echo
 from fleet.backend.service import Backend, BackendConfig
 from fleet.backend.spin import SpinCost
 from fleet.errors import BrokerError, ConnectRefused, SubscribeRefused
@@ -85,6 +86,7 @@ async def run_backend(
         password=access.password_for("backend"),
         announce_stored=announce_stored,
         client_id=client_id,
+        echo=Echo,
     )
     written = None if journal is None else JournalWriter(journal, begin_of_backend())
     hooks = None if written is None else BackendHooks(written)
