@@ -14,6 +14,7 @@
     │   └── ConnectionLost        what was under way may still have arrived
     ├── StoreError
     │   ├── StoreTooNew
+    │   ├── StoreLocked           for the moment
     │   ├── StoreFull
     │   └── StoreGone             the file is not the one that was written to
     ├── JournalError              file:line, a journal that cannot be read
@@ -168,6 +169,14 @@ class StoreTooNew(StoreError):
             f"{path} has schema version {found}; this fleet knows up to {known}",
             hint="Use the fleet version that wrote it, or another --store.",
         )
+
+
+class StoreLocked(StoreError):
+    """Another program holds the file; nothing of the batch was acknowledged."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is locked by another program", hint="Does something else write to it? Only the back end may.")
 
 
 class StoreFull(StoreError):

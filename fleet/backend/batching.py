@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 import msgspec
 from msgspec.structs import replace
 
-from fleet.backend.decisions import AnswerGiven, AnswerPublished, ReplyGiven, ReplyPublished, StoredWrite
+from fleet.backend.decisions import AnswerGiven, AnswerPublished, ReplyGiven, ReplyPublished, StoredWrite, decided
 from fleet.backend.store import Batch
-from fleet.cloud.centre import Keep, Notify
 from fleet.cloud.desk_io import Answer, SendCommand, Transition
+from fleet.cloud.rule import Keep, Notify
 from fleet.transport.link import Delivery
 from fleet.wire.messages import DeskAnswer
 
 BATCH_MESSAGES = 1_000
 BATCH_WAIT_S = 0.02
+
+LONGEST_PAUSE_S = 60.0
 
 Action = SendCommand | Answer | ReplyGiven
 """What is published once a batch is stored."""
@@ -21,17 +26,30 @@ _PATIENT = (Notify, Keep, ReplyPublished, AnswerPublished)
 """Writes that nobody waits for."""
 
 
+class Attempt(Protocol):
+    """Has desk or centre decide by itself; what fails is undone with all that is not committed."""
+
+    def __call__(self, what: str, step: Callable[..., None], *arguments: Any) -> None: ...
+
+
+def pause_s(failures: int) -> float:
+    """Return how many wall seconds to wait before a deadline is looked at again at which so many attempts have failed."""
+    return 0.0 if failures == 0 else min(2.0 ** (failures - 1), LONGEST_PAUSE_S)
+
+
 class Pending(msgspec.Struct):
     """One batch under collection.
 
     `round_trips` are (due wall µs, awake) of commands whose first answer by the car is in it, `handled` the numbers of the
-    messages that the service centre was given. `urgent`: somebody
+    messages that the service centre was given. `unsafe` are deliveries at QoS 0: nobody repeats them, should the batch be
+    taken again. `urgent`: somebody
     waits for an answer, so the batch does not wait for more. That a command is sent is not urgent: the car's answer is about
     to come, and would have to wait for a commit that has begun.
     """
 
     batch: Batch = msgspec.field(default_factory=Batch)
     deliveries: list[Delivery] = []
+    unsafe: list[Delivery] = []
     actions: list[Action] = []
     round_trips: list[tuple[int, bool]] = []
     handled: list[tuple[str, int, int]] = []
@@ -44,8 +62,8 @@ class Pending(msgspec.Struct):
         return not (self.deliveries or self.actions or batch.writes or batch.meta or batch.arrivals or batch.quarantined)
 
     def write(self, write: StoredWrite, wall_us: int) -> None:
-        """Add a decision of desk or centre."""
-        self.batch.writes.append((write, wall_us))
+        """Add a decision of desk or centre; raises whatever keeps it from being stored."""
+        self.batch.writes.append(decided(write, wall_us))
         self.urgent |= not (isinstance(write, _PATIENT) or (isinstance(write, Transition) and write.state == "sent"))
 
     def answer(self, topic: str, answer: DeskAnswer, wall_us: int) -> None:

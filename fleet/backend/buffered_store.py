@@ -59,9 +59,9 @@ class BufferedStore(Store):
         self._sequences.update(prepared.sequences)
         for vin, newest in prepared.newest.items():
             self._cars[vin] = newest, stored_at
-        for write, _ in batch.writes:
-            if isinstance(write, CommandOpened):
-                self._held_commands.add(write.record.id)
+        for decision in batch.writes:
+            if isinstance(decision.write, CommandOpened):
+                self._held_commands.add(decision.write.record.id)
         return _committed(prepared)
 
     def flush(self, *, cars: bool = False) -> None:
@@ -74,10 +74,12 @@ class BufferedStore(Store):
             return
         try:
             self._write(self._held, sequences, newest)
-        except sqlite3.Error as error:
+        except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            raise in_words(error, self.path) from error
+            if isinstance(error, sqlite3.Error):
+                raise in_words(error, self.path) from error
+            raise
         self._behind_rows += self._held_rows
         if cars:
             self._sequences, self._cars = {}, {}
@@ -85,6 +87,11 @@ class BufferedStore(Store):
         self._held = []
         self._held_rows = 0
         self._held_commands = set()
+
+    def forget(self) -> None:
+        """Write what is held before."""
+        self.flush(cars=True)
+        super().forget()
 
     def save(self) -> None:
         """Write all that is held."""

@@ -7,33 +7,19 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-import structlog
-
-from fleet.backend.batching import Pending
+from fleet.backend.batching import Attempt, Pending, pause_s
 from fleet.backend.decisions import ReplyGiven, ReplyPublished
 from fleet.backend.store import Loaded
-from fleet.cloud.centre import (
-    AskCar,
-    CentreInput,
-    CentreOutput,
-    CommandEnded,
-    Keep,
-    Notify,
-    Rule,
-    SendReply,
-    ServiceAsked,
-    ServiceCentre,
-    vins_of,
-)
+from fleet.cloud.centre import ServiceCentre, vins_of
 from fleet.cloud.desk import LONGEST_EXPIRY_S, SHORTEST_EXPIRY_S
 from fleet.cloud.desk_io import Answer
+from fleet.cloud.failures import FAILURE_KINDS
 from fleet.cloud.registry import RULES
+from fleet.cloud.rule import AskCar, CentreInput, CentreOutput, CommandEnded, Keep, Notify, Rule, SendReply, ServiceAsked
 from fleet.kernel.instants import LATEST, SECOND, Clock, Instant
-from fleet.wire.messages import DeskAnswer, Event, Reply, Request, ServiceRequest
+from fleet.wire.messages import Event, Request, ServiceRequest
 
 _LONGEST_SLEEP_S: Final = 3600.0
-_AFTER_FAILURE_S: Final = 60.0
-_log = structlog.get_logger(__name__)
 
 
 class CentreFactory(Protocol):
@@ -55,6 +41,7 @@ class CentreDriver:
         wall_us: Callable[[], int],
         collecting: Callable[[], Pending],
         changed: Callable[[], None],
+        attempt: Attempt,
         knows: Callable[[str], bool],
         ask_car: Callable[[AskCar], None],
         warn: Callable[[str], None],
@@ -75,12 +62,22 @@ class CentreDriver:
         self._knows = knows
         self._ask_car = ask_car
         self._warn = warn
-        self._centre = make_centre(rules, loaded.services)
+        self._attempt = attempt
+        self._make_centre, self._rules = make_centre, rules
+        self._timer: asyncio.TimerHandle | None = None
+        self._failures = 0
+        self._take_up(loaded)
+
+    def _take_up(self, loaded: Loaded) -> None:
+        self._centre = self._make_centre(self._rules, loaded.services)
         self.wants = self._centre.wants
         """Tells whether the centre is to be given a message, should it be new."""
         self._unpublished = loaded.replies
-        self._timer: asyncio.TimerHandle | None = None
-        self._failed: set[str] = set()
+
+    def begin_anew(self, loaded: Loaded) -> None:
+        """Begin from the store in the middle of the run: what it does not hold has not been."""
+        self._take_up(loaded)
+        self.start()
 
     def start(self) -> None:
         """Publish again the replies of which nobody knows whether the broker took them, as long as they are of use."""
@@ -99,18 +96,12 @@ class CentreDriver:
 
     def feed(self, message: Event | Request | CommandEnded) -> None:
         """Give the centre an input and perform what comes out."""
-        if not self._give(message) and isinstance(message, Request):
-            reply = Reply(id=message.id, name=message.name, error="internal")
-            self._perform([SendReply(message.vin, reply, 5 * 60 * SECOND)])
+        self._give(message)
 
     def ask(self, request: ServiceRequest, answer_topic: str) -> None:
         """Take what a tool asks."""
         unknown = tuple(vin for vin in vins_of(request) if not self._knows(vin))
-        if self._give(ServiceAsked(request, answer_topic, unknown)):
-            return
-        detail = "the service failed; what was asked may have been done in part"
-        answer = DeskAnswer(id=request.id[:100], state="failed", reason="internal", detail=detail, final=True, at=self._now())
-        self._perform([Answer(answer_topic, answer)])
+        self._give(ServiceAsked(request, answer_topic, unknown))
 
     def replied(self, given: ReplyGiven) -> None:
         """Note that the broker knows of a reply."""
@@ -126,29 +117,23 @@ class CentreDriver:
         """See when the next deadline comes now."""
         self._rearm()
 
-    def _give(self, message: CentreInput) -> bool:
-        """Tell whether the centre took it. What one message or one rule has wrong must not stop the others."""
+    def _give(self, message: CentreInput) -> None:
         now = self._now()
         if isinstance(message, Event | Request) and not self._clock_is_known():
             now = min(message.captured_at, LATEST)
-        return self._try(lambda: self._centre.receive(message, now), type(message).__name__)
+        self._perform(self._centre.receive(message, now))
 
     def _wake(self) -> None:
         self._timer = None
-        if not self._try(lambda: self._centre.wake(self._now()), "deadline"):
-            self._timer = asyncio.get_running_loop().call_later(_AFTER_FAILURE_S, self._wake)
+        self._attempt("a deadline of the service centre", self._wake_centre)
 
-    def _try(self, step: Callable[[], Sequence[CentreOutput]], what: str) -> bool:
+    def _wake_centre(self) -> None:
+        failures, self._failures = self._failures, 0
         try:
-            outputs = step()
-        except Exception as error:  # noqa: BLE001 (it is told; the other messages and rules go on)
-            _log.exception("a rule of the service centre failed", input=what)
-            if what not in self._failed:
-                self._failed.add(what)
-                self._warn(f"a rule of the service centre failed on a {what}: {type(error).__name__}: {error}"[:300])
-            return False
-        self._perform(outputs)
-        return True
+            self._perform(self._centre.wake(self._now()))
+        except Exception:
+            self._failures = failures + 1
+            raise
 
     def _perform(self, outputs: Iterable[CentreOutput]) -> None:
         pending, now, wall_us = self._collecting(), self._now(), self._wall_us()
@@ -161,6 +146,8 @@ class CentreDriver:
                     pending.after_commit(given)
                 case Notify() | Keep():
                     pending.write(output, wall_us)
+                    if isinstance(output, Notify) and output.kind in FAILURE_KINDS:
+                        self._tell_failure(output)
                 case Answer(topic=topic, answer=answer):
                     pending.answer(topic, answer, wall_us)
                 case AskCar():
@@ -170,6 +157,11 @@ class CentreDriver:
         self._rearm()
         self._changed()
 
+    def _tell_failure(self, notice: Notify) -> None:
+        told = notice.data
+        again = "; it is tried again" if "again_at" in told else ""
+        self._warn(f"the service {told['rule']} failed at {told['at']} {told['car']}: {told['error']}{again}")
+
     def _rearm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -178,4 +170,6 @@ class CentreDriver:
         if deadline is not None:
             clock = self._clock()
             wait_s = (clock.wall_us_at(deadline) - clock.wall_us()) / 1_000_000
-            self._timer = asyncio.get_running_loop().call_later(min(max(wait_s, 0.0), _LONGEST_SLEEP_S), self._wake)
+            self._timer = asyncio.get_running_loop().call_later(
+                min(max(wait_s, pause_s(self._failures)), _LONGEST_SLEEP_S), self._wake
+            )

@@ -1,7 +1,9 @@
 """Takes what cars and tools send, has it stored in batches, and acknowledges it only then.
 
-Nothing that arrives can stop it: what is not understood goes to quarantine with its reason. The broker's Receive Maximum
-bounds how much can be collected while a batch is being committed.
+Nothing that arrives can stop it: what is not understood goes to quarantine with its reason. When a decision or a commit fails,
+all that is not committed is undone as a restart would undo it: desk and centre begin anew from the store, and the messages are
+taken again, each committed alone; the one that fails again goes to quarantine as `internal`. The broker's Receive Maximum bounds
+how much can be collected while a batch is being committed.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
@@ -23,15 +26,16 @@ from fleet.backend.echo import Echo
 from fleet.backend.publisher import Publisher
 from fleet.backend.store import QUARANTINE_KEEPS, Arrival, Batch, Committed, Quarantined, Store
 from fleet.cloud.car_settings import EVENTS as SETTINGS_EVENTS
-from fleet.cloud.desk_io import CarAnswered, CarSeen, CarSwitched, PresenceChanged
+from fleet.cloud.desk_io import INTERNAL, Answer, CarAnswered, CarSeen, CarSwitched, PresenceChanged
+from fleet.cloud.rule import Notify
 from fleet.cloud.twin import origin_of
-from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, Undecodable
+from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, StoreGone, StoreLocked, Undecodable
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import Delivery, Link
 from fleet.wire.dialect import MESSAGEPACK, FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.intake import check_boot, is_storable, storable
-from fleet.wire.messages import CarMessage, DeskAnswer, Event, Presence, Request, Response, Status
+from fleet.wire.messages import CarMessage, DeskAnswer, DeskRequest, Event, FromCar, Presence, Request, Response, Status
 from fleet.wire.vin import is_vin
 
 RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
@@ -50,6 +54,10 @@ _COPY_BACK_S: Final = 0.5
 _RETRY_FIRST_S: Final = 0.25
 _RETRY_LAST_S: Final = 5.0
 _WARNINGS: Final = 20
+_UNDONE: Final = "the back end failed at this request; it was undone"
+
+Taken = tuple[FromCar | DeskRequest | None, Arrival | None]
+"""What a frame says, if anything, and the row it will be."""
 
 _log = structlog.get_logger(__name__)
 
@@ -73,15 +81,18 @@ class Consumer:
         known_vins: list[str],
         presence_boots: dict[str, int],
         announce_stored: bool = False,
+        begin_anew: Callable[[], None],
         batch_wait_s: float = BATCH_WAIT_S,
         committed: Callable[[Batch, Committed], None] | None = None,
         echo_topic: str = "",
     ) -> None:
         """Take the store and the dialect; `announce_stored` tells cars what is stored, for delivery until stored.
 
-        What nobody waits for is stored at the latest after `batch_wait_s`; `committed` is told what was.
+        `begin_anew` has desk and centre begin from the store, and calls `know`. What nobody waits for is stored at the
+        latest after `batch_wait_s`; `committed` is told what was.
         `echo_topic` is one that is subscribed and that we may write, for `watch`.
         """
+        self._begin_anew = begin_anew
         self._batch_wait_s = batch_wait_s
         self._committed = committed
         self._store = store
@@ -99,6 +110,9 @@ class Consumer:
         self._copying: asyncio.Future[None] | None = None
         self._copied_s = 0.0
         self._collecting = Pending()
+        self._in_doubt = False
+        self._cause: Exception | None = None
+        self._arriving: deque[Delivery] | None = None
         self._due = asyncio.Event()
         self._abandon = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -113,6 +127,7 @@ class Consumer:
         self.arrived_safely = 0
         self.stalls = 0
         self.quarantined: Counter[str] = Counter()
+        self._named: set[str] = set()
         self.publish_to_stored = Histogram()
         self.commit_us = Histogram()
         self.batch_messages = Histogram()
@@ -134,6 +149,17 @@ class Consumer:
     def collecting(self) -> Pending:
         """Return the batch that is being collected."""
         return self._collecting
+
+    @property
+    def is_idle(self) -> bool:
+        """True while nothing waits for a commit."""
+        pending = self._collecting
+        return pending.empty and not (pending.batch.presences or self._in_doubt or self._arriving)
+
+    def know(self, vins: list[str], presence_boots: dict[str, int]) -> None:
+        """Take this for what the desk knows of cars: it has begun anew."""
+        self._known = set(vins)
+        self._presence_boot = presence_boots
 
     # --- LinkOwner
 
@@ -159,39 +185,94 @@ class Consumer:
         """Decode into the batch, or into its quarantine."""
         if self._stopping:
             return  # not acknowledged, so the broker keeps it for the next back end
+        self.arrived += 1
+        waiting = self._arriving
+        safe = delivery.frame.qos
+        self.arrived_safely += safe > 0
+        # Nothing holds the sender of QoS 0 back, so this is the only bound on memory there can be.
+        held = len(self._collecting.batch.arrivals) if waiting is None else len(waiting)
+        if not safe and held >= UNACKNOWLEDGED_LIMIT:
+            self.unsafe_dropped += 1
+        elif waiting is None:
+            self._receive(delivery)
+            self.changed()
+        else:
+            waiting.append(delivery)
+
+    # --- decoding
+
+    def _receive(self, delivery: Delivery) -> None:
+        """Take a delivery into the batch: what it says, what desk and centre make of it, or why not."""
         frame = delivery.frame
         pending = self._collecting
-        self.arrived += 1
         if frame.qos:
-            self.arrived_safely += 1
             pending.deliveries.append(delivery)
-        elif len(pending.batch.arrivals) >= UNACKNOWLEDGED_LIMIT:
-            # Nothing holds the sender of QoS 0 back, so this is the only bound on memory there can be.
-            self.unsafe_dropped += 1
-            return
         received_at = self._wall_us()
         try:
-            self._take(frame, received_at)
+            taken = self._read(frame, received_at)
         except Undecodable as error:
             if frame.topic == self._echo_topic:
                 self._echo.came_back()
             else:
                 self._quarantine(frame, error, received_at)
         except Exception as error:  # noqa: BLE001 (one message must not stop all the others)
-            _log.error("a message could not be handled", topic=frame.topic[:120], error=type(error).__name__)
-            self._quarantine(frame, Undecodable("internal", type(error).__name__), received_at)
-        self.changed()
+            _log.error("a message could not be read", topic=frame.topic[:120], error=_words(error))
+            self._quarantine(frame, _internal(error), received_at)
+        else:
+            if not frame.qos:
+                pending.unsafe.append(delivery)
+            if self._in_doubt:
+                return  # it is taken again with the others
+            try:
+                self._decide(taken, frame)
+            except Exception as error:  # noqa: BLE001 (it is undone, told, and tried again)
+                self._doubt(f"what came on {frame.topic[:120]!r}", error)
 
-    # --- decoding
-
-    def _take(self, frame: Frame, received_at: int) -> None:
-        if frame.topic == self._desk_topic:
-            self._take_request(frame)
+    def attempt(self, what: str, step: Callable[..., None], *arguments: Any) -> None:
+        """Have desk or centre decide; what fails is undone with all that is not committed, and not tried before that is done."""
+        if self._in_doubt:
             return
+        try:
+            step(*arguments)
+        except Exception as error:  # noqa: BLE001 (it is undone, told, and tried again)
+            self._doubt(what, error)
+
+    def _doubt(self, what: str, error: Exception) -> None:
+        self._in_doubt = True
+        self._cause = error
+        self._due.set()
+        self.warn(f"{what} failed: {_words(error)}; what is not committed is undone, and taken again message by message")
+
+    def _read(self, frame: Frame, received_at: int) -> Taken:
+        if frame.topic == self._desk_topic:
+            return self._read_request(frame), None
         if not frame.payload and self._dialect.topics.parse(frame.topic).channel == "presence":
-            return  # how a retained presence is removed from the broker
+            return None, None  # how a retained presence is removed from the broker
         message = self._dialect.read_from_car(frame)
         check_boot(message.boot, received_at)
+        if type(message) is Presence:
+            return message, None
+        if message.seq < 1:
+            raise Undecodable("range", "messages are numbered from 1")
+        if type(message) is Status:
+            kind, name, trigger, origin = "status", None, message.trigger, origin_of(message)
+        else:
+            kind, name, trigger, origin = _KINDS[type(message)], message.name, None, None
+        payload = frame.payload if frame.content_type == MESSAGEPACK else self._encode(message)
+        return message, Arrival(
+            message.vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us,
+            message.sent_wall_us, received_at, frame.content_type, payload, origin,
+        )  # fmt: skip
+
+    def _decide(self, taken: Taken, frame: Frame) -> None:
+        """Give desk and centre what was read."""
+        message, arrival = taken
+        if message is None:
+            return
+        if isinstance(message, DeskRequest):
+            self._collecting.urgent = True
+            self._driver.ask(message, frame.response_topic or "", comes_again=not frame.qos)
+            return
         vin = message.vin
         if vin not in self._known:
             self._known.add(vin)
@@ -202,19 +283,8 @@ class Consumer:
                 self._presence_boot[vin] = message.boot
                 self._driver.feed(PresenceChanged(vin, message.connection, message.reason))
             return
-        if message.seq < 1:
-            raise Undecodable("range", "messages are numbered from 1")
-        if type(message) is Status:
-            kind, name, trigger, origin = "status", None, message.trigger, origin_of(message)
-        else:
-            kind, name, trigger, origin = _KINDS[type(message)], message.name, None, None
-        payload = frame.payload if frame.content_type == MESSAGEPACK else self._encode(message)
-        self._collecting.batch.arrivals.append(
-            Arrival(
-                vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us,
-                message.sent_wall_us, received_at, frame.content_type, payload, origin,
-            )
-        )  # fmt: skip
+        assert arrival is not None, "all but presence is numbered"
+        self._collecting.batch.arrivals.append(arrival)
         if type(message) is Response:
             self._driver.feed(CarAnswered(message))
         elif type(message) is Event or type(message) is Request:
@@ -239,29 +309,36 @@ class Consumer:
         if wanted:
             self._centre.feed(message)
 
-    def _take_request(self, frame: Frame) -> None:
-        """Give the desk what a tool asks. Answers go under the tools' own topic only, never to a car's."""
+    def _read_request(self, frame: Frame) -> DeskRequest:
+        """Read what a tool asks. Answers go under the tools' own topic only, never to a car's."""
         topic = frame.response_topic or ""
         wildcards = "+" in topic or "#" in topic
         if topic and not (topic.startswith(self._answer_head) and len(topic) <= 200 and is_storable(topic) and not wildcards):
             raise Undecodable("answer_topic", f"answers go to topics under {self._answer_head!r} only")
         if frame.retain:
             raise Undecodable("retained", "a retained request would be asked again at every connect")
-        driver = self._driver
-        self._collecting.urgent = True
         try:
-            request = self._dialect.read_desk_request(frame)
+            return self._dialect.read_desk_request(frame)
         except Undecodable as error:
-            if topic and frame.correlation is not None:
-                asked = storable(frame.correlation[:100].decode(errors="replace"))
-                answer = DeskAnswer(
-                    id=asked, state="rejected", reason="malformed", detail=error.reason, final=True, at=driver.now()
-                )
-                driver.answer(topic, answer)
+            self._tell_asker(frame, "rejected", "malformed", error.reason)
             raise
-        driver.ask(request, topic, comes_again=not frame.qos)
+
+    def _tell_asker(self, frame: Frame, state: Literal["rejected", "failed"], reason: str, detail: str) -> None:
+        """Answer a request by its correlation data, whatever else is wrong with it."""
+        if frame.response_topic and frame.correlation is not None:
+            self._driver.answer(frame.response_topic, self._answer_of(frame.correlation, state, reason, detail))
+
+    def _answer_of(self, correlation: bytes, state: Literal["rejected", "failed"], reason: str, detail: str) -> DeskAnswer:
+        asked = storable(correlation[:100].decode(errors="replace"))
+        return DeskAnswer(id=asked, state=state, reason=reason, detail=detail, final=True, at=self._driver.now())
 
     def _quarantine(self, frame: Frame, error: Undecodable, received_at: int) -> None:
+        """Keep what is not understood with its reason; an emergency call is passed on all the same."""
+        self._hold(frame, error, received_at)
+        if (call := self._dialect.emergency_of(frame, self._driver.now())) is not None:
+            self.attempt("an emergency call", self._serve, call)
+
+    def _hold(self, frame: Frame, error: Undecodable, received_at: int) -> None:
         secret = frame.topic == self._desk_topic
         vin = boot = seq = None
         # Whoever may write on one car's topic must not number another car's messages.
@@ -282,10 +359,8 @@ class Consumer:
                 seq=seq,
             )
         )
-        self.quarantined[error.reason] += 1
-        if (call := self._dialect.emergency_of(frame, self._driver.now())) is not None:
-            self._serve(call)
-        if self.quarantined[error.reason] == 1:
+        if error.reason not in self._named:
+            self._named.add(error.reason)
             self.warn(f"first message in quarantine for {error.reason!r}: {error.detail[:120]}")
 
     # --- committing
@@ -306,22 +381,101 @@ class Consumer:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            pending = self._collecting
-            if pending.empty and not pending.batch.presences:
+            if self.is_idle:
                 if self._stopping:
                     return
                 continue
-            self._collecting = Pending()
             self._committing = True
-            committed = await self._commit(pending)
-            if committed is None:
+            if not await (self._take_again(Pending()) if self._in_doubt else self._commit_batch()):
                 return
-            self._finish(pending, committed)
             self._committing = False
             if self._store.has_log:
                 await self._keep_the_log_short()
             if self._stopping:
                 self._due.set()
+
+    async def _commit_batch(self) -> bool:
+        """Commit what was collected, and let it have its effect; what fails is taken again. False when told to give up."""
+        pending = self._collecting
+        self._collecting = Pending()
+        try:
+            committed = await self._commit(pending)
+        except StoreGone:
+            raise
+        except Exception as error:  # noqa: BLE001 (if it is the store's fault, the next commit raises it again)
+            self._doubt("a commit", error)
+            return await self._take_again(pending)
+        return committed is not None and self._finish(pending, committed)
+
+    async def _take_again(self, undone: Pending) -> bool:
+        """Undo this batch and the one being collected, and commit their messages one by one. False when told to give up.
+
+        Raises what keeps even a message in quarantine from being stored: then it is the store's fault.
+        """
+        batches = (undone, self._collecting)
+        waiting = self._arriving = deque(delivery for each in batches for delivery in (*each.deliveries, *each.unsafe))
+        try:
+            self._undo()
+            while waiting:
+                if not await self._take_alone(waiting.popleft()):
+                    return False
+        finally:
+            self._arriving = None
+        return True
+
+    async def _take_alone(self, delivery: Delivery) -> bool:
+        """Commit one delivery with what comes of it, or else the delivery in quarantine. False when told to give up."""
+        where = f"what came on {delivery.frame.topic[:120]!r}"
+        for step in (self._receive, self._give_up, self._let_go):
+            if self._in_doubt:
+                self._undo()
+            self.attempt(where, step, delivery)
+            if self._in_doubt:
+                continue
+            pending, self._collecting = self._collecting, Pending()
+            try:
+                committed = await self._commit(pending)
+            except StoreGone:
+                raise
+            except Exception as error:  # noqa: BLE001 (if it is the store's fault, the last step fails, too)
+                self._doubt(f"the commit of {where}", error)
+            else:
+                return committed is not None and self._finish(pending, committed)
+        assert self._cause is not None, "a step fails with an error"
+        raise self._cause
+
+    def _undo(self) -> None:
+        """Begin anew from the store, as after a restart."""
+        self._collecting = Pending()
+        self._handled.clear()
+        self._in_doubt = False
+        self._store.forget()
+        self._begin_anew()
+
+    def _give_up(self, delivery: Delivery) -> None:
+        """Have a message in quarantine that cannot be taken, and tell whoever asked; an emergency goes on all the same."""
+        frame, now = delivery.frame, self._driver.now()
+        if frame.qos:
+            self._collecting.deliveries.append(delivery)
+        self._hold(frame, _internal(self._cause), self._wall_us())
+        if frame.topic == self._desk_topic:
+            self._tell_asker(frame, "failed", INTERNAL, _UNDONE)
+        elif (call := self._dialect.emergency_of(frame, now)) is not None:
+            notice = Notify(call.vin, "emergency_centre", call.name, {**call.data, "country": None}, now)
+            self._collecting.write(notice, self._wall_us())
+
+    def _let_go(self, delivery: Delivery) -> None:
+        """Have a message in quarantine of which not even the number can be kept."""
+        frame, pending = delivery.frame, self._collecting
+        if frame.qos:
+            pending.deliveries.append(delivery)
+        held = Quarantined(self._wall_us(), storable(frame.topic[:200]), INTERNAL, "", len(frame.payload), None, None, None, None)
+        pending.batch.quarantined.append(held)
+        if frame.topic == self._desk_topic and frame.response_topic and frame.correlation is not None:
+            answer = self._answer_of(frame.correlation, "failed", INTERNAL, _UNDONE)
+            pending.after_commit(Answer(frame.response_topic, answer))
+        if self._dialect.emergency_of(frame, self._driver.now()) is not None:
+            self.warn(f"an emergency call could not be passed on: {frame.topic[:120]!r}")
 
     async def _keep_the_log_short(self) -> None:
         """Have the store's log copied back beside the commits, and when that is done let it begin anew between two."""
@@ -345,7 +499,7 @@ class Consumer:
                     committed = self._store.commit(pending.batch, begun)
                 else:
                     committed = await self._loop.run_in_executor(self._writer, self._store.commit, pending.batch, begun)
-            except StoreFull as error:
+            except (StoreFull, StoreLocked) as error:
                 self.warn(f"{error}; trying again, and taking no more from the broker meanwhile")
                 try:
                     await asyncio.wait_for(self._abandon.wait(), wait_s)
@@ -358,11 +512,15 @@ class Consumer:
             self.commit_us.record(self._wall_us() - begun)
             return committed
 
-    def _finish(self, pending: Pending, committed: Committed) -> None:
-        """Acknowledge in the order of arrival, then do what had to wait for the commit."""
+    def _finish(self, pending: Pending, committed: Committed) -> bool:
+        """Acknowledge in the order of arrival, then do what had to wait for the commit. True: it can go on."""
         link, publisher = self._link, self._publisher
+        self.quarantined.update(held.reason for held in pending.batch.quarantined)
         if self._committed is not None:
-            self._committed(pending.batch, committed)
+            try:
+                self._committed(pending.batch, committed)
+            except Exception as error:  # noqa: BLE001 (what is stored is acknowledged, whoever else wants to know of it)
+                self.warn(f"a commit could not be told on: {_words(error)}")
         for delivery in pending.deliveries:
             link.acknowledge(delivery)
         for action in pending.actions:
@@ -382,6 +540,7 @@ class Consumer:
         self.duplicates += committed.duplicates
         if pending.batch.arrivals:
             self.batch_messages.record(len(pending.batch.arrivals))
+        return True
 
     async def watch(self, echo: Echo) -> None:
         """Look whether what the broker has for us still comes, and connect again when it does not."""
@@ -432,3 +591,16 @@ class Consumer:
         """Log a warning and keep it for the progress view."""
         _log.warning(text)
         self.warnings.append(text)
+
+
+def _internal(error: Exception | None) -> Undecodable:
+    return Undecodable(INTERNAL, "it could not be handled" if error is None else _words(error))
+
+
+def _words(error: Exception) -> str:
+    """Say where it came from; never its text, in which there may be an S-PIN."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f" in {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return f"{type(error).__name__}{place}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from fleet.backend.schema import NULL
 from fleet.cloud.car_settings import MODULE
-from fleet.cloud.centre import Keep, Notify
 from fleet.cloud.desk_io import CommandOpened, KeepSettings, LateResult, RemoveUser, StoreUser, Transition
+from fleet.cloud.rule import Keep, Notify
 from fleet.kernel.instants import Instant
 from fleet.wire.messages import TERMINAL_STATES, DeskAnswer, Reply
 
@@ -62,15 +62,43 @@ StoredWrite = (
 """What desk and service centre want kept."""
 
 
-def write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us: int) -> None:
-    """Write it, in the transaction that is open; `wall_us` is when it was decided."""
+class Decided(NamedTuple):
+    """A write with its part that is kept as JSON, None where there is none, and the wall time of its decision."""
+
+    write: StoredWrite
+    text: str | None
+    wall_us: int
+
+
+def decided(write: StoredWrite, wall_us: int) -> Decided:
+    """Return it with all encoded, so that nothing that cannot be kept gets into a batch. Raises whatever is wrong with it."""
+    content: Any
+    match write:
+        case CommandOpened(record=record):
+            content = record.parameters
+        case KeepSettings(settings=settings):
+            content = settings
+        case Notify(data=data):
+            content = data
+        case ReplyGiven(reply=reply):
+            content = reply.data
+        case AnswerGiven(answer=answer):
+            content = answer
+        case _:
+            return Decided(write, None, wall_us)
+    return Decided(write, msgspec.json.encode(content).decode(), wall_us)
+
+
+def write_decision(connection: sqlite3.Connection, decision: Decided) -> None:
+    """Write it, in the transaction that is open."""
+    write, text, wall_us = decision
     match write:
         case CommandOpened(record=record):
             connection.execute(
                 "INSERT INTO command (id, vin, name, user, parameters, answer_topic, asked_at, expires_at, changed_at,"
                 " due_wall_us, asked_wall_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 (
-                    record.id, record.vin, record.name, record.user, msgspec.json.encode(record.parameters).decode(),
+                    record.id, record.vin, record.name, record.user, text,
                     record.answer_topic, record.asked_at, record.expires_at, record.asked_at, record.due_wall_us, wall_us,
                 ),
             )  # fmt: skip
@@ -85,8 +113,8 @@ def write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us: 
             )
         case RemoveUser(vin=vin, name=name):
             connection.execute("DELETE FROM user WHERE vin = ? AND name = ?", (vin, name))
-        case KeepSettings(vin=vin, settings=settings):
-            _write_service(connection, Keep(MODULE, vin, msgspec.json.encode(settings).decode()), wall_us)
+        case KeepSettings(vin=vin):
+            _write_service(connection, Keep(MODULE, vin, text), text, wall_us)
         case StoreUser(user=user):
             spin = (None, None, None) if user.spin is None else (user.spin.salt, user.spin.digest, user.spin.cost)
             connection.execute(
@@ -95,22 +123,24 @@ def write_decision(connection: sqlite3.Connection, write: StoredWrite, wall_us: 
                 (user.vin, user.name, user.role, *spin, user.wrong_tries, user.locked, *user.given),
             )
         case Notify() | Keep() | ReplyGiven() | ReplyPublished():
-            _write_service(connection, write, wall_us)
+            _write_service(connection, write, text, wall_us)
         case AnswerGiven(topic=topic, answer=answer):
             connection.execute(
                 "INSERT OR REPLACE INTO answer (topic, request_id, answer, wall_us) VALUES (?, ?, ?, ?)",
-                (topic, answer.id, msgspec.json.encode(answer).decode(), wall_us),
+                (topic, answer.id, text, wall_us),
             )
         case AnswerPublished():
             connection.execute("DELETE FROM answer WHERE topic = ? AND request_id = ?", write)
 
 
-def _write_service(connection: sqlite3.Connection, write: Notify | Keep | ReplyGiven | ReplyPublished, wall_us: int) -> None:
+def _write_service(
+    connection: sqlite3.Connection, write: Notify | Keep | ReplyGiven | ReplyPublished, text: str | None, wall_us: int
+) -> None:
     match write:
         case Notify():
             connection.execute(
                 "INSERT INTO notice (vin, recipient, kind, data, at, wall_us) VALUES (?, ?, ?, ?, ?, ?)",
-                (write.vin, write.to, write.kind, msgspec.json.encode(write.data).decode(), write.at, wall_us),
+                (write.vin, write.to, write.kind, text, write.at, wall_us),
             )
         case Keep(module=module, key=key, value=None):
             connection.execute("DELETE FROM service_state WHERE module = ? AND key = ?", (module, key))
@@ -122,7 +152,7 @@ def _write_service(connection: sqlite3.Connection, write: Notify | Keep | ReplyG
                 "INSERT OR IGNORE INTO reply (vin, request_id, name, error, data, at, expires_at, wall_us)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    write.vin, reply.id, reply.name, reply.error, msgspec.json.encode(reply.data).decode(), write.at,
+                    write.vin, reply.id, reply.name, reply.error, text, write.at,
                     write.expires_at, wall_us,
                 ),
             )  # fmt: skip

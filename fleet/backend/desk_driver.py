@@ -12,13 +12,13 @@ from typing import Any, Final, Protocol
 import msgspec
 import structlog
 
-from fleet.backend.batching import Pending
+from fleet.backend.batching import Attempt, Pending, pause_s
 from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.decisions import AnswerGiven, AnswerPublished
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded, Store
 from fleet.cloud.car_settings import MODULE, CarSettings
-from fleet.cloud.centre import ASKED_BY_CENTRE, AskCar, CommandEnded
+from fleet.cloud.centre import ASKED_BY_CENTRE
 from fleet.cloud.desk import LONGEST_ID, Desk
 from fleet.cloud.desk_io import (
     Answer,
@@ -44,6 +44,7 @@ from fleet.cloud.desk_io import (
     Transition,
     VerifySpin,
 )
+from fleet.cloud.rule import AskCar, CommandEnded
 from fleet.cloud.spin_guard import MISPLACED, looks_like_spin
 from fleet.errors import StoreError
 from fleet.kernel.instants import LATEST, SECOND, Clock, Instant, format_instant
@@ -92,11 +93,13 @@ class DeskDriver:
         wall_us: Callable[[], int],
         collecting: Callable[[], Pending],
         changed: Callable[[], None],
+        attempt: Attempt,
         make_desk: Callable[..., Desk] = Desk,
     ) -> None:
         """Take the desk up where the store left it; `changed` is called after something was put into the batch.
 
-        With `clock_is_known` what `make_clock` makes tells scenario time before anybody has announced it.
+        With `clock_is_known` what `make_clock` makes tells scenario time before anybody has announced it. What the desk decides
+        by itself goes through `attempt`, which undoes it when it fails.
         """
         self._store = store
         self._vault = vault
@@ -104,9 +107,23 @@ class DeskDriver:
         self._wall_us = wall_us
         self._collecting = collecting
         self._changed = changed
-        self.clock = self._clock_of(loaded.meta.get(CLOCK))
-        self.clock_is_known = clock_is_known or CLOCK in loaded.meta
-        self.desk = make_desk(
+        self._attempt = attempt
+        self._make_desk = make_desk
+        self._announced_last = loaded.meta.get(CLOCK)
+        self.clock = self._clock_of(self._announced_last)
+        self._known_before = clock_is_known
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fleet-spin")
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_for: Instant | None = None
+        self._failures = 0
+        self._awaited: dict[str, int] = {}
+        self._take_up(loaded)
+        self._centre: CentreDriver | None = None
+        self.ended: dict[str, Counter[str]] = {}
+
+    def _take_up(self, loaded: Loaded) -> None:
+        self.clock_is_known = self._known_before or CLOCK in loaded.meta
+        self.desk = self._make_desk(
             factor=self.clock.factor,
             users=loaded.users,
             known_vins=loaded.vins,
@@ -115,14 +132,18 @@ class DeskDriver:
         )
         self._to_restore = loaded.commands
         self._kept_answers = loaded.answers
-        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fleet-spin")
         self._jobs: set[asyncio.Future[Any]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_for: Instant | None = None
-        self._awaited: dict[str, int] = {}
         self._of_centre = {record.id: record.vin for record in loaded.commands if record.id.startswith(ASKED_BY_CENTRE)}
-        self._centre: CentreDriver | None = None
-        self.ended: dict[str, Counter[str]] = {}
+
+    def begin_anew(self, loaded: Loaded) -> None:
+        """Begin from the store in the middle of the run: what it does not hold has not been. S-PINs under way are not awaited."""
+        self._set_timer(None)
+        announced = loaded.meta.get(CLOCK)
+        if announced != self._announced_last:
+            self._announced_last = announced
+            self.clock = self._clock_of(announced)
+        self._take_up(loaded)
+        self.start()
 
     def attach(self, centre: CentreDriver) -> None:
         """Take the service centre; before `start`."""
@@ -139,6 +160,14 @@ class DeskDriver:
     def now(self) -> Instant:
         """Return the scenario time; a clock that has run out of what an instant holds stands at its end."""
         return min(max(self.clock.now(), 0), LATEST)
+
+    def knows(self, vin: str) -> bool:
+        """Tell whether the desk knows a car, whichever desk it is now."""
+        return self.desk.knows(vin)
+
+    def is_open(self, command_id: str) -> bool:
+        """Tell whether a command still waits for its terminal state."""
+        return self.desk.is_open(command_id)
 
     @property
     def is_checking(self) -> bool:
@@ -263,9 +292,13 @@ class DeskDriver:
         future.add_done_callback(partial(self._ran, job, done))
 
     def _ran(self, job: int, done: Callable[[int, Any], None], future: asyncio.Future[Any]) -> None:
+        is_awaited = future in self._jobs  # not when the desk has begun anew since: it counts its jobs anew
         self._jobs.discard(future)
-        if future.cancelled():
+        if future.cancelled() or not is_awaited:
             return
+        self._attempt("the outcome of an S-PIN", self._conclude, job, done, future)
+
+    def _conclude(self, job: int, done: Callable[[int, Any], None], future: asyncio.Future[Any]) -> None:
         error = future.exception()
         if error is None:
             done(job, future.result())
@@ -286,7 +319,8 @@ class DeskDriver:
         before = self.now()
         self.clock_is_known = True
         self.clock = self._make_clock(request.start, factor=request.factor, epoch_wall_us=request.epoch_wall_us)
-        self._collecting().batch.meta[CLOCK] = msgspec.json.encode(request).decode()
+        self._announced_last = msgspec.json.encode(request).decode()
+        self._collecting().batch.meta[CLOCK] = self._announced_last
         self.feed(ClockChanged(request.factor, self.now() - before))
         if self._centre is not None:
             self._centre.clock_changed()
@@ -295,7 +329,7 @@ class DeskDriver:
     def look_at_clock(self) -> None:
         """Do what is due by now, whatever the timer was set to."""
         self._set_timer(None)
-        self._perform(self.desk.wake(self.now()))
+        self._attempt("a deadline of the desk", self._wake_desk)
 
     def answer(self, topic: str, answer: DeskAnswer) -> None:
         """Answer with the next commit, for what the desk itself does not see; without a topic nobody listens."""
@@ -338,11 +372,20 @@ class DeskDriver:
         self._timer, self._timer_for = None, deadline
         if deadline is not None:
             wait_s = (self.clock.wall_us_at(deadline) - self.clock.wall_us()) / 1_000_000
-            self._timer = asyncio.get_running_loop().call_later(min(max(wait_s, 0.0), _LONGEST_SLEEP_S), self._wake)
+            wait_s = min(max(wait_s, pause_s(self._failures)), _LONGEST_SLEEP_S)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._wake)
 
     def _wake(self) -> None:
         self._timer = None
-        self._perform(self.desk.wake(self.now()))
+        self._attempt("a deadline of the desk", self._wake_desk)
+
+    def _wake_desk(self) -> None:
+        failures, self._failures = self._failures, 0
+        try:
+            self._perform(self.desk.wake(self.now()))
+        except Exception:
+            self._failures = failures + 1
+            raise
 
 
 def _unfit_clock(request: AnnounceClock, wall_us: int) -> str | None:

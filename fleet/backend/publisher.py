@@ -1,25 +1,25 @@
 """Publishes commands, replies and answers, and again after a lost connection, until the broker has said yes or no.
 
-A command or a reply may so be published twice: a car executes an id once, and takes one reply to a request.
+A command or a reply may so be published twice: a car executes an id once, and takes one reply to a request. What cannot be
+published at all is told, and whoever waits for it gets `internal` in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from fleet.backend.batching import Action
 from fleet.backend.decisions import ReplyGiven
-from fleet.cloud.desk_io import Answer, SendCommand
+from fleet.cloud.desk_io import INTERNAL, Answer, SendCommand
 from fleet.errors import ConnectionLost, PublishRefused
 from fleet.kernel.instants import Instant
 from fleet.transport.link import Link
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
-from fleet.wire.messages import Stored
+from fleet.wire.messages import DeskAnswer, Reply, Stored
 
 HELD: Final = 20_000
 """Frames without an outcome; beyond it answers are dropped and counted, as whoever waits can ask again."""
@@ -40,12 +40,14 @@ class Publisher:
         replied: Callable[[ReplyGiven], None],
         answered: Callable[[Answer], None],
         expiry_s: Callable[[Instant], int],
+        warn: Callable[[str], None],
     ) -> None:
         """Take who is told of a command's outcome (id, name of the refusal), and who knows whether it is still open.
 
         `replied` is told of replies whose outcome is known, `answered` of final answers; `expiry_s` makes wall seconds of the
-        scenario time that a reply lives to.
+        scenario time that a reply lives to, `warn` is told what cannot be published.
         """
+        self._warn = warn
         self._dialect = dialect
         self._outcome = outcome
         self._still_wanted = still_wanted
@@ -83,9 +85,13 @@ class Publisher:
         link = self._link
         if link is None or not link.is_up:
             return
-        with suppress(ConnectionLost):
+        try:
             for vin, mark in marks:
                 link.publish(self._dialect.to_car(vin, mark), _UNTRACKED)
+        except ConnectionLost:
+            return
+        except Exception as error:  # noqa: BLE001 (the next mark says as much)
+            self._warn(f"cars could not be told what is stored: {type(error).__name__}")
 
     def link_up(self) -> None:
         """Publish again what has no outcome, in its order."""
@@ -116,8 +122,29 @@ class Publisher:
     def _publish(self, token: int, action: Action) -> None:
         if self._link is None or not self._link.is_up:
             return
-        with suppress(ConnectionLost):  # held, and published again when the link is up
+        try:
             self._link.publish(self._frame(action), token)
+        except ConnectionLost:
+            return  # held, and published again when the link is up
+        except Exception as error:  # noqa: BLE001 (the others are published all the same)
+            self._held.pop(token, None)
+            self._failed(action, error)
+
+    def _failed(self, action: Action, error: Exception) -> None:
+        """Tell what cannot be published, and give whoever waits for it an answer that can."""
+        self._warn(f"a {type(action).__name__} could not be published: {type(error).__name__}")
+        if isinstance(action, SendCommand):
+            self._outcome(action.command.id, INTERNAL)
+            return
+        self._is_over(action)
+        if isinstance(action, ReplyGiven) and action.reply.error != INTERNAL:
+            reply = Reply(id=action.reply.id, name=action.reply.name, error=INTERNAL)
+            self.send(action._replace(reply=reply))
+        elif isinstance(action, Answer) and action.answer.final and action.answer.reason != INTERNAL:
+            detail = "the answer could not be published"
+            asked = action.answer
+            answer = DeskAnswer(id=asked.id, state="failed", reason=INTERNAL, detail=detail, final=True, at=asked.at)
+            self.send(Answer(action.topic, answer))
 
     def _frame(self, action: Action) -> Frame:
         if isinstance(action, SendCommand):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from fleet.errors import StoreError, StoreFull, StoreTooNew
+from fleet.errors import StoreError, StoreFull, StoreLocked, StoreTooNew
 
 SCHEMA: Final = 5
 """Kept in `PRAGMA user_version`, which can be read before anything is known of the tables."""
@@ -185,9 +185,7 @@ def in_words(error: sqlite3.Error, path: Path) -> StoreError:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return StoreError(f"{path} cannot be opened or written: {error}", hint="May this user write the file and its folder?")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StoreError(
-                f"{path} is locked by another program", hint="Does something else write to it? Only the back end may."
-            )
+            return StoreLocked(str(path))
     return StoreError(f"{path}: {error}", hint="The store could not be used; is its disk in order?")
 
 

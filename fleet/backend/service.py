@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -20,9 +21,10 @@ from fleet.backend.echo import Echo
 from fleet.backend.publisher import Publisher
 from fleet.backend.spin import SpinCost, SpinVault
 from fleet.backend.store import Batch, Committed, Store
-from fleet.cloud.centre import Rule, ServiceCentre
+from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk import Desk
 from fleet.cloud.registry import RULES
+from fleet.cloud.rule import Rule
 from fleet.errors import LinkError
 from fleet.kernel.instants import Instant
 from fleet.observe.histogram import Histogram
@@ -136,6 +138,7 @@ class Backend:
                 known_vins=loaded.vins,
                 presence_boots=loaded.presence_boots,
                 announce_stored=config.announce_stored,
+                begin_anew=self._begin_anew,
                 batch_wait_s=config.batch_wait_s,
                 committed=config.committed,
                 echo_topic=self._echo_topic,
@@ -149,6 +152,7 @@ class Backend:
                 wall_us=config.wall_us,
                 collecting=self._consumer.collecting,
                 changed=self._consumer.changed,
+                attempt=self._consumer.attempt,
                 make_desk=config.make_desk,
             )
             self._centre = CentreDriver(
@@ -159,7 +163,8 @@ class Backend:
                 wall_us=config.wall_us,
                 collecting=self._consumer.collecting,
                 changed=self._consumer.changed,
-                knows=self._driver.desk.knows,
+                attempt=self._consumer.attempt,
+                knows=self._driver.knows,
                 ask_car=self._driver.ask_car,
                 warn=self._consumer.warn,
                 make_centre=config.make_centre,
@@ -171,11 +176,12 @@ class Backend:
             raise
         self._publisher = Publisher(
             config.dialect,
-            outcome=self._driver.published,
-            still_wanted=self._driver.desk.is_open,
-            replied=self._centre.replied,
-            answered=self._driver.answered,
+            outcome=partial(self._consumer.attempt, "the outcome of a publish", self._driver.published),
+            still_wanted=self._driver.is_open,
+            replied=partial(self._consumer.attempt, "the outcome of a reply", self._centre.replied),
+            answered=partial(self._consumer.attempt, "the outcome of an answer", self._driver.answered),
             expiry_s=self._centre.expiry_s,
+            warn=self._consumer.warn,
         )
         self._link: Link | None = None
         self._running: asyncio.Task[None] | None = None
@@ -199,9 +205,14 @@ class Backend:
     @property
     def is_idle(self) -> bool:
         """True while nothing is collected, checked or published: all that has arrived has had its effect."""
-        pending = self._consumer.collecting()
-        collects = not pending.empty or pending.batch.presences
-        return not (collects or self._driver.is_checking or self._publisher.in_flight)
+        return self._consumer.is_idle and not (self._driver.is_checking or self._publisher.in_flight)
+
+    def _begin_anew(self) -> None:
+        """Have desk and centre begin from the store, as after a restart."""
+        loaded = self._store.load()
+        self._consumer.know(loaded.vins, loaded.presence_boots)
+        self._driver.begin_anew(loaded)
+        self._centre.begin_anew(loaded)
 
     def flush(self) -> None:
         """Have all that is stored where readers find it."""

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
-from fleet.backend.decisions import AnswerGiven, ReplyGiven, StoredWrite, write_decision
+from fleet.backend.decisions import AnswerGiven, Decided, ReplyGiven, write_decision
 from fleet.backend.schema import NULL, in_words, open_for_reading, open_for_writing
 from fleet.backend.store_file import HeldName, StoreFile
 from fleet.cloud.desk_io import (
@@ -94,12 +94,12 @@ class Quarantined(NamedTuple):
 
 
 class Batch(msgspec.Struct):
-    """What is committed together. `writes` are those of desk and centre, each with the wall time of its decision."""
+    """What is committed together. `writes` are those of desk and centre."""
 
     arrivals: list[Arrival] = []
     presences: list[Presence] = []
     quarantined: list[Quarantined] = []
-    writes: list[tuple[StoredWrite, int]] = []
+    writes: list[Decided] = []
     meta: dict[str, str] = {}
     prepared: _Prepared | None = None
 
@@ -250,11 +250,21 @@ class Store:
                 prepared = batch.prepared = self._prepare(batch)
             newest = {vin: (newest, stored_at) for vin, newest in prepared.newest.items()}
             self._write([Part(batch, prepared, stored_at)], prepared.sequences, newest)
-        except sqlite3.Error as error:
+        except BaseException as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            raise in_words(error, self.path) from error
+            if isinstance(error, sqlite3.Error):
+                raise in_words(error, self.path) from error
+            raise
         return _committed(prepared)
+
+    def forget(self) -> None:
+        """Let go of what is held in memory of the file, and with it of what a batch brought that was not written."""
+        assert self._connection is not None, "the store is closed"
+        self._seen.clear()
+        self._newest.clear()
+        self._began_empty = False
+        self._next_id = self._connection.execute(_LAST_ID).fetchone()[0] + 1
 
     def _write(
         self, parts: Sequence[Part], sequences: Mapping[tuple[str, int], _Seen], newest: Mapping[str, tuple[Newest, int]]
@@ -434,8 +444,8 @@ class Store:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 quarantined,
             )
-        for write, wall_us in batch.writes:
-            write_decision(self._connection, write, wall_us)
+        for decision in batch.writes:
+            write_decision(self._connection, decision)
         if batch.meta:
             self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(batch.meta.items()))
 

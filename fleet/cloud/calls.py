@@ -10,8 +10,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from fleet.cloud.centre import Notify, Rule, RuleOutput, SendReply
 from fleet.cloud.countries import country_at, load_countries
+from fleet.cloud.rule import Notify, Rule, RuleOutput, SendReply
 from fleet.kernel.instants import MINUTE, Duration, Instant
 from fleet.wire.messages import Event, Reply
 

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fleet.cloud.car_settings import NEVER, Number
-from fleet.cloud.centre import AskCar, CommandEnded, Done, Notes, Notify, Refused, Rule, RuleOutput
+from fleet.cloud.rule import AskCar, CommandEnded, Done, Notes, Notify, Refused, Rule, RuleOutput
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, MINUTE, SECOND, Duration, Instant
 from fleet.wire.messages import Event, ServiceRequest

@@ -1,30 +1,37 @@
 """The service centre: what the back end makes of cars' events and requests, beside keeping them. Pure, as the desk is.
 
-A service's own rules are a `Rule` in a module of their own, with one line in `registry.py` and an entry in `actions.toml`:
-
-- `events` and `requests` name what the rule is given; each (VIN, boot, number) comes once, also across restarts. What is in
-  `data` was written by a car: read it with `msgspec.convert`, and expect anything.
-- `asked` answers what tools and scenarios ask (`fleet service NAME ACTION [VIN] key=value …`), NAME being the rule's `name`. Of a
-  list of `cars` it gets those that the back end knows; whoever asked is told of the others.
-- Each method returns outputs, in their order: `Notify` somebody, `AskCar` for a command, `SendReply` to a request.
-- What must outlive a restart stands in `self.notes`, a mapping of text to plain data (as JSON has it). Assign an entry anew to
-  change it: `notes[key] = {**notes[key], "closed": True}`. It is stored in the transaction that stores the message itself and
-  all outputs, and is read back by the rule's constructor. So nothing is done twice and nothing is forgotten, whatever dies.
-- `deadline` says when the rule wants to be woken, in scenario time; `wake` is then called until it is later than now.
-- A command it asked for ends in `command_ended`, exactly once, under the id it was asked with.
+It gives each rule (see `rule.py`) what it is for, and undoes what fails, so that one rule or message stops no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, Literal, assert_never
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, assert_never
 
 import msgspec
 
-from fleet.cloud.desk_io import Answer
-from fleet.kernel.instants import MINUTE, Duration, Instant
-from fleet.wire.messages import CommandState, DeskAnswer, Event, Reply, Request, ServiceRequest
+from fleet.cloud.desk_io import INTERNAL, Answer
+from fleet.cloud.failures import Failures
+from fleet.cloud.rule import (
+    AskCar,
+    CentreInput,
+    CentreOutput,
+    CommandEnded,
+    Done,
+    Keep,
+    Notes,
+    Notify,
+    Refused,
+    Rule,
+    RuleFailed,
+    RuleOutput,
+    SendReply,
+    ServiceAsked,
+    as_json,
+)
+from fleet.kernel.instants import MINUTE, Instant
+from fleet.wire.messages import DeskAnswer, Event, Reply, Request, ServiceRequest
 from fleet.wire.vin import fault_of, is_vin
 
 REMEMBERED: Final = 1_000
@@ -39,181 +46,9 @@ UNANSWERABLE: Final = 5 * MINUTE
 _NEVER_HEARD_OF: Final = (
     "nobody is enrolled there, and no message of such a car has ever arrived; fleet cars lists those that are known"
 )
+_FAILED: Final = "the service failed at this; what it had begun was undone"
 _OWN: Final = "centre"
 _COUNT: Final = "asked"
-
-Recipient = Literal[
-    "primary_user", "user", "service_partner", "emergency_centre", "breakdown_centre", "info_centre", "operator"
-]  # fmt: skip
-"""Who can be told something."""
-
-# --- outputs ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SendReply:
-    """To be published to the car: the answer to its request. It is of use for `lifetime` from now."""
-
-    vin: str
-    reply: Reply
-    lifetime: Duration
-
-
-@dataclass(frozen=True, slots=True)
-class Notify:
-    """To be stored: somebody is told something about a car. `at` is filled in by the centre."""
-
-    vin: str
-    to: Recipient
-    kind: str
-    data: Mapping[str, Any]
-    at: Instant = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AskCar:
-    """A command by the back end itself: no S-PIN, no user's rights. One id is one command, however often it is asked.
-
-    `time_to_live` None takes the command's own. The rule's id comes back in `CommandEnded`.
-    """
-
-    id: str
-    vin: str
-    name: str
-    parameters: Mapping[str, Any]
-    time_to_live: Duration | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """To be stored: a note of a rule, as JSON; None removes it."""
-
-    module: str
-    key: str
-    value: str | None
-
-
-RuleOutput = SendReply | Notify | AskCar
-CentreOutput = RuleOutput | Keep | Answer
-
-# --- inputs -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceAsked:
-    """A tool or a scenario asks a rule for something. `unknown` are those of its cars of which the back end has never heard."""
-
-    request: ServiceRequest
-    answer_topic: str
-    unknown: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CommandEnded:
-    """A command that a rule asked for has its terminal state."""
-
-    id: str
-    vin: str
-    state: CommandState
-    reason: str | None
-
-
-CentreInput = Event | Request | ServiceAsked | CommandEnded
-"""What a centre is given. An event or a request is new: its sequence number was never seen before."""
-
-# --- rules ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was asked is done; `data` is for whoever asked, `detail` words for people."""
-
-    outputs: Sequence[RuleOutput] = ()
-    data: Mapping[str, Any] | None = None
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why what was asked is not done: a reason for machines, words for people."""
-
-    reason: str
-    detail: str
-
-
-class Notes(MutableMapping[str, Any]):
-    """What a rule remembers: plain data by key. Notes which entries were assigned or removed."""
-
-    def __init__(self, held: Mapping[str, Any] | None = None) -> None:
-        """Start from what the store holds."""
-        self._held = dict(held or {})
-        self._changed: dict[str, None] = {}
-
-    def __getitem__(self, key: str) -> Any:
-        return self._held[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._held[key] = value
-        self._changed[key] = None
-
-    def __delitem__(self, key: str) -> None:
-        del self._held[key]
-        self._changed[key] = None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._held)
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def take_changes(self) -> list[tuple[str, str | None]]:
-        """Return what has changed since the last call, each value as JSON and None for what is gone."""
-        changed = [(key, _as_json(self._held[key]) if key in self._held else None) for key in self._changed]
-        self._changed.clear()
-        return changed
-
-
-def _as_json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-class Rule:
-    """The rules of one service, a small machine; the module's first lines say how to write one. Does nothing by itself."""
-
-    name: ClassVar[str]
-    events: ClassVar[frozenset[str]] = frozenset()
-    requests: ClassVar[frozenset[str]] = frozenset()
-
-    def __init__(self, notes: Notes) -> None:
-        """Go on from the notes."""
-        self.notes = notes
-
-    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
-        """Take an event of a car. It can be old: `captured_at` says when it happened."""
-        return ()
-
-    def request(self, request: Request, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
-        """Take a request of a car, and reply to it now or later."""
-        return ()
-
-    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:  # noqa: ARG002
-        """Take what a tool or a scenario asks. Its VIN, if any, is one by its form; nothing else of it has been checked."""
-        return Refused("unsupported", f"nothing can be asked of {self.name}")
-
-    def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
-        """Take the end of a command that this rule asked for."""
-        return ()
-
-    def deadline(self) -> Instant | None:
-        """Return when to be woken, None while nothing is due."""
-        return None
-
-    def wake(self, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
-        """Do what is due."""
-        return ()
-
-
-RuleFactory = Callable[[Notes], Rule]
 
 
 class ServiceCentre:
@@ -222,18 +57,20 @@ class ServiceCentre:
     def __init__(self, rules: Iterable[type[Rule]], state: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Make the rules, each with its notes of `state` (by rule, then by key) as the store has it."""
         held = state or {}
-        self._notes = {rule.name: Notes(held.get(rule.name)) for rule in rules}
-        self._rules = {rule.name: rule(self._notes[rule.name]) for rule in rules}
-        self._own = self._notes[_OWN] = Notes(held.get(_OWN))
+        self._kinds = {rule.name: rule for rule in rules}
+        self._notes = {name: Notes(held.get(name)) for name in self._kinds}
+        self._rules = {name: kind(self._notes[name]) for name, kind in self._kinds.items()}
+        self._own = Notes(held.get(_OWN))
         self._answered = {kept["id"]: kept for key, kept in self._own.items() if key != _COUNT}
-        self._of_event: dict[str, list[Rule]] = {}
-        self._of_request: dict[str, Rule] = {}
-        for rule in self._rules.values():
-            for name in sorted(rule.events):
-                self._of_event.setdefault(name, []).append(rule)
-            for name in sorted(rule.requests):
-                assert name not in self._of_request, f"two rules answer {name}"
-                self._of_request[name] = rule
+        self._failures = Failures(Notes(held.get(Failures.name)))
+        self._of_event: dict[str, list[str]] = {}
+        self._of_request: dict[str, str] = {}
+        for name, rule in self._kinds.items():
+            for event in sorted(rule.events):
+                self._of_event.setdefault(event, []).append(name)
+            for request in sorted(rule.requests):
+                assert request not in self._of_request, f"two rules answer {request}"
+                self._of_request[request] = name
 
     def wants(self, message: Event | Request) -> bool:
         """Tell whether anything could come of the message; what is not wanted need not be given."""
@@ -245,44 +82,55 @@ class ServiceCentre:
         """Take one input and return what is to be stored and published, in that order."""
         match message:
             case Event():
-                return self._all(
-                    [
-                        output
-                        for rule in self._of_event.get(message.name, ())
-                        for output in self._of(rule, rule.event(message, now))
-                    ],
-                    now,
-                )
+                outputs: list[CentreOutput] = []
+                for name in self._of_event.get(message.name, ()):
+                    outputs += self._try(name, message, now)
+                return self._all(outputs)
             case Request():
-                return self._requested(message, now)
+                return self._all(self._requested(message, now))
             case ServiceAsked():
-                return self._asked(message, now)
+                return self._all(self._asked(message, now))
             case CommandEnded():
-                return self._command_ended(message, now)
+                return self._all(self._command_ended(message, now))
             case _:
                 assert_never(message)
 
     def deadline(self) -> Instant | None:
-        """Return when the first rule wants to be woken."""
-        return min((due for rule in self._rules.values() if (due := rule.deadline()) is not None), default=None)
+        """Return when the first rule wants to be woken, or what failed is to be tried again."""
+        dues = [self._failures.next_try(), *(self._deadline_of(name) for name in self._rules)]
+        return min((due for due in dues if due is not None), default=None)
 
     def wake(self, now: Instant) -> list[CentreOutput]:
-        """Wake the rules whose time has come."""
-        outputs: list[RuleOutput] = []
-        for rule in self._rules.values():
-            due = rule.deadline()
+        """Wake the rules whose time has come, and try again what has failed."""
+        outputs: list[CentreOutput] = []
+        for name in self._rules:
+            due = self._deadline_of(name)
             if due is not None and due <= now:
-                outputs += self._of(rule, rule.wake(now))
-        return self._all(outputs, now)
+                try:
+                    outputs += self._decide(name, lambda rule: rule.wake(now), now)
+                    self._failures.woke(name)
+                except RuleFailed as failed:
+                    outputs += self._failures.woke_in_vain(failed, now)
+        for key, name, message in self._failures.due(now):
+            if name in self._rules:
+                outputs += self._try(name, message, now, key)
+            else:
+                self._failures.over(key)  # this version has no such rule
+        return self._all(outputs)
 
     # --- inputs
 
     def _requested(self, request: Request, now: Instant) -> list[CentreOutput]:
-        rule = self._of_request.get(request.name)
-        if rule is None:
+        name = self._of_request.get(request.name)
+        if name is None:
             reply = Reply(id=request.id, name=request.name, error="unsupported")
-            return self._all([SendReply(request.vin, reply, UNANSWERABLE)], now)
-        return self._all(self._of(rule, rule.request(request, now)), now)
+            return [SendReply(request.vin, reply, UNANSWERABLE)]
+        try:
+            return self._decide(name, lambda rule: rule.request(request, now), now)
+        except RuleFailed as failed:
+            reply = Reply(id=request.id, name=request.name, error=INTERNAL)
+            told = self._failures.told(failed, request.name, now, vin=request.vin)
+            return [told, SendReply(request.vin, reply, UNANSWERABLE)]
 
     def _asked(self, message: ServiceAsked, now: Instant) -> list[CentreOutput]:
         request, topic = message.request, message.answer_topic
@@ -292,24 +140,40 @@ class ServiceCentre:
         earlier = self._answered.get(request.id)
         if earlier is not None:
             return [Answer(topic, DeskAnswer(final=True, **earlier))]
-        done = self._judge(request, message.unknown, now)
-        outputs = self._of(self._rules[request.service], done.outputs) if isinstance(done, Done) else []
-        answer = _answer(topic, request.id, done, now)
-        self._remember(answer.answer)
-        return [*self._all(outputs, now), answer]
+        outputs: list[CentreOutput] = []
+        done: Done | Refused | None = self._unfit(request)
+        if done is None:
+            judged: list[Done | Refused] = []
 
-    def _judge(self, request: ServiceRequest, unknown: Sequence[str], now: Instant) -> Done | Refused:
-        rule = self._rules.get(request.service)
-        if rule is None:
+            def judge(rule: Rule) -> Sequence[RuleOutput]:
+                judged.append(self._of_known(rule, request, message.unknown, now))
+                as_json(_answer(topic, request.id, judged[0], now).answer)
+                return judged[0].outputs if isinstance(judged[0], Done) else ()
+
+            try:
+                outputs = self._decide(request.service, judge, now)
+            except RuleFailed as failed:
+                answer = DeskAnswer(id=request.id, state="failed", reason=INTERNAL, detail=_FAILED, final=True, at=now)
+                told = self._failures.told(failed, request.action[:LONGEST_ID], now, vin=request.vin or "")
+                return [told, Answer(topic, answer)]
+            done = judged[0]
+        given = _answer(topic, request.id, done, now)
+        self._remember(given.answer)
+        return [*outputs, given]
+
+    def _unfit(self, request: ServiceRequest) -> Refused | None:
+        if request.service not in self._rules:
             return Refused(
                 "unsupported", f"there is no service {request.service[:40]!r}; known: {', '.join(sorted(self._rules))}"
             )
         if request.vin is not None and (fault := fault_of(request.vin)) is not None:
             return Refused("invalid_vin", f"{fault}; a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
-        return self._of_known(rule, request, unknown, now) if unknown else rule.asked(request, now)
+        return None
 
     def _of_known(self, rule: Rule, request: ServiceRequest, unknown: Sequence[str], now: Instant) -> Done | Refused:
         """Have it done for the cars that are known, and tell which are not."""
+        if not unknown:
+            return rule.asked(request, now)
         known = [vin for vin in listed_cars(request) if vin not in set(unknown)]
         told = f"{_named(unknown)}: {_NEVER_HEARD_OF}"
         if not known or request.vin in unknown:
@@ -331,26 +195,69 @@ class ServiceCentre:
 
     def _command_ended(self, ended: CommandEnded, now: Instant) -> list[CentreOutput]:
         name, _, own_id = ended.id.removeprefix(ASKED_BY_CENTRE).partition("-")
-        rule = self._rules.get(name)
-        if rule is None:
+        if name not in self._rules:
             return []  # it was asked for by a rule that this version has not
-        return self._all(self._of(rule, rule.command_ended(replace(ended, id=own_id), now)), now)
+        return self._try(name, replace(ended, id=own_id), now)
 
-    # --- outputs
+    # --- rules
 
-    def _of(self, rule: Rule, outputs: Sequence[RuleOutput]) -> list[RuleOutput]:
-        """Return what a rule wants, its commands under ids that no other rule has."""
-        return [
-            replace(output, id=f"{ASKED_BY_CENTRE}{rule.name}-{output.id}") if isinstance(output, AskCar) else output
-            for output in outputs
-        ]
+    def _try(self, name: str, message: Event | CommandEnded, now: Instant, key: str | None = None) -> list[CentreOutput]:
+        """Give a rule what it must not miss; what fails is kept under a key, and tried again."""
+        try:
+            outputs = self._decide(name, lambda rule: _given(rule, message, now), now)
+        except RuleFailed as failed:
+            return list(self._failures.failed(failed, message, now, key))
+        if key is not None:
+            self._failures.over(key)
+        return outputs
 
-    def _all(self, outputs: Iterable[RuleOutput], now: Instant) -> list[CentreOutput]:
-        """Return the outputs, and before them what the rules noted."""
-        notes: list[CentreOutput] = [
-            Keep(name, key, value) for name, notes in self._notes.items() for key, value in notes.take_changes()
-        ]
-        return [*notes, *(replace(output, at=now) if isinstance(output, Notify) else output for output in outputs)]
+    def _decide(self, name: str, step: Callable[[Rule], Sequence[RuleOutput]], now: Instant) -> list[CentreOutput]:
+        """Return what a rule notes and wants. Raises RuleFailed when it cannot be had whole; then it is undone."""
+        notes = self._notes[name]
+        try:
+            wanted: list[CentreOutput] = [_fit(name, output, now) for output in step(self._rules[name])]
+            kept = [Keep(name, key, value) for key, value in notes.take_changes()]
+        except Exception as error:
+            notes.undo()
+            self._rules[name] = self._kinds[name](notes)
+            raise RuleFailed(name, error) from error
+        return [*kept, *wanted]
+
+    def _deadline_of(self, name: str) -> Instant | None:
+        """Return when a rule is to be woken; one that failed at that waits for a while."""
+        paused_until = self._failures.paused_until(name)
+        try:
+            due = self._rules[name].deadline()
+        except Exception:  # noqa: BLE001 (it is woken, and told when it fails at that, too)
+            due = 0
+        return due if due is None or paused_until is None else max(due, paused_until)
+
+    def _all(self, outputs: Sequence[CentreOutput]) -> list[CentreOutput]:
+        """Return all notes, and then the other outputs."""
+        own: list[CentreOutput] = [Keep(_OWN, key, value) for key, value in self._own.take_changes()]
+        own += [Keep(Failures.name, key, value) for key, value in self._failures.notes.take_changes()]
+        kept = [output for output in outputs if isinstance(output, Keep)]
+        return [*kept, *own, *(output for output in outputs if not isinstance(output, Keep))]
+
+
+def _given(rule: Rule, message: Event | CommandEnded, now: Instant) -> Sequence[RuleOutput]:
+    return rule.event(message, now) if isinstance(message, Event) else rule.command_ended(message, now)
+
+
+def _fit(name: str, output: RuleOutput, now: Instant) -> RuleOutput:
+    """Return what a rule wants, its commands under ids that no other rule has. Raises TypeError for what cannot be written."""
+    match output:
+        case Notify():
+            as_json(output.data)
+            return replace(output, at=now)
+        case AskCar():
+            as_json(output.parameters)
+            return replace(output, id=f"{ASKED_BY_CENTRE}{name}-{output.id}")
+        case SendReply():
+            as_json(output.reply.data)
+            return output
+        case _:
+            raise TypeError(f"a {type(output).__name__} is nothing a rule may want")
 
 
 def listed_cars(request: ServiceRequest) -> list[Any]:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from fleet.cloud import car_settings
 from fleet.cloud.car_settings import NEVER, NOT_PAIRED, CarSettings, Number
 from fleet.cloud.desk_io import (
+    INTERNAL,
     Answer,
     BackEndAsked,
     By,
@@ -402,6 +403,8 @@ class Desk:
         if held is None or held.record.state != "queued":
             return []
         if message.refused is not None:
+            if message.refused == INTERNAL:
+                return self._move(held, "failed", now, reason=INTERNAL, detail="the command could not be published")
             detail = f"the broker refused the command: {message.refused[:80]}"
             return self._move(held, "failed", now, reason="publish_refused", detail=detail)
         return self._move(held, "sent", now)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswer, EnrolCar, Event, Response, SetSpin
 
 By = Literal["desk", "car"]
+INTERNAL: Final = "internal"
+"""The reason where desk, service centre or publisher failed: whose fault it is, a warning says."""
 
 # --- what the store keeps -----------------------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ import msgspec
 from fleet.cloud import places
 from fleet.cloud.actions import load_actions
 from fleet.cloud.car_settings import NEVER, NOT_PAIRED, Number, reset_of
-from fleet.cloud.centre import Done, Notes, Notify, Refused, Rule, RuleOutput, SendReply
 from fleet.cloud.places import Position, World, load_world
+from fleet.cloud.rule import Done, Notes, Notify, Refused, Rule, RuleOutput, SendReply
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, Instant, from_datetime, to_datetime
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest

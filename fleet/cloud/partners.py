@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from fleet.cloud.centre import Done, Notify, Refused, Rule, RuleOutput
+from fleet.cloud.rule import Done, Notify, Refused, Rule, RuleOutput
 from fleet.kernel.instants import Instant
 from fleet.wire.messages import Event, ServiceRequest
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from fleet.cloud.calls import Calls
 from fleet.cloud.campaigns import CampaignRule
-from fleet.cloud.centre import Rule
 from fleet.cloud.online import OnlineRule
 from fleet.cloud.partners import PartnerRule
+from fleet.cloud.rule import Rule
 
 RULES: Final[tuple[type[Rule], ...]] = (PartnerRule, CampaignRule, Calls, OnlineRule)
 """In the order in which they are given an event that several of them want."""

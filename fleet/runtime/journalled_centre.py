@@ -7,7 +7,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from fleet.cloud.centre import CentreInput, CentreOutput, Rule, ServiceCentre
+from fleet.cloud.centre import ServiceCentre
+from fleet.cloud.rule import CentreInput, CentreOutput, Rule
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import NOT_YET, Input, Output, Record, Wake, in_words
 
@@ -30,12 +31,17 @@ class JournalledCentre(ServiceCentre):
         at: Callable[[Instant], tuple[Instant, Instant | None]],
         rules: Sequence[type[Rule]],
         state: Mapping[str, Mapping[str, Any]],
+        *,
+        again: bool = False,
     ) -> None:
-        """Take what writes, and what tells which time to write, as for the desk; the rest is the centre's."""
+        """Take what writes, and what tells which time to write, as for the desk; the rest is the centre's.
+
+        `again`: another one was there before, so that this one's beginning is told even without notes.
+        """
         super().__init__(rules, state)
         self._write = write
         self._at = at
-        if state:
+        if state or again:
             write(Input(at(NOT_YET)[0], CENTRE, "in", "CentreStart", data=plain_of({"state": state})))
 
     def receive(self, message: CentreInput, now: Instant) -> list[CentreOutput]:

@@ -6,7 +6,7 @@ decides, reads a clock of its own, or changes what it passes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
@@ -19,6 +19,7 @@ import msgspec
 from fleet import __version__
 from fleet.backend.service import BackendConfig, Snapshot
 from fleet.backend.store import Arrival, Batch, Committed
+from fleet.cloud.rule import Rule
 from fleet.errors import LinkError, PublishRefused
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import (
@@ -279,6 +280,7 @@ class BackendHooks:
         self._write = journal.write
         self._before = before
         self._time: ScenarioTime = lambda: NOT_YET
+        self._has_centre = False
 
     def follow(self, time: ScenarioTime) -> None:
         """Take the scenario time from now on from there."""
@@ -290,14 +292,19 @@ class BackendHooks:
 
     def of_desk(self, now: Instant) -> tuple[Instant, Instant | None]:
         """Return the time to write for what a desk takes for it, and that itself while the scenario time is not known."""
+        if now == NOT_YET:  # it begins, at first or anew
+            return self.time(), None
         return (now, None) if self._time() else (self._before, now)
 
     def applied(self, config: BackendConfig) -> BackendConfig:
         """Return what to make a back end of, so that it writes its journal."""
         links = journalled_links(config.links, self._write, self.time, config.dialect.topics)
         make_desk = partial(JournalledDesk, self._write, self.of_desk)
-        make_centre = partial(JournalledCentre, self._write, self.of_desk)
-        return replace(config, links=links, make_desk=make_desk, make_centre=make_centre, committed=self._committed)
+        return replace(config, links=links, make_desk=make_desk, make_centre=self._make_centre, committed=self._committed)
+
+    def _make_centre(self, rules: Sequence[type[Rule]], state: Mapping[str, Mapping[str, Any]]) -> JournalledCentre:
+        again, self._has_centre = self._has_centre, True
+        return JournalledCentre(self._write, self.of_desk, rules, state, again=again)
 
     def _committed(self, batch: Batch, done: Committed) -> None:
         """Write down what a commit of the store did: one line for what is new, one for what is not."""

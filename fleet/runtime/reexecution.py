@@ -15,10 +15,11 @@ from typing import Any, Final, Protocol, get_args
 import msgspec
 
 from fleet import __version__
-from fleet.cloud.centre import CentreInput, ServiceCentre
+from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import DeskInput, DeskOutput
 from fleet.cloud.registry import RULES
+from fleet.cloud.rule import CentreInput
 from fleet.errors import JournalError
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, JournalReader, Output, Record, Wake

@@ -15,6 +15,7 @@ from fleet.kernel.instants import Instant
 from fleet.wire.frame import Frame
 from fleet.wire.intake import check_fields, plain_part
 from fleet.wire.messages import (
+    EMERGENCIES,
     SCHEMA_VERSION,
     Command,
     DeskAnswer,
@@ -40,8 +41,6 @@ JSON: Final = "application/json"
 _SCHEMA: Final = ("schema", SCHEMA_VERSION)
 MAX_PAYLOAD: Final = 64 * 1024
 """Bytes; what is larger is no message of ours."""
-EMERGENCIES: Final = frozenset({"ecall"})
-"""Events that are passed on whatever is written in them."""
 _FROM_CARS: Final[dict[Channel, type[FromCar]]] = {
     "status": Status,
     "event": Event,

@@ -298,6 +298,9 @@ class Presence(Header, frozen=True, kw_only=True, omit_defaults=True):
     reason: Literal["lost", "shutdown", "deep_sleep"] | None = None
 
 
+EMERGENCIES: Final = frozenset({"ecall"})
+"""Events that are passed on whatever is written in them."""
+
 CommandState = Literal["queued", "sent", "accepted", "in_progress", "succeeded", "rejected", "failed", "expired", "unknown"]
 TERMINAL_STATES: Final = frozenset({"succeeded", "rejected", "failed", "expired", "unknown"})
 

@@ -14,7 +14,7 @@ import pytest
 from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.service import Backend
 from fleet.backend.store import Batch, Committed, Store
-from fleet.cloud.centre import AskCar, CommandEnded, Done, Notify, Refused, Rule, RuleOutput, SendReply
+from fleet.cloud.rule import AskCar, CommandEnded, Done, Notify, Refused, Rule, RuleOutput, SendReply
 from fleet.kernel.instants import MINUTE, SECOND, Instant
 from fleet.wire.messages import EnrolCar, Event, Reply, Request, ServiceRequest
 from tests.backend.fake_link import FakeSession
@@ -137,7 +137,7 @@ async def test_what_comes_before_the_scenario_time_is_known_has_its_own(path: Pa
         assert BOOT <= later.at < BOOT + 60 * SECOND
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     """The back end was killed."""
 
 
@@ -234,10 +234,15 @@ async def test_a_rule_that_fails_on_a_message_stops_no_other(path: Path) -> None
         await wait_for_replies(lab.session, 1)
         assert replies(lab.session)[0].error == "internal"
         warnings = lab.backend.snapshot().warnings
-        assert any("failed on a Event: ValueError: thirteen" in warning for warning in warnings)
+        assert any("the service echo failed at trip" in warning and "ValueError" in warning for warning in warnings)
     with lab.reader() as reader:
         assert (reader.account().stored, reader.account().quarantined) == (3, 0)
-        assert [notice.data for notice in reader.notices()] == [{"km": 14}]
+        assert [notice.data for notice in reader.notices() if notice.kind == "trip"] == [{"km": 14}]
+        failed = [notice for notice in reader.notices() if notice.kind == "rule_failed"]
+        assert [(notice.to, notice.data["at"], notice.data["error"]) for notice in failed] == [
+            ("operator", "echo", "ValueError"),
+            ("operator", "trip", "ValueError"),
+        ]
 
 
 async def test_a_rule_commands_a_car_without_an_s_pin_and_learns_the_end(path: Path) -> None:

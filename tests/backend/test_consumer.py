@@ -315,7 +315,7 @@ async def test_stop_does_not_wait_for_room(path: Path, gate: Gate) -> None:
 
 async def test_a_broken_store_ends_the_back_end(path: Path, gate: Gate) -> None:
     """`run` raises what happened, and nothing was acknowledged."""
-    gate.errors = [StoreError("the disk is gone")]
+    gate.errors = [StoreError("the disk is gone")] * 10
     gate.opened.set()
     session = FakeSession()
     backend = Backend(config(path, session))

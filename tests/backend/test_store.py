@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.backend.decisions import StoredWrite
+from fleet.backend.decisions import StoredWrite, decided
 from fleet.backend.reader import StoreReader
 from fleet.backend.schema import OLDEST_SCHEMA, SCHEMA
 from fleet.backend.store import MARKED_GAPS, Batch, Quarantined, Store
@@ -249,7 +249,7 @@ def test_quarantine_keeps_one_row_of_a_message_that_comes_again(store: Store, pa
 
 def test_users_and_open_commands_survive_a_restart(store: Store, path: Path) -> None:
     user = UserRecord(VIN, "primary", spin=SpinHash(b"s", b"d", "scrypt:2:1:1"), wrong_tries=3, locked=True)
-    store.commit(Batch(writes=[(StoreUser(UserRecord(VIN, "primary")), 1), (StoreUser(user), 2)]), 1)
+    store.commit(Batch(writes=[decided(StoreUser(UserRecord(VIN, "primary")), 1), decided(StoreUser(user), 2)]), 1)
     writes: list[StoredWrite] = [
         opened("open"),
         opened("checking"),
@@ -257,7 +257,7 @@ def test_users_and_open_commands_survive_a_restart(store: Store, path: Path) -> 
         Transition("open", "queued", None, None, 130),
         Transition("ended", "rejected", "too_far", "600 m", 110, "car", True),
     ]
-    store.commit(Batch(writes=[(write, 5) for write in writes], presences=[presence("offline", reason="deep_sleep")]), 1)
+    store.commit(Batch(writes=[decided(write, 5) for write in writes], presences=[presence("offline", reason="deep_sleep")]), 1)
     store.close()
     again = Store(path)
     loaded = again.load()
@@ -289,7 +289,7 @@ def test_a_command_keeps_its_steps_and_its_end(store: Store, path: Path) -> None
         (LateResult("a", VIN, "failed", "jammed", 106), 17),
         (LateResult("a", VIN, "succeeded", None, 107), 18),
     ]
-    store.commit(Batch(writes=steps), 1)  # type: ignore[arg-type]
+    store.commit(Batch(writes=[decided(*step) for step in steps]), 1)  # type: ignore[arg-type]
     with StoreReader(path) as reader:
         row = reader.command("a")
         assert row is not None

@@ -13,8 +13,8 @@ import pytest
 from fleet import cloud
 from fleet.cli.centre import read_data
 from fleet.cloud.actions import ActionEntry, load_actions
-from fleet.cloud.centre import Done, Notes, Refused, Rule
 from fleet.cloud.registry import RULES
+from fleet.cloud.rule import Done, Notes, Refused, Rule
 from fleet.wire.messages import ServiceRequest
 from fleet.wire.services import Parameter
 

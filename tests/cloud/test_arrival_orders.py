@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from fleet.cloud.car_settings import CarSettings, after
-from fleet.cloud.centre import Done, Notes, Refused
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import CarSwitched, KeepSettings, RemoveUser, SendCommand, StoreUser, UserRecord
 from fleet.cloud.online import OnlineRule
+from fleet.cloud.rule import Done, Notes, Refused
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
 from tests.cloud.desk_lab import VIN, DeskLab, outcome
 

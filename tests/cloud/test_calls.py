@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from fleet.cloud.calls import Calls
-from fleet.cloud.centre import Notify, Rule, SendReply, ServiceCentre
+from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.countries import country_at, load_countries
+from fleet.cloud.rule import Notify, Rule, SendReply
 from fleet.wire.messages import Event
 
 VIN = "VSSZZZKMZPR000001"

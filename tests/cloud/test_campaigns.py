@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from fleet.cloud.campaigns import LARGEST_MB, LONGEST_ID, LOT_EVERY, TIME_TO_LIVE, CampaignRule
-from fleet.cloud.centre import AskCar, CommandEnded, Done, Keep, Notes, Notify, Refused, ServiceAsked, ServiceCentre
+from fleet.cloud.centre import ServiceCentre
+from fleet.cloud.rule import AskCar, CommandEnded, Done, Keep, Notes, Notify, Refused, ServiceAsked
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.wire.messages import Event, ServiceRequest
 from fleet.wire.services import load_services

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from fleet.cloud.centre import (
-    NAMED,
-    REMEMBERED,
+from fleet.cloud.centre import NAMED, REMEMBERED, ServiceCentre
+from fleet.cloud.desk_io import Answer
+from fleet.cloud.registry import RULES
+from fleet.cloud.rule import (
     AskCar,
     CentreOutput,
     CommandEnded,
@@ -23,10 +24,7 @@ from fleet.cloud.centre import (
     RuleOutput,
     SendReply,
     ServiceAsked,
-    ServiceCentre,
 )
-from fleet.cloud.desk_io import Answer
-from fleet.cloud.registry import RULES
 from fleet.kernel.instants import MINUTE, SECOND, Instant
 from fleet.wire.messages import DeskAnswer, Event, Reply, Request, ServiceRequest
 

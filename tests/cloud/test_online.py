@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.cloud.centre import CentreOutput, Keep, Notify, SendReply, ServiceAsked, ServiceCentre
+from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk_io import Answer
 from fleet.cloud.online import OnlineRule, months_later, role_of
 from fleet.cloud.places import CarPark, ChargingStation, PetrolStation, distance_km, duration_min, is_open, load_world
+from fleet.cloud.rule import CentreOutput, Keep, Notify, SendReply, ServiceAsked
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant, from_datetime
 from fleet.vehicle.geo import geodesic_m
 from fleet.vehicle.region import load_regions

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.cloud.centre import Keep, Notify, ServiceAsked, ServiceCentre
+from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.partners import PartnerRule
+from fleet.cloud.rule import Keep, Notify, ServiceAsked
 from fleet.wire.messages import Event, ServiceRequest
 
 NOW = 1_772_000_000_000_000

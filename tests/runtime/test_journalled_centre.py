@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.cloud.centre import CommandEnded, Keep, ServiceAsked
 from fleet.cloud.registry import RULES
+from fleet.cloud.rule import CommandEnded, Keep, ServiceAsked
 from fleet.observe.journal import JOURNAL, Begin, JournalWriter, Record
 from fleet.observe.packing import packed, read_lines
 from fleet.runtime.assembly import vocabulary

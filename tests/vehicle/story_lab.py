@@ -10,8 +10,8 @@ from zlib import crc32
 import msgspec
 
 from fleet.checks.verification import Verification, verify
-from fleet.cloud.centre import CentreOutput, SendReply
 from fleet.cloud.registry import RULES
+from fleet.cloud.rule import CentreOutput, SendReply
 from fleet.cloud.sequence import SeenSequence
 from fleet.kernel.instants import HOUR, SECOND, Instant
 from fleet.observe.journal import Begin, Down, Dropped, JournalWriter, Opened, Published, Stored, Up

@@ -1,0 +1,227 @@
+"""How the rules of one service are written: what they are given, what they can want, and what they remember. Pure.
+
+A service's own rules are a `Rule` in a module of their own, with one line in `registry.py` and an entry in `actions.toml`:
+
+- `events` and `requests` name what the rule is given; each (VIN, boot, number) comes once, also across restarts. What is in
+  `data` was written by a car: read it with `msgspec.convert`, and expect anything.
+- `asked` answers what tools and scenarios ask (`fleet service NAME ACTION [VIN] key=value …`), NAME being the rule's `name`. Of a
+  list of `cars` it gets those that the back end knows; whoever asked is told of the others.
+- Each method returns outputs, in their order: `Notify` somebody, `AskCar` for a command, `SendReply` to a request.
+- What must outlive a restart stands in `self.notes`, a mapping of text to plain data (as JSON has it). Assign an entry anew to
+  change it: `notes[key] = {**notes[key], "closed": True}`. It is stored in the transaction that stores the message itself and
+  all outputs, and is read back by the rule's constructor. So nothing is done twice and nothing is forgotten, whatever dies.
+- `deadline` says when the rule wants to be woken, in scenario time; `wake` is then called until it is later than now.
+- A command it asked for ends in `command_ended`, exactly once, under the id it was asked with.
+- What raises is undone: the notes are as before, and the rule is made anew from them, so it may hold nothing that does not follow
+  from its notes. An event or the end of a command is kept and tried again, see `failures.py`; whoever asked gets `internal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+import msgspec
+
+from fleet.cloud.desk_io import Answer
+from fleet.kernel.instants import Duration, Instant
+from fleet.wire.messages import CommandState, Event, Reply, Request, ServiceRequest
+
+Recipient = Literal[
+    "primary_user", "user", "service_partner", "emergency_centre", "breakdown_centre", "info_centre", "operator"
+]  # fmt: skip
+"""Who can be told something."""
+
+# --- outputs ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SendReply:
+    """To be published to the car: the answer to its request. It is of use for `lifetime` from now."""
+
+    vin: str
+    reply: Reply
+    lifetime: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """To be stored: somebody is told something about a car. `at` is filled in by the centre."""
+
+    vin: str
+    to: Recipient
+    kind: str
+    data: Mapping[str, Any]
+    at: Instant = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AskCar:
+    """A command by the back end itself: no S-PIN, no user's rights. One id is one command, however often it is asked.
+
+    `time_to_live` None takes the command's own. The rule's id comes back in `CommandEnded`.
+    """
+
+    id: str
+    vin: str
+    name: str
+    parameters: Mapping[str, Any]
+    time_to_live: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """To be stored: a note of a rule, as JSON; None removes it."""
+
+    module: str
+    key: str
+    value: str | None
+
+
+RuleOutput = SendReply | Notify | AskCar
+CentreOutput = RuleOutput | Keep | Answer
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAsked:
+    """A tool or a scenario asks a rule for something. `unknown` are those of its cars of which the back end has never heard."""
+
+    request: ServiceRequest
+    answer_topic: str
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnded:
+    """A command that a rule asked for has its terminal state."""
+
+    id: str
+    vin: str
+    state: CommandState
+    reason: str | None
+
+
+CentreInput = Event | Request | ServiceAsked | CommandEnded
+"""What a centre is given. An event or a request is new: its sequence number was never seen before."""
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was asked is done; `data` is for whoever asked, `detail` words for people."""
+
+    outputs: Sequence[RuleOutput] = ()
+    data: Mapping[str, Any] | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why what was asked is not done: a reason for machines, words for people."""
+
+    reason: str
+    detail: str
+
+
+_ABSENT: Final = object()
+
+
+class Notes(MutableMapping[str, Any]):
+    """What a rule remembers: plain data by key. Notes which entries were assigned or removed, and what they were before."""
+
+    def __init__(self, held: Mapping[str, Any] | None = None) -> None:
+        """Start from what the store holds."""
+        self._held = dict(held or {})
+        self._before: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._held[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._before.setdefault(key, self._held.get(key, _ABSENT))
+        self._held[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        before = self._held.pop(key)
+        self._before.setdefault(key, before)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def take_changes(self) -> list[tuple[str, str | None]]:
+        """Return what has changed since the last call, each value as JSON and None for what is gone.
+
+        Raises TypeError for a value that JSON does not know; then nothing was taken.
+        """
+        changed = [(key, as_json(self._held[key]) if key in self._held else None) for key in self._before]
+        self._before.clear()
+        return changed
+
+    def undo(self) -> None:
+        """Take back what has changed since the last `take_changes`."""
+        for key, before in self._before.items():
+            if before is _ABSENT:
+                self._held.pop(key, None)
+            else:
+                self._held[key] = before
+        self._before.clear()
+
+
+def as_json(value: Any) -> str:
+    """Write plain data; raises TypeError for what JSON does not know."""
+    return msgspec.json.encode(value).decode()
+
+
+class RuleFailed(Exception):
+    """A rule raised; what it had begun is undone."""
+
+    def __init__(self, rule: str, error: Exception) -> None:
+        self.rule = rule
+        self.error = type(error).__name__
+        super().__init__(f"{rule}: {self.error}")
+
+
+class Rule:
+    """The rules of one service, a small machine; the module's first lines say how to write one. Does nothing by itself."""
+
+    name: ClassVar[str]
+    events: ClassVar[frozenset[str]] = frozenset()
+    requests: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, notes: Notes) -> None:
+        """Go on from the notes."""
+        self.notes = notes
+
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Take an event of a car. It can be old: `captured_at` says when it happened."""
+        return ()
+
+    def request(self, request: Request, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Take a request of a car, and reply to it now or later."""
+        return ()
+
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:  # noqa: ARG002
+        """Take what a tool or a scenario asks. Its VIN, if any, is one by its form; nothing else of it has been checked."""
+        return Refused("unsupported", f"nothing can be asked of {self.name}")
+
+    def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Take the end of a command that this rule asked for."""
+        return ()
+
+    def deadline(self) -> Instant | None:
+        """Return when to be woken, None while nothing is due."""
+        return None
+
+    def wake(self, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Do what is due."""
+        return ()
+
+
+RuleFactory = Callable[[Notes], Rule]
