@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import stat
 import subprocess
@@ -261,3 +262,58 @@ def test_the_examples_workflow_has_all_that_its_tests_need() -> None:
     ]
     assert places == sorted(places)
     assert PYPROJECT["project"]["requires-python"] == f">={job['strategy']['matrix']['python-version'][0]}"
+
+
+# --- imports ----------------------------------------------------------------------------------------------------------
+
+
+def imports_of(path: Path, modules: set[str]) -> set[str]:
+    """Return which modules of ours a module imports, for typing only or within a function, too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update(name if (name := f"{node.module}.{alias.name}") in modules else node.module for alias in node.names)
+    return found & modules
+
+
+def circles(imports: dict[str, set[str]]) -> list[set[str]]:
+    """Return the sets of modules that reach each other (Tarjan's strongly connected components of more than one)."""
+    index: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[set[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = lowest[module] = len(index)
+        stack.append(module)
+        for other in sorted(imports[module]):
+            if other not in index:
+                visit(other)
+                lowest[module] = min(lowest[module], lowest[other])
+            elif other in stack:
+                lowest[module] = min(lowest[module], index[other])
+        if lowest[module] == index[module]:
+            circle = set(stack[stack.index(module) :])
+            del stack[stack.index(module) :]
+            if len(circle) > 1:
+                found.append(circle)
+
+    for module in sorted(imports):
+        if module not in index:
+            visit(module)
+    return found
+
+
+def test_circles_are_found() -> None:
+    """Two modules that import each other, by way of a third or not."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": {"d"}}) == [{"a", "b", "c"}]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Not even for typing: what two modules need of each other is a protocol below both."""
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "fleet").rglob("*.py")}
+    modules = set(paths)
+    found = circles({module: imports_of(path, modules) - {module} for module, path in paths.items()})
+    assert [circle for circle in found if not all(module.startswith("fleet.vehicle.") for module in circle)] == []

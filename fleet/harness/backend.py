@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from fleet.cloud.twin import Twin
 from fleet.harness.steps import Steps, step
+from fleet.harness.surroundings import AnyCar, Surroundings
 
 if TYPE_CHECKING:
     from fleet.backend.reader import MessageRow
     from fleet.harness.car import HarnessCar
-    from fleet.harness.world import World
 
 
 class HarnessBackend:
     """Reads what our back end has stored; what is under way arrives first."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Surroundings) -> None:
         self._world = world
 
     @property
@@ -30,7 +30,7 @@ class HarnessBackend:
         with self._world.reader() as reader:
             return reader.status(car.vin)
 
-    async def _stored(self, car: HarnessCar) -> None:
+    async def _stored(self, car: AnyCar) -> None:
         """Wait until all that came of the car is stored; a process of its own takes its time."""
         await self._world.settle()
         last = max((message.seq for message in car.messages), default=0)

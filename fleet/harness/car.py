@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 
 from fleet.errors import UnknownName, UsageError
-from fleet.harness.clock import duration, wall_s
+from fleet.harness.durations import duration, wall_s
 from fleet.harness.inboxes import ArrivedCommand
 from fleet.harness.making import position
 from fleet.harness.matching import Fields, Matcher, as_matcher
 from fleet.harness.steps import Steps, step
+from fleet.harness.surroundings import Surroundings
 from fleet.harness.watcher import first_from
 from fleet.kernel.instants import Instant, format_instant
 from fleet.vehicle.car import Car
@@ -37,7 +38,6 @@ from fleet.wire.messages import TERMINAL_STATES, CarMessage, Event, Presence, Re
 from fleet.wire.services import load_services
 
 if TYPE_CHECKING:
-    from fleet.harness.world import World
     from fleet.runtime.shard import CarOnLink
 
 ROAD_DETOUR: Final = 1.3
@@ -54,7 +54,7 @@ class HarnessCar:
     A wait takes the first message that fits, of those after the one that the last wait took; so each is taken once.
     """
 
-    def __init__(self, world: World, held: CarOnLink) -> None:
+    def __init__(self, world: Surroundings, held: CarOnLink) -> None:
         self._world = world
         self._held = held
         self._taken = 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from fleet.errors import UsageError
 from fleet.harness.network import cuts_off, is_momentary, longest_s, of_packets, read_faults
 from fleet.harness.steps import Steps, step
+from fleet.harness.surroundings import Surroundings
 from fleet.transport.faults import Fault, Reset
 from fleet.vehicle.signals import SetNetwork
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from fleet.harness.car import HarnessCar
     from fleet.harness.network import Network
     from fleet.harness.stages import Broker
-    from fleet.harness.world import World
 
 WAYS: Final = 20
 """How often one thing may have to cross a slow network: a connection that comes up takes four ways, a command six."""
@@ -49,7 +49,7 @@ class NetworkRule:
 class Faults:
     """Breaks things, and mends what is still broken at the end of the test."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Surroundings) -> None:
         self._world = world
         self._down = False
         self._paused = False

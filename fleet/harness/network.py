@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, Protocol, TypeGuard, get_args, get_type_hints
 
 from fleet.errors import UnknownName, UsageError
-from fleet.harness.clock import duration
+from fleet.harness.durations import duration
 from fleet.kernel.instants import MILLISECOND, SECOND
 from fleet.scenario.checks import check_network
 from fleet.scenario.deeds import NetworkFault

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from geographiclib.geodesic import Geodesic
 
 from fleet.errors import UsageError
-from fleet.harness.clock import duration
+from fleet.harness.durations import duration
 from fleet.harness.steps import Steps, step
+from fleet.harness.surroundings import Surroundings
 from fleet.wire.commands import COMMANDS, command_type
 from fleet.wire.messages import CommandRequest, DeskAnswer, EnrolCar, SetSpin
 
 if TYPE_CHECKING:
     from fleet.harness.car import HarnessCar
-    from fleet.harness.world import World
 
 RIGHT_SPIN: Final = "2580"
 _RIGHT: Final = "right"
@@ -24,7 +24,7 @@ _RIGHT: Final = "right"
 class SentCommand:
     """A command on its way; `outcome` is its end."""
 
-    def __init__(self, world: World, car: HarnessCar, request: CommandRequest) -> None:
+    def __init__(self, world: Surroundings, car: HarnessCar, request: CommandRequest) -> None:
         self._world = world
         self._car = car
         self.id = request.id
@@ -83,7 +83,7 @@ def _shown(answer: DeskAnswer) -> str:
 class User:
     """Sends commands: `user.lock(car)`, `user.heater(car, minutes=30)`, every one of the catalogue by its name."""
 
-    def __init__(self, world: World, name: str | None = None) -> None:
+    def __init__(self, world: Surroundings, name: str | None = None) -> None:
         """Be the primary user, or the one of that name."""
         self._world = world
         self._name = name

@@ -23,7 +23,8 @@ from fleet.checks.verification import verify
 from fleet.errors import JournalError, UnknownName, UsageError
 from fleet.harness.backends import BackendHere, BackendProcess, OwnBackend
 from fleet.harness.car import HarnessCar
-from fleet.harness.clock import HarnessClock, wall_s
+from fleet.harness.clock import HarnessClock
+from fleet.harness.durations import wall_s
 from fleet.harness.errors import ExpectationFailed, InvariantBroken
 from fleet.harness.faults import Faults
 from fleet.harness.gate import Gate
@@ -32,6 +33,7 @@ from fleet.harness.making import MUNICH, ModelCar
 from fleet.harness.matching import Matcher, as_matcher
 from fleet.harness.stages import LiveStage, Reach, Stage, VirtualStage
 from fleet.harness.steps import Steps, step
+from fleet.harness.surroundings import AnyCar
 from fleet.harness.user import User
 from fleet.harness.watcher import Asker, Watcher
 from fleet.kernel.instants import Instant, from_datetime
@@ -453,7 +455,7 @@ class World:
 
     # --- failing
 
-    def fail(self, told: str, car: HarnessCar | None = None) -> Never:
+    def fail(self, told: str, car: AnyCar | None = None) -> Never:
         """Raise ExpectationFailed with the story of the car, the seed, and how to see it again."""
         self.failed = self.failed or self._closed  # before its end a test may expect this, and then has not failed
         self._journal.flush()
