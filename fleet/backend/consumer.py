@@ -30,6 +30,7 @@ from fleet.cloud.desk_io import INTERNAL, Answer, CarAnswered, CarSeen, CarSwitc
 from fleet.cloud.rule import Notify
 from fleet.cloud.twin import origin_of
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, StoreGone, StoreLocked, Undecodable
+from fleet.kernel.instants import format_instant
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import Delivery, Link
 from fleet.wire.dialect import MESSAGEPACK, FleetDialect
@@ -54,6 +55,8 @@ _COPY_BACK_S: Final = 0.5
 _RETRY_FIRST_S: Final = 0.25
 _RETRY_LAST_S: Final = 5.0
 _WARNINGS: Final = 20
+_AHEAD_NAMED: Final = 100
+"""Cars whose clock is off and that are named."""
 _UNDONE: Final = "the back end failed at this request; it was undone"
 
 Taken = tuple[FromCar | DeskRequest | None, Arrival | None]
@@ -128,6 +131,8 @@ class Consumer:
         self.stalls = 0
         self.quarantined: Counter[str] = Counter()
         self._named: set[str] = set()
+        self._latest_plausible = 0
+        self._ahead: set[str] = set()
         self.publish_to_stored = Histogram()
         self.commit_us = Histogram()
         self.batch_messages = Histogram()
@@ -250,6 +255,8 @@ class Consumer:
             return None, None  # how a retained presence is removed from the broker
         message = self._dialect.read_from_car(frame)
         check_boot(message.boot, received_at)
+        if message.captured_at > self._latest_plausible:
+            self._look_at_clock(message)
         if type(message) is Presence:
             return message, None
         if message.seq < 1:
@@ -263,6 +270,19 @@ class Consumer:
             message.vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us,
             message.sent_wall_us, received_at, frame.content_type, payload, origin,
         )  # fmt: skip
+
+    def _look_at_clock(self, message: FromCar) -> None:
+        """Warn of a car whose clock is ahead of ours, once; what it says is taken all the same."""
+        latest = self._driver.latest_plausible()
+        if latest is None:
+            return
+        self._latest_plausible = latest
+        if message.captured_at > latest and message.vin not in self._ahead and len(self._ahead) < _AHEAD_NAMED:
+            self._ahead.add(message.vin)
+            self.warn(
+                f"a clock is off: {message.vin} measured at {format_instant(message.captured_at)}, and it is"
+                f" {format_instant(self._driver.now())}"
+            )
 
     def _decide(self, taken: Taken, frame: Frame) -> None:
         """Give desk and centre what was read."""

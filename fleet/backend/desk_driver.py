@@ -15,6 +15,7 @@ import structlog
 from fleet.backend.batching import Attempt, Pending, pause_s
 from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.decisions import AnswerGiven, AnswerPublished
+from fleet.backend.schema import CLOCK
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded, Store
 from fleet.cloud.car_settings import MODULE, CarSettings
@@ -46,6 +47,7 @@ from fleet.cloud.desk_io import (
 )
 from fleet.cloud.rule import AskCar, CommandEnded
 from fleet.cloud.spin_guard import MISPLACED, looks_like_spin
+from fleet.cloud.twin import ahead_at
 from fleet.errors import StoreError
 from fleet.kernel.instants import LATEST, SECOND, Clock, Instant, format_instant
 from fleet.wire.dialect import ANSWER_OF_USE_S
@@ -60,8 +62,6 @@ from fleet.wire.messages import (
     SetSpin,
 )
 
-CLOCK: Final = "clock"
-"""Where meta keeps the last announcement."""
 _SLOWEST: Final = 0.001
 _FASTEST: Final = 1_000_000.0
 _SOON_S: Final = 3600
@@ -160,6 +160,10 @@ class DeskDriver:
     def now(self) -> Instant:
         """Return the scenario time; a clock that has run out of what an instant holds stands at its end."""
         return min(max(self.clock.now(), 0), LATEST)
+
+    def latest_plausible(self) -> Instant | None:
+        """Return the latest time at which a car can have measured anything by now, None before a clock was announced."""
+        return self.now() + ahead_at(self.clock.factor) if self.clock_is_known else None
 
     def knows(self, vin: str) -> bool:
         """Tell whether the desk knows a car, whichever desk it is now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.backend.schema import in_words, open_for_reading
+from fleet.backend.schema import CLOCK, in_words, open_for_reading
 from fleet.cloud.sequence import Gap
-from fleet.cloud.twin import Twin, merge_status
+from fleet.cloud.twin import Twin, ahead_at, merge_status
 from fleet.observe.histogram import Histogram
-from fleet.wire.messages import Status
+from fleet.wire.intake import plain_part
+from fleet.wire.messages import AnnounceClock, Status
 
 _CAR_COLUMNS: Final = (
     "SELECT vin, state, connection, connection_reason, latitude, longitude, mileage_km, captured_at, stored_at FROM newest"
@@ -159,6 +160,16 @@ class StoreAccount:
     boots: dict[tuple[str, int], BootAccount]
 
 
+@dataclass(frozen=True, slots=True)
+class ClockAhead:
+    """A message that was measured later than it was stored: both are scenario µs, as the car and as the back end had it."""
+
+    boot: int
+    seq: int
+    captured_at: int
+    stored_when: int
+
+
 class StoreReader:
     """A store opened for reading. Every method raises StoreError when the file cannot be read."""
 
@@ -183,17 +194,30 @@ class StoreReader:
 
     def status(self, vin: str) -> Twin | None:
         """Return the newest known state of a car, None when none of its messages arrived."""
-        for connection, reason, boot, at, captured_at, origins in self._rows(
-            "SELECT connection, connection_reason, coalesce(connection_boot, 0), coalesce(connection_at, 0), captured_at, origins"
+        for connection, reason, boot, at, origins in self._rows(
+            "SELECT connection, connection_reason, coalesce(connection_boot, 0), coalesce(connection_at, 0), origins"
             " FROM newest WHERE vin = ?",
             (vin,),
         ):
             twin = Twin(vin=vin, connection=connection, connection_reason=reason, connection_boot=boot, connection_at=at)
             for status in self._statuses(msgspec.msgpack.decode(origins, type=list[int])):
                 merge_status(twin, status)
-            twin.captured_at = captured_at
             return twin
         return None
+
+    def clocks_ahead(self, vins: Iterable[str]) -> dict[str, ClockAhead]:
+        """Return of these cars those whose clock was ahead of the back end's in a message, each with the farthest one."""
+        announced = self.meta().get(CLOCK)
+        clock = None if announced is None else msgspec.json.decode(announced, type=AnnounceClock)
+        found: dict[str, ClockAhead] = {}
+        for vin in vins:
+            for boot, seq, captured_at, stored_at in self._rows(
+                "SELECT boot, seq, captured_at, stored_at FROM message WHERE vin = ? ORDER BY captured_at DESC LIMIT 1", (vin,)
+            ):
+                present = _present_at(clock, stored_at)
+                if present is not None and captured_at > present + ahead_at(1.0 if clock is None else clock.factor):
+                    found[vin] = ClockAhead(boot, seq, captured_at, present)
+        return found
 
     def _statuses(self, keys: list[int]) -> list[Status]:
         """Return the stored statuses of these ids."""
@@ -207,7 +231,7 @@ class StoreReader:
             " AND (:kind IS NULL OR kind = :kind) ORDER BY captured_at DESC, id DESC LIMIT :limit",
             {"vin": vin, "since": since, "kind": kind, "limit": limit},
         )
-        return [MessageRow(*[*row[:12], msgspec.msgpack.decode(row[12])]) for row in found]
+        return [MessageRow(*[*row[:12], _content(row[12])]) for row in found]
 
     def commands(self, *, vin: str | None = None, state: str | None = None, limit: int = 100) -> list[CommandRow]:
         """Return commands, the newest first."""
@@ -341,6 +365,22 @@ class StoreReader:
             yield
         except sqlite3.Error as error:
             raise in_words(error, self.path) from error
+
+
+def _content(payload: bytes) -> dict[str, Any]:
+    """Return a message's payload as plain data; fields that we do not know may hold anything."""
+    try:
+        content = plain_part(msgspec.msgpack.decode(payload))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return {"unreadable": str(error)}
+    return content if isinstance(content, dict) else {"unreadable": "it is no map"}
+
+
+def _present_at(clock: AnnounceClock | None, wall_us: int) -> int | None:
+    """Return the scenario time at a wall time, None before the clock was announced: it was another one then."""
+    if clock is None:
+        return wall_us
+    return None if wall_us < clock.epoch_wall_us else clock.start + int((wall_us - clock.epoch_wall_us) * clock.factor)
 
 
 def _command_row(row: tuple[Any, ...]) -> CommandRow:

@@ -95,6 +95,8 @@ CREATE TABLE service_state (
 _MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN}
 """What brings a store from a version to the next one."""
 
+CLOCK: Final = "clock"
+"""Where meta keeps the last announcement of scenario time."""
 NULL: Final = math.nan
 """What SQLite keeps as NULL. So it would None; but for each None, bool or `bytes` Python's sqlite3 looks for an adapter, which
 costs a tenth of a row. It does not for a float, an int or a `bytearray`."""

@@ -369,18 +369,16 @@ class Store:
         assert self._connection is not None
         newest = Newest()
         row = self._connection.execute(
-            "SELECT connection, connection_reason, connection_boot, connection_at, captured_at, origins FROM newest"
-            " WHERE vin = ?",
+            "SELECT connection, connection_reason, connection_boot, connection_at, origins FROM newest WHERE vin = ?",
             (vin,),
         ).fetchone()
         if row is not None:
-            connection, reason, boot, at, captured_at, origins = row
+            connection, reason, boot, at, origins = row
             if connection is not None:
                 newest.presence = Presence(vin=vin, boot=boot, seq=0, captured_at=at, connection=connection, reason=reason)
             for key in self._decode_ids(origins):
                 kept = self._connection.execute("SELECT payload FROM message WHERE id = ?", (key,)).fetchone()
                 newest.take(origin_of(self._decode_status(kept[0])), key)
-            newest.captured_at = captured_at
         return newest
 
     def _write_messages(self, parts: Sequence[Part]) -> None:

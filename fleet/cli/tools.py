@@ -61,21 +61,26 @@ def cars(
     """
     with StoreReader(find_store(store)) as reader:
         rows = reader.cars()
+        ahead = reader.clocks_ahead(row.vin for row in rows[:limit])
     if as_json:
-        out.print_json(msgspec.json.encode(rows[:limit]).decode())
+        plain = [msgspec.to_builtins(row) | {"clock_ahead": row.vin in ahead} for row in rows[:limit]]
+        out.print_json(msgspec.json.encode(plain).decode())
         return
     table = make_table("VIN", "state", "connection", "km", "position", "as of")
     for row in rows[:limit]:
         where = "" if row.latitude is None or row.longitude is None else f"{row.latitude:.5f},{row.longitude:.5f}"
         km = "" if row.mileage_km is None else f"{row.mileage_km:.0f}"
-        table.add_row(row.vin, row.state or "", row.connection or "", km, where, _as_of(row.captured_at))
+        table.add_row(
+            row.vin, row.state or "", row.connection or "", km, where, _as_of(row.captured_at, is_ahead=row.vin in ahead)
+        )
     out.print(table)
     if len(rows) > limit:
         out.say(f"… and {len(rows) - limit} more; --limit {len(rows)} shows all")
 
 
-def _as_of(captured_at: int) -> str:
-    return format_instant(captured_at)[:19] if captured_at else "no status yet"
+def _as_of(captured_at: int, *, is_ahead: bool) -> str:
+    told = format_instant(captured_at)[:19] if captured_at else "no status yet"
+    return f"{told}, a clock is off" if is_ahead else told
 
 
 @app.command(rich_help_panel=WATCH)
@@ -88,15 +93,24 @@ def status(vin: Vin, store: StorePath = None, as_json: AsJson = False) -> None:
     """
     with StoreReader(find_store(store)) as reader:
         twin = reader.status(vin)
+        ahead = reader.clocks_ahead([vin]).get(vin)
     if twin is None:
         raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
     plain = msgspec.to_builtins(twin)
     plain.pop("stamps", None)  # which message told each group is the back end's own business
+    if ahead is not None:
+        plain["clock_ahead"] = msgspec.to_builtins(ahead)
     if as_json:
         out.print_json(msgspec.json.encode(plain).decode())
         return
+    plain.pop("clock_ahead", None)
     for line in _lines(plain):
         out.say(line)
+    if ahead is not None:
+        said, stored = format_instant(ahead.captured_at), format_instant(ahead.stored_when)
+        out.say(
+            f"a clock is off: message {ahead.seq} of boot {ahead.boot} was measured at {said}, and stored when it was {stored}"
+        )
 
 
 def _lines(value: Any, name: str = "", indent: int = 0) -> list[str]:

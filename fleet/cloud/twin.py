@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from fleet.kernel.instants import HOUR, SECOND, Duration
 from fleet.wire.messages import (
     STATUS_GROUPS,
     AdBlue,
@@ -41,6 +42,11 @@ _structs_of: Final = attrgetter(*[group for group in STATUS_GROUPS if group != _
 """All groups but the mileage, which is a number; a struct that is there is always true."""
 
 
+def ahead_at(factor: float) -> Duration:
+    """Return how far a car's clock may be ahead of the back end's at this factor: beyond it one of them is wrong."""
+    return max(HOUR, int(10 * SECOND * factor))
+
+
 class Stamp(NamedTuple):
     """Which message a group came from, and the scenario time at which the car measured it."""
 
@@ -53,7 +59,7 @@ class Twin(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What is known of a car. A group that is None was never reported.
 
     `stamps` names the origin of each group, and of `state`. `connection` is None until the first presence.
-    `captured_at` is the newest measuring time of all.
+    `captured_at` is when the newest status was measured, the newest by its number: a clock that was wrong holds up nothing.
     """
 
     vin: str
@@ -91,6 +97,7 @@ def merge_status(twin: Twin, status: Status) -> bool:
     if held is None or stamp[:2] > held[:2]:
         stamps["state"] = stamp
         twin.state = status.state
+        twin.captured_at = status.captured_at
         changed = True
     for group in STATUS_GROUPS:
         value = getattr(status, group)
@@ -101,8 +108,6 @@ def merge_status(twin: Twin, status: Status) -> bool:
             stamps[group] = stamp
             setattr(twin, group, value)
             changed = True
-    if changed and status.captured_at > twin.captured_at:
-        twin.captured_at = status.captured_at
     return changed
 
 
@@ -150,11 +155,10 @@ class Newest:
     The twin that `merge_status` makes of the statuses in `origins` is the one it makes of all that were taken.
     """
 
-    __slots__ = ("captured_at", "origins", "presence")
+    __slots__ = ("origins", "presence")
 
     def __init__(self) -> None:
         self.origins: list[tuple[Origin, int]] = []
-        self.captured_at = 0
         self.presence: Presence | None = None
 
     def take(self, origin: Origin, key: int) -> None:
@@ -171,13 +175,16 @@ class Newest:
                 kept.append(one)
                 told |= groups
         self.origins = kept
-        if origin.captured_at > self.captured_at and (kept[0][0] is origin or any(one is origin for one, _ in kept)):
-            self.captured_at = origin.captured_at
 
     def take_presence(self, presence: Presence) -> None:
         """Take a presence unless it belongs to an earlier boot."""
         if self.presence is None or presence.boot >= self.presence.boot:
             self.presence = presence
+
+    @property
+    def captured_at(self) -> int:
+        """When the newest status was measured; 0 before any."""
+        return self.origins[0][0].captured_at if self.origins else 0
 
     @property
     def state(self) -> VehicleState | None:

@@ -42,6 +42,7 @@ from tests.backend.lab import (
     running,
     status,
 )
+from tests.cli.lab import call
 
 
 @pytest.fixture
@@ -677,3 +678,63 @@ async def test_the_presence_of_an_earlier_boot_is_old_after_a_restart_too(path: 
         await lab.session.wait_for_acknowledged(1)
         lab.command("a")
         await lab.state("a", "sent")
+
+
+async def test_fields_that_nobody_knows_can_be_looked_at_whatever_they_hold(path: Path) -> None:
+    """A status with them is a status; `fleet history` shows what is plain of them."""
+    known = msgspec.to_builtins(status(1))
+    odd = [{"more": {None: 1}}, {"more": msgspec.msgpack.Ext(-1, b"\xff" * 12)}, {"more": msgspec.msgpack.Ext(3, b"x")}]
+    async with running(path) as lab:
+        for seq, more in enumerate(odd, start=1):
+            payload = msgspec.msgpack.encode(known | {"seq": seq} | more)
+            lab.session.deliver(changed(STATUS, payload=payload))
+        raw = msgspec.msgpack.encode(known | {"seq": 4, "more": "????"}).replace(b"????", b"\xff\xfe\xff\xfe")
+        lab.session.deliver(changed(STATUS, payload=raw))
+        await lab.session.wait_for_acknowledged(4)
+    shown = call("history", VIN, "--json", "--store", str(path))
+    assert len(json.loads(shown.out)) == lab.backend.snapshot().stored > 0
+    assert call("history", VIN, "--store", str(path)).code == 0
+    assert call("status", VIN, "--store", str(path)).code == 0
+
+
+# --- clocks that are off
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_status_twenty_years_ahead_holds_nothing_up_and_is_told(path: Path, announced: bool) -> None:
+    """The car is shown as of its next status; `fleet cars` and `fleet status` say that a clock is off, and in which message."""
+    now = wall_us()
+    async with running(path) as lab:
+        if announced:
+            lab.ask(AnnounceClock(id="clock", start=now, epoch_wall_us=now, factor=1.0))
+            await lab.state("clock", "succeeded")
+        ahead = now + 20 * 365 * DAY
+        lab.session.deliver(*car(status(1, captured_at=now), status(2, captured_at=ahead), status(1, OTHER, captured_at=now)))
+        await lab.session.wait_for_acknowledged(3)
+        assert any(f"a clock is off: {VIN}" in warning for warning in lab.backend.snapshot().warnings) == announced
+        lab.session.deliver(*car(status(3, captured_at=now + 1)))
+        await lab.session.wait_for_acknowledged(4)
+    with lab.reader() as reader:
+        twin = reader.status(VIN)
+        assert twin is not None
+        assert twin.captured_at == now + 1
+        assert [row.captured_at for row in reader.cars()] == [now + 1, now]
+        (found,) = reader.clocks_ahead([VIN, OTHER]).items()
+        assert (found[0], found[1].seq, found[1].captured_at) == (VIN, 2, ahead)
+    shown = call("status", VIN, "--store", str(path))
+    assert "a clock is off: message 2" in shown.text
+    assert json.loads(call("status", VIN, "--json", "--store", str(path)).out)["clock_ahead"]["seq"] == 2
+    listed = json.loads(call("cars", "--json", "--store", str(path)).out)
+    assert [(row["vin"], row["clock_ahead"]) for row in listed] == [(VIN, True), (OTHER, False)]
+    assert "a clock is off" in call("cars", "--store", str(path)).text
+
+
+async def test_what_was_stored_under_another_clock_is_not_called_ahead(path: Path) -> None:
+    """A store that goes on with another scenario: only what came after the last announcement can be judged by it."""
+    async with running(path) as lab:
+        lab.session.deliver(*car(status(1, captured_at=BOOT)))
+        await lab.session.wait_for_acknowledged(1)
+        lab.ask(AnnounceClock(id="clock", start=1_000 * DAY, epoch_wall_us=wall_us(), factor=2.0))
+        await lab.state("clock", "succeeded")
+    with lab.reader() as reader:
+        assert reader.clocks_ahead([VIN]) == {}

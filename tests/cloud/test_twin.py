@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.cloud.twin import Newest, Twin, merge_presence, merge_status, origin_of
+from fleet.kernel.instants import DAY
 from fleet.wire.messages import Energy, Lights, Presence, Status
 
 VIN = "VSSZZZKMZPR000001"
@@ -81,8 +82,19 @@ def test_any_order_gives_the_same_twin(order: list[int], data: st.DataObject) ->
         merge_status(straight, messages[n])
     for n in [*order, *order[:3]]:
         merge_status(shuffled, messages[n])
-    shuffled.captured_at = straight.captured_at  # of messages with nothing new it is not told
     assert shuffled == straight
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (1, 3, 2), (3, 2, 1), (2, 1, 3)])
+def test_the_newest_status_is_so_by_its_number_and_not_by_its_clock(order: tuple[int, ...]) -> None:
+    """A status that says it was measured in twenty years holds nothing up: the next one tells when it was measured."""
+    far = 20 * 365 * DAY
+    messages = {n: msgspec.structs.replace(status(1, n, mileage_km=n), captured_at=n if n != 2 else far) for n in (1, 2, 3)}
+    twin = Twin(vin=VIN)
+    for n in order:
+        merge_status(twin, messages[n])
+    newest = taken(*(messages[n] for n in order))
+    assert (twin.captured_at, newest.captured_at, twin.mileage_km) == (3, 3, 3.0)
 
 
 def test_survives_the_codec() -> None:
@@ -134,7 +146,6 @@ def test_origins_make_the_twin_that_all_messages_make(order: list[int], data: st
         merge_status(whole, each)
     for _, key in newest.origins:
         merge_status(rebuilt, messages[key])
-    rebuilt.captured_at = whole.captured_at  # of one that arrived late and was overtaken since, nothing else is left
     assert rebuilt == whole
     position = (None, None) if whole.position is None else (whole.position.latitude, whole.position.longitude)
     assert (newest.state, newest.mileage_km, newest.position) == (whole.state, whole.mileage_km, position)
