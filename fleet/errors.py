@@ -151,7 +151,15 @@ class PublishRefused(LinkError):
 
 
 class ConnectionLost(LinkError):
-    """The connection broke; what was under way may still have arrived."""
+    """The connection broke; what was under way may still have arrived.
+
+    `taken_over` tells whether another client came with the same client id: None where nobody said why it ended, as brokers do
+    that close the connection of the older client without a word.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", taken_over: bool | None = False) -> None:
+        self.taken_over = taken_over
+        super().__init__(message, hint=hint)
 
 
 class StoreError(FleetError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -283,16 +284,64 @@ class Sessions:
     """What the broker keeps between connections."""
 
     async def test_resumed_without_subscribing_again(self, lab: Lab) -> None:
-        """With the session present no SUBSCRIBE is sent; without it one is."""
-        for present, expected in ((True, 0), (False, 1)):
-            async with lab.scripted(Script(session_present=present)) as broker:
+        """A link subscribes in whatever session it finds first; in one that it has subscribed in, it does not again."""
+        for present, expected in ((True, 1), (False, 2)):
+            async with lab.scripted(Script(session_present=True)) as broker:
                 link, owner = lab.link(broker.endpoint(), ANYONE)
                 link.open()
-                assert await owner.wait_for_up() is present
+                assert await owner.wait_for_up() is True
+                assert broker.subscribes == 1
+                broker.script = Script(session_present=present)
+                link.drop()
+                link.open()
+                assert await owner.wait_for_up(2) is present
                 link.publish(Frame(topic="a/b", payload=b"mark"), 1)
                 await owner.wait_for_outcome(1)
                 assert broker.subscribes == expected
                 await link.close()
+
+    async def test_session_that_was_taken_over_is_subscribed_again(self, lab: Lab) -> None:
+        """Whoever took the session over may have left it otherwise than it was."""
+        async with lab.scripted(Script(session_present=True)) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            await owner.wait_for_up()
+            broker.end(0x8E)
+            error = await owner.wait_for_down()
+            assert isinstance(error, ConnectionLost)
+            assert error.taken_over
+            assert "--topic-prefix" in error.hint
+            await owner.wait_for_up(2)
+            assert broker.subscribes == 2
+            await link.close()
+
+    async def test_subscriptions_of_somebody_else_are_let_go(self, lab: Lab) -> None:
+        """In a session that another client left, the own filters are in force, what waits comes, and others' filters end."""
+        vin = lab.broker.new_vin()
+        session: dict[str, Any] = {"clean_start": False, "session_expiry_s": 60}
+        others = (("fleet/v1/+/status", 1), (f"fleet/+/{vin}/event/#", 1))
+        before, _ = await lab.user_up("tool", f"session-{vin}", subscriptions=others, **session)
+        await before.close()
+        car, sent = await lab.car_up(vin)
+        car.publish(Frame(topic=TOPICS.status(vin), payload=b"waits"), 1)
+        assert await sent.wait_for_outcome(1) is None
+        link, owner = await lab.user_up("tool", f"session-{vin}", subscriptions=((TOPICS.presence(vin), 1),), **session)
+        assert owner.ups == [True]
+        await owner.wait_for_payload(b"waits")
+        car.publish(Frame(topic=TOPICS.event(vin, "moved"), payload=b"the last of its kind"), 2)
+        await owner.wait_for_payload(b"the last of its kind")
+        link.publish(Frame(topic=TOPICS.desk_request(), payload=b"behind the UNSUBSCRIBE"), 1)
+        await owner.wait_for_outcome(1)
+        for token, (topic, payload) in enumerate(
+            (
+                (TOPICS.status(vin), b"unheard"),
+                (TOPICS.event(vin, "locked"), b"unheard"),
+                (TOPICS.presence(vin), b"heard"),
+            ), 3,
+        ):  # fmt: skip
+            car.publish(Frame(topic=topic, payload=payload), token)
+        await owner.wait_for_payload(b"heard")
+        assert owner.payloads == [b"waits", b"the last of its kind", b"heard"]
 
     async def test_refused_subscription_takes_the_link_down(self, lab: Lab) -> None:
         """A SUBACK of 0x80 or above names the filter; the link tries again and subscribes again, session or not."""

@@ -180,6 +180,9 @@ class _ScriptedEnd:
         if told.script.suback is not None:
             peer.suback(told.script.suback)
 
+    def unsubscribe(self, peer: Peer, filters: Sequence[str]) -> None:
+        peer.unsuback((0x11,) * len(filters))
+
     def publish(self, peer: Peer, frame: Frame, packet_id: int, now: Instant) -> None:
         told = self._told
         told.published.append((frame.topic, frame.payload, packet_id))

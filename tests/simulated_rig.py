@@ -19,6 +19,7 @@ class RecordingPeer:
     rig: Rig
     connacks: list[tuple[int, bool]] = field(default_factory=list)
     subacks: list[tuple[int, ...]] = field(default_factory=list)
+    unsubacks: list[tuple[int, ...]] = field(default_factory=list)
     pubacks: list[tuple[int, int]] = field(default_factory=list)
     deliveries: list[tuple[Frame, int]] = field(default_factory=list)
     ends: list[int | None] = field(default_factory=list)
@@ -28,6 +29,9 @@ class RecordingPeer:
 
     def suback(self, codes: tuple[int, ...]) -> None:
         self.subacks.append(codes)
+
+    def unsuback(self, codes: tuple[int, ...]) -> None:
+        self.unsubacks.append(codes)
 
     def puback(self, packet_id: int, code: int) -> None:
         self.pubacks.append((packet_id, code))

@@ -24,6 +24,7 @@ from fleet.errors import ConnectionLost, LinkError, Unreachable
 from fleet.transport.dial import explain
 from fleet.transport.link import Endpoint, Link, LinkFactory, LinkSettings
 from fleet.transport.reasons import REFUSAL, name_of
+from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_connection import WAITING_MAX, Connection
 from fleet.transport.swarm_link import Swarm, SwarmLink, swarm_links
 from fleet.transport.swarm_turns import PUBLISHES_PER_TURN
@@ -493,7 +494,7 @@ class Rig:
 
     def __init__(self, settings: LinkSettings) -> None:
         self.owner = RecordingOwner()
-        self.link = SwarmLink(Swarm(Endpoint("127.0.0.1", 1), 1, (), None), settings, self.owner, quick_back_off())
+        self.link = SwarmLink(Swarm(Endpoint("127.0.0.1", 1), 1, (), None, Remarks()), settings, self.owner, quick_back_off())
         self.owner.link = self.link
         self._connect(1)
 

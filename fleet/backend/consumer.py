@@ -32,7 +32,7 @@ from fleet.cloud.twin import origin_of
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, StoreGone, StoreLocked, Undecodable
 from fleet.kernel.instants import format_instant
 from fleet.observe.histogram import Histogram
-from fleet.transport.link import Delivery, Link
+from fleet.transport.link import Delivery, Ends, Link
 from fleet.wire.dialect import MESSAGEPACK, FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.intake import check_boot, is_storable, storable
@@ -140,6 +140,7 @@ class Consumer:
         self.round_trip_waking = Histogram()
         self.warnings: deque[str] = deque(maxlen=_WARNINGS)
         self.refusal: LinkError | None = None
+        self.ends = Ends()
 
     def attach(self, link: Link, driver: DeskDriver, centre: CentreDriver, publisher: Publisher) -> None:
         """Take the parts that know this one; before `run`, and in the event loop of that."""
@@ -178,8 +179,9 @@ class Consumer:
         """Note why; the link is trying again. What is collected is stored, but acknowledged in vain: it comes again."""
         is_new = str(error) != str(self.refusal)  # an outage is many attempts that fail alike
         self.refusal = error
+        self.ends.note(error)
         if error is not None and is_new and not self._stopping:
-            self.warn(f"the connection to the broker is gone: {error}")
+            self.warn(f"the connection to the broker is gone: {error}. {error.hint}".rstrip())
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
         """Pass on the outcome of a publish."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -100,6 +100,8 @@ class Snapshot:
     commit_us: Histogram
     batch_messages: Histogram
     warnings: tuple[str, ...]
+    ends: dict[str, int]
+    """Connections to the broker that ended, see `fleet.transport.link.Ends`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Write for JSON; `Histogram.from_dict` reads the histograms back."""
@@ -322,4 +324,5 @@ class Backend:
             commit_us=consumer.commit_us,
             batch_messages=consumer.batch_messages,
             warnings=tuple(consumer.warnings),
+            ends=asdict(consumer.ends),
         )

@@ -9,6 +9,7 @@ import typer
 from fleet.backend.service import CLIENT_ID
 from fleet.cli.common import (
     PARTS,
+    BackendClientId,
     Broker,
     Ca,
     Cars,
@@ -18,6 +19,7 @@ from fleet.cli.common import (
     Seed,
     Set,
     ToolsBroker,
+    VinAsClientId,
     err,
     load_scenario,
     no_folder,
@@ -31,6 +33,7 @@ from fleet.runtime.cleaning import AT_ONCE, Cleaned, Visitor, cars_of, clean, le
 from fleet.runtime.limits import need_open_files, run_fast
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.loader import find_scenario
+from fleet.wire.clients import client_id_of
 from fleet.wire.topics import DEFAULT_PREFIX
 
 app = typer.Typer()
@@ -56,11 +59,12 @@ def clean_broker(
     backend: Annotated[
         bool, typer.Option("--backend", help="End the back end's session as well; what waits in it is never stored.")
     ] = False,
-    client_id: Annotated[str, typer.Option("--client-id", help="The name of the back end's session.")] = CLIENT_ID,
+    client_id: BackendClientId = None,
     ca: Ca = None,
     credentials: Credentials = None,
     secret_file: SecretFile = None,
     topic_prefix: Prefix = DEFAULT_PREFIX,
+    vin_as_client_id: VinAsClientId = False,
 ) -> None:
     """Remove what a broken run left with a broker: its cars' sessions and their retained presence.
 
@@ -83,20 +87,23 @@ def clean_broker(
         credentials=credentials,
         secret=find_secret(secret_file),
         prefix=topic_prefix,
+        vin_is_client_id=vin_as_client_id,
     )
     need_passwords(access.password_for, known or ())
+
+    backend_id = client_id or client_id_of(CLIENT_ID, access.prefix)
 
     async def main() -> tuple[Cleaned, Cleaned]:
         cars_left = await left_behind(access) if known is None else known
         of_cars = await clean(access.car_links(), cars_of(access, cars_left))
-        session = (Visitor(client_id, "backend", access.password_for("backend")),) if backend else ()
+        session = (Visitor(backend_id, "backend", access.password_for("backend")),) if backend else ()
         return of_cars, await clean(access.consumer_links(), session)
 
     of_cars, of_backend = run_fast(main())
     if of_cars.done or not of_cars.failed:
         out.say(f"sessions and presence of {of_cars.done} cars removed")
     if of_backend.done:
-        out.say(f"the session {client_id!r} of the back end removed")
+        out.say(f"the session {backend_id!r} of the back end removed")
     error = of_cars.first_error or of_backend.first_error
     if error is None:
         return

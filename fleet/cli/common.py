@@ -86,6 +86,21 @@ SecretFile = Annotated[
     Path | None,
     typer.Option("--secret-file", metavar="FILE", help="The fleet's secret \\[env: FLEET_SECRET_FILE, FLEET_SECRET]."),
 ]
+VinAsClientId = Annotated[
+    bool,
+    typer.Option(
+        "--vin-as-client-id",
+        help="Cars' client id is the VIN under any --topic-prefix, for brokers that tie it to user or certificate.",
+    ),
+]
+BackendClientId = Annotated[
+    str | None,
+    typer.Option(
+        "--client-id",
+        metavar="ID",
+        help="The name of the back end's session \\[default: backend, with six digits for another --topic-prefix].",
+    ),
+]
 Delivery = Annotated[
     DeliveryMode, typer.Option("--delivery", help="When a car may forget a message: at the broker's word, or once it is stored.")
 ]

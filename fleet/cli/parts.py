@@ -15,6 +15,7 @@ from fleet.backend.spin import SpinCost
 from fleet.cli.common import (
     PARTS,
     AsJson,
+    BackendClientId,
     Broker,
     Ca,
     Cars,
@@ -33,6 +34,7 @@ from fleet.cli.common import (
     Source,
     ToolsBroker,
     UntilEof,
+    VinAsClientId,
     about_file,
     emit_line,
     load_scenario,
@@ -51,6 +53,7 @@ from fleet.runtime.processes import pepper_of, run_backend, run_broker, run_simu
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.view import make_view
 from fleet.scenario.loader import find_scenario
+from fleet.wire.clients import client_id_of
 from fleet.wire.topics import DEFAULT_PREFIX
 
 app = typer.Typer()
@@ -75,6 +78,7 @@ def simulate(
     credentials: Credentials = None,
     secret_file: SecretFile = None,
     topic_prefix: Prefix = DEFAULT_PREFIX,
+    vin_as_client_id: VinAsClientId = False,
     journal: JournalFile = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
@@ -100,6 +104,7 @@ def simulate(
         link=link,
         source=source,
         connects_per_s=connect_rate,
+        vin_is_client_id=vin_as_client_id,
     )
     need_passwords(access.password_for, (*(() if no_backend else ("tool",)), *vins(loaded)))
 
@@ -139,7 +144,7 @@ def backend(
     ),
     delivery: Delivery = DeliveryMode.PUBACK,
     link: Link = "swarm",
-    client_id: Annotated[str, typer.Option("--client-id", help="Its session with the broker has this name.")] = CLIENT_ID,
+    client_id: BackendClientId = None,
     end_session: Annotated[bool, typer.Option("--end-session", help="Leave no session with the broker at the end.")] = False,
     spin_cost: Annotated[int, typer.Option("--spin-cost", help="scrypt's n for S-PINs, a power of two.")] = SpinCost().n,
     ca: Ca = None,
@@ -164,7 +169,7 @@ def backend(
             pepper=pepper_of(secret),
             spin_cost=SpinCost(n=spin_cost),
             announce_stored=delivery is DeliveryMode.STORED,
-            client_id=client_id,
+            client_id=client_id or client_id_of(CLIENT_ID, access.prefix),
             end_session=end_session,
             stop=stop_on_signals(until_eof=until_eof),
             emit=emit_line if as_json else _tell_backend,

@@ -16,6 +16,7 @@ from fleet.runtime.processes import stop_on_signals
 from fleet.transport.faults import Fault, Way, in_words, make_fault, parse_bytes, parse_bytes_per_s, parse_rule
 from fleet.transport.link import Endpoint
 from fleet.transport.proxy import FaultProxy
+from fleet.wire.clients import car_of
 
 app = typer.Typer()
 
@@ -48,7 +49,9 @@ def proxy(
         ),
     ] = None,
     way: Annotated[Way, typer.Option("--way", help="Where the faults of bytes are.")] = "both",
-    client: Annotated[list[str] | None, typer.Option("--client", metavar="ID", help="Only for this client id (a VIN).")] = None,
+    client: Annotated[
+        list[str] | None, typer.Option("--client", metavar="ID", help="Only for this client id, or the car of this VIN.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of all that is left to chance.")] = 0,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
@@ -102,7 +105,7 @@ async def _run(
     stop = stop_on_signals(until_eof=until_eof)
     async with FaultProxy(to, host=listen.host, port=listen.port, seed=seed) as running:
         for name, fault in faults:
-            running.set(name, fault, clients)
+            running.set(name, fault, None if clients is None else [car_of(each) for each in clients])
         here = f"{running.endpoint.host}:{running.endpoint.port}"
         if as_json:
             emit_line({"type": "ready", "listen": here, "to": f"{to.host}:{to.port}", "faults": [name for name, _ in faults]})

@@ -32,6 +32,7 @@ from fleet.cli.common import (
     Seed,
     Set,
     Source,
+    VinAsClientId,
     err,
     load_scenario,
     need_no_broker_of_ours,
@@ -83,6 +84,7 @@ def run(
     credentials: Credentials = None,
     secret_file: SecretFile = None,
     topic_prefix: Prefix = DEFAULT_PREFIX,
+    vin_as_client_id: VinAsClientId = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a scenario: broker, back end and cars, until its end or Ctrl-C; then the report.
@@ -146,6 +148,7 @@ def run(
             *(word for setting in settings or () for word in ("--set", setting)),
             *(["--source", source] if source else []),
             *(["--connect-rate", str(connect_rate)] if connect_rate else []),
+            *(["--vin-as-client-id"] if vin_as_client_id else []),
         ),
         with_backend=not no_backend,
         keep_sessions=keep_sessions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -146,6 +147,7 @@ class ForeignBroker:
         """Take where it is and how to be let in; each test gets its own level under the prefix."""
         self._url, self._ca, self._credentials, self._prefix = url, ca, credentials, prefix
         self._numbers = itertools.count(1)
+        self._token = secrets.token_hex(4)  # not the process id: what a killed run left there may have had the same
         self._was_found = False
         self._refusal: LinkError | None = None
 
@@ -176,14 +178,17 @@ class ForeignBroker:
 
         The first world finds out whether it lets us in. When it does not, no other world waits for the same.
         """
-        prefix = f"{self._prefix}/t{os.getpid()}-{next(self._numbers)}"
+        prefix = f"{self._prefix}/t{self._token}-{next(self._numbers)}"
         arguments = ["--broker", self._url, "--topic-prefix", prefix, "--client-id", f"backend {prefix}", "--end-session"]
         if self._ca is not None:
             arguments += ["--ca", str(self._ca)]
         if self._credentials is not None:
             arguments += ["--credentials", str(self._credentials)]
         access = self._access(prefix)
-        return Reach(access, find=partial(self._find, access), launch=Launch(arguments, {}))
+        return Reach(
+            access, find=partial(self._find, access), launch=Launch(arguments, {}),
+            car_links=lambda endpoint: access.named(access.car_links_to(endpoint)),
+        )  # fmt: skip
 
     async def _find(self, access: Access) -> None:
         """Raise why it lets nobody listen, from the second time on without asking it again."""
@@ -196,7 +201,9 @@ class ForeignBroker:
 
 async def _refusal(access: Access) -> LinkError | None:
     """Connect as those who listen, as often as the patience allows; return why that did not come about, None when it did."""
-    watcher = Watcher(access.consumer_links(), access.dialect(), password=access.password_for("backend"), name=f"{os.getpid():x}")
+    watcher = Watcher(
+        access.consumer_links(), access.dialect(), password=access.password_for("backend"), name=secrets.token_hex(4)
+    )
     watcher.link.open()
     try:
         if await wait_until(lambda: watcher.link.is_up, FOUND_WITHIN_S):

@@ -6,19 +6,22 @@ import csv
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
+import structlog
 
 from fleet.errors import UsageError
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.limits import source_addresses
 from fleet.scenario.text import read_text
 from fleet.transport.aiomqtt_link import aiomqtt_links
-from fleet.transport.link import Endpoint, LinkFactory
+from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
+from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_link import swarm_links
+from fleet.wire.clients import client_id_of
 from fleet.wire.dialect import FleetDialect, json_codec, messagepack_codec
 from fleet.wire.topics import DEFAULT_PREFIX, Topics
 
@@ -28,6 +31,8 @@ ENDPOINT_FILE: Final = "endpoint.json"
 LinkKind = Literal["swarm", "aiomqtt"]
 """swarm carries masses; aiomqtt is the reference to compare with."""
 PasswordFor = Callable[[str], str | None]
+
+log = structlog.get_logger()
 
 
 class EndpointFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,24 +55,52 @@ class Access:
     link: LinkKind = "swarm"
     source_addresses: tuple[str, ...] = ()
     connects_per_s: float | None = None
+    vin_is_client_id: bool = False
+    """Whether cars have the VIN alone as client id under any prefix, for brokers that tie it to user name or certificate."""
     password_for: PasswordFor = field(repr=False)
+    remarks: Remarks = field(default_factory=lambda: Remarks(_tell_remark), repr=False, compare=False)
+    """What the broker does otherwise than asked, for all links made here."""
 
     def car_links(self) -> LinkFactory:
-        """Return what makes the links of cars: many, from the source addresses in turn."""
+        """Return what makes the links of cars: many, from the source addresses in turn. Client ids follow the topic prefix."""
+        return self.named(self.car_links_to(self.cars))
+
+    def car_links_to(self, endpoint: Endpoint) -> LinkFactory:
+        """Return what makes such links to where something stands for the broker, with client ids as they are given."""
         if self.link == "aiomqtt":
-            return aiomqtt_links(self.cars)
-        return swarm_links(self.cars, source_addresses=self.source_addresses, connects_per_s=self.connects_per_s)
+            return aiomqtt_links(endpoint, remarks=self.remarks)
+        return swarm_links(
+            endpoint,
+            source_addresses=self.source_addresses,
+            connects_per_s=self.connects_per_s,
+            remarks=self.remarks,
+        )
+
+    def named(self, links: LinkFactory) -> LinkFactory:
+        """Return what makes the same links, each with the client id that its name has under the topic prefix."""
+        if self.vin_is_client_id or self.prefix == DEFAULT_PREFIX:
+            return links
+
+        def make(settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> Link:
+            return links(replace(settings, client_id=client_id_of(settings.client_id, self.prefix)), owner, back_off)
+
+        return make
 
     def consumer_links(self) -> LinkFactory:
         """Return what makes the link of the back end, which carries what all cars send."""
-        return aiomqtt_links(self.tools) if self.link == "aiomqtt" else swarm_links(self.tools)
+        links = aiomqtt_links if self.link == "aiomqtt" else swarm_links
+        return links(self.tools, remarks=self.remarks)
 
     def tool_links(self) -> LinkFactory:
         """Return what makes the links of the tools that watch and command."""
-        return aiomqtt_links(self.tools)
+        return aiomqtt_links(self.tools, remarks=self.remarks)
 
     def dialect(self) -> FleetDialect:
         return FleetDialect(Topics(self.prefix), json_codec() if self.json else messagepack_codec())
+
+
+def _tell_remark(remark: str) -> None:
+    log.warning("the broker does otherwise than asked", remark=remark)
 
 
 def open_access(
@@ -82,6 +115,7 @@ def open_access(
     link: LinkKind = "swarm",
     source: str | None = None,
     connects_per_s: float | None = None,
+    vin_is_client_id: bool = False,
 ) -> Access:
     """Read addresses and files into an Access. Raises UsageError for what cannot be used."""
     tls = _trust(ca) if ca is not None else None
@@ -93,6 +127,7 @@ def open_access(
         link=link,
         source_addresses=source_addresses(source),
         connects_per_s=connects_per_s,
+        vin_is_client_id=vin_is_client_id,
         password_for=_passwords(credentials, secret),
     )
 

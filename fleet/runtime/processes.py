@@ -106,7 +106,7 @@ async def run_backend(
             written.close(backend.scenario_time or NOT_YET, backend_account(backend.snapshot()))
     if watching.done() and not watching.cancelled():
         watching.result()
-    emit({"type": "result", **backend.snapshot().to_dict()})
+    emit({"type": "result", **backend.snapshot().to_dict(), "remarks": access.remarks.in_words()})
 
 
 async def _watch_backend(backend: Backend, stop: asyncio.Event, emit: Emit, journal: JournalWriter | None) -> None:
@@ -172,6 +172,7 @@ async def run_simulator(
         stopping.cancel()
         if written is not None:
             written.close(simulation.clock.now(), simulation.shard.account())
+    result["remarks"] = access.remarks.in_words()
     emit(result)
     return result
 

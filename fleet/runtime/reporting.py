@@ -17,6 +17,7 @@ from fleet.observe.histogram import Histogram
 from fleet.observe.junit import write_junit
 from fleet.observe.report import Account, Generator, judge, machine, write_report
 from fleet.runtime.assembly import vocabulary
+from fleet.runtime.broker_findings import broker_findings
 from fleet.runtime.network_hand import harms_network
 from fleet.runtime.verdicts import Verdicts, line_outcomes, stage_figures, unjudged_lines
 from fleet.scenario.following import followed_tracks, track_findings
@@ -71,7 +72,11 @@ def compose_report(
         "faults": faults if faults is not None or harms_network(scenario) else {},
         "generator": msgspec.structs.asdict(generator),
         "backend": dict(backend_cpu),
-        "findings": [*reports.findings(generator, backend_cpu.get("cpu_percent")), *_of_tracks(scenario)],
+        "findings": [
+            *reports.findings(generator, backend_cpu.get("cpu_percent")),
+            *broker_findings(scenario, result, backend),
+            *_of_tracks(scenario),
+        ],
         "stages": stage_figures(result["stages"]),
     }
     lines = result.get("lines", ())

@@ -19,7 +19,7 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Cancellable, Clock, Instant
 from fleet.kernel.timers import TimerHeap
 from fleet.observe.histogram import Histogram
-from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings, Will
+from fleet.transport.link import BackOff, Delivery, Ends, Link, LinkFactory, LinkSettings, Will
 from fleet.vehicle.car import Car
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -108,6 +108,7 @@ class Counts:
         self.refusals: Counter[str] = Counter()
         self.outages: list[Outage] = []
         self.link_errors: Counter[str] = Counter()
+        self.ends = Ends()
 
 
 class Stamp(NamedTuple):
@@ -499,8 +500,9 @@ class Shard:
         name = type(error).__name__
         self.counts.losses += 1
         if not self.counts.link_errors[name]:
-            log.warning("car has no connection", vin=vin, error=str(error))
+            log.warning("car has no connection", vin=vin, error=str(error), hint=error.hint)
         self.counts.link_errors[name] += 1
+        self.counts.ends.note(error)
         self.first_error = self.first_error or error
 
     def publish_refused(self, error: PublishRefused) -> None:

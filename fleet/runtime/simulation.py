@@ -318,6 +318,7 @@ class Simulation:
             "health": self._health.figures(),
             "connects": counts.connects,
             "link_errors": dict(counts.link_errors),
+            "ends": msgspec.to_builtins(counts.ends),
             "refusals": dict(counts.refusals),
             "unreadable": dict(counts.unreadable),
             "stages": self._stage_results(),

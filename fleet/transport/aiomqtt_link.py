@@ -16,11 +16,13 @@ import logging
 import os
 import socket
 import ssl
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import aiomqtt
 import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -28,9 +30,19 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from fleet.errors import ConnectionLost, ConnectRefused, LinkError, PublishRefused, SubscribeRefused, Unreachable
 from fleet.transport.dial import dial, in_words
+from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings, Will
 from fleet.transport.overdue import Overdue
-from fleet.transport.reasons import CONNECT_HINTS, REFUSAL, connection_lost, ended_early
+from fleet.transport.reasons import (
+    CLOSED,
+    CONNECT_HINTS,
+    REFUSAL,
+    SESSION_TAKEN_OVER,
+    broker_ended,
+    connection_lost,
+    ended_early,
+)
+from fleet.transport.remarks import LET_GO, NOT_LET_GO, Remarks
 from fleet.wire.frame import Frame
 
 GOODBYE_TIMEOUT_S: Final = 5.0
@@ -43,15 +55,17 @@ _HIGHEST_PACKET_ID: Final = 65_535
 _T = TypeVar("_T")
 
 
-def aiomqtt_links(endpoint: Endpoint, *, handshakes: int = 90) -> LinkFactory:
+def aiomqtt_links(endpoint: Endpoint, *, handshakes: int = 90, remarks: Remarks | None = None) -> LinkFactory:
     """Return a factory of links to `endpoint`; its links together have at most `handshakes` connects under way.
 
-    Beyond the broker's listen backlog (100 in Mosquitto) the kernel repeats a connect only after a second.
+    Beyond the broker's listen backlog (100 in Mosquitto) the kernel repeats a connect only after a second. `remarks` is told
+    what the broker does otherwise than asked.
     """
     gate = asyncio.Semaphore(handshakes)
+    told = remarks or Remarks()
 
     def make(settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> AiomqttLink:
-        return AiomqttLink(endpoint, settings, owner, back_off, gate)
+        return AiomqttLink(endpoint, settings, owner, back_off, gate, remarks=told)
 
     return make
 
@@ -60,9 +74,16 @@ class AiomqttLink:
     """One client of a broker; `fleet.transport.link.Link` says what its methods promise."""
 
     def __init__(
-        self, endpoint: Endpoint, settings: LinkSettings, owner: LinkOwner, back_off: BackOff, gate: asyncio.Semaphore
+        self,
+        endpoint: Endpoint,
+        settings: LinkSettings,
+        owner: LinkOwner,
+        back_off: BackOff,
+        gate: asyncio.Semaphore,
+        *,
+        remarks: Remarks,
     ) -> None:
-        """Take where and how to connect, whom to call, how long to wait, and the limit of handshakes under way."""
+        """Take where and how to connect, whom to call, how long to wait, the limit of handshakes under way, and whom to tell."""
         self._endpoint = endpoint
         self._settings = settings
         self._owner = owner
@@ -74,8 +95,10 @@ class AiomqttLink:
         self._connection: Connection | None = None
         self._connections = 0
         self._up = False
-        # A session present is trusted to hold our subscriptions, unless a SUBSCRIBE of ours was cut off or refused.
-        self._subscribed = True
+        self._remarks = remarks
+        self._subscribed = False  # whether all our subscriptions are in the session
+        self._leftovers: Leftovers | None = None  # of a session that we found and have not made
+        self._unreleased: OrderedDict[int, paho.MQTTMessage] = OrderedDict()  # QoS 2, by packet id; part of the session
         # What came before link_up; QoS 1 is bounded by Receive Maximum, QoS 0 by one round trip.
         self._early: list[Delivery] = []
 
@@ -101,7 +124,7 @@ class AiomqttLink:
         """Tell the broker it may forget the delivery."""
         connection = self._connection
         if delivery.frame.qos and connection is not None and connection.number == delivery.connection and self.is_up:
-            connection.acknowledge(delivery.packet_id)
+            connection.acknowledge(delivery.packet_id, delivery.frame.qos)
 
     def drop(self) -> None:
         """Cut the connection without a word. `is_up` is false at once, link_down(None) follows on the loop."""
@@ -149,7 +172,9 @@ class AiomqttLink:
     async def _live_one_connection(self) -> LinkError | None:
         """Connect and wait for the end; return why it ended, None when we wanted it."""
         self._connections += 1
-        connection = Connection(self._endpoint, self._settings, self._connections, self._received, self._outcome)
+        connection = Connection(
+            self._endpoint, self._settings, self._connections, self._received, self._outcome, unreleased=self._unreleased
+        )
         self._connection = connection
         try:
             await self._come_up(connection)
@@ -157,6 +182,10 @@ class AiomqttLink:
         except LinkError as error:
             return error
         finally:
+            if connection.was_taken_over:
+                self._subscribed = False  # whoever has the session now may leave other subscriptions in it
+            if self._leftovers is not None:
+                self._leftovers.cut_off()
             self._up = False
             self._connection = None
             self._early.clear()
@@ -170,8 +199,8 @@ class AiomqttLink:
                 sock = await dial(endpoint, settings.source_address)
                 waiting_for = "the broker, which took the connection but does not answer"
                 resumed = await connection.start(sock)
-                if settings.subscriptions and not (resumed and self._subscribed):
-                    self._subscribed = False
+                self._look_at_session(resumed)
+                if settings.subscriptions and not self._subscribed:
                     await connection.subscribe_all(settings.subscriptions)
                 self._subscribed = True
         except TimeoutError:
@@ -188,7 +217,27 @@ class AiomqttLink:
                 break
             self._owner.link_received(delivery)
 
+    def _look_at_session(self, resumed: bool) -> None:
+        if not resumed:
+            self._subscribed = False
+            self._leftovers = None
+        elif not self._subscribed and self._leftovers is None:
+            self._leftovers = Leftovers(topic_filter for topic_filter, _ in self._settings.subscriptions)
+
+    def _let_go(self, leftovers: Leftovers, topic: str) -> None:
+        """End the subscription by which a message came that is none of ours; the owner is given it all the same."""
+        filters = leftovers.to_end(topic)
+        if filters and self._connection is not None:
+            self._connection.unsubscribe_all(filters, self._unsubscribed)
+
+    def _unsubscribed(self, codes: list[int]) -> None:
+        ended = None if self._leftovers is None else self._leftovers.answered(codes)
+        if ended is not None:
+            self._remarks.add(LET_GO if ended else NOT_LET_GO, f"{self._settings.client_id!r}: {', '.join(ended)}")
+
     def _received(self, delivery: Delivery) -> None:
+        if self._leftovers is not None:
+            self._let_go(self._leftovers, delivery.frame.topic)
         if self._up:
             self._owner.link_received(delivery)
         else:
@@ -212,8 +261,13 @@ class Connection(aiomqtt.Client):
         number: int,
         received: Callable[[Delivery], None],
         outcome: Callable[[int, PublishRefused | None], None],
+        *,
+        unreleased: OrderedDict[int, paho.MQTTMessage],
     ) -> None:
-        """Prepare; `start` connects. `number` tells the connections of a link apart."""
+        """Prepare; `start` connects. `number` tells the connections of a link apart.
+
+        `unreleased` are messages at QoS 2 of which the broker's last word is still to come; they outlive the connection.
+        """
         self._complaints = _Complaints()
         super().__init__(
             endpoint.host,
@@ -229,6 +283,8 @@ class Connection(aiomqtt.Client):
             logger=self._complaints,
         )
         self._client.manual_ack_set(True)
+        self._client._in_messages = unreleased
+        self._client._handle_pubrel = self._released  # type: ignore[method-assign]
         self.number = number
         self.gone: asyncio.Future[LinkError | None] = self._loop.create_future()
         self._settings = settings
@@ -240,6 +296,8 @@ class Connection(aiomqtt.Client):
         self._under_way: dict[int, tuple[int | None, str]] = {}  # packet id: token (None: the last word), topic
         self._overdue = Overdue(settings.acknowledge_timeout_s) if settings.acknowledge_timeout_s else None
         self._parting = False
+        self.was_taken_over = False
+        self._unsuback: Callable[[list[int]], None] | None = None
         self._said_goodbye: asyncio.Future[socket.socket] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -256,6 +314,8 @@ class Connection(aiomqtt.Client):
         if reason.value >= REFUSAL:
             hint = CONNECT_HINTS.get(reason.value, "")
             raise ConnectRefused(self._settings.client_id, reason.value, reason.getName(), hint=hint)
+        if not resumed:
+            self._client._in_messages.clear()
         return resumed
 
     async def subscribe_all(self, filters: tuple[tuple[str, int], ...]) -> None:
@@ -265,6 +325,11 @@ class Connection(aiomqtt.Client):
         for (topic_filter, _), reason in zip(filters, reasons, strict=False):
             if reason.value >= REFUSAL:
                 raise SubscribeRefused(self._settings.client_id, topic_filter, reason.value, reason.getName())
+
+    def unsubscribe_all(self, filters: list[str], answered: Callable[[list[int]], None]) -> None:
+        """Unsubscribe in one packet; the reason codes go to `answered`."""
+        self._unsuback = answered
+        self._client.unsubscribe(filters)
 
     def send(self, frame: Frame, token: int | None) -> None:
         """Queue a publish; its outcome goes to the link under `token`."""
@@ -283,9 +348,9 @@ class Connection(aiomqtt.Client):
         ends: set[asyncio.Future[Any]] = {self._last_word, self.gone}
         await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
-    def acknowledge(self, packet_id: int) -> None:
-        """Send the PUBACK."""
-        self._client.ack(packet_id, 1)
+    def acknowledge(self, packet_id: int, qos: int) -> None:
+        """Send the PUBACK, or at QoS 2 the PUBCOMP."""
+        self._client.ack(packet_id, qos)
 
     async def disconnect(self, end_session: bool, timeout_s: float) -> None:
         """Send DISCONNECT, so that the will is not sent, and wait until the broker has ended the connection."""
@@ -357,6 +422,25 @@ class Connection(aiomqtt.Client):
         if not self._suback.done():
             self._suback.set_result(reason_codes)
 
+    def _on_unsubscribe(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        mid: int,
+        reason_codes: list[ReasonCode],
+        properties: Properties | None = None,
+    ) -> None:
+        if self._unsuback is not None:
+            self._unsuback([reason.value for reason in reason_codes])
+
+    def _released(self) -> MQTTErrorCode:
+        """Answer a PUBREL as paho does, and one of a message that is not known, too: the broker would wait for ever."""
+        client = self._client
+        packet_id = int.from_bytes(client._in_packet["packet"][:2], "big")
+        if packet_id in client._in_messages:
+            return paho.Client._handle_pubrel(client)
+        return client._send_pubcomp(packet_id)
+
     def _on_publish(self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties) -> None:
         token, topic = self._under_way.pop(mid, (None, ""))
         if token is None:
@@ -384,14 +468,15 @@ class Connection(aiomqtt.Client):
 
     def _loss(self, said_by_broker: bool, reason: ReasonCode) -> LinkError:
         """Put in words why the connection ended against our wish."""
-        if said_by_broker:
-            cause = f"the broker ended it: {reason.getName()}"
-        elif self._complaints.last is not None:
+        if said_by_broker and self._connack.done():
+            self.was_taken_over = reason.value == SESSION_TAKEN_OVER
+            return broker_ended(self._settings.client_id, reason.value)
+        if self._complaints.last is not None:
             cause = in_words(self._complaints.last)
         elif reason.getName() == "Keep alive timeout":
             cause = f"the broker was silent for longer than the keep-alive of {self._settings.keep_alive_s} s"
         else:
-            cause = "the other side closed it"
+            cause = CLOSED
         if self._connack.done():
             return connection_lost(self._settings.client_id, cause)
         return ended_early(self._hostname, self._port, cause)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from fleet.errors import LinkError, PublishRefused, UsageError
+from fleet.errors import ConnectionLost, LinkError, PublishRefused, UsageError
 from fleet.wire.frame import Frame
 
 DEFAULT_PORT: Final = 1883
@@ -118,6 +118,20 @@ class Delivery(msgspec.Struct, frozen=True):
     frame: Frame
     packet_id: int
     connection: int
+
+
+@dataclass(slots=True)
+class Ends:
+    """How often connections ended that were up: because another client took the session over, and without a word why."""
+
+    taken_over: int = 0
+    unexplained: int = 0
+
+    def note(self, error: LinkError | None) -> None:
+        """Take what an owner was told by link_down."""
+        if isinstance(error, ConnectionLost):
+            self.taken_over += error.taken_over is True
+            self.unexplained += error.taken_over is None
 
 
 class LinkOwner(Protocol):

@@ -31,6 +31,7 @@ from fleet.transport.faults import (
     goes,
 )
 from fleet.transport.mqtt_stream import Head, NotMqtt, Tracker, read_client_id, read_head, read_topic, repeated
+from fleet.wire.clients import car_of
 
 HELD_PACKET_MAX: Final = 1 << 18
 """The largest packet that can come twice or late; a larger one passes as it is, which is counted."""
@@ -401,7 +402,7 @@ class Passage:
                     return b""
                 self._forwarded = len(self._start)
                 return data
-            self.client_id = client_id
+            self.client_id = client_id = car_of(client_id)
             for lane in self._lanes.values():
                 lane.client_id = client_id
         rest = self._start[self._forwarded :]

@@ -11,6 +11,14 @@ from fleet.errors import ConnectionLost, ConnectRefused, PublishRefused, Subscri
 
 REFUSAL: Final = 0x80
 """Reason codes from here on are refusals."""
+SESSION_TAKEN_OVER: Final = 0x8E
+TAKEN_OVER: Final = "the broker ended it: Session taken over by another client of the same client id"
+CLOSED: Final = "the other side closed it"
+"""The cause of an end of which nobody said why."""
+OWN_CLIENT_IDS: Final = (
+    "Client ids follow the topic prefix: give each run, and its back end, a --topic-prefix of its own; back ends of one prefix "
+    "need a --client-id each."
+)
 
 _NAMES: Final = {
     0x80: "Unspecified error",
@@ -84,8 +92,16 @@ def publish_refused(client_id: str, topic: str, code: int) -> PublishRefused:
 
 def connection_lost(client_id: str, cause: str) -> ConnectionLost:
     """Return the error for a connection that was there and ended against our wish."""
-    hint = "The link tries again. If it goes on: does another client use the same client id?"
-    return ConnectionLost(f"the connection of {client_id!r} was lost: {cause}", hint=hint)
+    taken_over = None if cause == CLOSED else cause == TAKEN_OVER
+    hint = "The link tries again."
+    if taken_over is not False:
+        hint = f"The link tries again. If it goes on, another client uses the same client id. {OWN_CLIENT_IDS}"
+    return ConnectionLost(f"the connection of {client_id!r} was lost: {cause}", hint=hint, taken_over=taken_over)
+
+
+def broker_ended(client_id: str, code: int) -> ConnectionLost:
+    """Return the error for a DISCONNECT of that code."""
+    return connection_lost(client_id, TAKEN_OVER if code == SESSION_TAKEN_OVER else f"the broker ended it: {name_of(code)}")
 
 
 def ended_early(host: str, port: int, cause: str) -> Unreachable:

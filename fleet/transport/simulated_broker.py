@@ -137,10 +137,11 @@ class SimulatedBroker:
                 else:
                     self.counts.denied += 1
 
-    def unsubscribe(self, peer: Peer, filters: Sequence[str]) -> tuple[int, ...]:
-        """Take an UNSUBSCRIBE and return the reason codes: no link unsubscribes, so no peer has a way to be told."""
+    def unsubscribe(self, peer: Peer, filters: Sequence[str]) -> None:
+        """Take an UNSUBSCRIBE and answer it."""
         session = self._connected.get(peer)
-        return tuple(self._unsubscribe(session, topic_filter) for topic_filter in filters) if session is not None else ()
+        if session is not None:
+            peer.unsuback(tuple(self._unsubscribe(session, topic_filter) for topic_filter in filters))
 
     def publish(self, peer: Peer, frame: Frame, packet_id: int, now: Instant) -> None:
         """Take a PUBLISH; `packet_id` is 0 at QoS 0."""

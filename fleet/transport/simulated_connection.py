@@ -16,11 +16,15 @@ from fleet.errors import LinkError, PublishRefused, Unreachable
 from fleet.kernel.instants import Instant
 from fleet.kernel.schedule import ScheduledCall, virtual_duration
 from fleet.transport.faults import PacketName
+from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import Delivery, LinkOwner, LinkSettings
 from fleet.transport.mqtt_stream import packet_size
 from fleet.transport.overdue import unacknowledged
 from fleet.transport.reasons import (
+    CLOSED,
     REFUSAL,
+    SESSION_TAKEN_OVER,
+    broker_ended,
     connect_refused,
     connection_lost,
     ended_early,
@@ -28,7 +32,8 @@ from fleet.transport.reasons import (
     publish_refused,
     subscribe_refused,
 )
-from fleet.transport.simulated_faults import CLOSED, FramePassage
+from fleet.transport.remarks import LET_GO, NOT_LET_GO
+from fleet.transport.simulated_faults import FramePassage
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.simulated_sessions import PATIENCE, BrokerLimits
 from fleet.wire.frame import Frame
@@ -56,6 +61,7 @@ class Station(Protocol):
     owner: LinkOwner
     network: SimulatedNetwork
     subscribed: bool
+    leftovers: Leftovers | None
 
     def came_up(self, session_present: bool) -> None: ...
     def ended(self, error: LinkError) -> None: ...
@@ -255,6 +261,9 @@ class Connection:
     def suback(self, codes: tuple[int, ...]) -> None:
         self._hear("SUBACK", self.hears, self._subscribed, (codes,))
 
+    def unsuback(self, codes: tuple[int, ...]) -> None:
+        self._hear("UNSUBACK", self.hears, self._unsubscribed, (codes,))
+
     def puback(self, packet_id: int, code: int) -> None:
         self._hear("PUBACK", self._acknowledged, packet_id, code)
 
@@ -262,8 +271,10 @@ class Connection:
         self._hear("PUBLISH", self._received, frame, packet_id)
 
     def ended(self, code: int | None) -> None:
-        cause = CLOSED if code is None else f"the broker ended it: {name_of(code)}"
-        self._hear(None if code is None else "DISCONNECT", self.hears, self.end, (cause,))
+        if code is None:
+            self._hear(None, self.hears, self.end, (CLOSED,))
+        else:
+            self._hear("DISCONNECT", self.hears, self._ended_by_broker, (code,))
 
     # --- what the broker says, once it has arrived
 
@@ -275,8 +286,12 @@ class Connection:
         self._session_present = session_present
         self._room = min(limits.max_inflight_messages, UNDER_WAY_MAX)
         self._packet_max = limits.max_packet_size
-        if settings.subscriptions and not (session_present and link.subscribed):
+        if not session_present:
             link.subscribed = False
+            link.leftovers = None
+        elif not link.subscribed and link.leftovers is None:
+            link.leftovers = Leftovers(topic_filter for topic_filter, _ in settings.subscriptions)
+        if settings.subscriptions and not link.subscribed:
             self._send("SUBSCRIBE", self.arrives, self._network.subscribe, (settings.subscriptions,))
         else:
             self._come_up()
@@ -304,12 +319,25 @@ class Connection:
         if self._deaf:
             return
         delivery = Delivery(frame, packet_id, self.number)
+        if self._link.leftovers is not None:
+            self._let_go(self._link.leftovers, frame.topic)
         if self.up:
             self._link.owner.link_received(delivery)
         elif self._early is None:
             self._early = [delivery]
         else:
             self._early.append(delivery)  # at most what the broker sends while it answers a SUBSCRIBE
+
+    def _let_go(self, leftovers: Leftovers, topic: str) -> None:
+        """End the subscription by which a message came that is none of ours; the owner is given it all the same."""
+        filters = leftovers.to_end(topic)
+        if filters:
+            self._send("UNSUBSCRIBE", self.arrives, self._network.unsubscribe, (filters,))
+
+    def _unsubscribed(self, codes: tuple[int, ...]) -> None:
+        ended = None if self._link.leftovers is None else self._link.leftovers.answered(codes)
+        if ended is not None:
+            self._network.remarks.add(LET_GO if ended else NOT_LET_GO, f"{self.settings.client_id!r}: {', '.join(ended)}")
 
     def _acknowledged(self, packet_id: int, code: int) -> None:
         under_way = self._under_way
@@ -379,6 +407,14 @@ class Connection:
         endpoint = self._network.endpoint
         self.finish(Unreachable(endpoint.host, endpoint.port, os.strerror(errno.ECONNREFUSED)))
 
+    def _ended_by_broker(self, code: int) -> None:
+        if code == SESSION_TAKEN_OVER:
+            self._link.subscribed = False  # whoever has it now may leave other subscriptions in it
+        if self._session_present is None:  # a fault kept the CONNACK back
+            self.end(f"the broker ended it: {name_of(code)}")
+        else:
+            self.finish(broker_ended(self.settings.client_id, code))
+
     def end(self, cause: str) -> None:
         """End against our wish."""
         endpoint = self._network.endpoint
@@ -410,6 +446,8 @@ class Connection:
         """Call nobody from here on, and let go of what is held."""
         self._over = self._deaf = True
         self.up = False
+        if self._link.leftovers is not None:
+            self._link.leftovers.cut_off()
         self.fed()
         if self._watch is not None:
             self._watch.cancel()

@@ -34,12 +34,12 @@ from fleet.transport.faults import (
 )
 from fleet.transport.link import LinkSettings
 from fleet.transport.mqtt_stream import packet_size
+from fleet.transport.reasons import CLOSED
 from fleet.wire.frame import Frame
 
 Rest = tuple[Any, ...]
 """What is called when a packet arrives, and with what."""
 
-CLOSED: Final = "the other side closed it"
 _RESET: Final = "Connection reset by peer"
 _SIZES: Final = {"CONNECT": 40, "CONNACK": 12, "SUBSCRIBE": 60, "SUBACK": 7, "PUBACK": 4, "DISCONNECT": 2}
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from fleet.errors import ConnectionLost, LinkError, Unreachable
 from fleet.kernel.schedule import ScheduledCall, virtual_duration
+from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.simulated_connection import Connection
 from fleet.transport.simulated_network import SimulatedNetwork
@@ -62,6 +63,7 @@ class SimulatedLink:
         "_timer",
         "_unsaid",
         "_username_as_client_id",
+        "leftovers",
         "network",
         "owner",
         "settings",
@@ -80,8 +82,8 @@ class SimulatedLink:
         self.network = network
         self.settings = settings
         self.owner = owner
-        # A session present is trusted to hold our subscriptions, unless a SUBSCRIBE of ours was cut off or refused.
-        self.subscribed = True
+        self.subscribed = False  # whether all our subscriptions are in the session
+        self.leftovers: Leftovers | None = None  # of a session that we found and have not made
         self._back_off = back_off
         self._username_as_client_id = username_as_client_id
         self._state = _State.IDLE

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from fleet.kernel.instants import MILLISECOND, Duration, Instant
 from fleet.kernel.schedule import Schedule, ScheduledCall
 from fleet.transport.link import Endpoint, LinkSettings
+from fleet.transport.remarks import Remarks
 from fleet.transport.simulated_faults import FrameFaults, FramePassage
 from fleet.transport.simulated_sessions import Peer
 from fleet.wire.frame import Frame
@@ -25,6 +26,7 @@ class Broker(Protocol):
 
     def connect(self, peer: Peer, settings: LinkSettings, now: Instant, *, username_as_client_id: bool = False) -> None: ...
     def subscribe(self, peer: Peer, filters: Sequence[tuple[str, int]], now: Instant) -> None: ...
+    def unsubscribe(self, peer: Peer, filters: Sequence[str]) -> None: ...
     def publish(self, peer: Peer, frame: Frame, packet_id: int, now: Instant) -> None: ...
     def acknowledge(self, peer: Peer, packet_id: int, now: Instant) -> None: ...
     def disconnect(self, peer: Peer, now: Instant, *, end_session: bool = False) -> None: ...
@@ -79,6 +81,7 @@ class SimulatedNetwork:
         self.schedule = schedule
         self.endpoint = endpoint or Endpoint("simulated", 1883)  # what errors name
         self.faults: FrameFaults | None = None
+        self.remarks = Remarks()
         self.steady_delay = delay if isinstance(delay, int) else None
         """How long every packet is on its way; None when that is drawn."""
         self._delay = delay
@@ -113,6 +116,11 @@ class SimulatedNetwork:
         """A SUBSCRIBE arrives."""
         if not self._holds(self.subscribe, connection, filters):
             self.broker.subscribe(connection, filters, self.schedule.now)
+
+    def unsubscribe(self, connection: Connection, filters: Sequence[str]) -> None:
+        """An UNSUBSCRIBE arrives."""
+        if not self._holds(self.unsubscribe, connection, filters):
+            self.broker.unsubscribe(connection, filters)
 
     def publish(self, connection: Connection, frame: Frame, packet_id: int) -> None:
         """A PUBLISH arrives."""

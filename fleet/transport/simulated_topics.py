@@ -122,13 +122,26 @@ class SubscriptionIndex(Generic[SubscriberT]):
                 for place in pluses:
                     parts[place] = "+"
                 filters.append("/".join(parts))
-        return filters
+        return sorted(filters, key=lambda topic_filter: _rank(topic_filter, count))
 
 
 def _shape_of(topic_filter: str) -> Shape:
     levels = topic_filter.split("/")
     rest = levels[-1] == "#"
     return tuple(place for place, level in enumerate(levels) if level == "+"), len(levels) - rest, rest
+
+
+def _rank(topic_filter: str, levels_of_topic: int) -> tuple[int, ...]:
+    """Return the place of a filter among those that match a topic, as Mosquitto serves them: at each level the name, `+`, `#`.
+
+    Beyond the topic's last level `#` comes before the filter that ends there.
+    """
+    ranks = [{"+": 1, "#": 2}.get(level, 0) for level in topic_filter.split("/")]
+    if len(ranks) > levels_of_topic:
+        ranks[-1] = 0
+    elif ranks[-1] != 2:
+        ranks.append(1)
+    return tuple(ranks)
 
 
 class _Node(Generic[ValueT]):

@@ -125,6 +125,11 @@ def subscribe_packet(settings: LinkSettings, packet_id: int) -> bytes:
     return mqtt5.SubscribePacket(packet_id, filters).write()
 
 
+def unsubscribe_packet(filters: list[str], packet_id: int) -> bytes:
+    """Write one UNSUBSCRIBE for all filters."""
+    return mqtt5.UnsubscribePacket(packet_id, filters).write()
+
+
 def disconnect_packet(end_session: bool) -> bytes:
     """Write a DISCONNECT that takes the will back; with `end_session` the broker forgets the session too."""
     return mqtt5.DisconnectPacket(session_expiry_interval=0 if end_session else None).write()

@@ -15,17 +15,21 @@ import mqtt5
 
 from fleet.errors import LinkError, PublishRefused
 from fleet.transport.dial import in_words
+from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import Delivery, Endpoint, LinkOwner, LinkSettings
 from fleet.transport.overdue import LOOKS, Overdue
 from fleet.transport.reasons import (
+    CLOSED,
     REFUSAL,
+    SESSION_TAKEN_OVER,
+    broker_ended,
     connect_refused,
     connection_lost,
     ended_early,
-    name_of,
     publish_refused,
     subscribe_refused,
 )
+from fleet.transport.remarks import LET_GO, NOT_LET_GO, Remarks
 from fleet.transport.swarm_codec import (
     PINGREQ,
     Malformed,
@@ -35,6 +39,7 @@ from fleet.transport.swarm_codec import (
     publish_packet,
     read_packet,
     subscribe_packet,
+    unsubscribe_packet,
 )
 from fleet.transport.swarm_turns import Turns
 from fleet.transport.swarm_wheel import NOWHERE, PING_AFTER, KeepAliveWheel
@@ -48,8 +53,9 @@ EARLY_MAX: Final = 1_000
 """QoS 0 messages kept until the SUBACK has come; QoS 1 is bounded by our Receive Maximum."""
 
 _JOINED_BYTES_MAX: Final = 1 << 16
-_HIGHEST_PACKET_ID: Final = 65_535
+_HIGHEST_PACKET_ID: Final = 65_534
 _SUBSCRIBE_ID: Final = 1
+_UNSUBSCRIBE_ID: Final = 65_535
 _CONNACK: Final = 0x20
 _MALFORMED: Final = 0x81
 _TOO_LARGE: Final = 0x95
@@ -65,6 +71,9 @@ class Station(Protocol):
     settings: LinkSettings
     owner: LinkOwner
     subscribed: bool
+    """Whether all subscriptions of this link are in the session; what another client left there does not count."""
+    leftovers: Leftovers | None
+    """Of a session that this link found and has not made; None otherwise."""
     released: set[int] | None
     """QoS 2 packet ids answered with PUBREC and not yet with PUBCOMP; part of the session, so of the link."""
 
@@ -74,6 +83,8 @@ class Station(Protocol):
     def turns(self) -> Turns: ...
     @property
     def wheel(self) -> KeepAliveWheel: ...
+    @property
+    def remarks(self) -> Remarks: ...
     def came_up(self, session_present: bool) -> None: ...
     def ended(self, connection: Connection, error: LinkError) -> None: ...
     def defect(self, error: Exception) -> None: ...
@@ -296,7 +307,7 @@ class Connection(asyncio.Protocol):
         self._connect = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(in_words(exc) if isinstance(exc, OSError) else "the other side closed it" if exc is None else str(exc))
+        self._end(in_words(exc) if isinstance(exc, OSError) else CLOSED if exc is None else str(exc))
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -387,8 +398,10 @@ class Connection(asyncio.Protocol):
                 self._pinged = False
             case mqtt5.SubAckPacket():
                 self._suback(packet)
+            case mqtt5.UnsubAckPacket():
+                self._unsuback(packet)
             case mqtt5.DisconnectPacket():
-                self._end(f"the broker ended it: {name_of(int(packet.reason_code))}")
+                self._ended_by_broker(int(packet.reason_code))
             case (
                 mqtt5.ConnAckPacket()
                 | mqtt5.ConnectPacket()
@@ -396,7 +409,6 @@ class Connection(asyncio.Protocol):
                 | mqtt5.PubCompPacket()
                 | mqtt5.SubscribePacket()
                 | mqtt5.UnsubscribePacket()
-                | mqtt5.UnsubAckPacket()
                 | mqtt5.PingReqPacket()
                 | mqtt5.AuthPacket()
             ):
@@ -416,11 +428,13 @@ class Connection(asyncio.Protocol):
         if packet.max_packet_size is not None:
             self._packet_max = packet.max_packet_size
         if not packet.session_present:
-            link.released = None
+            link.subscribed = False
+            link.released = link.leftovers = None
+        elif not link.subscribed and link.leftovers is None:
+            link.leftovers = Leftovers(topic_filter for topic_filter, _ in settings.subscriptions)
         keep_alive_s = settings.keep_alive_s if packet.server_keep_alive is None else packet.server_keep_alive
         self._be_visited(PING_AFTER * keep_alive_s, settings.acknowledge_timeout_s)
-        if settings.subscriptions and not (packet.session_present and link.subscribed):
-            link.subscribed = False
+        if settings.subscriptions and not link.subscribed:
             self._write(subscribe_packet(settings, _SUBSCRIBE_ID))
         else:
             self._come_up()
@@ -454,9 +468,12 @@ class Connection(asyncio.Protocol):
         packet_id = packet.packet_id or 0
         if packet.topic_alias is not None:
             raise Malformed("a topic alias, of which it may use none")
-        if int(packet.qos) == 2 and self._link.released and packet_id in self._link.released:
+        released = self._link.released
+        if int(packet.qos) == 2 and packet.duplicate and released is not None and packet_id in released:
             self.acknowledge(packet_id, 2)  # the PUBREC was lost with the connection before; the owner has the message
             return
+        if self._link.leftovers is not None:
+            self._let_go(self._link.leftovers, packet.topic)
         delivery = Delivery(frame_from(packet), packet_id, self.number)
         if self.up:
             self._owner.link_received(delivery)
@@ -466,6 +483,21 @@ class Connection(asyncio.Protocol):
         if len(self._early) >= EARLY_MAX + self._link.settings.receive_maximum:
             raise Malformed("a flood of messages instead of the SUBACK")
         self._early.append(delivery)
+
+    def _let_go(self, leftovers: Leftovers, topic: str) -> None:
+        """End the subscription by which a message came that is none of ours; the owner is given it all the same."""
+        filters = leftovers.to_end(topic)
+        if filters:
+            self._write(unsubscribe_packet(filters, _UNSUBSCRIBE_ID))
+
+    def _unsuback(self, packet: mqtt5.UnsubAckPacket) -> None:
+        leftovers = self._link.leftovers
+        ended = None
+        if leftovers is not None and packet.packet_id == _UNSUBSCRIBE_ID:
+            ended = leftovers.answered([int(code) for code in packet.reason_codes])
+        if ended is None:
+            raise Malformed("an UNSUBACK nobody asked for")
+        self._link.remarks.add(LET_GO if ended else NOT_LET_GO, f"{self._link.settings.client_id!r}: {', '.join(ended)}")
 
     def _release(self, packet_id: int) -> None:
         released = self._link.released
@@ -514,6 +546,11 @@ class Connection(asyncio.Protocol):
         self._link.defect(defect)
         self._end(f"it broke: {defect!r}")
 
+    def _ended_by_broker(self, code: int) -> None:
+        if code == SESSION_TAKEN_OVER:
+            self._link.subscribed = False  # whoever has it now may leave other subscriptions in it
+        self._finish(broker_ended(self._link.settings.client_id, code))
+
     def _end(self, cause: str) -> None:
         """End against our wish: abort, and tell the link why."""
         if self._over:
@@ -547,6 +584,8 @@ class Connection(asyncio.Protocol):
         self.up = False
         self.finished = None
         self._link.wheel.remove(self)
+        if self._link.leftovers is not None:
+            self._link.leftovers.cut_off()
         self._under_way = self._waiting = self._early = self._tail = self._out = None
         self._last_word_is_out()
 

@@ -19,7 +19,9 @@ from typing import Any, Final
 
 from fleet.errors import ConnectionLost, LinkError, Unreachable
 from fleet.transport.dial import dial_protocol
+from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings
+from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_codec import connect_packet
 from fleet.transport.swarm_connection import Connection
 from fleet.transport.swarm_connects import Connects
@@ -37,13 +39,15 @@ def swarm_links(
     handshakes: int = 90,
     source_addresses: Sequence[str] = (),
     connects_per_s: float | None = None,
+    remarks: Remarks | None = None,
 ) -> LinkFactory:
     """Return a factory of links to `endpoint`.
 
     Its links together have at most `handshakes` connects under way and start at most `connects_per_s`. They connect
-    from the `source_addresses` in turn, unless their settings name one.
+    from the `source_addresses` in turn, unless their settings name one. `remarks` is told what the broker does otherwise
+    than asked.
     """
-    swarm = Swarm(endpoint, handshakes, source_addresses, connects_per_s)
+    swarm = Swarm(endpoint, handshakes, source_addresses, connects_per_s, remarks or Remarks())
 
     def make(settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> SwarmLink:
         return SwarmLink(swarm, settings, owner, back_off)
@@ -54,12 +58,18 @@ def swarm_links(
 class Swarm:
     """What the links of one factory share."""
 
-    __slots__ = ("connects", "endpoint", "sources", "turns", "wheel")
+    __slots__ = ("connects", "endpoint", "remarks", "sources", "turns", "wheel")
 
     def __init__(
-        self, endpoint: Endpoint, handshakes: int, source_addresses: Sequence[str], connects_per_s: float | None
+        self,
+        endpoint: Endpoint,
+        handshakes: int,
+        source_addresses: Sequence[str],
+        connects_per_s: float | None,
+        remarks: Remarks,
     ) -> None:
         self.endpoint = endpoint
+        self.remarks = remarks
         self.sources: Iterator[str] = itertools.cycle(source_addresses or ("",))
         self.connects = Connects(handshakes, connects_per_s)
         self.turns = Turns()
@@ -96,6 +106,7 @@ class SwarmLink:
         "_state",
         "_swarm",
         "_task",
+        "leftovers",
         "owner",
         "released",
         "settings",
@@ -106,8 +117,8 @@ class SwarmLink:
         """Take what is shared, how to connect, whom to call and how long to wait."""
         self.settings = settings
         self.owner = owner
-        # A session present is trusted to hold our subscriptions, unless a SUBSCRIBE of ours was cut off or refused.
-        self.subscribed = True
+        self.subscribed = False
+        self.leftovers: Leftovers | None = None
         self.released: set[int] | None = None
         self._swarm = swarm
         self._back_off = back_off
@@ -237,6 +248,11 @@ class SwarmLink:
     def wheel(self) -> KeepAliveWheel:
         """The keep-alive of all links, shared."""
         return self._swarm.wheel
+
+    @property
+    def remarks(self) -> Remarks:
+        """Who is told what the broker does otherwise than asked, shared."""
+        return self._swarm.remarks
 
     def came_up(self, session_present: bool) -> None:
         """The connection is in force."""

@@ -1,0 +1,33 @@
+"""What a run has to say of its broker: whom else it served under the same names, and what it does otherwise than asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fleet.runtime.network_hand import harms_network
+from fleet.scenario.schema import Scenario
+from fleet.transport.reasons import OWN_CLIENT_IDS
+
+UNEXPLAINED_MIN: Final = 3
+"""Ends of which nobody said why, from which on they are a finding: a broker that hangs up once may have its reasons."""
+
+
+def broker_findings(scenario: Scenario, result: Mapping[str, Any], backend: Mapping[str, Any]) -> list[str]:
+    """Return the findings from what simulator and back end told at their end."""
+    found = []
+    harmed = harms_network(scenario) or any(step.broker is not None for step in scenario.steps())
+    for who, told in (("cars", result), ("the back end", backend)):
+        found += _ends(who, told.get("ends", {}), harmed=harmed)
+        found += told.get("remarks", ())
+    return found
+
+
+def _ends(who: str, ends: Mapping[str, int], *, harmed: bool) -> list[str]:
+    taken_over, unexplained = ends.get("taken_over", 0), ends.get("unexplained", 0)
+    if taken_over:
+        return [f"{taken_over} times another client took over the session of {who}: it uses the same client id. {OWN_CLIENT_IDS}"]
+    if unexplained >= UNEXPLAINED_MIN and not harmed:
+        text = f"{unexplained} times the broker, or what is before it, closed a connection of {who} without a word"
+        return [f"{text}: brokers do so when another client comes with the same client id. {OWN_CLIENT_IDS}"]
+    return []

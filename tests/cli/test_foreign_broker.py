@@ -1,0 +1,118 @@
+"""`fleet` on a broker that is not ours: what others left there, who else is there, and what it does otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.runtime.assembly import vins, vocabulary
+from fleet.scenario.loader import load
+from fleet.wire.clients import client_id_of
+from tests.cli.lab import fleet, running
+from tests.foreign_mosquitto import ForeignMosquitto, foreign_mosquitto
+
+pytestmark = pytest.mark.live
+
+SMALL = """\
+scenario: small
+purpose: Five parked cars, asked for their status.
+seed: 3
+start: 2026-03-07T10:00Z
+duration: 20 min
+clock: x600
+region: munich
+fleets:
+  - {name: parked, count: 5, models: {Leon: 1}, profile: parked}
+load:
+  - {do: ask_status, rate: 2 per min}
+"""
+COMMANDS = "  - {command: refresh, burst: 1 per car, at: 1 min, time_to_live: 1 h}\n"
+
+
+@pytest.fixture
+async def foreign(tmp_path: Path) -> AsyncIterator[ForeignMosquitto]:
+    async with foreign_mosquitto(tmp_path / "broker") as broker:
+        yield broker
+
+
+def small(folder: Path, more: str = "") -> Path:
+    path = folder / "small.yaml"
+    path.write_text(SMALL + more, encoding="utf-8")
+    return path
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return report
+
+
+class TestWhatOthersLeft:
+    async def test_another_prefix_on_the_same_sessions(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """Kept sessions of another topic prefix take nothing from the next run: all commands end, all is stored."""
+        scenario = small(tmp_path, COMMANDS)
+        kept = ("--broker", foreign.url, "--keep-sessions", "--vin-as-client-id")
+        for prefix in ("team-a/v1", "team-b/v1"):
+            out = tmp_path / prefix.replace("/", "-")
+            done = await fleet("run", scenario, *kept, "--topic-prefix", prefix, "--out", out, cwd=tmp_path)
+            assert done.code == 0, done
+            report = report_of(out)
+            assert report["commands"]["succeeded"] == report["commands"]["total"] == 5
+            assert report["stored"] == report["created"] >= 40
+
+    async def test_a_back_end_on_the_session_of_another_prefix(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """It stores its own, keeps what waited of the other in quarantine, and ends the other's subscriptions."""
+        scenario = small(tmp_path)
+        for number, prefix in enumerate(("team-a/v1", "team-b/v1")):
+            session = ("--client-id", "shared", "--store", tmp_path / f"{number}.sqlite")
+            where = ("--broker", foreign.url, "--topic-prefix", prefix)
+            async with running("backend", *where, *session, cwd=tmp_path) as backend:
+                await backend.says("connected, storing")
+                others = ("--broker", foreign.url, "--topic-prefix", "team-a/v1", "--no-backend")
+                if number:
+                    assert (await fleet("simulate", scenario, *others, cwd=tmp_path)).code == 0
+                assert (await fleet("simulate", scenario, *where, "--no-backend", cwd=tmp_path)).code == 0
+                if number:
+                    await backend.says("subscriptions that another client had left in a session were ended")
+            stored, _, quarantined = (int(part.split()[0]) for part in backend.out.decode().splitlines()[-1].split(", "))
+            assert stored == 40
+            assert quarantined < 20
+
+
+class TestWhoElseIsThere:
+    async def test_two_runs_with_a_prefix_each(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """The same cars of two prefixes are different clients: nobody is pushed off the broker."""
+        scenario = small(tmp_path)
+        run = ("run", scenario, "--broker", foreign.url)
+        done = await asyncio.gather(
+            *(fleet(*run, "--topic-prefix", prefix, "--out", tmp_path / prefix, cwd=tmp_path) for prefix in ("one", "two"))
+        )
+        assert [each.code for each in done] == [0, 0], done
+        assert foreign.count("already connected") == 0
+        assert not any("client" in finding for prefix in ("one", "two") for finding in report_of(tmp_path / prefix)["findings"])
+
+    async def test_two_runs_of_one_prefix_are_told_what_to_do(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """Where the same client ids come twice, the report says so, and what ends it."""
+        scenario = small(tmp_path)
+        run = ("run", scenario, "--broker", foreign.url)
+        await asyncio.gather(*(fleet(*run, "--out", tmp_path / name, cwd=tmp_path) for name in ("one", "two")))
+        findings = " ".join(finding for name in ("one", "two") for finding in report_of(tmp_path / name)["findings"])
+        assert "another client" in findings
+        assert "a --topic-prefix of its own" in findings
+
+    async def test_clean_finds_the_sessions_of_a_prefix(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """Client ids follow the prefix for `fleet clean`, too: cars' sessions and the back end's are gone after it."""
+        scenario = small(tmp_path)
+        where = ("--broker", foreign.url, "--topic-prefix", "team-a")
+        async with running("backend", *where, "--store", tmp_path / "s.sqlite", cwd=tmp_path) as backend:
+            await backend.says("connected, storing")
+            await fleet("simulate", scenario, *where, "--no-backend", "--keep-sessions", cwd=tmp_path)
+        done = await fleet("clean", scenario, *where, "--backend", cwd=tmp_path)
+        assert done.code == 0
+        ids = [client_id_of(name, "team-a") for name in (*vins(load(scenario, vocabulary())), "backend")]
+        log = foreign.log.read_text(encoding="utf-8")
+        assert all(log.count(f"as {each} (") == 2 for each in ids), log

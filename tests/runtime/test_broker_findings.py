@@ -1,0 +1,52 @@
+"""What a report says of a broker that others use, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.runtime.assembly import vocabulary
+from fleet.runtime.broker_findings import broker_findings
+from fleet.runtime.resources import resource_dir
+from fleet.scenario.loader import load
+from fleet.scenario.schema import Scenario
+
+
+def shipped(name: str) -> Scenario:
+    return load(Path(resource_dir("scenarios") / f"{name}.yaml"), vocabulary())
+
+
+@pytest.mark.parametrize(
+    ("ends", "found"),
+    [
+        ({"taken_over": 1, "unexplained": 0}, "1 times another client took over the session of cars"),
+        (
+            {"taken_over": 0, "unexplained": 3},
+            "3 times the broker, or what is before it, closed a connection of cars without a word",
+        ),
+    ],
+)
+def test_takeovers_are_named_with_their_remedy(ends: dict[str, int], found: str) -> None:
+    """Whether the broker says so or only hangs up: what it means and what to do."""
+    [finding] = broker_findings(shipped("rush-hour"), {"ends": ends, "remarks": []}, {})
+    assert finding.startswith(found)
+    assert "--topic-prefix" in finding
+
+
+@pytest.mark.parametrize("ends", [{}, {"taken_over": 0, "unexplained": 2}])
+def test_a_connection_that_ends_now_and_then_is_no_finding(ends: dict[str, int]) -> None:
+    """A broker that hangs up once may have its reasons."""
+    assert broker_findings(shipped("rush-hour"), {"ends": ends}, {}) == []
+
+
+def test_a_scenario_that_harms_its_broker_explains_itself() -> None:
+    """Connections that end because the scenario kills the broker are no takeovers."""
+    result: dict[str, Any] = {"ends": {"taken_over": 0, "unexplained": 500}}
+    assert broker_findings(shipped("broker-outage"), result, {}) == []
+
+
+def test_what_the_broker_does_otherwise_is_told_of_cars_and_back_end() -> None:
+    """Remarks of both processes are findings."""
+    assert broker_findings(shipped("rush-hour"), {"remarks": ["one"]}, {"remarks": ["other"], "ends": {}}) == ["one", "other"]
