@@ -26,7 +26,8 @@ An error carries its fields, and `hint` says what to do next: it is a note of th
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class FleetError(Exception):
@@ -50,6 +51,33 @@ class FleetError(Exception):
         self._hint = hint
         if hint:
             self.add_note(hint)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Write for JSON, so that another process can raise it: kind, words, hint, and its fields as far as they are plain."""
+        fields = {name: value for name, value in vars(self).items() if not name.startswith("_") and _is_plain(value)}
+        return {"kind": type(self).__name__, "text": str(self), "hint": self.hint, "fields": fields}
+
+    @staticmethod
+    def from_plain(plain: Mapping[str, Any]) -> FleetError:
+        """Read what `to_plain` has written; a kind that is not known here is a FleetError."""
+        kinds = {kind.__name__: kind for kind in _kinds(FleetError)}
+        kind = kinds.get(plain["kind"], FleetError)
+        error = kind.__new__(kind)
+        FleetError.__init__(error, plain["text"], hint=plain["hint"])
+        vars(error).update(plain["fields"])
+        return error
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _kinds(root: type[FleetError]) -> Iterable[type[FleetError]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from _kinds(kind)
 
 
 class UsageError(FleetError):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,24 @@ def server_context(self_signed: tuple[Path, Path]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*self_signed)
     return context
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[Endpoint]:
+    """Listen, and say the same to whoever comes, whatever he says."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)
+        writer.write(answer)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
 
 
 class Connecting:
@@ -125,6 +146,43 @@ class ConnectingOnTheWire:
             error = await owner.wait_for_down()
             assert isinstance(error, Unreachable)
             assert error.cause == "certificate verify failed: self-signed certificate"
+            await link.close()
+
+    @pytest.mark.parametrize(
+        ("answer", "cause", "hint"),
+        [
+            (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n" + bytes(200), "web server (HTTP)", "usually has port 1883"),
+            (
+                b"<!DOCTYPE HTML><html><head><title>Error response</title></head></html>",
+                "web server (HTTP)",
+                "usually has port 1883",
+            ),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "the answer is TLS", "write mqtts://HOST:PORT"),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", "the answer is no MQTT", "usually has port 1883"),
+            (b"\x15", "the answer is TLS", "write mqtts://HOST:PORT"),
+        ],
+    )
+    async def test_what_is_no_broker_is_named(self, lab: Lab, answer: bytes, cause: str, hint: str) -> None:
+        """Whoever answers otherwise than a broker is Unreachable at once, with what it is and what to do."""
+        async with answering(answer) as endpoint:
+            link, owner = lab.link(endpoint, replace(ANYONE, connect_timeout_s=60))
+            link.open()
+            error = await owner.wait_for_down()
+            assert isinstance(error, Unreachable)
+            assert cause in error.cause
+            assert hint in error.hint
+            await link.close()
+
+    @pytest.mark.parametrize(("code", "name"), [(0, 0x84), (1, 0x84), (2, 0x85), (3, 0x88), (4, 0x86), (5, 0x87), (77, 0x84)])
+    async def test_a_broker_of_mqtt_3_is_told_in_the_words_of_5(self, lab: Lab, code: int, name: int) -> None:
+        """A CONNACK without properties is a refusal with its reason; that of an older broker says that MQTT 5 is wanted."""
+        async with answering(b"\x20\x02\x00" + bytes((code,))) as endpoint:
+            link, owner = lab.link(endpoint, replace(ANYONE, connect_timeout_s=60))
+            link.open()
+            error = await owner.wait_for_down()
+            assert isinstance(error, ConnectRefused)
+            assert error.code == name
+            assert ("MQTT 5" in error.hint) == (name == 0x84)
             await link.close()
 
     async def test_trusted_certificate_comes_up(self, lab: Lab, self_signed: tuple[Path, Path]) -> None:

@@ -7,10 +7,20 @@ import subprocess
 import sys
 import traceback
 
+import msgspec
 import pytest
 
 from fleet.cli.common import complain
-from fleet.errors import FleetError, UnknownName, UsageError
+from fleet.errors import (
+    ConnectionLost,
+    ConnectRefused,
+    FleetError,
+    ScenarioError,
+    StoreFull,
+    UnknownName,
+    Unreachable,
+    UsageError,
+)
 
 
 def told(error: BaseException) -> list[str]:
@@ -49,3 +59,31 @@ def test_the_command_line_tells_a_hint_once(capsys: pytest.CaptureFixture[str]) 
 def test_a_hint_goes_with_its_error_to_another_process() -> None:
     error = pickle.loads(pickle.dumps(UsageError("no such door", hint="Known: boot.")))
     assert (error.hint, told(error)) == ("Known: boot.", ["UsageError: no such door", "Known: boot."])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unreachable("broker", 1883, "it is gone", hint="Start it."),
+        ConnectRefused("VIN", 0x84, "Unsupported protocol version", hint="Newer."),
+        ConnectionLost("lost", hint="Again.", taken_over=None),
+        UnknownName("model", "Leno", ["Leon"]),
+        ScenarioError("wrong", file="a.yaml", line=3, column=4, hint="Right."),
+        StoreFull("here.sqlite"),
+    ],
+)
+def test_an_error_crosses_processes_as_what_it_is(error: FleetError) -> None:
+    """By JSON, too, it arrives with its kind, its words, its hint and its fields."""
+    arrived = FleetError.from_plain(msgspec.json.decode(msgspec.json.encode(error.to_plain())))
+    assert type(arrived) is type(error)
+    assert (str(arrived), arrived.hint) == (str(error), error.hint)
+    assert {name: value for name, value in vars(arrived).items() if name != "__notes__"} == {
+        name: value for name, value in vars(error).items() if name != "__notes__"
+    }
+    assert told(arrived) == told(error)
+
+
+def test_an_error_of_an_unknown_kind_keeps_words_and_hint() -> None:
+    """As one from a newer version would be."""
+    arrived = FleetError.from_plain({"kind": "Newer", "text": "odd", "hint": "Look.", "fields": {"place": 3}})
+    assert (type(arrived), str(arrived), arrived.hint) == (FleetError, "odd", "Look.")

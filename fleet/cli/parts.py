@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,7 +59,25 @@ from fleet.wire.topics import DEFAULT_PREFIX
 app = typer.Typer()
 
 
+def _telling_failure(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command tell whoever reads its JSON lines why they end."""
+
+    @functools.wraps(command)
+    def told(**options: Any) -> None:
+        try:
+            command(**options)
+        except (FleetError, OSError) as error:
+            if not options["as_json"] or (isinstance(error, OSError) and error.filename is None):
+                raise
+            failure = error if isinstance(error, FleetError) else about_file(error)
+            emit_line({"type": "failed", "text": str(failure), "hint": failure.hint, "error": failure.to_plain()})
+            raise typer.Exit(2) from None
+
+    return told
+
+
 @app.command(rich_help_panel=PARTS)
+@_telling_failure
 def simulate(
     scenario: ScenarioName,
     broker: Broker,
@@ -129,14 +147,14 @@ def simulate(
                 emit=lambda message: view.update(message, {}) if message["type"] == "progress" else None,
             )  # fmt: skip
 
-    with _telling_failure(as_json):
-        result = run_fast(main(), fast=link == "swarm")
+    result = run_fast(main(), fast=link == "swarm")
     if not as_json:
         account = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in result["account"].items())
         out.say(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}")
 
 
 @app.command(rich_help_panel=PARTS)
+@_telling_failure
 def backend(
     broker: Broker,
     store: Annotated[Path, typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="Where to store.")] = Path(
@@ -176,8 +194,7 @@ def backend(
             journal=journal,
         )
 
-    with _telling_failure(as_json):
-        run_fast(main(), fast=link == "swarm")
+    run_fast(main(), fast=link == "swarm")
 
 
 def _tell_backend(message: dict[str, Any]) -> None:
@@ -230,16 +247,3 @@ def broker(
         await run_broker(mosquitto, stop=stop_on_signals(until_eof=False), started=started)
 
     asyncio.run(main())
-
-
-@contextlib.contextmanager
-def _telling_failure(as_json: bool) -> Iterator[None]:
-    """Tell whoever reads our JSON lines why they end."""
-    try:
-        yield
-    except (FleetError, OSError) as error:
-        if not as_json or (isinstance(error, OSError) and error.filename is None):
-            raise
-        told = error if isinstance(error, FleetError) else about_file(error)
-        emit_line({"type": "failed", "text": str(told), "hint": told.hint})
-        raise typer.Exit(2) from None

@@ -22,7 +22,14 @@ MORE_HINT: Final = "FLEET_LOG=info in the environment lets every part tell more.
 
 
 class ChildFailed(FleetError):
-    """A process of the run ended with an error; the message is what it said last."""
+    """A process of the run ended with an error; the message is what it said last.
+
+    `error` is that error as it was raised there, None when the process had no time to tell.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", error: FleetError | None = None) -> None:
+        self.error = error
+        super().__init__(message, hint=hint)
 
 
 class Child:
@@ -99,16 +106,24 @@ class Child:
                     self._arrived.clear()
                     await self._arrived.wait()
         except TimeoutError:
-            raise ChildFailed(
-                "\n".join((f"the {self.name} was not {kind} within {timeout_s:g} s", *self._errors[-6:])), hint=MORE_HINT
-            ) from None
+            raise self._too_late(kind, timeout_s) from None
         return self.seen[kind]
+
+    def _too_late(self, kind: str, timeout_s: float | None) -> ChildFailed:
+        """Return why it was not ready: by the trouble it told of, or by what it wrote last."""
+        what = f"the {self.name} was not {kind} within {timeout_s:g} s"
+        trouble = self.seen.get("progress", {}).get("trouble")
+        if trouble is not None:
+            error = FleetError.from_plain(trouble)
+            return ChildFailed(f"{what}: {error}", hint=error.hint, error=error)
+        return ChildFailed("\n".join((what, *self._errors[-6:])), hint=MORE_HINT)
 
     def _failure(self) -> ChildFailed:
         """Return why it ended: in its own words, or by what the system says and what it wrote last."""
         failed = self.seen.get("failed")
         if failed is not None:
-            return ChildFailed(failed["text"], hint=failed["hint"])
+            error = FleetError.from_plain(failed["error"])
+            return ChildFailed(str(error), hint=error.hint, error=error)
         code = self._process.returncode or 0
         end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return ChildFailed("\n".join((f"the {self.name} {end}", *self._errors[-6:])), hint=MORE_HINT)

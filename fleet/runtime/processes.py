@@ -118,7 +118,8 @@ async def _watch_backend(backend: Backend, stop: asyncio.Event, emit: Emit, jour
             emit({"type": "ready"})
         if not ready and isinstance(backend.last_error, ConnectRefused | SubscribeRefused):
             raise backend.last_error
-        emit({"type": "progress", **backend.snapshot().to_dict()})
+        trouble = None if ready or backend.last_error is None else backend.last_error.to_plain()
+        emit({"type": "progress", **backend.snapshot().to_dict(), "trouble": trouble})
         backend.look_at_store()
         if journal is not None:
             journal.flush()  # what the process may not live to write

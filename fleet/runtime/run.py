@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from fleet.errors import FleetError, JournalError, Unreachable
+from fleet.errors import FleetError, JournalError
 from fleet.observe.journal import BACKEND_PART, JOURNAL, merge_journals
 from fleet.observe.packing import packed
 from fleet.runtime.access import ENDPOINT_FILE, SECRET_FILE_VARIABLE, Access, EndpointFile, write_endpoint
@@ -24,19 +24,18 @@ from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.network_hand import NetworkHand, harms_network
+from fleet.runtime.reaching import look_for, look_in
 from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.shard import wait_until
 from fleet.runtime.verdicts import Verdicts, progress_figures
 from fleet.runtime.view import View
 from fleet.scenario.schema import Scenario
-from fleet.transport.dial import dial
 from fleet.transport.link import Endpoint
 from fleet.transport.proxy import FaultProxy
 from fleet.wire.topics import DEFAULT_PREFIX
 
 BACKEND_READY_S: Final = 30.0
 CATCH_UP_STALL_S: Final = 10.0
-REACH_S: Final = 10.0
 SECRET_FILE: Final = "secret"  # noqa: S105  the name of a file
 SIMULATED_SPIN_COST: Final = 1 << 10
 """scrypt's n for the S-PINs of simulated users: they protect nothing, and a real cost would be the run's bottleneck."""
@@ -148,7 +147,7 @@ class Run:
         self._broker: PrivateMosquitto | None = None
         if self._config.broker is not None:
             if self._config.access is not None:
-                await _look_for(self._config.access.tools)
+                await (look_in if self._config.with_backend else look_for)(self._config.access)
             yield self._config.broker, self._config.broker
             return
         self._broker = PrivateMosquitto(secret=self._secret, vins=vins(self._config.scenario), prefix=self._config.prefix)
@@ -348,12 +347,3 @@ class Run:
         if text not in self._warned and len(self._warned) < 1000:
             self._warned.add(text)
             self._view.say(text)
-
-
-async def _look_for(broker: Endpoint) -> None:
-    """Raise Unreachable when nobody listens there; the processes themselves would go on trying."""
-    try:
-        async with asyncio.timeout(REACH_S):
-            (await dial(broker)).close()
-    except TimeoutError:
-        raise Unreachable(broker.host, broker.port, f"no answer within {REACH_S:g} s") from None

@@ -38,6 +38,8 @@ SESSION_EXPIRY: Final = 7 * DAY
 WILL_DELAY: Final = 60 * SECOND
 SHORTEST_S: Final = 5
 CONNECT_PATIENCE_S: Final = 30.0
+HOPELESS_S: Final = 3.0
+"""After so long one attempt of each car that nobody answers is enough; sooner each has a second one."""
 PROGRESS_EVERY_S: Final = 0.5
 VIRTUAL_LOOKS: Final = 50
 """How often in a virtual run progress is told."""
@@ -127,6 +129,7 @@ class Simulation:
         self._stages = StageMarks(scenario, self._start, self._marked)
         self._health = Health()
         self._began_wall_us = 0
+        self._began_s = 0.0
         self._most_connected = 0
 
     def _journalled(self, links: LinkFactory) -> LinkFactory:
@@ -170,6 +173,7 @@ class Simulation:
 
     async def _connect(self) -> None:
         shard = self.shard
+        self._began_s = asyncio.get_running_loop().time()
         shard.connect()
 
         def settled() -> bool:
@@ -188,7 +192,11 @@ class Simulation:
         nobody = self.shard.counts.connects == 0
         if nobody and isinstance(error, ConnectRefused | SubscribeRefused):
             return error
-        return error if nobody and isinstance(error, Unreachable) and self.shard.counts.losses > len(self.shard.cars) else None
+        if not nobody or not isinstance(error, Unreachable):
+            return None
+        tried = self.shard.counts.losses - len(self.shard.cars)
+        patient = asyncio.get_running_loop().time() - self._began_s >= HOPELESS_S
+        return error if tried > 0 or (tried == 0 and patient) else None
 
     async def _connect_users(self, links: LinkFactory) -> None:
         config = self._config

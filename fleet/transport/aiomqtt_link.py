@@ -28,19 +28,22 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from fleet.errors import ConnectionLost, ConnectRefused, LinkError, PublishRefused, SubscribeRefused, Unreachable
-from fleet.transport.dial import dial, in_words
+from fleet.errors import ConnectionLost, LinkError, PublishRefused, SubscribeRefused
+from fleet.transport.dial import dial, hint_for, in_words
 from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings, Will
 from fleet.transport.overdue import Overdue
 from fleet.transport.reasons import (
     CLOSED,
-    CONNECT_HINTS,
     REFUSAL,
     SESSION_TAKEN_OVER,
+    answered_by_older,
     broker_ended,
+    connect_refused,
     connection_lost,
     ended_early,
+    no_connack,
+    timed_out,
 )
 from fleet.transport.remarks import LET_GO, NOT_LET_GO, Remarks
 from fleet.wire.frame import Frame
@@ -48,6 +51,7 @@ from fleet.wire.frame import Frame
 GOODBYE_TIMEOUT_S: Final = 5.0
 """How long `close` waits for the outcome of the last frame, and again for the end of the connection."""
 
+_CONNACK: Final = 0x20
 _PACKETS_PER_TURN: Final = 64
 _UNDER_WAY_MAX: Final = 256
 """Publishes sent and not yet acknowledged; paho goes through all of them at every acknowledgement while others wait."""
@@ -193,19 +197,18 @@ class AiomqttLink:
 
     async def _come_up(self, connection: Connection) -> None:
         endpoint, settings = self._endpoint, self._settings
-        waiting_for = "the network"
+        connected = False
         try:
             async with self._gate, asyncio.timeout(settings.connect_timeout_s):
                 sock = await dial(endpoint, settings.source_address)
-                waiting_for = "the broker, which took the connection but does not answer"
+                connected = True
                 resumed = await connection.start(sock)
                 self._look_at_session(resumed)
                 if settings.subscriptions and not self._subscribed:
                     await connection.subscribe_all(settings.subscriptions)
                 self._subscribed = True
         except TimeoutError:
-            cause = f"timed out after {settings.connect_timeout_s:g} s waiting for {waiting_for}"
-            raise Unreachable(endpoint.host, endpoint.port, cause) from None
+            raise timed_out(endpoint.host, endpoint.port, settings.connect_timeout_s, connected=connected) from None
         if connection.gone.done():
             return
         self._back_off.reset()
@@ -284,6 +287,7 @@ class Connection(aiomqtt.Client):
         )
         self._client.manual_ack_set(True)
         self._client._in_messages = unreleased
+        self._client._packet_handle = self._packet_came  # type: ignore[method-assign]
         self._client._handle_pubrel = self._released  # type: ignore[method-assign]
         self.number = number
         self.gone: asyncio.Future[LinkError | None] = self._loop.create_future()
@@ -312,8 +316,7 @@ class Connection(aiomqtt.Client):
         self._client_connect()
         resumed, reason = await self._answer(self._connack)
         if reason.value >= REFUSAL:
-            hint = CONNECT_HINTS.get(reason.value, "")
-            raise ConnectRefused(self._settings.client_id, reason.value, reason.getName(), hint=hint)
+            raise connect_refused(self._settings.client_id, reason.value)
         if not resumed:
             self._client._in_messages.clear()
         return resumed
@@ -479,7 +482,7 @@ class Connection(aiomqtt.Client):
             cause = CLOSED
         if self._connack.done():
             return connection_lost(self._settings.client_id, cause)
-        return ended_early(self._hostname, self._port, cause)
+        return ended_early(self._hostname, self._port, cause, hint_for(cause))
 
     # The socket. aiomqtt adds writers by way of call_soon_threadsafe; by then a drop may have closed the socket and
     # its number may belong to another one. On the loop's own thread it can be done at once.
@@ -522,6 +525,7 @@ class Connection(aiomqtt.Client):
                 return
             code = client._packet_read()
             if code == paho.MQTT_ERR_AGAIN:
+                self._is_connack()
                 return
             if code != paho.MQTT_ERR_SUCCESS:
                 client._loop_rc_handle(code)
@@ -529,6 +533,20 @@ class Connection(aiomqtt.Client):
         sock = client.socket()
         if isinstance(sock, ssl.SSLSocket) and sock.pending():  # decoded bytes of which the event loop sees nothing
             self._loop.call_soon(self._read)
+
+    def _packet_came(self) -> MQTTErrorCode:
+        """Have paho handle a packet that is whole, unless it is the first and no CONNACK of MQTT 5."""
+        return paho.Client._packet_handle(self._client) if self._is_connack() else MQTTErrorCode.MQTT_ERR_PROTOCOL
+
+    def _is_connack(self) -> bool:
+        """Tell whether the answer to the CONNECT can be read on; end the connection when it is none of MQTT 5."""
+        came = self._client._in_packet
+        if not self._connack.done() and came["command"]:
+            if came["command"] != _CONNACK:
+                self._end(no_connack(self._hostname, self._port, bytes((came["command"],))))
+            elif len(came["packet"]) == came["remaining_length"] == 2:
+                self._end(answered_by_older(self._settings.client_id, came["packet"][1]))
+        return not self.gone.done()
 
     def _keep_alive(self) -> None:
         self._drive(self._client.loop_misc)

@@ -24,14 +24,47 @@ _FILES: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _PORTS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
 
 
+_TLS_PORT_HINT: Final = "Is this the broker's TLS port? Without TLS its address is mqtt://HOST:PORT."
+_CERTIFICATE_HINT: Final = (
+    "Name the authority that signed the broker's certificate with --ca FILE, and reach the broker by a name it holds."
+)
+_AUTHORITY_HINT: Final = "Nobody here vouches for the broker's certificate: name the authority that signed it with --ca FILE."
+_NAME_HINT: Final = "Reach the broker by a name that its certificate holds, or give it a certificate with this one."
+_CERTIFICATE_HINTS: Final = {
+    2: _AUTHORITY_HINT,
+    9: "The broker's certificate is not valid yet: is the clock of this machine right, and that of the authority?",
+    10: "The broker needs a new certificate; or the clock of this machine is wrong.",
+    18: "The broker's certificate is its own authority: name that certificate itself with --ca FILE.",
+    19: _AUTHORITY_HINT,
+    20: _AUTHORITY_HINT,
+    21: _AUTHORITY_HINT,
+    23: "The authority has revoked the broker's certificate: the broker needs a new one.",
+    62: _NAME_HINT,
+    64: _NAME_HINT,
+}
+"""What to do, by OpenSSL's verification codes (X509_V_ERR_…)."""
+_OWN_CERTIFICATE: Final = "give the folder of cars' and tools' certificates with --cert-dir DIR."
+_ALERT_HINTS: Final = {
+    "certificate required": f"This broker wants a certificate of every client: {_OWN_CERTIFICATE}",
+    "alert handshake failure": f"The broker refused the handshake: if it wants a certificate of every client, {_OWN_CERTIFICATE}",
+    "alert unknown ca": "The broker does not know the authority that signed this client's certificate.",
+    "alert certificate expired": "This client's certificate has expired: make a new one.",
+    "alert certificate revoked": "This client's certificate was revoked: make a new one.",
+    "alert certificate unknown": "The broker does not accept this client's certificate.",
+    "alert bad certificate": "The broker does not accept this client's certificate.",
+    "alert unrecognized name": "The broker has no certificate for the name by which it is reached here.",
+    "wrong version number": "The other side speaks no TLS: without TLS the address is mqtt://HOST:PORT.",
+}
+"""What to do, by the words of TLS alerts that clients meet."""
+
+
 async def dial(endpoint: Endpoint, source_address: str = "") -> socket.socket:
     """Return a connected, non-blocking socket, with the TLS handshake done. Raises Unreachable with the cause."""
     try:
         sock = await _connected_socket(endpoint, source_address)
         return sock if endpoint.tls is None else await _with_tls(sock, endpoint.tls, endpoint.host)
     except OSError as error:
-        cause, hint = explain(error)
-        raise Unreachable(endpoint.host, endpoint.port, cause, hint=hint) from error
+        raise _unreachable(endpoint, error) from error
 
 
 async def dial_protocol(endpoint: Endpoint, source_address: str, protocol: asyncio.Protocol) -> None:
@@ -46,8 +79,14 @@ async def dial_protocol(endpoint: Endpoint, source_address: str, protocol: async
             sock.close()
             raise
     except OSError as error:
-        cause, hint = explain(error)
-        raise Unreachable(endpoint.host, endpoint.port, cause, hint=hint) from error
+        raise _unreachable(endpoint, error) from error
+
+
+def _unreachable(endpoint: Endpoint, error: OSError) -> Unreachable:
+    cause, hint = explain(error)
+    if endpoint.tls is not None and isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        hint = _TLS_PORT_HINT
+    return Unreachable(endpoint.host, endpoint.port, cause, hint=hint)
 
 
 async def _connected_socket(endpoint: Endpoint, source_address: str) -> socket.socket:
@@ -142,10 +181,15 @@ def explain(error: OSError) -> tuple[str, str]:
             "A source address has about 28 000 ports: connect from several, such as --source 127.0.1.0/28.",
         )
     if isinstance(error, ssl.SSLCertVerificationError):
-        return in_words(
-            error
-        ), "Name the authority that signed the broker's certificate, and reach the broker by a name it holds."
-    return in_words(error), "Is this the broker's TLS port?" if isinstance(error, ssl.SSLError) else ""
+        return in_words(error), _CERTIFICATE_HINTS.get(error.verify_code, _CERTIFICATE_HINT)
+    if isinstance(error, ssl.SSLError):
+        return in_words(error), hint_for(in_words(error)) or _TLS_PORT_HINT
+    return in_words(error), ""
+
+
+def hint_for(cause: str) -> str:
+    """Return what to do about a refusal that the other side told by TLS; "" when nothing special."""
+    return next((hint for words, hint in _ALERT_HINTS.items() if words in cause), "")
 
 
 def in_words(error: OSError) -> str:

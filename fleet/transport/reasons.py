@@ -11,6 +11,7 @@ from fleet.errors import ConnectionLost, ConnectRefused, PublishRefused, Subscri
 
 REFUSAL: Final = 0x80
 """Reason codes from here on are refusals."""
+UNSUPPORTED_VERSION: Final = 0x84
 SESSION_TAKEN_OVER: Final = 0x8E
 TAKEN_OVER: Final = "the broker ended it: Session taken over by another client of the same client id"
 CLOSED: Final = "the other side closed it"
@@ -57,9 +58,13 @@ _NAMES: Final = {
     0xA1: "Subscription identifiers not supported",
     0xA2: "Wildcard subscription not supported",
 }
+_TLS_ALERT: Final = 0x15
+_PORTS_HINT: Final = "MQTT usually has port 1883, or 8883 with TLS."
+_OLDER_CODES: Final = {2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87}
+"""What refusals of MQTT 3.1.1 are called in MQTT 5."""
 CONNECT_HINTS: Final = {
-    0x84: "The broker does not speak MQTT 5.",
-    0x85: "The broker does not accept this client id; a listener may demand that it equals the user name.",
+    UNSUPPORTED_VERSION: "The broker does not speak MQTT 5: it needs a newer version, or a setting.",
+    0x85: "The broker does not accept this client id; where it must be the user name, give --vin-as-client-id.",
     0x86: "Are the user name and the password right?",
     0x87: "Are the user name and the password right, and does this listener of the broker know that user?",
     0x88: "The broker is not available; it is tried again.",
@@ -104,7 +109,35 @@ def broker_ended(client_id: str, code: int) -> ConnectionLost:
     return connection_lost(client_id, TAKEN_OVER if code == SESSION_TAKEN_OVER else f"the broker ended it: {name_of(code)}")
 
 
-def ended_early(host: str, port: int, cause: str) -> Unreachable:
+def ended_early(host: str, port: int, cause: str, hint: str = "") -> Unreachable:
     """Return the error for a connection that ended before the broker answered the CONNECT."""
-    hint = "Does the broker speak MQTT 5 on this port, and does it want TLS or a client certificate?"
+    hint = (
+        hint or "Does the broker speak MQTT 5 on this port, and does it want TLS (mqtts://) or a client certificate (--cert-dir)?"
+    )
     return Unreachable(host, port, f"ended before the broker answered: {cause}", hint=hint)
+
+
+def no_connack(host: str, port: int, first: bytes) -> Unreachable:
+    """Return the error for an answer to the CONNECT that is none of MQTT; `first` is how it begins, a byte at least."""
+    cause, hint = "the answer is no MQTT", f"Is that the port of the broker? {_PORTS_HINT}"
+    if first[0] == _TLS_ALERT:
+        cause, hint = (
+            "the answer is TLS",
+            "This port speaks TLS: write mqtts://HOST:PORT, with --ca FILE for an authority of your own.",
+        )
+    elif first[:1] in {b"H", b"<"}:
+        cause = "the answer is that of a web server (HTTP)"
+    return Unreachable(host, port, cause, hint=hint)
+
+
+def timed_out(host: str, port: int, after_s: float, *, connected: bool) -> Unreachable:
+    """Return the error for an attempt that took too long: for the network, or once `connected` for the CONNACK."""
+    if not connected:
+        return Unreachable(host, port, f"timed out after {after_s:g} s waiting for the network")
+    cause = f"timed out after {after_s:g} s waiting for the broker, which took the connection but does not answer"
+    return Unreachable(host, port, cause, hint=f"Is it overloaded, or no broker at all? {_PORTS_HINT}")
+
+
+def answered_by_older(client_id: str, code: int) -> ConnectRefused:
+    """Return the error for a CONNACK of MQTT 3.1.1, which has a return code and no properties."""
+    return connect_refused(client_id, _OLDER_CODES.get(code, UNSUPPORTED_VERSION))

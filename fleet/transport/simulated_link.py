@@ -12,10 +12,11 @@ import enum
 from collections.abc import Callable
 from typing import Final
 
-from fleet.errors import ConnectionLost, LinkError, Unreachable
+from fleet.errors import ConnectionLost, LinkError
 from fleet.kernel.schedule import ScheduledCall, virtual_duration
 from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkOwner, LinkSettings
+from fleet.transport.reasons import timed_out
 from fleet.transport.simulated_connection import Connection
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.wire.frame import Frame
@@ -176,11 +177,9 @@ class SimulatedLink:
 
     def _timed_out(self) -> None:
         endpoint = self.network.endpoint
-        waited_for = "the broker, which took the connection but does not answer"
-        cause = f"timed out after {self.settings.connect_timeout_s:g} s waiting for {waited_for}"
         connection = self._connection
         assert connection is not None
-        connection.finish(Unreachable(endpoint.host, endpoint.port, cause))
+        connection.finish(timed_out(endpoint.host, endpoint.port, self.settings.connect_timeout_s, connected=True))
 
     def came_up(self, session_present: bool) -> None:
         """The connection is in force."""

@@ -14,7 +14,7 @@ from typing import Final, Protocol, assert_never, cast
 import mqtt5
 
 from fleet.errors import LinkError, PublishRefused
-from fleet.transport.dial import in_words
+from fleet.transport.dial import hint_for, in_words
 from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import Delivery, Endpoint, LinkOwner, LinkSettings
 from fleet.transport.overdue import LOOKS, Overdue
@@ -22,10 +22,12 @@ from fleet.transport.reasons import (
     CLOSED,
     REFUSAL,
     SESSION_TAKEN_OVER,
+    answered_by_older,
     broker_ended,
     connect_refused,
     connection_lost,
     ended_early,
+    no_connack,
     publish_refused,
     subscribe_refused,
 )
@@ -335,6 +337,8 @@ class Connection(asyncio.Protocol):
             self._broke(defect)
 
     def _take(self, data: bytes) -> None:
+        if self._session_present is None and not self._is_connack(data):
+            return
         position, end = 0, len(data)
         while position < end and not self._over:
             # Nearly all that comes in a load test is a PUBACK: 4 bytes, or 5 when Mosquitto gives a reason.
@@ -354,9 +358,16 @@ class Connection(asyncio.Protocol):
             self._packet(read_packet(memoryview(data)[position : position + length]))
             position += length
 
+    def _is_connack(self, data: bytes) -> bool:
+        """Tell whether the answer to the CONNECT can be read on; end the connection when it is none of MQTT 5."""
+        link = self._link
+        if data[0] != _CONNACK:
+            self._finish(no_connack(link.endpoint.host, link.endpoint.port, data))
+        elif len(data) >= 4 and data[1] == 2:
+            self._finish(answered_by_older(link.settings.client_id, data[3]))
+        return not self._over
+
     def _keep(self, data: bytes, position: int, need: int) -> None:
-        if self._session_present is None and data[position] != _CONNACK:
-            raise Malformed("something else before the CONNACK")
         self._tail = bytearray(memoryview(data)[position:])
         self._need = need or len(self._tail) + 1
 
@@ -557,7 +568,7 @@ class Connection(asyncio.Protocol):
             return
         settings, endpoint = self._link.settings, self._link.endpoint
         if self._session_present is None:
-            self._finish(ended_early(endpoint.host, endpoint.port, cause))
+            self._finish(ended_early(endpoint.host, endpoint.port, cause, hint_for(cause)))
         else:
             self._finish(connection_lost(settings.client_id, cause))
 

@@ -21,6 +21,7 @@ from fleet.errors import ConnectionLost, LinkError, Unreachable
 from fleet.transport.dial import dial_protocol
 from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings
+from fleet.transport.reasons import timed_out
 from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_codec import connect_packet
 from fleet.transport.swarm_connection import Connection
@@ -214,19 +215,18 @@ class SwarmLink:
         """Connect and wait until the link is up; return why it did not come to that."""
         swarm, settings = self._swarm, self.settings
         endpoint = swarm.endpoint
-        waiting_for = "the network"
         self._connections += 1
+        connected = False
         try:
             finished: asyncio.Future[LinkError | None] = asyncio.get_running_loop().create_future()
             connection = Connection(self, self._connections, connect_packet(settings), finished)
             self._connection = connection
             async with asyncio.timeout(settings.connect_timeout_s):
                 await dial_protocol(endpoint, settings.source_address or next(swarm.sources), connection)
-                waiting_for = "the broker, which took the connection but does not answer"
+                connected = True
                 return await finished
         except TimeoutError:
-            cause = f"timed out after {settings.connect_timeout_s:g} s waiting for {waiting_for}"
-            return Unreachable(endpoint.host, endpoint.port, cause)
+            return timed_out(endpoint.host, endpoint.port, settings.connect_timeout_s, connected=connected)
         except LinkError as error:
             return error
         except (ValueError, OverflowError) as error:

@@ -15,6 +15,7 @@ from fleet.scenario.loader import load
 from fleet.wire.clients import client_id_of
 from tests.cli.lab import fleet, running
 from tests.foreign_mosquitto import ForeignMosquitto, foreign_mosquitto
+from tests.link_connecting import answering
 
 pytestmark = pytest.mark.live
 
@@ -116,3 +117,24 @@ class TestWhoElseIsThere:
         ids = [client_id_of(name, "team-a") for name in (*vins(load(scenario, vocabulary())), "backend")]
         log = foreign.log.read_text(encoding="utf-8")
         assert all(log.count(f"as {each} (") == 2 for each in ids), log
+
+
+class TestWhyItDoesNotWork:
+    @pytest.mark.parametrize("more", [(), ("--no-backend",)])
+    @pytest.mark.parametrize(
+        ("answer", "hint"),
+        [
+            (b"\x20\x02\x00\x01", "does not speak MQTT 5"),
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n", "usually has port 1883"),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "write mqtts://"),
+        ],
+    )
+    async def test_with_and_without_a_back_end_the_hint_is_the_same(
+        self, tmp_path: Path, answer: bytes, hint: str, more: tuple[str, ...]
+    ) -> None:
+        """What is no broker of MQTT 5 is named long before the back end would have to be ready, with what to do."""
+        async with answering(answer) as endpoint:
+            done = await fleet("run", small(tmp_path), "--broker", str(endpoint), "--out", "out", *more, cwd=tmp_path)
+        assert done.code == 2
+        assert hint in done.err
+        assert "not ready" not in done.err

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from fleet.errors import Unreachable, UsageError
 from fleet.runtime.children import Child, ChildFailed
+from fleet.runtime.shard import wait_until
 
 pytestmark = pytest.mark.live
 
@@ -115,3 +117,23 @@ async def test_it_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
         part._process.stdin.close()
         async with asyncio.timeout(20):
             assert await part._process.wait() == 0
+
+
+async def test_an_error_arrives_with_its_kind_and_fields(tmp_path: Path) -> None:
+    """Whoever waits sees the error that was raised there, even one of the options."""
+    async with child([*backend(tmp_path), "--topic-prefix", "a/#"]) as (part, _):
+        with pytest.raises(ChildFailed) as caught:
+            await part.wait_for("ready", 20)
+        assert isinstance(caught.value.error, UsageError)
+        assert caught.value.hint == caught.value.error.hint
+        assert "topic prefix" in str(caught.value)
+
+
+async def test_what_is_waited_for_in_vain_names_the_trouble(tmp_path: Path) -> None:
+    """A back end that finds no broker tells why, and what to do."""
+    async with child(backend(tmp_path)) as (part, _):
+        assert await wait_until(lambda: part.seen.get("progress", {}).get("trouble") is not None, 20)
+        with pytest.raises(ChildFailed, match="no connection to") as caught:
+            await part.wait_for("ready", 0.01)
+        assert isinstance(caught.value.error, Unreachable)
+        assert caught.value.hint
