@@ -153,28 +153,28 @@ class ConnectRefused(LinkError):
 class SubscribeRefused(LinkError):
     """The broker answered a SUBSCRIBE with a reason code of 0x80 or above."""
 
-    def __init__(self, client_id: str, topic_filter: str, code: int, name: str) -> None:
+    def __init__(self, client_id: str, topic_filter: str, code: int, name: str, *, hint: str = "") -> None:
         self.client_id = client_id
         self.topic_filter = topic_filter
         self.code = code
         self.name = name
         super().__init__(
             f"the broker refused {client_id!r} the subscription to {topic_filter!r}: {name} (0x{code:02X})",
-            hint="Does the broker's access control allow this user to read that topic?",
+            hint=hint or "Does the broker's access control allow this user to read that topic?",
         )
 
 
 class PublishRefused(LinkError):
     """The broker answered a PUBLISH with a reason code of 0x80 or above: the message was not taken."""
 
-    def __init__(self, client_id: str, topic: str, code: int, name: str) -> None:
+    def __init__(self, client_id: str, topic: str, code: int, name: str, *, hint: str = "") -> None:
         self.client_id = client_id
         self.topic = topic
         self.code = code
         self.name = name
         super().__init__(
             f"the broker refused {client_id!r} a publish to {topic!r}: {name} (0x{code:02X})",
-            hint="Does the broker's access control allow this user to write that topic?",
+            hint=hint or "Does the broker's access control allow this user to write that topic?",
         )
 
 

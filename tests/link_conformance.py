@@ -328,9 +328,11 @@ class Sessions:
         link, owner = await lab.user_up("tool", f"session-{vin}", subscriptions=((TOPICS.presence(vin), 1),), **session)
         assert owner.ups == [True]
         await owner.wait_for_payload(b"waits")
+        link.publish(Frame(topic=TOPICS.desk_request(), payload=b"behind the UNSUBSCRIBE"), 0)
+        await owner.wait_for_outcome(0)
         car.publish(Frame(topic=TOPICS.event(vin, "moved"), payload=b"the last of its kind"), 2)
         await owner.wait_for_payload(b"the last of its kind")
-        link.publish(Frame(topic=TOPICS.desk_request(), payload=b"behind the UNSUBSCRIBE"), 1)
+        link.publish(Frame(topic=TOPICS.desk_request(), payload=b"behind the other"), 1)
         await owner.wait_for_outcome(1)
         for token, (topic, payload) in enumerate(
             (

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.errors import ConnectRefused, Unreachable
+from fleet.errors import ConnectRefused, PublishRefused, Unreachable
 from fleet.runtime.mosquitto import free_port
-from fleet.transport.link import Endpoint, LinkSettings
+from fleet.transport.link import Endpoint, LinkSettings, Will
 from fleet.wire.frame import Frame
 from tests.lab import ANYONE, Lab
 from tests.scripted_broker import Script, ScriptedBroker
@@ -183,6 +183,58 @@ class ConnectingOnTheWire:
             assert isinstance(error, ConnectRefused)
             assert error.code == name
             assert ("MQTT 5" in error.hint) == (name == 0x84)
+            await link.close()
+
+    async def test_a_broker_that_retains_nothing(self, lab: Lab) -> None:
+        """A will that may not be retained is left with the broker all the same, and a retained frame goes out as another."""
+        will = Will(Frame(topic="a/presence", payload=b"lost", retain=True), 5)
+        async with ScriptedBroker(Script(retains_wills=False, offers=b"\x25\x00")) as broker:
+            link, owner = lab.link(broker.endpoint(), replace(ANYONE, will=will))
+            link.open()
+            await owner.wait_for_up()
+            assert owner.downs == []
+            for token, payload in enumerate((b"here", b""), 1):
+                link.publish(Frame(topic="a/presence", payload=payload, retain=True), token)
+                assert await owner.wait_for_outcome(token) is None
+            assert [payload for _, payload, _ in broker.published] == [b"here"]
+            assert not broker.retained
+            await link.close(last=Frame(topic="a/presence", payload=b"", retain=True))
+            assert broker.disconnects == 1
+
+    async def test_a_broker_of_qos_0_is_refused(self, lab: Lab) -> None:
+        """Without acknowledgements nothing can be counted: it is said at once, with what to do."""
+        async with ScriptedBroker(Script(offers=b"\x24\x00")) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            error = await owner.wait_for_down()
+            assert isinstance(error, ConnectRefused)
+            assert (error.code, "QoS 1" in error.hint) == (0x9B, True)
+            await link.close()
+
+    async def test_a_frame_larger_than_the_broker_takes_is_refused_here(self, lab: Lab) -> None:
+        """The connection would end otherwise; a smaller frame still goes."""
+        async with ScriptedBroker(Script(offers=b"\x27" + (100).to_bytes(4, "big"))) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            await owner.wait_for_up()
+            link.publish(Frame(topic="a/b", payload=bytes(200)), 1)
+            error = await owner.wait_for_outcome(1)
+            assert isinstance(error, PublishRefused)
+            assert (error.code, error.topic, "larger" in error.hint) == (0x95, "a/b", True)
+            link.publish(Frame(topic="a/b", payload=bytes(50)), 2)
+            assert await owner.wait_for_outcome(2) is None
+            await link.close()
+
+    async def test_a_refusal_is_told_in_the_brokers_own_words_too(self, lab: Lab) -> None:
+        """Reason string and server reference of the CONNACK are read."""
+        offers = b"\x1f\x00\x04full\x1c\x00\x06broker"
+        async with ScriptedBroker(Script(connack=0x9C, offers=offers)) as broker:
+            link, owner = lab.link(broker.endpoint(), ANYONE)
+            link.open()
+            error = await owner.wait_for_down()
+            assert isinstance(error, ConnectRefused)
+            assert "Use another server, 'full, broker'" in str(error)
+            assert "--broker" in error.hint
             await link.close()
 
     async def test_trusted_certificate_comes_up(self, lab: Lab, self_signed: tuple[Path, Path]) -> None:

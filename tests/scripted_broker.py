@@ -17,6 +17,8 @@ PUBACK: Final = 4
 SUBSCRIBE: Final = 8
 PINGREQ: Final = 12
 DISCONNECT: Final = 14
+_CONNECT_FLAGS: Final = 7
+_WILL_RETAIN: Final = 0x20
 
 
 Message = tuple[str, bytes, int]
@@ -34,6 +36,9 @@ class Script:
     before_suback: tuple[Message, ...] = ()
     puback: int | None = 0
     hang_up_on_connect: bool = False
+    offers: bytes = b""
+    """Further properties of the CONNACK."""
+    retains_wills: bool = True
 
 
 class ScriptedPeer(Protocol):
@@ -79,6 +84,7 @@ class ScriptedBroker:
     packets: list[tuple[int, bytes]] = field(default_factory=list)
     published: list[Message] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
+    retained: int = 0
     connects: int = 0
     subscribes: int = 0
     disconnects: int = 0
@@ -156,6 +162,7 @@ class ScriptedBroker:
         self.subscribes += kind == SUBSCRIBE
         self.disconnects += kind == DISCONNECT
         if kind == PUBLISH:
+            self.retained += first & 0x01
             self.published.append(_message(body, has_id=bool(first & 0x06)))
         elif kind == PUBACK:
             self.acknowledged.append(int.from_bytes(body[:2], "big"))
@@ -165,7 +172,9 @@ class ScriptedBroker:
         script = self.script
         if kind == CONNECT and script.connack is not None:
             properties = b"" if script.receive_maximum is None else b"\x21" + script.receive_maximum.to_bytes(2, "big")
-            return packet(0x20, bytes((script.session_present, script.connack, len(properties))) + properties)
+            properties += script.offers
+            code = 0x9A if body[_CONNECT_FLAGS] & _WILL_RETAIN and not script.retains_wills else script.connack
+            return packet(0x20, bytes((script.session_present, code, len(properties))) + properties)
         if kind == SUBSCRIBE and script.suback is not None:
             early = b"".join(publish_packet(*message) for message in script.before_suback)
             return early + packet(0x90, body[:2] + b"\0" + bytes(script.suback))

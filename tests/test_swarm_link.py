@@ -336,7 +336,19 @@ class TestConnection:
         rig.connection.data_received(b"HTTP/1.1 400 Bad Request\r\n")
         error = rig.finished.result()
         assert isinstance(error, Unreachable)
-        assert "before the broker answered" in error.cause
+        assert "web server" in error.cause
+        await rig.end()
+
+    async def test_a_packet_id_of_qos_2_that_another_client_freed_is_not_taken_for_a_repeat(self) -> None:
+        """Only what is marked as a duplicate can be the message that the owner has: the session may have had another holder."""
+        rig = Rig(QUIET)
+        rig.up(CONNACK)
+        publish = mqtt5.PublishPacket("a", b"once", qos=mqtt5.QoS.EXACTLY_ONCE, packet_id=7).write()
+        rig.connection.data_received(publish)
+        rig.reconnect(scripted.packet(0x20, b"\1\0\0"))
+        rig.connection.data_received(publish)
+        await settled()
+        assert [delivery.frame.payload for delivery in rig.owner.deliveries] == [b"once", b"once"]
         await rig.end()
 
     async def test_qos_2_is_answered_rightly(self) -> None:
@@ -399,11 +411,11 @@ class TestConnection:
         rig = Rig(QUIET)
         rig.up(CONNACK)
         rig.link.publish(Frame(topic="a", payload=b""), 0)  # takes id 2
-        rig.connection._last_id = 65_534
+        rig.connection._last_id = 65_533
         for token in (1, 2, 3):
             rig.link.publish(Frame(topic="a", payload=b""), token)
         await settled()
-        assert [int.from_bytes(packet[5:7], "big") for packet in rig.transport.packets()] == [2, 65_535, 1, 3]
+        assert [int.from_bytes(packet[5:7], "big") for packet in rig.transport.packets()] == [2, 65_534, 1, 3]
         rig.connection.data_received(b"\x40\2\x11\x11" * 2 + b"\x40\2\0\1" * 2)
         assert rig.owner.outcomes == [(2, None)]
         await rig.end()

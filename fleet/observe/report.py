@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -32,6 +33,7 @@ LATE_LIMIT_PERCENT: Final = 5.0
 """With more than one deadline in twenty met over 100 ms late, the load was not the one that the scenario asks for."""
 LATE_FEWEST: Final = 10
 """Fewer late ones than this say nothing about a share."""
+_REFUSED: Final = re.compile(r"\brefused\b")
 BACKEND_LIMIT_PERCENT: Final = 90.0
 """CPU of the back end's process from which the report names it as the limit: a finding, for it is what was tested."""
 
@@ -108,6 +110,8 @@ def judge(
 ) -> tuple[Verdict, str]:
     """Return the verdict and its reason; what makes the figures worthless comes before what they say.
 
+    That the broker refuses everything fails a run that expects nothing of `refused`.
+
     `broken` tells which part of the run died under it, in words.
     """
     if broken:
@@ -120,6 +124,8 @@ def judge(
     if interrupted:
         return "interrupted", "stopped before the scenario's end; the figures hold for what ran"
     failed = [expectation["text"] for expectation in expectations if not expectation["passed"]]
+    if account.refused and not account.acknowledged and not any(_REFUSED.search(each["text"]) for each in expectations):
+        failed.append(f"the broker took none of the cars' messages, and refused {account.refused}")
     if failed:
         return "failed", "not met: " + "; ".join(failed)
     return "passed", f"{len(expectations)} of {len(expectations)} expectations met"
@@ -220,7 +226,9 @@ _ACCOUNT: Final = (
 
 def account_rows(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return the account, line by line."""
-    return [(text, "not looked at" if report[name] is None else report[name]) for name, text in _ACCOUNT]
+    rows = [(text, "not looked at" if report[name] is None else report[name]) for name, text in _ACCOUNT]
+    presences = ", ".join(f"{count} {name}" for name, count in report["presences"].items())
+    return [*rows, ("presence, in no account", presences)]
 
 
 def command_rows(commands: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from fleet.runtime.network_hand import harms_network
 from fleet.scenario.schema import Scenario
 from fleet.transport.reasons import OWN_CLIENT_IDS
 
+REFUSED_HINT: Final = "Does its access control allow them that topic, and do its limits allow such messages?"
 UNEXPLAINED_MIN: Final = 3
 """Ends of which nobody said why, from which on they are a finding: a broker that hangs up once may have its reasons."""
 
@@ -20,6 +21,10 @@ def broker_findings(scenario: Scenario, result: Mapping[str, Any], backend: Mapp
     for who, told in (("cars", result), ("the back end", backend)):
         found += _ends(who, told.get("ends", {}), harmed=harmed)
         found += told.get("remarks", ())
+        found += [
+            f"the broker refused {who} {count} {'publish' if count == 1 else 'publishes'}: {refusal}. {REFUSED_HINT}"
+            for refusal, count in told.get("refusals", {}).items()
+        ]
     return found
 
 

@@ -65,6 +65,8 @@ def compose_report(
         **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
         **({} if store is not None else dict.fromkeys(("stored", "quarantined", "lost", "duplicates"))),
         "repeated": result["account"]["repeated"],
+        "presences": result["presences"],
+        "refusals": result["refusals"],
         **told,
         "commands": reports.command_figures(commands),
         "latency_ms": _latency(result, backend),

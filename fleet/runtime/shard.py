@@ -95,6 +95,15 @@ class Outage:
     to_wall_us: int | None = None
 
 
+@dataclass(slots=True)
+class Presences:
+    """What became of the presence that cars told; it stands in no account of messages, as nobody numbers it."""
+
+    published: int = 0
+    acknowledged: int = 0
+    refused: int = 0
+
+
 class Counts:
     """What the shard has seen happen, for progress and report."""
 
@@ -106,6 +115,8 @@ class Counts:
         self.losses = 0
         self.unreadable: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
+        """Publishes that were refused, by reason and topic with + for the VIN; presence counts, too."""
+        self.presences = Presences()
         self.outages: list[Outage] = []
         self.link_errors: Counter[str] = Counter()
         self.ends = Ends()
@@ -202,6 +213,7 @@ class CarOnLink:
             self._link.publish(frame, token)
         except ConnectionLost:
             return  # link_down is on its way, and the car repeats what has no outcome
+        self._shard.counts.presences.published += token == PRESENCE_TOKEN
 
     # --- the link's calls
 
@@ -221,8 +233,11 @@ class CarOnLink:
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
         """Tell the car the outcome, and measure it when it is the first one of that message."""
         if error is not None:
-            self._shard.publish_refused(error)
+            self._shard.publish_refused(self.car.vin, error)
         if token == PRESENCE_TOKEN:
+            presences = self._shard.counts.presences
+            presences.acknowledged += error is None
+            presences.refused += error is not None
             return
         shard, telematics, stamp = self._shard, self.car.telematics, self._stamp
         if stamp is not None and stamp.seq == token and (error is not None or not telematics.until_stored):
@@ -479,6 +494,7 @@ class Shard:
             # Whoever listens is told first; then the broker forgets what it would tell those who come later.
             if link.is_up:
                 link.publish(last, PRESENCE_TOKEN)
+                self.counts.presences.published += 1
             last = Frame(topic=last.topic, payload=b"", retain=True)
         task = asyncio.create_task(link.close(end_session=self.plan.end_session, last=last), name="close link")
         self._closing.add(task)
@@ -505,11 +521,12 @@ class Shard:
         self.counts.ends.note(error)
         self.first_error = self.first_error or error
 
-    def publish_refused(self, error: PublishRefused) -> None:
-        """Count it and tell once per reason."""
-        if not self.counts.refusals[error.name]:
+    def publish_refused(self, vin: str, error: PublishRefused) -> None:
+        """Count it, and tell it once for each reason and kind of topic."""
+        refusal = f"{error.name}: {error.topic.replace(f'/{vin}/', '/+/')}"
+        if not self.counts.refusals[refusal]:
             log.warning("publish refused", error=str(error), hint=error.hint)
-        self.counts.refusals[error.name] += 1
+        self.counts.refusals[refusal] += 1
 
     # --- what is known
 

@@ -328,6 +328,7 @@ class Simulation:
             "link_errors": dict(counts.link_errors),
             "ends": msgspec.to_builtins(counts.ends),
             "refusals": dict(counts.refusals),
+            "presences": msgspec.to_builtins(counts.presences),
             "unreadable": dict(counts.unreadable),
             "stages": self._stage_results(),
             "lines": [] if self._lines is None else self._lines.results(asked=users is not None),

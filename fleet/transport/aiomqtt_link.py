@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import aiomqtt
+import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
@@ -28,14 +29,19 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from fleet.errors import ConnectionLost, LinkError, PublishRefused, SubscribeRefused
+from fleet.errors import ConnectionLost, ConnectRefused, LinkError, PublishRefused
 from fleet.transport.dial import dial, hint_for, in_words
 from fleet.transport.leftovers import Leftovers
-from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings, Will
+from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings
+from fleet.transport.mqtt_stream import packet_size
 from fleet.transport.overdue import Overdue
+from fleet.transport.paho_packets import connect_properties, frame_from, frame_properties, new_properties, will_of
 from fleet.transport.reasons import (
     CLOSED,
+    PACKET_TOO_LARGE,
+    QOS_NOT_SUPPORTED,
     REFUSAL,
+    RETAIN_NOT_SUPPORTED,
     SESSION_TAKEN_OVER,
     answered_by_older,
     broker_ended,
@@ -43,9 +49,11 @@ from fleet.transport.reasons import (
     connection_lost,
     ended_early,
     no_connack,
+    publish_refused,
+    subscribe_refused,
     timed_out,
 )
-from fleet.transport.remarks import LET_GO, NOT_LET_GO, Remarks
+from fleet.transport.remarks import GRANTED_LESS, LET_GO, NO_RETAIN, NOT_LET_GO, SHORTER_SESSIONS, Remarks
 from fleet.wire.frame import Frame
 
 GOODBYE_TIMEOUT_S: Final = 5.0
@@ -177,12 +185,22 @@ class AiomqttLink:
         """Connect and wait for the end; return why it ended, None when we wanted it."""
         self._connections += 1
         connection = Connection(
-            self._endpoint, self._settings, self._connections, self._received, self._outcome, unreleased=self._unreleased
+            self._endpoint,
+            self._settings,
+            self._connections,
+            self._received,
+            self._outcome,
+            unreleased=self._unreleased,
+            remarks=self._remarks,
         )
         self._connection = connection
         try:
             await self._come_up(connection)
             return await connection.gone
+        except ConnectRefused as error:
+            if error.code != RETAIN_NOT_SUPPORTED or self._settings == self._settings.without_retain():
+                return error
+            self._settings = self._settings.without_retain()
         except LinkError as error:
             return error
         finally:
@@ -194,6 +212,7 @@ class AiomqttLink:
             self._connection = None
             self._early.clear()
             connection.abort()
+        return await self._live_one_connection()
 
     async def _come_up(self, connection: Connection) -> None:
         endpoint, settings = self._endpoint, self._settings
@@ -266,6 +285,7 @@ class Connection(aiomqtt.Client):
         outcome: Callable[[int, PublishRefused | None], None],
         *,
         unreleased: OrderedDict[int, paho.MQTTMessage],
+        remarks: Remarks,
     ) -> None:
         """Prepare; `start` connects. `number` tells the connections of a link apart.
 
@@ -281,8 +301,8 @@ class Connection(aiomqtt.Client):
             protocol=aiomqtt.ProtocolVersion.V5,
             keepalive=settings.keep_alive_s,
             clean_start=settings.clean_start,
-            will=_aiomqtt_will(settings.will),
-            properties=_connect_properties(settings),
+            will=will_of(settings.will),
+            properties=connect_properties(settings),
             logger=self._complaints,
         )
         self._client.manual_ack_set(True)
@@ -301,6 +321,11 @@ class Connection(aiomqtt.Client):
         self._overdue = Overdue(settings.acknowledge_timeout_s) if settings.acknowledge_timeout_s else None
         self._parting = False
         self.was_taken_over = False
+        self._said: tuple[str | None, ...] = ()
+        self._takes_qos_1 = True
+        self._retains = True
+        self._packet_max: int | None = None
+        self._remarks = remarks
         self._unsuback: Callable[[list[int]], None] | None = None
         self._said_goodbye: asyncio.Future[socket.socket] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
@@ -316,7 +341,9 @@ class Connection(aiomqtt.Client):
         self._client_connect()
         resumed, reason = await self._answer(self._connack)
         if reason.value >= REFUSAL:
-            raise connect_refused(self._settings.client_id, reason.value)
+            raise connect_refused(self._settings.client_id, reason.value, *self._said)
+        if not self._takes_qos_1:
+            raise connect_refused(self._settings.client_id, QOS_NOT_SUPPORTED)
         if not resumed:
             self._client._in_messages.clear()
         return resumed
@@ -325,9 +352,11 @@ class Connection(aiomqtt.Client):
         """Subscribe in one packet; raises SubscribeRefused for the first filter the broker refuses."""
         self._client.subscribe([(topic_filter, SubscribeOptions(qos=qos)) for topic_filter, qos in filters])
         reasons = await self._answer(self._suback)
-        for (topic_filter, _), reason in zip(filters, reasons, strict=False):
+        for (topic_filter, qos), reason in zip(filters, reasons, strict=False):
+            if reason.value < qos:
+                self._remarks.add(GRANTED_LESS, repr(topic_filter))
             if reason.value >= REFUSAL:
-                raise SubscribeRefused(self._settings.client_id, topic_filter, reason.value, reason.getName())
+                raise subscribe_refused(self._settings.client_id, topic_filter, reason.value)
 
     def unsubscribe_all(self, filters: list[str], answered: Callable[[list[int]], None]) -> None:
         """Unsubscribe in one packet; the reason codes go to `answered`."""
@@ -336,14 +365,30 @@ class Connection(aiomqtt.Client):
 
     def send(self, frame: Frame, token: int | None) -> None:
         """Queue a publish; its outcome goes to the link under `token`."""
+        if frame.retain and not self._retains:
+            if not frame.payload:  # it would take away what nobody retains
+                self._loop.call_soon(self._tell, token, None)
+                return
+            frame = msgspec.structs.replace(frame, retain=False)
+        if self._packet_max is not None and packet_size(frame) > self._packet_max:
+            self._loop.call_soon(self._tell, token, publish_refused(self._settings.client_id, frame.topic, PACKET_TOO_LARGE))
+            return
         client = self._client
         assert len(self._under_way) < _HIGHEST_PACKET_ID, "the owner bounds what is under way"
         # paho would reuse the packet id of a QoS 0 frame, and refuse to send one still in use at QoS 1.
         while client._last_mid % _HIGHEST_PACKET_ID + 1 in self._under_way:
             client._mid_generate()
-        properties = _frame_properties(frame, PacketTypes.PUBLISH)
+        properties = frame_properties(frame, PacketTypes.PUBLISH)
         info = client.publish(frame.topic, frame.payload, frame.qos, frame.retain, properties)
         self._under_way[info.mid] = (token, frame.topic)
+
+    def _tell(self, token: int | None, error: PublishRefused | None) -> None:
+        """Tell an outcome that needs no answer of the broker."""
+        if token is not None:
+            if not self.gone.done():
+                self._outcome(token, error)
+        elif not self._last_word.done():
+            self._last_word.set_result(None)
 
     async def send_last(self, frame: Frame, timeout_s: float) -> None:
         """Publish the frame before the end and wait for its outcome, the end of the connection or the time-out."""
@@ -362,7 +407,7 @@ class Connection(aiomqtt.Client):
         self._parting = True
         properties = None
         if end_session:
-            properties = _properties(PacketTypes.DISCONNECT)
+            properties = new_properties(PacketTypes.DISCONNECT)
             properties.SessionExpiryInterval = 0
         self._client.disconnect(properties=properties)
         try:
@@ -410,9 +455,23 @@ class Connection(aiomqtt.Client):
     ) -> None:
         # paho sends 20 at a time unless told; more than the broker's Receive Maximum would end the connection. Its
         # setter refuses once the connection is there, though nothing was sent yet.
-        client._max_inflight_messages = min(vars(properties).get("ReceiveMaximum", _UNDER_WAY_MAX), _UNDER_WAY_MAX)
+        told = vars(properties) if properties is not None else {}
+        client._max_inflight_messages = min(told.get("ReceiveMaximum", _UNDER_WAY_MAX), _UNDER_WAY_MAX)
+        self._note_limits(told)
         if not self._connack.done():
             self._connack.set_result((flags.session_present, reason_code))
+
+    def _note_limits(self, told: dict[str, Any]) -> None:
+        """Keep to what the broker does not offer, and tell it."""
+        self._said = (told.get("ReasonString"), told.get("ServerReference"))
+        self._takes_qos_1 = told.get("MaximumQoS", 1) > 0
+        self._packet_max = told.get("MaximumPacketSize", self._packet_max)
+        if not told.get("RetainAvailable", 1):
+            self._retains = False
+            self._remarks.add(NO_RETAIN)
+        asked_s = self._settings.session_expiry_s
+        if told.get("SessionExpiryInterval", asked_s) < asked_s:
+            self._remarks.add(SHORTER_SESSIONS, f"{told['SessionExpiryInterval']} s instead of {asked_s} s")
 
     def _on_subscribe(
         self,
@@ -450,13 +509,12 @@ class Connection(aiomqtt.Client):
             if topic and not self._last_word.done():
                 self._last_word.set_result(None)
         elif reason_code.value >= REFUSAL:
-            name = reason_code.getName()
-            self._outcome(token, PublishRefused(self._settings.client_id, topic, reason_code.value, name))
+            self._outcome(token, publish_refused(self._settings.client_id, topic, reason_code.value))
         else:  # 0x10, nobody subscribed to it, is a success too
             self._outcome(token, None)
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
-        self._deliver(Delivery(_frame(message), message.mid, self.number))
+        self._deliver(Delivery(frame_from(message), message.mid, self.number))
 
     def _on_disconnect(
         self,
@@ -581,61 +639,3 @@ def _report_defect(task: asyncio.Task[None]) -> None:
     """Show an error that is ours (an owner that raised) as soon as the link's task dies of it."""
     if not task.cancelled() and (error := task.exception()) is not None:
         task.get_loop().call_exception_handler({"message": "a link died", "exception": error, "task": task})
-
-
-# Frames to and from paho
-
-
-def _frame(message: paho.MQTTMessage) -> Frame:
-    held = vars(message.properties)
-    correlation = held.get("CorrelationData")
-    expiry_s = held.get("MessageExpiryInterval")
-    return Frame(
-        topic=message.topic,
-        payload=bytes(message.payload),
-        qos=message.qos,
-        retain=bool(message.retain),
-        expiry_s=None if expiry_s is None else max(1, expiry_s),
-        response_topic=held.get("ResponseTopic"),
-        correlation=None if correlation is None else bytes(correlation),
-        content_type=held.get("ContentType"),
-        user_properties=tuple((name, value) for name, value in held.get("UserProperty", ())),
-        duplicate=bool(message.dup),
-    )
-
-
-def _frame_properties(frame: Frame, packet_type: int) -> Properties | None:
-    values = {
-        "MessageExpiryInterval": frame.expiry_s,
-        "ResponseTopic": frame.response_topic,
-        "CorrelationData": frame.correlation,
-        "ContentType": frame.content_type,
-        "UserProperty": list(frame.user_properties) or None,
-    }
-    if all(value is None for value in values.values()):
-        return None
-    properties = _properties(packet_type)
-    for name, value in values.items():
-        if value is not None:
-            setattr(properties, name, value)
-    return properties
-
-
-def _properties(packet_type: int) -> Properties:
-    return Properties(packet_type)  # type: ignore[no-untyped-call]
-
-
-def _aiomqtt_will(will: Will | None) -> aiomqtt.Will | None:
-    if will is None:
-        return None
-    frame = will.frame
-    properties = _frame_properties(frame, PacketTypes.WILLMESSAGE) or _properties(PacketTypes.WILLMESSAGE)
-    properties.WillDelayInterval = will.delay_s
-    return aiomqtt.Will(frame.topic, frame.payload, frame.qos, frame.retain, properties)
-
-
-def _connect_properties(settings: LinkSettings) -> Properties:
-    properties = _properties(PacketTypes.CONNECT)
-    properties.SessionExpiryInterval = settings.session_expiry_s
-    properties.ReceiveMaximum = settings.receive_maximum
-    return properties

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -87,6 +87,12 @@ class LinkSettings:
     connect_timeout_s: float = 10.0
     acknowledge_timeout_s: float = 30.0
     source_address: str = ""
+
+    def without_retain(self) -> LinkSettings:
+        """Return them for a broker that retains nothing, and refuses a will that is to be."""
+        if self.will is None:
+            return self
+        return replace(self, will=replace(self.will, frame=msgspec.structs.replace(self.will.frame, retain=False)))
 
 
 class BackOff:

@@ -13,6 +13,9 @@ REFUSAL: Final = 0x80
 """Reason codes from here on are refusals."""
 UNSUPPORTED_VERSION: Final = 0x84
 SESSION_TAKEN_OVER: Final = 0x8E
+PACKET_TOO_LARGE: Final = 0x95
+RETAIN_NOT_SUPPORTED: Final = 0x9A
+QOS_NOT_SUPPORTED: Final = 0x9B
 TAKEN_OVER: Final = "the broker ended it: Session taken over by another client of the same client id"
 CLOSED: Final = "the other side closed it"
 """The cause of an end of which nobody said why."""
@@ -71,7 +74,23 @@ CONNECT_HINTS: Final = {
     0x89: "The broker is busy; it is tried again.",
     0x8A: "The broker has banned this client.",
     0x97: "A quota of the broker is used up.",
+    QOS_NOT_SUPPORTED: "The broker takes messages at QoS 0 only, and all that is counted here needs QoS 1: allow it there.",
+    RETAIN_NOT_SUPPORTED: "The broker retains nothing, not even a will; allow it there.",
+    0x9C: "The broker sends its clients to another one: name that with --broker.",
+    0x9D: "The broker has moved: name the new one with --broker.",
     0x9F: "Too many connects a second for the broker; it is tried again.",
+}
+_SUBSCRIBE_HINTS: Final = {
+    0x8F: "The broker does not accept such a topic filter; some limit the number of levels.",
+    0x97: "A quota of the broker is used up: subscriptions of a client, or in all.",
+    0xA2: "The broker has no wildcard subscriptions, and commands and status need them: allow them there.",
+}
+_PUBLISH_HINTS: Final = {
+    0x90: "The broker does not accept such a topic; some limit the number of levels.",
+    0x95: "The message is larger than the broker takes: allow larger ones there.",
+    0x97: "A quota of the broker, or the queue of this client, is full: it sends more than the broker takes.",
+    QOS_NOT_SUPPORTED: "Messages go out at QoS 0 or 1 here.",
+    RETAIN_NOT_SUPPORTED: "The broker retains nothing.",
 }
 
 
@@ -80,19 +99,21 @@ def name_of(code: int) -> str:
     return _NAMES.get(code) or ("Success" if code < REFUSAL else f"Reason 0x{code:02X}")
 
 
-def connect_refused(client_id: str, code: int) -> ConnectRefused:
-    """Return the error for a CONNACK of that code."""
-    return ConnectRefused(client_id, code, name_of(code), hint=CONNECT_HINTS.get(code, ""))
+def connect_refused(client_id: str, code: int, *said: str | None) -> ConnectRefused:
+    """Return the error for a CONNACK of that code; `said` is what the broker added in words."""
+    words = ", ".join(word for word in said if word)
+    name = f"{name_of(code)}, {words!r}" if words else name_of(code)
+    return ConnectRefused(client_id, code, name, hint=CONNECT_HINTS.get(code, ""))
 
 
 def subscribe_refused(client_id: str, topic_filter: str, code: int) -> SubscribeRefused:
     """Return the error for a SUBACK of that code."""
-    return SubscribeRefused(client_id, topic_filter, code, name_of(code))
+    return SubscribeRefused(client_id, topic_filter, code, name_of(code), hint=_SUBSCRIBE_HINTS.get(code, ""))
 
 
 def publish_refused(client_id: str, topic: str, code: int) -> PublishRefused:
     """Return the error for a PUBACK of that code."""
-    return PublishRefused(client_id, topic, code, name_of(code))
+    return PublishRefused(client_id, topic, code, name_of(code), hint=_PUBLISH_HINTS.get(code, ""))
 
 
 def connection_lost(client_id: str, cause: str) -> ConnectionLost:

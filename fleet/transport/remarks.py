@@ -14,6 +14,12 @@ NOT_LET_GO: Final = (
     "session"
 )
 
+NO_RETAIN: Final = (
+    "the broker retains nothing: presence is sent without being retained, and who comes later does not learn which cars are there"
+)
+SHORTER_SESSIONS: Final = "the broker keeps sessions shorter than asked, and what waits in them is lost then"
+GRANTED_LESS: Final = "the broker grants a subscription QoS 0 only, and may lose what it delivers"
+
 
 class Remarks:
     """Counts remarks by their kind; the first of each kind keeps its example, and is told at once."""

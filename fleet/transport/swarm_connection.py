@@ -12,6 +12,7 @@ from collections import deque
 from typing import Final, Protocol, assert_never, cast
 
 import mqtt5
+import msgspec
 
 from fleet.errors import LinkError, PublishRefused
 from fleet.transport.dial import hint_for, in_words
@@ -20,6 +21,8 @@ from fleet.transport.link import Delivery, Endpoint, LinkOwner, LinkSettings
 from fleet.transport.overdue import LOOKS, Overdue
 from fleet.transport.reasons import (
     CLOSED,
+    PACKET_TOO_LARGE,
+    QOS_NOT_SUPPORTED,
     REFUSAL,
     SESSION_TAKEN_OVER,
     answered_by_older,
@@ -31,7 +34,7 @@ from fleet.transport.reasons import (
     publish_refused,
     subscribe_refused,
 )
-from fleet.transport.remarks import LET_GO, NOT_LET_GO, Remarks
+from fleet.transport.remarks import GRANTED_LESS, LET_GO, NO_RETAIN, NOT_LET_GO, SHORTER_SESSIONS, Remarks
 from fleet.transport.swarm_codec import (
     PINGREQ,
     Malformed,
@@ -43,6 +46,7 @@ from fleet.transport.swarm_codec import (
     subscribe_packet,
     unsubscribe_packet,
 )
+from fleet.transport.swarm_farewell import part
 from fleet.transport.swarm_turns import Turns
 from fleet.transport.swarm_wheel import NOWHERE, PING_AFTER, KeepAliveWheel
 from fleet.wire.frame import Frame
@@ -60,11 +64,8 @@ _SUBSCRIBE_ID: Final = 1
 _UNSUBSCRIBE_ID: Final = 65_535
 _CONNACK: Final = 0x20
 _MALFORMED: Final = 0x81
-_TOO_LARGE: Final = 0x95
 _QUOTA: Final = 0x97
-_QOS: Final = 0x9B
 _ID_NOT_FOUND: Final = 0x92
-_TLS_LINGER_S: Final = 0.5
 
 
 class Station(Protocol):
@@ -112,6 +113,7 @@ class Connection(asyncio.Protocol):
         "_pinged",
         "_pings_every",
         "_queued",
+        "_retains",
         "_room",
         "_session_present",
         "_tail",
@@ -151,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._overdue: Overdue | None = None
         self._session_present: bool | None = None  # None until the CONNACK
         self._packet_max = 0xFFFF_FFFF
+        self._retains = True
         self._early: list[Delivery] | None = None
         # Coming in: the part of a packet that is there, and how many bytes it takes to go on.
         self._tail: bytearray | None = None
@@ -187,9 +190,14 @@ class Connection(asyncio.Protocol):
     def _send(self, frame: Frame, token: int | None) -> None:
         turns = self._turns
         packet_id = None
+        if frame.retain and not self._retains:
+            if not frame.payload:  # it would take away what nobody retains
+                turns.tell_later(self, token, None)
+                return
+            frame = msgspec.structs.replace(frame, retain=False)
         if frame.qos:
             if frame.qos > 1:
-                self._refuse(frame, token, _QOS)
+                self._refuse(frame, token, QOS_NOT_SUPPORTED)
                 return
             packet_id = self._free_packet_id()
         try:
@@ -198,7 +206,7 @@ class Connection(asyncio.Protocol):
             self._refuse(frame, token, _MALFORMED)
             return
         if len(packet) > self._packet_max:
-            self._refuse(frame, token, _TOO_LARGE)
+            self._refuse(frame, token, PACKET_TOO_LARGE)
             return
         turns.left -= 1
         if packet_id is None:
@@ -432,9 +440,13 @@ class Connection(asyncio.Protocol):
         settings = link.settings
         code = int(packet.reason_code)  # the codec's enumerations convert to int, but are none at run time
         if code >= REFUSAL:
-            self._finish(connect_refused(settings.client_id, code))
+            self._finish(connect_refused(settings.client_id, code, packet.reason_str, packet.server_reference))
+            return
+        if not int(packet.max_qos):
+            self._finish(connect_refused(settings.client_id, QOS_NOT_SUPPORTED))
             return
         self._session_present = packet.session_present
+        self._note_limits(packet)
         self._room = min(packet.receive_max, UNDER_WAY_MAX)
         if packet.max_packet_size is not None:
             self._packet_max = packet.max_packet_size
@@ -450,12 +462,24 @@ class Connection(asyncio.Protocol):
         else:
             self._come_up()
 
+    def _note_limits(self, packet: mqtt5.ConnAckPacket) -> None:
+        """Keep to what the broker does not offer, and tell it."""
+        remarks, settings = self._link.remarks, self._link.settings
+        if not packet.retain_available:
+            self._retains = False
+            remarks.add(NO_RETAIN)
+        kept_s = packet.session_expiry_interval
+        if kept_s is not None and kept_s < settings.session_expiry_s:
+            remarks.add(SHORTER_SESSIONS, f"{kept_s} s instead of {settings.session_expiry_s} s")
+
     def _suback(self, packet: mqtt5.SubAckPacket) -> None:
         settings = self._link.settings
         if self.up or packet.packet_id != _SUBSCRIBE_ID or len(packet.reason_codes) != len(settings.subscriptions):
             raise Malformed("a SUBACK nobody asked for")
-        for (topic_filter, _), reason in zip(settings.subscriptions, packet.reason_codes, strict=True):
+        for (topic_filter, qos), reason in zip(settings.subscriptions, packet.reason_codes, strict=True):
             code = int(reason)
+            if code < qos:
+                self._link.remarks.add(GRANTED_LESS, repr(topic_filter))
             if code >= REFUSAL:
                 self._finish(subscribe_refused(settings.client_id, topic_filter, code))
                 return
@@ -617,29 +641,7 @@ class Connection(asyncio.Protocol):
             return
         self.flush()
         self._leave()
-        farewell = Farewell()
-        transport.set_protocol(farewell)
-        transport.write(disconnect_packet(end_session))
-        try:
-            if transport.can_write_eof():
-                transport.write_eof()
-            else:  # TLS has no half-close; Mosquitto ends the connection, and a peer that does not gets our goodbye later
-                await asyncio.wait((farewell.ended,), timeout=_TLS_LINGER_S)
-                transport.close()
-            await asyncio.wait((farewell.ended,), timeout=timeout_s)
-        finally:
-            transport.abort()
-
-
-class Farewell(asyncio.Protocol):
-    """Reads and discards: closing a socket with unread bytes in it resets it, and the broker may miss the DISCONNECT."""
-
-    def __init__(self) -> None:
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        if not self.ended.done():
-            self.ended.set_result(None)
+        await part(transport, disconnect_packet(end_session), timeout_s)
 
 
 def _kind(packet: mqtt5.Packet) -> str:

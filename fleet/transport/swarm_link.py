@@ -17,11 +17,11 @@ import itertools
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final
 
-from fleet.errors import ConnectionLost, LinkError, Unreachable
+from fleet.errors import ConnectionLost, ConnectRefused, LinkError, Unreachable
 from fleet.transport.dial import dial_protocol
 from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings
-from fleet.transport.reasons import timed_out
+from fleet.transport.reasons import RETAIN_NOT_SUPPORTED, timed_out
 from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_codec import connect_packet
 from fleet.transport.swarm_connection import Connection
@@ -59,7 +59,7 @@ def swarm_links(
 class Swarm:
     """What the links of one factory share."""
 
-    __slots__ = ("connects", "endpoint", "remarks", "sources", "turns", "wheel")
+    __slots__ = ("connects", "endpoint", "remarks", "retains", "sources", "turns", "wheel")
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Swarm:
     ) -> None:
         self.endpoint = endpoint
         self.remarks = remarks
+        self.retains = True  # until the broker refuses a will because it retains nothing
         self.sources: Iterator[str] = itertools.cycle(source_addresses or ("",))
         self.connects = Connects(handshakes, connects_per_s)
         self.turns = Turns()
@@ -204,6 +205,9 @@ class SwarmLink:
 
     async def _attempt(self) -> None:
         error = await self._come_up()
+        if isinstance(error, ConnectRefused) and error.code == RETAIN_NOT_SUPPORTED and self.settings.will is not None:
+            self._swarm.retains = False
+            error = await self._come_up()
         self._task = None
         if error is not None:
             connection, self._connection = self._connection, None
@@ -219,7 +223,8 @@ class SwarmLink:
         connected = False
         try:
             finished: asyncio.Future[LinkError | None] = asyncio.get_running_loop().create_future()
-            connection = Connection(self, self._connections, connect_packet(settings), finished)
+            packet = connect_packet(settings if swarm.retains else settings.without_retain())
+            connection = Connection(self, self._connections, packet, finished)
             self._connection = connection
             async with asyncio.timeout(settings.connect_timeout_s):
                 await dial_protocol(endpoint, settings.source_address or next(swarm.sources), connection)

@@ -80,7 +80,7 @@ class TestWhatOthersLeft:
                 if number:
                     await backend.says("subscriptions that another client had left in a session were ended")
             stored, _, quarantined = (int(part.split()[0]) for part in backend.out.decode().splitlines()[-1].split(", "))
-            assert stored == 40
+            assert stored >= 40
             assert quarantined < 20
 
 
@@ -117,6 +117,50 @@ class TestWhoElseIsThere:
         ids = [client_id_of(name, "team-a") for name in (*vins(load(scenario, vocabulary())), "backend")]
         log = foreign.log.read_text(encoding="utf-8")
         assert all(log.count(f"as {each} (") == 2 for each in ids), log
+
+
+ONLY_EVENTS = "pattern readwrite fleet/v1/+/event/#\npattern readwrite fleet/v1/+/presence\n"
+
+
+class TestWhatItDoesNotTake:
+    async def run(self, folder: Path, scenario: Path, *lines: str, rights: str | None = None) -> tuple[int, dict[str, Any]]:
+        if rights is not None:
+            acl = folder / "acl"
+            acl.write_text(rights, encoding="utf-8")
+            lines = (*lines, f"acl_file {acl}")
+        async with foreign_mosquitto(folder / "broker", *lines) as broker:
+            out = folder / "out"
+            done = await fleet("run", scenario, "--broker", broker.url, "--out", out, "--no-backend", cwd=folder)
+            return done.code, report_of(out)
+
+    async def test_a_topic_that_is_refused_is_named(self, tmp_path: Path) -> None:
+        """Refused statuses are counted by reason and topic, told as a finding, and fail a run of which nothing else comes."""
+        code, report = await self.run(tmp_path, small(tmp_path), rights=ONLY_EVENTS)
+        assert report["refusals"] == {"Not authorized: fleet/v1/+/status": report["refused"]}
+        assert any("fleet/v1/+/status" in finding for finding in report["findings"])
+        assert (code, report["verdict"], report["acknowledged"]) == (1, "failed", 0)
+        assert f"refused {report['refused']}" in report["reason"]
+
+    async def test_who_expects_refusals_passes(self, tmp_path: Path) -> None:
+        """A scenario that is about a broker's access control says so."""
+        scenario = small(tmp_path, "expectations: [refused >= 40]\n")
+        code, report = await self.run(tmp_path, scenario, rights=ONLY_EVENTS)
+        assert (code, report["verdict"]) == (0, "passed")
+
+    async def test_refused_presence_is_counted(self, tmp_path: Path) -> None:
+        """Presence is no message of the account, and stands beside it."""
+        code, report = await self.run(tmp_path, small(tmp_path), rights="pattern readwrite fleet/v1/+/status\n")
+        presences = report["presences"]
+        assert presences["published"] == presences["refused"] >= 10
+        assert report["refusals"] == {"Not authorized: fleet/v1/+/presence": presences["refused"]}
+        assert (code, report["refused"], report["acknowledged"] >= 40) == (0, 0, True)
+
+    async def test_a_broker_that_retains_nothing(self, tmp_path: Path) -> None:
+        """Cars live on it, their presence is sent all the same, and the report says what is missing."""
+        code, report = await self.run(tmp_path, small(tmp_path), "retain_available false")
+        assert (code, report["connected"], report["acknowledged"] >= 40) == (0, 5, True)
+        assert report["presences"]["acknowledged"] >= 10
+        assert any("retains nothing" in finding for finding in report["findings"])
 
 
 class TestWhyItDoesNotWork:
