@@ -245,6 +245,9 @@ class AiomqttLink:
             self._leftovers = None
         elif not self._subscribed and self._leftovers is None:
             self._leftovers = Leftovers(topic_filter for topic_filter, _ in self._settings.subscriptions)
+        if self._leftovers is not None:
+            for delivery in self._early:  # what came with the CONNACK
+                self._let_go(self._leftovers, delivery.frame.topic)
 
     def _let_go(self, leftovers: Leftovers, topic: str) -> None:
         """End the subscription by which a message came that is none of ours; the owner is given it all the same."""

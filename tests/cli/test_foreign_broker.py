@@ -164,13 +164,12 @@ class TestWhatItDoesNotTake:
 
 
 class TestWhyItDoesNotWork:
-    @pytest.mark.parametrize("more", [(), ("--no-backend",)])
     @pytest.mark.parametrize(
-        ("answer", "hint"),
+        ("answer", "hint", "more"),
         [
-            (b"\x20\x02\x00\x01", "does not speak MQTT 5"),
-            (b"HTTP/1.1 400 Bad Request\r\n\r\n", "usually has port 1883"),
-            (b"\x15\x03\x01\x00\x02\x02\x46", "write mqtts://"),
+            (b"\x20\x02\x00\x01", "does not speak MQTT 5", ()),
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n", "usually has port 1883", ()),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "write mqtts://", ("--no-backend",)),
         ],
     )
     async def test_with_and_without_a_back_end_the_hint_is_the_same(
