@@ -227,8 +227,8 @@ _ACCOUNT: Final = (
 def account_rows(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return the account, line by line."""
     rows = [(text, "not looked at" if report[name] is None else report[name]) for name, text in _ACCOUNT]
-    presences = ", ".join(f"{count} {name}" for name, count in report["presences"].items())
-    return [*rows, ("presence, in no account", presences)]
+    presences = ", ".join(f"{count} {name}" for name, count in report.get("presences", {}).items())
+    return [*rows, ("presence, in no account", presences)] if presences else rows
 
 
 def command_rows(commands: Mapping[str, Any]) -> list[tuple[str, Any]]:

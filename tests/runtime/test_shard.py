@@ -193,7 +193,7 @@ class TestLinks:
         account = lab.shard.account()
         assert account["refused"] == account["created"] > 1
         assert account["acknowledged"] == account["in_outbox"] == 0
-        assert lab.shard.counts.refusals == {"Not authorized": account["refused"]}
+        assert lab.shard.counts.refusals == {"Not authorized: a/topic": account["refused"]}
         assert len([entry for entry in logs if entry["event"] == "publish refused"]) == 1
         assert lab.shard.counts.publish_to_ack.count == 0
         await lab.shard.stop()
