@@ -33,6 +33,8 @@ class Line:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     fleet: str = ""
     only: str | None = None
+    unwanted: bool = False
+    """Whether the event must not come."""
 
 
 @dataclass(slots=True)
@@ -72,21 +74,37 @@ class Story:
         self.book.lines.append(Line(command, what, outcome, event, data or {}, parameters or {}, self.fleet, self.only))
         return self._put(step | _expecting(f"{command}: {what}", expect), then_s)
 
-    def serve(self, service: str, action: str, outcome: str, what: str, *, then_s: float = BETWEEN_S, **data: Any) -> Story:
-        """Ask a service of the back end about the car."""
+    def serve(
+        self, service: str, action: str, outcome: str, what: str, *, about: str = "each", then_s: float = BETWEEN_S, **data: Any
+    ) -> Story:
+        """Ask a service of the back end about the car, about a list with it alone, or about none."""
         self.book.lines.append(Line(f"{service} {action}", what, outcome, fleet=self.fleet, only=self.only))
         step = {"service": service, "action": action, **({"data": data} if data else {})}
+        step |= {} if about == "each" else {"about": about}
         return self._put(step | _expecting(f"{service} {action}: {what}", {"outcome": outcome}), then_s)
+
+    def online(
+        self, request: str, reason: str | None, what: str, *, then_s: float = BETWEEN_S, data: Mapping[str, Any] | None = None
+    ) -> Story:
+        """Ask an online service in the car, and expect that it is answered, or fails for a reason."""
+        doing = {"do": "ask", "request": request, **({"data": dict(data)} if data else {})}
+        event, told = ("request_answered", {}) if reason is None else ("request_failed", {"reason": reason})
+        within_s = then_s - 1
+        return self.expect(
+            request, what, doing=doing, event=event, data={"request": request, **told}, within_s=within_s, then_s=then_s,
+            words=data,
+        )  # fmt: skip
 
     def expect(
         self, subject: str, what: str, *, doing: Mapping[str, Any] | None = None, then_s: float = BETWEEN_S,
         event: str | None = None, data: Mapping[str, Any] | None = None, no_event: str | None = None,
-        within_s: float | None = None, then: str | None = None,
+        within_s: float | None = None, then: str | None = None, words: Mapping[str, Any] | None = None,
     ) -> Story:  # fmt: skip
         """Do something, or only look, and expect an event, none, or how the car stands."""
         within = None if within_s is None else seconds(within_s)
         expect = {"then": then, "event": event, "data": data, "no_event": no_event, "within": within}
-        self.book.lines.append(Line(subject, what, None, event or no_event, data or {}, {}, self.fleet, self.only))
+        line = Line(subject, what, None, event or no_event, data or {}, words or {}, self.fleet, self.only, no_event is not None)
+        self.book.lines.append(line)
         return self._put(dict(doing or {}) | _expecting(f"{subject}: {what}", expect), then_s)
 
     def _put(self, step: dict[str, Any], then_s: float) -> Story:
@@ -145,11 +163,11 @@ class Book:
 def _written(story: Story) -> Iterator[str]:
     assert story.starts_at_s is not None
     for at_s, step in story.steps:
-        cars = {"fleet": story.fleet, "index": story.index}
+        cars = {} if step.get("about") == "none" else {"cars": {"fleet": story.fleet, "index": story.index}}
         first = {key: step[key] for key in ("only", "title") if key in step}
         rest = {key: value for key, value in step.items() if key not in {"only", "title", "expect"}}
         last = {"expect": step["expect"]} if "expect" in step else {}
-        yield flow({"at": seconds(story.starts_at_s + at_s), "cars": cars, **first, **rest, **last})
+        yield flow({"at": seconds(story.starts_at_s + at_s), **cars, **first, **rest, **last})
 
 
 def seconds(value: float) -> str:

@@ -28,6 +28,12 @@ FLEETS: Final = {
     "equipment: {parking_heater: false, remote_ventilation: false, media: media_system, build_week: 202224}",
     "bare": "models: {Born: 1}, profile: parked, coverage: {garages: 0 %, holes: 0 %}, "
     "equipment: {window_heating: false, media: media_system, build_week: 202224}",
+    "early": "models: {Leon: 1}, energies: {Leon: {petrol: 1}}, profile: parked, coverage: {garages: 0 %, holes: 0 %}, "
+    "equipment: {parking_heater: true, build_week: 202049}",
+    "first": "models: {Leon: 1}, energies: {Leon: {petrol: 1}}, profile: parked, coverage: {garages: 0 %, holes: 0 %}, "
+    "equipment: {parking_heater: true, build_week: 202048}",
+    "albanian": "models: {Leon: 1}, energies: {Leon: {petrol: 1}}, profile: parked, coverage: {garages: 0 %, holes: 0 %}, "
+    "registered_in: AL",
     "older": "models: {Leon: 1}, energies: {Leon: {petrol: 1}}, profile: parked, coverage: {garages: 0 %, holes: 0 %}, "
     "equipment: {media: navi_system, build_week: 202224}",
 }

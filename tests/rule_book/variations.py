@@ -111,7 +111,8 @@ def _of_list(
         if parameter.choices:
             return [parameter.choices[number % len(parameter.choices)] for number in range(count)]
         item = base[name][0]
-        return [item | ({"name": f"{item['name']} {number}"} if "name" in item else {}) for number in range(count)]
+        named = "name" in item and parameter.items["name"].type == "text"
+        return [item | ({"name": f"{item['name']} {number}"} if named else {}) for number in range(count)]
 
     if not parameter.choices:
         yield Variation(path, f"{parameter.fewest} items", {**rest, name: of(parameter.fewest)}, OK)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fleet.cloud import spin_guard
+from fleet.cloud.actions import load_actions
 from fleet.runtime.assembly import vocabulary
 from fleet.scenario.loader import Overrides, load
 from fleet.scenario.scalars import ClockFactor
@@ -22,9 +23,12 @@ from fleet.vehicle.services import horn
 from fleet.vehicle.services.registry import SERVICES
 from fleet.wire.commands import COMMANDS, Lock, Unlock
 from fleet.wire.messages import Command
-from fleet.wire.services import CommandEntry, Parameter
+from fleet.wire.requests import requests
+from fleet.wire.services import CommandEntry, Parameter, load_services
 from tests.rule_book.commands import STOPS_IN_S
+from tests.rule_book.events import NOT_IN_THREE_HOURS
 from tests.rule_book.knowledge import KNOWN
+from tests.rule_book.requests import KNOWN_REQUESTS, NEVER
 from tests.rule_book.writing import FILE, book, written
 from tests.runtime.test_shipped_virtually import run, unmet
 
@@ -74,6 +78,36 @@ def test_each_command_ends_in_each_way_it_can(name: str) -> None:
     """For each reason that the catalogue gives there is a line that expects it, and one that is obeyed."""
     told = {line.outcome for line in book().lines if line.subject == name}
     assert endings(name, COMMANDS[name].entry) - told == set()
+
+
+@pytest.mark.parametrize("name", requests())
+def test_each_online_service_is_answered_and_fails_in_each_way_it_can(name: str) -> None:
+    """For each error of the catalogue, and for whatever else keeps a car from asking, there is a line."""
+    entry = requests()[name].entry
+    lines = [line for line in book().lines if line.subject == name]
+    events = {line.event for line in lines if not line.unwanted}
+    assert {"request_answered", "request_failed", "request_timed_out"} <= events
+    ways = {"not_equipped", "service_deactivated", "no_network", *entry.errors}
+    ways |= {"privacy_location"} if entry.tells_position and "born" in KNOWN_REQUESTS[name].fits else set()
+    ways |= {"argument_out_of_range", "malformed"} if entry.parameters else set()
+    never = {error for request, error in NEVER if request == name}
+    assert ways - never - {line.event_data.get("reason") for line in lines} == set()
+
+
+def test_each_event_is_caused() -> None:
+    """What a car can tell is told to a line, but for what takes longer than the book."""
+    told = {line.event for line in book().lines if not line.unwanted}
+    assert set(load_services().events) - told == set(NOT_IN_THREE_HOURS)
+
+
+def test_each_service_of_the_back_end_is_asked() -> None:
+    """Each action is done, and refused for each of its reasons but those of users that a scenario has none of."""
+    lines = {(line.subject, line.outcome) for line in book().lines}
+    for service, entry in load_actions().items():
+        for action, asked in entry.actions.items():
+            assert (f"{service} {action}", "succeeded") in lines
+            for reason in set(asked.reasons) - {"insufficient_rights"}:
+                assert (f"{service} {action}", f"rejected({reason})") in lines, (service, action, reason)
 
 
 def numbers(parameters: Mapping[str, Parameter], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Parameter]]:
