@@ -31,6 +31,11 @@ _COMMAND_COLUMNS: Final = (
     " changed_at, due_wall_us, asked_wall_us, sent_wall_us, first_answer_wall_us, ended_wall_us FROM command"
 )
 
+_ROWS_OF_BOOTS: Final = "SELECT vin, boot, count(*), count(DISTINCT seq) FROM message GROUP BY vin, boot"
+_ROWS_SINCE: Final = (
+    "SELECT coalesce(sum(times), 0), count(*) FROM (SELECT count(*) AS times FROM message WHERE id >= ? GROUP BY vin, boot, seq)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class CarRow:
@@ -150,9 +155,16 @@ class BootAccount:
 
 @dataclass(frozen=True, slots=True)
 class StoreAccount:
-    """The store's side of the account. `quarantined` counts all, `quarantined_of_boots` those that name a counted message."""
+    """The store's side of the account. `quarantined` counts all, `quarantined_of_boots` those that name a counted message.
+
+    `stored` counts messages that have a row; `missing` are those that the store took for stored and has no row of, `twice` the
+    rows too many. `of_others` are stored messages of other cars or boots than were asked about.
+    """
 
     stored: int
+    missing: int
+    twice: int
+    of_others: int
     duplicates: int
     quarantined: int
     quarantined_of_boots: int
@@ -310,27 +322,46 @@ class StoreReader:
         """Return how many requests were answered with each error."""
         return dict(self._rows("SELECT error, count(*) FROM reply WHERE error IS NOT NULL GROUP BY error ORDER BY error"))
 
-    def account(self, boots: Collection[int] | None = None) -> StoreAccount:
-        """Return what arrived, of all boots or of the given ones only (`quarantined` counts all in either case)."""
+    def account(self, boots: Collection[int] | None = None, vins: Collection[str] | None = None) -> StoreAccount:
+        """Return what arrived, of all boots and cars or of the given ones only (`quarantined` counts all in either case)."""
+
+        def counts(vin: str, boot: int) -> bool:
+            return (boots is None or boot in boots) and (vins is None or vin in vins)
+
         read_gaps = msgspec.msgpack.Decoder(tuple[Gap, ...]).decode
         accounts = {
             (vin, boot): BootAccount(high, read_gaps(gaps), missing, duplicates)
             for vin, boot, high, missing, gaps, duplicates in self._rows(
                 "SELECT vin, boot, high, missing, gaps, duplicates FROM sequence"
             )
-            if boots is None or boot in boots
+            if counts(vin, boot)
         }
-        counted = self._rows("SELECT boot, count(*) FROM quarantine WHERE seq > 0 GROUP BY boot")
-        of_boots = sum(count for boot, count in counted if boots is None or boot in boots)
+        held = {
+            (vin, boot): count
+            for vin, boot, count in self._rows("SELECT vin, boot, count(*) FROM quarantine WHERE seq > 0 GROUP BY vin, boot")
+            if counts(vin, boot)
+        }
+        # Distinct numbers, not what the store notes of itself: the account must see a store that does not keep what it says.
+        found = {(vin, boot): (rows, kept) for vin, boot, rows, kept in self._rows(_ROWS_OF_BOOTS)}
+        of_boots = {key: kept for key, (_, kept) in found.items() if counts(*key)}
         by_reason = dict(self._rows("SELECT reason, count(*) FROM quarantine GROUP BY reason ORDER BY reason"))
+        stored = sum(of_boots.values())
         return StoreAccount(
-            stored=sum(account.arrived for account in accounts.values()) - of_boots,
+            stored=stored,
+            missing=sum(max(0, boot.arrived - held.get(key, 0) - of_boots.get(key, 0)) for key, boot in accounts.items()),
+            twice=sum(rows - kept for rows, kept in found.values()),
+            of_others=sum(kept for _, kept in found.values()) - stored,
             duplicates=sum(account.duplicates for account in accounts.values()),
             quarantined=sum(by_reason.values()),
-            quarantined_of_boots=of_boots,
+            quarantined_of_boots=sum(held.values()),
             quarantined_by_reason=by_reason,
             boots=accounts,
         )
+
+    def rows_since(self, first_id: int) -> tuple[int, int]:
+        """Return how many rows of messages there are from this id on, and how many of them are there again."""
+        ((rows, kept),) = self._rows(_ROWS_SINCE, (first_id,))
+        return rows, rows - kept
 
     def publish_to_stored(self, boots: Collection[int] | None = None) -> Histogram:
         """Return how long messages took from their due time to the commit that stored them, in wall µs."""

@@ -200,6 +200,16 @@ class Backend:
         return self._driver.now() if self._driver.clock_is_known else None
 
     @property
+    def store(self) -> Path:
+        """Where it stores."""
+        return self._store.path
+
+    @property
+    def first_id(self) -> int:
+        """The id in the store of the first message that this back end stores."""
+        return self._store.first_id
+
+    @property
     def last_error(self) -> LinkError | None:
         """Why there is no connection, when there is none."""
         return self._consumer.refusal

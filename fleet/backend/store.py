@@ -188,10 +188,12 @@ class Store:
         self._is_closed = False
         try:
             self._connection = self._open(created_by)
-            self._next_id: int = self._connection.execute(_LAST_ID).fetchone()[0] + 1
+            self._next_id = 1 + int(self._connection.execute(_LAST_ID).fetchone()[0])
         except BaseException:
             self.close()
             raise
+        self.first_id = self._next_id
+        """The id that the first row written from now on has."""
         self._written_id = self._next_id - 1
         self._file.opened(self._is_whole)
         self._seen: dict[tuple[str, int], _Seen] = {}
@@ -392,8 +394,13 @@ class Store:
                     bytearray(payload), stored_at,
                 )  # fmt: skip
                 number += 1
+        assert self._connection is not None
+        before = self._connection.total_changes
         # An error undoes the whole transaction anyway: SQLite need not be able to undo one statement.
         self._insert("INSERT OR ROLLBACK INTO message", _MESSAGE_COLUMNS, values)
+        written, wanted = self._connection.total_changes - before, sum(len(part.prepared.fresh) for part in parts)
+        if written != wanted:
+            raise sqlite3.IntegrityError(f"{written} rows were written where {wanted} messages came")
 
     def _write_sequences(self, sequences: Mapping[tuple[str, int], _Seen]) -> None:
         values: list[Any] = []

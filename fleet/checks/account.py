@@ -254,12 +254,21 @@ class AccountHolds(Check):
         for name in ("published", "repeated", "acknowledged", "refused", "stored", "duplicates", "quarantined"):
             if account.get(name, 0) != counts[name]:
                 self.breach(line, "run", f"the account says {account.get(name, 0)} {name}, but the records {counts[name]}")
+        self._rows(account, line)
         held = account["created"] - account["dropped"] - account["refused"] - counts["left"]
         doubtful = sum(len(outbox.doubt) for outbox in self._outboxes.values())
         if not held <= account["in_outbox"] <= held + doubtful:
             self.breach(line, "run", f"the account says {account['in_outbox']} in_outbox, but by the records {held} are left")
         self._each_car(line)
         self._sum(account, line, stays=min(max(account["in_outbox"] - held, 0), doubtful))
+
+    def _rows(self, account: dict[str, int], line: int) -> None:
+        """Hold what the back end says that it stored against the rows of its store, where those were counted."""
+        kept = account.get("rows", 0) - account.get("rows_twice", 0)
+        if "rows" in account and kept != self._counts["stored"]:
+            self.breach(line, "run", f"{self._counts['stored']} messages are told as stored, but the store has rows of {kept}")
+        if account.get("rows_twice"):
+            self.breach(line, "run", f"{account['rows_twice']} rows of the store are of messages that it has already")
 
     def _each_car(self, line: int) -> None:
         for machine, outbox in self._outboxes.items():

@@ -254,6 +254,7 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
         if report[name] is not None
     )
     out.say(f"messages   {account}")
+    out.say(f"counted    by {report['counted_by']}")
     commands = " · ".join(f"{count} {name}" for name, count in reports.command_rows(report["commands"]))
     out.say(f"commands   {commands}")
     for name, figures in report["latency_ms"].items():

@@ -39,7 +39,10 @@ BACKEND_LIMIT_PERCENT: Final = 90.0
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """created = stored + in_outbox + dropped + quarantined + refused + lost; the other figures stand beside it."""
+    """created = stored + in_outbox + dropped + quarantined + refused + lost; the other figures stand beside it.
+
+    Of a store that was looked into: `rows_missing` messages taken for stored have no row, and `rows_twice` rows are too many.
+    """
 
     created: int
     published: int
@@ -50,6 +53,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     refused: int
     duplicates: int
+    rows_missing: int = 0
+    rows_twice: int = 0
 
     @property
     def lost(self) -> int:
@@ -106,13 +111,19 @@ def command_figures(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
 
 
 def judge(
-    account: Account, generator: Generator, expectations: Sequence[Mapping[str, Any]], *, interrupted: bool, broken: str = ""
+    account: Account,
+    generator: Generator,
+    expectations: Sequence[Mapping[str, Any]],
+    *,
+    interrupted: bool,
+    broken: str = "",
+    until_stored: bool = False,
 ) -> tuple[Verdict, str]:
     """Return the verdict and its reason; what makes the figures worthless comes before what they say.
 
     That the broker refuses everything fails a run that expects nothing of `refused`.
 
-    `broken` tells which part of the run died under it, in words.
+    `broken` tells which part of the run died under it, in words; `until_stored`, that cars kept what was not said to be stored.
     """
     if broken:
         return "invalid", f"{broken}; the figures hold for what ran before"
@@ -121,6 +132,9 @@ def judge(
     overload = overload_of(generator)
     if overload:
         return "invalid", overload
+    untrue = untrue_of(account, until_stored=until_stored)
+    if untrue:
+        return "failed", "; ".join(untrue)
     if interrupted:
         return "interrupted", "stopped before the scenario's end; the figures hold for what ran"
     failed = [expectation["text"] for expectation in expectations if not expectation["passed"]]
@@ -129,6 +143,22 @@ def judge(
     if failed:
         return "failed", "not met: " + "; ".join(failed)
     return "passed", f"{len(expectations)} of {len(expectations)} expectations met"
+
+
+def untrue_of(account: Account, *, until_stored: bool) -> list[str]:
+    """Return what the store or its back end has said that is not so, whatever the scenario expects."""
+    found = []
+    if account.rows_missing:
+        found.append(f"{_messages(account.rows_missing)} taken for stored, and no row of the store has them")
+    if account.rows_twice:
+        found.append(f"the store has {account.rows_twice} rows too many: the same messages again")
+    if until_stored and account.lost > account.rows_missing:
+        found.append(f"{_messages(account.lost - account.rows_missing)} said to be stored to their cars, and were not")
+    return found
+
+
+def _messages(count: int) -> str:
+    return "1 message was" if count == 1 else f"{count} messages were"
 
 
 def overload_of(generator: Generator) -> str:
@@ -195,6 +225,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             *(f"Finding: {finding}." for finding in report["findings"]),
             _run_line(report),
             "## Account\n\n" + _table(("messages", "count"), account_rows(report)),
+            *([f"Counted by {report['counted_by']}."] if report.get("counted_by") else []),
             "## Commands\n\n" + _table(("outcome", "count"), command_rows(report["commands"])),
             f"## Latency in ms ({time}, from the due time)\n\n" + _table(("", *_FIGURES), latency_rows(report["latency_ms"])),
             "## Expectations\n\n" + _table(("expectation", "value", ""), expectation_rows(report["expectations"])),

@@ -23,7 +23,7 @@ from fleet.runtime.access import Access
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import FleetSecret
-from fleet.runtime.journalling import SIMULATOR, BackendHooks, backend_account, begin_of, begin_of_backend
+from fleet.runtime.journalling import SIMULATOR, BackendHooks, account_of_rows, backend_account, begin_of, begin_of_backend
 from fleet.runtime.limits import look_for_garbage_rarely, need_open_files
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
@@ -103,7 +103,8 @@ async def run_backend(
         await backend.stop(quiet_s=0.3, end_session=end_session)
         await asyncio.gather(running, return_exceptions=True)
         if written is not None:
-            written.close(backend.scenario_time or NOT_YET, backend_account(backend.snapshot()))
+            account = backend_account(backend.snapshot()) | account_of_rows(backend)
+            written.close(backend.scenario_time or NOT_YET, account)
     if watching.done() and not watching.cancelled():
         watching.result()
     emit({"type": "result", **backend.snapshot().to_dict(), "remarks": access.remarks.in_words()})

@@ -16,7 +16,7 @@ from fleet.observe import report as reports
 from fleet.observe.histogram import Histogram
 from fleet.observe.junit import write_junit
 from fleet.observe.report import Account, Generator, judge, machine, write_report
-from fleet.runtime.assembly import vocabulary
+from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.broker_findings import broker_findings
 from fleet.runtime.network_hand import harms_network
 from fleet.runtime.verdicts import Verdicts, line_outcomes, stage_figures, unjudged_lines
@@ -24,6 +24,11 @@ from fleet.scenario.following import followed_tracks, track_findings
 from fleet.scenario.schema import Scenario
 
 _TRACK_FINDINGS: Final = 10
+
+
+_OF_STORE: Final = ("stored", "quarantined", "lost", "duplicates", "rows_missing", "rows_twice")
+BY_ROWS: Final = "the rows of the store, as they were at the end"
+BY_ACKNOWLEDGEMENTS: Final = "the broker's acknowledgements: nobody has looked into a store"
 
 
 def compose_report(
@@ -44,10 +49,10 @@ def compose_report(
     the run died under it, in words.
     """
     try:
-        account, commands, told = _store_side(result, store)
+        account, commands, told = _store_side(result, backend, store, scenario)
     except StoreError as error:
         store, broken = None, broken or str(error)
-        account, commands, told = _store_side(result, None)
+        account, commands, told = _store_side(result, backend, None, scenario)
     generator = _generator(result)
     report: dict[str, Any] = {
         "schema": reports.SCHEMA,
@@ -63,7 +68,8 @@ def compose_report(
         "cars": result["cars"],
         "connected": result["connected"],
         **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
-        **({} if store is not None else dict.fromkeys(("stored", "quarantined", "lost", "duplicates"))),
+        **({} if store is not None else dict.fromkeys(_OF_STORE)),
+        "counted_by": BY_ACKNOWLEDGEMENTS if store is None else BY_ROWS,
         "repeated": result["account"]["repeated"],
         "presences": result["presences"],
         "refusals": result["refusals"],
@@ -85,7 +91,12 @@ def compose_report(
     report["findings"] += unjudged_lines(lines)
     report["expectations"] = verdicts.outcomes(report, report["stages"]) + line_outcomes(lines)
     report["verdict"], report["reason"] = judge(
-        account, generator, report["expectations"], interrupted=result["stopped_early"], broken=broken
+        account,
+        generator,
+        report["expectations"],
+        interrupted=result["stopped_early"],
+        broken=broken,
+        until_stored=result.get("until_stored", False) and store is not None,
     )
     return report
 
@@ -120,8 +131,10 @@ def need_fresh(store: Path) -> None:
         raise UsageError(f"{store} is of an earlier run", hint="Give another --out, or remove that folder.")
 
 
-def _store_side(result: Mapping[str, Any], store_file: Path | None) -> tuple[Account, dict[str, dict[str, int]], dict[str, Any]]:
-    """Hold the cars' account against the store, and return what the store tells beside.
+def _store_side(
+    result: Mapping[str, Any], backend: Mapping[str, Any], store_file: Path | None, scenario: Scenario
+) -> tuple[Account, dict[str, dict[str, int]], dict[str, Any]]:
+    """Hold the cars' account against the rows of the store, and return what the store tells beside.
 
     Without a back end of ours acknowledged counts as stored.
     """
@@ -134,7 +147,7 @@ def _store_side(result: Mapping[str, Any], store_file: Path | None) -> tuple[Acc
         )
         return account, {}, {}
     with StoreReader(store_file) as reader:
-        store = reader.account({result["boot"]})
+        store = reader.account({result["boot"]}, set(vins(scenario)))
         still_out = 0
         for vin, outbox in result["outboxes"].items():
             known = store.boots.get((vin, outbox["boot"]))
@@ -145,9 +158,13 @@ def _store_side(result: Mapping[str, Any], store_file: Path | None) -> tuple[Acc
             in_outbox=still_out,
             quarantined=store.quarantined_of_boots,
             duplicates=store.duplicates,
+            # By the store's own notes, or by the word of the back end, whose store was empty when it began.
+            rows_missing=max(store.missing, backend.get("stored", 0) - store.stored - store.of_others),
+            rows_twice=store.twice,
         )
         triggers = reader.statuses_by_trigger()
         told = {
+            "stored_of_others": store.of_others,
             "statuses_engine_off": triggers.get("engine_off", 0),
             "statuses_asked": triggers.get("load", 0) + triggers.get("refresh", 0),
             "events": reader.events_by_name(),

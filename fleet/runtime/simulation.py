@@ -311,6 +311,7 @@ class Simulation:
             "type": "result",
             "version": __version__,
             "boot": self.boot,
+            "until_stored": self._config.until_stored,
             "cars": len(self.shard.cars),
             "connected": max(self._most_connected, min(counts.connects, len(self.shard.cars))),
             "stopped_early": self._stop.is_set(),

@@ -23,7 +23,7 @@ from fleet.observe.packing import packed
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import VirtualClock
 from fleet.runtime.health import monotonic_us
-from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, backend_account, begin_of
+from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, account_of_rows, backend_account, begin_of
 from fleet.runtime.limits import look_for_garbage_rarely
 from fleet.runtime.network_hand import NetworkHand, harms_network
 from fleet.runtime.reporting import compose_report, need_fresh, publish_report
@@ -147,7 +147,7 @@ class VirtualRun:
             await self._stop(backend)
             if self._journal is not None:
                 account = self._simulation.shard.account() if self._simulation is not None else {}
-                account |= backend_account(backend.snapshot())
+                account |= backend_account(backend.snapshot()) | account_of_rows(backend)
                 self._journal.close(backend.scenario_time or NOT_YET, account)
         return result, backend.snapshot().to_dict()
 

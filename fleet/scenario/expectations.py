@@ -23,6 +23,7 @@ from fleet.transport.faults import FAULTS
 COUNTS: Final = (
     "cars", "connected", "created", "published", "acknowledged", "stored", "in_outbox", "dropped", "quarantined",
     "refused", "lost", "duplicates", "repeated", "statuses_engine_off", "statuses_asked",
+    "rows_missing", "rows_twice", "stored_of_others",
     "commands.total", "commands.succeeded", "commands.rejected", "commands.failed", "commands.expired", "commands.unknown",
     "events", "notices", "replies", "replies_failed",
 )  # fmt: skip
