@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
@@ -19,6 +19,7 @@ from fleet.cli.common import about_file, complain, out
 from fleet.cli.printing import COLOURS, NO_COLOUR, visible
 from fleet.errors import FleetError, UnknownName
 from fleet.runtime.run import RunBroken
+from fleet.runtime.streams import Streams
 
 app = typer.Typer(
     name="fleet",
@@ -68,32 +69,31 @@ def _log_level(name: str) -> int:
     return levels[name.lower()]
 
 
-def main() -> None:
+def main(streams: Streams) -> NoReturn:
     """Run the command line; errors raised on purpose, and those of files, are told in words and end with exit code 2."""
-    _open_standard_streams()
+    code = _exit_code()
+    lost = streams.finish()
+    if lost is not None:
+        complain(lost)
+    sys.exit(code or (2 if lost is not None else 0))
+
+
+def _exit_code() -> int | str | None:
+    """Run the command line, and return how it ends."""
     typer.rich_utils.COLOR_SYSTEM = COLOURS  # of help and of wrong options
     try:
         app()
+    except SystemExit as end:
+        return end.code
     except FleetError as error:
         complain(error)
-        raise SystemExit(3 if isinstance(error, RunBroken) else 2) from None
+        return 3 if isinstance(error, RunBroken) else 2
     except asyncio.CancelledError:
         complain(FleetError("interrupted before the cars had started; there is no report"))
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has seen enough
-        raise SystemExit(0) from None
+        return 130
     except OSError as error:
         if error.filename is None:
             raise
         complain(about_file(error))
-        raise SystemExit(2) from None
-
-
-def _open_standard_streams() -> None:
-    """Open what our caller has closed: the event loop would take a connection for standard input, and abort."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
+        return 2
+    return 0

@@ -51,6 +51,7 @@ from fleet.runtime.limits import run_fast
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.processes import pepper_of, run_backend, run_broker, run_simulator, stop_on_signals
 from fleet.runtime.resources import resource_dir
+from fleet.runtime.streams import need_no_reader
 from fleet.runtime.view import make_view
 from fleet.scenario.loader import find_scenario
 from fleet.wire.clients import client_id_of
@@ -112,6 +113,7 @@ def simulate(
     need_live_clock(loaded)
     if not as_json:  # whoever reads our lines is told what is to be done to the broker
         need_no_broker_of_ours(loaded)
+        need_no_reader()
     access = open_access(
         broker=broker,
         tools_broker=tools_broker,
@@ -177,6 +179,8 @@ def backend(
 
     Example: fleet backend --broker mqtt://localhost:1884 --store fleet.sqlite
     """
+    if not as_json:
+        need_no_reader()
     secret = find_secret(secret_file)
     access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=topic_prefix, link=link)
 
@@ -220,6 +224,7 @@ def broker(
 
     Example: fleet broker --scenario rush-hour --cars 1000
     """
+    need_no_reader()
     if port == tools_port:
         raise UsageError(f"--port and --tools-port are both {port}", hint="Cars and tools have a listener each: give two ports.")
     secret = find_secret(secret_file)

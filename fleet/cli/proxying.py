@@ -13,6 +13,7 @@ from fleet.errors import UsageError
 from fleet.kernel.instants import MILLISECOND, parse_duration
 from fleet.runtime.limits import run_fast
 from fleet.runtime.processes import stop_on_signals
+from fleet.runtime.streams import need_no_reader
 from fleet.transport.faults import Fault, Way, in_words, make_fault, parse_bytes, parse_bytes_per_s, parse_rule
 from fleet.transport.link import Endpoint
 from fleet.transport.proxy import FaultProxy
@@ -64,6 +65,8 @@ def proxy(
 
     fleet proxy --to localhost:1883 --rule 'drop PUBACK first 3' --rule 'duplicate PUBLISH topic fleet/# share 5%' --client VIN
     """
+    if not as_json:
+        need_no_reader()
     faults: list[tuple[str, Fault]] = []
     if latency is not None:
         with _of("latency"):

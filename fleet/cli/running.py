@@ -50,6 +50,8 @@ from fleet.runtime.limits import need_open_files, run_fast, source_addresses
 from fleet.runtime.network_hand import harms_network
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
+from fleet.runtime.signals import ending_signals
+from fleet.runtime.streams import need_no_reader
 from fleet.runtime.view import View, make_view
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
@@ -177,6 +179,7 @@ def _start(
     latest_before = _remember(folder)
     console = err if as_json else out
     if not as_json:
+        need_no_reader()
         console.say(f"{scenario.scenario}: {scenario.cars} cars, {format_duration(scenario.duration)} at clock "
                       f"{scenario.clock}, seed {scenario.seed}")  # fmt: skip
     try:
@@ -193,7 +196,7 @@ def _start(
 
 
 def _run_virtually(running: VirtualRun) -> dict[str, Any]:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         signal.signal(number, lambda *_: running.interrupt())
     return running.run()
 
@@ -211,7 +214,7 @@ def _new_folder(scenario: str) -> Path:
 
 async def _run(running: Run) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         loop.add_signal_handler(number, running.interrupt)
     return await running.run()
 

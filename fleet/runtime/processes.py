@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ from fleet.runtime.journalling import SIMULATOR, BackendHooks, account_of_rows, 
 from fleet.runtime.limits import look_for_garbage_rarely, need_open_files
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
+from fleet.runtime.signals import ending_signals
 from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
 from fleet.scenario.schema import Scenario
 
@@ -38,10 +38,10 @@ log = structlog.get_logger()
 
 
 def stop_on_signals(*, until_eof: bool) -> asyncio.Event:
-    """Return an event that SIGINT and SIGTERM set, and (`until_eof`) the end of standard input: the parent is gone."""
+    """Return an event that SIGINT, SIGTERM and SIGHUP set, and (`until_eof`) the end of standard input: the parent is gone."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         loop.add_signal_handler(number, stop.set)
     if until_eof:
         loop.add_reader(sys.stdin.fileno(), _stop_at_eof, stop)

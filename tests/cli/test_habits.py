@@ -133,7 +133,7 @@ def complete(line: str, cwd: Path) -> list[str]:
     words = line.split(" ")
     asked = {"_FLEET_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     found = subprocess.run(
-        [sys.executable, "-c", "import sys; sys.argv[0] = 'fleet'; from fleet.cli import main; main()"],
+        [sys.executable, "-c", "import sys; sys.argv[0] = 'fleet'; from fleet.__main__ import main; main()"],
         cwd=cwd,
         env={**clean_environment(), **asked},
         capture_output=True,

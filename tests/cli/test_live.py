@@ -234,13 +234,26 @@ class TestARun:
             assert (await run.done()).code == -signal.SIGKILL
 
     async def test_a_reader_that_has_seen_enough(self, tmp_path: Path) -> None:
-        """`fleet run … | head -1` ends, and leaves nothing running."""
-        async with running("run", street(tmp_path), "--out", "out", cwd=tmp_path) as run:
+        """`fleet run … | head -1` goes on to its report, and its exit code is that of its verdict."""
+        async with running("run", street(tmp_path, duration="5 min", clock="x60"), "--out", "out", cwd=tmp_path) as run:
             await run.says("broker: private Mosquitto")
-            await run.wait_for("broker, back end and simulator", lambda: len(children_of(run.process.pid)) == 3)
-            started = children_of(run.process.pid)
             await run.stop_reading()
-            await wait_until_gone(started)
+            done = await run.done()
+        assert done.code == 0, done
+        assert report_of(tmp_path / "out")["verdict"] == "passed"
+        assert done.err == ""
+
+    async def test_a_terminal_that_is_closed(self, tmp_path: Path) -> None:
+        """SIGHUP ends it as SIGTERM does: with the report, and neither processes nor the secret stay behind."""
+        async with running("run", street(tmp_path), "--out", "out", cwd=tmp_path) as run:
+            await run.says("online")
+            started = children_of(run.process.pid)
+            run.send(signal.SIGHUP)
+            done = await run.done()
+        assert done.code == 130, done
+        assert report_of(tmp_path / "out")["verdict"] == "interrupted"
+        assert not {"secret", "endpoint.json"} & {file.name for file in (tmp_path / "out").iterdir()}
+        assert alive(started) == []
 
     async def test_stores_that_cannot_be_used(self, tmp_path: Path) -> None:
         """A folder in its place, a missing folder, another's file, a newer version: told in words, exit code 2."""
