@@ -33,6 +33,8 @@ from fleet.observe.journal import Begin, Input, JournalReader, Output, Record
 from fleet.vehicle.catalogue import Equipment
 
 _TYPED = (Input, Output)
+_UNFIT = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
+"""What comes of a record that lacks what it must have, or has another form."""
 NOT_WRITTEN = "not written"
 """The only field of data that JSON has no form for."""
 
@@ -174,14 +176,18 @@ def verify(
         try:
             for handler in routes.of(record):
                 handler(record, line)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except _UNFIT as error:
             if not _is_unwritten(record):
                 hint = f"It was written by fleet {reader.begin.version}."
                 raise JournalError(f"the record cannot be judged: {error!r}", file=str(path), line=line, hint=hint) from error
             unread += 1
     end = reader.end if reader.end is not None and reader.end.complete else None
-    for check in checks:
-        check.finish(end, line)
+    try:
+        for check in checks:
+            check.finish(end, line)
+    except _UNFIT as error:
+        lacks = f"it lacks {error}" if isinstance(error, KeyError) else repr(error)
+        raise JournalError(f"the last line is damaged: {lacks}", file=str(path), line=line) from error
     warnings = [*reader.warnings, *([f"{unread} records whose data could not be written are not judged"] if unread else [])]
     return Verification(
         records=line,

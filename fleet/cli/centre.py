@@ -13,7 +13,7 @@ import typer
 
 from fleet.backend.reader import StoreReader
 from fleet.cli.actions import help_text, page, show
-from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, make_table, out
+from fleet.cli.common import MOST_ROWS, WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, make_table, out
 from fleet.cli.completing import complete_action, complete_rule, complete_vin
 from fleet.cli.printing import json_text
 from fleet.cli.tools import DeskBroker, User, find_store, reach_desk, tell_outcome
@@ -39,7 +39,7 @@ def notices(
         str | None, typer.Argument(metavar="[VIN]", callback=_typed, help="Only of this car.", autocompletion=complete_vin)
     ] = None,
     store: StorePath = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="So many of the newest.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Show whom the back end told what about cars, the newest first.

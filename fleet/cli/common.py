@@ -63,12 +63,14 @@ ScenarioName = Annotated[
         callback=no_folder,
     ),
 ]
+MOST_ROWS: Final = 1_000_000_000
+MOST_SEED: Final = 2**63 - 1
 Cars = Annotated[int | None, typer.Option("--cars", min=1, help="So many cars in all; the fleets keep their proportions.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Another value for a parameter of the scenario, such as cars=5000."),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Another seed makes another day.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, max=MOST_SEED, help="Another seed makes another day.")]
 Clock = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli.common import PARTS, AsJson, UntilEof, emit_line, out
+from fleet.cli.common import MOST_SEED, PARTS, AsJson, UntilEof, emit_line, out
 from fleet.errors import UsageError
 from fleet.kernel.instants import MILLISECOND, parse_duration
 from fleet.runtime.limits import run_fast
@@ -53,7 +53,7 @@ def proxy(
     client: Annotated[
         list[str] | None, typer.Option("--client", metavar="ID", help="Only for this client id, or the car of this VIN.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all that is left to chance.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Of all that is left to chance.")] = 0,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
 ) -> None:

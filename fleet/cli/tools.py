@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 import typer
 
 from fleet.backend.reader import StoreReader
-from fleet.cli.common import WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, err, make_table, out
+from fleet.cli.common import MOST_ROWS, WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, err, make_table, out
 from fleet.cli.completing import LATEST, complete_command
 from fleet.cli.printing import json_text
 from fleet.cli.words import lacking, read_words
@@ -51,7 +52,9 @@ def find_store(path: Path | None) -> Path:
 
 @app.command(rich_help_panel=WATCH)
 def cars(
-    store: StorePath = None, limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 50, as_json: AsJson = False
+    store: StorePath = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="So many at most.")] = 50,
+    as_json: AsJson = False,
 ) -> None:
     """List the cars that the back end knows, with their newest state.
 
@@ -136,7 +139,7 @@ def _shown(name: str, value: Any) -> str:
 def history(
     vin: Vin,
     store: StorePath = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="So many of the newest.")] = 20,
     kind: Annotated[Literal["status", "event", "response", "request"] | None, typer.Option(help="Only these.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -212,10 +215,10 @@ def given_spin(spin: str) -> str:
     """Return the S-PIN that stands on the command line, with a warning of who sees it there; `-` asks for it."""
     if spin == "-":
         return ask_spin("S-PIN")
-    err.print(
-        "[yellow]warning:[/] an S-PIN on the command line is seen by all who can list processes, and kept in the shell's "
-        "history; --spin - asks for it",
-        highlight=False,
+    err.say(
+        ("warning:", "yellow"),
+        " an S-PIN on the command line is seen by all who can list processes, and kept in the shell's history; "
+        "--spin - asks for it",
     )
     return spin
 
@@ -244,11 +247,15 @@ def command(
     mode: Annotated[
         Literal["flash", "honk_and_flash"] | None, typer.Option("--mode", help="honk \\[default: honk_and_flash].")
     ] = None,
-    minutes: Annotated[int | None, typer.Option("--minutes", help="heater: 10 to 60 in steps of 10.")] = None,
+    minutes: Annotated[
+        int | None, typer.Option("--minutes", min=0, max=1_000_000, help="heater: 10 to 60 in steps of 10.")
+    ] = None,
     action: Annotated[Literal["start", "stop"] | None, typer.Option("--action", help="heater \\[default: start].")] = None,
     spin: Annotated[str | None, typer.Option("--spin", metavar="-", help="The car's S-PIN: '-' asks for it.")] = None,
     user: User = None,
-    ttl: Annotated[float | None, typer.Option("--ttl", metavar="SECONDS", help="How long the car may act on it.")] = None,
+    ttl: Annotated[
+        float | None, typer.Option("--ttl", metavar="SECONDS", callback=finite, help="How long the car may act on it.")
+    ] = None,
     broker: DeskBroker = None,
     secret_file: SecretFile = None,
     credentials: Credentials = None,
@@ -281,6 +288,13 @@ def command(
 
     answer = asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S, told=told))
     tell_outcome(name, answer, as_json)
+
+
+def finite(number: float | None) -> float | None:
+    """Return a number that is one; raises UsageError for nan and infinity."""
+    if number is not None and not math.isfinite(number):
+        raise UsageError(f"--ttl {number} is no time", hint="Such as --ttl 600.")
+    return number
 
 
 def tell_outcome(name: str, answer: DeskAnswer, as_json: bool) -> Never:

@@ -5,7 +5,7 @@ Each check looks at one part, so that one broken part hides no error in another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -39,7 +39,7 @@ from fleet.wire.commands import LONGEST_TIME_TO_LIVE, CommandType
 from fleet.wire.requests import requests
 from fleet.wire.services import load_services
 
-_MOST_CARS: Final = 1_000_000
+MOST_CARS: Final = 1_000_000
 _MOST_COMMANDS: Final = 10_000_000
 _LONGEST_DAYS: Final = 3660
 _SHAPES: Final = ("rate", "ramp", "poisson", "burst")
@@ -76,12 +76,24 @@ def _check_region(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Proble
     yield from check_known(("region",), "region", scenario.region, vocabulary.regions)
 
 
+def oversized(fleets: Sequence[Fleet]) -> str | None:
+    """Return what is wrong when there are more cars than serial numbers, of which each fleet has its share."""
+    cars = sum(fleet.count for fleet in fleets)
+    if cars > MOST_CARS:
+        return f"{cars} cars are too many: at most {MOST_CARS} are expected"
+    most = MOST_CARS // max(1, len(fleets))
+    for fleet in fleets:
+        if fleet.count > most:
+            return f"fleet {fleet.name!r} has {fleet.count} cars: at most {most} are expected, with {len(fleets)} fleets"
+    return None
+
+
 def _check_size(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     if not scenario.fleets:
         yield Problem(("fleets",), "the list is empty: at least one fleet is expected")
-    cars = sum(fleet.count for fleet in scenario.fleets)
-    if cars > _MOST_CARS:
-        yield Problem(("fleets",), f"{cars} cars are too many: at most {_MOST_CARS} are expected")
+    told = oversized(scenario.fleets)
+    if told is not None:
+        yield Problem(("fleets",), told)
 
 
 def _check_fleet_names(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ import msgspec
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
-from fleet.scenario.checks import CHECKS
+from fleet.scenario.checks import CHECKS, oversized
 from fleet.scenario.composing import compose
 from fleet.scenario.drawn import Plain
 from fleet.scenario.problems import UNKNOWN, Steps, ValueUnknown
@@ -173,6 +173,8 @@ def override(scenario: Scenario, overrides: Overrides) -> Scenario:
         changes["fleets"] = tuple(
             msgspec.structs.replace(fleet, count=count) for fleet, count in zip(scenario.fleets, counts, strict=True)
         )
+        if (told := oversized(changes["fleets"])) is not None:
+            raise UsageError(told)
     if overrides.seed is not None:
         if not 0 <= overrides.seed < 1 << 63:
             raise UsageError(f"the seed {overrides.seed} is out of range", hint="A whole number from 0 to 2^63 - 1.")
