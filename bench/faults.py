@@ -1,7 +1,8 @@
 """What becomes of messages when broker, back end or connections fail: `python bench/faults.py [WORDS OF A FAULT]`.
 
 Each line is a fault at a private Mosquitto with the shipped configuration: 30 parked cars and a back end on the mass
-link, 60 statuses a second before, during and after it. Several run at a time; one takes 90 s. Columns:
+link, 60 statuses a second before, during and after it. Several run at a time; one stops the broker for 20 s, with
+FLEET_NIGHTLY=1 for 90 s. Columns:
 
 sent     first transmissions of the cars
 stored   of these, messages in the store at the end, when all outboxes are empty

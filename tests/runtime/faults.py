@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from fleet.transport.faults import HalfOpen, Reset
+from tests.nightly import draws
 from tests.runtime.fault_lab import CARS, LOOK_S, WITHIN_S, FaultLab, Mode, Outcome
 
-STOPPED_S: Final = 90.0
+STOPPED_S: Final = draws(20, 90)
+STOPPED_KEEP_ALIVE_S: Final = draws(10, 60)
+"""Everybody has found out after one keep-alive and a half: that takes as long as the keep-alive does."""
 SHORT_KEEP_ALIVE_S: Final = 2
 CONNECTIONS: Final = 10
 QUEUE: Final = 50
@@ -211,7 +214,7 @@ async def taken_over(lab: FaultLab) -> None:
 
 
 FAULTS: Final = (
-    Fault(name="broker stopped for 90 s", strike=stopped),
+    Fault(name=f"broker stopped for {STOPPED_S} s", strike=stopped, keep_alive_s=STOPPED_KEEP_ALIVE_S),
     Fault(name="broker killed, files kept", strike=killed_with_its_files, loses=True),
     Fault(name="broker killed, files gone", strike=killed_without_its_files, loses=True),
     Fault(name="consumer killed three times", strike=consumer_killed),

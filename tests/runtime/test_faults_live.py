@@ -22,7 +22,7 @@ Outcomes = Mapping[Case, asyncio.Task[Outcome]]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Outcomes]:
-    """Start all faults that are asked for, together: one of them takes 90 s, and most of them wait most of the time."""
+    """Start all faults that are asked for, together: most of them wait most of the time."""
     tests = [item for item in request.session.items if isinstance(item, pytest.Function) and "outcomes" in item.fixturenames]
     cases = [cast("Case", test.callspec.params["case"]) for test in tests]
     tasks = start_all(cases, tmp_path_factory.mktemp("stores"))
@@ -33,6 +33,7 @@ async def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
     await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
+@pytest.mark.random  # how long a broker is stopped
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_what_becomes_of_each_message(outcomes: Outcomes, case: Case) -> None:
     """Until stored all are there once; to the broker exactly those are not that it took and lost, and the account says so."""
