@@ -197,8 +197,8 @@ class _Taken:
 class ComfortEnergy(Check):
     """A heater takes 0.2 l of fuel in 30 min of heating, and none to ventilate; what a service tells to have taken is gone.
 
-    The status at its start and the one at its end tell tank and charge. Charge that a plug gives meanwhile cannot be told apart,
-    so charge is compared where there was none.
+    The status at its start and the one at its end tell tank and charge. What a station or a plug gives meanwhile cannot be told
+    apart, so they are compared where there was none.
     """
 
     name = "comfort energy"
@@ -217,7 +217,11 @@ class ComfortEnergy(Check):
     def _event(self, record: Output, line: int) -> None:
         event = record.data["message"]
         service, _, what = event["name"].rpartition("_")
-        if service not in COMFORT or not is_first(record):
+        if not is_first(record):
+            return
+        if event["name"] == "refuelled":
+            self._taken.pop(record.m, None)
+        if service not in COMFORT:
             return
         taken, told = self._taken.setdefault(record.m, _Taken()), event["data"]
         if what == "started":

@@ -18,6 +18,8 @@ ABOUT_SPINS: Final = frozenset({"SpinSettingAsked", "SpinHashed", "EnrolmentAske
 REMEMBERED: Final = 128
 """Commands of a car that are known, once the desk has ended them or the car got them."""
 _RANK: Final = {None: -1, "queued": 0, "sent": 1, "accepted": 2, "in_progress": 3}
+INTERRUPTED: Final = "interrupted"
+"""Of a command that an earlier run of the car's computer had, or may have had."""
 DESK: Final = "desk"
 LONGEST_REASON: Final = 60
 UNTIMED: Final = frozenset({"busy", "privacy_offline", "not_paired", "malformed", "unsupported"})
@@ -216,7 +218,23 @@ class CommandRuns(Check):
         self._cars: dict[str, OrderedDict[str, _Got]] = {}
 
     def handlers(self) -> Handlers:
-        return {("in", "Received", "Command"): self._arrives, ("out", "Transmit", "Response"): self._answers}
+        return {
+            ("in", "Recall"): self._recalls,
+            ("in", "Received", "Command"): self._arrives,
+            ("out", "Transmit", "Response"): self._answers,
+        }
+
+    def _recalls(self, record: Input, _line: int) -> None:
+        """Take what the car has executed before this journal; what it had not ended has failed, as it tells by itself."""
+        known = self._cars.setdefault(record.m, OrderedDict())
+        for done in record.data["executed"][-REMEMBERED:]:
+            got = known[done["id"]] = _Got(done["expires_at"])
+            if done["state"] not in {"rejected", "expired"}:
+                got.accepted_at = done["at"]
+            if done["state"] in TERMINAL_STATES:
+                got.ended = (done["state"], done.get("reason"))
+            else:
+                got.ended, got.times = ("failed", INTERRUPTED), 1
 
     def _arrives(self, record: Input, _line: int) -> None:
         command = record.data["message"]
@@ -271,7 +289,7 @@ class CommandRuns(Check):
             found.append(f"is refused as {answer.get('reason')} at {format_instant(at)}, after its expiry at {expiry}")
         if state == "expired" and at <= got.expires_at:
             found.append(f"is called expired at {format_instant(at)}, before its expiry at {expiry}")
-        if state in {"in_progress", "succeeded", "failed"} and got.accepted_at is None:
+        if state in {"in_progress", "succeeded", "failed"} and got.accepted_at is None and answer.get("reason") != INTERRUPTED:
             found.append(f"is {state}, but was never accepted")
         if state in {"rejected", "expired"} and got.accepted_at is not None:
             found.append(f"was accepted, but is {state}")
@@ -282,6 +300,51 @@ class CommandRuns(Check):
             if got.ends >= got.times:
                 found.append(f"came {got.times} times, but its end is told {got.ends + 1} times")
         return found
+
+
+Executions = dict[str, OrderedDict[str, int]]
+"""By VIN and command: the boot of the car's computer in which it was executed."""
+
+
+class ExecutedOnce(Check):
+    """No command is executed by two runs of a car's computer, by what cars say themselves or a back end has heard of them.
+
+    A run has its own boot; the journal of a simulator has one, that of a back end the boots of all that came to it.
+    """
+
+    name = "executed once"
+    rule = "a command is executed in one run of a car's computer, however often that is started anew"
+    looks_at = "executions"
+    remembers = True
+
+    def __init__(self, begin: Begin, executions: Executions | None = None) -> None:
+        """Take what was executed by the journals before this one, to which is added what this one tells."""
+        super().__init__(begin)
+        self._executions: Executions = {} if executions is None else executions
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Response"): self._says, ("in", "CarAnswered"): self._hears}
+
+    def _says(self, record: Output, line: int) -> None:
+        if is_first(record):
+            self._take(record.data["message"], line)
+
+    def _hears(self, record: Input, line: int) -> None:
+        self._take(record.data["response"], line)
+
+    def _take(self, answer: dict[str, Any], line: int) -> None:
+        if answer["state"] != "accepted":
+            return
+        self.looked_at += 1
+        vin, command_id, boot = answer["vin"], answer["command_id"], answer["boot"]
+        known = self._executions.setdefault(vin, OrderedDict())
+        before = known.setdefault(command_id, boot)
+        if before != boot:
+            subject = f"command {command_id} of {vin}"
+            told = f"expected one execution, but boot {boot} executes what boot {before} has executed"
+            self.breach(line, f"car/{vin}", told, subject=subject)
+        if len(known) > REMEMBERED:
+            known.popitem(last=False)
 
 
 def _words(end: tuple[str, str | None]) -> str:

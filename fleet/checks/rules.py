@@ -251,7 +251,7 @@ class RefreshRule(CommandRule):
 class BusyRule(CommandRule):
     """One command of a kind at a time in a car, lock and unlock being one kind; a stop is never busy, but others wait for it.
 
-    What was on its way when a car fell silent has ended untold.
+    What was on its way when a car fell silent may have ended untold: until one of its kind is accepted or ends, nobody knows.
     """
 
     name = "busy rule"
@@ -280,6 +280,8 @@ class BusyRule(CommandRule):
         other = self._running.get(key)
         if answer["state"] != "succeeded":
             yield self._one(key, answer)
+        if answer["state"] in {"accepted", "succeeded", "failed"} and answer["vin"] in self._unknown:
+            self._unknown[answer["vin"]].add(key[1])
         if answer["state"] == "accepted":
             self._running[key] = answer["command_id"]
         elif answer["state"] in TERMINAL_STATES and other == answer["command_id"]:
@@ -289,7 +291,6 @@ class BusyRule(CommandRule):
         under_way = {self._running.get(key), *self._stopping.get(key, ())} - {None, answer["command_id"]}
         told = self._unknown.get(answer["vin"])
         if not under_way and told is not None and key[1] not in told:
-            told.add(key[1])
             return Verdict(self.ONE, None, "the car was silent, and may have had one under way")
         return Verdict(self.ONE, not under_way, f"{min(map(str, under_way), default='none')} of the same kind is under way")
 

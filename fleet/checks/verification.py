@@ -17,7 +17,7 @@ from fleet.checks.charging import ChargeAgrees, ChargingRule, DepartureAgrees
 from fleet.checks.check import Breach, Check, Handler, Handlers, Route, Rule, Side, Tally
 from fleet.checks.comfort import ComfortAgrees, ComfortEnergy
 from fleet.checks.comfort_rules import ClimatisationRule, LowVoltageRule, VentilationRule
-from fleet.checks.commands import CommandEnds, CommandRuns
+from fleet.checks.commands import CommandEnds, CommandRuns, ExecutedOnce, Executions
 from fleet.checks.driving import DrivesAgree
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
@@ -95,7 +95,11 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def all_checks(
-    begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None = None
+    begin: Begin,
+    cars: Cars,
+    equipment: Mapping[str, Equipment],
+    privacy: Mapping[str, str] | None = None,
+    executions: Executions | None = None,
 ) -> list[Check]:
     """Return every check of what the records say, in the order in which they are told."""
     begun = privacy or {}
@@ -105,6 +109,7 @@ def all_checks(
         StoredOnce(begin),
         CommandEnds(begin),
         CommandRuns(begin),
+        ExecutedOnce(begin, executions),
         SpinRule(begin),
         HonkRule(begin, cars),
         LockRule(begin, cars),
@@ -157,17 +162,23 @@ def declared_rules() -> Sequence[tuple[str, Rule]]:
 
 
 def verify(
-    path: Path, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None = None, beginnings: Beginnings = unknown
+    path: Path,
+    equipment: Mapping[str, Equipment],
+    privacy: Mapping[str, str] | None = None,
+    beginnings: Beginnings = unknown,
+    executions: Executions | None = None,
 ) -> Verification:
     """Put all checks to a journal, also to one that was cut off.
 
-    `equipment`, the `privacy` modes at the start where they are not the usual one, and XX
+    `equipment`, the `privacy` modes at the start where they are not the usual one, and the `beginnings` are by VIN, as far as
+    they are known. `executions` are those of the journals before this one, to which its own are added.
+
     Raises JournalError for what is no journal, and OSError.
     """
     reader = JournalReader(path)
     cars = Cars(beginnings)
     owned = MappingProxyType(dict(equipment))  # what a car has is not forgotten
-    checks = [LinesKept(reader.begin, reader.gaps), *all_checks(reader.begin, cars, owned, privacy)]
+    checks = [LinesKept(reader.begin, reader.gaps), *all_checks(reader.begin, cars, owned, privacy, executions)]
     routes = _Routes(
         [Silences(checks, cars, Modes(owned, privacy or {})).handlers(), *(check.handlers() for check in checks), cars.handlers()]
     )

@@ -37,6 +37,16 @@ JournalPath = Annotated[
 ]
 
 
+JournalPaths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="JOURNAL…",
+        help="The folder of a run, or its journal; several of one fleet, in their order.",
+        callback=lambda paths: [existing_journal(path) for path in paths],
+    ),
+]
+
+
 @app.command("journal", rich_help_panel=JOURNALS)
 def print_journal(journal: JournalPath) -> None:
     """Print the lines of a journal, unpacked: JSON for grep, jq and eyes.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -37,6 +38,7 @@ from fleet.cli.common import (
     VinAsClientId,
     about_file,
     emit_line,
+    err,
     load_scenario,
     need_live_clock,
     need_no_broker_of_ours,
@@ -44,6 +46,7 @@ from fleet.cli.common import (
     out,
 )
 from fleet.errors import FleetError, UsageError
+from fleet.observe.journal import set_aside
 from fleet.runtime.access import find_secret, need_passwords, open_access
 from fleet.runtime.assembly import vins
 from fleet.runtime.credentials import FleetSecret
@@ -58,6 +61,8 @@ from fleet.wire.clients import client_id_of
 from fleet.wire.topics import DEFAULT_PREFIX
 
 app = typer.Typer()
+
+STATE: Final = Path("fleet-state")
 
 
 def _telling_failure(command: Callable[..., None]) -> Callable[..., None]:
@@ -98,19 +103,31 @@ def simulate(
     secret_file: SecretFile = None,
     topic_prefix: Prefix = DEFAULT_PREFIX,
     vin_as_client_id: VinAsClientId = False,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="DIR", help=f"Where it outlives this process what cars have done \\[default: {STATE}]."),
+    ] = None,
+    no_state: Annotated[bool, typer.Option("--no-state", help="Let nothing outlive this process.")] = False,
     journal: JournalFile = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
 ) -> None:
     """Let a scenario's cars live against a running broker.
 
+    A command that cars have executed is not executed again when this process is killed and started anew: see `--state`.
+
     Examples: fleet simulate rush-hour --broker mqtt://localhost:1883 --tools-broker mqtt://localhost:1884
 
     fleet simulate my/own.yaml --broker mqtts://broker.example:8883 --ca ca.pem --credentials cars.csv --no-backend
     """
+    if state is not None and no_state:
+        raise UsageError("--state and --no-state go against each other", hint="Give one of them.")
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = load_scenario(file, cars, seed, clock, settings)
     need_live_clock(loaded)
+    if journal is not None and not until_eof:
+        _keep_journal(journal, as_json)
+    memory = None if no_state else (state or STATE) / _memory_name(loaded.scenario, topic_prefix)
     if not as_json:  # whoever reads our lines is told what is to be done to the broker
         need_no_broker_of_ours(loaded)
         need_no_reader()
@@ -139,13 +156,14 @@ def simulate(
                 until_stored=delivery is DeliveryMode.STORED,
                 stop=stop,
                 emit=emit_line,
+                state=memory,
                 journal=journal,
             )
         view = make_view(out)
         with view:
             return await run_simulator(
                 access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions,
-                until_stored=delivery is DeliveryMode.STORED, stop=stop, journal=journal,
+                until_stored=delivery is DeliveryMode.STORED, stop=stop, state=memory, journal=journal,
                 emit=lambda message: view.update(message, {}) if message["type"] == "progress" else None,
             )  # fmt: skip
 
@@ -153,6 +171,18 @@ def simulate(
     if not as_json:
         account = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in result["account"].items())
         out.say(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}")
+
+
+def _keep_journal(journal: Path, as_json: bool) -> None:
+    """Set aside what a process before this one has written: who was started anew has not to begin anew."""
+    aside = set_aside(journal)
+    if aside is not None and not as_json:
+        err.say(f"the journal before this one is kept as {aside}")
+
+
+def _memory_name(scenario: str, prefix: str) -> str:
+    """Return the name of a file for the cars of a scenario under a prefix, whatever the address of their broker."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", f"{scenario} {prefix}") + ".commands"
 
 
 @app.command(rich_help_panel=PARTS)
@@ -183,6 +213,8 @@ def backend(
         need_no_reader()
     secret = find_secret(secret_file)
     access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=topic_prefix, link=link)
+    if journal is not None and not until_eof:
+        _keep_journal(journal, as_json)
 
     async def main() -> None:
         await run_backend(

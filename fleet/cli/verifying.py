@@ -14,9 +14,10 @@ from rich.text import Text
 
 from fleet.checks.cars import Beginnings, unknown
 from fleet.checks.check import Side, Tally
+from fleet.checks.commands import Executions
 from fleet.checks.verification import Judged, Verification, declared_rules, full_name, verify
 from fleet.cli.common import JOURNALS, AsJson, Full, err, make_table, out
-from fleet.cli.journals import JournalPath
+from fleet.cli.journals import JournalPaths
 from fleet.errors import FleetError, JournalError, UsageError
 from fleet.observe.journal import Begin, JournalReader
 from fleet.observe.story import stories
@@ -44,7 +45,7 @@ All = Annotated[bool, typer.Option("--all", help="Tell of every rule how often i
 
 @app.command("verify", rich_help_panel=JOURNALS)
 def verify_journal(
-    journal: JournalPath,
+    journals: JournalPaths,
     full: Full = False,
     every: All = False,
     require_judged: RequireJudged = False,
@@ -53,30 +54,42 @@ def verify_journal(
 ) -> None:
     """Check a journal: account, commands, rules, states and frames. Exit code 1 when something does not hold.
 
-    Each rule is counted on both its sides: what was allowed, and what was refused.
+    Each rule is counted on both its sides: what was allowed, and what was refused. Several journals, such as those of a simulator
+    that was started anew, are each checked by themselves, and no command may be executed in two of them.
 
-    Example: fleet verify runs/latest --require-judged --rule "honk rule"
+    Examples: fleet verify runs/latest --require-judged --rule "honk rule"
+
+    fleet verify simulator.1.jsonl simulator.jsonl
     """
     required = _required(rule or [], all_of_them=require_judged)
-    begin = JournalReader(journal).begin
-    scenario = _scenario(journal, begin)
-    if scenario is None:
-        found = verify(journal, {})
-    else:
-        found = verify(journal, equipment_of(scenario), privacy_of(scenario), _beginnings(scenario, begin))
-    missing = [judged for judged in found.rules if judged.never and (judged.check, judged.rule) in required]
-    if as_json:
-        told = (
-            {"holds": found.holds, "never_judged": [judged.full_name for judged in missing]}
-            if required
-            else {"holds": found.holds}
-        )
-        out.print_json(json.dumps({**told, **msgspec.to_builtins(found)}))
-    else:
+    executions: Executions = {}
+    holds, told = True, []
+    for journal in journals:
+        found = _verified(journal, executions)
+        missing = [judged for judged in found.rules if judged.never and (judged.check, judged.rule) in required]
+        holds = holds and found.holds and not missing
+        if as_json:
+            never = {"never_judged": [judged.full_name for judged in missing]} if required else {}
+            told.append({"holds": found.holds, **never, **msgspec.to_builtins(found)})
+            continue
+        if len(journals) > 1:
+            out.say(f"\n{journal}")
         _tell(journal, found, full=full)
         _tell_rules(found.rules, every=every)
         _tell_missing(missing)
-    raise typer.Exit(0 if found.holds and not missing else 1)
+    if as_json:
+        many = {"holds": holds, "journals": [{"journal": str(path), **each} for path, each in zip(journals, told, strict=True)]}
+        out.print_json(json.dumps(told[0] if len(told) == 1 else many))
+    raise typer.Exit(0 if holds else 1)
+
+
+def _verified(journal: Path, executions: Executions) -> Verification:
+    """Put the checks to one of several journals."""
+    begin = JournalReader(journal).begin
+    scenario = _scenario(journal, begin)
+    if scenario is None:
+        return verify(journal, {}, executions=executions)
+    return verify(journal, equipment_of(scenario), privacy_of(scenario), _beginnings(scenario, begin), executions)
 
 
 def _required(names: Sequence[str], *, all_of_them: bool) -> set[tuple[str, str]]:

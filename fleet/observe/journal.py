@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 from zlib import crc32
@@ -65,6 +65,7 @@ class Begin(Line, frozen=True):
     boot: int | None = None
     clock: str | None = None
     until_stored: bool = False
+    remembers: bool = False
     index: int = 0
     count: int = 1
     scenario: dict[str, Any] | None = None
@@ -308,6 +309,22 @@ def _lines(count: int) -> str:
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
+
+
+def set_aside(path: Path) -> Path | None:
+    """Keep the journal that is there under another name, such as `desk.1.jsonl`; return it, None when there is none.
+
+    Numbers rise: the highest is the newest of those set aside. Raises OSError.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return None
+    stem, dot, ending = path.name.partition(".")
+    for number in count(1):
+        aside = path.with_name(f"{stem}.{number}{dot}{ending}")
+        if not aside.exists():
+            path.rename(aside)
+            return aside
+    raise AssertionError("numbers do not end")
 
 
 class JournalWriter:

@@ -72,15 +72,18 @@ def build_cars(
     index: int = 0,
     count: int = 1,
     until_stored: bool = False,
+    remembers: bool = False,
     make_car: Callable[..., Car] = Car,
     write_status: Callable[[Status], Written] | None = None,
 ) -> list[Car]:
     """Make the cars of shard `index` of `count`; which car is in which shard depends on its number alone.
 
-    With `until_stored` they keep a message until the back end has said that it is stored. `make_car` is another kind of Car.
-    `write_status`, of a dialect, is for cars whose messages nobody reads but that dialect.
+    With `until_stored` they keep a message until the back end has said that it is stored; with `remembers` they want to have
+    written down which commands they execute. `make_car` is another kind of Car. `write_status`, of a dialect, is for cars whose
+    messages nobody reads but that dialect.
     """
-    maker = _Maker(scenario, start=start, boot=boot, until_stored=until_stored, make_car=make_car, write_status=write_status)
+    common = CarSettings(until_stored=until_stored, remembers=remembers, write_status=write_status)
+    maker = _Maker(scenario, start=start, boot=boot, common=common, make_car=make_car)
     return [maker.make(*drawn) for place, drawn in enumerate(_drawn(scenario)) if place % count == index]
 
 
@@ -119,15 +122,15 @@ class _Maker:
         *,
         start: Instant,
         boot: int = 0,
-        until_stored: bool = False,
+        common: CarSettings | None = None,
         make_car: Callable[..., Car] = Car,
-        write_status: Callable[[Status], Written] | None = None,
     ) -> None:
+        """Take what all cars have in common, whatever their fleet."""
         self._scenario = scenario
         self._start = start
         self._boot = boot
         self._make_car = make_car
-        self._settings = {fleet.name: _settings(scenario, fleet, until_stored, write_status) for fleet in scenario.fleets}
+        self._settings = {fleet.name: _settings(scenario, fleet, common or CarSettings()) for fleet in scenario.fleets}
         self._tracks = {fleet.name: _trips(scenario, fleet) for fleet in scenario.fleets if fleet.tracks is not None}
 
     def make(self, fleet: Fleet, number: int, vin: str, equipment: Equipment) -> Car:
@@ -146,18 +149,15 @@ def _privacy(scenario: Scenario, fleet: Fleet, vin: str) -> PrivacyMode:
     return OPEN if fleet.privacy is None else fleet.privacy.draw(Draws(stream_key(scenario.seed, vin), "privacy"))
 
 
-def _settings(
-    scenario: Scenario, fleet: Fleet, until_stored: bool, write_status: Callable[[Status], Written] | None
-) -> CarSettings:
-    """Return what the cars of a fleet have in common."""
-    return CarSettings(
+def _settings(scenario: Scenario, fleet: Fleet, common: CarSettings) -> CarSettings:
+    """Return what the cars of a fleet have in common, with what all cars have."""
+    return replace(
+        common,
         fleet=fleet.name,
         hole_share=float(fleet.coverage.holes),
         dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
-        until_stored=until_stored,
         registered_in=fleet.registered_in,
         reply_time=0 if scenario.clock.is_virtual else int(REPLY_WALL_S * scenario.clock * SECOND),
-        write_status=write_status,
     )
 
 

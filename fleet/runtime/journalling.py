@@ -72,6 +72,7 @@ def begin_of(
     start: Instant,
     boot: int,
     until_stored: bool,
+    remembers: bool = False,
     index: int = 0,
     count: int = 1,
 ) -> Begin:
@@ -87,6 +88,7 @@ def begin_of(
         boot=boot,
         clock=str(scenario.clock),
         until_stored=until_stored,
+        remembers=remembers,
         index=index,
         count=count,
         scenario=msgspec.to_builtins(scenario, enc_hook=_number),

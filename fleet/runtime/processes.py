@@ -7,6 +7,7 @@ import hmac
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from fleet.runtime.access import Access
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.executed import CommandMemory
 from fleet.runtime.journalling import SIMULATOR, BackendHooks, account_of_rows, backend_account, begin_of, begin_of_backend
 from fleet.runtime.limits import look_for_garbage_rarely, need_open_files
 from fleet.runtime.mosquitto import PrivateMosquitto
@@ -29,6 +31,7 @@ from fleet.runtime.shard import wait_until
 from fleet.runtime.signals import ending_signals
 from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
 from fleet.scenario.schema import Scenario
+from fleet.transport.remarks import Remarks
 
 PROGRESS_EVERY_S: Final = 0.5
 
@@ -139,32 +142,41 @@ async def run_simulator(
     until_stored: bool,
     stop: asyncio.Event,
     emit: Emit,
+    state: Path | None = None,
     journal: Path | None = None,
 ) -> dict[str, Any]:
     """Let the scenario's cars live against a broker until its end, or until `stop`; returns the result.
 
-    `journal` is the file in which everything is written down that cars and users do.
+    `state` is the file in which commands outlive this process that cars have executed; `journal` the one in which everything is
+    written down that cars and users do.
     """
     need_open_files(scenario.cars)
-    boot = new_boot(scenario, None)
-    written = None
-    if journal is not None:
-        start = vocabulary().start_of(scenario)
-        written = JournalWriter(
-            journal, begin_of(scenario, parts=(SIMULATOR,), start=start, boot=boot, until_stored=until_stored)
+    with CommandMemory(state) if state is not None else nullcontext() as memory:
+        boot = new_boot(scenario, None)
+        if memory is not None:
+            boot = memory.new_boot(boot)
+        written = None
+        if journal is not None:
+            start, remembers = vocabulary().start_of(scenario), memory is not None
+            begin = begin_of(scenario, parts=(SIMULATOR,), start=start, boot=boot, until_stored=until_stored, remembers=remembers)
+            written = JournalWriter(journal, begin)
+        config = SimulationConfig(
+            scenario=scenario,
+            cars=access.car_links(),
+            tools=access.tool_links() if with_desk else None,
+            password_for=access.password_for,
+            dialect=access.dialect(),
+            end_session=not keep_sessions,
+            clear_presence=not keep_sessions,
+            until_stored=until_stored,
+            boot=boot,
+            memory=memory,
+            journal=written,
         )
-    config = SimulationConfig(
-        scenario=scenario,
-        cars=access.car_links(),
-        tools=access.tool_links() if with_desk else None,
-        password_for=access.password_for,
-        dialect=access.dialect(),
-        end_session=not keep_sessions,
-        clear_presence=not keep_sessions,
-        until_stored=until_stored,
-        boot=boot,
-        journal=written,
-    )
+        return await _simulate(config, access.remarks, stop, emit)
+
+
+async def _simulate(config: SimulationConfig, remarks: Remarks, stop: asyncio.Event, emit: Emit) -> dict[str, Any]:
     simulation = Simulation(config, emit)
     look_for_garbage_rarely()  # to look through 2 000 cars again and again would stop the loop for 100 ms each time
     stopping = asyncio.create_task(_stop_simulation(simulation, stop), name="stop")
@@ -172,9 +184,9 @@ async def run_simulator(
         result = await simulation.run()
     finally:
         stopping.cancel()
-        if written is not None:
-            written.close(simulation.clock.now(), simulation.shard.account())
-    result["remarks"] = access.remarks.in_words()
+        if config.journal is not None:
+            config.journal.close(simulation.clock.now(), simulation.shard.account())
+    result["remarks"] = remarks.in_words()
     emit(result)
     return result
 

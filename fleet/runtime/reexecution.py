@@ -81,7 +81,8 @@ class _CarAgain:
     def read(self, record: Input) -> CarInput:
         """Return what the car was given. Raises KeyError, msgspec.ValidationError."""
         if record.type == Received.__name__:
-            return Received(msgspec.convert(record.data["message"], _TO_CAR[record.of]))
+            came: ToCar = msgspec.convert(record.data["message"], _TO_CAR[record.of])
+            return Received(came, before=record.data.get("before", False))
         message: CarInput = msgspec.convert(record.data or {}, _CAR_INPUTS[record.type])
         return message
 
@@ -298,6 +299,7 @@ class Reexecution:
             index=begin.index,
             count=begin.count,
             until_stored=begin.until_stored,
+            remembers=begin.remembers,
         )
         machines = {car.vin: car for car in cars}
         look_for_garbage_rarely()

@@ -223,7 +223,7 @@ class Run:
             "simulator",
             [
                 "simulate", str(config.scenario_file), "--broker", cars, "--tools-broker", tools, "--json", "--until-eof",
-                "--cars", str(scenario.cars), "--seed", str(scenario.seed), "--clock", str(scenario.clock),
+                "--no-state", "--cars", str(scenario.cars), "--seed", str(scenario.seed), "--clock", str(scenario.clock),
                 *([] if config.with_backend else ["--no-backend"]),
                 *(["--keep-sessions"] if config.keep_sessions else []),
                 *config.passthrough, *config.for_simulator,

@@ -29,11 +29,14 @@ from fleet.vehicle.signals import (
     Connect,
     Disconnect,
     Drop,
+    Executed,
     LinkDown,
     LinkUp,
     PowerOff,
     PowerOn,
+    Recall,
     Received,
+    Remember,
     RepeatUnstored,
     StayPut,
     Transmit,
@@ -65,6 +68,13 @@ class Actor(Protocol):
     def deadline(self) -> Instant | None: ...
     def wake(self, at: Instant) -> None: ...
     def __hash__(self) -> int: ...
+
+
+class Memory(Protocol):
+    """What outlives this process of what its cars have executed."""
+
+    def recall(self, vin: str) -> tuple[Executed, ...]: ...
+    def remember(self, vin: str, done: Executed, until_wall_us: int) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +143,15 @@ class Stamp(NamedTuple):
 class CarOnLink:
     """One car and its connection; the owner of the link."""
 
-    __slots__ = ("_link", "_oldest_unstored", "_scheduled", "_shard", "_stamp", "_stamps", "_unstored_since_us", "car")
+    __slots__ = (
+        "_link", "_oldest_unstored", "_resumes", "_scheduled", "_shard", "_stamp", "_stamps", "_unstored_since_us", "car",
+    )  # fmt: skip
 
     def __init__(self, shard: Shard, car: Car) -> None:
         self.car = car
         self._shard = shard
         self._link: Link | None = None
+        self._resumes: bool | None = None  # a session that was there before this process; None before the first connection
         self._stamp: Stamp | None = None  # of what was sent last
         self._stamps: dict[int, Stamp] | None = None  # of what was sent before it and may be repeated
         self._unstored_since_us = 0
@@ -176,6 +189,8 @@ class CarOnLink:
                     self._transmit(output)
                 case Announce(presence):
                     self._publish(self._shard.dialect.from_car(presence), PRESENCE_TOKEN)
+                case Remember(done):
+                    self._shard.remember(self.car.vin, done)
                 case Connect():
                     self._link = self._link or self._shard.make_link(self, now)
                     self._link.open()
@@ -218,6 +233,7 @@ class CarOnLink:
     # --- the link's calls
 
     def link_up(self, session_present: bool) -> None:
+        self._resumes = session_present if self._resumes is None else False
         self._shard.link_came_up()
         self.put(LinkUp(session_present))
 
@@ -276,6 +292,10 @@ class CarOnLink:
             self._unstored_since_us = now_us
             self.put(RepeatUnstored())
 
+    def _came_before(self, delivery: Delivery) -> bool:
+        """Tell whether the process before this one may have taken it, and nobody remembers what that has done."""
+        return delivery.frame.duplicate and self._resumes is True and not self._shard.remembers
+
     def link_received(self, delivery: Delivery) -> None:
         try:
             message = self._shard.dialect.read_to_car(delivery.frame)
@@ -283,7 +303,7 @@ class CarOnLink:
             self._shard.counts.unreadable[error.reason] += 1
             log.warning("car refused a message", vin=self.car.vin, topic=delivery.frame.topic, reason=error.reason)
         else:
-            self.put(Received(message))
+            self.put(Received(message, before=self._came_before(delivery)))
             if isinstance(message, Stored):
                 self._forget_stored()
         if self._link is not None:
@@ -329,8 +349,12 @@ class Shard:
         dialect: Dialect,
         plan: LinkPlan,
         hears: Callable[[Event], None] | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        """Take the cars, and what makes their links; nothing happens before `start`. `hears` listens to the cars' events."""
+        """Take the cars, and what makes their links; nothing happens before `connect`.
+
+        `hears` listens to the cars' events; `memory` outlives this process.
+        """
         self.clock = clock
         self.dialect = dialect
         self.counts = Counts()
@@ -339,6 +363,7 @@ class Shard:
         self.cars = {car.vin: on_link(self, car) for car in cars}
         self.first_error: LinkError | None = None
         self._links = links
+        self._memory = memory
         self.plan = plan
         self._timers: TimerHeap[Actor] = TimerHeap()
         self._handle: Cancellable | None = None
@@ -352,8 +377,20 @@ class Shard:
 
     def connect(self) -> None:
         """Switch all cars on: they connect where there is coverage. Their time does not run yet."""
-        for car in self.cars.values():
+        for vin, car in self.cars.items():
+            if self._memory is not None and (executed := self._memory.recall(vin)):
+                car.put(Recall(executed))
             car.put(PowerOn())
+
+    @property
+    def remembers(self) -> bool:
+        """Whether something outlives this process of what its cars have executed."""
+        return self._memory is not None
+
+    def remember(self, vin: str, done: Executed) -> None:
+        """Write down what a car does with a command, where something outlives this process."""
+        if self._memory is not None:
+            self._memory.remember(vin, done, self.clock.wall_us_at(done.expires_at))
 
     def run(self) -> None:
         """Let time run: from now on the heap wakes the cars."""

@@ -20,6 +20,7 @@ from fleet.observe.journal import JournalWriter
 from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.clocks import ScaledClock, VirtualClock, wall_us
 from fleet.runtime.deeds import Deeds
+from fleet.runtime.executed import CommandMemory
 from fleet.runtime.figures import live_figures
 from fleet.runtime.health import Health
 from fleet.runtime.journalling import JournalledCar, journalled_links
@@ -83,6 +84,8 @@ class SimulationConfig:
     """Live on the time of a schedule instead of the machine's: then nothing of the machine gets in."""
     boot: int | None = None
     """None: a new one, see `new_boot`."""
+    memory: CommandMemory | None = None
+    """What outlives this process; who opened it closes it. None: nothing does."""
     journal: JournalWriter | None = None
     """Where to write down what cars and links do; who made it closes it."""
 
@@ -111,6 +114,7 @@ class Simulation:
             index=config.index,
             count=config.count,
             until_stored=config.until_stored,
+            remembers=config.memory is not None,
             make_car=Car if config.journal is None else partial(JournalledCar, config.journal.write),
             write_status=config.dialect.status_writer if config.journal is None else None,
         )
@@ -123,6 +127,7 @@ class Simulation:
             dialect=config.dialect,
             plan=self._link_plan(),
             hears=None if self._lines is None else self._lines.heard,
+            memory=config.memory,
         )
         self.users: Users | None = None
         self._roster = Roster(scenario, self.shard.cars.values(), index=config.index, count=config.count)
@@ -336,6 +341,7 @@ class Simulation:
             "outages": [msgspec.to_builtins(outage) for outage in counts.outages],
             "commands_asked": users.asked if users else 0,
             "commands_waiting": users.waiting if users else 0,
+            "commands_not_remembered": self._config.memory.failed if self._config.memory else 0,
         }
 
     def _stage_results(self) -> list[Progress]:

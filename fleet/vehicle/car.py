@@ -51,11 +51,14 @@ from fleet.vehicle.signals import (
     Connect,
     Disconnect,
     Drop,
+    Executed,
     LinkDown,
     LinkUp,
     PowerOff,
     PowerOn,
+    Recall,
     Received,
+    Remember,
     RepeatUnstored,
 )
 from fleet.vehicle.status import AtRest, asked_status, build_status
@@ -184,14 +187,14 @@ class Car:
     def receive(self, message: CarInput, now: Instant) -> Sequence[CarOutput]:
         """Take one input at `now`; what was due before it is done first.
 
-        Before PowerOn and after PowerOff there is only the modem to hear what becomes of its message.
+        Before PowerOn it recalls what it has executed; then, and after PowerOff, its modem alone hears how its message fares.
         """
         if now < self._now:  # noqa: PLR1730 (a third of the cost of max())
             now = self._now  # who asks late for an earlier instant gets no answer from the past
         self._now = now
         if now >= self._due:
             self._catch_up(now)
-        if self._power != "on" and not isinstance(message, PowerOn | Acknowledged | LinkDown):
+        if self._power != "on" and not isinstance(message, Recall | PowerOn | Acknowledged | LinkDown):
             return ()
         if isinstance(message, Acknowledged):  # nearly all there is under load are these two, and they put off nothing
             sent = self.telematics.acknowledge(message.seq, refused=message.refused)
@@ -210,9 +213,9 @@ class Car:
 
     def _take(self, message: CarInput, now: Instant) -> None:
         match message:
-            case Received(Command() as command):
+            case Received(Command() as command, before):
                 self.at_rest = None
-                self.remote.arrive(self, command, now)
+                self.remote.arrive(self, command, now, before=before)
             case Received(Stored() as mark):
                 self._extend(self.telematics.mark_stored(mark))
             case Received(reply):
@@ -225,6 +228,8 @@ class Car:
                 self._extend(self.telematics.link_up(now))
             case LinkDown():
                 self.telematics.link_down()
+            case Recall(executed):
+                self.remote.recall(executed)
             case PowerOn():
                 self._power_on(now)
             case PowerOff():
@@ -377,6 +382,11 @@ class Car:
         else:
             self.send(event)
 
+    def remember(self, done: Executed) -> None:
+        """Have it written down what a command has come to, where that is wanted."""
+        if self.settings.remembers:
+            self._outputs.append(Remember(done))
+
     def respond(
         self,
         command_id: str,
@@ -427,6 +437,7 @@ class Car:
             charging.plug_in(self, now)
         self.plan_day(now)
         self.watch_low_voltage(now)
+        self.remote.tell_interrupted(self, now)
         self._connect_if_possible()
 
     def _power_off(self, now: Instant) -> None:

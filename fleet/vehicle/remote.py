@@ -6,6 +6,7 @@ Knows what a command does to the car, not who may ask for it: that is the desk's
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fleet.errors import Undecodable
@@ -14,8 +15,9 @@ from fleet.vehicle.rules import refusal
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.service import Refusal
+from fleet.vehicle.signals import Executed
 from fleet.wire.commands import COMMANDS, Parameters, is_stop, read_parameters
-from fleet.wire.messages import Command, CommandState
+from fleet.wire.messages import TERMINAL_STATES, Command, CommandState
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
@@ -50,22 +52,32 @@ class Running(NamedTuple):
 class Remote:
     """The commands of one car: waiting for it to wake, running, and remembered."""
 
-    __slots__ = ("_answers", "_running", "_waiting", "_woken", "wake_ups")
+    __slots__ = ("_answers", "_interrupted", "_running", "_waiting", "_woken", "wake_ups")
 
     def __init__(self) -> None:
         self._waiting: list[Command] | None = None
         self._running: dict[str, Running] | None = None
         self._answers: OrderedDict[str, Answer] | None = None
+        self._interrupted: tuple[Executed, ...] | None = None
         self._woken = 0
         self.wake_ups = 0
 
     # --- arrival
 
-    def arrive(self, car: Car, command: Command, now: Instant) -> None:
-        """Take a command: repeat the answer of a known one, run it, or wake the car for it first."""
+    def arrive(self, car: Car, command: Command, now: Instant, *, before: bool = False) -> None:
+        """Take a command: repeat the answer of a known one, run it, or wake the car for it first.
+
+        One that may have come `before` this run of the car's computer is not run: perhaps it was then.
+        """
         known = self._answers.get(command.id) if self._answers else None
         if known is not None:
             car.respond(command.id, known.name, known.state, now, reason=known.reason, detail=known.detail, awake=known.awake)
+            return
+        if before:
+            lost = Refusal(
+                "interrupted", "it came before the car's computer was started anew; whether it was done then is not known"
+            )
+            self._end(car, command, "failed", now, lost, awake=car.is_awake(now))
             return
         if self._answers is not None and len(self._answers) >= REMEMBERED_MOST and not self._forget(now):
             detail = "too many commands wait for their time to live to end"
@@ -167,6 +179,25 @@ class Remote:
                 del self._running[running.command.id]
                 self._end(car, running.command, "failed", now, Refusal("cancelled", "a stop came first"), awake=running.awake)
 
+    # --- from one run of the car's computer to the next
+
+    def recall(self, executed: Iterable[Executed]) -> None:
+        """Know what was executed before; what had not come to its end has failed."""
+        known = self._answers = self._answers or OrderedDict()
+        for done in executed:
+            state, reason = (done.state, done.reason) if done.state in TERMINAL_STATES else ("failed", "interrupted")
+            known[done.id] = Answer(done.name, done.expires_at, state, reason, None, done.awake)
+            if state != done.state:
+                self._interrupted = (*(self._interrupted or ()), done)
+
+    def tell_interrupted(self, car: Car, now: Instant) -> None:
+        """Tell that what was being executed when the car's computer ended has failed."""
+        interrupted, self._interrupted = self._interrupted or (), None
+        refused = Refusal("interrupted", "the car's computer was started anew meanwhile")
+        for done in interrupted:
+            command = Command(id=done.id, vin=car.vin, name=done.name, issued_at=done.at, expires_at=done.expires_at)
+            self._end(car, command, "failed", now, refused, awake=done.awake)
+
     # --- answers
 
     def forget_details(self) -> None:
@@ -183,6 +214,8 @@ class Remote:
         self._answers[command.id] = Answer(command.name, command.expires_at, state, reason, detail, awake)
         if len(self._answers) > REMEMBERED:
             self._forget(now)
+        if state != "in_progress":  # which says no more than that it was accepted
+            car.remember(Executed(command.id, command.name, command.expires_at, now, state, reason, awake))
         car.respond(command.id, command.name, state, now, reason=reason, detail=detail, awake=awake)
 
     _end = _answer

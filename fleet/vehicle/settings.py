@@ -32,7 +32,8 @@ class CarSettings:
     garages belong to the places. In a dead zone there is no network at all. `registered_in` is the country where they are
     registered, None for the one they live in. `privacy` is what their switch is set to at the start. `reply_time` is what a
     reply to a request may take at least: at a fast clock the way there and back takes longer than people would wait.
-    With `write_status` a status that a load stage asks for again is sent as it was written.
+    With `remembers` they have it written down which commands they execute. With `write_status` a status that a load stage wants
+    again is sent as it was written.
     """
 
     fleet: str = ""
@@ -43,4 +44,5 @@ class CarSettings:
     registered_in: str | None = None
     privacy: PrivacyMode = OPEN
     reply_time: Duration = 0
+    remembers: bool = False
     write_status: Callable[[Status], Written] | None = None

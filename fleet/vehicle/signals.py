@@ -11,7 +11,7 @@ from fleet.vehicle.driver import Purpose
 from fleet.vehicle.hazards import FaultName
 from fleet.vehicle.region import Place
 from fleet.wire.commands import Day
-from fleet.wire.messages import CarMessage, Presence, ToCar
+from fleet.wire.messages import CarMessage, CommandState, Presence, ToCar
 from fleet.wire.privacy import PrivacyMode
 
 
@@ -24,6 +24,24 @@ class _Signal(msgspec.Struct, frozen=True, gc=False):
 
 class PowerOn(_Signal, frozen=True):
     """The car's computer starts: the car begins to live, and connects where there is coverage."""
+
+
+class Executed(_Signal, frozen=True):
+    """A command, and the last answer to it, given at `at` in scenario time; without its details, which may tell a place."""
+
+    id: str
+    name: str
+    expires_at: Instant
+    at: Instant
+    state: CommandState
+    reason: str | None = None
+    awake: bool = True
+
+
+class Recall(_Signal, frozen=True):
+    """What the car has executed before its computer was started, the last answer to each command; comes before it is started."""
+
+    executed: tuple[Executed, ...]
 
 
 class PowerOff(_Signal, frozen=True):
@@ -51,10 +69,14 @@ class RepeatUnstored(_Signal, frozen=True):
     """The back end has not said for long that what the broker took is stored: send it again."""
 
 
-class Received(_Signal, frozen=True):
-    """The cloud sent something."""
+class Received(_Signal, frozen=True, omit_defaults=True):
+    """The cloud sent something.
+
+    `before`: the broker may have delivered it to an earlier run of the car's computer, of which this one knows nothing.
+    """
 
     message: ToCar
+    before: bool = False
 
 
 class AskStatus(_Signal, frozen=True):
@@ -260,7 +282,7 @@ WorldInput = (
     | JourneyInput
 )
 """What people and the world do to a car."""
-CarInput = PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
+CarInput = Recall | PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
 
 # --- outputs --------------------------------------------------------------------------------------------------
 
@@ -297,4 +319,10 @@ class Transmit(_Signal, frozen=True):
     again: bool = False
 
 
-CarOutput = Connect | Drop | Disconnect | Announce | Transmit
+class Remember(_Signal, frozen=True):
+    """Keep this beyond the life of the car's computer, before anything is sent that comes after it."""
+
+    done: Executed
+
+
+CarOutput = Connect | Drop | Disconnect | Announce | Transmit | Remember

@@ -42,6 +42,8 @@ BOOT = 7
 HOME = Place(48.137, 11.575, "München", "home")
 WORK = Place(48.237, 11.675, "Garching", "work")
 GARAGE = Place(48.157, 11.605, "München", "errand", garage=True)
+NEAR_USER: dict[str, Any] = {"latitude": HOME.latitude, "longitude": HOME.longitude}
+"""A user who stands beside a car at home."""
 SHOP = Place(48.165, 11.560, "München", "errand")
 
 

@@ -17,6 +17,7 @@ from fleet.vehicle.signals import (
     PowerOff,
     PowerOn,
     ResetCar,
+    SetFault,
     SetOpening,
     SetPlug,
     SetPrivacy,
@@ -138,6 +139,19 @@ FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
     ),
     "commands that wake the car are too old once it is awake": (
         "Leon", "petrol", OPEN, [*[("command", "refresh", {}, 1), ("wait", HOUR)] * 41, ("command", "honk", HERE), AWAKE],
+    ),
+    "several commands are busy since the car was silent": (
+        "Born", "electric", OPEN,
+        [OUT, ("command", "lock", {}), ("happen", SetPrivacy("offline")), ("pair_and_open",), *[("command", "lock", {})] * 2],
+    ),
+    "a fault comes in the microsecond of a health report": (
+        "Leon", "petrol", OPEN,
+        [("happen", SwitchOn()), ("command", "refresh", {}), ("happen", SwitchOff()), ("happen", SetFault("tyre_pressure")),
+         ("command", "refresh", {})],
+    ),
+    "a car is conditioned at the station where it is filled up": (
+        "Tavascan", "electric", OPEN,
+        [("drive", FAR, HOUR), ("drive", HOME, 1), ("command", "climatisation", {}), ("wait", HOUR)],
     ),
 }  # fmt: skip
 
