@@ -174,7 +174,7 @@ class ServiceCentre:
         """Have it done for the cars that are known, and tell which are not."""
         if not unknown:
             return rule.asked(request, now)
-        known = [vin for vin in listed_cars(request) if vin not in set(unknown)]
+        known = [vin for vin in listed_cars(request) if vin not in unknown]
         told = f"{_named(unknown)}: {_NEVER_HEARD_OF}"
         if not known or request.vin in unknown:
             return Refused("unknown_vin", told)

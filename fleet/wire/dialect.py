@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
 from fleet.wire.frame import Frame
-from fleet.wire.intake import check_fields, plain_part
+from fleet.wire.intake import check_fields, misfit, plain_part
 from fleet.wire.messages import (
     EMERGENCIES,
     SCHEMA_VERSION,
@@ -41,6 +42,8 @@ JSON: Final = "application/json"
 _SCHEMA: Final = ("schema", SCHEMA_VERSION)
 MAX_PAYLOAD: Final = 64 * 1024
 """Bytes; what is larger is no message of ours."""
+NOT_PLAIN: Final = {"not plain data": True}
+"""What stands for a command's parameters that are none."""
 _FROM_CARS: Final[dict[Channel, type[FromCar]]] = {
     "status": Status,
     "event": Event,
@@ -277,7 +280,11 @@ class FleetDialect:
             raise Undecodable("foreign_vin", f"{message.vin[:40]!r} was sent on the topic of {address.vin}")
         if not isinstance(message, Stored) and message.name != address.name:
             raise Undecodable("name", f"{message.name[:40]!r} was sent on the topic of {address.name[:40]!r}")
-        if isinstance(message, Reply):  # a command's parameters are judged by the car, which answers `malformed`
+        if isinstance(message, Command):
+            # Parameters that are no plain data are not lost: the car finds one that no command has, and answers `malformed`.
+            check_fields(message, but="parameters")
+            return message if misfit(message.parameters) is None else replace(message, parameters=NOT_PLAIN)
+        if isinstance(message, Reply):
             check_fields(message)
         return message
 

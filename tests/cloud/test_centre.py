@@ -10,6 +10,7 @@ import pytest
 
 from fleet.cloud.centre import NAMED, REMEMBERED, ServiceCentre
 from fleet.cloud.desk_io import Answer
+from fleet.cloud.failures import KEPT_MOST
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import (
     AskCar,
@@ -272,3 +273,149 @@ def test_rules_have_names_of_their_own_that_can_be_part_of_an_id() -> None:
     names = [rule.name for rule in RULES]
     assert len(set(names)) == len(names)
     assert all(name.isidentifier() and name != "centre" for name in names)
+
+
+def test_a_list_of_cars_that_holds_anything_is_judged_by_its_rule() -> None:
+    """What cannot be looked up among VINs is no VIN, and the rule says so; it does not fail."""
+    request = ServiceRequest(id="a", service="campaign", action="plan", data={"cars": [[1], {"a": 1}, VIN]})
+    asked = ServiceAsked(request, TOPIC, (VIN,))
+    (answer,) = [output for output in ServiceCentre(RULES).receive(asked, 1) if isinstance(output, Answer)]
+    assert (answer.answer.state, answer.answer.reason) == ("rejected", "malformed")
+
+
+# --- what fails
+
+
+class Failing(Rule):
+    """Notes something and then raises, so many times."""
+
+    name: ClassVar[str] = "failing"
+    events: ClassVar[frozenset[str]] = frozenset({"told"})
+    requests: ClassVar[frozenset[str]] = frozenset({"echo"})
+    times: ClassVar[int] = 0
+
+    def __init__(self, notes: Notes) -> None:
+        super().__init__(notes)
+        self.seen = notes.get("seen", 0)
+
+    def _take(self) -> None:
+        self.seen += 1
+        self.notes["seen"] = self.seen
+        if Failing.times > 0:
+            Failing.times -= 1
+            raise ValueError
+
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
+        self._take()
+        return [Notify(event.vin, "user", "taken", {"seen": self.seen})]
+
+    def request(self, request: Request, now: Instant) -> Sequence[RuleOutput]:
+        self._take()
+        return [SendReply(request.vin, Reply(id=request.id, name=request.name), MINUTE)]
+
+
+class Unwritable(Rule):
+    """Wants what cannot be written, and notes it."""
+
+    name: ClassVar[str] = "unwritable"
+    events: ClassVar[frozenset[str]] = frozenset({"notice", "note", "command"})
+
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
+        bad: dict[Any, Any] = {None: 1}
+        if event.name == "note":
+            self.notes["bad"] = bad
+        if event.name == "command":
+            return [AskCar("1", event.vin, "lock", bad)]
+        return [Notify(event.vin, "user", "x", bad if event.name == "notice" else {})]
+
+
+def told(name: str = "told", seq: int = 1) -> Event:
+    return Event(vin=VIN, boot=1, seq=seq, captured_at=NOW, name=name)
+
+
+def kinds_of(outputs: Sequence[CentreOutput]) -> list[str]:
+    return [output.kind if isinstance(output, Notify) else type(output).__name__ for output in outputs]
+
+
+def test_a_rule_that_raised_is_as_before_and_gets_the_event_again() -> None:
+    """Its notes and what it holds are undone; the other rules have had theirs; in the end it has happened once."""
+    Failing.times = 2
+    centre = ServiceCentre((Failing, Counting))
+    outputs = centre.receive(told(), NOW)
+    assert "rule_failed" in kinds_of(outputs)
+    assert "taken" not in kinds_of(outputs)
+    assert {output.module for output in outputs if isinstance(output, Keep)} == {"failures", "counting"}
+    first = centre.deadline()
+    assert first == NOW + MINUTE
+    assert kinds_of(centre.wake(first)) == ["Keep"]  # fails once more, and that is told once only
+    second = centre.deadline()
+    assert second == first + 2 * MINUTE
+    outputs = centre.wake(second)
+    (notice,) = [output for output in outputs if isinstance(output, Notify)]
+    assert (notice.kind, notice.data) == ("taken", {"seen": 1})
+    assert centre.deadline() is None
+
+
+def test_what_waits_for_another_try_outlives_a_restart() -> None:
+    Failing.times = 1
+    kept: dict[str, dict[str, Any]] = {}
+    for output in ServiceCentre((Failing,)).receive(told(), NOW):
+        if isinstance(output, Keep) and output.value is not None:
+            kept.setdefault(output.module, {})[output.key] = msgspec.json.decode(output.value)
+    again = ServiceCentre((Failing,), kept)
+    assert "taken" in kinds_of(again.wake(NOW + MINUTE))
+    gone = ServiceCentre((), kept)
+    assert kinds_of(gone.wake(NOW + MINUTE)) == ["Keep"]  # a version without the rule lets go of it
+
+
+def test_what_fails_each_time_is_given_up_and_told() -> None:
+    Failing.times = 100
+    centre = ServiceCentre((Failing,))
+    outputs = list(centre.receive(told(), NOW))
+    while (due := centre.deadline()) is not None:
+        outputs += centre.wake(due)
+    assert kinds_of(outputs).count("rule_failed") == 1
+    assert kinds_of(outputs)[-1] == "rule_gave_up"
+    assert due is None
+    Failing.times = 0
+
+
+def test_what_waits_is_bounded() -> None:
+    Failing.times = KEPT_MOST + 5
+    centre = ServiceCentre((Failing,))
+    outputs = [output for seq in range(1, KEPT_MOST + 6) for output in centre.receive(told(seq=seq), NOW)]
+    assert kinds_of(outputs).count("rule_gave_up") == 5
+
+
+def test_a_request_at_which_a_rule_fails_is_answered_and_the_operator_told() -> None:
+    Failing.times = 1
+    request = Request(vin=VIN, boot=1, seq=1, captured_at=NOW, id="r", name="echo")
+    notice, reply = ServiceCentre((Failing,)).receive(request, NOW)
+    assert isinstance(notice, Notify)
+    assert isinstance(reply, SendReply)
+    assert (notice.kind, reply.reply.error) == ("rule_failed", "internal")
+
+
+@pytest.mark.parametrize("name", ["notice", "note", "command"])
+def test_what_cannot_be_written_is_no_output(name: str) -> None:
+    """It fails where it is decided, and gets into no commit."""
+    outputs = ServiceCentre((Unwritable,)).receive(told(name), NOW)
+    assert "rule_failed" in kinds_of(outputs)
+    assert "Notify" not in kinds_of(outputs)
+    assert {output.module for output in outputs if isinstance(output, Keep)} == {"failures"}
+
+
+def test_an_emergency_at_which_a_rule_fails_goes_to_its_centre_at_once() -> None:
+    class Broken(Failing):
+        name: ClassVar[str] = "broken"
+        events: ClassVar[frozenset[str]] = frozenset({"ecall"})
+
+    Failing.times = 1
+    call = msgspec.structs.replace(told("ecall"), data={"id": "c"})
+    centre = ServiceCentre((Broken,))
+    notice, failed = centre.receive(call, NOW)
+    assert isinstance(notice, Notify)
+    assert (notice.to, notice.kind, notice.data) == ("emergency_centre", "ecall", {"id": "c", "country": None})
+    assert isinstance(failed, Notify)
+    assert failed.kind == "rule_failed"
+    assert centre.deadline() is None

@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from fleet.errors import Undecodable
+from fleet.wire.commands import read_parameters
 from fleet.wire.dialect import MAX_PAYLOAD, MESSAGEPACK, FleetDialect, json_codec
 from fleet.wire.frame import Frame
 from fleet.wire.intake import BOOT_AHEAD, MAX_NESTING, check_boot, is_storable, misfit, plain_part, storable
 from fleet.wire.messages import (
     AnnounceClock,
+    Command,
     CommandRequest,
     EnrolCar,
     Event,
@@ -82,6 +84,18 @@ def test_plain_data_may_come_in(value: Any) -> None:
     assert misfit(value) is None
     assert plain_part(value) == value
     msgspec.json.encode(value)
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_command_with_parameters_that_are_not_plain_is_one_that_the_car_finds_malformed(name: str) -> None:
+    command = Command(id="c", vin=VIN, name="honk", issued_at=1, expires_at=2)
+    frame = frame_of(command, f"fleet/v1/{VIN}/command/honk", parameters={"x": UNFIT[name][0]})
+    read = DIALECT.read_to_car(frame)
+    assert isinstance(read, Command)
+    assert misfit(read.parameters) is None
+    with pytest.raises(Undecodable) as caught:
+        read_parameters("honk", read.parameters)
+    assert caught.value.reason == "malformed"
 
 
 @pytest.mark.parametrize("name", UNFIT)
