@@ -76,6 +76,9 @@ def run(
         Path | None, typer.Option("--out", metavar="DIR", help="Where report and store go \\[default: runs/SCENARIO-TIME].")
     ] = None,
     no_backend: Annotated[bool, typer.Option("--no-backend", help="Only cars: the back end under test is yours.")] = False,
+    ask_desk: Annotated[
+        bool, typer.Option("--ask-desk", help="With --no-backend: yours answers users on PREFIX/desk/request, as ours does.")
+    ] = False,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Write no journal.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
@@ -97,6 +100,8 @@ def run(
 
     fleet run my/own.yaml --set cars=5000 --broker mqtt://localhost:1883 --no-backend
     """
+    if ask_desk and not no_backend:
+        raise UsageError("--ask-desk is for a back end of yours", hint="Give --no-backend, too; ours is asked anyway.")
     if broker == "auto" and (ca or credentials):
         raise UsageError("--ca and --credentials are for a broker of yours", hint="Name it with --broker URL.")
     prefix = Topics(topic_prefix).prefix
@@ -126,7 +131,7 @@ def run(
     access = None
     if broker != "auto":
         access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=prefix)
-        tools = () if no_backend else ("tool", "backend")
+        tools = () if no_backend and not ask_desk else ("tool",) if no_backend else ("tool", "backend")
         need_passwords(access.password_for, (*tools, *vins(loaded)))
     source_addresses(source)
     need_open_files(loaded.cars * (3 if harms_network(loaded) else 1))  # the proxy has two more for each car
@@ -153,6 +158,7 @@ def run(
             *(["--vin-as-client-id"] if vin_as_client_id else []),
         ),
         with_backend=not no_backend,
+        asks_desk=ask_desk,
         keep_sessions=keep_sessions,
         journal=not no_journal,
         secret=secret,

@@ -19,7 +19,7 @@ from fleet.observe.report import Account, Generator, judge, machine, write_repor
 from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.broker_findings import broker_findings
 from fleet.runtime.network_hand import harms_network
-from fleet.runtime.verdicts import Verdicts, line_outcomes, stage_figures, unjudged_lines
+from fleet.runtime.verdicts import Verdicts, line_outcomes, stage_figures, unjudged
 from fleet.scenario.following import followed_tracks, track_findings
 from fleet.scenario.schema import Scenario
 
@@ -88,7 +88,7 @@ def compose_report(
         "stages": stage_figures(result["stages"]),
     }
     lines = result.get("lines", ())
-    report["findings"] += unjudged_lines(lines)
+    report["findings"] += unjudged(verdicts, lines)
     report["expectations"] = verdicts.outcomes(report, report["stages"]) + line_outcomes(lines)
     report["verdict"], report["reason"] = judge(
         account,
@@ -145,7 +145,7 @@ def _store_side(
         account = Account(
             **taken, stored=cars["acknowledged"], in_outbox=cars["in_outbox"], quarantined=0, duplicates=cars["repeated"]
         )
-        return account, {}, {}
+        return account, result["commands"], {}
     with StoreReader(store_file) as reader:
         store = reader.account({result["boot"]}, set(vins(scenario)))
         still_out = 0

@@ -59,6 +59,8 @@ class RunConfig:
     passthrough: tuple[str, ...] = ()
     for_simulator: tuple[str, ...] = ()
     with_backend: bool = True
+    asks_desk: bool = False
+    """Without a back end of ours: whether users ask the one under test, which answers as our desk does."""
     keep_sessions: bool = False
     journal: bool = True
     secret: FleetSecret | None = None
@@ -80,7 +82,8 @@ class Run:
         self._broken = ""
         self._hand: BrokerHand | None = None
         self._network: NetworkHand | None = None
-        self._verdicts = Verdicts(config.scenario)
+        with_desk = config.with_backend or config.asks_desk
+        self._verdicts = Verdicts(config.scenario, backend=config.with_backend, desk=with_desk)
         self._simulator: dict[str, Any] = {}
         self._backend: dict[str, Any] = {}
         self._backend_cpu: CpuMeter | None = None
@@ -224,7 +227,7 @@ class Run:
             [
                 "simulate", str(config.scenario_file), "--broker", cars, "--tools-broker", tools, "--json", "--until-eof",
                 "--no-state", "--cars", str(scenario.cars), "--seed", str(scenario.seed), "--clock", str(scenario.clock),
-                *([] if config.with_backend else ["--no-backend"]),
+                *([] if config.with_backend or config.asks_desk else ["--no-backend"]),
                 *(["--keep-sessions"] if config.keep_sessions else []),
                 *config.passthrough, *config.for_simulator,
                 *(["--journal", str(self._journals()[0])] if config.journal else []),

@@ -339,6 +339,7 @@ class Simulation:
             "stages": self._stage_results(),
             "lines": [] if self._lines is None else self._lines.results(asked=users is not None),
             "outages": [msgspec.to_builtins(outage) for outage in counts.outages],
+            "commands": users.whole.counts() if users else {},
             "commands_asked": users.asked if users else 0,
             "commands_waiting": users.waiting if users else 0,
             "commands_not_remembered": self._config.memory.failed if self._config.memory else 0,

@@ -17,13 +17,19 @@ _CONNECTED = ("online", "reachable")
 class Verdicts:
     """Whoever runs the scenario calls `look` now and then, and `outcomes` once with its report."""
 
-    def __init__(self, scenario: Scenario) -> None:
-        """Take the expectations of the run and of its stages."""
+    def __init__(self, scenario: Scenario, *, backend: bool = True, desk: bool = True) -> None:
+        """Take the expectations of the run and of its stages.
+
+        Without a back end of ours, or a desk that answers, nobody sees what some are about: they are not judged, and counted.
+        """
+        self.unjudged = 0
         self._parts: list[tuple[str, Duration, Duration, list[tuple[Expectation, Watch | None]]]] = []
         for phase, expectations in zip(
             scenario.phases(), (scenario.expectations, *(stage.expectations for stage in scenario.stages)), strict=True
         ):
-            watched = [(each, Watch(each) if each.mode is not None else None) for each in expectations]
+            seen = [each for each in expectations if each.is_seen_by(backend=backend, desk=desk)]
+            self.unjudged += len(expectations) - len(seen)
+            watched = [(each, Watch(each) if each.mode is not None else None) for each in seen]
             self._parts.append((phase.name, phase.after_us, phase.after_us + phase.duration, watched))
 
     def look(self, figures: Mapping[str, float], elapsed: Duration, at: str) -> None:
@@ -65,10 +71,17 @@ def _nobody(line: Mapping[str, Any]) -> str:
     return "" if line["cars"] else "it was not done: its time did not come, or there is no such car"
 
 
-def unjudged_lines(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what is to be said of the lines that nobody could judge."""
+def unjudged(verdicts: Verdicts, lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what is to be said of the expectations and lines that nobody could judge."""
+    found = []
+    if verdicts.unjudged:
+        found.append(
+            f"expectations that were not judged, as only a back end of ours sees what they are about: {verdicts.unjudged}"
+        )
     count = sum(not line["judged"] for line in lines)
-    return [f"{count} of {len(lines)} lines were not judged: they ask the desk, and there is none"] if count else []
+    if count:
+        found.append(f"{count} of {len(lines)} lines were not judged: they ask the desk, and there is none")
+    return found
 
 
 def _hold(expectation: Expectation, figures: Mapping[str, Any] | None) -> Outcome:

@@ -68,6 +68,15 @@ STAGE_LATENCIES: Final = ("publish_to_ack", "command_round_trip", "command_round
 LIVE: Final = (*FIGURES, "stored", "quarantined", "duplicates")
 """What is known while the run goes on: of cars and users, and of the store."""
 
+OF_BACKEND: Final = frozenset({
+    "stored", "quarantined", "lost", "duplicates", "statuses_engine_off", "statuses_asked",
+    "events", "notices", "replies", "replies_failed",
+})  # fmt: skip
+OF_BACKEND_BY_NAME: Final = (*COUNTS_BY_NAME, "latency_ms.publish_to_stored.")
+"""What nobody knows but a back end of ours."""
+OF_DESK: Final = ("commands.", "latency_ms.command_round_trip")
+"""What is known of commands where there is a desk that answers."""
+
 Mode = Literal["always", "eventually"]
 _MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
@@ -120,6 +129,13 @@ class Expectation(Readable):
         bound = round(float(number) * _scale(unit, path, divisor), 12)  # 35 % is what 7 / 20 is, to the last digit
         mode = next((known for known in _MODES if known == word), None)
         return cls(text=str(raw).strip(), path=path, divisor=divisor, comparison=comparison, bound=bound, mode=mode)
+
+    def is_seen_by(self, *, backend: bool, desk: bool) -> bool:
+        """Tell whether its figures are known without a back end of ours, or without a desk that answers."""
+        named = [path for path in (self.path, self.divisor) if path is not None]
+        if not backend and any(path in OF_BACKEND or path.startswith(OF_BACKEND_BY_NAME) for path in named):
+            return False
+        return desk or not any(path.startswith(OF_DESK) for path in named)
 
     def unknown_in_stage(self) -> str | None:
         """Return what it names that is not known of one stage, or None."""

@@ -84,6 +84,49 @@ class TestWhatOthersLeft:
             assert quarantined < 20
 
 
+LINES = """
+timeline:
+  - {at: 10 s, command: honk, distance: 400 m, time_to_live: 10 min, cars: {index: 0}, expect: {outcome: succeeded}}
+  - {at: 10 s, command: honk, distance: 900 m, time_to_live: 10 min, cars: {index: 1}, expect: {outcome: rejected(too_far)}}
+  - {at: 20 s, do: press_sos, cars: {index: 2}, expect: {event: ecall}}
+expectations:
+  - commands.succeeded >= 1
+  - lost == 0
+  - notices.ecall == 1
+"""
+
+
+class TestTheBackEndUnderTest:
+    """Another back end, which answers users as ours does."""
+
+    async def test_users_ask_it(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """Lines are judged by its answers; what only ours would see is left out, and said to be."""
+        scenario = small(tmp_path, LINES)
+        run = ("run", scenario, "--broker", foreign.url, "--no-backend", "--out", tmp_path / "out")
+        async with running("backend", "--broker", foreign.url, "--store", tmp_path / "s.sqlite", cwd=tmp_path) as backend:
+            await backend.says("connected, storing")
+            done = await fleet(*run, "--ask-desk", cwd=tmp_path)
+        report = report_of(tmp_path / "out")
+        assert (done.code, report["verdict"]) == (0, "passed"), done
+        assert len(report["expectations"]) == 4
+        assert report["commands"]["rejected"] == {"too_far": 1}
+        assert any(finding.endswith("only a back end of ours sees what they are about: 2") for finding in report["findings"])
+
+    async def test_without_one_what_cars_do_is_judged(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """Lines that ask a desk are left out, and said to be."""
+        run = ("run", small(tmp_path, LINES), "--broker", foreign.url, "--no-backend", "--out", tmp_path / "out")
+        assert (await fleet(*run, cwd=tmp_path)).code == 0
+        report = report_of(tmp_path / "out")
+        assert [line["text"] for line in report["expectations"]] == ["press_sos: event ecall"]
+        assert "2 of 3 lines were not judged: they ask the desk, and there is none" in report["findings"]
+
+    async def test_ask_desk_alone_has_no_meaning(self, tmp_path: Path) -> None:
+        """Our own desk is asked anyway."""
+        done = await fleet("run", "find-my-car", "--ask-desk", cwd=tmp_path)
+        assert done.code == 2
+        assert "--ask-desk is for a back end of yours" in str(done)
+
+
 class TestWhoElseIsThere:
     async def test_two_runs_with_a_prefix_each(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
         """The same cars of two prefixes are different clients: nobody is pushed off the broker."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleet.runtime.assembly import vocabulary
-from fleet.runtime.verdicts import line_outcomes, unjudged_lines
+from fleet.runtime.verdicts import Verdicts, line_outcomes, unjudged
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.loader import parse
 from fleet.vehicle.services.registry import SERVICES
@@ -187,7 +187,14 @@ class TestReport:
         line = {"text": "x: succeeded", "stage": "", "cars": 1, "held": 0, "judged": False, "seen": ["no outcome by the end"]}
         other = line | {"judged": True, "held": 1, "seen": []}
         assert [told["passed"] for told in line_outcomes([line, other])] == [True]
-        assert unjudged_lines([line, other]) == ["1 of 2 lines were not judged: they ask the desk, and there is none"]
+        text = HEAD.format(duration="1 h") + "  - {at: 1 min, do: park}\nexpectations:\n"
+        text += "".join(f"  - {each} == 0\n" for each in ("dropped", "lost", "notices.fault", "commands.unknown"))
+        made = parse(text, "lines.yaml", vocabulary())
+        about_lines = "1 of 2 lines were not judged: they ask the desk, and there is none"
+        others = "expectations that were not judged, as only a back end of ours sees what they are about: {}"
+        assert unjudged(Verdicts(made, backend=False, desk=False), [line, other]) == [others.format(3), about_lines]
+        assert unjudged(Verdicts(made, backend=False), [other]) == [others.format(2)]
+        assert unjudged(Verdicts(made), [other]) == []
 
 
 class TestOnly:
