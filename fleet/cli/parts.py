@@ -160,11 +160,18 @@ def simulate(
                 journal=journal,
             )
         view = make_view(out)
+
+        def show(message: dict[str, Any]) -> None:
+            if message["type"] == "progress":
+                view.update(message, {})
+            elif message["type"] == "waits":
+                view.waits(message["what"], message["detail"])
+
         with view:
             return await run_simulator(
                 access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions,
                 until_stored=delivery is DeliveryMode.STORED, stop=stop, state=memory, journal=journal,
-                emit=lambda message: view.update(message, {}) if message["type"] == "progress" else None,
+                emit=show,
             )  # fmt: skip
 
     result = run_fast(main(), fast=link == "swarm")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +36,7 @@ from fleet.wire.topics import DEFAULT_PREFIX
 
 BACKEND_READY_S: Final = 30.0
 CATCH_UP_STALL_S: Final = 10.0
+WAITS_EVERY_S: Final = 1.0
 SECRET_FILE: Final = "secret"  # noqa: S105  the name of a file
 SIMULATED_SPIN_COST: Final = 1 << 10
 """scrypt's n for the S-PINs of simulated users: they protect nothing, and a real cost would be the run's bottleneck."""
@@ -88,6 +89,8 @@ class Run:
         self._backend: dict[str, Any] = {}
         self._backend_cpu: CpuMeter | None = None
         self._warned: set[str] = set()
+        self._step = ""
+        self._simulator_waits = ("", "")
 
     def interrupt(self) -> None:
         """End early, in order, with the report of what ran."""
@@ -111,7 +114,11 @@ class Run:
             part.unlink(missing_ok=True)
         async with self._reachable_broker() as (cars, tools):
             with self._view:
-                result = await self._run_processes(cars, tools)
+                waits = asyncio.create_task(self._show_waits(), name="waits")
+                try:
+                    result = await self._run_processes(cars, tools)
+                finally:
+                    waits.cancel()
                 self._merge_journals()
             report = compose_report(
                 config.scenario,
@@ -127,6 +134,32 @@ class Run:
                 shutil.copyfile(self._broker.log_path, config.out / "mosquitto.log")
         publish_report(config.out, report)
         return report
+
+    async def _show_waits(self) -> None:
+        while True:
+            self._view.waits(*self._waits_for())
+            await asyncio.sleep(WAITS_EVERY_S)
+
+    def _waits_for(self) -> tuple[str, str]:
+        """Return what is waited for and which, in words: by this process, by the simulator, or by the back end."""
+        if self._step:
+            return self._step, ""
+        if self._simulator_waits[0]:
+            return self._simulator_waits
+        if not self._simulator:
+            return "the simulator to start", ""
+        if self._backend and not self._backend.get("connected", True):
+            return "the back end to connect again", str((*self._backend.get("warnings", ()), "")[-1])
+        return "", ""
+
+    @contextlib.contextmanager
+    def _waiting_for(self, what: str) -> Iterator[None]:
+        """Show what this process waits for inside of the block."""
+        self._step = what
+        try:
+            yield
+        finally:
+            self._step = ""
 
     def _journals(self) -> list[Path]:
         """Return where simulator and back end write their journals."""
@@ -181,12 +214,14 @@ class Run:
             try:
                 result = await self._wait_for_result(simulator, backend)
             finally:
-                await simulator.end()
+                with self._waiting_for("the simulator to end"):
+                    await simulator.end()
             if backend is not None and backend.is_running:
                 await self._let_catch_up(backend, result)
         finally:
             if backend is not None:
-                await backend.end()
+                with self._waiting_for("the back end to end"):
+                    await backend.end()
             for word in (ENDPOINT_FILE, SECRET_FILE):
                 (self._config.out / word).unlink(missing_ok=True)
         return result
@@ -205,7 +240,8 @@ class Run:
             listen=self._heard_backend,
         )  # fmt: skip
         try:
-            await self._or_stop(backend.wait_for("ready", BACKEND_READY_S))
+            with self._waiting_for("the back end to connect"):
+                await self._or_stop(backend.wait_for("ready", BACKEND_READY_S))
         except BaseException:
             await backend.end()
             raise
@@ -323,6 +359,7 @@ class Run:
             return int(self._backend.get("stored", 0)) + sum(quarantined.values())
 
         while (so_far := done()) < wanted and backend.is_running:
+            self._simulator_waits = ("the back end to store what the broker took", f"{so_far} of {wanted}")
             if not await wait_until(lambda: done() > so_far or not backend.is_running, CATCH_UP_STALL_S, every_s=0.05):
                 self._view.say("the back end has not stored everything the broker took; the difference is reported as lost")
                 return
@@ -337,6 +374,8 @@ class Run:
             self._hand.do(message["do"])
         elif message["type"] == "network" and self._network is not None:
             self._network.do(message["step"], begins=message["begins"])
+        elif message["type"] == "waits":
+            self._simulator_waits = message["what"], message["detail"]
         elif message["type"] == "log":
             self._say_once(f"simulator: {message['text']}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -419,7 +419,11 @@ class Shard:
     @property
     def waiting_to_connect(self) -> int:
         """How many cars want a connection and have none."""
-        return sum(1 for held in self.cars.values() if held.car.telematics.wanted and not held.car.telematics.is_up)
+        return sum(1 for _ in self.unconnected())
+
+    def unconnected(self) -> Iterator[CarOnLink]:
+        """Yield the cars that want a connection and have none."""
+        return (held for held in self.cars.values() if held.car.telematics.wanted and not held.car.telematics.is_up)
 
     def stay_put(self) -> None:
         """Let no driver start a further trip: what is still to come are the ends of drives and commands."""
@@ -432,7 +436,7 @@ class Shard:
         if self._handle is not None:
             self._handle.cancel()
         if not await self._drained():
-            log.warning("messages without their last word at the end", cars=sum(1 for _ in self._sending()))
+            log.warning("messages without their last word at the end", cars=sum(1 for _ in self.sending()))
         if self._look_handle is not None:
             self._look_handle.cancel()
         for car in self.cars.values():
@@ -444,14 +448,15 @@ class Shard:
         """Wait until all has its last word, bounded. What nobody has stored by then is repeated once, without waiting longer."""
 
         def done() -> bool:
-            return not any(self._sending())
+            return not any(self.sending())
 
         if self.plan.until_stored and not await wait_until(done, LAST_MARKS_S):
             for car in list(self._unstored):
                 car.put(RepeatUnstored())
         return await wait_until(done, DRAIN_S)
 
-    def _sending(self) -> Iterable[CarOnLink]:
+    def sending(self) -> Iterator[CarOnLink]:
+        """Yield the cars that wait for the broker's, or the store's, word on what they have sent."""
         return (car for car in self.cars.values() if car.car.telematics.is_up and car.car.telematics.is_sending)
 
     # --- time

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ from fleet.runtime.figures import live_figures
 from fleet.runtime.health import Health
 from fleet.runtime.journalling import JournalledCar, journalled_links
 from fleet.runtime.lines import Lines
+from fleet.runtime.naming import named
 from fleet.runtime.roster import Roster
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.runtime.stages import StageMarks, make_actors, stage_results
@@ -42,6 +43,7 @@ CONNECT_PATIENCE_S: Final = 30.0
 HOPELESS_S: Final = 3.0
 """After so long one attempt of each car that nobody answers is enough; sooner each has a second one."""
 PROGRESS_EVERY_S: Final = 0.5
+WAITS_EVERY_S: Final = 1.0
 VIRTUAL_LOOKS: Final = 50
 """How often in a virtual run progress is told."""
 BOOT_SHIFT: Final = 16
@@ -136,6 +138,7 @@ class Simulation:
         self._began_wall_us = 0
         self._began_s = 0.0
         self._most_connected = 0
+        self._phase: Literal["connecting", "living", "ending"] = "connecting"
 
     def _journalled(self, links: LinkFactory) -> LinkFactory:
         """Return what makes such links, with a journal where one is kept."""
@@ -164,16 +167,20 @@ class Simulation:
     async def run(self) -> Progress:
         """Connect, let the scenario's time run to its end, disconnect. Raises LinkError when no car can connect at all."""
         progress = asyncio.create_task(self._report_progress(), name="progress")
+        waits = None if self._config.schedule else asyncio.create_task(self._report_waits(), name="waits")
         try:
             await self._connect()
             await self._live()
         finally:
             progress.cancel()
+            self._phase = "ending"
             self._health.stop()
             self.clock.end()
             if self.users is not None:
                 await self.users.close()
             await self.shard.stop()
+            if waits is not None:
+                waits.cancel()
         return self.result()
 
     async def _connect(self) -> None:
@@ -231,6 +238,7 @@ class Simulation:
             self.clock.begin()
         else:
             self.shard.add(self.users)
+        self._phase = "living"
         self._began_wall_us = self.clock.epoch_wall_us
         self._play()
         if self._config.schedule is None:
@@ -284,6 +292,31 @@ class Simulation:
             self._emit(self.progress())
             if self._config.journal is not None:
                 self._config.journal.flush()  # what the process may not live to write
+
+    async def _report_waits(self) -> None:
+        """Tell each second what is waited for, and once that it is no more."""
+        waited = False
+        while True:
+            await asyncio.sleep(WAITS_EVERY_S)
+            what, detail = self._waits_for()
+            if what or waited:
+                self._emit({"type": "waits", "what": what, "detail": detail})
+            waited = bool(what)
+
+    def _waits_for(self) -> tuple[str, str]:
+        """Return what is waited for and which, in words; nothing while scenario time passes as it should."""
+        shard, users = self.shard, self.users
+        if self._phase == "ending":
+            sending = [held.car.vin for held in shard.sending()]
+            return ("the broker's last word to cars", named(sending)) if sending else ("cars to say good-bye", "")
+        unconnected = [held.car.vin for held in shard.unconnected()]
+        if unconnected and (self._phase == "connecting" or len(unconnected) == len(shard.cars)):
+            return "cars to connect", named(unconnected)
+        if users is not None and users.error is not None:
+            return "the users' connection to the desk", str(users.error)
+        if users is not None and users.waiting and self.clock.now() >= self._start + self._config.scenario.duration:
+            return "the outcome of commands", named(users.waits_for(), users.waiting)
+        return "", ""
 
     def progress(self) -> Progress:
         """Return what a live view shows."""

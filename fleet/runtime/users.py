@@ -6,6 +6,7 @@ One connection stands for all of them, as one app back end does. Latency counts 
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from geographiclib.geodesic import Geodesic
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.kernel.draws import Draws, stream_key
-from fleet.kernel.instants import SECOND, Instant
+from fleet.kernel.instants import SECOND, Instant, format_instant
 from fleet.observe.histogram import Histogram
+from fleet.runtime.naming import NAMED
 from fleet.runtime.places import placed
 from fleet.runtime.shard import CarOnLink, Shard
 from fleet.runtime.unanswered import CarRequest, Unanswered
@@ -56,10 +58,11 @@ class Wish:
 
 @dataclass(slots=True)
 class Asked:
-    """A command on its way: when it was due in wall time, in which stage, and whether the car has answered yet."""
+    """A command on its way: when it was due in wall time, in which stage, what of which car, and whether the car has answered."""
 
     due_wall_us: int
     stage: str
+    what: str = ""
     answered: bool = False
 
 
@@ -198,6 +201,10 @@ class Users:
         """How many commands have no outcome yet."""
         return len(self._waiting)
 
+    def waits_for(self) -> list[str]:
+        """Return some of the commands without an outcome, the oldest first."""
+        return [asked.what for asked in itertools.islice(self._waiting.values(), NAMED)]
+
     # --- actor
 
     def deadline(self) -> Instant | None:
@@ -251,7 +258,9 @@ class Users:
         for outcomes in self._outcomes_of(stage):
             outcomes.asked += 1
         if len(self._waiting) < WAITING_LIMIT:
-            self._waiting[request.id] = Asked(request.due_wall_us or 0, stage)
+            self._waiting[request.id] = Asked(
+                request.due_wall_us or 0, stage, f"{name} of {car.vin}, asked {format_instant(at)[:19]}Z"
+            )
         else:
             self.unmeasured += 1
         self._listen(request.id, answered)

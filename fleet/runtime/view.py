@@ -12,6 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_EVERY_S: Final = 5.0
+LIVE_AFTER_S: Final = 2.0
+STILL_EVERY_S: Final = 60.0
+"""After so long a plain line comes although nothing has changed."""
 
 
 class View(Protocol):
@@ -21,6 +24,9 @@ class View(Protocol):
     def __exit__(self, *_: object) -> None: ...
     def say(self, text: str) -> None: ...
     def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None: ...
+    def waits(self, what: str, detail: str = "") -> None:
+        """Take what is waited for now, such as "the back end to connect", and which; "" for nothing. Call it every second."""
+        ...
 
 
 def make_view(console: Console) -> View:
@@ -44,13 +50,40 @@ class _Rate:
         return self.per_s
 
 
+class _Wait:
+    """How long the same thing has been waited for."""
+
+    def __init__(self) -> None:
+        self.what = ""
+        self.detail = ""
+        self._since = 0.0
+
+    def look(self, what: str, detail: str) -> None:
+        if what != self.what:
+            self._since = time.monotonic()
+        self.what, self.detail = what, detail
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._since if self.what else 0.0
+
+    def __str__(self) -> str:
+        return f"waiting for {self.what} ({self.seconds:.0f} s)" + (f": {self.detail}" if self.detail else "")
+
+
 class PlainView:
-    """One line every few seconds, for logs and pipes."""
+    """A line every few seconds while something changes, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._rate = _Rate()
         self._last = 0.0
+        self._told: tuple[object, ...] = ()
+        self._warned: dict[str, int] = {}
+        self._wait = _Wait()
+        self._told_wait = ("", "")
+        self._told_wait_at = 0.0
+        self._tell_again_s = PLAIN_EVERY_S
 
     def __enter__(self) -> PlainView:
         return self
@@ -62,21 +95,42 @@ class PlainView:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None:
-        """Print a line when the last one is some seconds old."""
+        """Print a line when the last one is some seconds old and something has changed, and warnings that are new."""
         arrived, word = _arrived(simulator, backend)
         rate = self._rate.update(arrived)
-        if time.monotonic() - self._last < PLAIN_EVERY_S or not simulator:
+        silent_s = time.monotonic() - self._last
+        if silent_s < PLAIN_EVERY_S or not simulator:
             return
-        self._last = time.monotonic()
-        connections = simulator["connections"]
-        self.say(
-            f"{simulator['scenario_time'][:19]}Z  {simulator['elapsed_share']:4.0%}  "
-            f"online {connections.get('online', 0)} asleep {connections.get('reachable', 0)} "
-            f"offline {connections.get('offline', 0)}  {word} {arrived} ({rate:.0f}/s)  "
-            f"commands {sum(_commands(simulator, backend)[0].values())}  ack p99 {_ms(simulator['publish_to_ack_ms'], 'p99')}"
-        )
-        for warning, count in simulator["warnings"].items():
-            self.say(f"  warning: {warning} ({count})")
+        connections, commands = simulator["connections"], sum(_commands(simulator, backend)[0].values())
+        told = (f"{simulator['elapsed_share']:.0%}", dict(connections), arrived, commands)
+        if told != self._told or silent_s >= STILL_EVERY_S:
+            self._told, self._last = told, time.monotonic()
+            self.say(
+                f"{simulator['scenario_time'][:19]}Z  {simulator['elapsed_share']:4.0%}  "
+                f"online {connections.get('online', 0)} asleep {connections.get('reachable', 0)} "
+                f"offline {connections.get('offline', 0)}  {word} {arrived} ({rate:.0f}/s)  "
+                f"commands {commands}  ack p99 {_ms(simulator['publish_to_ack_ms'], 'p99')}"
+            )
+        self._warn(simulator["warnings"])
+
+    def _warn(self, warnings: dict[str, int]) -> None:
+        """Tell a warning once, and again when there are twice as many of it."""
+        for warning, count in warnings.items():
+            if count >= max(1, 2 * self._warned.get(warning, 0)):
+                self._warned[warning] = count
+                self.say(f"  warning: {warning} ({count})")
+
+    def waits(self, what: str, detail: str = "") -> None:
+        """Tell what lasts, and again when it has changed or has lasted twice as long."""
+        if what != self._wait.what:
+            self._tell_again_s = PLAIN_EVERY_S
+        self._wait.look(what, detail)
+        lasts_s, now = self._wait.seconds, time.monotonic()
+        is_news = (what, detail) != self._told_wait and now - self._told_wait_at >= PLAIN_EVERY_S
+        if what and lasts_s >= PLAIN_EVERY_S and (is_news or lasts_s >= self._tell_again_s):
+            self._tell_again_s = 2 * lasts_s
+            self._told_wait, self._told_wait_at = (what, detail), now
+            self.say(f"  {self._wait}")
 
 
 class LiveView:
@@ -86,6 +140,8 @@ class LiveView:
         self._console = console
         self._rate = _Rate()
         self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._wait = _Wait()
+        self._drawn_from: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
     def __enter__(self) -> LiveView:
         self._live.__enter__()
@@ -99,13 +155,19 @@ class LiveView:
 
     def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None:
         """Redraw."""
+        self._drawn_from = simulator, backend
         self._live.update(self._draw(simulator, backend))
+
+    def waits(self, what: str, detail: str = "") -> None:
+        """Show it as soon as it lasts."""
+        self._wait.look(what, detail)
+        self._live.update(self._draw(*self._drawn_from))
 
     def _draw(self, simulator: dict[str, Any], backend: dict[str, Any]) -> RenderableType:
         arrived, word = _arrived(simulator, backend)
         rate = self._rate.update(arrived)
         if not simulator:
-            return Text("connecting …")
+            return Text(f"{self._wait} …" if self._wait.what else "connecting …")
         table = Table.grid(padding=(0, 3))
         table.add_column(style="bold")
         share = min(1.0, max(0.0, simulator["elapsed_share"]))
@@ -127,6 +189,8 @@ class LiveView:
             table.add_row(Text("warning", style="yellow"), f"{warning} ({count})")
         for warning in backend.get("warnings", ())[-3:]:
             table.add_row(Text("warning", style="yellow"), str(warning))
+        if self._wait.seconds >= LIVE_AFTER_S:
+            table.add_row("", Text(str(self._wait), style="yellow"))
         return table
 
 

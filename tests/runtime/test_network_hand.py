@@ -97,6 +97,7 @@ class Quiet:
         self.said.append(text)
 
     def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None: ...
+    def waits(self, what: str, detail: str = "") -> None: ...
 
 
 class TestWhen:
