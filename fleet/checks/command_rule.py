@@ -31,7 +31,29 @@ class Verdict(NamedTuple):
     why: str = ""
 
 
-class CommandRule(Check):
+class AnswersJudged(Check):
+    """A check that holds the answers to commands against the verdicts of its rules."""
+
+    def compare(self, verdict: Verdict, answer: Answer, line: int) -> None:
+        """Count a verdict on the side that the answer takes, and note where the two disagree."""
+        rule, permits, why = verdict
+        side = _side(rule, answer)
+        if side is None:
+            return
+        counts = answer["state"] != "succeeded" or side == "judged"
+        if permits is None:
+            if counts:
+                self.undecided(rule.name, side, why)
+            return
+        if counts:
+            self.judged(rule.name, side)
+        if permits == (side == "refused"):
+            what = f"{answer['name']} is {'refused as ' + answer['reason'] if side == 'refused' else answer['state']}"
+            subject = f"command {answer['command_id']} of {answer['vin']}"
+            self.breach(line, f"car/{answer['vin']}", f"{what}, but {why}", subject=subject)
+
+
+class CommandRule(AnswersJudged):
     """What the checks of some commands have in common: an answer is judged with the command and the car it belongs to.
 
     A command that is accepted must be permitted by each rule, and one that is refused for a reason forbidden by the rule whose
@@ -66,24 +88,6 @@ class CommandRule(Check):
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterable[Verdict]:
         """Return the verdicts of the rules on a command, at the moment of an answer."""
         raise NotImplementedError
-
-    def compare(self, verdict: Verdict, answer: Answer, line: int) -> None:
-        """Count a verdict on the side that the answer takes, and note where the two disagree."""
-        rule, permits, why = verdict
-        side = _side(rule, answer)
-        if side is None:
-            return
-        counts = answer["state"] != "succeeded" or side == "judged"
-        if permits is None:
-            if counts:
-                self.undecided(rule.name, side, why)
-            return
-        if counts:
-            self.judged(rule.name, side)
-        if permits == (side == "refused"):
-            what = f"{answer['name']} is {'refused as ' + answer['reason'] if side == 'refused' else answer['state']}"
-            subject = f"command {answer['command_id']} of {answer['vin']}"
-            self.breach(line, f"car/{answer['vin']}", f"{what}, but {why}", subject=subject)
 
 
 def _side(rule: Rule, answer: Answer) -> Side | None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.checks.cars import Cars
-from fleet.checks.check import WHOLE_CAR, Check, Handlers, is_first, is_wiped, overtakes
+from fleet.checks.check import WHOLE_CAR, Check, Handlers, Rule, is_first, is_wiped, overtakes
+from fleet.checks.command_rule import AnswersJudged, Verdict
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, Output
 from fleet.observe.story import CAR
@@ -22,9 +23,10 @@ SILENT: Final = frozenset({"offline", "maximum_privacy"})
 DEGREES: Final = frozenset({"latitude", "longitude"})
 DISTANCES: Final = frozenset({"too_far"})
 """Reasons whose detail says how far the car is from somebody whose place is known."""
-LOCATES: Final = frozenset({"honk"})
-"""Commands that tell the user where the car is by being obeyed."""
-WORKSHOP: Final = "everything, in workshop mode,"
+LOCATES: Final = frozenset({"honk", "area_alert", "speed_alert"})
+"""Commands that tell the user where the car is by being obeyed, or later."""
+LEGAL: Final = frozenset({"reset"})
+"""Commands that are obeyed whatever is switched off."""
 KEPT: Final = 64
 
 
@@ -39,16 +41,24 @@ class Modes:
     def of(self, machine: str) -> str:
         return self._mode.get(machine, OPEN)
 
+    def begun(self) -> Iterator[tuple[str, str]]:
+        """Yield each car with the mode that its switch begins with; one that its generation has not is left."""
+        for machine, mode in self._mode.items():
+            yield machine, mode if self._has(machine, mode) else OPEN
+
+    def _has(self, machine: str, mode: str) -> bool:
+        fitted = self._equipment.get(machine.removeprefix(CAR))
+        return mode != "online" or fitted is None or fitted.generation != "G3"
+
     def open(self, machine: str) -> None:
         """Take a reset, which leaves the switch as it came."""
         self._mode.pop(machine, None)
 
     def set(self, record: Input) -> bool:
         """Take what somebody sets; False when the switch of the car has no such position."""
-        equipment, mode = self._equipment.get(record.m.removeprefix(CAR)), record.data["mode"]
-        if mode == "online" and equipment is not None and equipment.generation == "G3":
+        if not self._has(record.m, record.data["mode"]):
             return False
-        self._mode[record.m] = mode
+        self._mode[record.m] = record.data["mode"]
         return True
 
 
@@ -247,73 +257,108 @@ class SilenceKept(SwitchCheck):
                 self.breach(line, machine, f"{why}, but {record.of} {record.data['message']['seq']} leaves the car")
 
 
-class SwitchRule(SwitchCheck):
+class SwitchRule(SwitchCheck, AnswersJudged):
     """A car obeys no command that is switched off in it: by its own switch, in workshop mode, or since it tells where it is.
 
-    What ends workshop mode in a silent car, nobody is told.
+    Nor does a silent car obey anything but what the law requires. What runs can be stopped, whatever is switched off; not in a
+    silent car. What ends workshop mode in a silent car, nobody is told.
     """
 
     name = "switch rule"
-    rule = "no command is obeyed that is switched off in the car"
-    looks_at = "commands that were accepted by cars with switches"
+    rule = "no command is obeyed that is switched off in the car, and none refused as that which is not"
+    looks_at = "answers"
     remembers = False
+    SERVICE: Final = Rule("service", "only while its service is not switched off in the car", frozenset({"service_deactivated"}))
+    PLACE: Final = Rule("place", "what tells where the car is only while its mode allows that", frozenset({"privacy_location"}))
+    WORKSHOP: Final = Rule("workshop", "only while the car is not in workshop mode", frozenset({"workshop_mode"}))
+    MODE: Final = Rule("mode", "only while the car's mode is neither offline nor maximum privacy", frozenset({"privacy_offline"}))
+    PAIRED: Final = Rule("paired", "only while somebody is enrolled in the car since its reset", frozenset({"not_paired"}))
+    rules = (SERVICE, PLACE, WORKSHOP, MODE, PAIRED)
 
-    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], begun: Mapping[str, str]) -> None:
-        super().__init__(begin, cars, equipment, begun)
-        self._since: dict[str, dict[str, list[tuple[Instant, bool]]]] = {}
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], begun: Mapping[str, str] | None) -> None:
+        super().__init__(begin, cars, equipment, begun or {})
+        self._begun_known = begun is not None
+        self._since: dict[str, dict[str, list[tuple[Instant, bool | None]]]] = {}
+        for machine, mode in self._modes.begun():
+            self._switch(machine, self.PLACE.name, 0, off=mode != OPEN)
+            self._switch(machine, self.MODE.name, 0, off=mode in SILENT)
 
     def handlers(self) -> Handlers:
-        return {**super().handlers(), ("in", "SetService"): self._set_service, ("in", "SetWorkshop"): self._set_workshop}
+        return {
+            **super().handlers(),
+            ("in", "SetService"): self._set_service,
+            ("in", "SetWorkshop"): self._set_workshop,
+            ("in", "PairCar"): self._paired,
+        }
 
     def forget(self, machine: str) -> None:
-        self._since.get(machine, {}).pop(WORKSHOP, None)
+        if self.WORKSHOP.name in self._since.get(machine, ()):
+            self._switch(machine, self.WORKSHOP.name, self._cars.of(machine).now, off=None)
 
     def wiped(self, machine: str, at: Instant, *, told: bool) -> None:  # noqa: ARG002 (what has the same instant is not judged)
-        for what in self._since.get(machine, {}):
-            if what != WORKSHOP:
+        for what in list(self._since.get(machine, ())):
+            if what != self.WORKSHOP.name:
                 self._switch(machine, what, at, off=False)
+        self._switch(machine, self.PAIRED.name, at, off=True)
 
     def mode_set(self, machine: str, at: Instant) -> None:
-        for name in LOCATES:
-            self._switch(machine, f"the place that {name} tells", at, off=self._modes.of(machine) != OPEN)
+        mode = self._modes.of(machine)
+        self._switch(machine, self.PLACE.name, at, off=mode != OPEN)
+        self._switch(machine, self.MODE.name, at, off=mode in SILENT)
 
-    def _switch(self, machine: str, what: str, at: Instant, *, off: bool) -> None:
+    def _switch(self, machine: str, what: str, at: Instant, *, off: bool | None) -> None:
         changes = self._since.setdefault(machine, {}).setdefault(what, [])
         changes.append((at, off))
         changes.sort(key=lambda change: change[0])  # a reset may be told late
         del changes[:-KEPT]
 
     def _set_service(self, record: Input, _line: int) -> None:
-        self._switch(record.m, record.data["name"], record.t, off=not record.data["on"])
+        self._switch(record.m, f"service {record.data['name']}", record.t, off=not record.data["on"])
 
     def _set_workshop(self, record: Input, _line: int) -> None:
-        self._switch(record.m, WORKSHOP, record.t, off=record.data["on"])
+        self._switch(record.m, self.WORKSHOP.name, record.t, off=record.data["on"])
+
+    def _paired(self, record: Input, _line: int) -> None:
+        self._switch(record.m, self.PAIRED.name, record.t, off=False)
 
     def sent(self, record: Output, line: int) -> None:
         message = record.data["message"]
-        if record.m not in self._since or not is_first(record):
+        if not is_first(record):
             return
         if record.of == "Event" and message["name"] == "workshop_mode" and not message["data"]["on"]:
-            self._switch(record.m, WORKSHOP, message["captured_at"], off=False)
-        elif record.of == "Response" and message["state"] == "accepted" and message["name"] != "reset":
-            self._obeyed(record.m, message, line)
-
-    def _obeyed(self, machine: str, answer: dict[str, Any], line: int) -> None:
-        name = answer["name"]
-        car = self._cars.of(machine)
-        command = car.commands.get(answer["command_id"], {})
-        if car.repeats(answer) or command.get("parameters", {}).get("action") == "stop":
-            return  # what runs can be stopped, whatever is switched off
-        for what in (name, f"the place that {name} tells", WORKSHOP):
-            changes = self._since[machine].get(what)
-            if changes is not None:
+            self._switch(record.m, self.WORKSHOP.name, message["captured_at"], off=False)
+        elif record.of == "Response" and message["state"] in {"accepted", "rejected"} and message["name"] not in LEGAL:
+            car = self._cars.of(record.m)
+            command = car.commands.get(message["command_id"])
+            if command is not None and not car.repeats(message):
                 self.looked_at += 1
-                if _was_off(changes, answer["captured_at"]):
-                    subject = f"command {answer['command_id']} of {answer['vin']}"
-                    self.breach(line, machine, f"{name} is accepted, but {what} is switched off", subject=subject)
+                for verdict in self._judge(record.m, message, command.get("parameters", {})):
+                    self.compare(verdict, message, line)
+
+    def _judge(self, machine: str, answer: dict[str, Any], parameters: Mapping[str, Any]) -> Iterator[Verdict]:
+        name, at = answer["name"], answer["captured_at"]
+        yield self._verdict(self.MODE, machine, self.MODE.name, at)
+        yield self._verdict(self.PAIRED, machine, self.PAIRED.name, at)
+        if parameters.get("action") == "stop":
+            return
+        yield self._verdict(self.SERVICE, machine, f"service {name}", at)
+        yield self._verdict(self.WORKSHOP, machine, self.WORKSHOP.name, at)
+        if name in LOCATES or answer.get("reason") in self.PLACE.reasons:
+            yield self._verdict(self.PLACE, machine, self.PLACE.name, at)
+
+    def _verdict(self, rule: Rule, machine: str, what: str, at: Instant) -> Verdict:
+        sure = self._begun_known or rule not in {self.MODE, self.PLACE}
+        off = _off_at(self._since.get(machine, {}).get(what, ()), at, begun=False if sure else None)
+        if off is None:
+            return Verdict(rule, None, "how it is switched at this instant is not known")
+        return Verdict(rule, not off, f"{what} is switched {'off' if off else 'on'}")
 
 
-def _was_off(changes: Sequence[tuple[Instant, bool]], at: Instant) -> bool:
-    """Tell whether it was off at an instant for certain: what changed in the same microsecond may have changed later."""
+def _off_at(changes: Sequence[tuple[Instant, bool | None]], at: Instant, *, begun: bool | None) -> bool | None:
+    """Tell whether it was off at an instant, None when that is not certain: what changed in it may have changed later."""
+    if any(since == at for since, _ in changes):
+        return None
     before = [off for since, off in changes if since < at]
-    return bool(before) and before[-1] and not any(since == at for since, _ in changes)
+    if before:
+        return before[-1]
+    return None if len(changes) >= KEPT else begun

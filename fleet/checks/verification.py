@@ -18,6 +18,7 @@ from fleet.checks.check import Breach, Check, Handler, Handlers, Route, Rule, Si
 from fleet.checks.comfort import ComfortAgrees, ComfortEnergy
 from fleet.checks.comfort_rules import ClimatisationRule, LowVoltageRule, VentilationRule
 from fleet.checks.commands import CommandEnds, CommandRuns, ExecutedOnce, Executions
+from fleet.checks.desk_switches import DeskSwitches
 from fleet.checks.driving import DrivesAgree
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
@@ -135,7 +136,8 @@ def all_checks(
         RequestRule(begin, equipment),
         PositionKept(begin, cars, equipment, begun),
         SilenceKept(begin, cars, equipment, begun),
-        SwitchRule(begin, cars, equipment, begun),
+        SwitchRule(begin, cars, equipment, privacy),
+        DeskSwitches(begin),
         EmergencyCalls(begin),
         InfoCalls(begin),
         AreaAlertsAgree(begin, cars),

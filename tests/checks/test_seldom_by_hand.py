@@ -49,6 +49,8 @@ def test_a_lock_that_comes_again_locks_nothing(paper: Paper, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["area_alert", "route_import", "charging_locations", "departure_timers", "honk"])
 def test_words_that_nobody_has_read_are_not_judged(paper: Paper, tmp_path: Path, name: str, reason: str) -> None:
     """A silent car, and one whose queue is full, refuse without looking at the parameters."""
+    if reason == "not_paired":
+        paper.write(CAR, "in", "ResetCar", {"user": None})
     paper.get("c1", name)
     detail = "too many commands wait for the car to wake" if reason == "busy" else ""
     paper.send("Response", command_id="c1", name=name, state="rejected", reason=reason, detail=detail, awake=False)

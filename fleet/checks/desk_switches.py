@@ -1,0 +1,136 @@
+"""Whether the desk sends what a car obeys by its own word, and refuses only what it does not.
+
+Source: cloud privacy in the contract. The desk goes by what it has heard; of two messages of a car the one with the higher number
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from fleet.checks.check import WHOLE_CAR, Handlers, Rule
+from fleet.checks.command_rule import AnswersJudged, Verdict
+from fleet.checks.privacy import LEGAL, LOCATES, OPEN, SILENT
+from fleet.observe.journal import Begin, Input, Output, Wake
+
+ASKED: Final = frozenset({"CommandAsked", "BackEndAsked"})
+"""Inputs at which the desk looks at what a car has said."""
+Number = tuple[int, int]
+
+
+class _Said:
+    """The newest word of a car on its switches, and on whether anybody is at home in it."""
+
+    __slots__ = ("mode", "number", "off", "paired", "paired_number")
+
+    def __init__(self) -> None:
+        self.number: Number = (0, 0)
+        self.mode = OPEN
+        self.off: frozenset[str] = frozenset()
+        self.paired_number: Number = (0, 0)
+        self.paired = True
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Take an event; an older one than what is known says nothing any more."""
+        number, data = (event["boot"], event["seq"]), event.get("data", {})
+        is_reset = event["name"] == "car_reset" and data.get("user") in WHOLE_CAR
+        if number > self.number:
+            if is_reset:
+                self.number, self.mode, self.off = number, OPEN, frozenset()
+            elif event["name"] == "privacy_changed":
+                self.number, self.mode, self.off = number, data["mode"], frozenset(data.get("services_off", ()))
+        if (is_reset or event["name"] == "car_paired") and number > self.paired_number:
+            self.paired_number, self.paired = number, not is_reset
+
+
+class DeskSwitches(AnswersJudged):
+    """What a car would refuse by its own word is not sent, and nothing else is refused for that.
+
+    Judged where a command is sent, or refused, as soon as it is asked for; one that waits for its S-PIN was judged before.
+    """
+
+    name = "desk switches"
+    rule = "the desk sends what the car obeys by its own word, and refuses for its switches only what it does not"
+    looks_at = "commands"
+    remembers = True
+    SERVICE: Final = Rule(
+        "service", "sent only while the car has not said that the service is off", frozenset({"service_deactivated"})
+    )
+    PLACE: Final = Rule("place", "what tells where the car is only while its mode allows that", frozenset({"privacy_location"}))
+    MODE: Final = Rule("mode", "only while the car has not said that it is offline or private", frozenset({"privacy_offline"}))
+    PAIRED: Final = Rule(
+        "paired", "only while the car has not said that it was reset and not paired since", frozenset({"not_paired"})
+    )
+    rules = (SERVICE, PLACE, MODE, PAIRED)
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._said: dict[str, _Said] = {}
+        self._asked = False
+        self._opened: dict[str, Any] | None = None
+
+    def handlers(self) -> Handlers:
+        return {
+            ("in",): self._given,
+            ("wake",): self._given,
+            ("in", "DeskStart"): self._starts,
+            ("in", "CarSwitched"): self._hears,
+            ("out", "CommandOpened"): self._opens,
+            ("out", "SendCommand"): self._sends,
+            ("out", "Transition"): self._changes,
+        }
+
+    def _given(self, record: Input | Wake, _line: int) -> None:
+        if record.m == "desk":
+            self._asked, self._opened = isinstance(record, Input) and record.type in ASKED, None
+
+    def _starts(self, record: Input, _line: int) -> None:
+        for vin, held in record.data.get("settings", {}).items():
+            said = self._said[vin] = _Said()
+            said.number, said.mode = (held.get("boot", 0), held.get("seq", 0)), held.get("mode", OPEN)
+            said.off, said.paired = frozenset(held.get("services_off", ())), held.get("paired", True)
+            boot, seq = held.get("since", (0, 0))
+            said.paired_number = (boot, seq)
+
+    def _hears(self, record: Input, _line: int) -> None:
+        event = record.data["event"]
+        self._said.setdefault(event["vin"], _Said()).hear(event)
+
+    def _opens(self, record: Output, _line: int) -> None:
+        self._opened = record.data["record"] if self._asked else None
+
+    def _sends(self, record: Output, line: int) -> None:
+        self._decided(record.data["command"]["id"], "accepted", None, line)
+
+    def _changes(self, record: Output, line: int) -> None:
+        change = record.data
+        if change["state"] == "rejected" and change["by"] == "desk":
+            self._decided(change["command_id"], "rejected", change.get("reason"), line)
+
+    def _decided(self, command_id: str, state: str, reason: str | None, line: int) -> None:
+        opened = self._opened
+        if opened is None or opened["id"] != command_id:
+            return
+        self.looked_at += 1
+        answer = {"command_id": command_id, "vin": opened["vin"], "name": opened["name"], "state": state, "reason": reason}
+        said = self._said.get(opened["vin"], NOTHING)
+        for verdict in self._judge(said, opened["name"]):
+            self.compare(verdict, answer, line)
+
+    def _judge(self, said: _Said, name: str) -> Iterator[Verdict]:
+        yield Verdict(self.PAIRED, said.paired, f"the car has said that it is {'paired' if said.paired else 'reset'}")
+        if name in LEGAL:
+            for rule in (self.MODE, self.SERVICE, self.PLACE):
+                yield Verdict(rule, permits=True, why=f"{name} is obeyed however the car is switched")
+            return
+        yield Verdict(self.MODE, said.mode not in SILENT, f"the car has said that its mode is {said.mode}")
+        yield Verdict(
+            self.SERVICE, name not in said.off, f"the car has said that off are: {', '.join(sorted(said.off)) or 'none'}"
+        )
+        if name in LOCATES:
+            yield Verdict(self.PLACE, said.mode == OPEN, f"the car has said that its mode is {said.mode}")
+
+
+NOTHING: Final = _Said()
+"""Of a car that has said nothing yet."""
