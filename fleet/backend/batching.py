@@ -42,7 +42,7 @@ class Pending(msgspec.Struct):
 
     `round_trips` are (due wall µs, awake) of commands whose first answer by the car is in it, `handled` the numbers of the
     messages that the service centre was given. `unsafe` are deliveries at QoS 0: nobody repeats them, should the batch be
-    taken again. `urgent`: somebody
+    taken again; `unsafe_bytes` is what came so. `urgent`: somebody
     waits for an answer, so the batch does not wait for more. That a command is sent is not urgent: the car's answer is about
     to come, and would have to wait for a commit that has begun.
     """
@@ -53,7 +53,13 @@ class Pending(msgspec.Struct):
     actions: list[Action] = []
     round_trips: list[tuple[int, bool]] = []
     handled: list[tuple[str, int, int]] = []
+    unsafe_bytes: int = 0
     urgent: bool = False
+
+    @property
+    def size(self) -> int:
+        """How much there is in it, about."""
+        return self.batch.size + len(self.actions)
 
     @property
     def empty(self) -> bool:

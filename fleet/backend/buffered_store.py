@@ -11,8 +11,9 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from fleet.backend.known_numbers import BootKey, Seen
 from fleet.backend.schema import in_words, open_for_writing, open_in_memory
-from fleet.backend.store import Batch, Committed, Part, Quarantined, Store, _committed, _Seen
+from fleet.backend.store import Batch, Committed, Part, Quarantined, Store, _committed
 from fleet.backend.store_file import HeldName
 from fleet.cloud.desk_io import CommandOpened, CommandRecord
 from fleet.cloud.twin import Newest
@@ -32,10 +33,11 @@ class BufferedStore(Store):
         self._held: list[Part] = []
         self._held_rows = 0
         self._held_commands: set[str] = set()
-        self._sequences: dict[tuple[str, int], _Seen] = {}
+        self._sequences: dict[BootKey, Seen] = {}
         self._cars: dict[str, tuple[Newest, int]] = {}
         self._behind_rows = 0
         super().__init__(path, created_by=created_by)
+        self._numbers.unsaved = self._sequences
 
     def _open(self, created_by: str) -> sqlite3.Connection:
         """Open the file once: nobody writes while it is looked at."""
@@ -57,6 +59,8 @@ class BufferedStore(Store):
         self._held.append(Part(batch, prepared, stored_at))
         self._held_rows += batch.size
         self._sequences.update(prepared.sequences)
+        for key in prepared.forgotten:
+            self._sequences.pop(key, None)
         for vin, newest in prepared.newest.items():
             self._cars[vin] = newest, stored_at
         for decision in batch.writes:
@@ -82,7 +86,8 @@ class BufferedStore(Store):
             raise
         self._behind_rows += self._held_rows
         if cars:
-            self._sequences, self._cars = {}, {}
+            self._sequences.clear()
+            self._cars = {}
             self._behind_rows = 0
         self._held = []
         self._held_rows = 0
@@ -103,9 +108,9 @@ class BufferedStore(Store):
             self.flush()
         return super().find_command(command_id)
 
-    def _counted_once(self, held: Quarantined, sequences: dict[tuple[str, int], _Seen]) -> Quarantined:
+    def _is_put_aside(self, held: Quarantined) -> bool:
         self.flush()  # it looks for a row
-        return super()._counted_once(held, sequences)
+        return super()._is_put_aside(held)
 
 
 class MemoryStore(BufferedStore):

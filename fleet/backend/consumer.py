@@ -24,7 +24,8 @@ from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.echo import Echo
 from fleet.backend.publisher import Publisher
-from fleet.backend.store import QUARANTINE_KEEPS, Arrival, Batch, Committed, Quarantined, Store
+from fleet.backend.quarantine import PAYLOAD_KEPT
+from fleet.backend.store import Arrival, Batch, Committed, Quarantined, Store
 from fleet.cloud.car_settings import EVENTS as SETTINGS_EVENTS
 from fleet.cloud.desk_io import INTERNAL, Answer, CarAnswered, CarSeen, CarSwitched, PresenceChanged
 from fleet.cloud.rule import Notify
@@ -42,6 +43,8 @@ from fleet.wire.vin import is_vin
 RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 """At least two batches: one being committed, one collecting. The rest keeps the broker from waiting for us."""
 UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
+UNACKNOWLEDGED_BYTES: Final = 32 << 20
+UNSAFE_DROPPED: Final = "messages at QoS 0 were dropped: they came faster than they could be stored"
 _KINDS: Final[dict[type[CarMessage], str]] = {Event: "event", Response: "response", Request: "request"}
 AT_ONCE: Final = RECEIVE_MAXIMUM
 """Rows that are committed on the event loop: some 15 ms for a batch, 50 ms for all the broker sends without an acknowledgement.
@@ -126,6 +129,7 @@ class Consumer:
         self.stored = 0
         self.duplicates = 0
         self.unsafe_dropped = 0
+        self._told: dict[str, int] = {}
         self.arrived = 0
         self.arrived_safely = 0
         self.stalls = 0
@@ -151,6 +155,12 @@ class Consumer:
     def cars(self) -> int:
         """How many cars are known."""
         return len(self._known)
+
+    @property
+    def beyond(self) -> dict[str, int]:
+        """How much there was beyond each bound, in words."""
+        unsafe = {UNSAFE_DROPPED: self.unsafe_dropped} if self.unsafe_dropped else {}
+        return {**self._store.beyond, **unsafe}
 
     def collecting(self) -> Pending:
         """Return the batch that is being collected."""
@@ -196,15 +206,28 @@ class Consumer:
         waiting = self._arriving
         safe = delivery.frame.qos
         self.arrived_safely += safe > 0
-        # Nothing holds the sender of QoS 0 back, so this is the only bound on memory there can be.
-        held = len(self._collecting.batch.arrivals) if waiting is None else len(waiting)
-        if not safe and held >= UNACKNOWLEDGED_LIMIT:
+        if not safe and not self._has_room_for(delivery):
             self.unsafe_dropped += 1
+            self._warn_of(UNSAFE_DROPPED, self.unsafe_dropped)
         elif waiting is None:
             self._receive(delivery)
             self.changed()
         else:
             waiting.append(delivery)
+
+    def _has_room_for(self, delivery: Delivery) -> bool:
+        """Tell whether a delivery at QoS 0 is taken: nothing holds its sender back, so there is no other bound on memory."""
+        pending = self._collecting
+        held = pending.size if self._arriving is None else len(self._arriving)
+        pending.unsafe_bytes += len(delivery.frame.payload)
+        return held < UNACKNOWLEDGED_LIMIT and pending.unsafe_bytes <= UNACKNOWLEDGED_BYTES
+
+    def _warn_of(self, what: str, count: int) -> None:
+        """Warn of what happens again and again: at the first time, and at ten times as many."""
+        told = self._told.get(what, 0)
+        if count >= 10 * told and count > told:
+            self._told[what] = count
+            self.warn(f"{count} {what}")
 
     # --- decoding
 
@@ -375,7 +398,7 @@ class Consumer:
                 reason=error.reason,
                 detail=storable(error.detail[:500]),
                 size=len(frame.payload),
-                payload=None if secret else frame.payload[:QUARANTINE_KEEPS],
+                payload=None if secret else frame.payload[:PAYLOAD_KEPT],
                 vin=vin,
                 boot=boot,
                 seq=seq,
@@ -538,6 +561,9 @@ class Consumer:
         """Acknowledge in the order of arrival, then do what had to wait for the commit. True: it can go on."""
         link, publisher = self._link, self._publisher
         self.quarantined.update(held.reason for held in pending.batch.quarantined)
+        self.quarantined.update(held.reason for _, held in committed.refused)
+        for what, count in self._store.beyond.items():
+            self._warn_of(what, count)
         if self._committed is not None:
             try:
                 self._committed(pending.batch, committed)

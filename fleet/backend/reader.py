@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.backend.schema import CLOCK, in_words, open_for_reading
+from fleet.backend.schema import CLOCK, COUNTS_QUARANTINE, in_words, open_for_reading
 from fleet.cloud.sequence import Gap
 from fleet.cloud.twin import Twin, ahead_at, merge_status
 from fleet.observe.histogram import Histogram
@@ -31,6 +31,11 @@ _COMMAND_COLUMNS: Final = (
     " changed_at, due_wall_us, asked_wall_us, sent_wall_us, first_answer_wall_us, ended_wall_us FROM command"
 )
 
+_HELD_OF_BOOTS: Final = "SELECT vin, boot, quarantined FROM sequence WHERE quarantined > 0"
+_HELD: Final = "SELECT reason, count FROM quarantine_count ORDER BY reason"
+_HELD_ROWS_OF_BOOTS: Final = "SELECT vin, boot, count(*) FROM quarantine WHERE seq > 0 GROUP BY vin, boot"
+_HELD_ROWS: Final = "SELECT reason, count(*) FROM quarantine GROUP BY reason ORDER BY reason"
+"""For stores of earlier schemas, which kept all."""
 _ROWS_OF_BOOTS: Final = "SELECT vin, boot, count(*), count(DISTINCT seq) FROM message GROUP BY vin, boot"
 _ROWS_SINCE: Final = (
     "SELECT coalesce(sum(times), 0), count(*) FROM (SELECT count(*) AS times FROM message WHERE id >= ? GROUP BY vin, boot, seq)"
@@ -155,7 +160,8 @@ class BootAccount:
 
 @dataclass(frozen=True, slots=True)
 class StoreAccount:
-    """The store's side of the account. `quarantined` counts all, `quarantined_of_boots` those that name a counted message.
+    """The store's side of the account. `quarantined` counts all, `quarantined_of_boots` those that name a counted message, and
+    `quarantined_rows` those that are kept: the store has room for so many.
 
     `stored` counts messages that have a row; `missing` are those that the store took for stored and has no row of, `twice` the
     rows too many. `of_others` are stored messages of other cars or boots than were asked about.
@@ -169,6 +175,7 @@ class StoreAccount:
     quarantined: int
     quarantined_of_boots: int
     quarantined_by_reason: dict[str, int]
+    quarantined_rows: int
     boots: dict[tuple[str, int], BootAccount]
 
 
@@ -336,15 +343,17 @@ class StoreReader:
             )
             if counts(vin, boot)
         }
+        counted = self._connection.execute("PRAGMA user_version").fetchone()[0] >= COUNTS_QUARANTINE
         held = {
             (vin, boot): count
-            for vin, boot, count in self._rows("SELECT vin, boot, count(*) FROM quarantine WHERE seq > 0 GROUP BY vin, boot")
+            for vin, boot, count in self._rows(_HELD_OF_BOOTS if counted else _HELD_ROWS_OF_BOOTS)
             if counts(vin, boot)
         }
         # Distinct numbers, not what the store notes of itself: the account must see a store that does not keep what it says.
         found = {(vin, boot): (rows, kept) for vin, boot, rows, kept in self._rows(_ROWS_OF_BOOTS)}
         of_boots = {key: kept for key, (_, kept) in found.items() if counts(*key)}
-        by_reason = dict(self._rows("SELECT reason, count(*) FROM quarantine GROUP BY reason ORDER BY reason"))
+        by_reason = dict(self._rows(_HELD if counted else _HELD_ROWS))
+        ((rows,),) = self._rows("SELECT count(*) FROM quarantine")
         stored = sum(of_boots.values())
         return StoreAccount(
             stored=stored,
@@ -355,6 +364,7 @@ class StoreReader:
             quarantined=sum(by_reason.values()),
             quarantined_of_boots=sum(held.values()),
             quarantined_by_reason=by_reason,
+            quarantined_rows=rows,
             boots=accounts,
         )
 

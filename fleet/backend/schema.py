@@ -17,10 +17,12 @@ from urllib.parse import quote
 
 from fleet.errors import StoreError, StoreFull, StoreLocked, StoreTooNew
 
-SCHEMA: Final = 5
+SCHEMA: Final = 6
 """Kept in `PRAGMA user_version`, which can be read before anything is known of the tables."""
 OLDEST_SCHEMA: Final = 3
 """The oldest that can be read, and that a writer brings to the present one."""
+COUNTS_QUARANTINE: Final = 6
+"""From this schema on the quarantine keeps a part, and counts all."""
 APPLICATION_ID: Final = 0x464C_4531
 """`FLE1` in the file's header: tells our stores from other people's databases."""
 
@@ -32,6 +34,16 @@ CREATE TABLE answer (
 _GIVEN: Final = """
 ALTER TABLE user ADD COLUMN given_boot INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE user ADD COLUMN given_seq INTEGER NOT NULL DEFAULT 0;
+"""
+_BOUNDS: Final = """
+ALTER TABLE sequence ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sequence ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE quarantine_count (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_COUNTED: Final = """
+UPDATE sequence SET quarantined = (SELECT count(*) FROM quarantine
+    WHERE quarantine.vin = sequence.vin AND quarantine.boot = sequence.boot AND quarantine.seq > 0);
+INSERT INTO quarantine_count SELECT reason, count(*) FROM quarantine GROUP BY reason;
 """
 _TABLES: Final = (
     """
@@ -91,8 +103,9 @@ CREATE TABLE service_state (
 """
     + _ANSWER
     + _GIVEN
+    + _BOUNDS
 )
-_MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN}
+_MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN, 5: _BOUNDS + _COUNTED}
 """What brings a store from a version to the next one."""
 
 CLOCK: Final = "clock"

@@ -89,6 +89,7 @@ class Snapshot:
     duplicates: int
     quarantined: dict[str, int]
     unsafe_dropped: int
+    beyond: dict[str, int]
     answers_dropped: int
     publishes_refused: int
     stalls: int
@@ -323,6 +324,7 @@ class Backend:
             duplicates=consumer.duplicates,
             quarantined=dict(consumer.quarantined),
             unsafe_dropped=consumer.unsafe_dropped,
+            beyond=consumer.beyond,
             answers_dropped=self._publisher.dropped,
             publishes_refused=self._publisher.refused,
             stalls=consumer.stalls,

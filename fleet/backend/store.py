@@ -13,6 +13,7 @@ commits, so that `restart_log` between two commits has little left to do.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 import msgspec
 
 from fleet.backend.decisions import AnswerGiven, Decided, ReplyGiven, write_decision
+from fleet.backend.known_numbers import NUMBERS, BootKey, KnownNumbers, Seen
+from fleet.backend.quarantine import PAYLOAD_KEPT, Room
 from fleet.backend.schema import NULL, in_words, open_for_reading, open_for_writing
 from fleet.backend.store_file import HeldName, StoreFile
 from fleet.cloud.desk_io import (
@@ -29,22 +32,20 @@ from fleet.cloud.desk_io import (
     SpinHash,
     UserRecord,
 )
-from fleet.cloud.sequence import Gap, SeenSequence
 from fleet.cloud.twin import Newest, Origin, origin_of
 from fleet.errors import StoreError, StoreGone
 from fleet.wire.messages import DeskAnswer, Presence, Reply, Status, Stored
 
-QUARANTINE_KEEPS: Final = 4096
-"""Bytes of a payload that was not understood."""
-MARKED_GAPS: Final = 200
-"""Gaps told to a car at once: what was dropped or lost never comes, and must not hold up the rest."""
+BOOTS_FORGOTTEN: Final = "earlier boots of cars with too many were forgotten"
+GAPS_GIVEN_UP: Final = "boots leave out so many numbers that the earliest were given up"
+NOT_KEPT: Final = "messages in quarantine were counted, but not kept"
 _CHUNKS: Final = (256, 64, 16, 4, 1)
 """Rows per INSERT: one statement with many rows lets go of the interpreter lock once, not once for every row."""
 _MESSAGE_COLUMNS: Final = (
     "id, vin, boot, seq, kind, name, trigger, captured_at, due_wall_us, sent_wall_us, received_at, content_type, payload,"
     " stored_at"
 )
-_SEQUENCE_COLUMNS: Final = "vin, boot, high, missing, gaps, duplicates"
+_SEQUENCE_COLUMNS: Final = "vin, boot, high, missing, gaps, duplicates, floor, quarantined"
 _NEWEST_COLUMNS: Final = (
     "vin, state, connection, connection_reason, connection_boot, connection_at, latitude, longitude, mileage_km, captured_at,"
     " stored_at, origins"
@@ -115,8 +116,11 @@ class _Prepared(msgspec.Struct):
     fresh: list[Arrival] = []
     first_id: int = 0
     newest: dict[str, Newest] = {}
-    sequences: dict[tuple[str, int], _Seen] = {}
+    sequences: dict[BootKey, Seen] = {}
     quarantined: list[Quarantined] = []
+    refused: list[tuple[Arrival, Quarantined]] = []
+    forgotten: list[BootKey] = []
+    put_aside: dict[str, int] = {}
     duplicates: int = 0
 
     @property
@@ -134,16 +138,20 @@ class Part(NamedTuple):
 
 
 class Committed(msgspec.Struct):
-    """What a commit did: the messages that were new, how many were not, and the numbers that are now stored of each boot."""
+    """What a commit did: the messages that were new, how many were not, and the numbers that are now stored of each boot.
+
+    `refused` messages are in quarantine: nobody can tell any more whether they are new.
+    """
 
     fresh: list[Arrival]
     duplicates: int
-    sequences: Iterable[tuple[tuple[str, int], _Seen]]
+    sequences: Iterable[tuple[BootKey, Seen]]
+    refused: list[tuple[Arrival, Quarantined]] = []
 
     @property
     def marks(self) -> list[tuple[str, Stored]]:
         """What to tell the cars, until the next commit."""
-        return [(vin, _mark(boot, seen.numbers)) for (vin, boot), seen in self.sequences]
+        return [(vin, seen.mark(boot)) for (vin, boot), seen in self.sequences]
 
 
 class Loaded(msgspec.Struct):
@@ -158,16 +166,6 @@ class Loaded(msgspec.Struct):
     answers: list[tuple[AnswerGiven, int]]
     services: dict[str, dict[str, Any]]
     meta: dict[str, str]
-
-
-class _Seen:
-    """The numbers of one boot, and how often one came again."""
-
-    __slots__ = ("duplicates", "numbers")
-
-    def __init__(self, numbers: SeenSequence, duplicates: int) -> None:
-        self.numbers = numbers
-        self.duplicates = duplicates
 
 
 class Store:
@@ -196,14 +194,16 @@ class Store:
         """The id that the first row written from now on has."""
         self._written_id = self._next_id - 1
         self._file.opened(self._is_whole)
-        self._seen: dict[tuple[str, int], _Seen] = {}
         self._newest: dict[str, Newest] = {}
         # Then all there ever is of a car is in memory from the first time on.
         self._began_empty = not self._connection.execute(_ANY_CAR).fetchone()[0]
+        self._numbers = KnownNumbers(self._connection, empty=self._began_empty)
+        self._room = Room(self._connection)
+        self.beyond: Counter[str] = Counter()
+        """How much there was beyond the bounds of what is kept, in words."""
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode_status = msgspec.msgpack.Decoder(Status).decode
         self._decode_ids = msgspec.msgpack.Decoder(list[int]).decode
-        self._decode_gaps = msgspec.msgpack.Decoder(list[Gap]).decode
 
     def _open(self, created_by: str) -> sqlite3.Connection:
         """Open the file for writing, for looking up beside that, and for copying its log back."""
@@ -263,14 +263,13 @@ class Store:
     def forget(self) -> None:
         """Let go of what is held in memory of the file, and with it of what a batch brought that was not written."""
         assert self._connection is not None, "the store is closed"
-        self._seen.clear()
+        self._numbers.clear()
+        self._room = Room(self._connection)
         self._newest.clear()
         self._began_empty = False
         self._next_id = self._connection.execute(_LAST_ID).fetchone()[0] + 1
 
-    def _write(
-        self, parts: Sequence[Part], sequences: Mapping[tuple[str, int], _Seen], newest: Mapping[str, tuple[Newest, int]]
-    ) -> None:
+    def _write(self, parts: Sequence[Part], sequences: Mapping[BootKey, Seen], newest: Mapping[str, tuple[Newest, int]]) -> None:
         """Write batches, in their order, and the rows of boots and of cars (each with when it was stored), in one transaction."""
         assert self._connection is not None, "the store is closed"
         with self._file.writing(wait=False):
@@ -279,7 +278,7 @@ class Store:
             self._write_sequences(sequences)
             self._write_newest(newest)
             for part in parts:
-                self._write_rest(part.batch, part.prepared.quarantined)
+                self._write_rest(part.batch, part.prepared)
             self._connection.execute("COMMIT")
             self._written_id = max([self._written_id, *(part.prepared.last_id for part in parts)])
 
@@ -306,13 +305,12 @@ class Store:
         prepared = _Prepared(first_id=self._next_id)
         fresh, newest, sequences = prepared.fresh, prepared.newest, prepared.sequences
         for held in batch.quarantined:
-            if held.vin and held.boot is not None and held.seq:
-                key = (held.vin, held.boot)
-                sequences[key] = self._seen.get(key) or self._load_seen(key)
+            if held.vin and held.boot is not None and held.seq and (seen := self._load_seen((held.vin, held.boot))) is not None:
+                sequences[held.vin, held.boot] = seen
         for arrival in batch.arrivals:
             key = arrival[:2]
-            if key not in sequences:
-                sequences[key] = self._seen.get(key) or self._load_seen(key)
+            if key not in sequences and (seen := self._load_seen(key)) is not None:
+                sequences[key] = seen
             vin = key[0]
             if vin not in newest:
                 newest[vin] = self._newest.get(vin) or self._load_newest(vin)
@@ -322,10 +320,9 @@ class Store:
                 newest[vin] = self._newest.get(vin) or self._load_newest(vin)
         next_id = self._next_id
         for arrival in batch.arrivals:
-            seen = sequences[arrival[:2]]
-            if not seen.numbers.add(arrival.seq):
-                seen.duplicates += 1
-                prepared.duplicates += 1
+            seen = sequences.get(arrival[:2])
+            if seen is None or not seen.numbers.add(arrival.seq):
+                self._not_new(arrival, seen, prepared)
                 continue
             if arrival.origin is not None:
                 newest[arrival.vin].take(arrival.origin, next_id)
@@ -334,33 +331,55 @@ class Store:
         self._next_id = next_id
         for presence in batch.presences:
             newest[presence.vin].take_presence(presence)
-        if batch.quarantined:
-            prepared.quarantined = [self._counted_once(held, sequences) for held in batch.quarantined]
+        for held in batch.quarantined:
+            self._put_aside(held, prepared)
+        prepared.forgotten = self._numbers.take_forgotten()
+        self.beyond.update({BOOTS_FORGOTTEN: len(prepared.forgotten)} if prepared.forgotten else {})
         return prepared
 
-    def _counted_once(self, held: Quarantined, sequences: dict[tuple[str, int], _Seen]) -> Quarantined:
-        """Note the number of a message in quarantine as seen, so that its car need not send it again.
+    def _load_seen(self, key: BootKey) -> Seen | None:
+        return self._numbers.of(key)
+
+    def _not_new(self, arrival: Arrival, seen: Seen | None, prepared: _Prepared) -> None:
+        """Count a duplicate; or put aside what may be one, as its boot or its number is not known any more."""
+        if seen is not None and arrival.seq > seen.numbers.floor:
+            seen.duplicates += 1
+            prepared.duplicates += 1
+            return
+        vin, boot, seq, kind, name, *_ = arrival
+        detail = f"{kind} {name or ''} {seq} of boot {boot}: so many {'boots' if seen is None else 'gaps'} came after it"
+        held = Quarantined(
+            arrival.received_at, f"{vin}/{kind}", "too_late", detail, len(arrival.payload), arrival.payload[:PAYLOAD_KEPT],
+            vin, None, None,
+        )  # fmt: skip
+        prepared.refused.append((arrival, held))
+        self._put_aside(held, prepared)
+
+    def _put_aside(self, held: Quarantined, prepared: _Prepared) -> None:
+        """Note the number of a message in quarantine as seen, so that its car need not send it again; keep it if there is room.
 
         One whose number is stored already was damaged on its second way only: it is kept, but not counted. The same one
         again is kept once, by its number.
         """
-        if not held.vin or held.boot is None or not held.seq or sequences[held.vin, held.boot].numbers.add(held.seq):
-            return held
-        assert self._connection is not None
-        found = self._connection.execute(
-            "SELECT 1 FROM message WHERE vin = ? AND boot = ? AND seq = ?", (held.vin, held.boot, held.seq)
-        ).fetchone()
-        return held if found is None else held._replace(boot=None, seq=None)
+        seen = prepared.sequences.get((held.vin or "", held.boot or 0))
+        if seen is None or not held.seq:
+            held = held._replace(boot=None, seq=None)
+        elif seen.numbers.add(held.seq):
+            seen.quarantined += 1
+        elif any(held[-3:] == other[-3:] for other in prepared.quarantined) or self._is_put_aside(held):
+            return
+        else:
+            held = held._replace(boot=None, seq=None)
+        prepared.put_aside[held.reason] = prepared.put_aside.get(held.reason, 0) + 1
+        if self._room.take(held.vin, held.reason):
+            prepared.quarantined.append(held)
+        else:
+            self.beyond[NOT_KEPT] += 1
 
-    def _load_seen(self, key: tuple[str, int]) -> _Seen:
+    def _is_put_aside(self, held: Quarantined) -> bool:
         assert self._connection is not None
-        row = None
-        if not self._began_empty:
-            found = self._connection.execute("SELECT high, gaps, duplicates FROM sequence WHERE vin = ? AND boot = ?", key)
-            row = found.fetchone()
-        seen = _Seen(SeenSequence(), 0) if row is None else _Seen(SeenSequence(row[0], self._decode_gaps(row[1])), row[2])
-        self._seen[key] = seen
-        return seen
+        number = (held.vin, held.boot, held.seq)
+        return self._connection.execute(_PUT_ASIDE, number).fetchone() is not None
 
     def _load_newest(self, vin: str) -> Newest:
         newest = Newest() if self._began_empty else self._stored_newest(vin)
@@ -402,12 +421,17 @@ class Store:
         if written != wanted:
             raise sqlite3.IntegrityError(f"{written} rows were written where {wanted} messages came")
 
-    def _write_sequences(self, sequences: Mapping[tuple[str, int], _Seen]) -> None:
+    def _write_sequences(self, sequences: Mapping[BootKey, Seen]) -> None:
         values: list[Any] = []
         for (vin, boot), seen in sequences.items():
             numbers = seen.numbers
+            if numbers.floor and not seen.is_beyond:
+                seen.is_beyond = True
+                self.beyond[GAPS_GIVEN_UP] += 1
             gaps = bytearray(self._encode(numbers.gaps)) if numbers.gaps else _NO_GAPS
-            values += (vin, boot, numbers.high, numbers.missing, gaps, seen.duplicates)
+            values += (
+                vin, boot, numbers.high, numbers.missing, gaps, seen.duplicates, numbers.floor, seen.quarantined,
+            )  # fmt: skip
         self._insert("INSERT OR REPLACE INTO sequence", _SEQUENCE_COLUMNS, values)
 
     def _write_newest(self, newest_of: Mapping[str, tuple[Newest, int]]) -> None:
@@ -440,14 +464,18 @@ class Store:
                 self._connection.execute(sql, values[start : start + size * width])
                 start += size * width
 
-    def _write_rest(self, batch: Batch, quarantined: list[Quarantined]) -> None:
+    def _write_rest(self, batch: Batch, prepared: _Prepared) -> None:
         assert self._connection is not None
-        if quarantined:
+        if prepared.forgotten:
+            self._connection.executemany("DELETE FROM sequence WHERE vin = ? AND boot = ?", prepared.forgotten)
+        if prepared.put_aside:
+            self._connection.executemany(_COUNT_PUT_ASIDE, list(prepared.put_aside.items()))
+        if prepared.quarantined:
             # Sent again after a crash, the same message is one row: the account counts it once.
             self._connection.executemany(
                 "INSERT OR IGNORE INTO quarantine (received_at, topic, reason, detail, size, payload, vin, boot, seq)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                quarantined,
+                prepared.quarantined,
             )
         for decision in batch.writes:
             write_decision(self._connection, decision)
@@ -484,16 +512,14 @@ class Store:
     def is_stored(self, vin: str, boot: int, seq: int) -> bool:
         """Tell whether a commit has seen the message of this number; on the event loop, also while another commits."""
         assert self._lookup is not None, "the store is closed"
-        seen = self._seen.get((vin, boot))
+        seen = self._numbers.holds((vin, boot))
         if seen is not None:
             return seq in seen.numbers
-        if self._began_empty:
-            return False
         try:
-            row = self._lookup.execute("SELECT high, gaps FROM sequence WHERE vin = ? AND boot = ?", (vin, boot)).fetchone()
+            row = self._lookup.execute(NUMBERS, (vin, boot)).fetchone()
         except sqlite3.Error as error:
             raise in_words(error, self.path) from error
-        return row is not None and seq in SeenSequence(row[0], self._decode_gaps(row[1]))
+        return row is not None and seq in self._numbers.read(row).numbers
 
     def save(self) -> None:
         """Have all that was committed in the file, for readers; here it is."""
@@ -508,6 +534,10 @@ class Store:
         return None if row is None else _command(row)
 
 
+_PUT_ASIDE: Final = "SELECT 1 FROM quarantine WHERE vin = ? AND boot = ? AND seq = ? AND seq > 0"
+_COUNT_PUT_ASIDE: Final = (
+    "INSERT INTO quarantine_count VALUES (?, ?) ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count"
+)
 _LAST_ID: Final = "SELECT coalesce(max(id), 0) FROM message"
 _ANY_CAR: Final = "SELECT EXISTS (SELECT 1 FROM sequence) OR EXISTS (SELECT 1 FROM newest)"
 _USER: Final = "SELECT vin, name, role, salt, digest, cost, wrong_tries, locked, given_boot, given_seq FROM user"
@@ -549,13 +579,4 @@ def _user(row: tuple[Any, ...]) -> UserRecord:
 
 
 def _committed(prepared: _Prepared) -> Committed:
-    return Committed(prepared.fresh, prepared.duplicates, prepared.sequences.items())
-
-
-def _mark(boot: int, numbers: SeenSequence) -> Stored:
-    """Say what is stored; with very many gaps only the lower ones, the rest follows when those are closed."""
-    if not numbers.gaps:
-        return Stored(boot=boot, through=numbers.high)
-    gaps = numbers.gaps[:MARKED_GAPS]
-    high = numbers.high if len(gaps) == len(numbers.gaps) else gaps[-1][1]
-    return Stored(boot=boot, through=numbers.through, high=high, gaps=tuple(gaps))
+    return Committed(prepared.fresh, prepared.duplicates, prepared.sequences.items(), prepared.refused)

@@ -315,10 +315,10 @@ class BackendHooks:
         if done.fresh:
             write(Stored(t, STORE, "stored", tuple(map(_NUMBER, done.fresh))))
         if done.duplicates:
-            fresh = set(map(id, done.fresh))
-            known = tuple(_NUMBER(arrival) for arrival in batch.arrivals if id(arrival) not in fresh)
+            others = {id(arrival) for arrival in (*done.fresh, *(arrival for arrival, _ in done.refused))}
+            known = tuple(_NUMBER(arrival) for arrival in batch.arrivals if id(arrival) not in others)
             write(Stored(t, STORE, "duplicate", known))
-        for held in batch.quarantined:
+        for held in (*batch.quarantined, *(held for _, held in done.refused)):
             write(Quarantined(t, STORE, "quarantine", held.reason, held.topic, held.size, held.vin, held.boot, held.seq))
 
 

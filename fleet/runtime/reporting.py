@@ -80,6 +80,7 @@ def compose_report(
         "faults": faults if faults is not None or harms_network(scenario) else {},
         "generator": msgspec.structs.asdict(generator),
         "backend": dict(backend_cpu),
+        "beyond": dict(backend.get("beyond", {})),
         "findings": [
             *reports.findings(generator, backend_cpu.get("cpu_percent")),
             *broker_findings(scenario, result, backend),
@@ -89,6 +90,7 @@ def compose_report(
     }
     lines = result.get("lines", ())
     report["findings"] += unjudged(verdicts, lines)
+    report["findings"] += [f"beyond the bounds of the back end: {count} {what}" for what, count in report["beyond"].items()]
     report["expectations"] = verdicts.outcomes(report, report["stages"]) + line_outcomes(lines)
     report["verdict"], report["reason"] = judge(
         account,
@@ -165,6 +167,7 @@ def _store_side(
         triggers = reader.statuses_by_trigger()
         told = {
             "stored_of_others": store.of_others,
+            "quarantined_by_reason": store.quarantined_by_reason,
             "statuses_engine_off": triggers.get("engine_off", 0),
             "statuses_asked": triggers.get("load", 0) + triggers.get("refresh", 0),
             "events": reader.events_by_name(),

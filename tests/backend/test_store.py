@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.backend.decisions import StoredWrite, decided
+from fleet.backend.known_numbers import MARKED_GAPS
 from fleet.backend.reader import StoreReader
 from fleet.backend.schema import OLDEST_SCHEMA, SCHEMA
-from fleet.backend.store import MARKED_GAPS, Batch, Quarantined, Store
+from fleet.backend.store import Batch, Quarantined, Store
 from fleet.cloud.desk_io import CommandOpened, CommandRecord, LateResult, SpinHash, StoreUser, Transition, UserRecord
 from fleet.errors import StoreError, StoreFull, StoreTooNew
 from fleet.wire.messages import Event, Lights, Status, Stored
@@ -159,6 +160,11 @@ def tables_of(path: Path) -> set[tuple[str, str]]:
 UNDONE = {
     3: ("DROP TABLE answer",),
     4: ("ALTER TABLE user DROP COLUMN given_boot", "ALTER TABLE user DROP COLUMN given_seq"),
+    5: (
+        "DROP TABLE quarantine_count",
+        "ALTER TABLE sequence DROP COLUMN floor",
+        "ALTER TABLE sequence DROP COLUMN quarantined",
+    ),
 }
 """What makes a store of the next schema one of this."""
 
