@@ -18,6 +18,7 @@ from fleet.cli import catalogue, centre, cleaning, journals, parts, proxying, ru
 from fleet.cli.common import about_file, complain, out
 from fleet.cli.printing import COLOURS, NO_COLOUR, visible
 from fleet.errors import FleetError, UnknownName
+from fleet.runtime.limits import leave_no_core, raise_open_files
 from fleet.runtime.run import RunBroken
 from fleet.runtime.streams import Streams
 
@@ -80,6 +81,8 @@ def main(streams: Streams) -> NoReturn:
 
 def _exit_code() -> int | str | None:
     """Run the command line, and return how it ends."""
+    raise_open_files()
+    leave_no_core()
     typer.rich_utils.COLOR_SYSTEM = COLOURS  # of help and of wrong options
     try:
         app()

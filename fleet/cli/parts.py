@@ -50,7 +50,7 @@ from fleet.observe.journal import set_aside
 from fleet.runtime.access import find_secret, need_passwords, open_access
 from fleet.runtime.assembly import vins
 from fleet.runtime.credentials import FleetSecret
-from fleet.runtime.limits import run_fast
+from fleet.runtime.limits import lack_of_open_files, run_fast
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.processes import pepper_of, run_backend, run_broker, run_simulator, stop_on_signals
 from fleet.runtime.resources import resource_dir
@@ -284,6 +284,8 @@ def broker(
 
     def started(running: PrivateMosquitto) -> None:
         out.say(f"Mosquitto listens on {running.cars} (cars) and {running.tools} (tools) for {len(known)} cars")
+        if lack := lack_of_open_files(len(known)):
+            err.say(f"warning: {lack}")
         if hint:
             out.say(f"for the other commands:  {hint}")
 

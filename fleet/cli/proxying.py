@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from fleet.cli.common import MOST_SEED, PARTS, AsJson, UntilEof, emit_line, out
-from fleet.errors import UsageError
+from fleet.cli.common import MOST_SEED, PARTS, AsJson, UntilEof, complain, emit_line, out
+from fleet.errors import FleetError, UsageError
 from fleet.kernel.instants import MILLISECOND, parse_duration
 from fleet.runtime.limits import run_fast
 from fleet.runtime.processes import stop_on_signals
+from fleet.runtime.shard import wait_until
 from fleet.runtime.streams import need_no_reader
 from fleet.transport.faults import Fault, Way, in_words, make_fault, parse_bytes, parse_bytes_per_s, parse_rule
 from fleet.transport.link import Endpoint
 from fleet.transport.proxy import FaultProxy
 from fleet.wire.clients import car_of
+
+LOOK_S = 1.0
 
 app = typer.Typer()
 
@@ -117,15 +121,28 @@ async def _run(
             for _, fault in faults:
                 for_whom = "all" if clients is None else ", ".join(clients)
                 out.say(f"{in_words(fault)}, for {for_whom}")
-        await stop.wait()
+        await _tell_failures_until(stop, running)
     if as_json:
-        emit_line({"type": "result", "connections": running.connections, "failed": running.failed, "faults": running.counts()})
+        failures = {cause: count for (cause, _), count in running.failures.items()}
+        emit_line({"type": "result", "connections": running.connections, "failed": running.failed, "failures": failures,
+                   "faults": running.counts()})  # fmt: skip
         return
-    lost = f", {running.failed} of them found no broker" if running.failed else ""
+    lost = f", {running.failed} of them did not come to the broker" if running.failed else ""
     out.say(f"{running.connections} connections{lost}")
+    for (cause, _), count in running.failures.items():
+        out.say(f"  {count}: {cause}")
     for name, counts in running.counts().items():
         did = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()) or "nothing"
         out.say(f"{name}: {did}")
+
+
+async def _tell_failures_until(stop: asyncio.Event, running: FaultProxy) -> None:
+    """Wait, and tell each cause for which a connection does not come to the broker, once."""
+    told: set[tuple[str, str]] = set()
+    while not await wait_until(stop.is_set, LOOK_S):
+        for failure in running.failures.keys() - told:
+            told.add(failure)
+            complain(FleetError(f"a connection did not come to the broker: {failure[0]}", hint=failure[1]))
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from fleet.kernel.instants import SECOND, Clock, Duration, Instant
 from fleet.kernel.schedule import Schedule
 from fleet.runtime.access import Access
 from fleet.runtime.clocks import ScaledClock, SteppedClock, VirtualClock, wall_us
+from fleet.runtime.limits import raise_open_files
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import Shard, wait_until
 from fleet.runtime.virtual_loop import VirtualLoop
@@ -202,6 +203,7 @@ class LiveStage:
 
         With `faults` cars connect through a proxy, with `seed` for what it leaves to chance.
         """
+        raise_open_files()
         access = reach.access
         self.slower_s = 0.0
         self.tells_clients = not reach.encrypted

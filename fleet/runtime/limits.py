@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import ipaddress
 import resource
@@ -17,10 +18,38 @@ GARBAGE_LOOK: Final = 100_000
 every 700th object, as is usual, was a fifth of the back end's work and a fifteenth of the simulator's."""
 SPARE_FILES: Final = 64
 """Files a process needs beside its connections: store, logs, pipes, libraries."""
+OPEN_FILES: Final = 65_536
+"""How many a process that may have more clients than it knows beforehand asks for."""
 SOURCES_MAX: Final = 4096
 
 T = TypeVar("T")
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def raise_open_files() -> None:
+    """Let this process, and those it starts, have as many open files as it may: `ulimit -Sn` is for who knows no better."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS allows fewer than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def leave_no_core() -> None:
+    """Let a crash leave no core file: it would hold what is in memory, S-PINs and passwords too."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def lack_of_open_files(connections: int) -> str:
+    """Say in words that a process may have too few open files for so many connections; "" when there are enough."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY or connections + SPARE_FILES <= limit:
+        return ""
+    return (
+        f"{connections} connections need {connections + SPARE_FILES} open files, and a process may have {limit} here: beyond "
+        "that they are refused; raise the limit (ulimit -Hn, or LimitNOFILE in a service)"
+    )
 
 
 def need_open_files(connections: int) -> None:

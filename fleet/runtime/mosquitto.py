@@ -27,6 +27,7 @@ from typing import IO, Final, NamedTuple, Self
 
 from fleet.errors import BrokerError, UsageError
 from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.limits import raise_open_files
 from fleet.runtime.resources import resource_dir
 from fleet.transport.link import Endpoint
 from fleet.wire.topics import DEFAULT_PREFIX, Topics
@@ -169,6 +170,7 @@ class PrivateMosquitto:
         if self.pid is not None:
             return
         binary = find_mosquitto() if self._binary is None else self._binary
+        raise_open_files()  # it has one for each client
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="fleet-broker-"))
         first = self._ports is None

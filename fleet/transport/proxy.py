@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections import Counter
 from typing import Final, Self, cast
 
 from fleet.errors import UsageError
 from fleet.kernel.instants import SECOND, Instant
+from fleet.transport.dial import explain
 from fleet.transport.faults import Direction, FaultControl
 from fleet.transport.link import Endpoint
 from fleet.transport.passage import Passage
@@ -36,8 +38,8 @@ class FaultProxy(FaultControl):
         """
         self.connections = 0
         """How many have come."""
-        self.failed = 0
-        """How many of them found nobody at the target."""
+        self.failures: Counter[tuple[str, str]] = Counter()
+        """How many of them did not come to the target, by cause and what to do about it, in words."""
         self.target = target
         super().__init__(seed)
         self.pairs: set[_Pair] = set()
@@ -69,6 +71,11 @@ class FaultProxy(FaultControl):
             pair.reset()
         await asyncio.gather(*self.dials, return_exceptions=True)
         await asyncio.sleep(0)  # the transports tell of their end
+
+    @property
+    def failed(self) -> int:
+        """How many connections did not come to the target."""
+        return self.failures.total()
 
     @property
     def endpoint(self) -> Endpoint:
@@ -118,8 +125,8 @@ class _Pair:
         target = self.proxy.target
         try:
             await asyncio.get_running_loop().create_connection(lambda: self.broker, target.host, target.port)
-        except OSError:
-            self.proxy.failed += 1
+        except OSError as error:
+            self.proxy.failures[explain(error)] += 1
             self.reset()
             return
         self.run()

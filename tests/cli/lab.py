@@ -89,9 +89,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(*arguments: str | Path, cwd: Path, **environment: str) -> AsyncIterator[Running]:
-    """Start `fleet ARGUMENTS`, and see to it that it is gone at the end."""
+async def running(*arguments: str | Path, cwd: Path, ulimit: str = "", **environment: str) -> AsyncIterator[Running]:
+    """Start `fleet ARGUMENTS`, with a limit such as `-Sn 60` if one is given, and see to it that it is gone at the end."""
+    limited = ("bash", "-c", f'ulimit {ulimit}; exec "$@"', "bash") if ulimit else ()
     process = await asyncio.create_subprocess_exec(
+        *limited,
         sys.executable,
         "-m",
         "fleet",

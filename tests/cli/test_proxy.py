@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fleet.runtime.mosquitto import free_port
 from fleet.transport.link import Endpoint, LinkSettings
 from fleet.transport.swarm_link import swarm_links
 from fleet.wire.frame import Frame
-from tests.cli.lab import call, running
-from tests.lab import quick_back_off
+from tests.cli.lab import call, children_of, running
+from tests.lab import VINS, Lab, LiveBroker, quick_back_off
 from tests.recording_owner import RecordingOwner
 from tests.scripted_broker import ScriptedBroker
 
@@ -112,7 +116,74 @@ async def test_in_words(tmp_path: Path) -> None:
         port = int(proxy.out.split(b"listens on 127.0.0.1:")[1].split(b",")[0])
         with pytest.raises(ConnectionResetError):
             await connect_and_read(port)
+        await proxy.says("error: a connection did not come to the broker")
         proxy.send(signal.SIGTERM)
         done = await proxy.done()
-    assert "1 connections, 1 of them found no broker" in done.text
+    assert "1 connections, 1 of them did not come to the broker 1: Connection refused" in done.text
+    assert "error: a connection did not come to the broker: Connection refused" in done.text
     assert "stall: nothing" in done.text
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("ulimit", "served"), [("-Sn 60", 80), ("-n 60", 0)])
+async def test_many_clients_with_few_open_files(live_broker: LiveBroker, tmp_path: Path, ulimit: str, served: int) -> None:
+    """A soft limit is raised; a hard one is named when it is met, and those who found room are carried on."""
+    lab = Lab(live_broker, swarm_links)
+    to = live_broker.mosquitto.cars
+    async with running(
+        "proxy", "--listen", "127.0.0.1:0", "--to", f"{to.host}:{to.port}", "--json", cwd=tmp_path, ulimit=ulimit
+    ) as proxy:
+        await proxy.says("ready")
+        host, _, port = json.loads(proxy.out)["listen"].rpartition(":")
+        owners = []
+        for vin in VINS[:80]:
+            settings = LinkSettings(client_id=vin, username=vin, password=live_broker.secret.password_for(vin))
+            link, owner = lab.link(Endpoint(host, int(port)), settings)
+            owners.append(owner)
+            link.open()
+        if served:
+            for owner in owners:
+                await owner.wait_for_up()
+        else:
+            await proxy.says("this process may not have more than 60 files and connections open")
+        await lab.close()
+        proxy.send(signal.SIGTERM)
+        done = await proxy.done()
+    result = json.loads(done.out.splitlines()[-1])
+    assert (result["failed"] == 0) is bool(served)
+
+
+def open_files_of(pid: int) -> int:
+    """Return how many a process may have, by its soft limit."""
+    limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
+    return int(limits.partition("Max open files")[2].split()[0])
+
+
+@pytest.fixture
+def open_folder() -> Iterator[str]:
+    """A folder that Mosquitto's own user can reach, which is not so for those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="fleet-test-") as folder:
+        os.chmod(folder, 0o755)  # noqa: PTH101
+        yield folder
+
+
+@pytest.mark.live
+async def test_a_broker_with_few_open_files(open_folder: str, tmp_path: Path) -> None:
+    """A soft limit is raised, a hard one that its cars will meet is named before they do."""
+    for ulimit, warned in (("-Sn 60", False), ("-n 60", True)):
+        cars = free_port("127.0.0.1")
+        tools = free_port("127.0.0.1", avoid=cars)
+        arguments = ("--scenario", "find-my-car", "--cars", "100", "--port", str(cars), "--tools-port", str(tools))
+        folder = ("--dir", f"{open_folder}/broker")
+        async with running("broker", *arguments, *folder, cwd=tmp_path, ulimit=ulimit) as broker:
+            await broker.says("Mosquitto listens on")
+            streams = [await asyncio.open_connection("127.0.0.1", cars) for _ in range(0 if warned else 80)]
+            (mosquitto,) = children_of(broker.process.pid)
+            allowed = open_files_of(mosquitto)
+            for _, writer in streams:
+                writer.transport.abort()
+            broker.send(signal.SIGTERM)
+            done = await broker.done()
+        assert done.code == 0, done
+        assert ("100 connections need 164 open files, and a process may have 60 here" in done.text) is warned
+        assert (allowed == 60) is warned

@@ -7,7 +7,14 @@ import resource
 import pytest
 
 from fleet.errors import UsageError
-from fleet.runtime.limits import SPARE_FILES, need_open_files, run_fast, source_addresses
+from fleet.runtime.limits import (
+    SPARE_FILES,
+    lack_of_open_files,
+    need_open_files,
+    raise_open_files,
+    run_fast,
+    source_addresses,
+)
 
 
 @pytest.fixture
@@ -35,6 +42,18 @@ def test_too_low_a_limit_is_told_with_the_remedy(small_limit: list[tuple[int, in
     assert "1000 connections need 1064 open files, and this process may have 500" in str(caught.value)
     assert "ulimit -Hn 1064" in caught.value.hint
     assert "436 cars" in caught.value.hint
+    assert small_limit == []
+
+
+def test_a_soft_limit_is_raised_as_far_as_is_allowed(small_limit: list[tuple[int, int]]) -> None:
+    """For a process that may have any number of clients."""
+    raise_open_files()
+    assert small_limit == [(500, 500)]
+
+
+def test_too_few_for_the_clients_it_may_have(small_limit: list[tuple[int, int]]) -> None:
+    assert lack_of_open_files(100 - SPARE_FILES) == ""
+    assert "101 connections need 165 open files, and a process may have 100 here" in lack_of_open_files(101)
     assert small_limit == []
 
 
