@@ -453,6 +453,7 @@ NOW_US = wall_us()
     ("start", "epoch_wall_us", "factor"),
     [(1, 0, 1e6), (BOOT, 0, 1e6), (-(10**15), NOW_US, 1.0), (2**62, NOW_US, 1.0), (1, NOW_US + 10**15, 1.0), (1, NOW_US, 1e-300),
      (-(2**63), 2**63 - 1, 1e6), (LATEST - HOUR, NOW_US, 2.0)],
+    ids=range(8),  # each worker of xdist has a now of its own
 )  # fmt: skip
 async def test_a_clock_whose_present_no_calendar_holds_is_refused_with_the_reason(
     path: Path, start: int, epoch_wall_us: int, factor: float
