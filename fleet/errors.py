@@ -29,6 +29,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fleet.addresses import address_of
+
 
 class FleetError(Exception):
     """Root of all errors raised on purpose; `str(error)` is for people, `hint` is the next step (or "")."""
@@ -135,7 +137,7 @@ class Unreachable(LinkError):
         self.port = port
         self.cause = cause
         super().__init__(
-            f"no connection to {host}:{port}: {cause}",
+            f"no connection to {address_of(host, port)}: {cause}",
             hint=hint or "Is the broker running there, and is the port right?",
         )
 

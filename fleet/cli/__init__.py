@@ -14,7 +14,7 @@ import typer
 import typer.rich_utils
 
 from fleet import __version__
-from fleet.cli import catalogue, centre, cleaning, journals, parts, proxying, running, scenarios, tools, verifying
+from fleet.cli import catalogue, centre, certifying, cleaning, journals, parts, proxying, running, scenarios, tools, verifying
 from fleet.cli.common import about_file, complain, out
 from fleet.cli.printing import COLOURS, NO_COLOUR, visible
 from fleet.errors import FleetError, UnknownName
@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # In the order of the groups in the help.
-for group in (running, tools, centre, catalogue, scenarios, journals, verifying, parts, proxying, cleaning):
+for group in (running, tools, centre, catalogue, scenarios, journals, verifying, parts, proxying, certifying, cleaning):
     app.add_typer(group.app)
 
 

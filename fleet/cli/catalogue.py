@@ -9,6 +9,7 @@ import typer
 
 from fleet.cli.common import WATCH, AsJson, make_table, out
 from fleet.cli.completing import complete_service
+from fleet.cli.connecting import without_effect
 from fleet.errors import UnknownName
 from fleet.wire.services import CommandEntry, EventEntry, Parameter, RequestEntry, load_services
 
@@ -29,6 +30,8 @@ def catalogue(
 
     fleet catalogue heater
     """
+    if markdown and (name is not None or as_json):
+        raise without_effect("--markdown", "it is for the whole catalogue, and no JSON", "leave NAME and --json out")
     services = load_services()
     if name is not None:
         _show(name, as_json=as_json)

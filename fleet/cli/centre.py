@@ -13,17 +13,17 @@ import typer
 
 from fleet.backend.reader import StoreReader
 from fleet.cli.actions import help_text, page, show
-from fleet.cli.common import MOST_ROWS, WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, make_table, out
+from fleet.cli.common import MOST_ROWS, WATCH, AsJson, StorePath, make_table, out
 from fleet.cli.completing import complete_action, complete_rule, complete_vin
+from fleet.cli.connecting import EVERYWHERE, Connection, without_effect
 from fleet.cli.printing import json_text
-from fleet.cli.tools import DeskBroker, User, find_store, reach_desk, tell_outcome
+from fleet.cli.tools import User, asking_desk, find_store, reach_desk, tell_outcome
 from fleet.cloud.actions import load_actions
 from fleet.errors import UnknownName, UsageError
 from fleet.kernel.instants import format_instant
 from fleet.runtime.asking import FIRST_ANSWER_S, ask_desk
 from fleet.wire.messages import ServiceRequest
 from fleet.wire.services import whole_number
-from fleet.wire.topics import DEFAULT_PREFIX
 from fleet.wire.vin import typed_vin
 
 app = typer.Typer()
@@ -62,6 +62,7 @@ def notices(
     out.print(table)
 
 
+_OF_ASKING: Final = ("user", "broker", *EVERYWHERE, "store")
 _HELP: Final = (
     "Ask a service of the back end for something; exit code 0 only for success.\n\n"
     "Numbers, true/false and lists are read as JSON; a text that looks like one stands in quotes of its own. Without ACTION it "
@@ -70,7 +71,9 @@ _HELP: Final = (
 
 
 @app.command(rich_help_panel=WATCH, help=help_text(_HELP))
+@asking_desk
 def service(
+    *,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which service.", autocompletion=complete_rule)] = None,
     action: Annotated[
         str | None, typer.Argument(metavar="ACTION", help="What it is to do.", autocompletion=complete_action)
@@ -79,15 +82,16 @@ def service(
         list[str] | None, typer.Argument(metavar="[VIN] [KEY=VALUE]…", help="About which car, and with which words.")
     ] = None,
     user: User = None,
-    broker: DeskBroker = None,
-    secret_file: SecretFile = None,
-    credentials: Credentials = None,
+    connection: Connection,
     store: StorePath = None,
-    topic_prefix: Prefix = DEFAULT_PREFIX,
     markdown: Annotated[bool, typer.Option("--markdown", help="All that can be asked, as a page.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a service of the back end, or tell what can be asked."""
+    if markdown or name is None or action is None:
+        connection.refuse(_OF_ASKING, "nothing is asked without an action", "name service and action")
+    if markdown and (name is not None or as_json):
+        raise without_effect("--markdown", "it is for all services, and no JSON", "leave NAME and --json out")
     if markdown:
         out.say(page(), end="")
         return
@@ -102,7 +106,7 @@ def service(
     given = list(words or ())
     vin = typed_vin(given.pop(0)) if given and "=" not in given[0] else None
     request = ServiceRequest(id=secrets.token_hex(12), service=name, action=action, vin=vin, data=read_data(given), user=user)
-    access = reach_desk(broker, secret_file, credentials, store, topic_prefix)
+    access = reach_desk(connection, store)
     answer = asyncio.run(ask_desk(access, request, timeout_s=FIRST_ANSWER_S))
     if not as_json and answer.data is not None:
         out.print_json(json_text(answer.data))

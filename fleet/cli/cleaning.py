@@ -10,31 +10,24 @@ from fleet.backend.service import CLIENT_ID
 from fleet.cli.common import (
     PARTS,
     BackendClientId,
-    Broker,
-    Ca,
     Cars,
-    Credentials,
-    Prefix,
-    SecretFile,
     Seed,
     Set,
-    ToolsBroker,
-    VinAsClientId,
     err,
     load_scenario,
     no_folder,
     out,
 )
 from fleet.cli.completing import complete_scenario
+from fleet.cli.connecting import Connection, connecting
 from fleet.errors import UsageError
-from fleet.runtime.access import find_secret, need_passwords, open_access
+from fleet.runtime.access import need_users
 from fleet.runtime.assembly import vins
 from fleet.runtime.cleaning import AT_ONCE, Cleaned, Visitor, cars_of, clean, left_behind
 from fleet.runtime.limits import need_open_files, run_fast
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.loader import find_scenario
 from fleet.wire.clients import client_id_of
-from fleet.wire.topics import DEFAULT_PREFIX
 
 app = typer.Typer()
 
@@ -49,10 +42,11 @@ MaybeScenario = Annotated[
 
 
 @app.command("clean", rich_help_panel=PARTS)
+@connecting("tools_broker", "vin_as_client_id")
 def clean_broker(
-    broker: Broker,
+    *,
     scenario: MaybeScenario = None,
-    tools_broker: ToolsBroker = None,
+    connection: Connection,
     cars: Cars = None,
     settings: Set = None,
     seed: Seed = None,
@@ -60,11 +54,6 @@ def clean_broker(
         bool, typer.Option("--backend", help="End the back end's session as well; what waits in it is never stored.")
     ] = False,
     client_id: BackendClientId = None,
-    ca: Ca = None,
-    credentials: Credentials = None,
-    secret_file: SecretFile = None,
-    topic_prefix: Prefix = DEFAULT_PREFIX,
-    vin_as_client_id: VinAsClientId = False,
 ) -> None:
     """Remove what a broken run left with a broker: its cars' sessions and their retained presence.
 
@@ -80,17 +69,14 @@ def clean_broker(
     if scenario is not None:
         known = vins(load_scenario(find_scenario(no_folder(scenario), resource_dir("scenarios")), cars, seed, None, settings))
     need_open_files(AT_ONCE)
-    access = open_access(
-        broker=broker,
-        tools_broker=tools_broker,
-        ca=ca,
-        credentials=credentials,
-        secret=find_secret(secret_file),
-        prefix=topic_prefix,
-        vin_is_client_id=vin_as_client_id,
-    )
-    need_passwords(access.password_for, known or ())
-
+    if not backend:
+        connection.refuse(("client_id",), "the back end's session is left alone", "give --backend, too")
+        if known is not None:
+            connection.refuse(("tools_broker",), "only the named cars come, and they connect elsewhere", "give --backend, too")
+    connection.refuse_secret_beside_credentials()
+    access = connection.open()
+    asked = (*(() if known is not None else ("tool",)), *(("backend",) if backend else ()))
+    need_users(access, cars=known or (), tools=asked)
     backend_id = client_id or client_id_of(CLIENT_ID, access.prefix)
 
     async def main() -> tuple[Cleaned, Cleaned]:

@@ -80,21 +80,6 @@ Clock = Annotated[
         autocompletion=complete_clock,
     ),
 ]
-Broker = Annotated[str, typer.Option("--broker", metavar="URL", help="mqtt://HOST:PORT or mqtts://HOST:PORT.")]
-ToolsBroker = Annotated[str | None, typer.Option("--tools-broker", metavar="URL", help="Where tools connect, if elsewhere.")]
-Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="Certificate authority (PEM) to trust for mqtts.")]
-Credentials = Annotated[Path | None, typer.Option("--credentials", metavar="FILE.csv", help="Lines of user,password.")]
-SecretFile = Annotated[
-    Path | None,
-    typer.Option("--secret-file", metavar="FILE", help="The fleet's secret \\[env: FLEET_SECRET_FILE, FLEET_SECRET]."),
-]
-VinAsClientId = Annotated[
-    bool,
-    typer.Option(
-        "--vin-as-client-id",
-        help="Cars' client id is the VIN under any --topic-prefix, for brokers that tie it to user or certificate.",
-    ),
-]
 BackendClientId = Annotated[
     str | None,
     typer.Option(
@@ -107,14 +92,6 @@ Delivery = Annotated[
     DeliveryMode, typer.Option("--delivery", help="When a car may forget a message: at the broker's word, or once it is stored.")
 ]
 Link = Annotated[LinkKind, typer.Option("--link", help="swarm carries masses of cars; aiomqtt is the reference.")]
-Source = Annotated[
-    str | None,
-    typer.Option("--source", metavar="NET", help="Source addresses for cars, such as 127.0.1.0/28 (ports run out at 28 000)."),
-]
-ConnectRate = Annotated[
-    float | None, typer.Option("--connect-rate", min=0.1, metavar="N", help="Let at most so many cars a second connect.")
-]
-Prefix = Annotated[str, typer.Option("--topic-prefix", metavar="PREFIX", help="First levels of all topics.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
 Full = Annotated[bool, typer.Option("--full", help="Leave nothing out of what is told of a machine.")]
 JournalFile = Annotated[

@@ -11,31 +11,22 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from fleet.addresses import NoAddress, read_host
 from fleet.backend.service import CLIENT_ID
 from fleet.backend.spin import SpinCost
 from fleet.cli.common import (
     PARTS,
     AsJson,
     BackendClientId,
-    Broker,
-    Ca,
     Cars,
     Clock,
-    ConnectRate,
-    Credentials,
     Delivery,
     DeliveryMode,
     JournalFile,
-    Link,
-    Prefix,
     ScenarioName,
-    SecretFile,
     Seed,
     Set,
-    Source,
-    ToolsBroker,
     UntilEof,
-    VinAsClientId,
     about_file,
     emit_line,
     err,
@@ -45,9 +36,10 @@ from fleet.cli.common import (
     no_folder,
     out,
 )
+from fleet.cli.connecting import OF_CARS, Connection, SecretFile, TopicPrefix, connecting
 from fleet.errors import FleetError, UsageError
 from fleet.observe.journal import set_aside
-from fleet.runtime.access import find_secret, need_passwords, open_access
+from fleet.runtime.access import find_secret, need_users
 from fleet.runtime.assembly import vins
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.limits import lack_of_open_files, run_fast
@@ -84,10 +76,11 @@ def _telling_failure(command: Callable[..., None]) -> Callable[..., None]:
 
 @app.command(rich_help_panel=PARTS)
 @_telling_failure
+@connecting("tools_broker", *OF_CARS)
 def simulate(
+    *,
     scenario: ScenarioName,
-    broker: Broker,
-    tools_broker: ToolsBroker = None,
+    connection: Connection,
     cars: Cars = None,
     settings: Set = None,
     seed: Seed = None,
@@ -95,14 +88,6 @@ def simulate(
     no_backend: Annotated[bool, typer.Option("--no-backend", help="There is no desk: send no commands.")] = False,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
-    link: Link = "swarm",
-    source: Source = None,
-    connect_rate: ConnectRate = None,
-    ca: Ca = None,
-    credentials: Credentials = None,
-    secret_file: SecretFile = None,
-    topic_prefix: Prefix = DEFAULT_PREFIX,
-    vin_as_client_id: VinAsClientId = False,
     state: Annotated[
         Path | None,
         typer.Option("--state", metavar="DIR", help=f"Where it outlives this process what cars have done \\[default: {STATE}]."),
@@ -127,23 +112,15 @@ def simulate(
     need_live_clock(loaded)
     if journal is not None and not until_eof:
         _keep_journal(journal, as_json)
-    memory = None if no_state else (state or STATE) / _memory_name(loaded.scenario, topic_prefix)
+    memory = None if no_state else (state or STATE) / _memory_name(loaded.scenario, connection.topic_prefix)
     if not as_json:  # whoever reads our lines is told what is to be done to the broker
         need_no_broker_of_ours(loaded)
         need_no_reader()
-    access = open_access(
-        broker=broker,
-        tools_broker=tools_broker,
-        ca=ca,
-        credentials=credentials,
-        secret=find_secret(secret_file),
-        prefix=topic_prefix,
-        link=link,
-        source=source,
-        connects_per_s=connect_rate,
-        vin_is_client_id=vin_as_client_id,
-    )
-    need_passwords(access.password_for, (*(() if no_backend else ("tool",)), *vins(loaded)))
+    if no_backend:
+        connection.refuse(("tools_broker",), "without a back end no commands are sent", "leave --no-backend out")
+    connection.refuse_secret_beside_credentials()
+    access = connection.open()
+    need_users(access, cars=vins(loaded), tools=() if no_backend else ("tool",))
 
     async def main() -> dict[str, Any]:
         stop = stop_on_signals(until_eof=until_eof)
@@ -174,7 +151,7 @@ def simulate(
                 emit=show,
             )  # fmt: skip
 
-    result = run_fast(main(), fast=link == "swarm")
+    result = run_fast(main(), fast=connection.link == "swarm")
     if not as_json:
         account = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in result["account"].items())
         out.say(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}")
@@ -194,20 +171,17 @@ def _memory_name(scenario: str, prefix: str) -> str:
 
 @app.command(rich_help_panel=PARTS)
 @_telling_failure
+@connecting("link")
 def backend(
-    broker: Broker,
+    *,
+    connection: Connection,
     store: Annotated[Path, typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="Where to store.")] = Path(
         "fleet.sqlite"
     ),
     delivery: Delivery = DeliveryMode.PUBACK,
-    link: Link = "swarm",
     client_id: BackendClientId = None,
     end_session: Annotated[bool, typer.Option("--end-session", help="Leave no session with the broker at the end.")] = False,
     spin_cost: Annotated[int, typer.Option("--spin-cost", help="scrypt's n for S-PINs, a power of two.")] = SpinCost().n,
-    ca: Ca = None,
-    credentials: Credentials = None,
-    secret_file: SecretFile = None,
-    topic_prefix: Prefix = DEFAULT_PREFIX,
     journal: JournalFile = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
@@ -218,8 +192,8 @@ def backend(
     """
     if not as_json:
         need_no_reader()
-    secret = find_secret(secret_file)
-    access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=topic_prefix, link=link)
+    access = connection.open()
+    need_users(access, tools=("backend",))
     if journal is not None and not until_eof:
         _keep_journal(journal, as_json)
 
@@ -227,7 +201,7 @@ def backend(
         await run_backend(
             access,
             store,
-            pepper=pepper_of(secret),
+            pepper=pepper_of(connection.secret()),
             spin_cost=SpinCost(n=spin_cost),
             announce_stored=delivery is DeliveryMode.STORED,
             client_id=client_id or client_id_of(CLIENT_ID, access.prefix),
@@ -237,7 +211,7 @@ def backend(
             journal=journal,
         )
 
-    run_fast(main(), fast=link == "swarm")
+    run_fast(main(), fast=connection.link == "swarm")
 
 
 def _tell_backend(message: dict[str, Any]) -> None:
@@ -257,13 +231,14 @@ def broker(
     tools_port: Annotated[int, typer.Option("--tools-port", min=1, max=65535, help="For back end, desk and tools.")] = 1884,
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Its files, kept.")] = Path("fleet-broker"),
     secret_file: SecretFile = None,
-    topic_prefix: Prefix = DEFAULT_PREFIX,
+    topic_prefix: TopicPrefix = DEFAULT_PREFIX,
 ) -> None:
     """Run a Mosquitto with the configuration of broker/ that knows the cars of some scenarios.
 
     Example: fleet broker --scenario rush-hour --cars 1000
     """
     need_no_reader()
+    listen = _host(listen)
     if port == tools_port:
         raise UsageError(f"--port and --tools-port are both {port}", hint="Cars and tools have a listener each: give two ports.")
     secret = find_secret(secret_file)
@@ -293,3 +268,13 @@ def broker(
         await run_broker(mosquitto, stop=stop_on_signals(until_eof=False), started=started)
 
     asyncio.run(main())
+
+
+def _host(text: str) -> str:
+    """Read what to listen on; raises UsageError."""
+    try:
+        return read_host(text)
+    except NoAddress as error:
+        raise UsageError(
+            f"--listen: {text!r} is {error}", hint=f"{error.hint} Ports are given by --port and --tools-port."
+        ) from None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from fleet.addresses import NoAddress, address_of, read_address
 from fleet.cli.common import MOST_SEED, PARTS, AsJson, UntilEof, complain, emit_line, out
+from fleet.cli.connecting import without_effect
 from fleet.errors import FleetError, UsageError
 from fleet.kernel.instants import MILLISECOND, parse_duration
 from fleet.runtime.limits import run_fast
@@ -24,6 +26,7 @@ from fleet.wire.clients import car_of
 LOOK_S = 1.0
 
 app = typer.Typer()
+_WITH_WAY: Final = ("latency", "bandwidth", "slicing", "truncate", "stall")
 
 
 @app.command(rich_help_panel=PARTS)
@@ -99,10 +102,23 @@ def proxy(
         faults.append(("stall", make_fault("stall", way=way)))
     if refuse:
         faults.append(("refuse", make_fault("refuse")))
+    _refuse_without_effect(faults, rule, client, way)
     with _of("rule"):
         faults += [(text, parse_rule(text)) for text in rule or ()]
     here, there = _address("listen", listen, lowest=0), _address("to", to)
     run_fast(_run(here, there, faults, client, seed, as_json=as_json, until_eof=until_eof))
+
+
+def _refuse_without_effect(faults: list[tuple[str, Fault]], rules: list[str] | None, clients: list[str] | None, way: Way) -> None:
+    """Raise UsageError for options that say of which faults there are none."""
+    if clients and not (faults or rules):
+        raise without_effect(
+            "--client", "there is no fault that could be for one client only", "give a fault, such as --latency 50ms"
+        )
+    if way != "both" and not any(name in _WITH_WAY for name, _ in faults):
+        raise without_effect(
+            "--way", f"only {', '.join(_WITH_WAY)} have a way", "give one of them; a rule has to_broker or to_client"
+        )
 
 
 async def _run(
@@ -113,11 +129,11 @@ async def _run(
     async with FaultProxy(to, host=listen.host, port=listen.port, seed=seed) as running:
         for name, fault in faults:
             running.set(name, fault, None if clients is None else [car_of(each) for each in clients])
-        here = f"{running.endpoint.host}:{running.endpoint.port}"
+        here, there = (address_of(each.host, each.port) for each in (running.endpoint, to))
         if as_json:
-            emit_line({"type": "ready", "listen": here, "to": f"{to.host}:{to.port}", "faults": [name for name, _ in faults]})
+            emit_line({"type": "ready", "listen": here, "to": there, "faults": [name for name, _ in faults]})
         else:
-            out.say(f"listens on {here}, connects to {to.host}:{to.port}; Ctrl-C ends it")
+            out.say(f"listens on {here}, connects to {there}; Ctrl-C ends it")
             for _, fault in faults:
                 for_whom = "all" if clients is None else ", ".join(clients)
                 out.say(f"{in_words(fault)}, for {for_whom}")
@@ -161,7 +177,7 @@ def _milliseconds(text: str) -> float:
 
 def _address(option: str, text: str, *, lowest: int = 1) -> Endpoint:
     """Read HOST:PORT; raises UsageError."""
-    host, _, port = text.removeprefix("mqtt://").rpartition(":")
-    if not host or not port.isdecimal() or not lowest <= int(port) <= 65_535:
-        raise UsageError(f"--{option}: {text!r} is no address", hint="Write HOST:PORT, such as 127.0.0.1:1883.")
-    return Endpoint(host.strip("[]"), int(port))
+    try:
+        return Endpoint(*read_address(text.removeprefix("mqtt://").removesuffix("/"), lowest=lowest))
+    except NoAddress as error:
+        raise UsageError(f"--{option}: {text!r} is no address: {error}", hint=error.hint) from None

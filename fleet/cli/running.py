@@ -8,8 +8,9 @@ import itertools
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 import typer
@@ -18,21 +19,13 @@ from fleet.backend.reader import StoreReader
 from fleet.cli.common import (
     RUN,
     AsJson,
-    Ca,
     Cars,
     Clock,
-    ConnectRate,
-    Credentials,
     Delivery,
     DeliveryMode,
-    Link,
-    Prefix,
     ScenarioName,
-    SecretFile,
     Seed,
     Set,
-    Source,
-    VinAsClientId,
     err,
     load_scenario,
     need_no_broker_of_ours,
@@ -40,13 +33,14 @@ from fleet.cli.common import (
     tell_tracks,
 )
 from fleet.cli.completing import LATEST
+from fleet.cli.connecting import EVERYWHERE, OF_CARS, Connection, connecting, without_effect
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_duration
 from fleet.observe import report as reports
-from fleet.runtime.access import find_secret, need_passwords, open_access
+from fleet.runtime.access import need_users
 from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.clocks import local_time
-from fleet.runtime.limits import need_open_files, run_fast, source_addresses
+from fleet.runtime.limits import need_open_files, run_fast
 from fleet.runtime.network_hand import harms_network
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
@@ -57,21 +51,27 @@ from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
 from fleet.scenario.loader import find_scenario
 from fleet.scenario.schema import Scenario
-from fleet.wire.topics import DEFAULT_PREFIX, Topics
+from fleet.wire.topics import Topics
 
 app = typer.Typer()
 
+PRIVATE: Final = "mqtt://127.0.0.1"
+"""What a private Mosquitto is to options that are looked at before it runs."""
+RunBroker = Annotated[
+    str, typer.Option("--broker", metavar="auto|URL", help="auto starts a private Mosquitto; a URL uses a running broker.")
+]
+
 
 @app.command(rich_help_panel=RUN)
+@connecting(*OF_CARS, broker=RunBroker, default="auto")
 def run(
+    *,
     scenario: ScenarioName,
     cars: Cars = None,
     settings: Set = None,
     seed: Seed = None,
     clock: Clock = None,
-    broker: Annotated[
-        str, typer.Option("--broker", metavar="auto|URL", help="auto starts a private Mosquitto; a URL uses a running broker.")
-    ] = "auto",
+    connection: Connection,
     out_dir: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where report and store go \\[default: runs/SCENARIO-TIME].")
     ] = None,
@@ -82,14 +82,6 @@ def run(
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Write no journal.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
-    link: Link = "swarm",
-    source: Source = None,
-    connect_rate: ConnectRate = None,
-    ca: Ca = None,
-    credentials: Credentials = None,
-    secret_file: SecretFile = None,
-    topic_prefix: Prefix = DEFAULT_PREFIX,
-    vin_as_client_id: VinAsClientId = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a scenario: broker, back end and cars, until its end or Ctrl-C; then the report.
@@ -101,17 +93,18 @@ def run(
     fleet run my/own.yaml --set cars=5000 --broker mqtt://localhost:1883 --no-backend
     """
     if ask_desk and not no_backend:
-        raise UsageError("--ask-desk is for a back end of yours", hint="Give --no-backend, too; ours is asked anyway.")
-    if broker == "auto" and (ca or credentials):
-        raise UsageError("--ca and --credentials are for a broker of yours", hint="Name it with --broker URL.")
-    prefix = Topics(topic_prefix).prefix
+        raise without_effect("--ask-desk", "a back end of ours is asked anyway", "give --no-backend for one of yours")
+    private = connection.broker == "auto"
+    prefix = Topics(connection.topic_prefix).prefix
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = load_scenario(file, cars, seed, clock, settings)
     tracks = followed_tracks(loaded, vocabulary())
     tell_tracks(rows_left_out(tracks), track_findings(tracks))
     if loaded.clock.is_virtual:
-        _need_no_wire(
-            broker=broker != "auto", no_backend=no_backend, link=link != "swarm", source=source, connect_rate=connect_rate
+        connection.refuse(
+            (*(() if private else ("broker",)), "no_backend", "ask_desk", "keep_sessions", *OF_CARS, *EVERYWHERE),
+            "with --clock virtual broker, network and back end are part of the run",
+            "give a live clock such as --clock x600",
         )
         virtual = VirtualRunConfig(
             scenario=loaded,
@@ -125,56 +118,44 @@ def run(
             f"{file} can be read only once, and the simulator of a live run reads its scenario again",
             hint="Save it in a file, or run it with --clock virtual.",
         )
-    if broker != "auto":
-        need_no_broker_of_ours(loaded)
-    secret = find_secret(secret_file)
     access = None
-    if broker != "auto":
-        access = open_access(broker=broker, ca=ca, credentials=credentials, secret=secret, prefix=prefix)
+    if private:
+        connection.refuse(
+            ("ca", "cert_dir", "server_name", "credentials", "keep_sessions", "vin_as_client_id"),
+            "the private Mosquitto is made for this run, and gone after it",
+            "name a broker of yours with --broker URL",
+        )
+        replace(connection, broker=PRIVATE).open()  # what is wrong with the other options is told before anything starts
+    else:
+        need_no_broker_of_ours(loaded)
+        if no_backend:
+            connection.refuse_secret_beside_credentials()
+        access = connection.open()
         tools = () if no_backend and not ask_desk else ("tool",) if no_backend else ("tool", "backend")
-        need_passwords(access.password_for, (*tools, *vins(loaded)))
-    source_addresses(source)
+        need_users(access, cars=vins(loaded), tools=tools)
     need_open_files(loaded.cars * (3 if harms_network(loaded) else 1))  # the proxy has two more for each car
     folder = out_dir or _new_folder(loaded.scenario)
-    passthrough = [
-        *(["--ca", str(ca)] if ca else []),
-        *(["--credentials", str(credentials)] if credentials else []),
-        *(["--link", link] if link != "swarm" else []),
-        *(["--delivery", delivery.value] if delivery is not DeliveryMode.PUBACK else []),
-        *(["--topic-prefix", topic_prefix] if topic_prefix != DEFAULT_PREFIX else []),
-    ]
+    delivery_words = ["--delivery", delivery.value] if delivery is not DeliveryMode.PUBACK else []
     config = RunConfig(
         scenario=loaded,
         scenario_file=file,
         out=folder,
-        broker=None if broker == "auto" else broker,
+        broker=None if private else connection.broker,
         access=access,
         prefix=prefix,
-        passthrough=tuple(passthrough),
+        passthrough=(*connection.words("link"), *delivery_words),
         for_simulator=(
             *(word for setting in settings or () for word in ("--set", setting)),
-            *(["--source", source] if source else []),
-            *(["--connect-rate", str(connect_rate)] if connect_rate else []),
-            *(["--vin-as-client-id"] if vin_as_client_id else []),
+            *connection.words_of("source", "connect_rate", "vin_as_client_id"),
         ),
         with_backend=not no_backend,
         asks_desk=ask_desk,
         keep_sessions=keep_sessions,
         journal=not no_journal,
-        secret=secret,
+        secret=connection.secret(),
+        files=connection.files(),
     )
     _start(loaded, folder, lambda view: Run(config, view), as_json=as_json, with_backend=not no_backend)
-
-
-def _need_no_wire(**given: object) -> None:
-    """Raise UsageError for options that speak of a broker or a network: in virtual time both are simulated."""
-    for name, value in given.items():
-        if value:
-            option = "--" + name.replace("_", "-")
-            raise UsageError(
-                f"{option} has no meaning with --clock virtual: broker, network and back end are part of the run",
-                hint=f"Leave {option} out, or give a live clock such as --clock x600.",
-            )
 
 
 def _start(

@@ -6,6 +6,7 @@ import asyncio
 import math
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Never
 
@@ -13,19 +14,18 @@ import msgspec
 import typer
 
 from fleet.backend.reader import StoreReader
-from fleet.cli.common import MOST_ROWS, WATCH, AsJson, Credentials, Prefix, SecretFile, StorePath, Vin, err, make_table, out
+from fleet.cli.common import MOST_ROWS, WATCH, AsJson, StorePath, Vin, err, make_table, out
 from fleet.cli.completing import LATEST, complete_command
+from fleet.cli.connecting import Connection, connecting
 from fleet.cli.printing import json_text
 from fleet.cli.words import lacking, read_words
 from fleet.cloud.spin_guard import looks_like_spin
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_instant
-from fleet.runtime.access import Access, find_secret, open_access, read_endpoint
+from fleet.runtime.access import Access, EndpointFile, need_users, read_endpoint
 from fleet.runtime.asking import ask_desk
-from fleet.runtime.credentials import FleetSecret
 from fleet.wire.commands import command_type
 from fleet.wire.messages import CommandRequest, DeskAnswer, SetSpin
-from fleet.wire.topics import DEFAULT_PREFIX
 
 app = typer.Typer()
 user_app = typer.Typer(help="People of a car.", no_args_is_help=True)
@@ -173,16 +173,20 @@ DeskBroker = Annotated[
     str | None,
     typer.Option("--broker", metavar="URL", envvar="FLEET_BROKER", help="The tools' listener \\[default: the running fleet's]."),
 ]
+asking_desk = connecting(broker=DeskBroker, default=None)
+"""Gives a command the options of a connection to the desk."""
 POSITION: Final = frozenset({"latitude", "longitude"})
 """What --from gives."""
 COMMAND_PATIENCE_S: Final = 900.0
 """Longer than the default time to live of any command that a person waits for, in wall seconds."""
 
 
-def reach_desk(broker: str | None, secret_file: Path | None, credentials: Path | None, store: Path | None, prefix: str) -> Access:
-    """Reach the desk by options, or by what a running fleet left beside its store."""
-    if broker is not None:
-        return open_access(broker=broker, credentials=credentials, secret=find_secret(secret_file), prefix=prefix)
+def reach_desk(connection: Connection, store: Path | None) -> Access:
+    """Reach the desk by options, or by what a running fleet left beside its store; options come before that."""
+    stored = "store" in connection.given
+    if connection.broker is not None and not (stored and "broker" not in connection.given):  # FLEET_BROKER gives way to --store
+        connection.refuse(("store",), "--broker says already where to ask", "leave --broker out")
+        return _opened(connection)
     folder = (store or LATEST / "store.sqlite").parent
     word = read_endpoint(folder)
     if word is None:
@@ -191,8 +195,30 @@ def reach_desk(broker: str | None, secret_file: Path | None, credentials: Path |
             hint="Start one (fleet run rush-hour --clock real), give --store DIR/store.sqlite for one with --out DIR, "
             "or --broker URL and --secret-file FILE.",
         )
-    secret = FleetSecret.from_file(Path(word.secret_file)) if word.secret_file else find_secret(secret_file)
-    return open_access(broker=word.tools, credentials=credentials, secret=secret, prefix=word.prefix)
+    return _opened(_completed(connection, word))
+
+
+def _completed(connection: Connection, word: EndpointFile) -> Connection:
+    """Return the connection with what a running fleet has left, as far as no option says otherwise."""
+    left: dict[str, Any] = {
+        name: Path(path)
+        for name, path in (("ca", word.ca), ("cert_dir", word.cert_dir), ("credentials", word.credentials))
+        if path is not None
+    }
+    if word.secret_file and "credentials" not in (left.keys() | connection.given):
+        left["secret_file"] = Path(word.secret_file)
+    left |= {"server_name": word.server_name, "topic_prefix": word.prefix}
+    if "secret_file" in connection.given:
+        left.pop("credentials", None)
+    left = {name: value for name, value in left.items() if name not in connection.given}
+    return replace(connection, broker=word.tools, **left)
+
+
+def _opened(connection: Connection) -> Access:
+    connection.refuse_secret_beside_credentials()
+    access = connection.open()
+    need_users(access, tools=("tool",))
+    return access
 
 
 def ask_spin(prompt: str, *, twice: bool = False) -> str:
@@ -233,8 +259,17 @@ def checked_user(user: str | None) -> str | None:
 User = Annotated[str | None, typer.Option("--user", help="Who asks \\[default: the primary user].", callback=checked_user)]
 
 
+def finite(number: float | None) -> float | None:
+    """Return a number that is one; raises UsageError for nan and infinity."""
+    if number is not None and not math.isfinite(number):
+        raise UsageError(f"--ttl {number} is no time", hint="Such as --ttl 600.")
+    return number
+
+
 @app.command("command", rich_help_panel=WATCH)
+@asking_desk
 def command(
+    *,
     vin: Vin,
     name: Annotated[
         str,
@@ -256,11 +291,8 @@ def command(
     ttl: Annotated[
         float | None, typer.Option("--ttl", metavar="SECONDS", callback=finite, help="How long the car may act on it.")
     ] = None,
-    broker: DeskBroker = None,
-    secret_file: SecretFile = None,
-    credentials: Credentials = None,
+    connection: Connection,
     store: StorePath = None,
-    topic_prefix: Prefix = DEFAULT_PREFIX,
     as_json: AsJson = False,
 ) -> None:
     """Send a remote command as the car's user, and wait for its outcome; exit code 0 only for success.
@@ -280,7 +312,7 @@ def command(
         user=user,
         ttl_s=ttl,
     )
-    access = reach_desk(broker, secret_file, credentials, store, topic_prefix)
+    access = reach_desk(connection, store)
 
     def told(answer: DeskAnswer) -> None:
         if not as_json and not answer.final:
@@ -288,13 +320,6 @@ def command(
 
     answer = asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S, told=told))
     tell_outcome(name, answer, as_json)
-
-
-def finite(number: float | None) -> float | None:
-    """Return a number that is one; raises UsageError for nan and infinity."""
-    if number is not None and not math.isfinite(number):
-        raise UsageError(f"--ttl {number} is no time", hint="Such as --ttl 600.")
-    return number
 
 
 def tell_outcome(name: str, answer: DeskAnswer, as_json: bool) -> Never:
@@ -348,15 +373,14 @@ def _read_position(text: str) -> dict[str, float]:
 
 
 @user_app.command("set-spin")
+@asking_desk
 def set_spin(
+    *,
     vin: Vin,
     spin: Annotated[str | None, typer.Option("--spin", metavar="-", help="4 digits; asked for when not given.")] = None,
     user: User = None,
-    broker: DeskBroker = None,
-    secret_file: SecretFile = None,
-    credentials: Credentials = None,
+    connection: Connection,
     store: StorePath = None,
-    topic_prefix: Prefix = DEFAULT_PREFIX,
     as_json: AsJson = False,
 ) -> None:
     """Set the S-PIN of a car's user; unlocks it after three wrong tries.
@@ -371,5 +395,5 @@ def set_spin(
         spin=ask_spin("New S-PIN", twice=True) if spin in {None, "", "-"} else given_spin(spin),
         user=user,
     )
-    access = reach_desk(broker, secret_file, credentials, store, topic_prefix)
+    access = reach_desk(connection, store)
     tell_outcome("set-spin", asyncio.run(ask_desk(access, request, timeout_s=COMMAND_PATIENCE_S)), as_json)

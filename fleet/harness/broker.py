@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
-from fleet.errors import LinkError, Unreachable, UsageError
+from fleet.errors import LinkError, Unreachable
 from fleet.harness.backends import Launch
 from fleet.harness.stages import Reach
 from fleet.harness.watcher import Watcher
@@ -26,7 +26,7 @@ from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner
 from fleet.transport.swarm_link import swarm_links
 
 if TYPE_CHECKING:
-    from fleet.harness.certificates import Authority
+    from fleet.runtime.authority import Authority
 
 
 Kind = Literal["plain", "tls", "mutual_tls"]
@@ -132,20 +132,27 @@ class HarnessBroker:
 
 
 def _authority() -> Authority:
-    try:
-        from fleet.harness.certificates import Authority  # noqa: PLC0415  only tests with certificates need it
-    except ImportError:
-        hint = 'pip install "connectfleet[tls]"'
-        raise UsageError("certificates for tests need the package cryptography", hint=hint) from None
+    """Make an authority in a folder of its own. Raises UsageError where `cryptography` is not installed."""
+    from fleet.runtime.authority import Authority  # noqa: PLC0415  only tests with certificates need it
+
     return Authority(Path(tempfile.mkdtemp(prefix="fleet-certificates-")))
 
 
 class ForeignBroker:
     """A broker of the user's, which is left as it was: cars end their sessions and clear their presence."""
 
-    def __init__(self, url: str, *, ca: Path | None = None, credentials: Path | None = None, prefix: str = "fleet/test") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        ca: Path | None = None,
+        cert_dir: Path | None = None,
+        credentials: Path | None = None,
+        prefix: str = "fleet/test",
+    ) -> None:
         """Take where it is and how to be let in; each test gets its own level under the prefix."""
-        self._url, self._ca, self._credentials, self._prefix = url, ca, credentials, prefix
+        self._url, self._prefix = url, prefix
+        self._files = {"ca": ca, "cert_dir": cert_dir, "credentials": credentials}
         self._numbers = itertools.count(1)
         self._token = secrets.token_hex(4)  # not the process id: what a killed run left there may have had the same
         self._was_found = False
@@ -171,7 +178,10 @@ class ForeignBroker:
         return user, self._access(self._prefix).password_for(user)
 
     def _access(self, prefix: str) -> Access:
-        return open_access(broker=self._url, ca=self._ca, credentials=self._credentials, prefix=prefix)
+        files = self._files
+        return open_access(
+            broker=self._url, ca=files["ca"], cert_dir=files["cert_dir"], credentials=files["credentials"], prefix=prefix
+        )
 
     def reach(self) -> Reach:
         """Return how a world reaches it, under a level of its own. Raises UsageError for files that cannot be used.
@@ -180,10 +190,9 @@ class ForeignBroker:
         """
         prefix = f"{self._prefix}/t{self._token}-{next(self._numbers)}"
         arguments = ["--broker", self._url, "--topic-prefix", prefix, "--client-id", f"backend {prefix}", "--end-session"]
-        if self._ca is not None:
-            arguments += ["--ca", str(self._ca)]
-        if self._credentials is not None:
-            arguments += ["--credentials", str(self._credentials)]
+        for name, path in self._files.items():
+            if path is not None:
+                arguments += ["--" + name.replace("_", "-"), str(path)]
         access = self._access(prefix)
         return Reach(
             access, find=partial(self._find, access), launch=Launch(arguments, {}),

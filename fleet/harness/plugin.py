@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fleet-seed", type=int, help="The seed of all chance, instead of each test's own")
     group.addoption("--fleet-broker", metavar="URL", help="A broker of yours, instead of a private Mosquitto")
     group.addoption("--fleet-ca", metavar="FILE", type=Path, help="The authority that signed your broker's certificate")
+    group.addoption("--fleet-cert-dir", metavar="DIR", type=Path, help="Certificates of clients, where your broker wants them")
     group.addoption("--fleet-credentials", metavar="FILE", type=Path, help="user,password lines for your broker")
     group.addoption("--fleet-prefix", metavar="PREFIX", help="Topics under which all tests stay")
     parser.addini("fleet_mode", "Where cars live: live or virtual", default="live")
@@ -114,6 +115,7 @@ class Brokers:
             self._foreign = self._foreign or ForeignBroker(
                 self._option("--fleet-broker"),
                 ca=self._option("--fleet-ca"),
+                cert_dir=self._option("--fleet-cert-dir"),
                 credentials=self._option("--fleet-credentials"),
                 prefix=self._option("--fleet-prefix") or "fleet/test",
             )
@@ -213,7 +215,7 @@ def _again(request: pytest.FixtureRequest, seed: int) -> str:
     config = request.config
     file = os.path.relpath(request.node.path, config.invocation_params.dir)
     words = ["pytest", f"{file}::{request.node.nodeid.partition('::')[2]}", "--fleet-seed", str(seed)]
-    for option in ("--fleet-mode", "--fleet-broker", "--fleet-ca", "--fleet-credentials", "--fleet-prefix"):
+    for option in ("--fleet-mode", "--fleet-broker", "--fleet-ca", "--fleet-cert-dir", "--fleet-credentials", "--fleet-prefix"):
         if (value := config.getoption(option)) is not None:
             words += [option, str(value)]
     return shlex.join(words)

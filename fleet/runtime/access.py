@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +13,9 @@ import msgspec
 import structlog
 
 from fleet.errors import UsageError
+from fleet.runtime.certificates import ClientCertificates, open_certificates, trust
 from fleet.runtime.credentials import FleetSecret
-from fleet.runtime.limits import source_addresses
+from fleet.runtime.limits import need_one_kind, source_addresses
 from fleet.scenario.text import read_text
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
@@ -42,6 +42,10 @@ class EndpointFile(msgspec.Struct, frozen=True, kw_only=True):
     tools: str
     prefix: str
     secret_file: str | None
+    ca: str | None = None
+    cert_dir: str | None = None
+    server_name: str | None = None
+    credentials: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +112,8 @@ def open_access(
     broker: str,
     tools_broker: str | None = None,
     ca: Path | None = None,
+    cert_dir: Path | None = None,
+    server_name: str | None = None,
     credentials: Path | None = None,
     secret: FleetSecret | None = None,
     prefix: str = DEFAULT_PREFIX,
@@ -118,25 +124,25 @@ def open_access(
     vin_is_client_id: bool = False,
 ) -> Access:
     """Read addresses and files into an Access. Raises UsageError for what cannot be used."""
-    tls = _trust(ca) if ca is not None else None
+    certificates = None if cert_dir is None else open_certificates(cert_dir, ca)
+    tls = trust(ca if certificates is None else certificates.ca)
+
+    def endpoint(url: str) -> Endpoint:
+        return replace(Endpoint.from_url(url, tls), server_name=server_name, certificates=certificates)
+
+    cars, sources = endpoint(broker), source_addresses(source)
+    need_one_kind(sources, cars.host)
     return Access(
-        cars=Endpoint.from_url(broker, tls),
-        tools=Endpoint.from_url(tools_broker or broker, tls),
+        cars=cars,
+        tools=endpoint(tools_broker or broker),
         prefix=Topics(prefix).prefix,
         json=json,
         link=link,
-        source_addresses=source_addresses(source),
+        source_addresses=sources,
         connects_per_s=connects_per_s,
         vin_is_client_id=vin_is_client_id,
         password_for=_passwords(credentials, secret),
     )
-
-
-def _trust(ca: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca))
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"{ca} cannot be used as certificate authority: {error}", hint="Give a file in PEM format.") from error
 
 
 def _passwords(credentials: Path | None, secret: FleetSecret | None) -> PasswordFor:
@@ -200,6 +206,14 @@ def need_passwords(password_for: PasswordFor, users: Sequence[str]) -> None:
     if lacking:
         more = f", and for {len(lacking) - 1} more of {len(users)}" if len(lacking) > 1 else ""
         raise UsageError(f"{lacking[0]}{more}", hint=lacking[0].hint)
+
+
+def need_users(access: Access, *, cars: Sequence[str] = (), tools: Sequence[str] = ()) -> None:
+    """Raise UsageError, naming the first, when there is no password or no certificate for users that will connect."""
+    need_passwords(access.password_for, (*tools, *cars))
+    for endpoint, users in ((access.tools, tools), (access.cars, cars)):
+        if isinstance(endpoint.certificates, ClientCertificates) and endpoint.tls is not None and users:
+            endpoint.certificates.need(users)
 
 
 def find_secret(path: Path | None) -> FleetSecret | None:

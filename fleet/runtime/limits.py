@@ -8,9 +8,10 @@ import gc
 import ipaddress
 import resource
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
+from fleet.addresses import family_of
 from fleet.errors import UsageError
 
 GARBAGE_LOOK: Final = 100_000
@@ -81,6 +82,16 @@ def source_addresses(network: str | None) -> tuple[str, ...]:
     if parsed.num_addresses > SOURCES_MAX:
         raise UsageError(f"--source {network!r} has {parsed.num_addresses} addresses", hint=f"At most {SOURCES_MAX} are used.")
     return tuple(map(str, parsed.hosts()))
+
+
+def need_one_kind(sources: Sequence[str], host: str) -> None:
+    """Raise UsageError when source addresses and the broker's address are of different kinds: one cannot reach the other."""
+    wanted, own = family_of(host), family_of(sources[0]) if sources else None
+    if wanted is not None and own is not None and wanted != own:
+        raise UsageError(
+            f"--source {sources[0]} is an address of IPv{own}, and the broker {host} has one of IPv{wanted}",
+            hint=f"Give --source addresses of IPv{wanted}, or reach the broker by IPv{own}.",
+        )
 
 
 def look_for_garbage_rarely() -> None:

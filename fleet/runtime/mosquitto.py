@@ -248,7 +248,7 @@ class PrivateMosquitto:
         self._process.send_signal(number)
 
     def _host(self) -> str:
-        return "127.0.0.1" if self._listen in {"0.0.0.0", "::"} else self._listen  # noqa: S104  it is read, not bound
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._listen, self._listen)  # noqa: S104  it is read, not bound
 
     def _known_ports(self) -> tuple[int, int]:
         if self._ports is None:
@@ -428,11 +428,12 @@ def free_port(host: str, *, avoid: int = 0) -> int:
 
 def is_free(host: str, port: int) -> bool:
     """Return whether nobody listens on the port at this moment; False for port 0."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe, contextlib.suppress(OSError):
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
-        return port != 0
+    with contextlib.suppress(OSError):
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return port != 0
     return False
 
 

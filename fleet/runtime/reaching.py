@@ -18,12 +18,12 @@ _BUSY: Final = frozenset({0x88, 0x89, 0x97, 0x9F})
 """Refusals that pass: unavailable, busy, quota, too many connections a second."""
 
 
-async def look_for(access: Access) -> None:
-    """Raise Unreachable when nobody listens there; the processes themselves would go on trying."""
+async def look_for(access: Access, user: str | None = None) -> None:
+    """Raise Unreachable when nobody listens there, for that user; the processes themselves would go on trying."""
     broker = access.tools
     try:
         async with asyncio.timeout(REACH_S):
-            (await dial(broker)).close()
+            (await dial(broker, user=user)).close()
     except TimeoutError:
         raise Unreachable(broker.host, broker.port, f"no answer within {REACH_S:g} s") from None
 

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +65,8 @@ class RunConfig:
     keep_sessions: bool = False
     journal: bool = True
     secret: FleetSecret | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What tools need beside the addresses: ca, cert_dir, server_name, credentials, as far as there are."""
 
 
 class RunBroken(FleetError):
@@ -183,7 +185,10 @@ class Run:
         self._broker: PrivateMosquitto | None = None
         if self._config.broker is not None:
             if self._config.access is not None:
-                await (look_in if self._config.with_backend else look_for)(self._config.access)
+                if self._config.with_backend:
+                    await look_in(self._config.access)
+                else:
+                    await look_for(self._config.access, vins(self._config.scenario)[0])
             yield self._config.broker, self._config.broker
             return
         self._broker = PrivateMosquitto(secret=self._secret, vins=vins(self._config.scenario), prefix=self._config.prefix)
@@ -288,7 +293,9 @@ class Run:
         """Let `fleet command` in another terminal find this run's desk."""
         write_endpoint(
             self._config.out,
-            EndpointFile(cars=cars, tools=tools, prefix=self._config.prefix, secret_file=str(self._secret_file)),
+            EndpointFile(
+                cars=cars, tools=tools, prefix=self._config.prefix, secret_file=str(self._secret_file), **self._config.files
+            ),
         )
 
     async def _or_stop(self, waiting: Any) -> Any:

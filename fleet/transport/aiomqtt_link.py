@@ -219,7 +219,7 @@ class AiomqttLink:
         connected = False
         try:
             async with self._gate, asyncio.timeout(settings.connect_timeout_s):
-                sock = await dial(endpoint, settings.source_address)
+                sock = await dial(endpoint, settings.source_address, settings.username)
                 connected = True
                 resumed = await connection.start(sock)
                 self._look_at_session(resumed)

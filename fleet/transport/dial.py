@@ -58,23 +58,29 @@ _ALERT_HINTS: Final = {
 """What to do, by the words of TLS alerts that clients meet."""
 
 
-async def dial(endpoint: Endpoint, source_address: str = "") -> socket.socket:
-    """Return a connected, non-blocking socket, with the TLS handshake done. Raises Unreachable with the cause."""
+async def dial(endpoint: Endpoint, source_address: str = "", user: str | None = None) -> socket.socket:
+    """Return a connected, non-blocking socket, with the TLS handshake of that user done. Raises Unreachable with the cause."""
     try:
         sock = await _connected_socket(endpoint, source_address)
-        return sock if endpoint.tls is None else await _with_tls(sock, endpoint.tls, endpoint.host)
+        try:
+            context = endpoint.context(user)
+        except BaseException:
+            sock.close()
+            raise
+        return sock if context is None else await _with_tls(sock, context, endpoint.server_name or endpoint.host)
     except OSError as error:
         raise _unreachable(endpoint, error) from error
 
 
-async def dial_protocol(endpoint: Endpoint, source_address: str, protocol: asyncio.Protocol) -> None:
+async def dial_protocol(endpoint: Endpoint, source_address: str, protocol: asyncio.Protocol, user: str | None = None) -> None:
     """Connect `protocol`; its connection_made is called when TCP and TLS are there. Raises Unreachable with the cause."""
     loop = asyncio.get_running_loop()
     try:
         sock = await _connected_socket(endpoint, source_address)
         try:
-            name = None if endpoint.tls is None else endpoint.host
-            await loop.create_connection(lambda: protocol, sock=sock, ssl=endpoint.tls, server_hostname=name)
+            context = endpoint.context(user)
+            name = None if context is None else endpoint.server_name or endpoint.host
+            await loop.create_connection(lambda: protocol, sock=sock, ssl=context, server_hostname=name)
         except BaseException:
             sock.close()
             raise
@@ -97,6 +103,13 @@ async def _connected_socket(endpoint: Endpoint, source_address: str) -> socket.s
         )
     except socket.gaierror:
         found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    left_out = 0
+    if source_address:
+        wanted = socket.AF_INET6 if ":" in source_address else socket.AF_INET
+        there = [each for each in found if each[0] == wanted]
+        if not there:
+            raise _OtherKind(errno.EAFNOSUPPORT, source_address)
+        left_out, found = len(found) - len(there), there
     failure: OSError | None = None
     for family, kind, protocol, _, address in found:
         try:
@@ -118,11 +131,21 @@ async def _connected_socket(endpoint: Endpoint, source_address: str) -> socket.s
             raise
         else:
             return sock
+    if failure is not None and left_out:
+        raise _OneKindOnly(failure.errno, source_address) from failure
     raise failure or OSError("the name has no address")
 
 
 class _NotOurAddress(OSError):
     """A source address this machine does not have."""
+
+
+class _OneKindOnly(OSError):
+    """The broker has addresses of both kinds, and only those of the source address's kind were tried, in vain."""
+
+
+class _OtherKind(OSError):
+    """A source address of IPv4 for a broker of IPv6, or the other way round."""
 
 
 def _bind(sock: socket.socket, source_address: str) -> None:
@@ -167,8 +190,10 @@ def _resolve(ready: asyncio.Future[None]) -> None:
 
 def explain(error: OSError) -> tuple[str, str]:
     """Return the cause of a failure for people, and what to do about it ("" when nothing special)."""
-    if isinstance(error, _NotOurAddress):
-        return f"this machine has no address {error.strerror}", "Name source addresses of this machine, such as 127.0.1.0/28."
+    if isinstance(error, _NotOurAddress | _OtherKind | _OneKindOnly):
+        return _of_source(error)
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}", "That file is needed for the connection."
     if error.errno in _FILES:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return (
@@ -180,11 +205,27 @@ def explain(error: OSError) -> tuple[str, str]:
             "no local port is left for another connection",
             "A source address has about 28 000 ports: connect from several, such as --source 127.0.1.0/28.",
         )
+    return in_words(error), _hint_of_tls(error) if isinstance(error, ssl.SSLError) else ""
+
+
+def _of_source(error: _NotOurAddress | _OtherKind | _OneKindOnly) -> tuple[str, str]:
+    """Tell what is wrong with a source address, which stands where other errors have their words."""
+    source = str(error.strerror)
+    if isinstance(error, _NotOurAddress):
+        return f"this machine has no address {source}", "Name source addresses of this machine, such as 127.0.1.0/28."
+    if isinstance(error, _OneKindOnly):
+        return os.strerror(error.errno or 0), f"From {source} only addresses of its kind are tried: leave --source out?"
+    kind = "IPv6" if ":" in source else "IPv4"
+    return (
+        f"the source address {source} is {kind}, and the broker has no such address",
+        f"Give --source an address of the broker's kind, or reach the broker by {kind}.",
+    )
+
+
+def _hint_of_tls(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return in_words(error), _CERTIFICATE_HINTS.get(error.verify_code, _CERTIFICATE_HINT)
-    if isinstance(error, ssl.SSLError):
-        return in_words(error), hint_for(in_words(error)) or _TLS_PORT_HINT
-    return in_words(error), ""
+        return _CERTIFICATE_HINTS.get(error.verify_code, _CERTIFICATE_HINT)
+    return hint_for(in_words(error)) or _TLS_PORT_HINT
 
 
 def hint_for(cause: str) -> str:

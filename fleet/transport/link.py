@@ -13,10 +13,10 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
+from fleet.addresses import NoAddress, address_of, read_address
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, UsageError
 from fleet.wire.frame import Frame
 
@@ -24,38 +24,55 @@ DEFAULT_PORT: Final = 1883
 DEFAULT_TLS_PORT: Final = 8883
 
 
+class Certificates(Protocol):
+    """The certificates of clients, for a broker that wants one of each."""
+
+    def context(self, user: str | None) -> ssl.SSLContext:
+        """Return what a connection of that user is made with. Raises OSError for files that cannot be used."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a broker listens; `tls` None is plain TCP."""
+    """Where a broker listens; `tls` None is plain TCP.
+
+    `server_name` is the name to ask for and to find in the broker's certificate, where that is not the host. `certificates` are
+    those of clients.
+    """
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+    certificates: Certificates | None = None
 
     @staticmethod
     def from_url(url: str, tls: ssl.SSLContext | None = None) -> Endpoint:
         """Read `mqtt://host:1883` or `mqtts://host:8883` (the context, or the system's trust, is used for mqtts)."""
-        parts = urlsplit(url if "://" in url else f"mqtt://{url}")
-        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"}:
-            raise UsageError(
-                f"{url!r} is not the address of a broker", hint="Write mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS."
-            )
-        if parts.username is not None or parts.password is not None:
+        scheme, _, rest = url.partition("://") if "://" in url else ("mqtt", "", url)
+        if "@" in rest:
             raise UsageError(
                 "the address of a broker holds a user or password",
                 hint="Secrets come from files or the environment, not from a URL.",
             )
+        if scheme.lower() not in {"mqtt", "mqtts"}:
+            raise UsageError(
+                f"{url!r} is not the address of a broker", hint="Write mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS."
+            )
+        encrypted = scheme.lower() == "mqtts"
         try:
-            port = parts.port
-        except ValueError:
-            raise UsageError(f"{url!r} has no valid port", hint="A port is a number from 1 to 65535.") from None
-        if parts.scheme == "mqtts":
-            return Endpoint(parts.hostname, port or DEFAULT_TLS_PORT, tls or ssl.create_default_context())
-        return Endpoint(parts.hostname, port or DEFAULT_PORT)
+            host, port = read_address(rest.removesuffix("/"), DEFAULT_TLS_PORT if encrypted else DEFAULT_PORT)
+        except NoAddress as error:
+            raise UsageError(f"{url!r} is not the address of a broker: {error}", hint=error.hint) from None
+        return Endpoint(host, port, (tls or ssl.create_default_context()) if encrypted else None)
 
     def __str__(self) -> str:
-        """Write as an address without any secret."""
-        return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
+        """Write as an address without any secret, which `from_url` reads."""
+        return f"mqtt{'s' if self.tls else ''}://{address_of(self.host, self.port)}"
+
+    def context(self, user: str | None) -> ssl.SSLContext | None:
+        """Return what a connection of that user is encrypted with; None for plain TCP. Raises OSError."""
+        return self.certificates.context(user) if self.tls is not None and self.certificates is not None else self.tls
 
 
 @dataclass(frozen=True, slots=True)

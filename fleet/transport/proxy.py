@@ -12,6 +12,7 @@ import struct
 from collections import Counter
 from typing import Final, Self, cast
 
+from fleet.addresses import address_of
 from fleet.errors import UsageError
 from fleet.kernel.instants import SECOND, Instant
 from fleet.transport.dial import explain
@@ -57,7 +58,8 @@ class FaultProxy(FaultControl):
             self._server = await loop.create_server(lambda: _Pair(self).client, **where, backlog=BACKLOG)
         except OSError as error:
             raise UsageError(
-                f"cannot listen on {self._host}:{self._port}: {error.strerror}", hint="Is the address this machine's, and free?"
+                f"cannot listen on {address_of(self._host, self._port)}: {error.strerror}",
+                hint="Is the address this machine's, and free?",
             ) from error
         return self
 

@@ -227,7 +227,7 @@ class SwarmLink:
             connection = Connection(self, self._connections, packet, finished)
             self._connection = connection
             async with asyncio.timeout(settings.connect_timeout_s):
-                await dial_protocol(endpoint, settings.source_address or next(swarm.sources), connection)
+                await dial_protocol(endpoint, settings.source_address or next(swarm.sources), connection, settings.username)
                 connected = True
                 return await finished
         except TimeoutError:

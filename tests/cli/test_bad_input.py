@@ -315,8 +315,9 @@ async def test_a_journal_that_cannot_be_written_is_told_to_machines_too(command:
     done = await fleet(*line, cwd=tmp_path)
     assert (done.code, done.err) == (2, f"error: nowhere/j: No such file or directory\n  {hint}\n")
     done = await fleet(*line, "--json", cwd=tmp_path)
-    told = {"type": "failed", "text": "nowhere/j: No such file or directory", "hint": hint}
-    assert (done.code, json.loads(done.out.splitlines()[-1])) == (2, told)
+    told = json.loads(done.out.splitlines()[-1])
+    assert (done.code, told["type"], told["text"], told["hint"]) == (2, "failed", "nowhere/j: No such file or directory", hint)
+    assert told["error"] == {"kind": "FleetError", "text": told["text"], "hint": hint, "fields": {}}
 
 
 @pytest.mark.live

@@ -28,6 +28,6 @@ async def test_nothing_left_is_said_and_a_refusal_is_an_error(own_broker: LiveBr
     assert (empty.code, empty.err) == (0, "")
     assert empty.out.splitlines() == ["sessions and presence of 0 cars removed", "the session 'backend' of the back end removed"]
     for more in ([], ["rush-hour", "--cars", "20"]):
-        refused = await fleet("clean", *more, *where, cwd=tmp_path)
+        refused = await fleet("clean", *more, *(where[:2] if more else where), cwd=tmp_path)
         assert refused.code == 2
         assert "Not authorized" in refused.text

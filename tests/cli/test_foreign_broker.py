@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ class TestTheBackEndUnderTest:
         """Our own desk is asked anyway."""
         done = await fleet("run", "find-my-car", "--ask-desk", cwd=tmp_path)
         assert done.code == 2
-        assert "--ask-desk is for a back end of yours" in str(done)
+        assert "--ask-desk has no effect: a back end of ours is asked anyway" in str(done)
 
 
 class TestWhoElseIsThere:
@@ -224,3 +225,38 @@ class TestWhyItDoesNotWork:
         assert done.code == 2
         assert hint in done.err
         assert "not ready" not in done.err
+
+
+async def test_certificates_of_all_clients(tmp_path: Path) -> None:
+    """On a broker that wants a certificate of everybody a run passes with --cert-dir, and a tool finds it beside the store.
+
+    The broker is reached by another name than its certificate has, which --server-name tells.
+    """
+    scenario = small(tmp_path).read_text(encoding="utf-8").replace("x600", "real").replace("20 min", "40 s")
+    (tmp_path / "small.yaml").write_text(scenario, encoding="utf-8")
+    certs, out = tmp_path / "certs", tmp_path / "out"
+    made = await fleet("certificates", "small.yaml", "--out", certs, "--host", "broker.example", cwd=tmp_path)
+    assert made.code == 0, made
+    lines = [
+        f"certfile {certs}/server.pem",
+        f"keyfile {certs}/server.key",
+        f"cafile {certs}/ca.pem",
+        "require_certificate true",
+        "use_identity_as_username true",
+    ]
+    async with foreign_mosquitto(tmp_path / "broker", *lines) as broker:
+        url = broker.url.replace("mqtt:", "mqtts:")
+        tls = ("--broker", url, "--cert-dir", certs, "--server-name", "broker.example")
+        without = await fleet("run", "small.yaml", *tls[:2], "--ca", certs / "ca.pem", *tls[4:], "--out", out, cwd=tmp_path)
+        assert without.code == 2
+        assert "--cert-dir" in without.err
+        async with running("run", "small.yaml", *tls, "--topic-prefix", "team/x", "--out", out, cwd=tmp_path) as run:
+            await run.wait_for("endpoint file", (out / "endpoint.json").exists)
+            store = ("--store", out / "store.sqlite")
+            vin = vins(load(tmp_path / "small.yaml", vocabulary()))[0]
+            done = await fleet("user", "set-spin", vin, "--spin", "4711", *store, cwd=tmp_path)
+            assert (done.code, done.out) == (0, "set-spin succeeded\n"), done
+            run.send(signal.SIGINT)
+            assert (await run.done()).code == 130
+    assert report_of(out)["connected"] == 5
+    assert broker.count(f"u'{vin}'") >= 1
