@@ -6,6 +6,7 @@ published at all is told, and whoever waits for it gets `internal` in its place.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -20,6 +21,7 @@ from fleet.transport.link import Link
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import DeskAnswer, Reply, Stored
+from fleet.wire.topics import kind_of_topic
 
 HELD: Final = 20_000
 """Frames without an outcome; beyond it answers are dropped and counted, as whoever waits can ask again."""
@@ -58,7 +60,8 @@ class Publisher:
         self._held: dict[int, Action] = {}
         self._next_token = _UNTRACKED + 1
         self.dropped = 0
-        self.refused = 0
+        self.refusals: Counter[str] = Counter()
+        """What the broker did not take, by reason and kind of topic."""
 
     def attach(self, link: Link) -> None:
         """Take the link to publish on."""
@@ -105,8 +108,10 @@ class Publisher:
         """Note an outcome; tokens that are not ours, or no longer, mean nothing."""
         action = self._held.pop(token, None)
         if error is not None:
-            self.refused += 1
-            _log.warning("publish refused", topic=error.topic, reason=error.name)
+            refusal = f"{error.name}: {kind_of_topic(error.topic)}"
+            if not self.refusals[refusal]:
+                _log.warning("publish refused", error=str(error), hint=error.hint)
+            self.refusals[refusal] += 1
         if isinstance(action, SendCommand):
             self._outcome(action.command.id, None if error is None else error.name)
         elif action is not None:

@@ -92,6 +92,8 @@ class Snapshot:
     beyond: dict[str, int]
     answers_dropped: int
     publishes_refused: int
+    refusals: dict[str, int]
+    """Publishes that the broker refused, by reason and kind of topic."""
     stalls: int
     commands_open: int
     commands_ended: dict[str, dict[str, int]]
@@ -326,7 +328,8 @@ class Backend:
             unsafe_dropped=consumer.unsafe_dropped,
             beyond=consumer.beyond,
             answers_dropped=self._publisher.dropped,
-            publishes_refused=self._publisher.refused,
+            publishes_refused=self._publisher.refusals.total(),
+            refusals=dict(self._publisher.refusals),
             stalls=consumer.stalls,
             commands_open=driver.desk.open_count,
             commands_ended={state: dict(reasons) for state, reasons in driver.ended.items()},

@@ -44,6 +44,7 @@ from fleet.vehicle.signals import (
 from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import Event, Stored
+from fleet.wire.topics import kind_of_topic
 
 DEADLINES_PER_TURN: Final = 400
 """Cars woken before the loop may serve its sockets again; more starves them, and the other way round."""
@@ -249,7 +250,7 @@ class CarOnLink:
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
         """Tell the car the outcome, and measure it when it is the first one of that message."""
         if error is not None:
-            self._shard.publish_refused(self.car.vin, error)
+            self._shard.publish_refused(error)
         if token == PRESENCE_TOKEN:
             presences = self._shard.counts.presences
             presences.acknowledged += error is None
@@ -563,9 +564,9 @@ class Shard:
         self.counts.ends.note(error)
         self.first_error = self.first_error or error
 
-    def publish_refused(self, vin: str, error: PublishRefused) -> None:
+    def publish_refused(self, error: PublishRefused) -> None:
         """Count it, and tell it once for each reason and kind of topic."""
-        refusal = f"{error.name}: {error.topic.replace(f'/{vin}/', '/+/')}"
+        refusal = f"{error.name}: {kind_of_topic(error.topic)}"
         if not self.counts.refusals[refusal]:
             log.warning("publish refused", error=str(error), hint=error.hint)
         self.counts.refusals[refusal] += 1

@@ -19,6 +19,14 @@ _REMEMBERED: Final = 1 << 16
 _REMEMBERED_LENGTH: Final = 200
 
 
+def kind_of_topic(topic: str) -> str:
+    """Return a topic with + for whose it is, a car or who asks the desk, so that those of all can be counted together."""
+    levels = ["+" if is_vin(level) else level for level in topic.split("/")]
+    if levels[-3:-1] == ["desk", "answer"]:
+        levels[-1] = "+"
+    return "/".join(levels)
+
+
 class Address(NamedTuple):
     """What a topic says: the channel, whose car (empty for the desk), and the name where the channel has names."""
 

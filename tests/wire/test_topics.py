@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import InvalidVin, Undecodable, UsageError
-from fleet.wire.topics import Address, Topics
+from fleet.wire.topics import Address, Topics, kind_of_topic
 
 VIN = "VSSZZZKMZPR000001"
 TOPICS = Topics()
@@ -85,3 +85,18 @@ def test_a_car_subscribes_to_nothing_but_its_own() -> None:
         (f"fleet/v1/{VIN}/stored", 0),
     )
     assert all(qos == 1 for _, qos in TOPICS.backend_subscriptions())
+
+
+@pytest.mark.parametrize(
+    ("topic", "kind"),
+    [
+        (TOPICS.status(VIN), "fleet/v1/+/status"),
+        (Topics("a/b/c").command(VIN, "honk"), "a/b/c/+/command/honk"),
+        (TOPICS.desk_answer("tool-17"), "fleet/v1/desk/answer/+"),
+        (TOPICS.desk_request(), "fleet/v1/desk/request"),
+        ("elsewhere", "elsewhere"),
+    ],
+)
+def test_topics_of_all_are_counted_together(topic: str, kind: str) -> None:
+    """Whose it is does not matter for what is wrong with it."""
+    assert kind_of_topic(topic) == kind
