@@ -187,6 +187,7 @@ def _hold_file(real: Path, path: Path) -> int:
                 f"{path} has another name, a hard link, by which a second back end could have it",
                 hint="Remove that one; a symbolic link does no harm.",
             )
+        _look_for_log(real, path)
     except OSError:
         os.close(file)
         raise _in_use(path, "") from None
@@ -194,6 +195,20 @@ def _hold_file(real: Path, path: Path) -> int:
         os.close(file)
         raise
     return file
+
+
+def _look_for_log(real: Path, path: Path) -> None:
+    """Raise StoreError when the last commits stand in the log of another name of the file, where SQLite would not find them."""
+    mine = real.stat()
+    if mine.st_nlink == 1:
+        return
+    for name in real.parent.iterdir():
+        log = Path(f"{name}-wal")
+        if name != real and name.is_file() and os.path.samestat(name.stat(), mine) and log.is_file() and log.stat().st_size:
+            raise StoreError(
+                f"{path} is {name} by another name, and its last commits are in {log}",
+                hint=f"Use --store {name} once, so that they come into the file.",
+            )
 
 
 def _holder(real: Path) -> str | None:

@@ -18,7 +18,7 @@ from fleet.backend.service import Backend
 from fleet.backend.store import Batch, Store
 from fleet.errors import StoreError, StoreGone
 from tests.backend.fake_link import FakeSession
-from tests.backend.lab import arrival, car, config, event
+from tests.backend.lab import BOOT, VIN, arrival, car, config, event
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file with two names is refused")
 
@@ -121,6 +121,24 @@ def test_a_store_is_made_where_a_link_points_and_held_there(path: Path) -> None:
     with pytest.raises(StoreError, match="in use"):
         Store(path)
     store.close()
+
+
+@ON_LINUX
+def test_a_hard_link_is_not_used_while_the_last_commits_are_in_the_log_of_the_other_name(path: Path) -> None:
+    """A back end that was killed has left them there; SQLite looks for a log by the name it is given."""
+    killed = (
+        "import os; from pathlib import Path; from fleet.backend.store import Batch, Store; from tests.backend.lab import *;"
+        f"store = Store(Path({str(path)!r})); store.commit(Batch(arrivals=[arrival(event(1))]), 1); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    link = by_hard_link(path)
+    with pytest.raises(StoreError, match="its last commits are in") as caught:
+        Store(link)
+    assert str(path) in caught.value.hint
+    Store(path).close()
+    again = Store(link)
+    assert again.is_stored(VIN, BOOT, 1)
+    again.close()
 
 
 def test_a_lock_file_that_was_removed_opens_no_way(path: Path) -> None:
