@@ -34,6 +34,8 @@ LATE_LIMIT_PERCENT: Final = 5.0
 LATE_FEWEST: Final = 10
 """Fewer late ones than this say nothing about a share."""
 _REFUSED: Final = re.compile(r"\brefused\b")
+NAMED_MOST: Final = 10
+"""Of so many expectations that are not met the reason has the text; all are in the report's table."""
 BACKEND_LIMIT_PERCENT: Final = 90.0
 """CPU of the back end's process from which the report names it as the limit: a finding, for it is what was tested."""
 
@@ -141,7 +143,8 @@ def judge(
     if account.refused and not account.acknowledged and not any(_REFUSED.search(each["text"]) for each in expectations):
         failed.append(f"the broker took none of the cars' messages, and refused {account.refused}")
     if failed:
-        return "failed", "not met: " + "; ".join(failed)
+        more = [f"and {len(failed) - NAMED_MOST} more"] if len(failed) > NAMED_MOST else []
+        return "failed", "not met: " + "; ".join([*failed[:NAMED_MOST], *more])
     return "passed", f"{len(expectations)} of {len(expectations)} expectations met"
 
 

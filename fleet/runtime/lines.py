@@ -9,35 +9,42 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import HOUR, Duration, Instant
 from fleet.runtime.car_facts import car_facts, holds
 from fleet.scenario.deeds import Step
-from fleet.scenario.expect import Expect, told
+from fleet.scenario.expect import told
 from fleet.scenario.schema import Scenario
 from fleet.vehicle.car import Car
 from fleet.wire.messages import DeskAnswer, Event
 
 SHOWN: Final = 3
 """Of so many cars a line says what was seen instead."""
+OPEN_MOST: Final = 100_000
+"""Cases that wait at once; what is done beyond them is not watched, and counted as not held."""
+LATE: Final[Duration] = HOUR
+"""So much later an event may leave a car that had no network: so long a case that wants none of it is kept open."""
 
 
 class Case:
     """One line for one car, or for none: what it still waits for, and what was seen instead of what is expected."""
 
-    __slots__ = ("_expect", "_lines", "at", "car", "waits_for", "wrong")
+    __slots__ = ("_expect", "_lines", "at", "car", "line", "waits_for", "wrong")
 
-    def __init__(self, lines: Lines, expect: Expect, car: Car | None, at: Instant) -> None:
+    def __init__(self, lines: Lines, line: Line, car: Car | None, at: Instant) -> None:
         """Begin when the step is done, at `at`."""
         self._lines = lines
-        self._expect = expect
+        self._expect = line.expect
+        self.line = line
         self.car = car
         self.at = at
         self.wrong: list[str] = []
-        self.waits_for: set[str] = set()
-        if expect.outcome is not None:
-            self.waits_for.add("outcome")
-        if expect.event is not None:
-            self.waits_for.add("event")
+        waits = {
+            "step": True,
+            "outcome": self._expect.outcome is not None,
+            "event": self._expect.event is not None,
+            "no event": self._expect.no_event is not None,
+        }
+        self.waits_for = {what for what, does in waits.items() if does}
 
     @property
     def until(self) -> Instant | None:
@@ -45,14 +52,20 @@ class Case:
         return None if self._expect.within is None else self.at + self._expect.within
 
     @property
-    def held(self) -> bool:
-        """Whether all has come that is expected, and nothing else."""
-        return not self.wrong and not self.waits_for
+    def is_over(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return not self.waits_for
+
+    def _has(self, what: str) -> None:
+        self.waits_for.discard(what)
+        if self.is_over:
+            self._lines.close(self)
 
     def done(self) -> None:
         """The step is done: without an outcome to wait for, look at the car now."""
         if self._expect.outcome is None:
             self._look()
+        self._has("step")
 
     def answered(self, answer: DeskAnswer) -> None:
         """Take the final answer to what was asked."""
@@ -60,10 +73,10 @@ class Case:
         expected = self._expect.outcome
         if expected is None:
             return
-        self.waits_for.discard("outcome")
         if seen != str(expected):
             self.wrong.append(f"{seen}{f': {answer.detail}' if answer.detail else ''}")
         self._look()
+        self._has("outcome")
 
     def _look(self) -> None:
         then, car = self._expect.then, self.car
@@ -77,27 +90,68 @@ class Case:
     def heard(self, event: Event) -> bool:
         """Take an event of the expected name; False when it came too late, and may be meant for another line."""
         if self.until is not None and event.captured_at > self.until:
+            self.wrong.append("no event by the end")
+            self._has("event")
             return False
-        self.waits_for.discard("event")
         wanted = self._expect.wanted
         if any(event.data.get(name) != value for name, value in wanted.items()):
             self.wrong.append(f"event {event.name}{told({name: event.data.get(name) for name in wanted})}")
+        self._has("event")
         return True
 
     def heard_unwanted(self, event: Event) -> None:
         """Take an event that must not come."""
         if event.captured_at >= self.at and (self.until is None or event.captured_at <= self.until):
             self.wrong.append(f"event {event.name}{told(event.data)}")
+            self._has("no event")
+
+    def has_passed(self) -> None:
+        """What must not come has not come: its time is over."""
+        self._has("no event")
+
+    def end(self) -> None:
+        """The run is over: what has not come by now will not."""
+        missing = sorted(self.waits_for - {"step", "no event"})
+        self.wrong += [f"no {what} by the end" for what in missing]
+        self.waits_for.clear()
+        self._lines.close(self)
 
     def seen(self) -> str:
         """Tell what was seen instead of what is expected."""
-        missing = [f"no {what} by the end" for what in sorted(self.waits_for)]
-        text = ", ".join([*self.wrong, *missing])
+        text = ", ".join(self.wrong)
         return text if self.car is None else f"{text} ({self.car.vin})"
 
 
 def _fact(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else "not known" if value is None else str(value)
+
+
+class Line:
+    """One step that expects something, and what came of it: of how many cars it was done, and of how many it held."""
+
+    __slots__ = ("done", "expect", "held", "seen", "stage", "step", "unwatched")
+
+    def __init__(self, stage: str, step: Step) -> None:
+        """Take a step that expects something."""
+        assert step.expect is not None
+        self.stage = stage
+        self.step = step
+        self.expect = step.expect
+        self.done = 0
+        self.held = 0
+        self.unwatched = 0
+        self.seen: list[str] = []
+
+    def result(self, *, asked: bool) -> dict[str, Any]:
+        """Return it for the report; without a desk nothing is `asked`, and what needs an answer is not judged."""
+        return {
+            "text": f"{self.step.title or self.step.subject}: {self.expect}",
+            "stage": self.stage,
+            "cars": self.done,
+            "held": self.held,
+            "judged": asked or (self.step.command is None and self.step.service is None),
+            "seen": [*self.seen, *([f"{self.unwatched} more that were not watched"] if self.unwatched else [])],
+        }
 
 
 class Lines:
@@ -106,56 +160,59 @@ class Lines:
     def __init__(self, scenario: Scenario, *, now: Callable[[], Instant]) -> None:
         """Take the steps that expect something."""
         self.now = now
-        self._steps: dict[str, tuple[str, Step]] = {}
-        for phase in scenario.phases():
-            for name, step in scenario.named_steps(phase):
-                if step.expect is not None:
-                    self._steps[name] = (phase.name, step)
-        self._cases: dict[str, list[Case]] = {name: [] for name in self._steps}
+        self._lines = {
+            name: Line(phase.name, step)
+            for phase in scenario.phases()
+            for name, step in scenario.named_steps(phase)
+            if step.expect is not None
+        }
+        self._open: dict[Case, None] = {}
         self._waiting: dict[tuple[str, str], deque[Case]] = {}
         self._unwanted: dict[tuple[str, str], list[Case]] = {}
 
     def open(self, name: str, car: Car | None, at: Instant) -> Case | None:
-        """Begin the case of a step and a car; None for a step that expects nothing."""
-        if name not in self._steps:
+        """Begin the case of a step and a car; None for a step that expects nothing, or when too many are open."""
+        line = self._lines.get(name)
+        if line is None:
             return None
-        expect = self._steps[name][1].expect
-        assert expect is not None
-        case = Case(self, expect, car, at)
-        self._cases[name].append(case)
-        if car is not None and expect.event is not None:
-            self._waiting.setdefault((car.vin, expect.event), deque()).append(case)
-        if car is not None and expect.no_event is not None:
-            self._unwanted.setdefault((car.vin, expect.no_event), []).append(case)
+        line.done += 1
+        if len(self._open) >= OPEN_MOST:
+            line.unwatched += 1
+            return None
+        case = Case(self, line, car, at)
+        self._open[case] = None
+        if car is not None and line.expect.event is not None:
+            self._waiting.setdefault((car.vin, line.expect.event), deque()).append(case)
+        if car is not None and line.expect.no_event is not None:
+            watching = self._unwanted.setdefault((car.vin, line.expect.no_event), [])
+            for other in watching:
+                if other.until is not None and other.until < at - LATE:
+                    other.has_passed()
+            watching[:] = [*(other for other in watching if "no event" in other.waits_for), case]
         return case
+
+    def close(self, case: Case) -> None:
+        """Count a case that waits for nothing any more."""
+        if self._open.pop(case, case) is case:
+            return  # counted already
+        line = case.line
+        line.held += not case.wrong
+        if case.wrong and len(line.seen) < SHOWN:
+            line.seen.append(case.seen())
 
     def heard(self, event: Event) -> None:
         """Give an event of a car to the line that has waited for it longest, and to all that do not want it."""
         key = (event.vin, event.name)
         for case in self._unwanted.get(key, ()):
-            case.heard_unwanted(event)
+            if "no event" in case.waits_for:
+                case.heard_unwanted(event)
         waiting = self._waiting.get(key)
         while waiting and waiting[0].at <= event.captured_at:
             if waiting.popleft().heard(event):
                 return
 
     def results(self, *, asked: bool) -> list[dict[str, Any]]:
-        """Return for the report what is expected, of how many cars it held, and what was seen of others.
-
-        Without a desk nothing is `asked`: what needs an answer is not judged.
-        """
-        found = []
-        for name, (stage, step) in self._steps.items():
-            cases = self._cases[name]
-            judged = asked or (step.command is None and step.service is None)
-            found.append(
-                {
-                    "text": f"{step.title or step.subject}: {step.expect}",
-                    "stage": stage,
-                    "cars": len(cases),
-                    "held": sum(case.held for case in cases),
-                    "judged": judged,
-                    "seen": [case.seen() for case in cases if not case.held][:SHOWN],
-                }
-            )
-        return found
+        """End all that is open, and return each line for the report. Without a desk nothing is `asked`."""
+        for case in list(self._open):
+            case.end()
+        return [line.result(asked=asked) for line in self._lines.values()]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from fleet.kernel.instants import SECOND, Instant, format_duration, to_datetime
 from fleet.scenario.deeds import Deed, Selection, Step
 from fleet.scenario.following import followed_tracks
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Vocabulary
+
+STEPS_MOST: Final = 100
+"""Steps of a timeline that are told one by one."""
 
 
 def summary(scenario: Scenario, vocabulary: Vocabulary) -> list[str]:
@@ -57,13 +61,15 @@ def _phase(scenario: Scenario, phase: Phase, start: Instant, zone: str) -> Itera
             f"{kind} {shape}" for kind in ("rate", "ramp", "poisson", "burst") if (shape := getattr(load, kind)) is not None
         )
         yield f"about {load.shape.expected(active_s, cars):.0f} × {_what(load)}, {how}, {_count(cars, 'car')}"
-    for step in phase.timeline:
-        if not scenario.plays(step):
-            continue
+    played = [step for step in phase.timeline if scenario.plays(step)]
+    for step in played[:STEPS_MOST]:
         of_cars = not step.broker and step.about != "none"
         whose = ", " + _count(chosen_count(scenario, step.cars), "car") if of_cars else ""
         expected = "" if step.expect is None else f": {step.expect} is expected"
         yield f"{_when(step)}: {_what(step)}{whose}{expected}"
+    if len(played) > STEPS_MOST:
+        lines = sum(step.expect is not None for step in played)
+        yield f"… and {len(played) - STEPS_MOST} more steps; {lines} of all {len(played)} expect something"
 
 
 def _users(scenario: Scenario, users: CommandLoad, begin: Instant, duration: int, zone: str) -> float:

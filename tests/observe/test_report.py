@@ -58,6 +58,12 @@ class TestVerdict:
         assert "commands.unknown == 0" in reason
         assert "lost" not in reason
 
+    def test_of_many_that_are_not_met_some_are_named_and_all_counted(self) -> None:
+        """The reason stays a line that can be read."""
+        _, reason = judge(ACCOUNT, QUIET, [NOT_MET] * (reports.NAMED_MOST + 3), interrupted=False)
+        assert reason.count(str(NOT_MET["text"])) == reports.NAMED_MOST
+        assert reason.endswith("; and 3 more")
+
     def test_interrupted_judges_no_expectation(self) -> None:
         """Half a day tells nothing about a whole one."""
         assert judge(ACCOUNT, QUIET, [NOT_MET], interrupted=True)[0] == "interrupted"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fleet.runtime import lines as lines_module
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.verdicts import Verdicts, line_outcomes, unjudged
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
@@ -181,6 +182,17 @@ class TestReport:
         (told,) = line_outcomes([line])
         assert not told["passed"]
         assert told["note"] == "it was not done: its time did not come, or there is no such car"
+
+    def test_steps_that_come_again_and_again_leave_nothing_behind(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Cases are counted and let go of; beyond the bound they are not watched, which is told and not met."""
+        every = "every: 10 s, cars: {index: 0}"
+        steps = (f"{every}, expect: {{then: car.state == parked}}", f"{every}, expect: {{no_event: ecall, within: 1 s}}")
+        found = run(tmp_path / "right", *steps)["expectations"]
+        assert [(line["passed"], line["value"]) for line in found] == [(True, 719), (True, 719)]
+        monkeypatch.setattr(lines_module, "OPEN_MOST", 100)
+        found = run(tmp_path / "bounded", *steps, duration="1 h")["expectations"]
+        assert [line["passed"] for line in found] == [False, False]
+        assert "more that were not watched" in found[1]["note"]
 
     def test_without_a_desk_what_asks_it_is_left_out(self) -> None:
         """And said to be."""

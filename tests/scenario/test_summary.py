@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleet.scenario.loader import parse
-from fleet.scenario.summary import chosen_count, summary
+from fleet.scenario.summary import STEPS_MOST, chosen_count, summary
 from tests.scenario.samples import GOOD, VOCABULARY
 
 STAGES = """\
@@ -66,3 +66,11 @@ def test_a_plain_file_has_no_stages_to_tell_of() -> None:
     lines = summary(parse(plain.replace("duration: 17 h", "duration: 12 h"), "f.yaml", VOCABULARY), VOCABULARY)
     assert "Sat 2026-03-28 22:00 to Sun 2026-03-29 11:00 in Europe/Berlin" in lines[2]
     assert lines[3] == "in it:"
+
+
+def test_of_a_long_timeline_the_rest_is_counted() -> None:
+    """Nobody reads thousands of steps at the prompt."""
+    steps = "".join(f"  - {{at: {n + 1} s, do: press_sos, expect: {{event: ecall}}}}\n" for n in range(STEPS_MOST + 7))
+    told = summary(parse(GOOD + "timeline:\n" + steps, "long.yaml", VOCABULARY), VOCABULARY)
+    assert sum("press_sos" in line for line in told) == STEPS_MOST
+    assert any(line.endswith(f"… and 7 more steps; {STEPS_MOST + 7} of all {STEPS_MOST + 7} expect something") for line in told)
