@@ -103,7 +103,7 @@ class ChargeAgrees(Check):
         if event["name"] == "refuelled":
             del self._told[machine]
         elif event["name"] == "engine_on":
-            if told.charging is not None and told.charging["state"] == "charging":
+            if told.charging is None or told.charging["state"] == "charging":
                 told.percent = None  # what had gone in until the plug was taken out is not told
             told.charging, told.starts_at = {"state": "unplugged", "plugged_in": False, "power_kw": 0.0}, None
 

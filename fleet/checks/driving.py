@@ -43,7 +43,9 @@ ON_A_TRACK: Final = "cars follow tracks"
 class _Known:
     """What a car has told of its drives: the mileage of its last status, and what it has driven and used since."""
 
-    __slots__ = ("charge_kwh", "driven_km", "from_", "fuel_l", "mileage_km", "started_at", "trips", "used_fuel_l", "used_kwh")
+    __slots__ = (
+        "charge_kwh", "driven_km", "from_", "fuel_l", "last_trip", "mileage_km", "started_at", "trips", "used_fuel_l", "used_kwh",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.mileage_km: float | None = None
@@ -53,6 +55,7 @@ class _Known:
         self.from_: LatLon | None = None
         self.fuel_l: tuple[float, float] | None = None
         self.charge_kwh: tuple[float, float] | None = None
+        self.last_trip: dict[str, Any] | None = None
         self.used_fuel_l = self.used_kwh = 0.0
 
 
@@ -80,7 +83,7 @@ class DrivesAgree(Check):
         self._cars = cars
         self._equipment = equipment
         self._known: dict[str, _Known] = {}
-        self._by_hand: dict[str, deque[Instant]] = {}
+        self._by_hand: dict[str, deque[tuple[Instant, bool]]] = {}
         self._on_tracks = any(fleet.get("tracks") for fleet in (begin.scenario or {}).get("fleets", ()))
         self._roads = 0
         self._detours = 0.0
@@ -98,11 +101,12 @@ class DrivesAgree(Check):
         self._known.pop(machine, None)
 
     def _meddles(self, record: Input, _line: int) -> None:
-        self._by_hand.setdefault(record.m, deque(maxlen=HANDS_KEPT)).append(record.t)
+        self._by_hand.setdefault(record.m, deque(maxlen=HANDS_KEPT)).append((record.t, record.type == "DrainTo"))
 
     def _untouched(self, machine: str, since: Instant, until: Instant) -> bool:
-        """Tell whether nobody has meddled with a drive; who starts one does so at its first instant."""
-        return not any(since < at <= until for at in self._by_hand.get(machine, ()))
+        """Tell whether nobody has meddled with a drive; who starts one does so at its first instant, and may drain it there."""
+        by_hand = self._by_hand.get(machine, ())
+        return not any(since < at <= until or (at == since and drained) for at, drained in by_hand)
 
     # --- a drive
 
@@ -128,7 +132,8 @@ class DrivesAgree(Check):
         if fitted is not None:
             known.fuel_l = _held(car.fuel, at, fitted.tank_l, HEATER_L_PER_HOUR)
             if car.plugged_in is False:
-                known.charge_kwh = _held(car.charge, at, fitted.usable_kwh, CLIMATISATION_KW)
+                is_drained = not fitted.tank_l  # else the fuel is
+                known.charge_kwh = _held(car.charge, at, fitted.usable_kwh, CLIMATISATION_KW, drains=is_drained)
 
     def _ends(self, machine: str, event: dict[str, Any], line: int) -> None:
         known, trip = self._known.setdefault(machine, _Known()), event["data"]
@@ -143,10 +148,13 @@ class DrivesAgree(Check):
         if fitted is None:
             self.undecided(self.CONSUMPTION.name, "judged", "the equipment of the car is not known")
         elif trip["distance_km"] > 1 and not trip.keys().isdisjoint({"fuel_l", "energy_kwh"}):
-            self._consumption(machine, trip, fitted, line)
+            known.last_trip = trip
 
-    def _consumption(self, machine: str, trip: dict[str, Any], fitted: Equipment, line: int) -> None:
-        """Compare the distance with how far the ordinary car goes with what was used."""
+    def _consumption(self, trip: dict[str, Any], energy: dict[str, Any], fitted: Equipment, machine: str, line: int) -> None:
+        """Compare the distance with how far the ordinary car goes with what was used, where there was enough of that."""
+        if not energy.get("fuel_level_percent" if fitted.tank_l else "charge_percent"):
+            self.undecided(self.CONSUMPTION.name, "judged", "the car has nothing left to use")
+            return
         goes_km = 0.0
         for used, per_100km in (
             (trip.get("fuel_l"), fitted.fuel_l_per_100km),
@@ -185,6 +193,9 @@ class DrivesAgree(Check):
 
     def _arrived(self, known: _Known, status: dict[str, Any], machine: str, line: int) -> None:
         until, since = status["captured_at"], known.started_at
+        trip, fitted, known.last_trip = known.last_trip, self._equipment.get(status["vin"]), None
+        if trip is not None and fitted is not None and "energy" in status:
+            self._consumption(trip, status["energy"], fitted, machine, line)
         if since is None or not self._untouched(machine, since, until):
             self.undecided(self.ROAD.name, "judged", "somebody meddled with the drive")
             return
@@ -247,9 +258,9 @@ class DrivesAgree(Check):
             self.breach(line, "run", told, subject="all cars")
 
 
-def _held(level: Level, at: Instant, full: float, per_hour: float) -> tuple[float, float] | None:
+def _held(level: Level, at: Instant, full: float, per_hour: float, *, drains: bool = True) -> tuple[float, float] | None:
     """Return the least and the most that a car had at an instant; None when nobody has told, or it was driven before."""
-    return None if level.percent is None or level.driven else level.within(at, full, per_hour=per_hour)
+    return None if level.percent is None or level.driven else level.within(at, full, per_hour=per_hour, drains=drains)
 
 
 def _adds_up(trip: Mapping[str, Any], at: Instant, engine_on_at: Instant | None) -> Iterator[str]:

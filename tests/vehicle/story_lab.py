@@ -292,6 +292,8 @@ class StoryLab(CarLab):
         while self.replies:
             self.reply()
         self.mark()
+        while self.car.telematics.unstored and self.car.telematics.is_up:  # a car waits before it sends more than it may keep
+            self.mark()
         self.run_for(10 * SECOND)
         self.hold()
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from fleet.kernel.instants import HOUR, MINUTE, SECOND
+from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     AskStatus,
@@ -152,6 +152,17 @@ FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
     "a car is conditioned at the station where it is filled up": (
         "Tavascan", "electric", OPEN,
         [("drive", FAR, HOUR), ("drive", HOME, 1), ("command", "climatisation", {}), ("wait", HOUR)],
+    ),
+    "a car is driven with nothing left": ("Formentor", "petrol", OPEN, [("happen", DrainTo(0.0)), OUT]),
+    "fuel is drained from a car that has charge, too": (
+        "Leon", "e-hybrid", OPEN, [("happen", SetPlug(False)), OUT, AWAKE, ("happen", DrainTo(0.0)), ("wait", 1), BACK],
+    ),
+    "a car is drained in the microsecond in which it sets off": (
+        "Formentor", "e-hybrid", OPEN, [("ask_status",), ("happen", DriveTo(FAR)), ("happen", DrainTo(0.3)), ("wait", DAY)],
+    ),
+    "a car charges of which no status has told": (
+        "Born", "electric", OPEN,
+        [("command", "climatisation", {"target_c": 16.0}), ("wait", HOUR), ("happen", SwitchOn()), ("happen", SwitchOff())],
     ),
 }  # fmt: skip
 
