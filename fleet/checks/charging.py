@@ -122,9 +122,10 @@ class ChargeAgrees(Check):
             found += _since(before, message, equipment)
         for told in found:
             self.breach(line, machine, told)
+        told_now = self._told[machine] = _Told(message["captured_at"], percent, charging)
         if charging is None and before is not None:
-            charging = before.charging
-        self._told[machine] = _Told(message["captured_at"], percent, charging)
+            told_now.charging, told_now.starts_at = before.charging, (before.charging or {}).get("starts_at")
+            told_now.drained = before.drained  # what is told of the power is from before that
 
 
 def _in_itself(percent: float, charging: dict[str, Any], equipment: Equipment | None, *, engine_on: bool) -> list[str]:
@@ -165,7 +166,7 @@ def _since(before: _Told, message: dict[str, Any], equipment: Equipment | None) 
     if equipment is None:
         return []
     per_kw = (at - before.at) / HOUR / equipment.usable_kwh * 100
-    if grown > was["power_kw"] * per_kw + ROUNDED_PERCENT:
+    if not before.drained and grown > was["power_kw"] * per_kw + ROUNDED_PERCENT:
         return [f"grown by {grown:.1f} % in {(at - before.at) / MINUTE:.0f} min with {was['power_kw']} kW at most"]
     least_kw = min(was["power_kw"], now_kw)  # this status may tell that a setting has just raised it
     if not before.drained and grown < least_kw * per_kw - ROUNDED_PERCENT:

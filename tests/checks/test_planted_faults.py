@@ -225,6 +225,9 @@ def change_status(**changed: Any) -> Plant:
     return plant
 
 
+OTHER_CLIMATE = {"off": "heating", "heating": "off", "ventilation": "off", "climatisation": "off"}
+
+
 def no_status_after_the_engine(records: Records) -> None:
     at = find_message(records, "Status", lambda m: m["trigger"] == "engine_off")
     records[at]["data"]["message"]["trigger"] = "load"
@@ -236,7 +239,9 @@ def unlocked(doors: dict[str, Any]) -> dict[str, Any]:
 
 
 def more_fuel(records: Records) -> None:
-    at = find_message(records, "Status", lambda m: "fuel_level_percent" in m.get("energy", {}), after=len(records) // 2)
+    at = find_message(
+        records, "Status", lambda m: m.get("energy", {}).get("fuel_level_percent", 99) < 40, after=len(records) // 2
+    )
     records[at]["data"]["message"]["energy"]["fuel_level_percent"] += 60
     reframe(records, at)
 
@@ -400,7 +405,7 @@ FAULTS: list[tuple[Plant, set[str]]] = [
     (change_status(state=lambda _: "driving"), {"engine"}),
     (no_status_after_the_engine, {"engine"}),
     (change_status(doors=unlocked), {"doors"}),
-    (change_status(climate=lambda climate: {**climate, "state": "heating"}), {"comfort"}),
+    (change_status(climate=lambda climate: {**climate, "state": OTHER_CLIMATE[climate["state"]]}), {"comfort"}),
     (heated_longer, {"comfort", "comfort energy"}),
     (burnt_nothing, {"comfort energy"}),
     (charge_came_back, {"comfort energy", "charge"}),
@@ -416,8 +421,8 @@ FAULTS: list[tuple[Plant, set[str]]] = [
     (replied_twice, {"replies fit"}),
     (replied_with_other_fields, {"replies fit"}),
     (replied_with_an_unknown_error, {"replies fit"}),
-    (change_status(mileage_km=lambda km: km - 1_000), {"odometer"}),
-    (more_fuel, {"fuel"}),
+    (change_status(mileage_km=lambda km: km - 1_000), {"odometer", "drives"}),
+    (more_fuel, {"fuel", "drives"}),
     (change_status(captured_at=lambda at: at - 20 * HOUR), {"captured_at"}),
     (time_runs_back, {"time"}),
     (published_while_down, {"connection"}),

@@ -164,6 +164,11 @@ FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
         "Born", "electric", OPEN,
         [("command", "climatisation", {"target_c": 16.0}), ("wait", HOUR), ("happen", SwitchOn()), ("happen", SwitchOff())],
     ),
+    "a nearly full car is drained while it charges": (
+        "Born", "electric", OPEN,
+        [("command", "charging_settings", {"limit_percent": 100}), ("wait", HOUR), ("happen", DrainTo(0.6)),
+         ("command", "climatisation", {}), ("wait", HOUR)],
+    ),
 }  # fmt: skip
 
 
