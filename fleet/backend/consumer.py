@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import msgspec
 import structlog
 
 from fleet.backend.batching import BATCH_MESSAGES, BATCH_WAIT_S, Pending
@@ -24,28 +23,25 @@ from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.echo import Echo
 from fleet.backend.publisher import Publisher
-from fleet.backend.quarantine import PAYLOAD_KEPT
-from fleet.backend.store import Arrival, Batch, Committed, Quarantined, Store
+from fleet.backend.reading import UNANSWERED, FrameReader
+from fleet.backend.store import Arrival, Batch, Committed, Store
 from fleet.cloud.car_settings import EVENTS as SETTINGS_EVENTS
 from fleet.cloud.desk_io import INTERNAL, Answer, CarAnswered, CarSeen, CarSwitched, PresenceChanged
 from fleet.cloud.rule import Notify
-from fleet.cloud.twin import origin_of
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, StoreGone, StoreLocked, Undecodable
 from fleet.kernel.instants import format_instant
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import Delivery, Ends, Link
-from fleet.wire.dialect import MESSAGEPACK, FleetDialect
+from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
-from fleet.wire.intake import check_boot, is_storable, storable
-from fleet.wire.messages import CarMessage, DeskAnswer, DeskRequest, Event, FromCar, Presence, Request, Response, Status
-from fleet.wire.vin import is_vin
+from fleet.wire.intake import storable
+from fleet.wire.messages import DeskAnswer, DeskRequest, Event, FromCar, Presence, Request, Response
 
 RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 """At least two batches: one being committed, one collecting. The rest keeps the broker from waiting for us."""
 UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
 UNACKNOWLEDGED_BYTES: Final = 32 << 20
 UNSAFE_DROPPED: Final = "messages at QoS 0 were dropped: they came faster than they could be stored"
-_KINDS: Final[dict[type[CarMessage], str]] = {Event: "event", Response: "response", Request: "request"}
 AT_ONCE: Final = RECEIVE_MAXIMUM
 """Rows that are committed on the event loop: some 15 ms for a batch, 50 ms for all the broker sends without an acknowledgement.
 In the writer thread the same commit takes twice as long and more CPU, as both threads wait for the interpreter's lock in
@@ -61,9 +57,6 @@ _WARNINGS: Final = 20
 _AHEAD_NAMED: Final = 100
 """Cars whose clock is off and that are named."""
 _UNDONE: Final = "the back end failed at this request; it was undone"
-
-Taken = tuple[FromCar | DeskRequest | None, Arrival | None]
-"""What a frame says, if anything, and the row it will be."""
 
 _log = structlog.get_logger(__name__)
 
@@ -106,11 +99,11 @@ class Consumer:
         self._wall_us = wall_us
         self._announce_stored = announce_stored
         self._desk_topic = dialect.topics.desk_request()
-        self._answer_head = dialect.topics.desk_answer("")
         self._echo_topic = echo_topic
         self._known = set(known_vins)
         self._presence_boot = presence_boots
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._frames = FrameReader(dialect)
+        self._read = self._frames.read
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-store")
         self._copier = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-copy")
         self._copying: asyncio.Future[None] | None = None
@@ -204,12 +197,13 @@ class Consumer:
             return  # not acknowledged, so the broker keeps it for the next back end
         self.arrived += 1
         waiting = self._arriving
-        safe = delivery.frame.qos
-        self.arrived_safely += safe > 0
-        if not safe and not self._has_room_for(delivery):
+        if delivery.frame.qos:
+            self.arrived_safely += 1
+        elif not self._has_room_for(delivery):
             self.unsafe_dropped += 1
             self._warn_of(UNSAFE_DROPPED, self.unsafe_dropped)
-        elif waiting is None:
+            return
+        if waiting is None:
             self._receive(delivery)
             self.changed()
         else:
@@ -239,7 +233,7 @@ class Consumer:
             pending.deliveries.append(delivery)
         received_at = self._wall_us()
         try:
-            taken = self._read(frame, received_at)
+            message, arrival = self._read(frame, received_at)
         except Undecodable as error:
             if frame.topic == self._echo_topic:
                 self._echo.came_back()
@@ -254,7 +248,10 @@ class Consumer:
             if self._in_doubt:
                 return  # it is taken again with the others
             try:
-                self._decide(taken, frame)
+                if arrival is not None:
+                    self._decide(message, arrival)
+                elif message is not None:
+                    self._decide_unnumbered(message, frame)
             except Exception as error:  # noqa: BLE001 (it is undone, told, and tried again)
                 self._doubt(f"what came on {frame.topic[:120]!r}", error)
 
@@ -273,67 +270,46 @@ class Consumer:
         self._due.set()
         self.warn(f"{what} failed: {_words(error)}; what is not committed is undone, and taken again message by message")
 
-    def _read(self, frame: Frame, received_at: int) -> Taken:
-        if frame.topic == self._desk_topic:
-            return self._read_request(frame), None
-        if not frame.payload and self._dialect.topics.parse(frame.topic).channel == "presence":
-            return None, None  # how a retained presence is removed from the broker
-        message = self._dialect.read_from_car(frame)
-        check_boot(message.boot, received_at)
-        if message.captured_at > self._latest_plausible:
-            self._look_at_clock(message)
-        if type(message) is Presence:
-            return message, None
-        if message.seq < 1:
-            raise Undecodable("range", "messages are numbered from 1")
-        if type(message) is Status:
-            kind, name, trigger, origin = "status", None, message.trigger, origin_of(message)
-        else:
-            kind, name, trigger, origin = _KINDS[type(message)], message.name, None, None
-        payload = frame.payload if frame.content_type == MESSAGEPACK else self._encode(message)
-        return message, Arrival(
-            message.vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us,
-            message.sent_wall_us, received_at, frame.content_type, payload, origin,
-        )  # fmt: skip
-
-    def _look_at_clock(self, message: FromCar) -> None:
+    def _look_at_clock(self, arrival: Arrival) -> None:
         """Warn of a car whose clock is ahead of ours, once; what it says is taken all the same."""
-        latest = self._driver.latest_plausible()
-        if latest is None:
-            return
-        self._latest_plausible = latest
-        if message.captured_at > latest and message.vin not in self._ahead and len(self._ahead) < _AHEAD_NAMED:
-            self._ahead.add(message.vin)
-            self.warn(
-                f"a clock is off: {message.vin} measured at {format_instant(message.captured_at)}, and it is"
-                f" {format_instant(self._driver.now())}"
-            )
+        self._latest_plausible = latest = self._driver.latest_plausible()
+        vin = arrival.vin
+        if arrival.captured_at > latest and vin not in self._ahead and len(self._ahead) < _AHEAD_NAMED:
+            self._ahead.add(vin)
+            said, now = format_instant(arrival.captured_at), format_instant(self._driver.now())
+            self.warn(f"a clock is off: {vin} measured at {said}, and it is {now}")
 
-    def _decide(self, taken: Taken, frame: Frame) -> None:
-        """Give desk and centre what was read."""
-        message, arrival = taken
-        if message is None:
-            return
-        if isinstance(message, DeskRequest):
-            self._collecting.urgent = True
-            self._driver.ask(message, frame.response_topic or "", comes_again=not frame.qos)
-            return
-        vin = message.vin
+    def _decide(self, message: FromCar, arrival: Arrival) -> None:
+        """Give desk and centre what a car numbers."""
+        vin = arrival.vin
         if vin not in self._known:
-            self._known.add(vin)
-            self._driver.feed(CarSeen(vin))
-        if type(message) is Presence:
-            self._collecting.batch.presences.append(message)
-            if message.boot >= self._presence_boot.get(vin, 0):
-                self._presence_boot[vin] = message.boot
-                self._driver.feed(PresenceChanged(vin, message.connection, message.reason))
-            return
-        assert arrival is not None, "all but presence is numbered"
+            self._hear_of(vin)
+        if arrival.captured_at > self._latest_plausible:
+            self._look_at_clock(arrival)
         self._collecting.batch.arrivals.append(arrival)
         if type(message) is Response:
             self._driver.feed(CarAnswered(message))
         elif type(message) is Event or type(message) is Request:
             self._serve(message)
+
+    def _decide_unnumbered(self, message: Presence | DeskRequest, frame: Frame) -> None:
+        """Give the desk what a car says of its connection, and what a tool asks."""
+        if type(message) is Presence:
+            vin = message.vin
+            if vin not in self._known:
+                self._hear_of(vin)
+            self._collecting.batch.presences.append(message)
+            if message.boot >= self._presence_boot.get(vin, 0):
+                self._presence_boot[vin] = message.boot
+                self._driver.feed(PresenceChanged(vin, message.connection, message.reason))
+            return
+        self._collecting.urgent = True
+        self._driver.ask(message, frame.response_topic or "", comes_again=not frame.qos)
+        self._latest_plausible = 0  # it may have been a clock
+
+    def _hear_of(self, vin: str) -> None:
+        self._known.add(vin)
+        self._driver.feed(CarSeen(vin))
 
     def _serve(self, message: Event | Request) -> None:
         """Give desk and service centre what is new. What comes of it is committed with the message: both once, or neither."""
@@ -354,20 +330,6 @@ class Consumer:
         if wanted:
             self._centre.feed(message)
 
-    def _read_request(self, frame: Frame) -> DeskRequest:
-        """Read what a tool asks. Answers go under the tools' own topic only, never to a car's."""
-        topic = frame.response_topic or ""
-        wildcards = "+" in topic or "#" in topic
-        if topic and not (topic.startswith(self._answer_head) and len(topic) <= 200 and is_storable(topic) and not wildcards):
-            raise Undecodable("answer_topic", f"answers go to topics under {self._answer_head!r} only")
-        if frame.retain:
-            raise Undecodable("retained", "a retained request would be asked again at every connect")
-        try:
-            return self._dialect.read_desk_request(frame)
-        except Undecodable as error:
-            self._tell_asker(frame, "rejected", "malformed", error.reason)
-            raise
-
     def _tell_asker(self, frame: Frame, state: Literal["rejected", "failed"], reason: str, detail: str) -> None:
         """Answer a request by its correlation data, whatever else is wrong with it."""
         if frame.response_topic and frame.correlation is not None:
@@ -378,32 +340,15 @@ class Consumer:
         return DeskAnswer(id=asked, state=state, reason=reason, detail=detail, final=True, at=self._driver.now())
 
     def _quarantine(self, frame: Frame, error: Undecodable, received_at: int) -> None:
-        """Keep what is not understood with its reason; an emergency call is passed on all the same."""
+        """Keep what is not understood with its reason, and tell who asked; an emergency call is passed on all the same."""
         self._hold(frame, error, received_at)
+        if frame.topic == self._desk_topic and error.reason not in UNANSWERED:
+            self._tell_asker(frame, "rejected", "malformed", error.reason)
         if (call := self._dialect.emergency_of(frame, self._driver.now())) is not None:
             self.attempt("an emergency call", self._serve, call)
 
     def _hold(self, frame: Frame, error: Undecodable, received_at: int) -> None:
-        secret = frame.topic == self._desk_topic
-        vin = boot = seq = None
-        # Whoever may write on one car's topic must not number another car's messages.
-        if not secret and (header := self._dialect.header_of(frame)) is not None:
-            vin = header.vin if is_vin(header.vin) else None
-            if frame.topic.startswith(f"{self._dialect.topics.prefix}/{header.vin}/"):
-                boot, seq = header.boot, header.seq
-        self._collecting.batch.quarantined.append(
-            Quarantined(
-                received_at=received_at,
-                topic=storable(frame.topic[:200]),
-                reason=error.reason,
-                detail=storable(error.detail[:500]),
-                size=len(frame.payload),
-                payload=None if secret else frame.payload[:PAYLOAD_KEPT],
-                vin=vin,
-                boot=boot,
-                seq=seq,
-            )
-        )
+        self._collecting.batch.quarantined.append(self._frames.held(frame, error, received_at))
         if error.reason not in self._named:
             self._named.add(error.reason)
             self.warn(f"first message in quarantine for {error.reason!r}: {error.detail[:120]}")
@@ -514,8 +459,7 @@ class Consumer:
         frame, pending = delivery.frame, self._collecting
         if frame.qos:
             pending.deliveries.append(delivery)
-        held = Quarantined(self._wall_us(), storable(frame.topic[:200]), INTERNAL, "", len(frame.payload), None, None, None, None)
-        pending.batch.quarantined.append(held)
+        pending.batch.quarantined.append(self._frames.held(frame, _internal(self._cause), self._wall_us(), bare=True))
         if frame.topic == self._desk_topic and frame.response_topic and frame.correlation is not None:
             answer = self._answer_of(frame.correlation, "failed", INTERNAL, _UNDONE)
             pending.after_commit(Answer(frame.response_topic, answer))

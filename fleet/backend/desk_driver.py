@@ -161,9 +161,9 @@ class DeskDriver:
         """Return the scenario time; a clock that has run out of what an instant holds stands at its end."""
         return min(max(self.clock.now(), 0), LATEST)
 
-    def latest_plausible(self) -> Instant | None:
-        """Return the latest time at which a car can have measured anything by now, None before a clock was announced."""
-        return self.now() + ahead_at(self.clock.factor) if self.clock_is_known else None
+    def latest_plausible(self) -> Instant:
+        """Return the latest time at which a car can have measured anything by now: any, before a clock was announced."""
+        return self.now() + ahead_at(self.clock.factor) if self.clock_is_known else 2 * LATEST
 
     def knows(self, vin: str) -> bool:
         """Tell whether the desk knows a car, whichever desk it is now."""

@@ -8,18 +8,24 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleet import __version__
+from fleet.backend.service import Backend
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import CommandEnded, Keep, ServiceAsked
 from fleet.observe.journal import JOURNAL, Begin, JournalWriter, Record
 from fleet.observe.packing import packed, read_lines
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.journalled_centre import CENTRE, JournalledCentre
+from fleet.runtime.journalling import BackendHooks
 from fleet.runtime.reexecution import Reexecution
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.loader import Overrides, load
 from fleet.scenario.scalars import ClockFactor
 from fleet.wire.messages import Event, Request, ServiceRequest
+from tests.backend.fake_link import FakeSession
+from tests.backend.lab import BOOT, BackendLab, car, config, presence, status
+from tests.backend.test_planted import FragileStore, fragile_of
 from tests.runtime.test_virtual import Quiet
 
 VIN = "VSSZZZKMZPR000001"
@@ -86,3 +92,28 @@ def test_a_centre_that_was_restarted_is_run_again_from_its_notes(tmp_path: Path)
     found = Reexecution(tmp_path / JOURNAL).run()
     assert found.difference is None
     assert (found.machines, found.inputs) == (1, 7)
+
+
+async def test_a_back_end_that_begins_anew_in_mid_run_is_run_again_alike(tmp_path: Path) -> None:
+    """A commit that failed is undone: desk and centre begin from the store, and the journal says so."""
+    writer = JournalWriter(tmp_path / JOURNAL, Begin(0, "run", "begin", version=__version__, parts=("backend",)))
+    hooks = BackendHooks(writer)
+    session = FakeSession()
+    backend = Backend(hooks.applied(config(tmp_path / "fleet.sqlite", session, open_store=FragileStore)))
+    hooks.follow(lambda: backend.scenario_time or 0)
+    async with backend:
+        lab = BackendLab(tmp_path / "fleet.sqlite", session, backend)
+        await lab.announce(2.0)
+        session.deliver(*car(presence(), status(1)))
+        fragile_of(backend).fails = lambda sql, _: TypeError if "INSERT INTO notice" in sql else None
+        call = Event(vin=VIN, boot=BOOT, seq=2, captured_at=2, name="ecall", data={})
+        session.deliver(*car(call))
+        lab.command("a", "refresh")
+        await lab.state("a", "sent")
+        await session.wait_for(lambda: not session.unacknowledged)
+        assert backend.snapshot().quarantined == {"internal": 1}
+    writer.close(NOW, {})
+    found = Reexecution(tmp_path / JOURNAL).run()
+    assert found.difference is None
+    kinds = [record.get("type") for record in records_of(tmp_path / JOURNAL)]
+    assert kinds.count("DeskStart") == kinds.count("CentreStart") + 1 > 1
