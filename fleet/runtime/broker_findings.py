@@ -25,6 +25,12 @@ def broker_findings(scenario: Scenario, result: Mapping[str, Any], backend: Mapp
             f"the broker refused {who} {count} {'publish' if count == 1 else 'publishes'}: {refusal}. {REFUSED_HINT}"
             for refusal, count in told.get("refusals", {}).items()
         ]
+    unreadable = sum(result.get("unreadable", {}).values())
+    if unreadable:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in result["unreadable"].items())
+        found.append(
+            f"cars refused {unreadable} {'message' if unreadable == 1 else 'messages'} sent to them, by reason: {reasons}"
+        )
     return found
 
 

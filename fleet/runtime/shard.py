@@ -301,8 +301,7 @@ class CarOnLink:
         try:
             message = self._shard.dialect.read_to_car(delivery.frame)
         except Undecodable as error:
-            self._shard.counts.unreadable[error.reason] += 1
-            log.warning("car refused a message", vin=self.car.vin, topic=delivery.frame.topic, reason=error.reason)
+            self._shard.message_refused(self.car.vin, delivery.frame.topic, error)
         else:
             self.put(Received(message, before=self._came_before(delivery)))
             if isinstance(message, Stored):
@@ -563,6 +562,12 @@ class Shard:
         self.counts.link_errors[name] += 1
         self.counts.ends.note(error)
         self.first_error = self.first_error or error
+
+    def message_refused(self, vin: str, topic: str, error: Undecodable) -> None:
+        """Count a message that a car cannot read, and tell the first of each reason."""
+        if not self.counts.unreadable[error.reason]:
+            log.warning("car refused a message", vin=vin, topic=topic, reason=error.reason)
+        self.counts.unreadable[error.reason] += 1
 
     def publish_refused(self, error: PublishRefused) -> None:
         """Count it, and tell it once for each reason and kind of topic."""

@@ -50,3 +50,10 @@ def test_a_scenario_that_harms_its_broker_explains_itself() -> None:
 def test_what_the_broker_does_otherwise_is_told_of_cars_and_back_end() -> None:
     """Remarks of both processes are findings."""
     assert broker_findings(shipped("rush-hour"), {"remarks": ["one"]}, {"remarks": ["other"], "ends": {}}) == ["one", "other"]
+
+
+def test_messages_that_cars_could_not_read_are_told() -> None:
+    """Nothing that a car leaves aside is left out of the report."""
+    assert broker_findings(shipped("rush-hour"), {"unreadable": {"topic": 3, "type": 1}}, {}) == [
+        "cars refused 4 messages sent to them, by reason: topic 3, type 1"
+    ]
