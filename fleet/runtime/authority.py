@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import secrets
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ class Authority:
             self._certificate, self._key = self._read()
         else:
             self._key = ec.generate_private_key(ec.SECP256R1())
-            name = _named("authority of a test")
+            name = _named(f"authority of a test {secrets.token_hex(4)}")  # two of one name would be taken for each other
             self._certificate = self._signed(name, name, self._key.public_key(), None)
             self._write(AUTHORITY, self._certificate, self._key)
 

@@ -29,7 +29,7 @@ _CERTIFICATE_HINT: Final = (
     "Name the authority that signed the broker's certificate with --ca FILE, and reach the broker by a name it holds."
 )
 _AUTHORITY_HINT: Final = "Nobody here vouches for the broker's certificate: name the authority that signed it with --ca FILE."
-_NAME_HINT: Final = "Reach the broker by a name that its certificate holds, or give it a certificate with this one."
+_NAME_HINT: Final = "Reach the broker by a name that its certificate holds, or tell that name with --server-name."
 _CERTIFICATE_HINTS: Final = {
     2: _AUTHORITY_HINT,
     9: "The broker's certificate is not valid yet: is the clock of this machine right, and that of the authority?",
@@ -47,6 +47,7 @@ _OWN_CERTIFICATE: Final = "give the folder of cars' and tools' certificates with
 _ALERT_HINTS: Final = {
     "certificate required": f"This broker wants a certificate of every client: {_OWN_CERTIFICATE}",
     "alert handshake failure": f"The broker refused the handshake: if it wants a certificate of every client, {_OWN_CERTIFICATE}",
+    "alert decrypt error": "The broker does not accept this client's certificate: its authority has another key.",
     "alert unknown ca": "The broker does not know the authority that signed this client's certificate.",
     "alert certificate expired": "This client's certificate has expired: make a new one.",
     "alert certificate revoked": "This client's certificate was revoked: make a new one.",
