@@ -12,6 +12,7 @@ from fleet.checks.check import Check, Handlers, is_first, overtakes
 from fleet.observe.journal import Begin, End, Input, Output, Stored
 from fleet.observe.story import CAR
 
+RECENT: Final = 2
 INFO: Final = frozenset({"id", "registered_in"})
 """What an information call may tell."""
 
@@ -62,6 +63,8 @@ class EmergencyCalls(Check):
             return
         self.looked_at += 1
         self._sent[message["vin"], message["boot"], message["seq"]] = message["data"]["id"]
+        for told in _incomplete(message) if self.begin.scenario is not None else ():  # one of ours has all of it
+            self.breach(line, machine, told)
         causes = self._crashed if message["data"]["automatic"] else self._pressed
         if not causes[machine]:
             self.breach(line, machine, "an emergency call without a cause")
@@ -92,6 +95,31 @@ class EmergencyCalls(Check):
         for vin, call in sorted(self._stored):
             if not self._passed_on[vin, call]:
                 self.breach(line, CAR + vin, f"the emergency call {call} is stored, but nobody was told")
+
+
+MINIMUM_SET: Final = (
+    "id", "automatic", "test_call", "vin", "vehicle_type", "propulsion", "called_at", "position", "position_trusted",
+    "recent_positions", "passengers",
+)  # fmt: skip
+"""What an emergency call has at least, after EN 15722; a direction only of a car that has moved."""
+
+
+def _incomplete(message: dict[str, Any]) -> list[str]:
+    """Return what the minimum set of data lacks, or has wrong."""
+    data = message["data"]
+    missing = [name for name in MINIMUM_SET if name not in data]
+    if missing:
+        return [f"an emergency call lacks {', '.join(missing)}"]
+    found = []
+    if (data["vin"], data["called_at"]) != (message["vin"], message["captured_at"]):
+        found.append(f"an emergency call of {message['vin']} is told as of {data['vin']}, made at {data['called_at']}")
+    if len(data["recent_positions"]) != RECENT or data["passengers"] < 1:
+        found.append(
+            f"an emergency call has {len(data['recent_positions'])} earlier positions and {data['passengers']} passengers"
+        )
+    if bool(data["automatic"]) != ("sensor" in data):
+        found.append("an emergency call is automatic exactly when a sensor has made it")
+    return found
 
 
 class InfoCalls(Check):

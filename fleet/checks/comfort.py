@@ -162,8 +162,8 @@ class ComfortAgrees(Check):
         run, state = self._running.get(record.m), climate["state"]
         if (state != "off") != (run is not None) or (run is not None and state not in STATES[run.service]):
             self.breach(line, record.m, f"climate is {state}, but what runs is {'nothing' if run is None else run.service}")
-        elif run is not None and climate["remaining_min"] > run.minutes:
-            told = f"{climate['remaining_min']} min are left of a {run.service} that was started for {run.minutes:g}"
+        elif run is not None and climate["remaining_min"] > -(-(run.ends_at - message["captured_at"]) // MINUTE):
+            told = f"{climate['remaining_min']} min are left of a {run.service} that ends at {format_instant(run.ends_at)}"
             self.breach(line, record.m, told)
         elif run is not None and run.target_c is not None and climate.get("target_c") != run.target_c:
             self.breach(line, record.m, f"expected the target {run.target_c} °C, but the status tells {climate.get('target_c')}")

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from fleet.checks.account import AccountHolds, Numbering, StoredOnce
+from fleet.checks.back_end import CampaignsKept, DeskSends, PartnersTold, RepliesTrue, WillSays
 from fleet.checks.calls import EmergencyCalls, InfoCalls
 from fleet.checks.cars import Beginnings, Cars, unknown
 from fleet.checks.charging import ChargeAgrees, ChargingRule, DepartureAgrees
@@ -20,6 +21,7 @@ from fleet.checks.comfort_rules import ClimatisationRule, LowVoltageRule, Ventil
 from fleet.checks.commands import CommandEnds, CommandRuns, ExecutedOnce, Executions
 from fleet.checks.desk_switches import DeskSwitches
 from fleet.checks.driving import DrivesAgree
+from fleet.checks.effects import EffectsTold, WakingTakes
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
@@ -28,6 +30,15 @@ from fleet.checks.privacy import Modes, PositionKept, SilenceKept, Silences, Swi
 from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule
 from fleet.checks.spin import SpinRule
 from fleet.checks.state import DoorsAgree, EngineAgrees
+from fleet.checks.statuses import (
+    FixesAgree,
+    LeavingShares,
+    LevelsAgree,
+    ServicesCount,
+    SpeedsPlausible,
+    StatusWhole,
+    VoltageAgrees,
+)
 from fleet.checks.watching import AlertRule, AreaAlertsAgree, DrivingDataAgrees, SpeedAlertsAgree, WearTold
 from fleet.errors import JournalError
 from fleet.observe.journal import Begin, Input, JournalReader, Output, Record
@@ -134,6 +145,11 @@ def all_checks(
         RepliesHeard(begin),
         RepliesFit(begin),
         RequestRule(begin, equipment),
+        RepliesTrue(begin, equipment),
+        PartnersTold(begin),
+        CampaignsKept(begin),
+        DeskSends(begin),
+        WillSays(begin),
         PositionKept(begin, cars, equipment, begun),
         SilenceKept(begin, cars, equipment, begun),
         SwitchRule(begin, cars, equipment, privacy),
@@ -145,6 +161,15 @@ def all_checks(
         WearTold(begin, cars),
         DrivingDataAgrees(begin, cars),
         UpdatesAgree(begin, cars),
+        EffectsTold(begin, cars, equipment),
+        WakingTakes(begin),
+        LevelsAgree(begin, cars, equipment),
+        SpeedsPlausible(begin),
+        ServicesCount(begin, cars, equipment),
+        FixesAgree(begin, equipment),
+        VoltageAgrees(begin, equipment),
+        StatusWhole(begin, equipment),
+        LeavingShares(begin),
         Odometer(begin),
         DrivesAgree(begin, cars, equipment),
         Fuel(begin),
