@@ -32,6 +32,8 @@ CONFIDENTIAL: Final = frozenset({"home_address", "contacts", "last_destinations"
 """Settings that are shown to an identified user only."""
 REPLY_LIFETIME: Final = 5 * MINUTE
 """Of a reply to a request that does not say until when somebody waits."""
+USERS_OF_CAR: Final = 50
+"""Of whom something is kept; names are the car's own words, so there is no end of them (ours)."""
 MAP_SIZE_MB: Final = 450
 """Of one region (ours)."""
 
@@ -226,6 +228,8 @@ def _personalisation(asked: Asked) -> Answer:
     gone = max(_owned(notes, asked.vin).reset, _number(notes.get(asked.key("deleted", wanted.user))))
     kept: dict[str, Any] = notes.get(key, {})
     if wanted.action == "save":
+        if not _joins(notes, asked.vin, wanted.user):
+            return Failed("insufficient_rights")
         if asked.number > gone:
             saved = {
                 setting.name: [setting.value, *asked.number]
@@ -238,6 +242,17 @@ def _personalisation(asked: Asked) -> Answer:
         return Failed("no_profile")
     shown = {name: _value(kept[name]) for name in kept if wanted.identified or name not in CONFIDENTIAL}
     return {"settings": [{"name": name, "value": shown[name]} for name in sorted(shown)], "hidden": len(kept) - len(shown)}
+
+
+def _joins(notes: Notes, vin: str, user: str) -> bool:
+    """Tell whether this is one of a car's users of whom something is kept, or one more for whom there is room."""
+    users: list[str] = notes.get(f"users/{vin}", [])
+    if user in users:
+        return True
+    if len(users) >= USERS_OF_CAR:
+        return False
+    notes[f"users/{vin}"] = [*users, user]
+    return True
 
 
 def _value(kept: str | list[Any]) -> Any:
@@ -375,18 +390,31 @@ class OnlineRule(Rule):
             self.notes[f"owned/{vin}"] = [owned.reset, max(owned.paired, number)]
         elif (reset := reset_of(event)) is not None and reset.user is None:
             self.notes[f"owned/{vin}"] = [max(owned.reset, number), owned.paired]
-            for key in [key for key in self.notes if key.startswith(f"profile/{vin}/")]:
-                self._forget_profile(key, number)
+            self._forget_users(vin, number)
             for kind in ("holder", "certificate"):
                 kept = self.notes.get(f"{kind}/{vin}")
                 if kept is not None and (isinstance(kept, str) or _number(kept.get("given")) < number):
                     del self.notes[f"{kind}/{vin}"]
             self.notes.pop(f"maps/{vin}", None)  # should some be of after it, the car gets them once more
-        elif reset is not None:
+        elif reset is not None and _joins(self.notes, vin, str(reset.user)):
             key = f"deleted/{vin}/{reset.user}"
             self.notes[key] = max(_number(self.notes.get(key)), number)
             self._forget_profile(f"profile/{vin}/{reset.user}", number)
         return ()
+
+    def _forget_users(self, vin: str, before: Number) -> None:
+        """Forget the profiles of a car, and whom it deleted: what was kept before that is older than the reset, too."""
+        for key in [key for key in self.notes if key.startswith((f"profile/{vin}/", f"deleted/{vin}/"))]:
+            if key.startswith("profile"):
+                self._forget_profile(key, before)
+            elif _number(self.notes[key]) < before:
+                del self.notes[key]
+        kept = {key.split("/", 2)[2] for key in self.notes if key.startswith((f"profile/{vin}/", f"deleted/{vin}/"))}
+        users = [user for user in self.notes.get(f"users/{vin}", ()) if user in kept]
+        if users:
+            self.notes[f"users/{vin}"] = users
+        else:
+            self.notes.pop(f"users/{vin}", None)
 
     def _forget_profile(self, key: str, before: Number) -> None:
         kept: dict[str, Any] = self.notes.get(key, {})

@@ -13,7 +13,7 @@ import pytest
 from fleet.cloud.car_settings import CarSettings, after
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import CarSwitched, KeepSettings, RemoveUser, SendCommand, StoreUser, UserRecord
-from fleet.cloud.online import OnlineRule
+from fleet.cloud.online import USERS_OF_CAR, OnlineRule
 from fleet.cloud.rule import Done, Notes, Refused
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
 from tests.cloud.desk_lab import VIN, DeskLab, outcome
@@ -289,6 +289,21 @@ def test_one_users_profile_goes_with_the_user() -> None:
         for step in order:
             steps[step]()
         assert (centre.profile("anna"), centre.profile()) == (None, "mine"), order
+
+
+def test_a_car_has_a_bounded_number_of_users_of_whom_something_is_kept() -> None:
+    """Their names are the car's own words; a reset makes room again."""
+    centre = Centre()
+    for number in range(USERS_OF_CAR + 5):
+        reply = centre.saves(1, "home", f"user-{number}")()
+        assert reply.error == (None if number < USERS_OF_CAR else "insufficient_rights")
+    centre.hears(event("car_reset", 1, user="nobody"))
+    assert centre.saves(1, "elsewhere", "user-3")().error is None
+    assert len(centre.notes) == USERS_OF_CAR + 1
+    centre.hears(RESET)
+    assert [key for key in centre.notes if "user-" in key or key.startswith("users/")] == []
+    centre.hears(PAIRED)
+    assert centre.saves(4, "home", "somebody")().error is None
 
 
 def test_certificate_and_holder_of_before_the_reset_are_gone_and_those_of_after_the_pairing_stay() -> None:
