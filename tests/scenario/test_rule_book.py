@@ -175,10 +175,10 @@ def test_it_names_what_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def timeless(self: Remote, car: Car, command: Command, now: int, *, awake: bool) -> None:
         execute(self, car, _living(command, now), now, awake=awake)
 
-    def forgetful(self: Remote, car: Car, command: Command, now: int) -> None:
+    def forgetful(self: Remote, car: Car, command: Command, now: int, **more: Any) -> None:
         if self._answers is not None:
             self._answers.pop(command.id, None)
-        arrive(self, car, command, now)
+        arrive(self, car, command, now, **more)
 
     def lenient(car: Car, command: Any, parameters: Any, now: int) -> Any:
         found = refusal(car, command, parameters, now)
