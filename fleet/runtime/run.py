@@ -266,9 +266,9 @@ class Run:
         return await Child.start(
             "simulator",
             [
-                "simulate", str(config.scenario_file), "--broker", cars, "--tools-broker", tools, "--json", "--until-eof",
+                "simulate", str(config.scenario_file), "--broker", cars, "--json", "--until-eof",
                 "--no-state", "--cars", str(scenario.cars), "--seed", str(scenario.seed), "--clock", str(scenario.clock),
-                *([] if config.with_backend or config.asks_desk else ["--no-backend"]),
+                *(["--tools-broker", tools] if config.with_backend or config.asks_desk else ["--no-backend"]),
                 *(["--keep-sessions"] if config.keep_sessions else []),
                 *config.passthrough, *config.for_simulator,
                 *(["--journal", str(self._journals()[0])] if config.journal else []),

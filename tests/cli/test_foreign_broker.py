@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -251,7 +252,7 @@ async def test_certificates_of_all_clients(tmp_path: Path) -> None:
         assert without.code == 2
         assert "--cert-dir" in without.err
         async with running("run", "small.yaml", *tls, "--topic-prefix", "team/x", "--out", out, cwd=tmp_path) as run:
-            await run.wait_for("endpoint file", (out / "endpoint.json").exists)
+            await run.wait_for("a message that is stored", lambda: re.search(rb"stored [1-9]", run.out) is not None)
             store = ("--store", out / "store.sqlite")
             vin = vins(load(tmp_path / "small.yaml", vocabulary()))[0]
             done = await fleet("user", "set-spin", vin, "--spin", "4711", *store, cwd=tmp_path)
