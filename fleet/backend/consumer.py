@@ -41,6 +41,10 @@ RECEIVE_MAXIMUM: Final = 4 * BATCH_MESSAGES
 """At least two batches: one being committed, one collecting. The rest keeps the broker from waiting for us."""
 UNACKNOWLEDGED_LIMIT: Final = 2 * RECEIVE_MAXIMUM
 UNACKNOWLEDGED_BYTES: Final = 32 << 20
+UNREADABLE_CALLS: Final = 100
+"""Emergency calls of one car that are passed on although they cannot be read, since the back end began."""
+UNREADABLE_CALLERS: Final = 1_000
+CALLS_LEFT_OUT: Final = "unreadable emergency calls were not passed on: there had been too many"
 UNSAFE_DROPPED: Final = "messages at QoS 0 were dropped: they came faster than they could be stored"
 AT_ONCE: Final = RECEIVE_MAXIMUM
 """Rows that are committed on the event loop: some 15 ms for a batch, 50 ms for all the broker sends without an acknowledgement.
@@ -122,6 +126,8 @@ class Consumer:
         self.stored = 0
         self.duplicates = 0
         self.unsafe_dropped = 0
+        self.calls_left_out = 0
+        self._unreadable_calls: Counter[str] = Counter()
         self._told: dict[str, int] = {}
         self.arrived = 0
         self.arrived_safely = 0
@@ -153,7 +159,8 @@ class Consumer:
     def beyond(self) -> dict[str, int]:
         """How much there was beyond each bound, in words."""
         unsafe = {UNSAFE_DROPPED: self.unsafe_dropped} if self.unsafe_dropped else {}
-        return {**self._store.beyond, **unsafe}
+        calls = {CALLS_LEFT_OUT: self.calls_left_out} if self.calls_left_out else {}
+        return {**self._store.beyond, **unsafe, **calls}
 
     def collecting(self) -> Pending:
         """Return the batch that is being collected."""
@@ -344,8 +351,18 @@ class Consumer:
         self._hold(frame, error, received_at)
         if frame.topic == self._desk_topic and error.reason not in UNANSWERED:
             self._tell_asker(frame, "rejected", "malformed", error.reason)
-        if (call := self._dialect.emergency_of(frame, self._driver.now())) is not None:
+        if (call := self._dialect.emergency_of(frame, self._driver.now())) is not None and self._passes_on(call.vin):
             self.attempt("an emergency call", self._serve, call)
+
+    def _passes_on(self, vin: str) -> bool:
+        """Tell whether one more unreadable call of a car is passed on: who floods with them shall not fill the disk."""
+        calls = self._unreadable_calls
+        if calls[vin] < UNREADABLE_CALLS and (vin in calls or len(calls) < UNREADABLE_CALLERS):
+            calls[vin] += 1
+            return True
+        self.calls_left_out += 1
+        self._warn_of(CALLS_LEFT_OUT, self.calls_left_out)
+        return False
 
     def _hold(self, frame: Frame, error: Undecodable, received_at: int) -> None:
         self._collecting.batch.quarantined.append(self._frames.held(frame, error, received_at))

@@ -84,6 +84,10 @@ def page() -> str:
         "`unknown_vin` (nobody is enrolled on that car, and no message of it has ever arrived), or one of the action's own. Of a",
         "list of cars those that nobody knows are left out, and the answer names them in `unknown`. `fleet notices` shows whom",
         "the back end has told what.",
+        "",
+        "A service that fails at something is undone, and whoever asked is told `failed(internal)`. The operator gets the",
+        "notice `rule_failed`; an event is given to the service again for half an hour of scenario time, and then",
+        "`rule_gave_up` says that it is not any more. An emergency call goes to the emergency centre at once, whatever fails.",
     ]
     for name, entry in load_actions().items():
         lines += ["", f"## {name}", "", f"{entry.summary[0].upper()}{entry.summary[1:]}.", "", *map(_item, _told_of(name, entry))]

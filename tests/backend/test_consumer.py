@@ -698,6 +698,20 @@ async def test_fields_that_nobody_knows_can_be_looked_at_whatever_they_hold(path
     assert call("status", VIN, "--store", str(path)).code == 0
 
 
+async def test_who_floods_with_unreadable_emergency_calls_does_not_fill_the_disk(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first ones of a car are passed on; what is beyond is counted and told, and no other car's call suffers."""
+    monkeypatch.setattr(consumer, "UNREADABLE_CALLS", 3)
+    async with running(path) as lab:
+        topics = [DIALECT.topics.event(vin, "ecall") for vin in (VIN, VIN, VIN, VIN, VIN, OTHER)]
+        lab.session.deliver(*[Frame(topic=topic, payload=b"?") for topic in topics])
+        await lab.session.wait_for_acknowledged(6)
+        assert any("unreadable emergency calls" in warning for warning in lab.backend.snapshot().warnings)
+    with lab.reader() as reader:
+        assert sorted(notice.vin for notice in reader.notices()) == [VIN, VIN, VIN, OTHER]
+
+
 # --- clocks that are off
 
 
