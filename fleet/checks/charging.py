@@ -192,6 +192,7 @@ class ChargingRule(CommandRule):
         frozenset({"argument_out_of_range"}),
     )
     rules = (EQUIPPED, PLUG, RANGES)
+    asks = True
     commands = frozenset({"charging", "charging_settings", "charging_locations", "departure_timers"})
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:

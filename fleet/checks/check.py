@@ -13,7 +13,9 @@ from fleet.observe.story import CAR, LINK
 Handler = Callable[[Any, int], None]
 """Takes a record and the number of its line."""
 Route = tuple[str | None, ...]
-"""Which records: the beginning of (kind, type, type of the message). () are all of them."""
+"""Which records: the beginning of (kind, type, type of the message), of answers also the command. () are all of them."""
+ANSWER: Final = ("out", "Transmit", "Response")
+"""The route of all answers of cars to commands; behind it may stand the name of a command."""
 Handlers = Mapping[Route, Handler]
 
 LEGAL_EVENTS: Final = frozenset({"ecall", "privacy_changed", "car_reset", "car_paired"})
@@ -22,6 +24,11 @@ SILENT: Final = frozenset({"privacy_offline", "not_paired"})
 """Why a silent car refuses."""
 WHOLE_CAR: Final = frozenset({None, "primary"})
 """Whom a reset deletes when all of the car is meant."""
+DESK_INPUTS: Final = (
+    "DeskStart", "Restored", "CommandAsked", "BackEndAsked", "SpinSettingAsked", "EnrolmentAsked", "SpinVerified", "SpinHashed",
+    "SpinJobFailed", "CommandPublished", "CarAnswered", "CarSeen", "PresenceChanged", "CarSwitched", "ClockChanged",
+)  # fmt: skip
+"""What the desk is given. Named one by one, since cars are given far more."""
 KEPT: Final = 20
 """Breaches of one check that are kept; what is broken once is often broken everywhere."""
 
@@ -128,6 +135,11 @@ class Check:
         if len(self.breaches) < KEPT:
             subject = subject or machine.removeprefix(CAR).removeprefix(LINK)
             self.breaches.append(Breach(check=self.name, line=line, machine=machine, subject=subject, told=told))
+
+
+def desk_inputs(handler: Handler) -> Handlers:
+    """Return the routes of a handler that takes all that the desk is given."""
+    return {("in", name): handler for name in DESK_INPUTS}
 
 
 def overtakes(record: Any) -> bool:

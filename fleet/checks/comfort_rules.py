@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from fleet.checks.cars import LOW_PERCENT, ROUNDED_PERCENT, Cars, KnownCar
-from fleet.checks.check import Handlers, Rule, is_first
+from fleet.checks.check import ANSWER, Handlers, Rule, is_first
 from fleet.checks.command_rule import ENGINE_OFF, Answer, CommandRule, Parameters, Verdict, engine_off
 from fleet.checks.rules import MINUTES, equipped
 from fleet.checks.times import TIMERS, timers_fit
@@ -75,6 +75,7 @@ class ClimatisationRule(CommandRule):
     TARGET: Final = Rule("target", "to 16 to 29.5 °C in steps of 0.5", frozenset({"argument_out_of_range"}))
     CHARGE: Final = Rule("charge", "a start only with a plug, or 20 % of charge", frozenset({"battery_low"}))
     rules = (ENGINE_OFF, EQUIPPED, TARGET, CHARGE)
+    asks = True
     commands = frozenset({"climatisation"})
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
@@ -168,6 +169,7 @@ class LowVoltageRule(CommandRule):
     )
     STARTS: Final = Rule("started charged", "the car itself starts comfort only with the 12 V battery at 50 % or more")
     rules = (CHARGED, BUDGET, STARTS)
+    asks = True
     commands = frozenset({"honk", "ventilation_timers"}) | COMFORT
 
     def __init__(self, begin: Begin, cars: Cars) -> None:
@@ -183,16 +185,16 @@ class LowVoltageRule(CommandRule):
 
     def handlers(self) -> Handlers:
         return {
-            ("out", "Transmit", "Response"): self._answered,
             ("out", "Transmit", "Event"): self._event,
+            ANSWER: self._wakes_up,
+            **super().handlers(),
         }
 
-    def _answered(self, record: Output, line: int) -> None:
+    def _wakes_up(self, record: Output, _line: int) -> None:
         answer = record.data["message"]
         if not answer["awake"] and answer["state"] in _DECIDED and is_first(record):
             wakes = self._wakes.setdefault(record.m, _Wakes(0))
             wakes.take(answer["captured_at"], self._cars.of(record.m).received_at(answer["command_id"]))
-        super()._answered(record, line)
 
     def _event(self, record: Output, line: int) -> None:
         event = record.data["message"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, Rule, Side, is_first
+from fleet.checks.check import ANSWER, Check, Handlers, Rule, Side, is_first
 from fleet.observe.journal import Begin, Output
 
 RAN: Final = frozenset({"accepted", "succeeded"})
@@ -61,6 +61,8 @@ class CommandRule(AnswersJudged):
     """
 
     commands: frozenset[str]
+    asks: ClassVar[bool] = False
+    """Whether the beginning of a car is wanted, besides what it has told."""
 
     def __init__(self, begin: Begin, cars: Cars) -> None:
         """Take what is known of the cars."""
@@ -68,11 +70,11 @@ class CommandRule(AnswersJudged):
         self._cars = cars
 
     def handlers(self) -> Handlers:
-        return {("out", "Transmit", "Response"): self._answered}
+        return {(*ANSWER, name): self._answered for name in self.commands}
 
     def _answered(self, record: Output, line: int) -> None:
         answer = record.data["message"]
-        if answer["name"] not in self.commands or not is_first(record):
+        if not is_first(record):
             return
         car = self._cars.of(record.m)
         command = car.commands.get(answer["command_id"])
@@ -81,7 +83,8 @@ class CommandRule(AnswersJudged):
         if car.repeats(answer):
             return
         self.looked_at += 1
-        car = self._cars.asked(record.m)
+        if self.asks:
+            car = self._cars.asked(record.m)
         for verdict in self.judge(car, command.get("parameters", {}), answer):
             self.compare(verdict, answer, line)
 

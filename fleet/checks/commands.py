@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Any, Final
 
-from fleet.checks.check import Check, Handlers, Rule, is_first
+from fleet.checks.check import Check, Handlers, Rule, desk_inputs, is_first
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant, format_instant
-from fleet.observe.journal import Begin, End, Input, Output, Wake
+from fleet.observe.journal import Begin, End, Input, Output
 from fleet.wire.messages import TERMINAL_STATES
 
 ABOUT_SPINS: Final = frozenset({"SpinSettingAsked", "SpinHashed", "EnrolmentAsked"})
@@ -68,8 +68,7 @@ class CommandEnds(Check):
 
     def handlers(self) -> Handlers:
         return {
-            ("in",): self._given,
-            ("wake",): self._given,
+            **desk_inputs(self._given),
             ("in", "DeskStart"): self._starts,
             ("in", "Restored"): self._restored,
             ("in", "ClockChanged"): self._clock,
@@ -80,16 +79,18 @@ class CommandEnds(Check):
             ("out", "Transition"): self._changed,
         }
 
-    def _given(self, record: Input | Wake, _line: int) -> None:
+    def _given(self, record: Input, _line: int) -> None:
         if record.m == DESK:
             self._answer = None
-            self._about_spins = isinstance(record, Input) and record.type in ABOUT_SPINS
+            self._about_spins = record.type in ABOUT_SPINS
 
-    def _answered(self, record: Input, _line: int) -> None:
+    def _answered(self, record: Input, line: int) -> None:
+        self._given(record, line)
         self._answer = record.data["response"]
         self._comes_after(record.data["response"]["command_id"])
 
-    def _published(self, record: Input, _line: int) -> None:
+    def _published(self, record: Input, line: int) -> None:
+        self._given(record, line)
         self._comes_after(record.data["command_id"])
 
     def _comes_after(self, command_id: str) -> None:
@@ -108,16 +109,19 @@ class CommandEnds(Check):
             subject = f"command {answer['id']} of {told.vin}"
             self.breach(line, DESK, f"is {told.state}, but {answer['state']} is told", subject=subject)
 
-    def _starts(self, record: Input, _line: int) -> None:
+    def _starts(self, record: Input, line: int) -> None:
+        self._given(record, line)
         self._factor = record.data["factor"]
 
-    def _clock(self, record: Input, _line: int) -> None:
+    def _clock(self, record: Input, line: int) -> None:
+        self._given(record, line)
         self._factor = record.data["factor"]
         for told in self._book.values():
             told.asked_at += record.data["shift"]
             told.expires_at += record.data["shift"]
 
     def _restored(self, record: Input, line: int) -> None:
+        self._given(record, line)
         for command in record.data["commands"]:
             self._book[command["id"]] = _Told(command, line)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from fleet.checks.check import WHOLE_CAR, Handlers, Rule
+from fleet.checks.check import WHOLE_CAR, Handlers, Rule, desk_inputs
 from fleet.checks.command_rule import AnswersJudged, Verdict
 from fleet.checks.privacy import LEGAL, LOCATES, OPEN, SILENT
-from fleet.observe.journal import Begin, Input, Output, Wake
+from fleet.observe.journal import Begin, Input, Output
 
 ASKED: Final = frozenset({"CommandAsked", "BackEndAsked"})
 """Inputs at which the desk looks at what a car has said."""
@@ -72,8 +72,7 @@ class DeskSwitches(AnswersJudged):
 
     def handlers(self) -> Handlers:
         return {
-            ("in",): self._given,
-            ("wake",): self._given,
+            **desk_inputs(self._given),
             ("in", "DeskStart"): self._starts,
             ("in", "CarSwitched"): self._hears,
             ("out", "CommandOpened"): self._opens,
@@ -81,11 +80,12 @@ class DeskSwitches(AnswersJudged):
             ("out", "Transition"): self._changes,
         }
 
-    def _given(self, record: Input | Wake, _line: int) -> None:
+    def _given(self, record: Input, _line: int) -> None:
         if record.m == "desk":
-            self._asked, self._opened = isinstance(record, Input) and record.type in ASKED, None
+            self._asked, self._opened = record.type in ASKED, None
 
-    def _starts(self, record: Input, _line: int) -> None:
+    def _starts(self, record: Input, line: int) -> None:
+        self._given(record, line)
         for vin, held in record.data.get("settings", {}).items():
             said = self._said[vin] = _Said()
             said.number, said.mode = (held.get("boot", 0), held.get("seq", 0)), held.get("mode", OPEN)
@@ -93,7 +93,8 @@ class DeskSwitches(AnswersJudged):
             boot, seq = held.get("since", (0, 0))
             said.paired_number = (boot, seq)
 
-    def _hears(self, record: Input, _line: int) -> None:
+    def _hears(self, record: Input, line: int) -> None:
+        self._given(record, line)
         event = record.data["event"]
         self._said.setdefault(event["vin"], _Said()).hear(event)
 

@@ -54,6 +54,7 @@ class HonkRule(CommandRule):
     ARGUMENTS: Final = Rule("arguments", "only at a place on the globe, for 10 s", frozenset({"argument_out_of_range"}))
     LASTS: Final = Rule("lasts 10 s", "what was accepted succeeds after 10 s")
     rules = (ENGINE_OFF, DISTANCE, ARGUMENTS, LASTS)
+    asks = True
     commands = frozenset({"honk"})
 
     def __init__(self, begin: Begin, cars: Cars) -> None:
@@ -175,6 +176,7 @@ class HeaterRule(CommandRule):
     TIME: Final = Rule("minutes", "for 10 to 60 min in steps of 10", frozenset({"argument_out_of_range"}))
     FUEL: Final = Rule("fuel", "a start only with fuel above the reserve", frozenset({"fuel_low"}))
     rules = (ENGINE_OFF, EQUIPPED, TIME, FUEL)
+    asks = True
     commands = frozenset({"heater"})
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from fleet.checks.check import Check, Handlers, Rule
+from fleet.checks.check import Check, Handlers, Rule, desk_inputs
 from fleet.kernel.instants import SECOND
 from fleet.observe.journal import Begin, Input, Output
 from fleet.wire.messages import TERMINAL_STATES
@@ -64,7 +64,7 @@ class SpinRule(Check):
 
     def handlers(self) -> Handlers:
         return {
-            ("in",): self._given,
+            **desk_inputs(self._given),
             ("in", "DeskStart"): self._starts,
             ("in", "ClockChanged"): self._clock,
             ("in", "SpinVerified"): self._verified,
@@ -84,18 +84,21 @@ class SpinRule(Check):
         if record.m == "desk":
             self._input, self._tried = record, None
 
-    def _starts(self, record: Input, _line: int) -> None:
+    def _starts(self, record: Input, line: int) -> None:
+        self._given(record, line)
         for user in record.data["users"]:
             key = (user["vin"], user["name"])
             self._enrolled[key] = bool(user.get("spin", True))
             self._wrong[key] = user["wrong_tries"]
 
-    def _clock(self, record: Input, _line: int) -> None:
+    def _clock(self, record: Input, line: int) -> None:
+        self._given(record, line)
         for tokens in self._tokens.values():
             for job in tokens:
                 tokens[job] += record.data["shift"]
 
-    def _verified(self, record: Input, _line: int) -> None:
+    def _verified(self, record: Input, line: int) -> None:
+        self._given(record, line)
         user = self._jobs.pop(record.data["job"], None)
         if user is None:
             return
@@ -109,7 +112,8 @@ class SpinRule(Check):
         valid = {job: until for job, until in self._tokens.get(user, {}).items() if until >= now}
         self._tokens[user] = {**valid, record.data["job"]: now + self.TOKEN}
 
-    def _hashed(self, record: Input, _line: int) -> None:
+    def _hashed(self, record: Input, line: int) -> None:
+        self._given(record, line)
         user = self._jobs.pop(record.data["job"], None)
         if user is not None:
             self._wrong[user] = 0

@@ -15,7 +15,7 @@ from fleet.checks.back_end import CampaignsKept, DeskSends, PartnersTold, Replie
 from fleet.checks.calls import EmergencyCalls, InfoCalls
 from fleet.checks.cars import Beginnings, Cars, unknown
 from fleet.checks.charging import ChargeAgrees, ChargingRule, DepartureAgrees
-from fleet.checks.check import Breach, Check, Handler, Handlers, Route, Rule, Side, Tally
+from fleet.checks.check import ANSWER, Breach, Check, Handler, Handlers, Route, Rule, Side, Tally
 from fleet.checks.comfort import ComfortAgrees, ComfortEnergy
 from fleet.checks.comfort_rules import ClimatisationRule, LowVoltageRule, VentilationRule
 from fleet.checks.commands import CommandEnds, CommandRuns, ExecutedOnce, Executions
@@ -45,6 +45,8 @@ from fleet.observe.journal import Begin, Input, JournalReader, Output, Record
 from fleet.vehicle.catalogue import Equipment
 
 _TYPED = (Input, Output)
+NAME = len(ANSWER)
+"""The place of a command's name in a route."""
 _UNFIT = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
 """What comes of a record that lacks what it must have, or has another form."""
 NOT_WRITTEN = "not written"
@@ -262,10 +264,14 @@ class _Routes:
         for place, (route, handler) in enumerate(placed):
             self._by_route.setdefault(route, []).append((place, handler))
         self._known: dict[Route, tuple[Handler, ...]] = {}
+        self._names = {route[NAME] for route in self._by_route if len(route) > NAME}
 
     def of(self, record: Record) -> tuple[Handler, ...]:
         """Return who takes a record."""
         key: Route = (record.k, record.type, record.of) if isinstance(record, _TYPED) else (record.k,)
+        if key == ANSWER:
+            name = record.data["message"]["name"]  # type: ignore[union-attr]  # an answer is an output
+            key = (*key, name if name in self._names else None)
         known = self._known.get(key)
         if known is None:
             asked = [pair for end in range(len(key) + 1) for pair in self._by_route.get(key[:end], ())]

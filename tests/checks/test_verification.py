@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from fleet.checks.cars import Beginning
+from fleet.checks.check import DESK_INPUTS
 from fleet.checks.verification import Judged, Verification, declared_rules
+from fleet.cloud.desk_io import DeskInput
 from tests.checks.lab import START, Paper
 from tests.checks.test_by_hand import HOME, USER
 
@@ -83,3 +85,8 @@ def test_what_is_accepted_and_succeeds_counts_once(paper: Paper, tmp_path: Path)
     paper.get("one", "lock")
     paper.answer("one", "lock", "accepted", "in_progress", "succeeded")
     assert count(paper.judge(tmp_path), "lock rule", "doors closed") == {"allowed": 1, "refused": {}}
+
+
+def test_all_that_the_desk_is_given_is_known() -> None:
+    """The checks name the inputs of the desk one by one."""
+    assert {made.__name__ for made in get_args(DeskInput)} | {"DeskStart", "Restored"} == set(DESK_INPUTS)
