@@ -56,7 +56,7 @@ class Stage:
     async def command(self) -> str:
         """Ask a car for its status; return the id of the command."""
         done = await fleet(
-            "command", self.vin, "refresh", "--broker", str(self.broker.tools), "--store", "store.sqlite", "--secret-file",
+            "command", self.vin, "refresh", "--broker", str(self.broker.tools), "--secret-file",
             "secret", "--json", cwd=self.folder,
         )  # fmt: skip
         assert done.code == 0, done
