@@ -132,6 +132,7 @@ class DeskDriver:
         )
         self._to_restore = loaded.commands
         self._kept_answers = loaded.answers
+        self._told_again: dict[str, DeskAnswer] = {}
         self._jobs: set[asyncio.Future[Any]] = set()
         self._of_centre = {record.id: record.vin for record in loaded.commands if record.id.startswith(ASKED_BY_CENTRE)}
 
@@ -200,6 +201,8 @@ class DeskDriver:
                 if earlier is None and len(self._awaited) < _AWAITED:
                     self._awaited.setdefault(request.id, request.due_wall_us or self._wall_us())
                 self.feed(CommandAsked(request, answer_topic, earlier))
+            case SetSpin() if (told := self._told_again.get(request.id)) is not None:
+                self.answer(answer_topic, told)  # it was taken up before the restart, and comes again
             case SetSpin():
                 if answer_topic and not comes_again:
                     self._keep_in_case_of_a_kill(request, answer_topic)
@@ -350,6 +353,7 @@ class DeskDriver:
         pending, now_us = self._collecting(), self._wall_us()
         for (topic, answer), given_us in kept:
             if now_us - given_us < ANSWER_OF_USE_S * 1_000_000:
+                self._told_again[answer.id] = answer
                 pending.after_commit(Answer(topic, answer))
             else:
                 pending.write(AnswerPublished(topic, answer.id), now_us)

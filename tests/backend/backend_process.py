@@ -1,4 +1,6 @@
-"""A back end in a process of its own, to be killed: `python -m tests.backend.backend_process STORE HOST PORT PASSWORD`.
+"""A back end in a process of its own, to be killed: `python -m tests.backend.backend_process STORE HOST PORT`.
+
+Its password is in the environment.
 
 Says `ready` once it is connected, and `stored N` whenever there is more.
 """
@@ -6,6 +8,7 @@ Says `ready` once it is connected, and `stored N` whenever there is more.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -21,7 +24,7 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def run(store: str, host: str, port: str, password: str) -> None:
+async def run(store: str, host: str, port: str) -> None:
     backend = Backend(
         BackendConfig(
             store=Path(store),
@@ -32,7 +35,7 @@ async def run(store: str, host: str, port: str, password: str) -> None:
             draw=lambda: 0.1,
             spin_cost=SpinCost(n=2, r=1, p=1),
             username="backend",
-            password=password,
+            password=os.environ["BACKEND_PASSWORD"],
         )
     )
     async with backend:

@@ -598,6 +598,9 @@ async def test_a_kill_while_an_s_pin_is_hashed_is_answered_too(path: Path, monke
     await backend.stop()
     async with running(copy) as again:
         assert "ask again" in ((await again.state("pin", "rejected")).detail or "")
+        again.session.deliver(changed(request, qos=1))  # the broker never heard our acknowledgement
+        await again.session.wait_for(lambda: len(again.answers("pin")) == 2)
+        assert {answer.state for answer in again.answers("pin")} == {"rejected"}
 
 
 async def test_a_token_is_in_no_answer_that_anybody_keeps(path: Path) -> None:
