@@ -293,8 +293,10 @@ class SwitchRule(SwitchCheck, AnswersJudged):
         }
 
     def forget(self, machine: str) -> None:
-        if self.WORKSHOP.name in self._since.get(machine, ()):
-            self._switch(machine, self.WORKSHOP.name, self._cars.of(machine).now, off=None)
+        """A drive may have ended workshop mode, and its word been dropped, also before an answer that comes late."""
+        changes = self._since.get(machine, {})
+        if self.WORKSHOP.name in changes:
+            changes[self.WORKSHOP.name] = [(at, None if off else off) for at, off in changes[self.WORKSHOP.name]]
 
     def wiped(self, machine: str, at: Instant, *, told: bool) -> None:  # noqa: ARG002 (what has the same instant is not judged)
         for what in list(self._since.get(machine, ())):
@@ -322,12 +324,17 @@ class SwitchRule(SwitchCheck, AnswersJudged):
     def _paired(self, record: Input, _line: int) -> None:
         self._switch(record.m, self.PAIRED.name, record.t, off=False)
 
+    def _workshop_ends(self, machine: str, at: Instant) -> None:
+        """Take what a car tells, perhaps long after; what somebody did in that very instant is known, and in its order."""
+        if not any(since == at for since, _ in self._since.get(machine, {}).get(self.WORKSHOP.name, ())):
+            self._switch(machine, self.WORKSHOP.name, at, off=False)
+
     def sent(self, record: Output, line: int) -> None:
         message = record.data["message"]
         if not is_first(record):
             return
         if record.of == "Event" and message["name"] == "workshop_mode" and not message["data"]["on"]:
-            self._switch(record.m, self.WORKSHOP.name, message["captured_at"], off=False)
+            self._workshop_ends(record.m, message["captured_at"])
         elif record.of == "Response" and message["state"] in {"accepted", "rejected"} and message["name"] not in LEGAL:
             car = self._cars.of(record.m)
             command = car.commands.get(message["command_id"])

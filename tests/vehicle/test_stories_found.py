@@ -22,6 +22,7 @@ from fleet.vehicle.signals import (
     SetPlug,
     SetPrivacy,
     SetUpdateConsent,
+    SetWorkshop,
     SwitchOff,
     SwitchOn,
 )
@@ -168,6 +169,21 @@ FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
         "Born", "electric", OPEN,
         [("command", "charging_settings", {"limit_percent": 100}), ("wait", HOUR), ("happen", DrainTo(0.6)),
          ("command", "climatisation", {}), ("wait", HOUR)],
+    ),
+    "a car is drained that is ready to depart": (
+        "Born", "electric", OPEN,
+        [("happen", SetPlug(True)), ("wait", DAY), ("set_off_soon", "departure_timers", (15,), True), AWAKE,
+         ("happen", DrainTo(0.05)), ("wait", HOUR)],
+    ),
+    "workshop mode is switched off and on before its word has left the car": (
+        "Born", "electric", OPEN,
+        [("hurry", False), ("happen", SetWorkshop(True)), ("command", "lock", {}), ("happen", SetWorkshop(False)),
+         ("happen", SetWorkshop(True)), AWAKE],
+    ),
+    "a reset drops the word that workshop mode has ended": (
+        "Leon", "petrol", OPEN,
+        [("hurry", False), ("happen", SetWorkshop(True)), ("drive", WORK, SECOND), ("command", "lock", {}), ("break_link", True),
+         ("wait", SECOND), ("happen", ResetCar("primary"))],
     ),
 }  # fmt: skip
 

@@ -127,6 +127,12 @@ def engine_started(car: Car) -> None:
         car.departures.preparing = None
 
 
+def drained(car: Car) -> None:
+    """Charge was taken out of the car: what it had when it woke for a departure counts no more."""
+    if car.departures is not None:
+        car.departures.charged = False
+
+
 def reset(car: Car) -> None:
     """Forget the timers."""
     car.departures = None

@@ -87,6 +87,7 @@ def fuel_changed(car: Car, now: Instant) -> None:
     """Fuel or charge was taken out of the car, or filled in."""
     heating.watch_fuel(car, now)
     climatisation.feed(car, now)
+    departures.drained(car)
 
 
 def low_voltage_fell(car: Car, now: Instant) -> None:
