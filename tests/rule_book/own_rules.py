@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from fleet.wire.commands import COMMANDS
 from tests.rule_book.asking import ask, prepared
-from tests.rule_book.book import GAP_S, Book
+from tests.rule_book.book import BETWEEN_S, GAP_S, Book
 from tests.rule_book.knowledge import KNOWN
 from tests.rule_book.variations import OK, OUT_OF_RANGE
 
@@ -26,6 +26,7 @@ def write_own_rules(book: Book) -> None:
         ("the wake-up budget", _budget),
         ("a weak 12 V battery, and deep sleep", _batteries),
         ("commands of different kinds do not wait for each other", _kinds),
+        ("what the desk has not heard of, the car refuses itself", _unheard),
         ("what nobody knows", _unknown),
     ):
         book.chapter(title)
@@ -297,6 +298,21 @@ def _kinds(book: Book) -> None:
     ask(car, "honk", OK, "in the same instant as others", then_s=0)
     ask(car, "lock", OK, "in the same instant as others", then_s=0)
     ask(car, "heater", OK, "in the same instant as others")
+
+
+def _unheard(book: Book) -> None:
+    """Switched without network, and commanded before anybody hears of it."""
+    for fleet, name, action, words, reason in (
+        ("leon", "refresh", "set_service", {"named": "refresh", "switch": "off"}, "service_deactivated"),
+        ("leon", "refresh", "set_privacy", {"mode": "maximum_privacy"}, "privacy_offline"),
+        ("born", "refresh", "set_privacy", {"mode": "offline"}, "privacy_offline"),
+        ("born", "honk", "set_privacy", {"mode": "online"}, "privacy_location"),
+        ("leon", "refresh", "reset_car", {}, "not_paired"),
+    ):
+        car = book.car(fleet).do("lose_coverage")
+        car.do(action, then_s=BETWEEN_S, **words)
+        ask(car, name, f"rejected({reason})", f"{action} without network ({fleet}, {reason})", time_to_live="20 min")
+        car.do("regain_coverage")
 
 
 def _unknown(book: Book) -> None:
