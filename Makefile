@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # The targets share one environment, so `make -j` must not start two of them at once.
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-nightly rule-book check build clean
+.PHONY: help demo test test-fast test-nightly mutants rule-book check build clean
 
 ARGS ?=
 
@@ -33,6 +33,10 @@ test-nightly: ## Set up and run what takes too long for every run: many more ran
 rule-book: ## Write scenarios/rule-book.yaml anew, from the catalogue of services and tests/rule_book/
 	@bash tools/setup.sh dev
 	@.venv/bin/python -m tests.rule_book
+
+mutants: ## Set up and plant semantic bugs, one at a time in a copy: each must be caught by a shipped scenario and verify
+	@bash tools/setup.sh dev
+	@.venv/bin/python -m mutants $(ARGS)
 
 check: ## Formatting, lint, types and the direction of imports
 	@bash tools/setup.sh dev

@@ -51,7 +51,7 @@ def cli_commands() -> set[str]:
 
 def test_make_has_what_is_promised() -> None:
     """Each promised target is there, and is phony, so that a file of its name cannot disable it."""
-    promised = {"help", "demo", "test", "test-fast", "test-nightly", "rule-book", "check", "build", "clean"}
+    promised = {"help", "demo", "test", "test-fast", "test-nightly", "mutants", "rule-book", "check", "build", "clean"}
     assert set(targets()) == promised
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text_of("Makefile"), re.MULTILINE)
     assert set(phony.split()) == promised

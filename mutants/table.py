@@ -1,0 +1,12 @@
+"""All bugs that are planted, in the order in which docs/checks.md tells them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mutants.back_end import BACK_END
+from mutants.cars import CARS
+from mutants.mutant import Mutant
+from mutants.rules import RULES
+
+MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *BACK_END)
