@@ -31,7 +31,7 @@ Plant = Callable[[Records], None]
 
 
 ELSEWHERE = {
-    *("position kept", "silence kept", "switch rule", "emergency calls", "info calls"),  # test_privacy_and_calls.py
+    *("position kept", "silence kept", "emergency calls", "info calls"),  # test_privacy_and_calls.py
     *("alert rule", "area alerts", "speed alerts"),  # test_planted_watching.py
     *("route rule", "consent rule", "updates"),  # test_planted_journeys.py
     "campaigns",  # test_back_end_by_hand.py
