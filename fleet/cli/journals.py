@@ -51,9 +51,9 @@ JournalPaths = Annotated[
 def print_journal(journal: JournalPath) -> None:
     """Print the lines of a journal, unpacked: JSON for grep, jq and eyes.
 
-    Examples: fleet journal runs/latest | head -n 3
+    Examples: fleet journal runs/latest
 
-    fleet journal runs/latest | grep VIN
+    fleet journal runs/latest/journal.jsonl
     """
     for line in read_lines(journal):
         sys.stdout.buffer.write(line)
