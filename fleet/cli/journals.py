@@ -12,8 +12,8 @@ import typer
 
 from fleet.cli.common import JOURNALS, AsJson, Full, err, make_table, out
 from fleet.errors import UsageError
-from fleet.observe.journal import JOURNAL
-from fleet.observe.packing import find, read_lines
+from fleet.observe.journal import JOURNAL, journal_lines
+from fleet.observe.packing import find
 from fleet.observe.story import story
 from fleet.runtime.reexecution import Agreement, Difference, Reexecution
 
@@ -55,7 +55,7 @@ def print_journal(journal: JournalPath) -> None:
 
     fleet journal runs/latest/journal.jsonl
     """
-    for line in read_lines(journal):
+    for line in journal_lines(journal):
         sys.stdout.buffer.write(line)
     sys.stdout.flush()
 

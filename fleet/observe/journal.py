@@ -449,7 +449,7 @@ class JournalReader:
         self.end: End | None = None
         self._head = msgspec.json.Decoder(Line).decode
         self._decode = {kind: msgspec.json.Decoder(made).decode for kind, made in KINDS.items()}
-        self.begin = self._begin(next(_lines_of(path, longest=_LONGEST_LINE), b""))
+        self.begin = self._begin(next(journal_lines(path, longest=_LONGEST_LINE), b""))
         beside = find(path.with_name(BACKEND_PART))
         if beside is not None and not path.name.startswith(BACKEND_PART) and "backend" not in self.begin.parts:
             self.warnings.append(f"the run did not come to its end: the back end's part lies apart, in {beside}")
@@ -482,7 +482,7 @@ class JournalReader:
     def __iter__(self) -> Iterator[Record]:
         """Yield all records, the first line's included. Raises JournalError at a line that is none."""
         lines, head, decode = Lines(), self._head, self._decode
-        for line in _lines_of(self.path):
+        for line in journal_lines(self.path):
             if not line.endswith(b"\n"):
                 break
             try:
@@ -512,7 +512,7 @@ class JournalReader:
         )
 
 
-def _lines_of(path: Path, *, longest: int = -1) -> Iterator[bytes]:
+def journal_lines(path: Path, *, longest: int = -1) -> Iterator[bytes]:
     """Yield the lines of a journal. Raises OSError, and JournalError behind the last one that can be unpacked."""
     count = 0
     try:
@@ -577,7 +577,7 @@ def _keyed(path: Path, part: int, start: Instant, ends: list[End | None]) -> Ite
     Raises JournalError where it shows that lines before are not as they were written.
     """
     latest, lines = start, Lines()
-    for number, line in enumerate(_lines_of(path), 1):
+    for number, line in enumerate(journal_lines(path), 1):
         if not line.endswith(b"\n"):
             break
         record = _of_run(line)

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fleet.cli import app
+from fleet.errors import JournalError
+from fleet.observe.packing import pack_of
 from tests.checks.lab import read_records, run_day, write_records
 
 DAY = """\
@@ -50,3 +52,17 @@ def test_a_story_is_told_in_full_where_that_is_asked_for(wrong: tuple[Path, dict
     assert full.exit_code == 1
     assert whole in full.output
     assert "; as before: " not in full.output
+
+
+@pytest.mark.parametrize("ending", [".zst", ".gz"])
+def test_what_stands_before_damaged_packing_is_printed_and_the_damage_told(tmp_path: Path, ending: str) -> None:
+    """As its hint says: `fleet journal` gives all the lines that are good, and then an error instead of a traceback."""
+    path = tmp_path / f"damaged.jsonl{ending}"
+    pack = pack_of(path)
+    last = bytearray(pack(b'{"b":2}\n'))
+    last[len(last) // 2] ^= 0xFF
+    path.write_bytes(pack(b'{"a":1}\n') + last)
+    found = CliRunner().invoke(app, ["journal", str(path)])
+    assert found.stdout == '{"a":1}\n'
+    assert isinstance(found.exception, JournalError)
+    assert "cannot be unpacked" in str(found.exception)
