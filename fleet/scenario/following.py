@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from fleet.kernel.instants import Instant, to_datetime
 from fleet.scenario.schema import Fleet, Scenario, Vocabulary
 from fleet.scenario.tracks import Track, read_track
 from fleet.vehicle.track import TrackTrip
+
+_FEW_LEFT_OUT: Final = 0.1
+"""Of a track's rows; of more the drive may not be what was driven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,10 @@ class FollowedTrack:
         return f"track {Path(self.file).name} of {self.fleet}: {driven}; {rows} (read as {self.track.read_as})"
 
     def findings(self) -> Iterator[str]:
-        """Yield what a user should know: ways that nobody recorded, and drives that the run is too short for."""
+        """Yield what a user should know: many rows left out, ways that nobody recorded, drives that the run is too short for."""
+        left_out = len(self.track.broken)
+        if left_out > _FEW_LEFT_OUT * (rows := left_out + len(self.track.fixes)):
+            yield f"{self.file}: {left_out} of its {rows} rows are left out; the first is {self.track.broken[0]}"
         yield from self.track.unrecorded
         late = sum(trip.departure >= self.ends for trip in self.trips)
         if late == len(self.trips):

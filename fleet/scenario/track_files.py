@@ -19,15 +19,21 @@ from fleet.scenario.track_times import Times, read_dates_and_clocks, read_times
 
 LARGEST_BYTES: Final = 100_000_000
 _SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_PACKED_TRACK: Final = re.compile(r"^(?!__MACOSX/).*\.(csv|gpx|kml|txt)$", re.IGNORECASE)
+"""What in an archive may be the track; macOS adds notes of its own."""
 _HEAD_WITHIN: Final = 30
 """Lines in which the names of the columns are looked for: devices write a few of their own before."""
-_LATITUDE: Final = re.compile(r"(gps|fix|position|location|pos|loc|wgs84)?(latitude|lat)(ns|deg|degrees|dd|wgs84)?")
-_LONGITUDE: Final = re.compile(r"(gps|fix|position|location|pos|loc|wgs84)?(longitude|long|lon|lng)(ew|deg|degrees|dd|wgs84)?")
+_LATITUDE: Final = re.compile(
+    r"(gps|fix|position|location|pos|loc|wgs84)?(latitude|lat)(ns|deg|degrees|dd|wgs84)?|(geo)?breite(ngrad)?"
+)
+_LONGITUDE: Final = re.compile(
+    r"(gps|fix|position|location|pos|loc|wgs84)?(longitude|long|lon|lng)(ew|deg|degrees|dd|wgs84)?|(geo)?lae?nge(ngrad)?"
+)
 _TIME: Final = re.compile(
     r"(gps|fix|utc|local|device|event|record|recorded|captured|position|sample|created)?(time|timestamp|datetime|dateandtime|at|ts|utc)"
-    r"(utc|gmt|local|iso|iso8601|epoch|unix|ms|us|ns|s|sec|seconds|z)?|(unix|epoch)(time|ms|us|ns)?|when"
+    r"(utc|gmt|local|iso|iso8601|epoch|unix|ms|us|ns|s|sec|seconds|z)?|(unix|epoch)(time|ms|us|ns)?|when|(gps|utc|orts)?(uhr)?zeit(stempel|punkt)?"
 )
-_DATE: Final = re.compile(r"(gps|utc|local|fix|event)?(date|day)(utc|gmt|local)?")
+_DATE: Final = re.compile(r"(gps|utc|local|fix|event)?(date|day|datum)(utc|gmt|local)?")
 
 
 class Row(NamedTuple):
@@ -89,7 +95,7 @@ def _unpacked(content: bytes, path: Path) -> bytes:
             return _bounded(gzip.GzipFile(fileobj=io.BytesIO(content)).read, path)
         if content.startswith(b"PK\x03\x04"):
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                names = [each for each in archive.namelist() if re.search(r"\.(csv|gpx|kml|txt)$", each, re.IGNORECASE)]
+                names = [each for each in archive.namelist() if _PACKED_TRACK.search(each)]
                 if len(names) != 1:
                     is_workbook = "[Content_Types].xml" in archive.namelist()
                     hint = "Save it as CSV." if is_workbook else "Unpack it, and name the track in it."
@@ -114,7 +120,7 @@ def _decoded(content: bytes, path: Path) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", "replace")
     if b"\0" in content:
-        raise UsageError(f"{path} is no text", hint="A track is CSV, GPX or KML.")
+        raise UsageError(f"{path} is no text", hint="A track is CSV, GPX or KML, in UTF-8 or in UTF-16 with a byte order mark.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -162,9 +168,11 @@ def _read_csv(text: str, path: Path) -> TrackRows:
         return [row[index].strip() if index < len(row) else "" for _, row in cells]
 
     latitudes, longitudes = column(head.columns["latitude"][0]), column(head.columns["longitude"][0])
-    if head.separator != ",":
-        latitudes, longitudes = ([cell.replace(",", ".") for cell in each] for each in (latitudes, longitudes))
-    rows = [Row(number, 0, *position) for (number, _), *position in zip(cells, latitudes, longitudes, strict=True)]
+    positions = [
+        (latitude.replace(",", "."), longitude.replace(",", "."))
+        for latitude, longitude in zip(latitudes, longitudes, strict=True)
+    ]
+    rows = [Row(number, 0, *position) for (number, _), position in zip(cells, positions, strict=True)]
     times, named = _times_of(head, column)
     used = [head.names[head.columns[what][0]].strip() for what in ("latitude", "longitude")]
     order = f" ({times.order})" if times.order else ""
@@ -194,7 +202,7 @@ def _is_better(head: _Head, best: _Head) -> bool:
 
 
 def _columns(names: Sequence[str]) -> dict[str, list[int]]:
-    plain = [re.sub(r"[^a-z0-9]", "", re.sub(r"[\[(].*?[\])]", "", name.lower())) for name in names]
+    plain = [re.sub(r"[^a-z0-9]", "", re.sub(r"[\[(].*?[\])]", "", name.lower().replace("ä", "a"))) for name in names]
     kinds = {"latitude": _LATITUDE, "longitude": _LONGITUDE, "time": _TIME, "date": _DATE}
     return {kind: [index for index, name in enumerate(plain) if pattern.fullmatch(name)] for kind, pattern in kinds.items()}
 

@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
-from statistics import median
+from statistics import median, median_low
 from typing import Final, NamedTuple
 
 from fleet.errors import UsageError
@@ -75,6 +75,7 @@ def read_track(path: Path) -> Track:
             broken.append((row.number, fix))
         else:
             read.append(_Read(row, fix))
+    read = _as_driven(read)
     kept = _longest_chain([each.fix for each in read])
     broken = sorted([*broken, *_misfits(read, kept)])
     lines = tuple(f"{path}:{number}: {why}" for number, why in broken)
@@ -109,6 +110,17 @@ def _degrees(text: str, name: str, limit: int) -> float:
     if not abs(value) <= limit:
         raise ValueError(f"{text[:40]} is no {name}: {-limit} to {limit} degrees are expected")
     return -value if found[2] and found[2] in "SsWw" else value
+
+
+def _as_driven(read: Sequence[_Read]) -> list[_Read]:
+    """Return the rows in the order of the drive: recordings by their times, and those written newest first turned round."""
+    recordings = [list(rows) for _, rows in groupby(read, key=lambda each: each.row.segment)]
+    for rows in recordings:
+        steps = [after.fix.at - before.fix.at for before, after in pairwise(rows)]
+        if sum(step < 0 for step in steps) > sum(step > 0 for step in steps):
+            rows.reverse()
+    recordings.sort(key=lambda rows: median_low(each.fix.at for each in rows))
+    return [each for rows in recordings for each in rows]
 
 
 # --- rows that fit each other -----------------------------------------------------------------------------------------

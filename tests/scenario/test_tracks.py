@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fleet.errors import UsageError
-from fleet.kernel.instants import MINUTE, SECOND, to_datetime
-from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
+from fleet.kernel.instants import DAY, MINUTE, SECOND, to_datetime
+from fleet.scenario.following import FollowedTrack, followed_tracks, rows_left_out, track_findings
 from fleet.scenario.loader import check, load
 from fleet.scenario.track_times import read_times
 from fleet.scenario.tracks import Fix, Track, read_track
@@ -125,7 +125,8 @@ def test_a_scenario_names_its_tracks_relative_to_itself(tmp_path: Path) -> None:
     assert scenario.fleets[0].tracks.files == (str(tmp_path / "t.csv"),)
     tracks = followed_tracks(scenario, VOCABULARY)
     assert len(rows_left_out(tracks)) == 7
-    assert track_findings(tracks) == []
+    (finding,) = track_findings(tracks)
+    assert "t.csv: 7 of its 11 rows are left out" in finding
     assert tracks[0].line("Europe/Berlin") == (
         "track t.csv of commuters: 1 drive, 0.9 km, from 2026-03-02 05:00 to 2026-03-02 05:01;"
         " 4 good rows, 7 left out (read as CSV with commas, columns 'lat', 'lon' and 'time')"
@@ -198,6 +199,12 @@ def is_the_drive(track: Track) -> bool:
         drive(head="lat\tlon\ttime", row="{lat:.6f}\t{lon:.6f}\t{time}"),
         drive(head="lat|lon|time", row="{lat:.6f}|{lon:.6f}|{time}"),
         drive(head="LATITUDE N/S,LONGITUDE E/W,time", row="{lat:.6f}N,{lon:.6f}E,{time}"),
+        drive(
+            head="lat;lon;Datum;Uhrzeit", row="{lat:.6f};{lon:.6f};{time}", time=lambda second: f"06.05.24;{iso(second)[11:19]}"
+        ),
+        drive(head="Längengrad;Breitengrad;Zeitstempel", row="{lon:.6f};{lat:.6f};{time}"),
+        ['"lat","lon","time"', *(re.sub(r"(\d+)\.(\d{6})", r'"\1,\2"', line) for line in drive()[1:])],
+        [drive()[0], *drive()[:0:-1]],
         ["# recorded by a logger; version 2", "", *drive()],
         ["sep=;", *drive(head="lat;lon;time", row="{lat:.6f};{lon:.6f};{time}")],
         ["Device 4711", "Exported 2024-05-07", *drive()],
@@ -298,6 +305,27 @@ def test_two_segments_far_apart_are_two_trips_and_a_finding(tmp_path: Path) -> N
     )
 
 
+def test_segments_are_driven_in_the_order_of_their_times(tmp_path: Path) -> None:
+    """Exports list the newest recording first; a row of it that is wrong moves none."""
+    in_order = read_track(write(tmp_path, "t.gpx", gpx((0, 48.0, 50), (5_070, 48.25, 50))))
+    newest_first = read_track(write(tmp_path, "u.gpx", gpx((5_070, 48.25, 50), (0, 48.0, 50))))
+    assert newest_first.fixes == in_order.fixes
+    assert newest_first.breaks == in_order.breaks
+
+
+def test_many_rows_left_out_are_a_finding(tmp_path: Path) -> None:
+    """A clock that jumps in the middle leaves half a drive: the report says so, not only the screen."""
+    lines = drive()
+    halves = [*lines[:19], *(line.replace("2024-", "2043-") for line in lines[19:])]
+    for name, written in (("half.csv", halves), ("whole.csv", [*lines[:3], *lines[2:]])):
+        track = track_of(tmp_path, written)
+        followed = FollowedTrack(name, "recorded", track, tuple(track.trips(0)), DAY)
+        told = [text for text in followed.findings() if "rows are left out" in text]
+        assert bool(told) == (name == "half.csv")
+        if told:
+            assert told[0].startswith("half.csv: 18 of its 40 rows are left out; the first is ")
+
+
 def test_a_segment_that_begins_at_once_goes_on(tmp_path: Path) -> None:
     """Devices begin a new segment after every tunnel: no engine is switched off for it."""
     (trip,) = read_track(write(tmp_path, "t.gpx", gpx((0, 48.0, 50), (1_560, 48.052, 50)))).trips(0)
@@ -363,6 +391,7 @@ def test_archives(tmp_path: Path) -> None:
     """One track in an archive is read; of several none is guessed."""
     with zipfile.ZipFile(tmp_path / "one.kmz", "w") as archive:
         archive.writestr("doc.kml", KML_TRACK)
+        archive.writestr("__MACOSX/._doc.kml", "notes of the Finder")
     assert is_the_drive(read_track(tmp_path / "one.kmz"))
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.csv", PLAIN)
