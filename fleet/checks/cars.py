@@ -15,6 +15,7 @@ from fleet.checks.check import Handlers, is_first
 from fleet.kernel.instants import HOUR, Instant
 from fleet.observe.journal import Input, Output, Wake
 from fleet.observe.story import CAR
+from fleet.wire.messages import TERMINAL_STATES
 
 COMMANDS_KEPT: Final = 128
 OPENINGS_KEPT: Final = 64
@@ -154,6 +155,10 @@ class KnownCar:
         """Return when a command arrived for the first time, None when it is not known."""
         return self._received_at.get(command_id)
 
+    def recall(self, done: dict[str, Any]) -> None:
+        """Take a command that was executed before the car's computer was started: what had no end then has failed."""
+        self._told[done["id"]] = done["state"] if done["state"] in TERMINAL_STATES else "failed"
+
     def tell(self, answer: dict[str, Any]) -> None:
         """Take an answer to a command that is known."""
         if answer["command_id"] in self.commands:
@@ -227,6 +232,7 @@ class Cars:
         return {
             ("in",): self._lives,
             ("wake",): self._lives,
+            ("in", "Recall"): self._recalls,
             ("in", "Received", "Command"): self._gets,
             ("in", "SetOpening"): self._moved,
             ("in", "DrainTo"): self._drained,
@@ -238,6 +244,10 @@ class Cars:
         if record.m.startswith(CAR):
             car = self.of(record.m)
             car.now = max(car.now, record.t)
+
+    def _recalls(self, record: Input, _line: int) -> None:
+        for done in record.data["executed"]:
+            self.of(record.m).recall(done)
 
     def _gets(self, record: Input, _line: int) -> None:
         self.of(record.m).get(record.data["message"])

@@ -201,15 +201,17 @@ class EffectsTold(Check):
 class WakingTakes(Check):
     """A car that sleeps takes from seconds to a minute to wake for a command, about 15 s, and answers after it.
 
-    A command that waited at the broker until the car was connected again wakes nobody.
+    A command that waited at the broker until the car was connected again wakes nobody, nor does one that the car remembers.
     """
 
     name = "waking"
     rule = "a car that sleeps answers after 1 to 60 s, 15 s in the middle of all"
     looks_at = "commands that woke a car"
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, cars: Cars) -> None:
+        """Take what is known of the cars."""
         super().__init__(begin)
+        self._cars = cars
         self._up_at: dict[str, Instant] = {}
         self._asked: dict[str, dict[str, Instant]] = {}
         self._logarithms = 0.0
@@ -246,6 +248,8 @@ class WakingTakes(Check):
             return
         asked.clear()
         if answer.get("awake", False) or answer.get("reason") in {"privacy_offline", "not_paired"}:
+            return
+        if self._cars.of(record.m).repeats(answer):
             return
         self.looked_at += 1
         took_s = max((answer["captured_at"] - received) / SECOND, 1e-6)

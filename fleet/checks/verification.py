@@ -164,7 +164,7 @@ def all_checks(
         DrivingDataAgrees(begin, cars),
         UpdatesAgree(begin, cars),
         EffectsTold(begin, cars, equipment),
-        WakingTakes(begin),
+        WakingTakes(begin, cars),
         LevelsAgree(begin, cars, equipment),
         SpeedsPlausible(begin),
         ServicesCount(begin, cars, equipment),

@@ -166,6 +166,10 @@ class Paper:
         ]
         self.write(CAR, "in", "LinkUp", {"session_present": False})
 
+    def begin(self, **fields: Any) -> None:
+        """Add to what the first line says."""
+        self._records[0] |= fields
+
     def write(self, machine: str, kind: str, type_: str, data: Any, of: str | None = None) -> None:
         self.now += SECOND
         self._records.append({"t": self.now, "m": machine, "k": kind, "type": type_, "of": of, "data": data})
@@ -191,10 +195,10 @@ class Paper:
         command = {"id": command_id, "vin": VIN, "name": name, "issued_at": self.now, "expires_at": expires_at}
         self.write(CAR, "in", "Received", {"message": command | {"parameters": parameters}}, "Command")
 
-    def answer(self, command_id: str, name: str, *states: str, reason: str | None = None, detail: str = "") -> None:
-        said: dict[str, Any] = {"detail": detail} if detail else {}
+    def answer(self, command_id: str, name: str, *states: str, reason: str | None = None, detail: str = "", **more: Any) -> None:
+        said: dict[str, Any] = {"awake": True} | ({"detail": detail} if detail else {}) | more
         for state in states:
-            self.send("Response", command_id=command_id, name=name, state=state, reason=reason, awake=True, **said)
+            self.send("Response", command_id=command_id, name=name, state=state, reason=reason, **said)
 
     def move_door(self, name: str, *, opened: bool) -> None:
         self.write(CAR, "in", "SetOpening", {"name": name, "opened": opened})

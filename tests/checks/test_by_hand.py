@@ -9,6 +9,7 @@ import pytest
 
 from fleet.checks.verification import verify
 from fleet.errors import JournalError
+from fleet.kernel.instants import HOUR, MINUTE
 from tests.checks.lab import CAR, VIN, Paper, broken, told
 
 HOME = {"latitude": 48.1374, "longitude": 11.5755, "accuracy_m": 8.0, "fixed_at": 1, "parked_at": 1}
@@ -338,3 +339,34 @@ def test_a_journal_of_nothing(paper: Paper, tmp_path: Path) -> None:
     found = paper.judge(tmp_path)
     assert {finding.looked_at for finding in found.findings if finding.check != "time"} == {0}
     assert verify(tmp_path / "journal.jsonl", {}).records == 2
+
+
+def test_a_car_that_remembers_does_nothing_again(paper: Paper, tmp_path: Path) -> None:
+    """Delivered again after a restart a command is answered as before: the car wakes for none, and no status follows."""
+    paper.begin(scenario={})
+    done = {"name": "refresh", "expires_at": paper.now + HOUR, "at": paper.now}
+    recalled = [{"id": "one", "state": "succeeded", **done}, {"id": "two", "state": "accepted", **done}]
+    paper.write(CAR, "in", "Recall", {"executed": recalled})
+    paper.answer("two", "refresh", "failed", reason="interrupted")
+    for command_id, state, reason in (("one", "succeeded", None), ("two", "failed", "interrupted")):
+        paper.get(command_id, "refresh")
+        paper.answer(command_id, "refresh", state, reason=reason, awake=False, captured_at=paper.now)
+    paper.event("engine_on")
+    assert broken(paper.judge(tmp_path)) == set()
+    paper.get("three", "refresh")
+    paper.answer("three", "refresh", "succeeded", awake=False, captured_at=paper.now)
+    paper.event("engine_off")
+    assert broken(paper.judge(tmp_path)) == {"command runs", "refresh rule", "waking"}
+
+
+def test_a_clock_that_is_set_back(paper: Paper, tmp_path: Path) -> None:
+    """A simulator that is started anew sets the back end's clock back, and with it the time of its link, whatever its name."""
+    before = paper.now
+    paper.write("link/backend-042042", "received", "", {})
+    paper.desk("in", "ClockChanged", factor=1.0, shift=-5 * MINUTE)
+    paper.now = before - 5 * MINUTE
+    paper.write("link/backend-042042", "received", "", {})
+    assert broken(paper.judge(tmp_path)) == set()
+    paper.now = before - 10 * MINUTE
+    paper.write("link/backend-042042", "received", "", {})
+    assert broken(paper.judge(tmp_path)) == {"time"}
