@@ -13,7 +13,11 @@ AFTER_S: Final = 15.0
 WAIT_S: Final = 10.0
 """How long it may take."""
 UNPROVEN_MAX: Final = 3
-"""Connections that are given up for an echo before any has ever come back: perhaps this broker returns none."""
+"""Connections that are given up for an echo before any has ever come back: perhaps this broker returns none.
+
+Or acknowledgements are lost from the beginning: it goes on, each time after a silence twice as long, up to `LONGEST_S`.
+"""
+LONGEST_S: Final = 600.0
 
 
 class Echo:
@@ -23,6 +27,7 @@ class Echo:
         """Take how long silence lasts before it is asked about, and how long the answer may take."""
         self.after_s = after_s
         self._wait_s = wait_s
+        self._patience_s = after_s
         self._heard = 0
         self._quiet_since_s = 0.0
         self._sent_at_s: float | None = None
@@ -31,7 +36,7 @@ class Echo:
 
     @property
     def is_hopeless(self) -> bool:
-        """Tell whether this broker seems to return no echo at all, so that a missing one means nothing."""
+        """Tell whether this broker seems to return no echo at all, so that a missing one means little."""
         return self._in_vain >= UNPROVEN_MAX
 
     def look(self, now_s: float, heard: int, *, ready: bool) -> Literal["send", "stalled"] | None:
@@ -44,18 +49,20 @@ class Echo:
             self._quiet_since_s = now_s
             self._sent_at_s = None
         elif self._sent_at_s is None:
-            if now_s - self._quiet_since_s >= self.after_s:
+            if now_s - self._quiet_since_s >= self._patience_s:
                 self._sent_at_s = now_s
                 return "send"
         elif now_s - self._sent_at_s >= self._wait_s:
             self._quiet_since_s = now_s
             self._sent_at_s = None
-            if not self.is_hopeless:
-                self._in_vain += not self._proven
-                return "stalled"
+            self._in_vain += not self._proven
+            if self.is_hopeless:
+                self._patience_s = max(self.after_s, min(2 * self._patience_s, LONGEST_S))
+            return "stalled"
         return None
 
     def came_back(self) -> None:
         """Note that this broker returns what we send to ourselves."""
         self._proven = True
         self._in_vain = 0
+        self._patience_s = self.after_s

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from fleet.backend.buffered_store import MemoryStore
-from fleet.backend.echo import UNPROVEN_MAX, Echo
+from fleet.backend.echo import LONGEST_S, UNPROVEN_MAX, Echo
 from fleet.backend.service import Backend
 from fleet.backend.store import Store
 from fleet.transport.aiomqtt_link import aiomqtt_links
@@ -81,15 +82,18 @@ def test_while_the_broker_waits_for_us_nothing_is_asked() -> None:
     assert lab.done == [(115, "send")]
 
 
-def test_a_broker_that_returns_no_echo_is_not_left_for_ever() -> None:
-    """Somebody else's may not let us read there: three connections are given up for it, then none until one comes back."""
+def test_a_broker_that_returns_no_echo_is_left_more_and_more_seldom() -> None:
+    """Somebody else's may not let us read there; or our acknowledgements were lost from the beginning, and some day are not."""
     lab = Silence()
-    lab.pass_for(600)
-    assert [what for _, what in lab.done].count("stalled") == UNPROVEN_MAX
+    lab.pass_for(UNPROVEN_MAX * 25)
     assert lab.echo.is_hopeless
+    lab.pass_for(24 * 3600)
+    stalls = [at for at, what in lab.done if what == "stalled"]
+    assert [after - before for before, after in pairwise(stalls)][:7] == [25, 25, 40, 70, 130, 250, 490]
+    assert stalls[-1] - stalls[-2] == LONGEST_S + 10, "six an hour at most"
     lab.echo.came_back()
-    lab.pass_for(30)
-    assert lab.done[-1][1] == "stalled"
+    lab.pass_for(75)
+    assert [what for _, what in lab.done[-6:]].count("stalled") == 3, "an echo that is missed means much again"
 
 
 async def until(condition: Callable[[], bool]) -> None:
