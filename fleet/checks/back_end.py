@@ -16,10 +16,10 @@ import msgspec
 from fleet.checks.check import Check, Handlers
 from fleet.checks.geodesy import vincenty_m
 from fleet.kernel.instants import MINUTE, SECOND, Instant, format_instant
-from fleet.observe.journal import Begin, Input, Opened, Output, Wake
+from fleet.observe.journal import Begin, End, Input, Opened, Output, Wake
 from fleet.observe.story import CAR, LINK
 from fleet.vehicle.catalogue import Equipment
-from fleet.wire.messages import Presence
+from fleet.wire.messages import TERMINAL_STATES, Presence
 from fleet.wire.services import load_services
 
 CENTRE: Final = "centre"
@@ -29,6 +29,8 @@ TELLS_PLACE: Final = frozenset({"honk", "area_alert", "speed_alert"})
 LEGAL: Final = frozenset({"reset"})
 CONFIDENTIAL: Final = frozenset({"home_address", "contacts", "last_destinations"})
 FOUND_MOST: Final = 5
+KNOWN_PLACES: Final = 500
+ALWAYS: Final = "00:00-24:00"
 SPHERE: Final = 0.01
 """How far the distances that are told may be off, as a share: they are those of a sphere."""
 ROUNDED_KM: Final = 0.011
@@ -241,6 +243,8 @@ class RepliesTrue(Check):
         self._equipment = equipment
         self._asked: dict[tuple[str, str], Data] = {}
         self._words: dict[str, set[str]] = {}
+        self._known: dict[str, dict[str, Data]] = {name: {} for name in self.PLACES}
+        """All places that were ever told, by request and name."""
         self._requests = load_services().requests
 
     def handlers(self) -> Handlers:
@@ -274,6 +278,7 @@ class RepliesTrue(Check):
         told: list[str] = []
         if name in self.PLACES:
             told = list(self._places(request, data.get("places", [])))
+            told += self._nearer(request, data.get("places", []))
         elif name == "personalisation":
             hidden = not request.get("data", {}).get("identified", False)
             shown = CONFIDENTIAL & {setting["name"] for setting in data.get("settings", ())}
@@ -284,9 +289,27 @@ class RepliesTrue(Check):
         for each in told:
             self.breach(line, CENTRE, f"{name} {reply['id']}: {each}", subject=vin)
 
-    def _places(self, request: Data, places: list[Data]) -> Iterator[str]:
+    def _nearer(self, request: Data, places: list[Data]) -> Iterator[str]:
+        """Look for a place that was told to somebody, fits as well, and is nearer than what is told now."""
+        known, wanted = self._known[request["name"]], self._wanted(request)
+        told = {place["name"] for place in places}
+        is_full = len(places) >= FOUND_MOST
+        within_km = max(place["distance_km"] for place in places) if is_full and places else wanted["radius_km"]
+        for place in known.values() if not wanted.get("open_now") and not wanted.get("free_now") else ():
+            away_km = vincenty_m((wanted["latitude"], wanted["longitude"]), (place["latitude"], place["longitude"])) / 1000
+            nearer = place["name"] not in told and away_km < within_km * (1 - SPHERE) - ROUNDED_KM
+            if nearer and not any(_unfit({**place, "fuel": wanted.get("fuel")}, wanted)):
+                yield f"{place['name']} is {away_km:.2f} km away, and is not told within {within_km} km"
+        for place in places:
+            if len(known) < KNOWN_PLACES or place["name"] in known:
+                known[place["name"]] = place
+
+    def _wanted(self, request: Data) -> Data:
         asked, known = request.get("data", {}), self._requests[request["name"]].parameters
-        wanted = {key: asked.get(key, known[key].default) for key in known}
+        return {key: asked.get(key, known[key].default) for key in known}
+
+    def _places(self, request: Data, places: list[Data]) -> Iterator[str]:
+        wanted = self._wanted(request)
         away = [place["distance_km"] for place in places]
         if len(places) > FOUND_MOST or away != sorted(away):
             yield f"{len(places)} places, {away} km away, expected the {FOUND_MOST} nearest in their order"
@@ -301,12 +324,25 @@ def _misplaced(place: Data, wanted: Data) -> Iterator[str]:
         yield f"{place['name']} is told to be {told_km} km away, and is {true_km:.2f}"
     if wanted["radius_km"] is not None and told_km > wanted["radius_km"] + ROUNDED_KM:
         yield f"{place['name']} is {told_km} km away, and {wanted['radius_km']} km were asked for"
+    yield from _unfit(place, wanted)
+
+
+def _unfit(place: Data, wanted: Data) -> Iterator[str]:
+    """Yield what was asked for and is otherwise."""
     if wanted.get("fuel") is not None and place.get("fuel") != wanted["fuel"]:
         yield f"{place['name']} is told with {place.get('fuel')}, and {wanted['fuel']} was asked for"
     if wanted.get("plug") is not None and wanted["plug"] not in place.get("plugs", ()):
         yield f"{place['name']} has {place.get('plugs')}, and {wanted['plug']} was asked for"
     if wanted.get("power_kw") is not None and place.get("power_kw", 0) < wanted["power_kw"]:
         yield f"{place['name']} has {place.get('power_kw')} kW, and {wanted['power_kw']} were asked for"
+    if (wanted.get("open_now") or wanted.get("free_now")) and not place.get("open", True):
+        yield f"{place['name']} is closed, and one that is open was asked for"
+    if wanted.get("free_now") and not place["free"]:
+        yield f"{place['name']} is full, and a free one was asked for"
+    if "free" in place and not 0 <= place["free"] <= place.get("points", place.get("spaces", 0)):
+        yield f"{place['name']} has {place['free']} free"
+    if place.get("hours") == ALWAYS and not place["open"]:
+        yield f"{place['name']} is told to be closed, and is open at all hours"
     if wanted.get("open_now") and not place.get("open"):
         yield f"{place['name']} is closed, and an open one was asked for"
 
@@ -315,7 +351,7 @@ class DeskSends(Check):
     """The desk sends nothing that the car has said it would refuse, nor to a car in deep sleep, and follows what it sends.
 
     What the broker has taken is `sent`. A command is given up after its time to live, as `expired` when the car was not connected
-    meanwhile, else as `unknown`.
+    meanwhile, else as `unknown`. What the car answers after that is kept as its late result.
     """
 
     name = "desk"
@@ -330,6 +366,8 @@ class DeskSends(Check):
         self._open: dict[str, Data] = {}
         self._of: dict[str, set[str]] = {}
         self._taken: dict[str, int] = {}
+        self._given_up: dict[str, str] = {}
+        self._late = ""
 
     def handlers(self) -> Handlers:
         return {
@@ -341,6 +379,7 @@ class DeskSends(Check):
             ("in", "DeskStart"): self._forgets,
             ("in", "Restored"): self._forgets,
             ("out", "SendCommand"): self._sends,
+            ("out", "LateResult"): self._keeps,
             ("out", "Transition"): self._moves,
             ("wake",): self._wakes,
         }
@@ -365,10 +404,27 @@ class DeskSends(Check):
             for command_id in self._of.get(vin, ()):
                 self._open[command_id]["seen"] = True
 
-    def _answers(self, record: Input, _line: int) -> None:
-        held = self._open.get(record.data["response"]["command_id"])
+    def _answers(self, record: Input, line: int) -> None:
+        self._unkept(line)
+        response = record.data["response"]
+        held = self._open.get(response["command_id"])
         if held is not None:
             held["seen"] = True
+        elif response["state"] in TERMINAL_STATES and self._given_up.get(response["command_id"]) == response["vin"]:
+            self._late = f"command {response['command_id']} of {response['vin']}"
+
+    def _keeps(self, _record: Output, _line: int) -> None:
+        self._late = ""
+
+    def _unkept(self, line: int) -> None:
+        if self._late:
+            self.breach(line, DESK, "was given up and is answered, but no late result is kept", subject=self._late)
+        self._late = ""
+
+    def finish(self, end: End | None, line: int) -> None:
+        """Look for the late result that the last answer should have led to."""
+        if end is not None:
+            self._unkept(line)
 
     def _sends(self, record: Output, line: int) -> None:
         command = record.data["command"]
@@ -426,6 +482,9 @@ class DeskSends(Check):
         if moved["by"] != "desk" or moved["state"] not in {"expired", "unknown"}:
             return
         self.looked_at += 1
+        self._given_up[moved["command_id"]] = held["vin"]
+        if len(self._given_up) > REMEMBERED:
+            del self._given_up[next(iter(self._given_up))]
         subject = f"command {moved['command_id']} of {held['vin']}"
         if moved["at"] < held["expires_at"]:
             self.breach(line, DESK, f"it is given up before {format_instant(held['expires_at'])}", subject=subject)
@@ -435,11 +494,14 @@ class DeskSends(Check):
 
 
 class WillSays(Check):
-    """The will of a car says that it is offline, and lost: told by its length, as online it would be another one."""
+    """The will of a car says that it is offline, and lost: told by its length, as online it would be another one.
+
+    A car that is connected says that it is online, and one that goes says that it is offline, and why.
+    """
 
     name = "will"
-    rule = "the will of a car is its presence, retained, and as long as one that says offline, lost"
-    looks_at = "connections of cars"
+    rule = "a car says online when it is connected and offline when it goes; its will, retained, says offline, lost"
+    looks_at = "connections of cars, and what they say of them"
     remembers = True
 
     def __init__(self, begin: Begin) -> None:
@@ -447,7 +509,17 @@ class WillSays(Check):
         self._encoders = (msgspec.msgpack.encode, msgspec.json.encode)
 
     def handlers(self) -> Handlers:
-        return {("open",): self._opens} if self.begin.boot else {}
+        said: Handlers = {("out", "Announce"): self._says, ("out", "Disconnect"): self._says}
+        return {("open",): self._opens, **said} if self.begin.boot else said
+
+    def _says(self, record: Output, line: int) -> None:
+        self.looked_at += 1
+        presence = record.data["presence" if record.type == "Announce" else "last"]
+        told = (presence["connection"], presence.get("reason"))
+        wanted = {("online", None)} if record.type == "Announce" else {("offline", "shutdown"), ("offline", "deep_sleep")}
+        if told not in wanted:
+            doing = "is connected" if record.type == "Announce" else "goes"
+            self.breach(line, record.m, f"a car that {doing} says {told[0]}, {told[1]}")
 
     def _opens(self, record: Opened, line: int) -> None:
         vin = record.m.removeprefix(LINK)

@@ -5,14 +5,20 @@ Source: the events from the car of the domain description.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any, Final
 
 from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.checks.geodesy import vincenty_m
 from fleet.observe.journal import Begin, End, Input, Output, Stored
 from fleet.observe.story import CAR
 
 RECENT: Final = 2
+PASSENGERS_MOST: Final = 5
+MOVED_M: Final = 60.0
+"""Who has come so far since the earliest of the positions drives where the call says, give or take a corner."""
+CORNER_DEG: Final = 100.0
 INFO: Final = frozenset({"id", "registered_in"})
 """What an information call may tell."""
 
@@ -113,13 +119,26 @@ def _incomplete(message: dict[str, Any]) -> list[str]:
     found = []
     if (data["vin"], data["called_at"]) != (message["vin"], message["captured_at"]):
         found.append(f"an emergency call of {message['vin']} is told as of {data['vin']}, made at {data['called_at']}")
-    if len(data["recent_positions"]) != RECENT or data["passengers"] < 1:
+    if len(data["recent_positions"]) != RECENT or not 1 <= data["passengers"] <= PASSENGERS_MOST:
         found.append(
             f"an emergency call has {len(data['recent_positions'])} earlier positions and {data['passengers']} passengers"
         )
     if bool(data["automatic"]) != ("sensor" in data):
         found.append("an emergency call is automatic exactly when a sensor has made it")
+    if "direction_deg" in data and len(data["recent_positions"]) == RECENT:
+        came_deg = _direction_deg(data["recent_positions"][-1], data["position"])
+        if came_deg is not None and abs((data["direction_deg"] - came_deg + 180) % 360 - 180) > CORNER_DEG:
+            found.append(f"an emergency call tells {data['direction_deg']}°, but the car has come by {came_deg:.0f}°")
     return found
+
+
+def _direction_deg(since: dict[str, float], now: dict[str, float]) -> float | None:
+    """Return the direction from one position to another, None when they are too near to tell."""
+    one, other = (since["latitude"], since["longitude"]), (now["latitude"], now["longitude"])
+    if vincenty_m(one, other) < MOVED_M:
+        return None
+    east = (other[1] - one[1]) * math.cos(math.radians(one[0]))
+    return math.degrees(math.atan2(east, other[0] - one[0])) % 360
 
 
 class InfoCalls(Check):

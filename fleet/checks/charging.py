@@ -6,6 +6,7 @@ words of the checks.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -26,6 +27,8 @@ DRAINS_KEPT: Final = 64
 MAINS_V: Final = 230
 ROUNDED_PERCENT: Final = 0.11
 """Each of two statuses tells tenths of a percent."""
+LEAST_SHARE: Final = 0.2
+"""What a battery that is nearly full still takes of the power that it took before (ours)."""
 ROUNDED_KW: Final = 0.01
 CONDITIONED_PERCENT: Final = 20.0
 """What conditioning before a departure may take out of the smallest battery (ours)."""
@@ -143,6 +146,13 @@ def _in_itself(percent: float, charging: dict[str, Any], equipment: Equipment | 
         if power_kw > most_kw + ROUNDED_KW:
             found.append(f"charges with {power_kw} kW; {charging['max_current_a']} A are {most_kw:.2f} kW here")
     target = charging.get("target_percent", 100)
+    if is_charging and equipment is not None and power_kw > 0:
+        min_per_percent = equipment.usable_kwh / 100 / power_kw * 60
+        least_min = max(0.0, target - percent - ROUNDED_PERCENT) * min_per_percent
+        most_min = (target - percent + ROUNDED_PERCENT) * min_per_percent / LEAST_SHARE + 2
+        if not math.floor(least_min) <= charging["remaining_min"] <= most_min:
+            told = f"{percent} % are told to reach {target} % in {charging['remaining_min']} min with {power_kw} kW"
+            found.append(f"{told}, expected {least_min:.0f} to {most_min:.0f}")
     if is_charging and percent > target + ROUNDED_PERCENT:
         found.append(f"charges at {percent} %; the limit is {target} %")
     if charging["state"] == "complete" and percent < target - ROUNDED_PERCENT:

@@ -30,9 +30,9 @@ COMFORT: Final = frozenset(STATES)
 
 
 class _Run:
-    """A service that was started; it must be over at `ends_at`."""
+    """A service that was started; it must be over at `ends_at`. `left` is when a status told how many minutes were left."""
 
-    __slots__ = ("ends_at", "minutes", "service", "started_at", "target_c")
+    __slots__ = ("ends_at", "left", "minutes", "service", "started_at", "target_c")
 
     def __init__(self, service: str, minutes: float, started_at: Instant, target_c: float | None = None) -> None:
         self.service = service
@@ -40,6 +40,7 @@ class _Run:
         self.started_at = started_at
         self.ends_at = started_at + int(minutes * MINUTE)
         self.target_c = target_c
+        self.left: tuple[Instant, int] | None = None
 
 
 def _asked_for(service: str, parameters: Parameters, now: Instant) -> _Run:
@@ -141,6 +142,7 @@ class ComfortAgrees(Check):
             else:
                 del self._running[machine]
                 self._ended(run, event, machine, line)
+                self._was_left(run, event, machine, line)
 
     def _ended(self, run: _Run, event: dict[str, Any], machine: str, line: int) -> None:
         told = event["data"]
@@ -153,12 +155,24 @@ class ComfortAgrees(Check):
                 line, machine, f"the {run.service}'s time was over at {format_instant(run.ends_at)}, but it ended otherwise"
             )
 
+    def _was_left(self, run: _Run, event: dict[str, Any], machine: str, line: int) -> None:
+        """Compare what a status said was left with the end, where nothing can have moved it: a plug lets climatisation run on."""
+        if run.left is None or run.service == "climatisation" or event["data"]["reason"] != "time":
+            return
+        at, left_min = run.left
+        expected_min = -(-(event["captured_at"] - at) // MINUTE)
+        if left_min != expected_min:
+            told = f"{left_min} min were left of the {run.service} at {format_instant(at)}, expected {expected_min}"
+            self.breach(line, machine, told)
+
     def _status(self, record: Output, line: int) -> None:
         message = record.data["message"]
         climate = message.get("climate")
         if climate is None:
             return
         self.looked_at += 1
+        if (running := self._running.get(record.m)) is not None:
+            running.left = (message["captured_at"], climate["remaining_min"])
         run, state = self._running.get(record.m), climate["state"]
         if (state != "off") != (run is not None) or (run is not None and state not in STATES[run.service]):
             self.breach(line, record.m, f"climate is {state}, but what runs is {'nothing' if run is None else run.service}")

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Any, Final
 
-from fleet.checks.check import Check, Handlers, Rule, desk_inputs, is_first
+from fleet.checks.check import Check, Handlers, Rule, desk_inputs, is_first, overtakes
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant, format_instant
 from fleet.observe.journal import Begin, End, Input, Output
+from fleet.observe.story import CAR
 from fleet.wire.messages import TERMINAL_STATES
 
 ABOUT_SPINS: Final = frozenset({"SpinSettingAsked", "SpinHashed", "EnrolmentAsked"})
@@ -22,6 +23,8 @@ INTERRUPTED: Final = "interrupted"
 """Of a command that an earlier run of the car's computer had, or may have had."""
 DESK: Final = "desk"
 LONGEST_REASON: Final = 60
+AGAIN_WITHIN: Final = 10 * MINUTE
+"""So long after a command has come again it is answered again, also where the run is much faster than the broker."""
 UNTIMED: Final = frozenset({"busy", "privacy_offline", "not_paired", "malformed", "unsupported"})
 """Reasons for which a car refuses before it looks at the time."""
 
@@ -220,13 +223,53 @@ class CommandRuns(Check):
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
         self._cars: dict[str, OrderedDict[str, _Got]] = {}
+        self._unanswered: dict[str, dict[str, Instant]] = {}
+        """When a command came again that had ended, by machine: what a car sends of a later time follows the answer."""
+        self._maybe_silent: set[str] = set()
 
     def handlers(self) -> Handlers:
         return {
             ("in", "Recall"): self._recalls,
             ("in", "Received", "Command"): self._arrives,
+            ("in", "LinkDown"): self._leaves,
+            ("in", "PowerOff"): self._switched_off,
+            **{("in", name): self._may_fall_silent for name in ("SetPrivacy", "ResetCar")},
+            ("out", "Transmit"): self._sends,
             ("out", "Transmit", "Response"): self._answers,
         }
+
+    def _leaves(self, record: Input, _line: int) -> None:
+        self._unanswered.pop(record.m, None)
+
+    def _switched_off(self, record: Input, line: int) -> None:
+        """Judge what came again long before, in a car that has said nothing since and may speak."""
+        waiting = self._unanswered.pop(record.m, {})
+        for command_id, at in waiting.items() if record.m not in self._maybe_silent else ():
+            if at + AGAIN_WITHIN < record.t:
+                self._unanswered_again(line, record.m, command_id, at)
+
+    def _may_fall_silent(self, record: Input, _line: int) -> None:
+        self._maybe_silent.add(record.m)
+
+    def _sends(self, record: Output, line: int) -> None:
+        waiting = self._unanswered.get(record.m)
+        if not waiting or not is_first(record):
+            return
+        message = record.data["message"]
+        if record.of == "Response":
+            waiting.pop(message["command_id"], None)
+        if overtakes(record):
+            return
+        for command_id, at in list(waiting.items()):
+            if at < message["captured_at"]:
+                del waiting[command_id]
+                self._unanswered_again(line, record.m, command_id, at)
+
+    def _unanswered_again(self, line: int, machine: str, command_id: str, at: Instant) -> None:
+        subject = f"command {command_id} of {machine.removeprefix(CAR)}"
+        self.breach(
+            line, machine, f"came again at {format_instant(at)}, after its end, and is not answered again", subject=subject
+        )
 
     def _recalls(self, record: Input, _line: int) -> None:
         """Take what the car has executed before this journal; what it had not ended has failed, as it tells by itself."""
@@ -249,6 +292,10 @@ class CommandRuns(Check):
             if len(known) > REMEMBERED:
                 known.popitem(last=False)
         got.times += 1
+        if command["name"] == "reset":
+            self._maybe_silent.add(record.m)
+        if got.ended is not None:
+            self._unanswered.setdefault(record.m, {})[command["id"]] = record.t
 
     def _answers(self, record: Output, line: int) -> None:
         if not is_first(record):

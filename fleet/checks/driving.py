@@ -34,6 +34,8 @@ ROUNDED_KMH: Final = 0.06
 ROUNDED_L: Final = 0.002
 STYLES: Final = (0.9, 1.35)
 """What a drive uses, beside the car's ordinary consumption (ours)."""
+HYBRID_KEEPS_PERCENT: Final = 12.0
+"""What an e-Hybrid keeps of its charge for hybrid driving (ours)."""
 CLIMATISATION_KW: Final = 8.0
 """What climatisation may take out of a parked car, and less than that."""
 HANDS_KEPT: Final = 64
@@ -63,7 +65,7 @@ class DrivesAgree(Check):
     """A car has driven what its trips say: the odometer shows it, tank and charge have lost it, and it stands elsewhere by it.
 
     A road is 1.15 to 1.45 times as long as the straight line, and 1.3 times on average (ours). That is not judged where somebody
-    broke a drive off, nor of cars that follow tracks or routes.
+    broke a drive off, nor of cars that follow tracks or routes. An e-Hybrid drives on its charge first, but for 12 % (ours).
     """
 
     name = "drives"
@@ -75,7 +77,10 @@ class DrivesAgree(Check):
     AVERAGE: Final = Rule("roads on average", "trips are 1.3 times as long as the straight line, on average of at least 400")
     TAKEN: Final = Rule("taken", "the tank, and the charge, have lost what the trip says that it used")
     CONSUMPTION: Final = Rule("consumption", "a trip uses 0.9 to 1.35 times the car's ordinary consumption")
-    rules = (ODOMETER, TRIP, ROAD, AVERAGE, TAKEN, CONSUMPTION)
+    ELECTRIC: Final = Rule(
+        "electric first", "an e-Hybrid burns fuel only once its charge is down to 12 %, and drives on electricity no further"
+    )
+    rules = (ODOMETER, TRIP, ROAD, AVERAGE, TAKEN, CONSUMPTION, ELECTRIC)
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
         """Take what is known of the cars, and their equipment by VIN as far as it is known."""
@@ -169,6 +174,15 @@ class DrivesAgree(Check):
                 line, machine, f"a trip of {trip['distance_km']} km has used {used}, expected {least} to {most} times as much"
             )
 
+    def _electric_first(self, trip: dict[str, Any], percent: float, machine: str, line: int) -> None:
+        """Judge the charge at the end of the trip of an e-Hybrid."""
+        self.judged(self.ELECTRIC.name)
+        if trip.get("fuel_l", 0.0) > ROUNDED_L and percent > HYBRID_KEEPS_PERCENT + 2 * ROUNDED_PERCENT:
+            self.breach(line, machine, f"an e-Hybrid has burnt {trip['fuel_l']} l, and {percent} % of charge are left")
+        if trip.get("energy_kwh", 0.0) > ROUNDED_L and percent < HYBRID_KEEPS_PERCENT - 2 * ROUNDED_PERCENT:
+            told = f"an e-Hybrid has used {trip['energy_kwh']} kWh, and {percent} % of charge are left"
+            self.breach(line, machine, f"{told}, expected {HYBRID_KEEPS_PERCENT:g}")
+
     # --- and what came of it
 
     def _status(self, record: Output, line: int) -> None:
@@ -196,6 +210,8 @@ class DrivesAgree(Check):
         trip, fitted, known.last_trip = known.last_trip, self._equipment.get(status["vin"]), None
         if trip is not None and fitted is not None and "energy" in status:
             self._consumption(trip, status["energy"], fitted, machine, line)
+            if fitted.energy == "e-hybrid" and "charge_percent" in status["energy"]:
+                self._electric_first(trip, status["energy"]["charge_percent"], machine, line)
         if since is None or not self._untouched(machine, since, until):
             self.undecided(self.ROAD.name, "judged", "somebody meddled with the drive")
             return

@@ -174,11 +174,11 @@ def _ranges(status: Message, equipment: Equipment) -> Iterator[str]:
 class ServicesCount(DriveCheck):
     """The distance to the next inspection and oil change falls as the odometer counts, and days pass, until a workshop was there.
 
-    After a service the next one is 15 000 km or a year away, with LongLife 30 000 km or two years.
+    None is farther away than 15 000 km or a year, with LongLife 30 000 km or two years; after a service it is that.
     """
 
     name = "services"
-    rule = "km and days to the next service fall as the car is driven and time passes; a service done is an interval away"
+    rule = "km and days to the next service fall as the car is driven and time passes; none is farther than an interval"
     looks_at = "trips between two whole statuses"
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
@@ -210,6 +210,8 @@ class ServicesCount(DriveCheck):
             km_before, days_before = (before["service"].get(f"{service}_{unit}") for unit in ("km", "days"))
             if km is None or km_before is None or days is None or days_before is None:
                 continue
+            if km > km_interval + 0.1 or days > days_interval:
+                yield f"{service} is {km} km and {days} days away, but comes each {km_interval} km or {days_interval} days"
             if service in done and at >= before["captured_at"]:
                 if (
                     not km_interval - driven_km - 0.2 <= km <= km_interval + 0.1

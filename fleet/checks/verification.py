@@ -27,6 +27,7 @@ from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
 from fleet.checks.order import CapturedInOrder, Fuel, LinesKept, Odometer, TimeRuns
 from fleet.checks.privacy import Modes, PositionKept, SilenceKept, Silences, SwitchRule
+from fleet.checks.purchases import PurchasesKept
 from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule
 from fleet.checks.spin import SpinRule
 from fleet.checks.state import DoorsAgree, EngineAgrees
@@ -148,6 +149,7 @@ def all_checks(
         RepliesFit(begin),
         RequestRule(begin, equipment),
         RepliesTrue(begin, equipment),
+        PurchasesKept(begin),
         PartnersTold(begin),
         CampaignsKept(begin),
         DeskSends(begin),

@@ -15,7 +15,7 @@ from fleet.checks.cars import Cars, KnownCar
 from fleet.checks.check import Check, Handlers, Rule, is_first, is_wiped
 from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
 from fleet.checks.geodesy import LatLon, vincenty_m
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import HOUR, Instant, format_instant
 from fleet.observe.journal import Begin, Output
 from fleet.vehicle.catalogue import Equipment
 
@@ -37,6 +37,7 @@ LIMITS_KMH: Final = range(30, 251, 10)
 FIRST_REPORT_KM: Final = 20.0
 ROUNDED_KM: Final = 0.06
 TRIP_ROUNDED: Final = 0.011
+LONGEST_DAY: Final = 25 * HOUR
 SUMMED: Final = frozenset({"distance_km", "duration_min", "fuel_l", "energy_kwh"})
 UNTOLD: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
 """Behind these there may be something that the car did not say."""
@@ -464,7 +465,8 @@ class WearTold(Check):
 class DrivingDataAgrees(Check):
     """The last trip of a status is the last that was told, and adds up: with the day's others, and with those since filling up.
 
-    A trip belongs to the day on which it began (ours); which that is the record says.
+    A trip belongs to the day on which it began (ours); which that is the record says. Filling up begins the long record anew, and
+    in an electric car so does its plug. A reset wipes them all.
     """
 
     name = "driving data"
@@ -477,9 +479,31 @@ class DrivingDataAgrees(Check):
         self._cars = cars
         self._trips: dict[str, dict[str, Any]] = {}
         self._told: dict[str, dict[str, Any]] = {}
+        self._filled: set[str] = set()
+        self._mileage: dict[str, float] = {}
+        self._wiped: dict[str, float | None] = {}
+        """What the odometer was last told to show before a reset: while it shows that, no trip has come since."""
+        self._parked_at: dict[str, Instant] = {}
 
     def handlers(self) -> Handlers:
         return {("out", "Transmit", "Event"): self._event, ("out", "Transmit", "Status"): self._status}
+
+    def forget(self, machine: str) -> None:
+        """What was driven in a silence nobody tells; that a reset has wiped all holds while the odometer stands still."""
+        self._trips.pop(machine, None)
+        self._told.pop(machine, None)
+        self._parked_at.pop(machine, None)
+        self._filled.discard(machine)
+
+    def _later(self, machine: str, driving: Mapping[str, Any], now: Instant, line: int) -> None:
+        """A day's record ends at midnight, with the clock's change a day and an hour at most after the car was parked."""
+        parked_at = self._parked_at.get(machine)
+        if parked_at is None:
+            return
+        self.looked_at += 1
+        if driving.get("today") is not None and now > parked_at + LONGEST_DAY:
+            told = f"the record of {driving['today']['day']} is told at {format_instant(now)}"
+            self.breach(line, machine, f"{told}, though the car has stood for more than a day")
 
     def _event(self, record: Output, _line: int) -> None:
         message = record.data["message"]
@@ -487,14 +511,32 @@ class DrivingDataAgrees(Check):
             return
         if message["name"] == "trip":
             self._trips[record.m] = message["data"]
+            self._wiped.pop(record.m, None)
+        elif message["name"] == "refuelled":
+            self._filled.add(record.m)
         elif message["name"] in UNTOLD:
             self._told.pop(record.m, None)
+            self._parked_at.pop(record.m, None)
+            if is_wiped(message):
+                self._trips.pop(record.m, None)
+                self._wiped[record.m] = self._mileage.get(record.m)
 
     def _status(self, record: Output, line: int) -> None:
         message = record.data["message"]
         driving, car = message.get("driving"), self._cars.of(record.m)
-        if driving is None or message["trigger"] != "engine_off" or not is_first(record):
+        if not is_first(record):
             return
+        mileage_km = message.get("mileage_km", self._mileage.get(record.m))
+        if mileage_km is not None:
+            self._mileage[record.m] = mileage_km
+        if driving is None:
+            return
+        if mileage_km is not None and mileage_km == self._wiped.get(record.m):
+            self.breach(line, record.m, "driving data are told, though a reset has wiped them and no trip came since")
+        if message["trigger"] != "engine_off":
+            self._later(record.m, driving, message["captured_at"], line)
+            return
+        self._parked_at[record.m] = message["captured_at"]
         trip, before = self._trips.pop(record.m, None), self._told.get(record.m)
         self._told[record.m] = driving
         if trip is None or not car.follows(message):
@@ -507,7 +549,10 @@ class DrivingDataAgrees(Check):
         same_day = before.get("today", {}).get("day") == driving["today"]["day"]
         for told in _sums(driving["today"], before["today"] if same_day else None, trip, anew=not same_day):
             self.breach(line, record.m, f"of the day {told}")
-        for told in _sums(driving["since_filled"], before.get("since_filled"), trip, anew=True):
+        filled = record.m in self._filled
+        self._filled.discard(record.m)
+        so_far = None if filled else before.get("since_filled")
+        for told in _sums(driving["since_filled"], so_far, trip, anew=filled or "fuel_l" not in trip):
             self.breach(line, record.m, f"since filling up {told}")
 
 

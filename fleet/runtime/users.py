@@ -63,6 +63,7 @@ class Asked:
     due_wall_us: int
     stage: str
     what: str = ""
+    vin: str = ""
     answered: bool = False
 
 
@@ -148,6 +149,7 @@ class Users:
         self._told: dict[str, list[Answered]] = {}
         self._enrolled: set[str] = set()
         self._with_spin: set[str] = set()
+        self._tokens: dict[str, str] = {}
         self._spins_set = 0
         self._unsent: dict[int, DeskRequest] = {}
         self._token = _UNTRACKED
@@ -244,13 +246,16 @@ class Users:
     ) -> None:  # fmt: skip
         """Send a command to a car, due at `at`; what its words leave open is drawn. `number` is its own in this scenario."""
         self._enrol(car.vin)
+        parameters = self._parameters(car, name, words, draws, at)
+        kind = self._proof(name, words, draws)
         request = CommandRequest(
             id=f"{self._run:016x}-{number}",
             vin=car.vin,
             name=name,
-            parameters=self._parameters(car, name, words, draws, at),
+            parameters=parameters,
             user=words.user if isinstance(words, Deed) else None,
-            spin=self._spin(car, name, words, draws),
+            spin=self._spin(car, kind),
+            token=self._tokens.get(car.vin) if kind == "token" else None,
             ttl_s=words.time_to_live / SECOND if words.time_to_live is not None else None,
             due_wall_us=self._shard.clock.wall_us_at(at),
         )
@@ -259,7 +264,7 @@ class Users:
             outcomes.asked += 1
         if len(self._waiting) < WAITING_LIMIT:
             self._waiting[request.id] = Asked(
-                request.due_wall_us or 0, stage, f"{name} of {car.vin}, asked {format_instant(at)[:19]}Z"
+                request.due_wall_us or 0, stage, f"{name} of {car.vin}, asked {format_instant(at)[:19]}Z", car.vin
             )
         else:
             self.unmeasured += 1
@@ -321,18 +326,24 @@ class Users:
             parameters |= {"latitude": latitude, "longitude": longitude}
         return parameters
 
-    def _spin(self, car: Car, name: str, words: CommandLoad | Deed, draws: Draws) -> str | None:
-        """Return the S-PIN this user types; the right one is set at the desk before it is first used."""
+    @staticmethod
+    def _proof(name: str, words: CommandLoad | Deed, draws: Draws) -> str | None:
+        """Return which S-PIN this user gives, or the token of the last right one; None for a command that needs neither."""
         if name not in COMMANDS or not COMMANDS[name].needs_spin:
             return None
-        kind = words.spin.draw(draws) if words.spin is not None else "right"
+        return words.spin.draw(draws) if words.spin is not None else "right"
+
+    def _spin(self, car: Car, kind: str | None) -> str | None:
+        """Return the S-PIN this user types; the right one is set at the desk before it is first used."""
+        if kind is None:
+            return None
         right = f"{Draws(car.key, 'spin').integer(0, 9999):04d}"
         if car.vin not in self._with_spin or kind == "new":
             number = f"{self._spins_set}-" if car.vin in self._with_spin else ""
             self._with_spin.add(car.vin)
             self._spins_set += 1
             self._ask_in_turn(SetSpin(id=f"{self._run:016x}-spin-{number}{car.vin}", vin=car.vin, spin=right))
-        if kind == "none":
+        if kind in {"none", "token"}:
             return None
         return f"{(int(right) + 1) % 10_000:04d}" if kind == "wrong" else right
 
@@ -401,6 +412,8 @@ class Users:
             if service is not None and (answer.state != "succeeded" or answer.detail):
                 log.warning("a service refused", service=service, reason=answer.reason, detail=answer.detail)
             return
+        if answer.token is not None:
+            self._tokens[asked.vin] = answer.token
         if answer.by == "car" and not asked.answered:
             asked.answered = True
             for outcomes in self._outcomes_of(asked.stage):

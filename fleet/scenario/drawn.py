@@ -10,7 +10,7 @@ from fleet.kernel.draws import Draws
 from fleet.scenario.scalars import Distance, Misread, Readable, Share, is_number, shown
 from fleet.wire.privacy import PrivacyMode
 
-_SPINS: Final = ("right", "wrong", "none", "new")
+_SPINS: Final = ("right", "wrong", "none", "new", "token")
 
 Plain = str | int | float | bool
 Items = list[Any]
@@ -110,14 +110,17 @@ class Distances(Readable):
 
 @dataclass(frozen=True, slots=True)
 class SpinMix(Readable):
-    """Which share of users gives the right S-PIN, a wrong one, none, or sets it `new` and gives it: together the whole."""
+    """Which share of users gives the right S-PIN, a wrong one, none, sets it `new` and gives it, or gives the token of the last
+    right one: together the whole.
+    """
 
-    expected: ClassVar[str] = "right, wrong, none or new, or shares such as {right: 95 %, wrong: 5 %}"
+    expected: ClassVar[str] = "right, wrong, none, new or token, or shares such as {right: 95 %, wrong: 5 %}"
 
     right: float = 1.0
     wrong: float = 0.0
     none: float = 0.0
     new: float = 0.0
+    token: float = 0.0
 
     @classmethod
     def parse(cls, raw: object) -> Self:
@@ -139,8 +142,8 @@ class SpinMix(Readable):
         return cls(**{"right": 0.0, str(raw): 1.0})
 
     def draw(self, draws: Draws) -> str:
-        """Draw `right`, `wrong`, `none` or `new`."""
-        return _SPINS[draws.weighted((self.right, self.wrong, self.none, self.new))]
+        """Draw `right`, `wrong`, `none`, `new` or `token`."""
+        return _SPINS[draws.weighted((self.right, self.wrong, self.none, self.new, self.token))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ def write_events(book: Book) -> None:
         ("faults, services, AdBlue and the partner", _wear),
         ("routes and updates", _journeys),
         ("campaigns", _campaigns),
+        ("tokens of a right S-PIN", _tokens),
+        ("what takes the place of what was set before, and what a reset wipes", _wiped),
     ):
         book.chapter(title)
         part(book)
@@ -373,12 +375,76 @@ def _campaigns(book: Book) -> None:
     car.serve("campaign", "status", OK, "of one that is begun", about="none", **named)
     car.serve("campaign", "pause", OK, "one that runs", about="none", **named)
     car.serve("campaign", "pause", "rejected(not_possible)", "one that is paused", about="none", **named)
+    further = book.car("born", at_s=300)
+    further.wait(car.now_s).do("give_consent")
+    further.serve("campaign", "plan", OK, "a further car, while it is paused", about="list", then_s=GAP_S, **plan)
+    car.now_s = further.now_s
     car.serve("campaign", "resume", OK, "one that is paused", about="none", then_s=GAP_S, **named)
     car.serve("campaign", "resume", "rejected(not_possible)", "one that runs", about="none", **named)
     other = book.car("leon", at_s=300 + car.now_s)
     other.serve("campaign", "consent", "rejected(not_possible)", "of a car that is not part of it", **named)
     car.serve("campaign", "consent", OK, "of the car's user, by app", then_s=GAP_S, **named)
     data = {"campaign": "spring", "state": "installed"}
-    car.do("engine_on", then_s=GAP_S)
-    _tells(car, "update_result", "installed for a campaign", "engine_off", data=data, within_s=660, then_s=700)
+    further.now_s = car.now_s
+    for what, each in (("for a campaign", car), ("when it was resumed", further)):
+        each.do("engine_on", then_s=GAP_S)
+        _tells(each, "update_result", f"installed {what}", "engine_off", data=data, within_s=660, then_s=700)
     car.serve("campaign", "pause", "rejected(not_possible)", "one that is finished", about="none", **named)
+
+
+def _tokens(book: Book) -> None:
+    """A right S-PIN brings a token, which is as good for five minutes, but not when the S-PIN is locked."""
+    for minutes, outcome in ((4, OK), (6, "rejected(spin_required)")):
+        car = book.car("leon")
+        ask(car, "lock", OK, f"with the S-PIN, {minutes} minutes before its token", spin="right", then_s=minutes * 60)
+        ask(car, "unlock", outcome, f"with a token of {minutes} minutes", spin="token")
+    for after_s, outcome in ((299, OK), (301, "rejected(spin_required)")):
+        car = book.car("leon", only="virtual")
+        ask(car, "lock", OK, f"with the S-PIN, {after_s} s before its token", spin="right", then_s=after_s)
+        ask(car, "unlock", outcome, f"with a token of {after_s} s", spin="token")
+    car = book.car("leon")
+    ask(car, "lock", OK, "with the S-PIN, before it is locked", spin="right", then_s=30)
+    for count in (1, 2, 3):
+        ask(car, "lock", "rejected(spin_wrong)", f"wrong S-PIN {count} of 3, a token being there", spin="wrong", then_s=30)
+    ask(car, "lock", "rejected(spin_locked)", "with a token, when the S-PIN is locked", spin="token")
+
+
+def _wiped(book: Book) -> None:
+    car = book.car("leon")
+    ask(car, "area_alert", OK, "a zone that another one takes the place of", parameters=_zone())
+    far = {"zones": [{"name": "far", "latitude": 48.9, "longitude": 11.5, "radius_m": 500}]}
+    ask(car, "area_alert", OK, "another zone", parameters=far)
+    _silent(car, "area_alert", "the zone of before is watched no more", "drive", within_s=1200, then_s=1300, to="5 km")
+    car = book.car("leon")
+    ask(car, "speed_alert", OK, "a limit that another one takes the place of", parameters={"limit_kmh": 30})
+    ask(car, "speed_alert", OK, "another limit", parameters={"limit_kmh": 250})
+    _silent(car, "speed_alert", "the limit of before is watched no more", "drive", within_s=2400, then_s=2500, to="12 km")
+    for name, words, event, to in (
+        ("area_alert", _zone(), "area_alert", "5 km"),
+        ("speed_alert", {"limit_kmh": 30}, "speed_alert", "12 km"),
+    ):
+        car = book.car("leon")
+        ask(car, name, OK, "before a reset that wipes it", parameters=words)
+        car.do("reset_car").do("pair_car")
+        _silent(car, event, "it was wiped", "drive", within_s=2400, then_s=2500, to=to)
+    car = book.car("leon")
+    ask(car, "route_import", OK, "before a reset that wipes it", parameters={"trips": [{"waypoints": [{"at": "5 km"}]}]})
+    car.do("reset_car").do("pair_car")
+    _silent(car, "route_offered", "it was wiped", "engine_on")
+    for fleet, name, event in (
+        ("leon", "ventilation_timers", "ventilation_started"),
+        ("born", "departure_timers", "climatisation_started"),
+    ):
+        car = book.car(fleet, at_s=600)
+        if fleet == "born":
+            car.do("low_fuel", level="50 %").do("plug_in")
+        ask(car, name, OK, "before a reset that wipes it", parameters={"timers": [{"at": "10:30", "days": TIMER_DAYS}]})
+        car.do("reset_car").do("pair_car")
+        car.expect(event, f"{name}: they were wiped", no_event=event)
+    car = book.car("leon").do("drive", to="3 km", then_s=1500).do("engine_off").do("reset_car").do("pair_car")
+    ask(car, "refresh", OK, "driving data were wiped")
+    car = book.car("leon")
+    profile = {"action": "save", "settings": [{"name": "seat", "value": "7"}]}
+    car.online("personalisation", None, "before a reset that wipes it", data=profile)
+    car.do("reset_car").do("pair_car")
+    car.online("personalisation", "no_profile", "it was wiped", data={"action": "log_in"})

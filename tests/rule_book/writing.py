@@ -43,7 +43,7 @@ _EXPECTATIONS: Final = (
     "notices.ecall / events.ecall == 1",
     "notices.info_call / events.info_call == 1",
     "notices.campaign_finished == 1",
-    "notices.update_installed == 1",
+    "notices.update_installed == 2",
 )
 
 

@@ -108,7 +108,7 @@ def test_a_clock_is_real_or_a_factor() -> None:
         (Distances, {"from": "1 km", "to": "5 m"}, "the range ends at 5 m, below its start 1000 m", ""),
         (Distances, {"from": "1 m", "too": "5 m"}, "unknown key 'too': a range has 'from' and 'to'", ""),
         (SpinMix, {"right": 0.5}, "the shares add up to 50 %: 100 % is expected", ""),
-        (SpinMix, "maybe", "right, wrong, none or new, or shares such as {right: 95 %, wrong: 5 %} is expected, not 'maybe'", ""),
+        (SpinMix, "maybe", "right, wrong, none, new or token, or shares such as {right: 95 %, wrong: 5 %} is expected, not 'maybe'", ""),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_says_what_was_expected(kind: type[Readable], raw: object, message: str, hint: str) -> None:
