@@ -8,5 +8,6 @@ from mutants.back_end import BACK_END
 from mutants.cars import CARS
 from mutants.mutant import Mutant
 from mutants.rules import RULES
+from mutants.telling import TELLING
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *BACK_END)
+MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *TELLING, *BACK_END)

@@ -6,7 +6,7 @@ Source: the events from the car of the domain description.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, OrderedDict
 from typing import Any, Final
 
 from fleet.checks.check import Check, Handlers, is_first, overtakes
@@ -19,6 +19,9 @@ PASSENGERS_MOST: Final = 5
 MOVED_M: Final = 60.0
 """Who has come so far since the earliest of the positions drives where the call says, give or take a corner."""
 CORNER_DEG: Final = 100.0
+DIAGNOSIS: Final = frozenset({"mileage_km", "warnings"})
+"""What a breakdown call tells of the car in each privacy mode."""
+REMEMBERED: Final = 1_000
 INFO: Final = frozenset({"id", "registered_in"})
 """What an information call may tell."""
 
@@ -139,6 +142,43 @@ def _direction_deg(since: dict[str, float], now: dict[str, float]) -> float | No
         return None
     east = (other[1] - one[1]) * math.cos(math.radians(one[0]))
     return math.degrees(math.atan2(east, other[0] - one[0])) % 360
+
+
+class BreakdownCalls(Check):
+    """A breakdown call tells the mileage and the warning lights; all that it tells of the car is passed on."""
+
+    name = "breakdown calls"
+    rule = "a breakdown call has mileage and warning lights, and all that it tells goes to the breakdown centre"
+    looks_at = "breakdown calls and what is passed on of them"
+    remembers = True
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._told: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
+
+    def handlers(self) -> Handlers:
+        return {("out", "Transmit", "Event"): self._sends, ("out", "Notify"): self._passes_on}
+
+    def _sends(self, record: Output, line: int) -> None:
+        message = record.data["message"]
+        if message["name"] != "breakdown_call" or not is_first(record):
+            return
+        self.looked_at += 1
+        data = message["data"]
+        if self.begin.scenario is not None and (lacking := DIAGNOSIS - data.keys()):
+            self.breach(line, record.m, f"a breakdown call lacks {', '.join(sorted(lacking))}")
+        self._told[message["vin"], data.get("id", "")] = data
+        if len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+
+    def _passes_on(self, record: Output, line: int) -> None:
+        notice = record.data
+        told = self._told.get((notice["vin"], notice["data"].get("id", "")))
+        if notice["to"] != "breakdown_centre" or told is None:
+            return
+        for key in sorted(DIAGNOSIS | {"position"}):
+            if told.get(key) != notice["data"].get(key):
+                self.breach(line, CAR + notice["vin"], f"a breakdown call tells {key}, which is not passed on as it is")
 
 
 class InfoCalls(Check):

@@ -32,7 +32,7 @@ COMFORT: Final = frozenset(STATES)
 class _Run:
     """A service that was started; it must be over at `ends_at`. `left` is when a status told how many minutes were left."""
 
-    __slots__ = ("ends_at", "left", "minutes", "service", "started_at", "target_c")
+    __slots__ = ("ends_at", "left", "minutes", "service", "started_at", "target_c", "windows")
 
     def __init__(self, service: str, minutes: float, started_at: Instant, target_c: float | None = None) -> None:
         self.service = service
@@ -40,12 +40,15 @@ class _Run:
         self.started_at = started_at
         self.ends_at = started_at + int(minutes * MINUTE)
         self.target_c = target_c
+        self.windows = False
         self.left: tuple[Instant, int] | None = None
 
 
 def _asked_for(service: str, parameters: Parameters, now: Instant) -> _Run:
     if service == "climatisation":
-        return _Run(service, CLIMATISATION_MIN, now, parameters.get("target_c", 21))
+        run = _Run(service, CLIMATISATION_MIN, now, parameters.get("target_c", 21))
+        run.windows = parameters.get("window_heating", False)
+        return run
     return _Run(service, parameters.get("minutes", 30), now)
 
 
@@ -181,6 +184,8 @@ class ComfortAgrees(Check):
             self.breach(line, record.m, told)
         elif run is not None and run.target_c is not None and climate.get("target_c") != run.target_c:
             self.breach(line, record.m, f"expected the target {run.target_c} °C, but the status tells {climate.get('target_c')}")
+        elif run is not None and run.windows and not climate.get("window_heating"):
+            self.breach(line, record.m, "its windows were to be heated, but the status tells otherwise")
 
 
 def _tells_end(message: dict[str, Any]) -> bool:

@@ -193,12 +193,13 @@ def _shortened(answer: dict[str, Any]) -> str | None:
 class _Got:
     """A command in a car."""
 
-    __slots__ = ("accepted_at", "ended", "ends", "expires_at", "times")
+    __slots__ = ("accepted_at", "ended", "ends", "expires_at", "in_progress", "times")
 
     def __init__(self, expires_at: Instant) -> None:
         self.expires_at = expires_at
         self.times = 0
         self.accepted_at: Instant | None = None
+        self.in_progress = False
         self.ended: tuple[str, str | None] | None = None
         self.ends = 0
 
@@ -216,7 +217,9 @@ class CommandRuns(Check):
         "in time", "executed only until its expiry, in the car's time; called expired only after it", frozenset({"expired"})
     )
     ONCE: Final = Rule("once", "a command that comes again is not executed again, and its end is told once for each time")
-    LIFE: Final = Rule("life", "what is answered has come; accepted comes before all but rejected and expired")
+    LIFE: Final = Rule(
+        "life", "what is answered has come; accepted, and what takes time in progress, comes before all but rejected and expired"
+    )
     rules = (IN_TIME, ONCE, LIFE)
     remembers = True
 
@@ -314,6 +317,8 @@ class CommandRuns(Check):
             self.breach(line, record.m, told, subject=subject)
         if answer["state"] == "accepted":
             got.accepted_at = answer["captured_at"]
+        elif answer["state"] == "in_progress":
+            got.in_progress = True
         elif answer["state"] in TERMINAL_STATES:
             got.ended = got.ended or (answer["state"], answer.get("reason"))
             got.ends += 1
@@ -342,6 +347,9 @@ class CommandRuns(Check):
             found.append(f"is called expired at {format_instant(at)}, before its expiry at {expiry}")
         if state in {"in_progress", "succeeded", "failed"} and got.accepted_at is None and answer.get("reason") != INTERRUPTED:
             found.append(f"is {state}, but was never accepted")
+        takes_time = got.accepted_at is not None and got.ended is None and at > got.accepted_at
+        if state in {"succeeded", "failed"} and takes_time and not got.in_progress and answer.get("reason") != INTERRUPTED:
+            found.append(f"is {state} a while after it was accepted, but was never in progress")
         if state in {"rejected", "expired"} and got.accepted_at is not None:
             found.append(f"was accepted, but is {state}")
         if state in TERMINAL_STATES:

@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.checks.account import AccountHolds, Numbering, StoredOnce
 from fleet.checks.back_end import CampaignsKept, DeskSends, PartnersTold, RepliesTrue, WillSays
-from fleet.checks.calls import EmergencyCalls, InfoCalls
+from fleet.checks.calls import BreakdownCalls, EmergencyCalls, InfoCalls
 from fleet.checks.cars import Beginnings, Cars, unknown
 from fleet.checks.charging import ChargeAgrees, ChargingRule, DepartureAgrees
 from fleet.checks.check import ANSWER, Breach, Check, Handler, Handlers, Route, Rule, Side, Tally
@@ -159,6 +159,7 @@ def all_checks(
         SwitchRule(begin, cars, equipment, privacy),
         DeskSwitches(begin),
         EmergencyCalls(begin),
+        BreakdownCalls(begin),
         InfoCalls(begin),
         AreaAlertsAgree(begin, cars),
         SpeedAlertsAgree(begin, cars),

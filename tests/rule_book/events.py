@@ -32,6 +32,7 @@ def write_events(book: Book) -> None:
         ("campaigns", _campaigns),
         ("tokens of a right S-PIN", _tokens),
         ("what takes the place of what was set before, and what a reset wipes", _wiped),
+        ("commands that come again, and cars that are warm", _again),
     ):
         book.chapter(title)
         part(book)
@@ -448,3 +449,16 @@ def _wiped(book: Book) -> None:
     car.online("personalisation", None, "before a reset that wipes it", data=profile)
     car.do("reset_car").do("pair_car")
     car.online("personalisation", "no_profile", "it was wiped", data={"action": "log_in"})
+
+
+def _again(book: Book) -> None:
+    for name in ("refresh", "lock"):
+        car = book.car("leon", only="virtual")
+        ask(car, "speed_alert", OK, f"so that the car is awake for {name} and the broker")
+        car.network(drop="PUBACK", way="to_broker", lasts_s=30, then_s=1)
+        ask(car, name, OK, "the broker does not hear that it came, and sends it again", then_s=20)
+        car.do("lose_coverage", then_s=40).do("regain_coverage", then_s=GAP_S)
+        car.expect(name, "answered again, and not done again", doing=_does("engine_on"), event="engine_on", within_s=5)
+    car = book.car("leon")
+    ask(car, "heater", OK, "an hour in the cold", parameters={"minutes": 60}, then="car.climate == heating", then_s=3000)
+    ask(car, "heater", OK, "a car that is warm inside is ventilated", then="car.climate == ventilation")
