@@ -16,7 +16,6 @@ from fleet.backend.schema import CLOCK, COUNTS_QUARANTINE, in_words, open_for_re
 from fleet.cloud.sequence import Gap
 from fleet.cloud.twin import Twin, ahead_at, merge_status
 from fleet.observe.histogram import Histogram
-from fleet.wire.intake import plain_part
 from fleet.wire.messages import AnnounceClock, Status
 
 _CAR_COLUMNS: Final = (
@@ -409,9 +408,9 @@ class StoreReader:
 
 
 def _content(payload: bytes) -> dict[str, Any]:
-    """Return a message's payload as plain data; fields that we do not know may hold anything."""
+    """Return a message's payload as it is; fields that we do not know may hold anything: bytes, keys that are no text."""
     try:
-        content = plain_part(msgspec.msgpack.decode(payload))
+        content = msgspec.msgpack.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return {"unreadable": str(error)}
     return content if isinstance(content, dict) else {"unreadable": "it is no map"}

@@ -453,8 +453,10 @@ class LeavingShares(Check):
         message = record.data["message"]
         if message["trigger"] != "left" or not is_first(record):
             return
+        doors = message.get("doors")
+        if doors is None or not {"windows", "lights"} <= message.keys():
+            return  # `whole status` says so
         self.looked_at += 1
-        doors = message["doors"]
         seen = {
             "a window open": any(message["windows"].values()),
             "the lights on": message["lights"]["parking_lights_on"],

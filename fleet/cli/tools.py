@@ -6,7 +6,7 @@ import asyncio
 import math
 import secrets
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Never
 
@@ -152,7 +152,7 @@ def history(
     with StoreReader(find_store(store)) as reader:
         rows = reader.history(vin, limit=limit, kind=kind)
     if as_json:
-        out.print_json(json_text(msgspec.to_builtins(rows)))
+        out.print_json(json_text([asdict(row) for row in rows]))
         return
     if not rows:
         what = f"no {kind} is stored" if kind else "nothing is stored"

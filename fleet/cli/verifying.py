@@ -172,9 +172,9 @@ def _side(side: Side, tally: Tally, *, every: bool) -> str:
 def _tell_missing(missing: Sequence[Judged]) -> None:
     if not missing:
         return
-    out.print(f"\n[red]{len(missing)} rules that are required were never judged[/]", highlight=False)
+    out.say("\n", (f"{len(missing)} rules that are required were never judged", "red"))
     for judged in missing:
-        out.print(f"  {judged.full_name}: never {' nor '.join(judged.never)}", highlight=False, markup=False, soft_wrap=True)
+        out.say(f"  {judged.full_name}: never {' nor '.join(judged.never)}")
 
 
 def _tell_breaches(journal: Path, found: Verification, *, full: bool) -> None:

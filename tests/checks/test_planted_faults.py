@@ -11,6 +11,7 @@ import pytest
 
 from fleet.kernel.instants import HOUR, MINUTE
 from fleet.observe.journal import MARKED_LINES
+from fleet.observe.packing import read_lines
 from tests.checks.lab import (
     KINDS,
     START,
@@ -490,7 +491,7 @@ def test_the_journal_without_a_fault_holds(clean: Path) -> None:
 @pytest.mark.parametrize("instead", [0, 2], ids=["cut out", "twice"])
 def test_a_line_that_nothing_else_misses(clean: Path, tmp_path: Path, instead: int) -> None:
     """No other check minds a wake that is not there or comes twice, nor the last line twice."""
-    lines = clean.read_bytes().splitlines(keepends=True)
+    lines = list(read_lines(clean))
     wake = next(at for at, line in enumerate(lines) if at > len(lines) // 2 and b'"k":"wake"' in line)
     path = tmp_path / "journal.jsonl"
     for at in (wake, len(lines) - 1) if instead else (wake,):
@@ -527,7 +528,7 @@ def test_online_services_of_another_car(clean: Path) -> None:
 
 def test_what_is_cut_off_is_checked_as_far_as_it_goes(clean: Path, tmp_path: Path) -> None:
     """Half a journal breaks nothing, but is called incomplete; a fault in it is found."""
-    lines = clean.read_bytes().splitlines(keepends=True)
+    lines = list(read_lines(clean))
     half = tmp_path / "journal.jsonl"
     half.write_bytes(b"".join(lines[: len(lines) // 2]) + lines[len(lines) // 2][:40])
     found = judged(half)

@@ -142,7 +142,7 @@ FAULTS: list[tuple[Plant, set[str]]] = [
     (change_event("update_progress", "paused", percent=0.0), {"updates"}),
     (change_event("update_progress", "downloading", percent=7.0), {"updates"}),
     (change_event("update_progress", "installing", percent=99.0), {"updates"}),
-    (change_event("update_progress", "downloaded", state="installing"), {"updates"}),
+    (change_event("update_progress", "downloaded", state="installing"), {"effects", "updates"}),
     (change_event("update_result", "installed", version="99"), {"updates"}),
     (another_version, {"updates"}),
 ]

@@ -141,9 +141,8 @@ def test_a_mistake_is_told_in_words(line: str, told: str) -> None:
 
 def test_a_wrong_model_in_a_file_is_told_with_its_place(tmp_path: Path) -> None:
     """File, line and column, what was expected and the nearest right name; `check --json` gives them as fields."""
-    text = (Path(__file__).parents[2] / "scenarios" / "find-my-car.yaml").read_text(encoding="utf-8")
     path = tmp_path / "mine.yaml"
-    path.write_text(text.replace("Tavascan: 1", "Tavaskan: 1").replace("duration: 30 min", "duration: soon"), encoding="utf-8")
+    path.write_text(GOOD_SCENARIO.replace("Leon: 1", "Tavaskan: 1").replace("duration: 1 h", "duration: soon"), encoding="utf-8")
     done = call("check", str(path))
     assert done.code == 2
     assert f"{path}:" in done.text.replace("\n", "")
@@ -216,10 +215,8 @@ def test_rows_of_a_track_that_are_left_out_are_named(tmp_path: Path) -> None:
     """By file and row, beside what the file will do; the rest of the track is used."""
     rows = "".join(f"no,{number},{number}\n" for number in range(30))
     (tmp_path / "t.csv").write_text(f"lat,lon,time\n48,11,1714979400\n{rows}48.01,11,1714979460\n", encoding="utf-8")
-    text = (Path(__file__).parents[2] / "scenarios" / "find-my-car.yaml").read_text(encoding="utf-8")
-    made = text.replace("    profile: parked\n", "    tracks: {files: [t.csv]}\n")
     path = tmp_path / "followers.yaml"
-    path.write_text(made[: made.index("    places:")] + made[made.index("commands:") :], encoding="utf-8")
+    path.write_text(GOOD_SCENARIO.replace("models:", "tracks: {files: [t.csv]}, models:"), encoding="utf-8")
     done = call("check", str(path))
     assert done.code == 0, done
     assert "left out: t.csv:3: 'no' is no latitude" in done.text.replace(f"{tmp_path}/", "")
@@ -238,15 +235,14 @@ def test_a_run_tells_that_there_are_more_errors(tmp_path: Path) -> None:
 
 def test_the_live_run_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     """A virtual clock, and a broker that is not ours to be killed, are told before anything starts."""
-    text = (Path(__file__).parents[2] / "scenarios" / "find-my-car.yaml").read_text(encoding="utf-8")
     path = tmp_path / "outage.yaml"
-    path.write_text(text + "timeline: [{at: 5 min, broker: kill}]\n", encoding="utf-8")
+    path.write_text(GOOD_SCENARIO + "timeline: [{at: 5 min, broker: kill}]\n", encoding="utf-8")
     assert "no virtual clock" in call("simulate", str(path), "--broker", "localhost", "--clock", "virtual").text
     for line in (("run", str(path), "--broker", "localhost"), ("simulate", str(path), "--broker", "localhost")):
         done = call(*line)
         assert done.code == 2
         assert "does something to its broker (kill)" in done.text
-    path.write_text(text + "timeline: [{at: 5 min, network: {stall: true}}]\n", encoding="utf-8")
+    path.write_text(GOOD_SCENARIO + "timeline: [{at: 5 min, network: {stall: true}}]\n", encoding="utf-8")
     done = call("run", str(path), "--broker", "localhost")
     assert (done.code, "does something to the network" in done.text, "fleet proxy" in done.text) == (2, True, True)
     assert not (tmp_path / "runs").exists()

@@ -47,7 +47,7 @@ def test_each_has_an_example_that_is_right(path: tuple[str, ...], tmp_path: Path
     """The help shows how it is called, and what it shows is understood: names and values of all options."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "latest").mkdir(parents=True)
-    for name in ("runs/latest/journal.jsonl", "simulator.1.jsonl", "simulator.2.jsonl"):
+    for name in ("runs/latest/journal.jsonl", "simulator.1.jsonl", "simulator.jsonl"):
         (tmp_path / name).touch()
     examples = [shlex.split(line) for line in EXAMPLE.findall(COMMANDS[path].help)]
     assert examples
