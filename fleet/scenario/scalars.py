@@ -159,7 +159,7 @@ class Distance(Readable, float):
 class ClockFactor(Readable, float):
     """Scenario seconds per wall second; infinite for a virtual clock, which waits for nobody."""
 
-    expected: ClassVar[str] = "'real', 'virtual', or 'x60' for sixty scenario seconds a second (at most x100000)"
+    expected: ClassVar[str] = "'real', 'virtual', or 'x60' for sixty scenario seconds a second (x0.001 to x100000)"
 
     @classmethod
     def parse(cls, raw: object) -> Self:
@@ -173,7 +173,7 @@ class ClockFactor(Readable, float):
             hint = f"Did you mean 'x{shown(raw)}'?" if is_number(raw) else ""
             raise Misread(f"{cls.expected} is expected, not {shown(raw)}", hint=hint)
         factor = float(match[1])
-        if not 0 < factor <= 100_000:
+        if not 0.001 <= factor <= 100_000:  # the desk follows no slower one
             raise Misread(f"{shown(raw)} is out of range: {cls.expected} is expected")
         return cls(factor)
 
@@ -185,7 +185,7 @@ class ClockFactor(Readable, float):
     def __str__(self) -> str:
         if self.is_virtual:
             return "virtual"
-        return "real" if float(self) == 1 else f"x{float(self):g}"
+        return "real" if float(self) == 1 else "x" + repr(float(self)).removesuffix(".0")
 
 
 class Size(Readable, int):

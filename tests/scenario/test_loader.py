@@ -66,7 +66,7 @@ BROKEN = [
     ("scenario: small", "scenario: a b", "1:11: scenario: 'a b' is no name: letters, digits, '-' and '_' are expected, at most 64", ""),
     ("start: 2026-03-02T05:00", "start: 2026-03-29T02:30",
      "4:8: start: 2026-03-29T02:30 does not exist in Europe/Berlin: the clocks are put forward over it", ""),
-    ("clock: x1800", "clock: fast", "6:8: clock: 'real', 'virtual', or 'x60' for sixty scenario seconds a second (at most x100000) is expected, not 'fast'", ""),
+    ("clock: x1800", "clock: fast", "6:8: clock: 'real', 'virtual', or 'x60' for sixty scenario seconds a second (x0.001 to x100000) is expected, not 'fast'", ""),
     ("region: munich", "region: munch", "7:9: region: unknown region 'munch'", "Did you mean 'munich'?"),
     ("count: 30", "count: 0", "10:12: fleets[0].count: 0 cars are no fleet: a whole number above 0 is expected", ""),
     ("count: 30", "count: 2.5", "10:12: fleets[0].count: a whole number is expected, not 2.5", ""),

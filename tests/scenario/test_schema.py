@@ -77,6 +77,8 @@ def test_a_clock_is_real_or_a_factor() -> None:
     assert str(ClockFactor.parse("real")) == "real"
     assert (str(ClockFactor.parse("virtual")), ClockFactor.parse("virtual").is_virtual) == ("virtual", True)
     assert not ClockFactor.parse("x100000").is_virtual
+    for text in ("real", "virtual", "x0.001", "x60", "x1.23456789", "x99999.875", "x100000"):
+        assert str(ClockFactor.parse(text)) == text, "a part of a run is given the same clock by its text"
 
 
 @pytest.mark.parametrize(
