@@ -16,7 +16,7 @@ import typer
 from fleet.backend.reader import StoreReader
 from fleet.cli.common import MOST_ROWS, WATCH, AsJson, StorePath, Vin, err, make_table, out
 from fleet.cli.completing import LATEST, complete_command
-from fleet.cli.connecting import Connection, connecting
+from fleet.cli.connecting import Connection, connecting, without_effect
 from fleet.cli.printing import json_text
 from fleet.cli.words import lacking, read_words
 from fleet.cloud.spin_guard import looks_like_spin
@@ -303,6 +303,8 @@ def command(
 
     fleet command VIN heater minutes=30 --spin -
     """
+    if spin is not None and not command_type(name).needs_spin:
+        raise without_effect("--spin", f"{name} needs no S-PIN", "name a command that needs one")
     request = CommandRequest(
         id=secrets.token_hex(12),
         vin=vin,

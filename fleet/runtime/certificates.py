@@ -39,7 +39,7 @@ class ClientCertificates:
         return self.folder / f"{name}.pem", self.folder / f"{name}.key"
 
     def need(self, users: Sequence[str]) -> None:
-        """Raise UsageError when users have no certificate, naming the first, or when that of the first cannot be used."""
+        """Raise UsageError when users have no certificate, naming the first, or when one cannot be used."""
         lacking = [user for user in users if not self.files_of(user)[0].is_file()]
         if lacking:
             more = f", and none of {len(lacking) - 1} more of {len(users)}" if len(lacking) > 1 else ""
@@ -47,10 +47,9 @@ class ClientCertificates:
                 f"{self.folder} has no certificate {lacking[0]}.pem{more}",
                 hint=f"Put {lacking[0]}.pem and .key there, or {SHARED}.pem for all; `fleet certificates` makes them for tests.",
             )
-        for user in users[:1]:
-            certificate, _ = self.files_of(user)
+        for certificate, key in dict.fromkeys(map(self.files_of, users)):
             try:
-                self.context(user)
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key if key.exists() else None)
             except OSError as error:
                 raise UsageError(
                     f"{certificate} cannot be used with its key: {error.strerror or error}",

@@ -17,6 +17,8 @@ _CHANNELS: Final = frozenset(get_args(Channel))
 _REMEMBERED: Final = 1 << 16
 """Topics whose address is remembered; when there are more it begins anew."""
 _REMEMBERED_LENGTH: Final = 200
+_LONGEST_PREFIX: Final = 200
+"""Characters; what is longer is no name that somebody gave."""
 
 
 def kind_of_topic(topic: str) -> str:
@@ -39,11 +41,13 @@ class Topics:
     """The topics under one prefix, `fleet/v1` unless the user says otherwise."""
 
     def __init__(self, prefix: str = DEFAULT_PREFIX) -> None:
-        """Take the prefix; raises UsageError for one that is empty or holds wildcards."""
-        if not prefix or prefix.startswith("/") or prefix.endswith("/") or any(c in prefix for c in "+#$\0"):
+        """Take the prefix; raises UsageError for one that is empty, too long, or holds wildcards or what brokers refuse."""
+        is_empty_at_end = not prefix or prefix.startswith("/") or prefix.endswith("/")
+        if is_empty_at_end or not prefix.isprintable() or any(c in prefix for c in "+#$") or len(prefix) > _LONGEST_PREFIX:
             raise UsageError(
-                f"{prefix!r} cannot be a topic prefix",
-                hint="Use names joined by '/', such as 'fleet/v1'; no '+', '#', '$', no '/' at either end.",
+                f"{prefix[:_LONGEST_PREFIX]!r} cannot be a topic prefix",
+                hint="Use names joined by '/', such as 'fleet/v1'; no '+', '#', '$', control characters, no '/' at either end;"
+                f" at most {_LONGEST_PREFIX} characters.",
             )
         self.prefix = prefix
         self._head = prefix + "/"

@@ -116,6 +116,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (f"command {VIN} heater --action strat", "'start'"),
         (f"command {VIN} refresh", "no fleet is running"),
         (f"command {VIN} refresh --ttl soon", "--ttl"),
+        (f"command {VIN} refresh --spin -", "--spin has no effect: refresh needs no S-PIN"),
         (f"user set-spin {VIN} --spin 1234", "no fleet is running"),
         ("notices", "Run a scenario first"),
         ("notices VIN", "3 characters instead of 17"),

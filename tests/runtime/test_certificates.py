@@ -70,6 +70,14 @@ class TestAFolder:
             need_users(open_access(broker="mqtts://host", cert_dir=folder), tools=("tool",))
         assert "PEM" in caught.value.hint
 
+    def test_each_is_tried(self, folder: Path) -> None:
+        """A key of somebody else is named before anything connects, whoever's it is."""
+        for vin in VINS:
+            Authority(folder).sign(vin, vin)
+        (folder / f"{VINS[1]}.key").write_text((folder / "ca.key").read_text())
+        with pytest.raises(UsageError, match=rf"{VINS[1]}\.pem cannot be used with its key"):
+            need_users(open_access(broker="mqtts://host", cert_dir=folder), cars=VINS, tools=("tool",))
+
     def test_no_folder(self, tmp_path: Path) -> None:
         """What is named must be there."""
         with pytest.raises(UsageError, match="is no folder of certificates"):

@@ -48,7 +48,7 @@ def test_no_topic_of_an_invalid_vin(build: object, vin: str) -> None:
         build(vin)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("prefix", ["", "/a", "a/", "a/+/b", "#", "$share/x", "a\0"])
+@pytest.mark.parametrize("prefix", ["", "/a", "a/", "a/+/b", "#", "$share/x", "a\0", "a\x1b[31m/v1", "a\n", "\udc80", "a" * 201])
 def test_prefixes_that_are_none(prefix: str) -> None:
     """Refused with a hint."""
     with pytest.raises(UsageError) as caught:
