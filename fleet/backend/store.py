@@ -16,6 +16,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -303,13 +304,13 @@ class Store:
         All reading comes first: an error in the middle would leave numbers noted whose rows are never written.
         """
         prepared = _Prepared(first_id=self._next_id)
-        fresh, newest, sequences = prepared.fresh, prepared.newest, prepared.sequences
+        fresh, newest, sequences, known = prepared.fresh, prepared.newest, prepared.sequences, self._numbers.of
         for held in batch.quarantined:
-            if held.vin and held.boot is not None and held.seq and (seen := self._load_seen((held.vin, held.boot))) is not None:
+            if held.vin and held.boot is not None and held.seq and (seen := known((held.vin, held.boot))) is not None:
                 sequences[held.vin, held.boot] = seen
         for arrival in batch.arrivals:
             key = arrival[:2]
-            if key not in sequences and (seen := self._load_seen(key)) is not None:
+            if key not in sequences and (seen := known(key)) is not None:
                 sequences[key] = seen
             vin = key[0]
             if vin not in newest:
@@ -336,9 +337,6 @@ class Store:
         prepared.forgotten = self._numbers.take_forgotten()
         self.beyond.update({BOOTS_FORGOTTEN: len(prepared.forgotten)} if prepared.forgotten else {})
         return prepared
-
-    def _load_seen(self, key: BootKey) -> Seen | None:
-        return self._numbers.of(key)
 
     def _not_new(self, arrival: Arrival, seen: Seen | None, prepared: _Prepared) -> None:
         """Count a duplicate; or put aside what may be one, as its boot or its number is not known any more."""
@@ -417,7 +415,7 @@ class Store:
         before = self._connection.total_changes
         # An error undoes the whole transaction anyway: SQLite need not be able to undo one statement.
         self._insert("INSERT OR ROLLBACK INTO message", _MESSAGE_COLUMNS, values)
-        written, wanted = self._connection.total_changes - before, sum(len(part.prepared.fresh) for part in parts)
+        written, wanted = self._connection.total_changes - before, sum([len(part.prepared.fresh) for part in parts])
         if written != wanted:
             raise sqlite3.IntegrityError(f"{written} rows were written where {wanted} messages came")
 
@@ -456,11 +454,10 @@ class Store:
         """Insert rows that follow each other in `values`, many in one statement."""
         assert self._connection is not None
         width = columns.count(",") + 1
-        row = f"({','.join('?' * width)})"
         start = 0
         for size in _CHUNKS:
             while len(values) - start >= size * width:
-                sql = f"{head} ({columns}) VALUES {','.join([row] * size)}{tail}"
+                sql = _insertion(head, columns, size, tail)
                 self._connection.execute(sql, values[start : start + size * width])
                 start += size * width
 
@@ -532,6 +529,13 @@ class Store:
         except sqlite3.Error as error:
             raise in_words(error, self.path) from error
         return None if row is None else _command(row)
+
+
+@cache
+def _insertion(head: str, columns: str, rows: int, tail: str) -> str:
+    """Return the statement that inserts so many rows."""
+    row = f"({','.join('?' * (columns.count(',') + 1))})"
+    return f"{head} ({columns}) VALUES {','.join([row] * rows)}{tail}"
 
 
 _PUT_ASIDE: Final = "SELECT 1 FROM quarantine WHERE vin = ? AND boot = ? AND seq = ? AND seq > 0"

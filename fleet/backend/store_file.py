@@ -13,22 +13,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
 from fleet.backend.schema import check_place
 from fleet.errors import StoreError, StoreGone
 
 _LOCKS_FILE: Final = sys.platform == "linux"
 """There `flock` and the locks by which SQLite shares the file know nothing of each other; elsewhere they exclude each other."""
+_WRITTEN: Final = 2
+"""How many of the names, from the first, are those of files that tell by size and time when somebody else has written."""
 
-
-class _Left(NamedTuple):
-    """A file as it was left: which it is, how long, and when somebody wrote to it last."""
-
-    device: int
-    inode: int
-    size: int
-    written_ns: int
+_Left = tuple[int, int, int, int]
+"""A file as it was left: device and inode say which it is, then how long it is, and when (ns) somebody wrote to it last."""
 
 
 class HeldName:
@@ -74,7 +70,7 @@ class StoreFile(HeldName):
             super().close()
             raise
         # The log stands beside the file itself, whatever link the path is.
-        self._names = (path.absolute(), Path(f"{real}-wal"), Path(f"{real}-shm"))
+        self._names = (str(path.absolute()), f"{real}-wal", f"{real}-shm")
         self._left: list[_Left | None] = [None] * len(self._names)
         self._is_whole: Callable[[], bool] = lambda: True
         self._writing = Lock()
@@ -98,10 +94,11 @@ class StoreFile(HeldName):
     def writing(self, *, wait: bool = True) -> Iterator[None]:
         mine = self._writing.acquire(blocking=wait)
         try:
-            found = self._found()
-            self._hold_against(found)
-            if mine:
-                self._look_into(found)
+            found = self._found(_WRITTEN)  # the index is looked at once there is something in it
+            if found != self._left[:_WRITTEN]:
+                self._hold_against(found)
+                if mine:
+                    self._look_into(found)
             try:
                 yield
             finally:
@@ -112,29 +109,29 @@ class StoreFile(HeldName):
             if mine:
                 self._writing.release()
 
-    def _found(self) -> list[_Left | None]:
-        """Return how the path, the log and its index are now, None for what is not there."""
+    def _found(self, places: int = 3) -> list[_Left | None]:
+        """Return how the path, the log and its index, or the first of these, are now; None for what is not there."""
         found: list[_Left | None] = []
-        for name in self._names:
+        for name in self._names[:places]:
             try:
-                found.append(_as_left(name.stat()))
+                found.append(_as_left(os.stat(name)))  # noqa: PTH116 (with each commit, and a Path costs as much again)
             except OSError:
                 found.append(None)
         return found
 
     def _hold_against(self, found: list[_Left | None]) -> None:
         """Raise StoreGone where something else is found than what was left, or nothing."""
-        for name, now, left in zip(self._names, found, self._left, strict=True):
+        for name, now, left in zip(self._names, found, self._left, strict=False):
             if left is not None and (now is None or now[:2] != left[:2]):
                 what = "was removed or renamed" if now is None else "was replaced by another file"
-                raise StoreGone(str(name), what)
+                raise StoreGone(name, what)
 
     def _look_into(self, found: list[_Left | None]) -> None:
         """Raise StoreGone when somebody has written to the file or to its log, and not all is there."""
         if found[0] == self._left[0] and (self._left[1] is None or found[1] == self._left[1]):
             return
         if not self._is_whole():
-            raise StoreGone(str(self._names[0]), "was overwritten")
+            raise StoreGone(self._names[0], "was overwritten")
         self._note(found)  # such as by a program that copied the log back, from which nothing is lost
 
     def _note(self, found: list[_Left | None], *, log_only: bool = False) -> None:
@@ -146,7 +143,7 @@ class StoreFile(HeldName):
 
 
 def _as_left(found: os.stat_result) -> _Left:
-    return _Left(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 # --- one writer -----------------------------------------------------------------------------------------------------------

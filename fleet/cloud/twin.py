@@ -164,6 +164,9 @@ class Newest:
     def take(self, origin: Origin, key: int) -> None:
         """Take a status that was not taken before, in any order; those of which nothing is left are dropped."""
         held = self.origins
+        if len(held) == 1 and held[0][0] < origin and not held[0][0].groups & ~origin.groups:
+            self.origins = [(origin, key)]  # nearly always: it tells all that the one before told
+            return
         ordered = [(origin, key), *held]
         if held and origin < held[0][0]:
             ordered.sort(reverse=True)

@@ -503,12 +503,12 @@ class Connection(asyncio.Protocol):
         packet_id = packet.packet_id or 0
         if packet.topic_alias is not None:
             raise Malformed("a topic alias, of which it may use none")
-        released = self._link.released
-        if int(packet.qos) == 2 and packet.duplicate and released is not None and packet_id in released:
+        link = self._link
+        if link.released and packet_id in link.released and packet.duplicate and int(packet.qos) == 2:
             self.acknowledge(packet_id, 2)  # the PUBREC was lost with the connection before; the owner has the message
             return
-        if self._link.leftovers is not None:
-            self._let_go(self._link.leftovers, packet.topic)
+        if link.leftovers is not None:
+            self._let_go(link.leftovers, packet.topic)
         delivery = Delivery(frame_from(packet), packet_id, self.number)
         if self.up:
             self._owner.link_received(delivery)
