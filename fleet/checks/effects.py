@@ -216,7 +216,6 @@ class WakingTakes(Check):
         """Take what is known of the cars."""
         super().__init__(begin)
         self._cars = cars
-        self._recalled: set[str] = set()
         self._up_at: dict[str, Instant] = {}
         self._asked: dict[str, dict[str, Instant]] = {}
         self._logarithms = 0.0
@@ -225,16 +224,11 @@ class WakingTakes(Check):
         if self.begin.scenario is None:
             return {}  # a journal that does not say which cars there are need not be one of ours
         return {
-            ("in", "Recall"): self._recalls,
             ("in", "LinkUp"): self._up,
             ("in", "LinkDown"): self._down,
             ("in", "Received", "Command"): self._received,
             ("out", "Transmit", "Response"): self._answered,
         }
-
-    def _recalls(self, record: Input, _line: int) -> None:
-        """Take what a car has executed before its computer was started: it answers that again, without waking for it."""
-        self._recalled.update(done["id"] for done in record.data["executed"])
 
     def _up(self, record: Input, _line: int) -> None:
         self._up_at[record.m] = record.t
@@ -257,7 +251,7 @@ class WakingTakes(Check):
         if received is None:
             return
         asked.clear()
-        if answer.get("awake", False) or answer["command_id"] in self._recalled or answer.get("reason") in AT_ONCE:
+        if answer.get("awake", False) or answer.get("reason") in AT_ONCE:
             return
         if self._cars.of(record.m).repeats(answer):
             return

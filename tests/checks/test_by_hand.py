@@ -36,7 +36,7 @@ def test_a_quiet_story_holds(paper: Paper, tmp_path: Path) -> None:
     paper.answer("one", "lock", "accepted", "in_progress", "succeeded")
     paper.status("command", doors=doors(locked=True))
     paper.get("two", "refresh")
-    paper.answer("two", "refresh", "accepted", "succeeded")
+    paper.answer("two", "refresh", "accepted", "in_progress", "succeeded")
     paper.status("refresh", doors=doors(locked=True))
     assert broken(paper.judge(tmp_path)) == set()
 
