@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fleet.checks.check import Check, Handlers, is_first, overtakes
 from fleet.kernel.instants import SECOND, Duration, Instant, format_instant
-from fleet.observe.journal import NOT_YET, Begin, End, Gap, Input, Mark, Output, Record
+from fleet.observe.journal import NOT_YET, Begin, End, Gap, Input, Mark, Output, Received, Record
 from fleet.observe.story import CAR
 
 
@@ -53,10 +53,11 @@ class TimeRuns(Check):
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
         self._latest: dict[str, Instant] = {}
+        self._link_of_desk = "link/backend"
         self._late: Duration = _late(begin.clock)
 
     def handlers(self) -> Handlers:
-        return {(): self._seen, ("in", "ClockChanged"): self._set}
+        return {(): self._seen, ("received",): self._asked, ("in", "ClockChanged"): self._set}
 
     def _seen(self, record: Record, line: int) -> None:
         t, machine = record.t, record.m
@@ -71,9 +72,15 @@ class TimeRuns(Check):
         elif t < latest - (self._late if machine.startswith(CAR) else 0):
             self.breach(line, machine, f"expected no time before {format_instant(latest)}, but it is {format_instant(t)}")
 
+    def _asked(self, record: Received, _line: int) -> None:
+        """Learn the back end's link, which bears the name of its session: the one that gets what tools ask."""
+        if record.topic.endswith("/desk/request"):
+            self._link_of_desk = record.m
+
     def _set(self, _record: Record, _line: int) -> None:
-        """All but cars may be the back end's: its link bears the name of its session."""
-        self._latest = {machine: t for machine, t in self._latest.items() if machine.startswith(CAR)}
+        for machine in [machine for machine in self._latest if not machine.startswith((CAR, "link/"))]:
+            del self._latest[machine]
+        self._latest.pop(self._link_of_desk, None)
 
 
 def _late(clock: str | None) -> Duration:

@@ -362,11 +362,11 @@ def test_a_car_that_remembers_does_nothing_again(paper: Paper, tmp_path: Path) -
 def test_a_clock_that_is_set_back(paper: Paper, tmp_path: Path) -> None:
     """A simulator that is started anew sets the back end's clock back, and with it the time of its link, whatever its name."""
     before = paper.now
-    paper.write("link/backend-042042", "received", "", {})
+    paper.receive("link/backend042042", "fleet/v1/desk/request")
     paper.desk("in", "ClockChanged", factor=1.0, shift=-5 * MINUTE)
     paper.now = before - 5 * MINUTE
-    paper.write("link/backend-042042", "received", "", {})
+    paper.receive("link/backend042042", "fleet/v1/desk/request")
     assert broken(paper.judge(tmp_path)) == set()
     paper.now = before - 10 * MINUTE
-    paper.write("link/backend-042042", "received", "", {})
+    paper.receive("link/backend042042", "fleet/v1/desk/request")
     assert broken(paper.judge(tmp_path)) == {"time"}
