@@ -410,7 +410,7 @@ class DeskSends(Check):
         held = self._open.get(response["command_id"])
         if held is not None:
             held["seen"] = True
-        elif response["state"] in TERMINAL_STATES and self._given_up.get(response["command_id"]) == response["vin"]:
+        elif response["state"] in TERMINAL_STATES and self._given_up.get(response["command_id"]) == response.get("vin", ""):
             self._late = f"command {response['command_id']} of {response['vin']}"
 
     def _keeps(self, _record: Output, _line: int) -> None:

@@ -67,6 +67,7 @@ class RequestEnds(Check):
             ("out", "Transmit"): self._sent,
             ("in", "SetPrivacy"): self._silenced,
             ("in", "ResetCar"): self._silenced,
+            ("in", "PairCar"): self._silenced,
             ("in", "Received", "Command"): self._commanded,
         }
 

@@ -202,7 +202,11 @@ class Paper:
 
     def answer(self, command_id: str, name: str, *states: str, reason: str | None = None, detail: str = "", **more: Any) -> None:
         said: dict[str, Any] = {"awake": True} | ({"detail": detail} if detail else {}) | more
+        before = None
         for state in states:
+            if before == "accepted" and state in {"succeeded", "failed"} and reason != "interrupted":
+                self.send("Response", command_id=command_id, name=name, state="in_progress", reason=reason, **said)
+            before = state
             self.send("Response", command_id=command_id, name=name, state=state, reason=reason, **said)
 
     def move_door(self, name: str, *, opened: bool) -> None:

@@ -24,6 +24,10 @@ def judged(paper: Paper, folder: Path, car: Equipment = BORN) -> set[str]:
 
 
 def tell(paper: Paper, percent: float, charging: dict[str, Any]) -> None:
+    """Say how far the battery is charged, and what charges it, with the time that it takes to its target."""
+    if charging["power_kw"]:
+        missing_kwh = (charging.get("target_percent", 100) - percent) / 100 * BORN.usable_kwh
+        charging = charging | {"remaining_min": round(missing_kwh / charging["power_kw"] * 60)}
     paper.status(energy={"charge_percent": percent}, charging=charging)
 
 

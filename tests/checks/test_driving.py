@@ -54,7 +54,15 @@ def test_a_drive_as_it_should_be(paper: Paper, tmp_path: Path) -> None:
     result = paper.judge(tmp_path, equipment={VIN: CAR})
     assert "drives" not in broken(result), told(result, "drives")
     counts = {each.rule: each.sides["judged"].judged for each in result.rules if each.check == "drives"}
-    assert counts == {"odometer": 1, "trip": 1, "road": 1, "roads on average": 0, "taken": 1, "consumption": 1}
+    assert counts == {
+        "odometer": 1,
+        "trip": 1,
+        "road": 1,
+        "roads on average": 0,
+        "taken": 1,
+        "consumption": 1,
+        "electric first": 0,
+    }
 
 
 @pytest.mark.parametrize(("how", "words"), [

@@ -188,11 +188,12 @@ def test_what_is_opened_in_the_microsecond_of_a_status_is_open_in_the_next(paper
 
 def test_a_charge_that_was_drawn_down_before_anybody_heard_of_it_may_have_fallen(paper: Paper, tmp_path: Path) -> None:
     """Both statuses waited for a connection, and leave the car after it."""
-    charging = {"state": "charging", "plugged_in": True, "power_kw": 4.0, "max_current_a": 16, "remaining_min": 9}
+    charging = {"state": "charging", "plugged_in": True, "power_kw": 4.0, "max_current_a": 16}
     measured_at = paper.now
     paper.write(CAR, "in", "DrainTo", {"share": 0.0})
     for seq, at, percent in ((1, measured_at, 96.0), (2, paper.now, 0.0)):
-        told = {"trigger": "load", "state": "parked", "energy": {"charge_percent": percent}, "charging": charging}
+        flows = charging | {"remaining_min": round((100 - percent) / 100 * 77 / 4.0 * 60)}
+        told = {"trigger": "load", "state": "parked", "energy": {"charge_percent": percent}, "charging": flows}
         message = {"vin": VIN, "boot": 7, "seq": seq, "captured_at": at} | told
         paper.write(CAR, "out", "Transmit", {"message": message, "due_at": at, "again": False}, "Status")
     assert "charge" not in broken(paper.judge(tmp_path, equipment={VIN: equipment("Born", "electric")}))

@@ -360,6 +360,7 @@ def test_driving_data_that_add_up(tmp_path: Path) -> None:
     told_driving(paper, 5.0, 105.0)
     told_driving(paper, 10.0, 110.0)
     told_driving(paper, 5.0, 115.0, "2026-03-03")
+    paper.event("refuelled", fuel_l=30.0)
     told_driving(paper, 10.0, 5.0, "2026-03-03")
     assert broken(paper.judge(tmp_path)) == set()
 
