@@ -523,8 +523,10 @@ class Consumer:
     def _finish(self, pending: Pending, committed: Committed) -> bool:
         """Acknowledge in the order of arrival, then do what had to wait for the commit. True: it can go on."""
         link, publisher = self._link, self._publisher
-        self.quarantined.update(held.reason for held in pending.batch.quarantined)
-        self.quarantined.update(held.reason for _, held in committed.refused)
+        for held in pending.batch.quarantined:
+            self.quarantined[held.reason] += 1
+        for _, held in committed.refused:
+            self.quarantined[held.reason] += 1
         for what, count in self._store.beyond.items():
             self._warn_of(what, count)
         if self._committed is not None:

@@ -335,7 +335,8 @@ class Store:
         for held in batch.quarantined:
             self._put_aside(held, prepared)
         prepared.forgotten = self._numbers.take_forgotten()
-        self.beyond.update({BOOTS_FORGOTTEN: len(prepared.forgotten)} if prepared.forgotten else {})
+        if prepared.forgotten:
+            self.beyond[BOOTS_FORGOTTEN] += len(prepared.forgotten)
         return prepared
 
     def _not_new(self, arrival: Arrival, seen: Seen | None, prepared: _Prepared) -> None:

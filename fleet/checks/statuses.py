@@ -7,7 +7,7 @@ checks. Statuses of a parked car before and after one drive are compared.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -83,22 +83,22 @@ class DriveCheck(Check):
         super().__init__(begin)
         self._cars = cars
         self._equipment = equipment if begin.scenario is not None else {}  # else nobody says which cars are whole
-        self._known: dict[str, _Standstill] = {}
+        self._known: dict[str, _Standstill] = defaultdict(_Standstill)
 
     def handlers(self) -> Handlers:
         return {
-            ("out", "Transmit"): self._sent,
+            **{("out", "Transmit", kind): self._sent for kind in ("Status", "Event")},
             **{("in", name): self._disturbs for name in ("DrainTo", "DrainAdBlue")},
         }
 
     def _disturbs(self, record: Input, _line: int) -> None:
-        self._known.setdefault(record.m, _Standstill()).disturbed.append(record.t)
+        self._known[record.m].disturbed.append(record.t)
 
     def _sent(self, record: Output, line: int) -> None:
         if not is_first(record) or overtakes(record):
             return
         message = record.data["message"]
-        known = self._known.setdefault(record.m, _Standstill())
+        known = self._known[record.m]
         if record.of == "Event":
             match message["name"]:
                 case "trip":
@@ -107,7 +107,7 @@ class DriveCheck(Check):
                     known.disturbed.append(message["captured_at"])
                 case _:
                     pass
-        elif record.of == "Status" and message["state"] == "parked" and "mileage_km" in message:
+        elif message["state"] == "parked" and "mileage_km" in message:
             if known.parked is not None:
                 self._compare(record.m, known, known.parked, message, line)
             known.parked, known.trip, known.drives = message, None, 0

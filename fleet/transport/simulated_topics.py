@@ -122,7 +122,7 @@ class SubscriptionIndex(Generic[SubscriberT]):
                 for place in pluses:
                     parts[place] = "+"
                 filters.append("/".join(parts))
-        return sorted(filters, key=lambda topic_filter: _rank(topic_filter, count))
+        return filters if len(filters) < 2 else sorted(filters, key=lambda topic_filter: _rank(topic_filter, count))
 
 
 def _shape_of(topic_filter: str) -> Shape:

@@ -41,11 +41,16 @@ def check_fields(message: msgspec.Struct, *, but: str = "") -> None:
     """
     for name in message.__struct_fields__:
         value = getattr(message, name)
-        if (type(value) is str or type(value) is dict) and name != but:
+        kind = type(value)
+        if kind is str:
+            found = _misfit_of_one(value)
+        elif kind is dict and value:
             found = misfit(value)
-            if found is not None:
-                reason, words = found
-                raise Undecodable(reason, f"{name}: {words}")
+        else:
+            continue
+        if found is not None and name != but:
+            reason, words = found
+            raise Undecodable(reason, f"{name}: {words}")
 
 
 def misfit(value: object) -> tuple[str, str] | None:
