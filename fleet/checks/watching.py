@@ -539,6 +539,8 @@ class DrivingDataAgrees(Check):
         self._parked_at[record.m] = message["captured_at"]
         trip, before = self._trips.pop(record.m, None), self._told.get(record.m)
         self._told[record.m] = driving
+        filled = record.m in self._filled
+        self._filled.discard(record.m)
         if trip is None or not car.follows(message):
             return
         self.looked_at += 1
@@ -549,8 +551,6 @@ class DrivingDataAgrees(Check):
         same_day = before.get("today", {}).get("day") == driving["today"]["day"]
         for told in _sums(driving["today"], before["today"] if same_day else None, trip, anew=not same_day):
             self.breach(line, record.m, f"of the day {told}")
-        filled = record.m in self._filled
-        self._filled.discard(record.m)
         so_far = None if filled else before.get("since_filled")
         for told in _sums(driving["since_filled"], so_far, trip, anew=filled or "fuel_l" not in trip):
             self.breach(line, record.m, f"since filling up {told}")
