@@ -93,15 +93,15 @@ class _Codec:
         self.content_type = content_type
         self.encode = encoder.encode
         self._decoder = decoder
-        self._decoders: dict[Any, Any] = {}
+        self._decoders: dict[Any, Callable[[bytes], Any]] = {}
 
     def decode(self, payload: bytes, kind: Any) -> Any:
         """Read `payload` as `kind`; raises Undecodable `type` for the wrong fields, `encoding` for no codec's bytes."""
-        decoder = self._decoders.get(kind)
-        if decoder is None:
-            decoder = self._decoders[kind] = self._decoder(kind)
+        decode = self._decoders.get(kind)
+        if decode is None:
+            decode = self._decoders[kind] = self._decoder(kind).decode
         try:
-            return decoder.decode(payload)
+            return decode(payload)
         except msgspec.ValidationError as error:
             raise Undecodable("type", str(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
