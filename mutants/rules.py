@@ -689,4 +689,15 @@ RULES: Final = (
         scenario="find-my-car",
         caught_by=("command runs",),
     ),
+    Mutant(
+        name="answered-once",
+        told="a command that comes again is not answered again",
+        file="vehicle/remote.py",
+        old=(
+            "            car.respond(command.id, known.name, known.state, now, reason=known.reason, detail=known.detail, awake=known.awake)\n            return\n        if before"
+        ),
+        new=("            return\n        if before"),
+        scenario="rule-book",
+        caught_by=("command runs",),
+    ),
 )
