@@ -427,7 +427,7 @@ BACK_END: Final = (
         file="cloud/online.py",
         old=("months_later(max(asked.now, active.get(licence, 0)), product.months)"),
         new=("months_later(asked.now, product.months)"),
-        scenario="online-day",
+        scenario="rule-book",
         caught_by=("purchases",),
     ),
     Mutant(
@@ -456,5 +456,25 @@ BACK_END: Final = (
         new=('"breakdown_call", _part(event, _OF_INFO_CALL)'),
         scenario="accident",
         caught_by=("breakdown calls",),
+    ),
+    Mutant(
+        name="anybody-is-enrolled",
+        told="anybody is taken for a user of the car",
+        file="cloud/spin_guard.py",
+        old=("        if user is not None or name != PRIMARY:\n            return user, []"),
+        new=("        if user is not None:\n            return user, []"),
+        scenario="rule-book",
+        caught_by=("honk: by somebody who is not enrolled",),
+    ),
+    Mutant(
+        name="reset-keeps-rights",
+        told="a reset leaves users their rights",
+        file="cloud/desk.py",
+        old=("        decisions, removed = self._guard.forget(event.vin, reset.user, (event.boot, event.seq))"),
+        new=(
+            "        return outputs\n        decisions, removed = self._guard.forget(event.vin, reset.user, (event.boot, event.seq))"
+        ),
+        scenario="rule-book",
+        caught_by=("lock: with the S-PIN of before the reset",),
     ),
 )

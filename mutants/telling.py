@@ -203,4 +203,23 @@ TELLING: Final = (
         scenario="rule-book",
         caught_by=("comfort",),
     ),
+    Mutant(
+        name="service-due-untold",
+        told="nobody is told that a service has come due",
+        file="vehicle/services/wear.py",
+        old=('    car.send_event("service_due", now, data)\n'),
+        new=(""),
+        scenario="winter-week",
+        caught_by=("wear",),
+    ),
+    Mutant(
+        name="windows-always-shut",
+        told="a status tells all windows as shut",
+        file="vehicle/body.py",
+        old=("        is_open = self.open_windows\n"),
+        new=("        is_open = _NONE\n"),
+        scenario="rush-hour",
+        caught_by=("leaving",),
+        cars=600,
+    ),
 )

@@ -347,11 +347,13 @@ class SpeedAlertsAgree(Settings):
 class _Known:
     """What a car has said of its wear and its reports."""
 
-    __slots__ = ("adblue", "driven_km", "due", "faults", "has_report", "since", "whole")
+    __slots__ = ("adblue", "driven_km", "due", "due_before", "faults", "has_report", "since", "whole")
 
     def __init__(self) -> None:
         self.faults: set[str] = set()
         self.due: set[str] = set()
+        self.due_before: dict[str, bool] = {}
+        """Whether each service was due already when a status told of it for the first time."""
         self.adblue = -1
         self.since = 0
         self.driven_km = 0.0
@@ -407,12 +409,15 @@ class WearTold(Check):
                 known.since = message["captured_at"]
             case "service_due":
                 told = f"{data['service']} is told to be due again" if data["service"] in known.due else ""
+                if data["left_km"] > ROUNDED_KM and data["left_days"] > 0:
+                    told = f"{data['service']} is told to be due {data['left_km']} km and {data['left_days']} days ahead"
                 known.due.add(data["service"])
             case "serviced":
                 missing = known.faults - set(data["faults"])
                 told = f"the workshop left {', '.join(sorted(missing))}" if missing else ""
                 known.faults.clear()
                 known.due -= set(data["services"])
+                known.due_before |= dict.fromkeys(data["services"], False)
                 known.since = message["captured_at"]
             case "adblue_warning":
                 step = _ADBLUE.index(data["warning"])
@@ -427,6 +432,7 @@ class WearTold(Check):
                 known.whole = False
                 known.faults.clear()
                 known.due.clear()
+                known.due_before.clear()
                 known.adblue = -1
             case _:
                 return
@@ -439,6 +445,8 @@ class WearTold(Check):
         report = message.get("health")
         if not is_first(record):
             return
+        for told in _untold(self._of(record), message):
+            self.breach(line, machine, told)
         running = message["state"] != "parked"
         if report is None:
             if message["trigger"] == "refresh" and running:
@@ -460,6 +468,21 @@ class WearTold(Check):
         priorities = [light["priority"] for light in report["warnings"]]
         if priorities != sorted(priorities):
             self.breach(line, machine, "the warnings are not in the order of their priority")
+
+
+def _untold(known: _Known, status: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what has come due on the way, or by time a day before, and was told by no event."""
+    service = status.get("service", {})
+    for name in ("inspection", "oil_change"):
+        km, days = service.get(f"{name}_km"), service.get(f"{name}_days")
+        if km is None or days is None:
+            continue
+        if name not in known.due_before:
+            known.due_before[name] = km <= ROUNDED_KM or days <= 0
+            continue
+        is_overdue = status["trigger"] == "engine_off" and (km < -ROUNDED_KM or days < -1)
+        if is_overdue and not known.due_before[name] and name not in known.due:
+            yield f"{name} is {km} km and {days} days away, and was not told to be due"
 
 
 class DrivingDataAgrees(Check):

@@ -167,3 +167,54 @@ def test_a_car_in_deep_sleep_is_left_alone(tmp_path: Path) -> None:
     appears(paper, "offline", "deep_sleep")
     sends(paper)
     assert "desk" in broken(paper.judge(tmp_path))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_answered_late_is_kept(tmp_path: Path, kept: bool) -> None:
+    """The answer to a command that was given up."""
+    paper = Paper()
+    appears(paper, "online")
+    sends(paper, "refresh")
+    paper.pass_time(2)
+    gives_up(paper, "unknown")
+    paper.desk("in", "CarAnswered", response={"command_id": "1", "vin": VIN, "state": "succeeded"})
+    if kept:
+        paper.desk("out", "LateResult", command_id="1", vin=VIN, state="succeeded", reason=None, at=paper.now)
+    paper.desk("in", "CarAnswered", response={"command_id": "2", "vin": VIN, "state": "accepted"})
+    assert ("desk" in broken(paper.judge(tmp_path))) is not kept
+
+
+def replied(paper: Paper, name: str, asked: dict[str, Any], answer: dict[str, Any]) -> None:
+    request_id = f"r{paper.now}"
+    paper.write("centre", "in", "Request", {"vin": VIN, "id": request_id, "name": name, "data": asked})
+    reply = {"id": request_id, "name": name, "data": answer, "error": None}
+    paper.write("centre", "out", "SendReply", {"vin": VIN, "reply": reply})
+    paper.pass_time(1)
+
+
+@pytest.mark.parametrize(("price", "days", "holds"), [(135, 365, True), (67.5, 365, False), (135, 730, False), (135, 30, False)])
+def test_what_is_bought_has_its_price_and_its_time(tmp_path: Path, price: float, days: int, holds: bool) -> None:
+    paper = Paper()
+    until = paper.now + days * 24 * 3_600_000_000
+    replied(
+        paper, "store_purchase", {"product": "navi_1_year"}, {"product": "navi_1_year", "price_eur": price, "active_until": until}
+    )
+    assert ("purchases" in broken(paper.judge(tmp_path))) is not holds
+
+
+@pytest.mark.parametrize(("value", "identified", "holds"), [("7", False, True), ("8", False, False), (None, False, False)])
+def test_settings_come_back(tmp_path: Path, value: str | None, identified: bool, holds: bool) -> None:
+    paper = Paper()
+    seat = [{"name": "seat", "value": "7"}, {"name": "contacts", "value": "1"}]
+    replied(paper, "personalisation", {"action": "save", "settings": seat}, {"settings": [], "hidden": 0})
+    shown = [] if value is None else [{"name": "seat", "value": value}]
+    replied(paper, "personalisation", {"action": "log_in", "identified": identified}, {"settings": shown, "hidden": 1})
+    assert ("purchases" in broken(paper.judge(tmp_path))) is not holds
+
+
+@pytest.mark.parametrize(("passed_on", "holds"), [({"mileage_km": 7.0, "warnings": ["oil"]}, True), ({"mileage_km": 7.0}, False)])
+def test_what_a_breakdown_call_tells_is_passed_on(tmp_path: Path, passed_on: dict[str, Any], holds: bool) -> None:
+    paper = Paper()
+    paper.event("breakdown_call", id="b1", mileage_km=7.0, warnings=["oil"])
+    told(paper, "breakdown_centre", "breakdown_call", id="b1", **passed_on)
+    assert ("breakdown calls" in broken(paper.judge(tmp_path))) is not holds
