@@ -177,10 +177,10 @@ def test_what_is_answered_late_is_kept(tmp_path: Path, kept: bool) -> None:
     sends(paper, "refresh")
     paper.pass_time(2)
     gives_up(paper, "unknown")
-    paper.desk("in", "CarAnswered", response={"command_id": "1", "vin": VIN, "state": "succeeded"})
+    paper.desk("in", "CarAnswered", response={"command_id": "1", "vin": VIN, "boot": 7, "state": "succeeded"})
     if kept:
         paper.desk("out", "LateResult", command_id="1", vin=VIN, state="succeeded", reason=None, at=paper.now)
-    paper.desk("in", "CarAnswered", response={"command_id": "2", "vin": VIN, "state": "accepted"})
+    paper.desk("in", "CarAnswered", response={"command_id": "2", "vin": VIN, "boot": 7, "state": "accepted"})
     assert ("desk" in broken(paper.judge(tmp_path))) is not kept
 
 
