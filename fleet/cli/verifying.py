@@ -23,6 +23,7 @@ from fleet.observe.journal import Begin, JournalReader
 from fleet.observe.story import stories
 from fleet.runtime.assembly import beginnings_of, equipment_of, privacy_of
 from fleet.runtime.journalling import scenario_of
+from fleet.runtime.limits import look_for_garbage_rarely
 from fleet.scenario.schema import Scenario
 
 app = typer.Typer()
@@ -64,6 +65,7 @@ def verify_journal(
     required = _required(rule or [], all_of_them=require_judged)
     executions: Executions = {}
     holds, told = True, []
+    look_for_garbage_rarely()  # what is read of a record leaves no cycles behind
     for journal in journals:
         found = _verified(journal, executions)
         missing = [judged for judged in found.rules if judged.never and (judged.check, judged.rule) in required]
