@@ -75,7 +75,9 @@ async def test_a_working_day_is_the_same_day(tmp_path: Path) -> None:
 async def test_the_same_commands_meet_the_same_rule(tmp_path: Path) -> None:
     """Users stand where they stand: as many are too far away, to the one, and no outcome but `busy` depends on the clock."""
     live, virtual = await both(tmp_path, "find-my-car", "x240")
-    fates = [ran.rows("SELECT vin, parameters, coalesce(reason, state) FROM command WHERE name = 'honk'") for ran in (live, virtual)]
+    fates = [
+        ran.rows("SELECT vin, parameters, coalesce(reason, state) FROM command WHERE name = 'honk'") for ran in (live, virtual)
+    ]
     asked = [Counter((vin, parameters) for vin, parameters, _ in found) for found in fates]
     assert asked[0] == asked[1]
     assert asked[0].total() == 8 * live.report["cars"]
