@@ -204,6 +204,7 @@ def _elsewhere(book: Book) -> None:
     car.online("store_purchase", "sanctioned", "the holder is on the list of sanctions", data={"product": "navi_1_year"})
     car.serve("online", "set_holder", OK, "somebody on no list", name="Viktoria Blackwood")
     car.online("store_purchase", None, "the holder is on no list", data={"product": "navi_1_year"})
+    car.online("store_purchase", None, "once more, from the end of what is active", data={"product": "navi_1_year"})
     radio = {"station": "Isarwelle", "phone": False}
     car.online("internet_radio", "no_data_plan", "before one was bought", data=radio)
     car.online("store_purchase", None, "a data plan", data={"product": "data_plan_1_month"})
