@@ -187,9 +187,10 @@ class ServicesCount(DriveCheck):
         self._serviced: dict[str, tuple[Instant, list[str]]] = {}
 
     def handlers(self) -> Handlers:
-        return {("out", "Transmit", "Event"): self._event, **super().handlers()}
+        return {**super().handlers(), ("out", "Transmit", "Event"): self._event}
 
-    def _event(self, record: Output, _line: int) -> None:
+    def _event(self, record: Output, line: int) -> None:
+        self._sent(record, line)
         message = record.data["message"]
         if message["name"] == "serviced":
             self._serviced[message["vin"]] = (message["captured_at"], message["data"]["services"])

@@ -13,9 +13,10 @@ from typing import Any, cast
 import pytest
 
 from fleet.backend import batching, reading
+from fleet.backend.known_numbers import KnownNumbers
 from fleet.backend.publisher import Publisher
 from fleet.backend.service import Backend
-from fleet.backend.store import Store
+from fleet.backend.store import Arrival, Store
 from fleet.cloud import desk
 from fleet.cloud.calls import Calls
 from fleet.cloud.centre import ServiceCentre
@@ -99,10 +100,10 @@ def stored_numbers(path: Path) -> set[tuple[str, int]]:
 
 IN_QUARANTINE = {
     "decode": Plant(FleetDialect, "read_from_car", lambda _, frame: b"poison" in frame.payload),
-    "its row": Plant(reading, "Arrival", lambda *fields: fields[2] == 2 and fields[0] == VIN),
+    "its row": Plant(Arrival, "_make", lambda fields: fields[2] == 2 and fields[0] == VIN),
     "the overview of it": Plant(reading, "origin_of", lambda message: message.seq == 2 and message.vin == VIN),
     "the overview at the commit": Plant(Newest, "take", lambda _, origin, _key: origin.mileage_km == 2.0),
-    "its number at the commit": Plant(Store, "_load_seen", lambda _, key: key[0] == VIN),
+    "its number at the commit": Plant(KnownNumbers, "of", lambda _, key: key[0] == VIN),
     "the desk's decision": Plant(Desk, "receive", lambda _s, message, _n: isinstance(message, CarAnswered | PresenceChanged)),
 }  # fmt: skip
 
