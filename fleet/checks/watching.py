@@ -16,7 +16,7 @@ from fleet.checks.check import Check, Handlers, Rule, is_first, is_wiped
 from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
 from fleet.checks.geodesy import LatLon, vincenty_m
 from fleet.kernel.instants import HOUR, Instant, format_instant
-from fleet.observe.journal import Begin, Output
+from fleet.observe.journal import Begin, Input, Output
 from fleet.vehicle.catalogue import Equipment
 
 BUILT_FROM: Final = 202225
@@ -305,7 +305,15 @@ class SpeedAlertsAgree(Settings):
         self._silent.pop(machine, None)
 
     def handlers(self) -> Handlers:
-        return {("out", "Transmit", "Response"): self._answered, ("out", "Transmit", "Event"): self._told}
+        return {
+            ("out", "Transmit", "Response"): self._answered,
+            ("out", "Transmit", "Event"): self._told,
+            **{("in", name): self._switched for name in ("SetPrivacy", "SetService", "ResetCar")},
+        }
+
+    def _switched(self, record: Input, _line: int) -> None:
+        """A switch can drop an alert that waits, and keep the car from telling one."""
+        self._silent.pop(record.m, None)
 
     def _answered(self, record: Output, _line: int) -> None:
         parameters = self.new_parameters(record, "speed_alert")

@@ -204,7 +204,7 @@ class TestWhatItDoesNotTake:
         """Cars live on it, their presence is sent all the same, and the report says what is missing."""
         code, report = await self.run(tmp_path, small(tmp_path), "retain_available false")
         assert (code, report["connected"], report["acknowledged"] >= 40) == (0, 5, True)
-        assert report["presences"]["acknowledged"] >= 10
+        assert report["presences"]["acknowledged"] >= 5  # online; whether offline is acknowledged nobody waits for
         assert any("retains nothing" in finding for finding in report["findings"])
 
 

@@ -101,6 +101,11 @@ async def executed_then_killed(here: Stage, *options: str) -> str:
         address = json.loads(proxy.out.splitlines()[0])["listen"]
         async with here.simulator(f"mqtt://{address}", *options) as first:
             command_id = await here.command()
+            journal = here.folder / "cars.jsonl"
+            for _ in range(400):  # the journal of a simulator is written each second
+                if journal.exists() and b'"state":"succeeded"' in journal.read_bytes():
+                    break
+                await asyncio.sleep(0.05)
             first.send(signal.SIGKILL)
             await first.done()
     return command_id
