@@ -102,9 +102,9 @@ class TestARun:
         report = report_of(tmp_path / "out")
         assert set(report) >= REPORT_KEYS
         assert (report["schema"], report["verdict"], report["cars"]) == ("fleet-report/1", "passed", 20)
-        assert report["stored"] == rows(tmp_path / "out" / "store.sqlite") == report["created"] > 288
+        assert report["stored"] == rows(tmp_path / "out" / "store.sqlite") == report["created"] > 200
         assert report["lost"] == report["duplicates"] == 0
-        assert report["commands"]["total"] == 288
+        assert report["commands"]["total"] == 10 * 20
         assert report["latency_ms"]["command_round_trip"]["p99"] > 0
         generator = report["generator"]
         assert set(generator) >= {"cpu_percent", "loop_lag_ms_p99", "late_sends"}
