@@ -162,7 +162,7 @@ def all_checks(
         BreakdownCalls(begin),
         InfoCalls(begin),
         AreaAlertsAgree(begin, cars),
-        SpeedAlertsAgree(begin, cars),
+        SpeedAlertsAgree(begin, cars, Modes(equipment, begun)),
         WearTold(begin, cars),
         DrivingDataAgrees(begin, cars),
         UpdatesAgree(begin, cars),

@@ -15,6 +15,7 @@ from fleet.checks.cars import Cars, KnownCar
 from fleet.checks.check import Check, Handlers, Rule, is_first, is_wiped
 from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
 from fleet.checks.geodesy import LatLon, vincenty_m
+from fleet.checks.privacy import OPEN, Modes
 from fleet.kernel.instants import HOUR, Instant, format_instant
 from fleet.observe.journal import Begin, Input, Output
 from fleet.vehicle.catalogue import Equipment
@@ -285,7 +286,10 @@ def _judge_alert(side: _Side | None, data: Mapping[str, Any]) -> Iterator[str]:
 
 
 class SpeedAlertsAgree(Settings):
-    """An alert tells the limit that is watched and a higher speed; a trip that was faster on average has had one."""
+    """An alert tells the limit that is watched and a higher speed; a trip that was faster on average has had one.
+
+    Unless no position may leave the car: an alert tells one.
+    """
 
     name = "speed alerts"
     PASSED_BY_KMH: Final = 15.2
@@ -293,8 +297,10 @@ class SpeedAlertsAgree(Settings):
     rule = "speed alerts are of the limit that is watched, above it, and a trip above it on average has one"
     looks_at = "alerts, and trips of cars with a limit"
 
-    def __init__(self, begin: Begin, cars: Cars) -> None:
+    def __init__(self, begin: Begin, cars: Cars, modes: Modes) -> None:
+        """Take what is known of the cars, and what their privacy switches are set to at the start."""
         super().__init__(begin, cars)
+        self._modes = modes
         tracks = any(fleet.get("tracks") for fleet in (begin.scenario or {}).get("fleets", ()))
         self._passed_by_kmh = math.inf if tracks or begin.scenario is None else self.PASSED_BY_KMH
         self._limits: dict[str, float] = {}
@@ -312,7 +318,11 @@ class SpeedAlertsAgree(Settings):
         }
 
     def _switched(self, record: Input, _line: int) -> None:
-        """A switch can drop an alert that waits, and keep the car from telling one."""
+        """Note what a switch is set to; it can drop an alert that waits."""
+        if record.type == "SetPrivacy":
+            self._modes.set(record)
+        elif record.type == "ResetCar":
+            self._modes.open(record.m)
         self._silent.pop(record.m, None)
 
     def _answered(self, record: Output, _line: int) -> None:
@@ -331,7 +341,7 @@ class SpeedAlertsAgree(Settings):
         if not is_first(record):
             return
         match event["name"]:
-            case "engine_on":
+            case "engine_on" if self._modes.of(machine) == OPEN:
                 self._silent[machine] = True
             case "speed_alert":
                 self.looked_at += 1
