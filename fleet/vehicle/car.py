@@ -185,7 +185,7 @@ class Car:
     # --- the machine
 
     def receive(self, message: CarInput, now: Instant) -> Sequence[CarOutput]:
-        """Take one input at `now`; what was due before it is done first.
+        """Take one input at `now`; what was due before it is done first, but on no connection that this input says has gone.
 
         Before PowerOn it recalls what it has executed; then, and after PowerOff, its modem alone hears how its message fares.
         """
@@ -193,6 +193,8 @@ class Car:
             now = self._now  # who asks late for an earlier instant gets no answer from the past
         self._now = now
         if now >= self._due:
+            if isinstance(message, LinkDown):
+                self.telematics.link_down()
             self._catch_up(now)
         if self._power != "on" and not isinstance(message, Recall | PowerOn | Acknowledged | LinkDown):
             return ()

@@ -294,6 +294,7 @@ class StoryLab(CarLab):
         self.mark()
         while self.car.telematics.unstored and self.car.telematics.is_up:  # a car waits before it sends more than it may keep
             self.mark()
+            self.repeat()  # what the broker took and lost
         self.run_for(10 * SECOND)
         self.hold()
 

@@ -208,3 +208,22 @@ def test_a_driver_that_stays_put_ends_the_drive_and_starts_none() -> None:
     assert lab.car.state(lab.now) == "parked"
     assert len(lab.events("engine_off")) == len(lab.events("engine_on")) == under_way
     assert lab.outcome("refresh") == ("succeeded", None)
+
+
+def test_what_is_due_in_the_instant_in_which_the_connection_goes_waits() -> None:
+    """It is done before the input that says so, and has nothing to leave on."""
+    lab = CarLab()
+    lab.put(DriveTo(SHOP))
+    lab.run_for(MINUTE)
+    while lab.car.journey is not None and (at := lab.car.deadline()) is not None and at < lab.car.journey.arrive_at:
+        lab.run_until(at)
+    at = lab.car.deadline()
+    assert at is not None
+    assert lab.car.engine_is_on
+    outputs = lab.car.receive(LinkDown(), at)
+    assert not lab.car.engine_is_on, "the drive has ended"
+    assert [output for output in outputs if isinstance(output, Transmit)] == []
+    lab.now = at
+    lab.link_up()
+    assert lab.statuses("engine_off")
+    assert account_holds(lab.car)

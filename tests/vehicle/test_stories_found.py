@@ -180,6 +180,10 @@ FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
         [("hurry", False), ("happen", SetWorkshop(True)), ("command", "lock", {}), ("happen", SetWorkshop(False)),
          ("happen", SetWorkshop(True)), AWAKE],
     ),
+    "a limit is passed where no position may leave the car": (
+        "Tavascan", "electric", OPEN,
+        [("command", "speed_alert", {"limit_kmh": 40}), AWAKE, ("happen", SetPrivacy("online")), ("drive", FAR, 5 * MINUTE)],
+    ),
     "a reset drops the word that workshop mode has ended": (
         "Leon", "petrol", OPEN,
         [("hurry", False), ("happen", SetWorkshop(True)), ("drive", WORK, SECOND), ("command", "lock", {}), ("break_link", True),
