@@ -592,8 +592,8 @@ class DrivingDataAgrees(Check):
         same_day = before.get("today", {}).get("day") == driving["today"]["day"]
         for told in _sums(driving["today"], before["today"] if same_day else None, trip, anew=not same_day):
             self.breach(line, record.m, f"of the day {told}")
-        so_far = None if filled else before.get("since_filled")
-        for told in _sums(driving["since_filled"], so_far, trip, anew=filled or "fuel_l" not in trip):
+        so_far = None if filled else before.get("since_filled")  # a record that was empty begins with this trip
+        for told in _sums(driving["since_filled"], so_far, trip, anew=so_far is None or "fuel_l" not in trip):
             self.breach(line, record.m, f"since filling up {told}")
 
 

@@ -184,6 +184,11 @@ FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
         "Tavascan", "electric", OPEN,
         [("command", "speed_alert", {"limit_kmh": 40}), AWAKE, ("happen", SetPrivacy("online")), ("drive", FAR, 5 * MINUTE)],
     ),
+    "the engine runs for a moment at the station": (
+        "Leon", "e-hybrid", OPEN,
+        [("drive", FAR, 15 * SECOND), ("drive", HOME, 1), ("drive", FAR, 90 * SECOND), ("happen", SwitchOn()),
+         ("happen", SwitchOff()), ("drive", HOME, 1)],
+    ),
     "a reset drops the word that workshop mode has ended": (
         "Leon", "petrol", OPEN,
         [("hurry", False), ("happen", SetWorkshop(True)), ("drive", WORK, SECOND), ("command", "lock", {}), ("break_link", True),
