@@ -122,7 +122,8 @@ class Silences:
         turned = self._turned.get(record.m)
         if turned is None or overtakes(record) or at < turned[0]:
             return
-        self._turned[record.m] = [instant for instant in turned if instant > at]
+        # What has the very instant of a switch was captured before it or after it: the first message after both ends it.
+        self._turned[record.m] = [instant for instant in turned if instant >= at]
         if not self._turned[record.m]:
             del self._turned[record.m]
         self._forget(record.m)
@@ -298,11 +299,16 @@ class SwitchRule(SwitchCheck, AnswersJudged):
         if self.WORKSHOP.name in changes:
             changes[self.WORKSHOP.name] = [(at, None if off else off) for at, off in changes[self.WORKSHOP.name]]
 
-    def wiped(self, machine: str, at: Instant, *, told: bool) -> None:  # noqa: ARG002 (what has the same instant is not judged)
+    def wiped(self, machine: str, at: Instant, *, told: bool) -> None:
         for what in list(self._since.get(machine, ())):
-            if what != self.WORKSHOP.name:
-                self._switch(machine, what, at, off=False)
-        self._switch(machine, self.PAIRED.name, at, off=True)
+            if what not in {self.WORKSHOP.name, self.PAIRED.name}:
+                self._wipe_switch(machine, what, at, off=False, told=told)
+        self._wipe_switch(machine, self.PAIRED.name, at, off=True, told=told)
+
+    def _wipe_switch(self, machine: str, what: str, at: Instant, *, off: bool, told: bool) -> None:
+        """Take what a reset makes of a switch. Whether it came before or after another change of its instant, its word does not say."""
+        unsure = told and self._changed_at(machine, what, at)
+        self._switch(machine, what, at, off=None if unsure else off)
 
     def mode_set(self, machine: str, at: Instant) -> None:
         mode = self._modes.of(machine)
@@ -326,8 +332,11 @@ class SwitchRule(SwitchCheck, AnswersJudged):
 
     def _workshop_ends(self, machine: str, at: Instant) -> None:
         """Take what a car tells, perhaps long after; what somebody did in that very instant is known, and in its order."""
-        if not any(since == at for since, _ in self._since.get(machine, {}).get(self.WORKSHOP.name, ())):
+        if not self._changed_at(machine, self.WORKSHOP.name, at):
             self._switch(machine, self.WORKSHOP.name, at, off=False)
+
+    def _changed_at(self, machine: str, what: str, at: Instant) -> bool:
+        return any(since == at for since, _ in self._since.get(machine, {}).get(what, ()))
 
     def sent(self, record: Output, line: int) -> None:
         message = record.data["message"]

@@ -16,6 +16,8 @@ from fleet.vehicle.signals import (
     PairCar,
     PowerOff,
     PowerOn,
+    PressButton,
+    Repair,
     ResetCar,
     SetFault,
     SetOpening,
@@ -188,6 +190,17 @@ FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
         "Leon", "e-hybrid", OPEN,
         [("drive", FAR, 15 * SECOND), ("drive", HOME, 1), ("drive", FAR, 90 * SECOND), ("happen", SwitchOn()),
          ("happen", SwitchOff()), ("drive", HOME, 1)],
+    ),
+    "a reset and the pairing after it have one instant, and the reset is told after both": (
+        "Leon", "petrol", OPEN,
+        [("happen", PressButton("sos")), ("hurry", False), ("command", "reset", {}), ("pair_and_open",), ("drive", WORK, SECOND),
+         ("command", "lock", {})],
+    ),
+    "faults, and a switch that hides their repair, in one instant without a connection": (
+        "Tavascan", "electric", OPEN,
+        [("break_link", True), ("happen", SetFault("drive_system")), ("happen", SetFault("washer_fluid")),
+         ("happen", SetPrivacy("offline")), ("happen", Repair()), ("happen", SetPrivacy("online")),
+         ("happen", SetFault("brake_pads")), ("happen", Repair())],
     ),
     "a reset drops the word that workshop mode has ended": (
         "Leon", "petrol", OPEN,
