@@ -114,7 +114,7 @@ class EagerCar(CarOnLink):
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
         CarOnLink.link_acknowledged(self, token, error)
-        if self.eager and not self.car.telematics.in_outbox:
+        if self.eager and not self.car.outbox.in_outbox:
             self.put(ASK)
 
 

@@ -107,7 +107,7 @@ def cars_alone(scenario: Scenario) -> int:
     for at, vin in heap.pop_due(end, sys.maxsize):
         perform(cars[vin], cars[vin].wake(at), at)
         heap.set(vin, cars[vin].deadline())
-    return sum(car.telematics.created for car in cars.values())
+    return sum(car.outbox.created for car in cars.values())
 
 
 def measure(what: str, cars: int, days: int) -> Measured:

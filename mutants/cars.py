@@ -221,14 +221,14 @@ CARS: Final = (
         told="a status says to be measured an hour before",
         file="vehicle/status.py",
         old=(
-            "        seq=car.telematics.next_seq(),\n"
+            "        seq=car.outbox.next_seq(),\n"
             "        captured_at=now,\n"
             "        trigger=trigger,\n"
             "        state=car.state(now),\n"
             "        mileage_km"
         ),
         new=(
-            "        seq=car.telematics.next_seq(),\n"
+            "        seq=car.outbox.next_seq(),\n"
             "        captured_at=now - 60 * MINUTE,\n"
             "        trigger=trigger,\n"
             "        state=car.state(now),\n"
@@ -374,8 +374,8 @@ CARS: Final = (
         name="ecall-in-turn",
         told="an emergency call waits like all else",
         file="vehicle/car.py",
-        old=("        if name in LEGAL_EVENTS:\n            self.send_ahead(event)"),
-        new=("        if False:\n            self.send_ahead(event)"),
+        old=("        if name in LEGAL_EVENTS:\n            self.send_priority(event)"),
+        new=("        if False:\n            self.send_priority(event)"),
         scenario="accident",
         caught_by=("events.ecall / cars == 1",),
     ),
@@ -446,7 +446,7 @@ CARS: Final = (
         name="position-in-what-waits",
         told="what waits when the switch is turned keeps its position",
         file="vehicle/services/privacy.py",
-        old=("        car.telematics.revise(without_position)"),
+        old=("        car.outbox.redact_unsent(without_position)"),
         new=("        pass"),
         scenario="border",
         caught_by=("position kept",),
@@ -455,7 +455,7 @@ CARS: Final = (
         name="silent-car-speaks",
         told="a silent car sends its statuses",
         file="vehicle/car.py",
-        old=("        if self.telematics.silent:\n            return\n        if trigger"),
+        old=("        if self.outbox.muted:\n            return\n        if trigger"),
         new=("        if trigger"),
         scenario="border",
         caught_by=("statuses_engine_off / cars <= 65 %",),
@@ -464,8 +464,8 @@ CARS: Final = (
     Mutant(
         name="silent-car-sends-what-waits",
         told="a silent car sends what waits",
-        file="vehicle/telematics.py",
-        old=("        if (self.silent or self.unstored >= UNSTORED_LIMIT) and"),
+        file="vehicle/outbox.py",
+        old=("        if (self.muted or self.unstored >= UNSTORED_LIMIT) and"),
         new=("        if self.unstored >= UNSTORED_LIMIT and"),
         scenario="border",
         caught_by=("silence kept",),
@@ -734,7 +734,7 @@ CARS: Final = (
     Mutant(
         name="outbox-newest-first",
         told="an outbox sends the newest first",
-        file="vehicle/telematics.py",
+        file="vehicle/outbox.py",
         old=("        message = self._waiting.popleft()"),
         new=("        message = self._waiting.pop()"),
         scenario="underground-car-park",
@@ -743,16 +743,16 @@ CARS: Final = (
     Mutant(
         name="outbox-forgets-in-flight",
         told="what was under way when the connection broke is forgotten",
-        file="vehicle/telematics.py",
-        old=("        self.is_up = False\n\n    def repeat"),
-        new=("        self.is_up = False\n        self._in_flight = None\n\n    def repeat"),
+        file="vehicle/outbox.py",
+        old=("        self.is_connected = False\n\n    def repeat"),
+        new=("        self.is_connected = False\n        self._in_flight = None\n\n    def repeat"),
         scenario="broker-outage",
         caught_by=("account",),
     ),
     Mutant(
         name="sequence-skips",
         told="every tenth number is left out",
-        file="vehicle/telematics.py",
+        file="vehicle/outbox.py",
         old=("        self.created += 1\n        return self.created"),
         new=("        self.created += 2 if self.created % 10 == 9 else 1\n        return self.created"),
         scenario="broker-outage",
@@ -761,7 +761,7 @@ CARS: Final = (
     Mutant(
         name="repetition-renumbered",
         told="a repetition gets a new number",
-        file="vehicle/telematics.py",
+        file="vehicle/outbox.py",
         old=("        again = message.seq <= self._highest_sent\n"),
         new=("        again = False\n"),
         scenario="broker-outage",

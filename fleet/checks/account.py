@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.checks.check import Check, Handlers, is_first, is_priority
 from fleet.cloud.sequence import SeenSequence
 from fleet.observe.journal import Begin, End, Input, Output, Quarantined, Stored
 from fleet.observe.story import CAR
@@ -169,7 +169,7 @@ class AccountHolds(Check):
             self.looked_at += 1
             self._counts["published"] += 1
             self._note(outbox, seq, _SENT)
-            if not overtakes(record):
+            if not is_priority(record):
                 outbox.speaks()
         else:
             self._counts["repeated"] += 1

@@ -9,7 +9,7 @@ import math
 from collections import Counter, OrderedDict
 from typing import Any, Final
 
-from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.checks.check import Check, Handlers, is_first, is_priority
 from fleet.checks.geodesy import vincenty_m
 from fleet.observe.journal import Begin, End, Input, Output, Stored
 from fleet.observe.story import CAR
@@ -67,7 +67,7 @@ class EmergencyCalls(Check):
             return
         message, machine = record.data["message"], record.m
         if record.of != "Event" or message["name"] != "ecall":
-            if self._pressed[machine] and not overtakes(record):
+            if self._pressed[machine] and not is_priority(record):
                 self.breach(line, machine, f"{record.of} {message['seq']} is sent before the emergency call")
             return
         self.looked_at += 1

@@ -20,7 +20,7 @@ Handlers = Mapping[Route, Handler]
 
 LEGAL_EVENTS: Final = frozenset({"ecall", "privacy_changed", "car_reset", "car_paired"})
 """What the law requires to be told in every privacy mode, and the word of the switch itself."""
-SILENT: Final = frozenset({"privacy_offline", "not_paired"})
+MUTED_REASONS: Final = frozenset({"privacy_offline", "not_paired"})
 """Why a silent car refuses."""
 WHOLE_CAR: Final = frozenset({None, "primary"})
 """Whom a reset deletes when all of the car is meant."""
@@ -142,14 +142,14 @@ def desk_inputs(handler: Handler) -> Handlers:
     return {("in", name): handler for name in DESK_INPUTS}
 
 
-def overtakes(record: Any) -> bool:
+def is_priority(record: Any) -> bool:
     """Tell whether a message of a car leaves it before what waits, and in every privacy mode."""
     message = record.data["message"]
     match record.of:
         case "Event":
             return message["name"] in LEGAL_EVENTS
         case "Response":
-            return message["name"] == "reset" or message.get("reason") in SILENT
+            return message["name"] == "reset" or message.get("reason") in MUTED_REASONS
         case _:
             return False
 

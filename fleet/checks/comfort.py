@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fleet.checks.cars import Cars
-from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.checks.check import Check, Handlers, is_first, is_priority
 from fleet.checks.command_rule import Parameters
 from fleet.kernel.instants import MINUTE, Instant, format_instant
 from fleet.observe.journal import Begin, Output
@@ -85,7 +85,7 @@ class ComfortAgrees(Check):
         self._unknown.add(machine)
 
     def _sent(self, record: Output, line: int) -> None:
-        if not is_first(record) or overtakes(record):
+        if not is_first(record) or is_priority(record):
             return
         message, machine = record.data["message"], record.m
         if machine in self._unknown:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Any, Final
 
-from fleet.checks.check import Check, Handlers, Rule, desk_inputs, is_first, overtakes
+from fleet.checks.check import Check, Handlers, Rule, desk_inputs, is_first, is_priority
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant, format_instant
 from fleet.observe.journal import Begin, End, Input, Output
 from fleet.observe.story import CAR
@@ -261,7 +261,7 @@ class CommandRuns(Check):
         message = record.data["message"]
         if record.of == "Response":
             waiting.pop(message["command_id"], None)
-        if overtakes(record):
+        if is_priority(record):
             return
         for command_id, at in list(waiting.items()):
             if at < message["captured_at"]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from fleet.checks.cars import Cars
-from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.checks.check import Check, Handlers, is_first, is_priority
 from fleet.kernel.instants import MINUTE, SECOND, Instant
 from fleet.observe.journal import Begin, End, Input, Output
 from fleet.vehicle.catalogue import Equipment
@@ -98,7 +98,7 @@ class EffectsTold(Check):
 
     def _sent(self, record: Output, line: int) -> None:
         message, machine = record.data["message"], record.m
-        if not is_first(record) or overtakes(record) or message["vin"] not in self._equipment:
+        if not is_first(record) or is_priority(record) or message["vin"] not in self._equipment:
             return
         self._overdue(machine, message["captured_at"], line)
         match record.of:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.checks.check import Check, Handlers, is_first, is_priority
 from fleet.kernel.instants import SECOND, Duration, Instant, format_instant
 from fleet.observe.journal import NOT_YET, Begin, End, Gap, Input, Mark, Output, Received, Record
 from fleet.observe.story import CAR
@@ -116,7 +116,7 @@ class CapturedInOrder(Check):
         latest = self._latest.get(record.m, 0)
         if at < latest:
             self.breach(line, record.m, f"expected captured_at from {format_instant(latest)} on, but it is {format_instant(at)}")
-        elif not overtakes(record):
+        elif not is_priority(record):
             self._latest[record.m] = at
 
 

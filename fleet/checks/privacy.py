@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.checks.cars import Cars
-from fleet.checks.check import WHOLE_CAR, Check, Handlers, Rule, is_first, is_wiped, overtakes
+from fleet.checks.check import WHOLE_CAR, Check, Handlers, Rule, is_first, is_priority, is_wiped
 from fleet.checks.command_rule import AnswersJudged, Verdict
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, Output
@@ -120,7 +120,7 @@ class Silences:
         if record.of == "Event" and is_wiped(message):
             self._note(record.m, at)  # by a command, or by what somebody did in the car
         turned = self._turned.get(record.m)
-        if turned is None or overtakes(record) or at < turned[0]:
+        if turned is None or is_priority(record) or at < turned[0]:
             return
         # What has the very instant of a switch was captured before it or after it: the first message after both ends it.
         self._turned[record.m] = [instant for instant in turned if instant >= at]
@@ -253,7 +253,7 @@ class SilenceKept(SwitchCheck):
         machine, mode = record.m, self._modes.of(record.m)
         if mode in SILENT or machine in self._unpaired:
             self.looked_at += 1
-            if not overtakes(record):
+            if not is_priority(record):
                 why = "it was reset" if machine in self._unpaired else f"the mode is {mode}"
                 self.breach(line, machine, f"{why}, but {record.of} {record.data['message']['seq']} leaves the car")
 
@@ -306,7 +306,7 @@ class SwitchRule(SwitchCheck, AnswersJudged):
         self._wipe_switch(machine, self.PAIRED.name, at, off=True, told=told)
 
     def _wipe_switch(self, machine: str, what: str, at: Instant, *, off: bool, told: bool) -> None:
-        """Take what a reset makes of a switch. Whether it came before or after another change of its instant, its word does not say."""
+        """Take the position of a switch after a reset; its order among other changes of the same instant stays unknown."""
         unsure = told and self._changed_at(machine, what, at)
         self._switch(machine, what, at, off=None if unsure else off)
 

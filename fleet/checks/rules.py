@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Handlers, Rule, is_first, overtakes
+from fleet.checks.check import Handlers, Rule, is_first, is_priority
 from fleet.checks.command_rule import ENGINE_OFF, Answer, CommandRule, Parameters, Verdict, engine_off
 from fleet.checks.geodesy import LatLon, vincenty_m
 from fleet.kernel.instants import SECOND
@@ -237,7 +237,7 @@ class RefreshRule(CommandRule):
         message = record.data["message"]
         if not seq or not is_first(record):
             return
-        if overtakes(record):
+        if is_priority(record):
             self._due[record.m] = (seq + 1, command_id)
             return
         del self._due[record.m]

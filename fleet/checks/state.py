@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fleet.checks.cars import Cars
-from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.checks.check import Check, Handlers, is_first, is_priority
 from fleet.kernel.instants import Instant, format_instant
 from fleet.observe.journal import Begin, Output
 
@@ -38,7 +38,7 @@ class EngineAgrees(Check):
         car, message = self._cars.of(record.m), record.data["message"]
         event = message["name"] if record.of == "Event" else ""
         follows = car.follows(message)
-        due = None if overtakes(record) and follows else self._due.pop(record.m, None)
+        due = None if is_priority(record) and follows else self._due.pop(record.m, None)
         if due is not None and follows:
             self._follow_up(record, event, due, line)
         if event in {"engine_on", "engine_off"}:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from fleet.checks.cars import Cars
-from fleet.checks.check import Check, Handlers, is_first, overtakes
+from fleet.checks.check import Check, Handlers, is_first, is_priority
 from fleet.checks.geodesy import LatLon, vincenty_m
 from fleet.kernel.instants import DAY, Instant
 from fleet.observe.journal import Begin, End, Input, Output
@@ -95,7 +95,7 @@ class DriveCheck(Check):
         self._known[record.m].disturbed.append(record.t)
 
     def _sent(self, record: Output, line: int) -> None:
-        if not is_first(record) or overtakes(record):
+        if not is_first(record) or is_priority(record):
             return
         message = record.data["message"]
         known = self._known[record.m]

@@ -89,7 +89,7 @@ class HarnessCar:
     @property
     def is_connected(self) -> bool:
         """Whether it has its connection to the broker, awake or asleep."""
-        return self.simulated.telematics.is_up
+        return self.simulated.outbox.is_connected
 
     @property
     def connection(self) -> str:
@@ -115,7 +115,7 @@ class HarnessCar:
     @property
     def in_outbox(self) -> int:
         """How many of its messages have no final outcome yet."""
-        return self.simulated.telematics.in_outbox
+        return self.simulated.outbox.in_outbox
 
     def __repr__(self) -> str:
         return f"<{self.equipment.model} {self.vin}, {self.state}>"

@@ -88,7 +88,7 @@ class Faults:
         """Let everybody notice, and hold the cars back until it is there again."""
         self._down, self._paused = True, False
         cars = self._world.shard.cars.values()
-        await self._world.stage.wait(lambda: not any(held.car.telematics.is_up for held in cars))
+        await self._world.stage.wait(lambda: not any(held.car.outbox.is_connected for held in cars))
         with self._world.stage.inside():
             self._world.gate.close()
 

@@ -315,14 +315,14 @@ class World:
 
     def _is_under_way(self, car: Car) -> bool:
         """Whether a message of a car is on the way, or its connection, and can arrive."""
-        telematics = car.telematics
-        if not telematics.is_up:
-            coming = telematics.wanted
+        outbox = car.outbox
+        if not outbox.is_connected:
+            coming = outbox.wants_connection
         elif self._backend is not None and not self._backend.is_storing:
-            coming = telematics.in_outbox > telematics.unstored
+            coming = outbox.in_outbox > outbox.unstored
         else:
-            coming = telematics.is_sending
-        return coming and not self.faults.cuts_off(car.vin, connected=telematics.is_up)
+            coming = outbox.is_sending
+        return coming and not self.faults.cuts_off(car.vin, connected=outbox.is_connected)
 
     def seen(self) -> int:
         """How many messages came through."""
@@ -347,7 +347,7 @@ class World:
         late = next((car for car in self.cars if self._is_under_way(car.simulated)), None)
         told = "the broker or our back end has not done what it was given"
         if late is not None:
-            if self._backend is None and late.is_connected and late.in_outbox <= late.simulated.telematics.unstored:
+            if self._backend is None and late.is_connected and late.in_outbox <= late.simulated.outbox.unstored:
                 return  # a back end of the user's has not stored it, in its own time
             told = f"{late.vin} is still {late.connection}, with {late.in_outbox} of its messages on the way"
         self.fail(f"after {PATIENCE_S:g} s {told}", late)
@@ -409,7 +409,7 @@ class World:
                 each.put(PowerOn())
             with self._connecting():
                 await self.settle()
-            if self.faults.broker_works and not all(each.is_connected for each in made if each.simulated.telematics.covered):
+            if self.faults.broker_works and not all(each.is_connected for each in made if each.simulated.outbox.has_coverage):
                 raise self.shard.first_error or UsageError("a car does not connect", hint="Is the broker running?")
         return made
 

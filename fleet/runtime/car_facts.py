@@ -52,5 +52,5 @@ _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
     "trip_km": lambda car, at: car.journey.distance_at(at) / 1000 if car.journey is not None else None,
     "trips": lambda car, _: car.trip_count,
     "listed_routes": lambda car, _: len(car.routes.held) if car.routes is not None else 0,
-    "in_outbox": lambda car, _: car.telematics.in_outbox,
+    "in_outbox": lambda car, _: car.outbox.in_outbox,
 }

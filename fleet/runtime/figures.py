@@ -10,7 +10,7 @@ from fleet.runtime.users import Outcomes
 from fleet.vehicle.car import Car
 
 ACCOUNT: Final = ("created", "published", "acknowledged", "refused", "dropped", "in_outbox", "repeated")
-"""What a car's modem counts."""
+"""The counters of a car's outbox."""
 ENDS: Final = ("succeeded", "rejected", "failed", "expired", "unknown")
 
 
@@ -23,7 +23,7 @@ def live_figures(cars: Iterable[Car], outcomes: Outcomes | None, at: Instant) ->
         figures[car.state(at)] += 1
         figures[car.connection(at)] += 1
         for name in ACCOUNT:
-            figures[name] += getattr(car.telematics, name)
+            figures[name] += getattr(car.outbox, name)
     figures["connected"] = figures["online"] + figures["reachable"]
     return figures | command_figures(outcomes)
 

@@ -240,7 +240,7 @@ class CarOnLink:
 
     def link_down(self, error: LinkError | None) -> None:
         """Tell the car, count what broke, and see whether it was the last connection."""
-        was_up = self.car.telematics.is_up
+        was_up = self.car.outbox.is_connected
         if error is not None:
             self._shard.link_failed(self.car.vin, error)
         self.put(LinkDown())
@@ -256,15 +256,15 @@ class CarOnLink:
             presences.acknowledged += error is None
             presences.refused += error is not None
             return
-        shard, telematics, stamp = self._shard, self.car.telematics, self._stamp
-        if stamp is not None and stamp.seq == token and (error is not None or not telematics.until_stored):
+        shard, outbox, stamp = self._shard, self.car.outbox, self._stamp
+        if stamp is not None and stamp.seq == token and (error is not None or not outbox.until_stored):
             self._stamp = None
         now_us = shard.clock.wall_us()
-        acknowledged = telematics.acknowledged
+        acknowledged = outbox.acknowledged
         self.put(Acknowledged(token, error is not None), shard.clock.at_wall_us(now_us))
-        if telematics.acknowledged > acknowledged and stamp is not None:
+        if outbox.acknowledged > acknowledged and stamp is not None:
             shard.counts.publish_to_ack.record(now_us - stamp.due_wall_us)
-        if telematics.until_stored and not self._unstored_since_us and telematics.unstored:
+        if outbox.until_stored and not self._unstored_since_us and outbox.unstored:
             self._unstored_since_us = now_us
             shard.waits_for_store(self)
 
@@ -273,13 +273,13 @@ class CarOnLink:
 
         A mark that leaves it where it was changes nothing: while others get through, it may be lost.
         """
-        telematics = self.car.telematics
-        seqs = telematics.outbox_seqs
+        outbox = self.car.outbox
+        seqs = outbox.open_seqs
         held = set(seqs)
         if self._stamp is not None and self._stamp.seq not in held:
             self._stamp = None
         self._stamps = {seq: stamp for seq, stamp in (self._stamps or {}).items() if seq in held} or None
-        oldest = seqs[0] if telematics.unstored else 0
+        oldest = seqs[0] if outbox.unstored else 0
         if not oldest:
             self._oldest_unstored = self._unstored_since_us = 0
             self._shard.has_all_stored(self)
@@ -423,7 +423,7 @@ class Shard:
 
     def unconnected(self) -> Iterator[CarOnLink]:
         """Yield the cars that want a connection and have none."""
-        return (held for held in self.cars.values() if held.car.telematics.wanted and not held.car.telematics.is_up)
+        return (held for held in self.cars.values() if held.car.outbox.wants_connection and not held.car.outbox.is_connected)
 
     def stay_put(self) -> None:
         """Let no driver start a further trip: what is still to come are the ends of drives and commands."""
@@ -457,7 +457,7 @@ class Shard:
 
     def sending(self) -> Iterator[CarOnLink]:
         """Yield the cars that wait for the broker's, or the store's, word on what they have sent."""
-        return (car for car in self.cars.values() if car.car.telematics.is_up and car.car.telematics.is_sending)
+        return (car for car in self.cars.values() if car.car.outbox.is_connected and car.car.outbox.is_sending)
 
     # --- time
 
@@ -550,7 +550,7 @@ class Shard:
 
     def link_broke(self) -> None:
         """Note an outage when the last connection is gone and cars want one."""
-        if self._running and not any(held.car.telematics.is_up for held in self.cars.values()):
+        if self._running and not any(held.car.outbox.is_connected for held in self.cars.values()):
             self.counts.outages.append(Outage(self.clock.wall_us(), self.clock.now()))
 
     def link_failed(self, vin: str, error: LinkError) -> None:
@@ -582,14 +582,14 @@ class Shard:
         """Return the cars' part of the account, summed up."""
         created = published = acknowledged = refused = dropped = in_outbox = repeated = 0
         for held in self.cars.values():
-            telematics = held.car.telematics
-            created += telematics.created
-            published += telematics.published
-            acknowledged += telematics.acknowledged
-            refused += telematics.refused
-            dropped += telematics.dropped
-            in_outbox += telematics.in_outbox
-            repeated += telematics.repeated
+            outbox = held.car.outbox
+            created += outbox.created
+            published += outbox.published
+            acknowledged += outbox.acknowledged
+            refused += outbox.refused
+            dropped += outbox.dropped
+            in_outbox += outbox.in_outbox
+            repeated += outbox.repeated
         return {
             "created": created,
             "published": published,
@@ -603,9 +603,9 @@ class Shard:
     def outboxes(self) -> dict[str, dict[str, object]]:
         """Return boot and sequence numbers of what cars still hold, by VIN, for those that hold any."""
         return {
-            vin: {"boot": held.car.telematics.boot, "seqs": held.car.telematics.outbox_seqs}
+            vin: {"boot": held.car.outbox.boot, "seqs": held.car.outbox.open_seqs}
             for vin, held in self.cars.items()
-            if held.car.telematics.in_outbox
+            if held.car.outbox.in_outbox
         }
 
     def states(self) -> tuple[Counter[str], Counter[str]]:

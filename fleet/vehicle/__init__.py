@@ -1,1 +1,1 @@
-"""A car as a pure state machine: driver, drive, energy, body, climate, telematics. Knows no cloud, no broker, no clock."""
+"""A car as a pure state machine: driver, drive, energy, body, climate, outbox. Knows no cloud, no broker, no clock."""

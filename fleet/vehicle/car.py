@@ -1,4 +1,4 @@
-"""The car: one state machine put together from driver, drive, energy, body, climate, commands and telematics.
+"""The car: one state machine put together from driver, drive, energy, body, climate, commands and outbox.
 
 Everything it does by itself stands in its agenda; between two entries its state is a closed form of time. It
 knows no broker and no clock: what it wants done comes out as outputs.
@@ -21,6 +21,7 @@ from fleet.vehicle.happenings import happen
 from fleet.vehicle.hazards import FaultName
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
+from fleet.vehicle.outbox import LEGAL_EVENTS, Outbox, is_priority
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
@@ -62,7 +63,6 @@ from fleet.vehicle.signals import (
     RepeatUnstored,
 )
 from fleet.vehicle.status import AtRest, asked_status, build_status
-from fleet.vehicle.telematics import LEGAL_EVENTS, Telematics, overtakes
 from fleet.wire.messages import (
     CarMessage,
     Command,
@@ -100,8 +100,8 @@ class Car:
         "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging", "charging_due",
         "comfort", "departures", "driver", "engine_is_on", "equipment", "faults", "fix", "health", "in_deep_sleep",
         "in_workshop", "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "next_fault_at", "next_fault_m",
-        "next_start", "online", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy", "programmes", "remote",
-        "routes", "settings", "since_filled", "speed_alert", "start_m", "telematics", "today", "told", "trip_count", "updates",
+        "next_start", "online", "outbox", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy", "programmes",
+        "remote", "routes", "settings", "since_filled", "speed_alert", "start_m", "today", "told", "trip_count", "updates",
         "vin",
     )  # fmt: skip
 
@@ -135,7 +135,7 @@ class Car:
         self.start_m = self.powertrain.odometer_m
         self.body = Body(has_sunroof=equipment.sunroof)
         self.low_voltage = LowVoltageBattery(equipment.battery_12v_ah, draws.uniform(75, 98), now)
-        self.telematics = Telematics(boot, limit=self.settings.outbox_limit, until_stored=self.settings.until_stored)
+        self.outbox = Outbox(boot, limit=self.settings.outbox_limit, until_stored=self.settings.until_stored)
         self.remote = Remote()
         self.agenda = Agenda()
         self.journey: Journey | None = None
@@ -179,7 +179,7 @@ class Car:
         self._place_covered = not driver.home.garage
         self._network_works = True
         self._in_dead_zone = any(zone.holds(*self._true_position) for zone in self.settings.dead_zones)
-        self.telematics.covered = self._place_covered and not self._in_dead_zone
+        self.outbox.has_coverage = self._place_covered and not self._in_dead_zone
         privacy.begin(self, self.settings.privacy)
 
     # --- the machine
@@ -187,23 +187,23 @@ class Car:
     def receive(self, message: CarInput, now: Instant) -> Sequence[CarOutput]:
         """Take one input at `now`; what was due before it is done first, but on no connection that this input says has gone.
 
-        Before PowerOn it recalls what it has executed; then, and after PowerOff, its modem alone hears how its message fares.
+        Before PowerOn it recalls what it has executed; then, and after PowerOff, its outbox alone hears how its message fares.
         """
         if now < self._now:  # noqa: PLR1730 (a third of the cost of max())
             now = self._now  # who asks late for an earlier instant gets no answer from the past
         self._now = now
         if now >= self._due:
             if isinstance(message, LinkDown):
-                self.telematics.link_down()
+                self.outbox.connection_lost()
             self._catch_up(now)
         if self._power != "on" and not isinstance(message, Recall | PowerOn | Acknowledged | LinkDown):
             return ()
         if isinstance(message, Acknowledged):  # nearly all there is under load are these two, and they put off nothing
-            sent = self.telematics.acknowledge(message.seq, refused=message.refused)
+            sent = self.outbox.acknowledge(message.seq, refused=message.refused)
             if sent is not None:
                 self._outputs.append(sent)
         elif isinstance(message, AskStatus):
-            if not self.telematics.silent:
+            if not self.outbox.muted:
                 self.send(asked_status(self, now))
         else:
             self._take(message, now)
@@ -219,17 +219,17 @@ class Car:
                 self.at_rest = None
                 self.remote.arrive(self, command, now, before=before)
             case Received(Stored() as mark):
-                self._extend(self.telematics.mark_stored(mark))
+                self._extend(self.outbox.mark_stored(mark))
             case Received(reply):
                 if isinstance(reply, Reply):
                     hooks.replied(self, reply, now)
             case RepeatUnstored():
-                self._extend(self.telematics.repeat_unstored())
-            case LinkUp() if self.telematics.wanted:
+                self._extend(self.outbox.repeat_unstored())
+            case LinkUp() if self.outbox.wants_connection:
                 self._outputs.append(Announce(self._presence("online", None, now)))
-                self._extend(self.telematics.link_up(now))
+                self._extend(self.outbox.connection_made(now))
             case LinkDown():
-                self.telematics.link_down()
+                self.outbox.connection_lost()
             case Recall(executed):
                 self.remote.recall(executed)
             case PowerOn():
@@ -302,7 +302,7 @@ class Car:
 
     def connection(self, now: Instant) -> ConnectionState:
         """Return `reachable` for a connected car that sleeps and would have to wake."""
-        if not self.telematics.is_up:
+        if not self.outbox.is_connected:
             return "offline"
         return "online" if self.engine_is_on or now < self.low_voltage.awake_until else "reachable"
 
@@ -343,25 +343,25 @@ class Car:
         return self.settings.registered_in or self.driver.region.country
 
     def send(self, message: CarMessage) -> None:
-        """Hand a numbered message to the modem."""
-        sent = self.telematics.put(message)
+        """Put a numbered message into the outbox."""
+        sent = self.outbox.enqueue(message)
         if sent is not None:
             self._outputs.append(sent)
 
-    def send_ahead(self, message: CarMessage) -> None:
-        """Hand the modem a message that overtakes what waits."""
-        self._extend(self.telematics.put_ahead(message))
+    def send_priority(self, message: CarMessage) -> None:
+        """Put a message into the outbox that goes before all that waits."""
+        self._extend(self.outbox.enqueue_priority(message))
 
-    def speak(self) -> None:
-        """Let the modem send again what it had to hold back."""
-        self._extend(self.telematics.speak())
+    def unmute(self) -> None:
+        """Let the outbox send what it had to hold back."""
+        self._extend(self.outbox.unmute())
 
     def send_status(self, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> None:
         """Send the status, whole or some groups. A refresh with the engine on renews the health report.
 
         A silent car makes none.
         """
-        if self.telematics.silent:
+        if self.outbox.muted:
             return
         if trigger == "refresh":
             health.refreshed(self, now)
@@ -373,14 +373,14 @@ class Car:
             return
         event = Event(
             vin=self.vin,
-            boot=self.telematics.boot,
-            seq=self.telematics.next_seq(),
+            boot=self.outbox.boot,
+            seq=self.outbox.next_seq(),
             captured_at=now,
             name=name,
             data={} if data is None else dict(data),
         )
         if name in LEGAL_EVENTS:
-            self.send_ahead(event)
+            self.send_priority(event)
         else:
             self.send(event)
 
@@ -403,8 +403,8 @@ class Car:
         """Send a step of a command's life; what would tell where the car is when that may not be told is left out."""
         response = Response(
             vin=self.vin,
-            boot=self.telematics.boot,
-            seq=self.telematics.next_seq(),
+            boot=self.outbox.boot,
+            seq=self.outbox.next_seq(),
             captured_at=now,
             command_id=command_id,
             name=name,
@@ -413,19 +413,19 @@ class Car:
             detail=detail if privacy.may_detail(self, reason) else None,
             awake=awake,
         )
-        if overtakes(response):
-            self.send_ahead(response)
+        if is_priority(response):
+            self.send_priority(response)
         else:
             self.send(response)
 
     def _presence(
         self, connection: Literal["online", "offline"], reason: Literal["shutdown", "deep_sleep"] | None, now: Instant
     ) -> Presence:
-        return Presence(vin=self.vin, boot=self.telematics.boot, seq=0, captured_at=now, connection=connection, reason=reason)
+        return Presence(vin=self.vin, boot=self.outbox.boot, seq=0, captured_at=now, connection=connection, reason=reason)
 
     def will(self, now: Instant) -> Presence:
         """Return what the broker is to say when the car is gone without a word."""
-        return Presence(vin=self.vin, boot=self.telematics.boot, seq=0, captured_at=now, connection="offline", reason="lost")
+        return Presence(vin=self.vin, boot=self.outbox.boot, seq=0, captured_at=now, connection="offline", reason="lost")
 
     # --- power, coverage, sleep
 
@@ -433,7 +433,7 @@ class Car:
         if self._power != "before":
             return  # once it has been off it is another run of the computer: another Car, with another boot
         self._power = "on"
-        self.telematics.reachable_since = now
+        self.outbox.reachable_since = now
         privacy.announce(self, now)
         if self.plugged_in:
             charging.plug_in(self, now)
@@ -444,14 +444,14 @@ class Car:
 
     def _power_off(self, now: Instant) -> None:
         self._power = "off"
-        if self.telematics.wanted:
-            self.telematics.wanted = False
-            self.telematics.link_down()
+        if self.outbox.wants_connection:
+            self.outbox.wants_connection = False
+            self.outbox.connection_lost()
             self._outputs.append(Disconnect(self._presence("offline", "shutdown", now)))
 
     def _connect_if_possible(self) -> None:
-        if self.telematics.covered and not self.in_deep_sleep and not self.telematics.wanted:
-            self.telematics.wanted = True
+        if self.outbox.has_coverage and not self.in_deep_sleep and not self.outbox.wants_connection:
+            self.outbox.wants_connection = True
             self._outputs.append(Connect())
 
     def set_coverage(self, covered: bool, now: Instant) -> None:
@@ -472,16 +472,16 @@ class Car:
     def _find_network(self, now: Instant) -> None:
         """Lose the network or find it again: it must work, reach this region, and this very place."""
         covered = self._place_covered and self._network_works and not self._in_dead_zone
-        if covered == self.telematics.covered:
+        if covered == self.outbox.has_coverage:
             return
-        self.telematics.covered = covered
+        self.outbox.has_coverage = covered
         if covered:
-            self.telematics.reachable_since = now
+            self.outbox.reachable_since = now
             self._connect_if_possible()
             hooks.network_found(self, now)
-        elif self.telematics.wanted:
-            self.telematics.wanted = False
-            self.telematics.link_down()
+        elif self.outbox.wants_connection:
+            self.outbox.wants_connection = False
+            self.outbox.connection_lost()
             self._outputs.append(Drop())
         if not covered:
             hooks.network_lost(self, now)
@@ -506,9 +506,9 @@ class Car:
         if percent < DEEP_SLEEP_PERCENT:
             self.low_voltage_due = None
             self.in_deep_sleep = True
-            if self.telematics.wanted:
-                self.telematics.wanted = False
-                self.telematics.link_down()
+            if self.outbox.wants_connection:
+                self.outbox.wants_connection = False
+                self.outbox.connection_lost()
                 self._outputs.append(Disconnect(self._presence("offline", "deep_sleep", now)))
             return
         if percent < LOW_PERCENT:
@@ -534,7 +534,7 @@ class Car:
         """The engine runs, or the plug is in: the modem switches itself on again."""
         if self.in_deep_sleep:
             self.in_deep_sleep = False
-            self.telematics.reachable_since = now
+            self.outbox.reachable_since = now
         self._connect_if_possible()
 
     # --- the day

@@ -85,7 +85,7 @@ class Remote:
             return
         if self._waiting is None and car.is_awake(now):
             # One that waited at the broker for the car to come back did not find it awake either.
-            self._execute(car, command, now, awake=command.issued_at >= car.telematics.up_since)
+            self._execute(car, command, now, awake=command.issued_at >= car.outbox.connected_since)
             return
         if self._waiting is None:
             self._waiting = []

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fleet.kernel.instants import Duration
 from fleet.vehicle.geo import distance_m
-from fleet.vehicle.telematics import OUTBOX_LIMIT
+from fleet.vehicle.outbox import OUTBOX_LIMIT
 from fleet.wire.messages import Status, Written
 from fleet.wire.privacy import OPEN, PrivacyMode
 

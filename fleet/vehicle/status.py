@@ -49,19 +49,19 @@ def asked_status(car: Car, now: Instant) -> Status | WrittenStatus:
         return status
     if now >= at_rest.charge_until:
         at_rest = car.at_rest = _charged_on(car, at_rest, now)
-    modem, write = car.telematics, car.settings.write_status
-    if write is not None and modem.is_free:  # what has to wait is not written: the car's privacy may still change it
+    outbox, write = car.outbox, car.settings.write_status
+    if write is not None and outbox.is_free:  # what has to wait is not written: the car's privacy may still change it
         written = at_rest.written
         if written is None:
             assert at_rest.status is not None
             written = write(at_rest.status)
             car.at_rest = at_rest._replace(status=None if car.powertrain.charging is None else at_rest.status, written=written)
-        return WrittenStatus(vin=car.vin, boot=modem.boot, seq=modem.next_seq(), captured_at=now, written=written)
+        return WrittenStatus(vin=car.vin, boot=outbox.boot, seq=outbox.next_seq(), captured_at=now, written=written)
     if at_rest.status is None:
         status = build_status(car, "load", now)
         car.at_rest = at_rest._replace(status=status)
         return status
-    return replace(at_rest.status, seq=modem.next_seq(), captured_at=now)
+    return replace(at_rest.status, seq=outbox.next_seq(), captured_at=now)
 
 
 def _charged_on(car: Car, at_rest: AtRest, now: Instant) -> AtRest:
@@ -83,8 +83,8 @@ def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ..
     values = {name: _BUILDERS[name](car, now) for name in groups}
     return Status(
         vin=car.vin,
-        boot=car.telematics.boot,
-        seq=car.telematics.next_seq(),
+        boot=car.outbox.boot,
+        seq=car.outbox.next_seq(),
         captured_at=now,
         trigger=trigger,
         state=car.state(now),
@@ -97,8 +97,8 @@ def _whole(car: Car, trigger: Trigger, now: Instant) -> Status:
     power, body, levels = car.powertrain, car.body, _measured(car, now)
     return Status(
         vin=car.vin,
-        boot=car.telematics.boot,
-        seq=car.telematics.next_seq(),
+        boot=car.outbox.boot,
+        seq=car.outbox.next_seq(),
         captured_at=now,
         trigger=trigger,
         state=car.state(now),

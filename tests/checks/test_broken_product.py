@@ -10,9 +10,9 @@ import pytest
 
 from fleet.cloud.spin_guard import SpinGuard
 from fleet.vehicle import living, powertrain, rules
+from fleet.vehicle.outbox import Outbox
 from fleet.vehicle.services import climatisation, comfort, hooks, horn, ventilation
 from fleet.vehicle.services.registry import SERVICES
-from fleet.vehicle.telematics import Telematics
 from fleet.wire.commands import Lock
 from tests.checks.lab import broken, judged, run_day
 
@@ -74,11 +74,11 @@ def forgets_to_tell_who_left(patch: pytest.MonkeyPatch) -> None:
 
 
 def leaves_numbers_out(patch: pytest.MonkeyPatch) -> None:
-    def next_seq(self: Telematics) -> int:
+    def next_seq(self: Outbox) -> int:
         self.created += 2 if self.created == 4 else 1
         return self.created
 
-    patch.setattr(Telematics, "next_seq", next_seq)
+    patch.setattr(Outbox, "next_seq", next_seq)
 
 
 DEFECTS: list[tuple[Defect, set[str]]] = [

@@ -84,7 +84,7 @@ async def test_what_a_broker_hands_on_late_has_been_seen_when_a_step_returns(use
         for _ in range(3):
             await car.switch_on()
             await car.switch_off()
-            assert len(car.messages) == car.simulated.telematics.created
+            assert len(car.messages) == car.simulated.outbox.created
         with pytest.raises(ExpectationFailed, match="no status with"):
             await car.expect_no_status(trigger="engine_off")
 

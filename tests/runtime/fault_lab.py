@@ -242,7 +242,7 @@ class FaultLab:
         for vin in asked:
             held = self.shard.cars[vin]
             held.put(AskStatus())
-            assert held.car.telematics.in_outbox
+            assert held.car.outbox.in_outbox
 
     async def let_flow(self, count: int) -> None:
         """Return when the cars have made so many more messages."""
@@ -263,7 +263,7 @@ class FaultLab:
     @property
     def up(self) -> int:
         """How many cars have a connection."""
-        return sum(held.car.telematics.is_up for held in self.shard.cars.values())
+        return sum(held.car.outbox.is_connected for held in self.shard.cars.values())
 
     @asynccontextmanager
     async def rivals(self) -> AsyncIterator[Lab]:
@@ -374,7 +374,7 @@ class FaultLab:
         await self.wait_for_all_up()
         await self.wait_for("empty outboxes", lambda: not self._account("in_outbox"))
         self.ask(self.shard.cars)
-        last = {(vin, self._boot, held.car.telematics.created) for vin, held in self.shard.cars.items()}
+        last = {(vin, self._boot, held.car.outbox.created) for vin, held in self.shard.cars.items()}
         await self.wait_for("last messages in the store", lambda: last <= self.newest())
         await self.wait_for("empty outboxes at the end", lambda: not self._account("in_outbox"))
 
@@ -385,7 +385,7 @@ class FaultLab:
         return {
             (vin, self._boot, seq)
             for vin, held in self.shard.cars.items()
-            for seq in range(1, held.car.telematics.created + 1)
+            for seq in range(1, held.car.outbox.created + 1)
         }  # fmt: skip
 
     def acknowledged(self) -> set[Message]:
@@ -397,7 +397,7 @@ class FaultLab:
         return {
             (vin, self._boot, seq)
             for vin, held in self.shard.cars.items()
-            for seq in held.car.telematics.outbox_seqs
+            for seq in held.car.outbox.open_seqs
         }  # fmt: skip
 
     def rows(self) -> list[Message]:

@@ -136,8 +136,8 @@ async def test_a_message_is_written_once() -> None:
     records: list[Record] = []
     lab = await lived(records)
     text = msgspec.json.encode([record for record in records if record.m.endswith(lab.vin)]).decode()
-    created = lab.shard.cars[lab.vin].car.telematics.created
-    repeated = lab.shard.cars[lab.vin].car.telematics.repeated
+    created = lab.shard.cars[lab.vin].car.outbox.created
+    repeated = lab.shard.cars[lab.vin].car.outbox.repeated
     assert created > 3
     assert text.count('"captured_at":') == created + repeated + text.count('"presence":{')
 

@@ -53,7 +53,7 @@ def test_a_car_is_gone_while_it_is_in_a_dead_zone() -> None:
     )
     made = lab(zone, TO_THE_ZONE.replace("}]", "}, {at: 50 min, do: drive, to: home, cars: {index: 0}}]"))
     car = made.cars[0]
-    assert car.telematics.covered
+    assert car.outbox.has_coverage
     was_gone = False
     for _ in range(1_400):
         made.pass_for(2 * SECOND)
@@ -63,12 +63,12 @@ def test_a_car_is_gone_while_it_is_in_a_dead_zone() -> None:
             for centre, radius in ((CENTRE, 1_500), ((48.140, 11.575), 1_000))
         )
         if abs(away_m) > 100:
-            assert car.telematics.covered is (away_m > 0)
-        was_gone = was_gone or not car.telematics.covered
+            assert car.outbox.has_coverage is (away_m > 0)
+        was_gone = was_gone or not car.outbox.has_coverage
     assert was_gone
     assert car.state(made.clock.now()) == "parked"
     made.pass_for(59 * MINUTE - (made.clock.now() - made.start))
-    assert car.telematics.covered is (distance_m(*CENTRE, *car.true_position(made.clock.now())) > 1_500)
+    assert car.outbox.has_coverage is (distance_m(*CENTRE, *car.true_position(made.clock.now())) > 1_500)
 
 
 def test_a_car_that_stands_in_a_dead_zone_is_not_there() -> None:
@@ -89,11 +89,11 @@ def test_an_outage_takes_the_network_from_all_and_gives_it_back() -> None:
     seen = []
     for _ in range(5):
         made.pass_for(5 * MINUTE)
-        seen.append([car.telematics.covered for car in made.cars])
+        seen.append([car.outbox.has_coverage for car in made.cars])
     assert seen == [[True] * 4, [False] * 4, [False] * 4, [True] * 4, [True] * 4]
     held = lab("outages: [06:10-06:20]", "timeline: [{at: 15 min, do: lose_coverage, cars: {index: 1}}]\n")
     held.pass_for(21 * MINUTE)
-    assert [car.telematics.covered for car in held.cars] == [True, False, True, True]
+    assert [car.outbox.has_coverage for car in held.cars] == [True, False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ class TestLinks:
         lab.refresh()
         lab.pass_for(5 * MINUTE)
         assert [message.seq for message, _ in lab.messages()] == [1]
-        while lab.shard.cars[lab.vin].car.telematics.in_outbox:
+        while lab.shard.cars[lab.vin].car.outbox.in_outbox:
             lab.link.take(lab.messages()[-1][1])
         sent = [message for message, _ in lab.messages()]
         assert [message.seq for message in sent] == list(range(1, len(sent) + 1))
@@ -188,7 +188,7 @@ class TestLinks:
         lab.live()
         lab.refresh()
         lab.pass_for(5 * MINUTE)
-        while lab.shard.cars[lab.vin].car.telematics.in_outbox:
+        while lab.shard.cars[lab.vin].car.outbox.in_outbox:
             lab.link.refuse(lab.messages()[-1][1])
         account = lab.shard.account()
         assert account["refused"] == account["created"] > 1
@@ -311,7 +311,7 @@ class TestEnd:
         lab.pass_for(5 * MINUTE)
         stopping = asyncio.create_task(lab.shard.stop())
         while not stopping.done():
-            if lab.shard.cars[lab.vin].car.telematics.in_outbox:
+            if lab.shard.cars[lab.vin].car.outbox.in_outbox:
                 lab.link.take(lab.messages()[-1][1])
             await asyncio.sleep(0)
         assert lab.shard.account()["in_outbox"] == 0
@@ -380,21 +380,21 @@ class TestDeliveryUntilStored:
         lab = ShardLab(until_stored=True)
         lab.live()
         car = lab.shard.cars[lab.vin]
-        telematics = car.car.telematics
+        outbox = car.car.outbox
         lab.clock.move_to(lab.clock.start + MINUTE)  # a minute of the scenario is a second of the wall
         for seq in (1, 2):  # the first is stored, the second lost
             car.put(AskStatus())
             lab.link.take(seq)
-            lab.link.deliver(DIALECT.to_car(lab.vin, Stored(boot=telematics.boot, through=1)))
+            lab.link.deliver(DIALECT.to_car(lab.vin, Stored(boot=outbox.boot, through=1)))
         for second in range(2, 40):
             lab.clock.move_to(lab.clock.start + second * MINUTE)
             car.put(AskStatus())
-            seq = telematics.created
+            seq = outbox.created
             lab.link.take(seq)
-            mark = Stored(boot=telematics.boot, through=1, high=seq, gaps=((2, 2),))
+            mark = Stored(boot=outbox.boot, through=1, high=seq, gaps=((2, 2),))
             lab.link.deliver(DIALECT.to_car(lab.vin, mark))
             lab.shard._look_at_unstored()
-            if telematics.repeated:
+            if outbox.repeated:
                 break
         assert [token for _, token in lab.messages()] == [*range(1, seq + 1), 2]
         assert second == 2 + shard_module.REPEAT_UNSTORED_S
@@ -411,6 +411,6 @@ class TestDeliveryUntilStored:
         assert await shard_module.wait_until(lambda: len(lab.messages()) == 2, 5)
         assert [token for _, token in lab.messages()] == [1, 1]
         lab.link.take(1)
-        lab.link.deliver(DIALECT.to_car(lab.vin, Stored(boot=car.car.telematics.boot, through=1)))
+        lab.link.deliver(DIALECT.to_car(lab.vin, Stored(boot=car.car.outbox.boot, through=1)))
         await stopping
-        assert (car.car.telematics.in_outbox, car.car.telematics.stored) == (0, 1)
+        assert (car.car.outbox.in_outbox, car.car.outbox.stored) == (0, 1)

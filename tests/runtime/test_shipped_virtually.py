@@ -26,6 +26,7 @@ from fleet.transport.link import BackOff
 from fleet.vehicle import catalogue, living, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.hazards import FaultName
+from fleet.vehicle.outbox import Outbox
 from fleet.vehicle.powertrain import Powertrain
 from fleet.vehicle.remote import Remote
 from fleet.vehicle.services import (
@@ -45,7 +46,6 @@ from fleet.vehicle.services import (
 )
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.signals import Transmit
-from fleet.vehicle.telematics import Telematics
 from fleet.wire.commands import Charging, Heater, SystemUpdate
 from tests.runtime.test_virtual import Quiet
 
@@ -117,13 +117,13 @@ def honk_a_kilometre_away(patch: pytest.MonkeyPatch) -> None:
 
 def the_outbox_is_emptied_underground(patch: pytest.MonkeyPatch) -> None:
     """A new connection begins without what waited for it."""
-    link_up = Telematics.link_up
+    resume = Outbox.connection_made
 
-    def forgetful(self: Telematics, now: Instant) -> Transmit | None:
+    def forgetful(self: Outbox, now: Instant) -> Transmit | None:
         self._waiting = None
-        return link_up(self, now)
+        return resume(self, now)
 
-    patch.setattr(Telematics, "link_up", forgetful)
+    patch.setattr(Outbox, "connection_made", forgetful)
 
 
 def garages_have_network(patch: pytest.MonkeyPatch) -> None:
@@ -149,11 +149,11 @@ def heaters_burn_the_reserve(patch: pytest.MonkeyPatch) -> None:
 def what_was_under_way_is_taken_for_done(patch: pytest.MonkeyPatch) -> None:
     """A message whose connection broke is not sent again."""
 
-    def link_down(self: Telematics) -> None:
-        self.is_up = False
+    def connection_lost(self: Outbox) -> None:
+        self.is_connected = False
         self._in_flight = None
 
-    patch.setattr(Telematics, "link_down", link_down)
+    patch.setattr(Outbox, "connection_lost", connection_lost)
 
 
 def nobody_comes_back(patch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ def silent_cars_speak(patch: pytest.MonkeyPatch) -> None:
 
 
 def calls_wait_like_all_else(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Telematics, "put_ahead", Telematics.put)
+    patch.setattr(Outbox, "enqueue_priority", Outbox.enqueue)
 
 
 def what_has_crashed_drives_on(patch: pytest.MonkeyPatch) -> None:

@@ -65,9 +65,9 @@ class TestWhen:
             "when: connected / cars < 50 %, do: regain_coverage",
         )
         lab.pass_for(10 * MINUTE)
-        assert sum(car.telematics.covered for car in lab.cars) == 4
+        assert sum(car.outbox.has_coverage for car in lab.cars) == 4
         lab.pass_for(look_every(HOUR))
-        assert all(car.telematics.covered for car in lab.cars)
+        assert all(car.outbox.has_coverage for car in lab.cars)
 
     def test_with_every_a_condition_chooses(self) -> None:
         """Each time those for whom it holds then."""
@@ -130,17 +130,17 @@ class TestWhat:
         assert [car.state(now) for car in lab.cars[:2]] == ["parked", "parked"]
         assert [car.connection(now) for car in lab.cars[:3]] == ["offline", "offline", "reachable"]
         lab.pass_for(16 * MINUTE)
-        assert lab.cars[0].telematics.covered
-        assert not lab.cars[1].telematics.covered
+        assert lab.cars[0].outbox.has_coverage
+        assert not lab.cars[1].outbox.has_coverage
 
     def test_a_garage_may_be_driven_to(self) -> None:
         """There is no network where it ends, but there is on the way."""
         lab = timeline("at: 1 min, do: enter_garage, to: 2 km, cars: {index: 0}")
         car = lab.cars[0]
         lab.pass_for(3 * MINUTE)
-        assert car.telematics.covered
+        assert car.outbox.has_coverage
         lab.pass_for(50 * MINUTE)
-        assert (car.state(lab.clock.now()), car.telematics.covered) == ("parked", False)
+        assert (car.state(lab.clock.now()), car.outbox.has_coverage) == ("parked", False)
 
     def test_fuel_and_charge_fall_and_never_rise(self) -> None:
         """To the share that is said, of the tank or the battery; what holds less is left alone."""

@@ -59,7 +59,7 @@ class AnyStory:
         lab.calm_down()
         lives = lab.lives()
         for command_id in (
-            lab.asked if lab.car.telematics.is_up else ()
+            lab.asked if lab.car.outbox.is_connected else ()
         ):  # what sleeps deeply, or stands in a dead zone, answers later
             assert lives[command_id][-1] in TERMINAL_STATES, f"{command_id} has no end: {lives[command_id]}"
         lab.run_for(8 * DAY)

@@ -226,5 +226,5 @@ class CarLab:
 
 
 def account_holds(car: Car) -> bool:
-    t = car.telematics
+    t = car.outbox
     return t.created == t.acknowledged + t.refused + t.dropped + t.in_outbox

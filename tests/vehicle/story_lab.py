@@ -19,6 +19,7 @@ from fleet.runtime.journalled_centre import JournalledCentre
 from fleet.runtime.journalling import STORE, JournalledCar
 from fleet.vehicle.catalogue import Equipment, make_vin
 from fleet.vehicle.driver import Driver
+from fleet.vehicle.outbox import is_priority
 from fleet.vehicle.services import privacy
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
@@ -41,7 +42,6 @@ from fleet.vehicle.signals import (
     SwitchOff,
     Transmit,
 )
-from fleet.vehicle.telematics import overtakes
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.messages import (
     TERMINAL_STATES,
@@ -121,7 +121,7 @@ class StoryLab(CarLab):
     def _perform(self, outputs: Iterable[CarOutput]) -> None:
         """Carry out what the car wants, and what it wants of that, until it wants no more."""
         queue = list(outputs)
-        before, self._open = self._open, (privacy.may_locate(self.car), not self.car.telematics.silent)
+        before, self._open = self._open, (privacy.may_locate(self.car), not self.car.outbox.muted)
         self._free = (before[0] or self._open[0], before[1] or self._open[1])
         self.inputs += 1
         for output in queue:
@@ -141,9 +141,9 @@ class StoryLab(CarLab):
                     self._take(output)
                     self._publish(message)
                     self.under_way = message
-                    if self.answering and self.car.telematics.is_up:
+                    if self.answering and self.car.outbox.is_connected:
                         queue += self._answered(arrives=True)
-        if self.to_come and self.car.telematics.is_up:
+        if self.to_come and self.car.outbox.is_connected:
             self._perform(self.car.receive(Received(self.to_come.pop(0)), self.now))
 
     def _publish(self, message: FromCar | WrittenStatus) -> None:
@@ -171,7 +171,7 @@ class StoryLab(CarLab):
         if not may_locate and not (isinstance(message, Event) and message.name == "ecall"):
             told = msgspec.json.encode(message).decode()
             assert not any(f'"{name}":' in told for name in PLACES), f"it says where the car is: {told}"
-        assert may_speak or overtakes(message), "a silent car says what the law requires"
+        assert may_speak or is_priority(message), "a silent car says what the law requires"
 
     def _answered(self, *, arrives: bool, refused: bool = False) -> list[CarOutput]:
         message, self.under_way = self.under_way, None
@@ -207,7 +207,7 @@ class StoryLab(CarLab):
         self.break_link()
 
     def break_link(self) -> None:
-        if self.wanted and self.car.telematics.is_up:
+        if self.wanted and self.car.outbox.is_connected:
             self.under_way = None
             self.journal.write(Down(self.now, self._link, "down"))
             self.put(LinkDown())
@@ -215,7 +215,7 @@ class StoryLab(CarLab):
     def come_back(self) -> None:
         """The broker works, and the car comes back to it if it wants."""
         self.broker_works = True
-        if self.wanted and not self.car.telematics.is_up:
+        if self.wanted and not self.car.outbox.is_connected:
             self._perform(self._comes_up())
 
     def deliver(self, message: ToCar) -> None:
@@ -230,7 +230,7 @@ class StoryLab(CarLab):
 
     def repeat(self) -> None:
         """No mark has come for long."""
-        if self.car.settings.until_stored and self.under_way is None and self.car.telematics.is_up:
+        if self.car.settings.until_stored and self.under_way is None and self.car.outbox.is_connected:
             self.put(RepeatUnstored())
 
     def reply(self) -> None:
@@ -246,7 +246,7 @@ class StoryLab(CarLab):
 
     def hold(self) -> None:
         """Whatever was done: numbers, commands, levels, privacy and memory are as they must be."""
-        car, t = self.car, self.car.telematics
+        car, t = self.car, self.car.outbox
         at = car.deadline()
         assert at is None or at >= self.now, "nothing is due in the past"
         done = t.stored if t.until_stored else t.acknowledged
@@ -292,7 +292,7 @@ class StoryLab(CarLab):
         while self.replies:
             self.reply()
         self.mark()
-        while self.car.telematics.unstored and self.car.telematics.is_up:  # a car waits before it sends more than it may keep
+        while self.car.outbox.unstored and self.car.outbox.is_connected:  # a car waits before it sends more than it may keep
             self.mark()
             self.repeat()  # what the broker took and lost
         self.run_for(10 * SECOND)
@@ -300,7 +300,7 @@ class StoryLab(CarLab):
 
     def close(self) -> None:
         """Close the journal with its account."""
-        t = self.car.telematics
+        t = self.car.outbox
         account = {
             name: getattr(t, name)
             for name in ("created", "published", "acknowledged", "repeated", "refused", "dropped", "in_outbox")

@@ -29,13 +29,13 @@ def asked(lab: CarLab) -> Status:
     if isinstance(status, WrittenStatus):
         status = DIALECT.read_from_car(DIALECT.from_car(status))  # type: ignore[assignment]
     assert isinstance(status, Status)
-    assert (status.seq, status.captured_at, status.trigger) == (lab.car.telematics.created, lab.now, "load")
+    assert (status.seq, status.captured_at, status.trigger) == (lab.car.outbox.created, lab.now, "load")
     return status
 
 
 def built(lab: CarLab, seq: int) -> Status:
     """Build one anew, under a number that is used already."""
-    lab.car.telematics.created -= 1
+    lab.car.outbox.created -= 1
     status = build_status(lab.car, "load", lab.now)
     assert status.seq == seq
     return status
@@ -141,4 +141,4 @@ def test_each_group_alone_says_what_the_whole_says(life: str) -> None:
             alone = build_status(lab.car, "load", lab.now, (name,))
             assert getattr(alone, name) == getattr(whole, name)
             assert all(getattr(alone, other) is None for other in STATUS_GROUPS if other != name)
-        lab.car.telematics.created -= 1 + len(STATUS_GROUPS)  # nobody has sent them
+        lab.car.outbox.created -= 1 + len(STATUS_GROUPS)  # nobody has sent them

@@ -35,14 +35,14 @@ def test_a_garage_keeps_everything_until_the_car_is_out() -> None:
     lab = CarLab()
     lab.drive(GARAGE, stay=HOUR)
     count = len(lab.sent)
-    assert not lab.car.telematics.covered
+    assert not lab.car.outbox.has_coverage
     assert lab.car.connection(lab.now) == "offline"
-    assert lab.car.telematics.in_outbox >= 4
+    assert lab.car.outbox.in_outbox >= 4
     assert lab.statuses() == []
     lab.put(DriveTo(SHOP))
     assert len(lab.sent) == count
     lab.run_for(MINUTE)
-    assert lab.car.telematics.in_outbox == 0
+    assert lab.car.outbox.in_outbox == 0
     assert [message.seq for message in lab.sent] == list(range(1, len(lab.sent) + 1))
     assert lab.statuses("engine_off")[0].captured_at < lab.now - HOUR
     due = [out.due_at for _, out in lab.outputs if isinstance(out, Transmit) and out.message.seq == count + 1]
@@ -59,7 +59,7 @@ def test_a_drive_broken_off_in_a_garage_stays_in_it(seconds: int) -> None:
     moved = lab.now + seconds * SECOND >= lab.car.journey.move_at
     lab.put(SwitchOff(), lab.now + seconds * SECOND)
     lab.run_for(2 * HOUR)
-    assert not lab.car.telematics.covered
+    assert not lab.car.outbox.has_coverage
     assert lab.outputs == []
     assert (lab.car.place_kind == "home") or moved
 
@@ -91,7 +91,7 @@ def test_a_broken_connection_repeats_what_has_no_outcome() -> None:
     assert announce.presence.connection == "online"
     assert isinstance(again, Transmit)
     assert (again.again, again.message.seq) == (True, 1)
-    assert lab.car.telematics.repeated == 1
+    assert lab.car.outbox.repeated == 1
 
 
 def test_presence_and_will() -> None:
@@ -121,7 +121,7 @@ def test_a_car_without_power_does_nothing(message: CarInput, after: bool) -> Non
         lab.put(PowerOff())
     assert lab.put(message) == []
     assert lab.car.deadline() is None
-    assert lab.car.telematics.created == 0
+    assert lab.car.outbox.created == 0
     if after:
         assert lab.put(PowerOn()) == []
 

@@ -451,8 +451,8 @@ class AnyStory(RuleBasedStateMachine):
         assert account_holds(car)
         assert (car.comfort is None) or not car.engine_is_on
         assert not (car.plugged_in and car.engine_is_on)
-        assert car.telematics.wanted == (car.telematics.covered and not car.in_deep_sleep)
-        assert lab.wanted == car.telematics.wanted
+        assert car.outbox.wants_connection == (car.outbox.has_coverage and not car.in_deep_sleep)
+        assert lab.wanted == car.outbox.wants_connection
         assert car.deadline() is None or car.deadline() > lab.now  # type: ignore[operator]
 
     def teardown(self) -> None:
@@ -464,7 +464,7 @@ class AnyStory(RuleBasedStateMachine):
         lab.put(SwitchOn())
         lab.put(SetCoverage(covered=True))
         lab.run_for(10 * MINUTE)
-        assert lab.car.telematics.in_outbox == 0
+        assert lab.car.outbox.in_outbox == 0
         assert [message.seq for message in lab.sent] == list(range(1, len(lab.sent) + 1))
         assert all(a.captured_at <= b.captured_at for a, b in zip(lab.sent, lab.sent[1:], strict=False))
         for command in self.commands:

@@ -1,7 +1,7 @@
 """Calls from the car: the emergency call, automatic or by hand, the breakdown call and the information call.
 
 An eCall is law: it works in every privacy mode and before all else. Its fields are those of the minimum set of data of
-EN 15722 as far as a simulated car has them; here it needs the network of the telematics unit, where a real one takes any.
+EN 15722 as far as a simulated car has them; here it needs the network of the outbox unit, where a real one takes any.
 After a crash the car stands with its engine off and its doors unlocked, and cannot be started before it is repaired (ours).
 """
 
@@ -67,7 +67,7 @@ def _of(car: Car) -> Calls:
 def _next_id(car: Car) -> str:
     calls = _of(car)
     calls.made += 1
-    return f"{car.telematics.boot:x}-call-{calls.made}"
+    return f"{car.outbox.boot:x}-call-{calls.made}"
 
 
 # --- emergency
@@ -179,7 +179,7 @@ def _call(car: Car, name: CallName, data: dict[str, Any], now: Instant) -> None:
     _of(car).waiting[call_id] = name
     if not privacy.may_send(car, name):
         _end(car, call_id, "failed", "privacy_offline", now)
-    elif not car.telematics.is_up:
+    elif not car.outbox.is_connected:
         _end(car, call_id, "failed", "no_network", now)
     else:
         car.send_event(name, now, {"id": call_id, "registered_in": car.registered_in, **data})

@@ -56,7 +56,7 @@ def _service_warnings(service: Service) -> list[WarningLight]:
 
 def engine_off(car: Car, now: Instant) -> None:
     """Make a report for the status that is sent next, when there is coverage to send it."""
-    if car.telematics.covered and _has_driven(car):
+    if car.outbox.has_coverage and _has_driven(car):
         car.health = report(car, now)
 
 

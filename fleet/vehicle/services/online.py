@@ -49,7 +49,7 @@ def ask(car: Car, name: str, given: dict[str, Any], now: Instant) -> None:
         car.online = Online()
     online = car.online
     online.made += 1
-    request_id = f"{car.telematics.boot:x}-ask-{online.made}"
+    request_id = f"{car.outbox.boot:x}-ask-{online.made}"
     data = given
     reason = _unavailable(car, name)
     if reason is None:
@@ -57,7 +57,7 @@ def ask(car: Car, name: str, given: dict[str, Any], now: Instant) -> None:
         reason = _misfit(name, data)
     if reason is None and len(online.waiting) >= WAITING_MOST:
         reason = "busy"
-    if reason is None and not car.telematics.is_up:
+    if reason is None and not car.outbox.is_connected:
         reason = "no_network"
     if reason is not None:
         _end(car, "request_failed", request_id, Shown(name, reason, None), now)
@@ -68,8 +68,8 @@ def ask(car: Car, name: str, given: dict[str, Any], now: Instant) -> None:
     car.send(
         Request(
             vin=car.vin,
-            boot=car.telematics.boot,
-            seq=car.telematics.next_seq(),
+            boot=car.outbox.boot,
+            seq=car.outbox.next_seq(),
             captured_at=now,
             id=request_id,
             name=name,

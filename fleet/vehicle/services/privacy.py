@@ -68,7 +68,7 @@ def may_send(car: Car, name: str) -> bool:
     entry = _EVENTS.get(name)
     if entry is not None and entry.legal:
         return True
-    return not car.telematics.silent and (may_locate(car) or entry is None or not entry.tells_position)
+    return not car.outbox.muted and (may_locate(car) or entry is None or not entry.tells_position)
 
 
 def request_refusal(car: Car, name: str) -> str | None:
@@ -76,7 +76,7 @@ def request_refusal(car: Car, name: str) -> str | None:
     privacy = car.privacy
     if privacy is None:
         return None
-    if car.telematics.silent:
+    if car.outbox.muted:
         return "privacy_offline"
     if name in privacy.services_off:
         return "service_deactivated"
@@ -105,7 +105,7 @@ def without_position(message: CarMessage) -> CarMessage | None:
 
 def silence(car: Car, name: str) -> Refusal | None:
     """Judge a command before all else: a silent car obeys what the law requires, and says nothing of itself."""
-    if not car.telematics.silent or (name in COMMANDS and COMMANDS[name].entry.legal):
+    if not car.outbox.muted or (name in COMMANDS and COMMANDS[name].entry.legal):
         return None
     if car.privacy is not None and not car.privacy.paired:
         return Refusal("not_paired", "the car was reset, and nobody has enrolled it since")
@@ -131,7 +131,7 @@ def begin(car: Car, asked: PrivacyMode) -> None:
     mode = mode_of(asked, car.equipment.generation)
     if mode is not None and mode != OPEN:
         _of(car).mode = mode
-        car.telematics.silent = mode in SILENT_MODES
+        car.outbox.muted = mode in SILENT_MODES
 
 
 def announce(car: Car, now: Instant) -> None:
@@ -147,7 +147,7 @@ def set_mode(car: Car, asked: PrivacyMode, now: Instant) -> None:
         return
     _of(car).mode = mode
     if mode != OPEN:
-        car.telematics.revise(without_position)
+        car.outbox.redact_unsent(without_position)
     announce(car, now)
     hear(car)
 
@@ -166,9 +166,9 @@ def hear(car: Car) -> None:
     privacy = _of(car)
     silent = privacy.mode in SILENT_MODES or not privacy.paired
     if silent:
-        car.telematics.silent = True
-    elif car.telematics.silent:
-        car.speak()
+        car.outbox.muted = True
+    elif car.outbox.muted:
+        car.unmute()
 
 
 def _of(car: Car) -> Privacy:

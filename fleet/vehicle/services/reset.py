@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec.structs import replace
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle.outbox import is_priority
 from fleet.vehicle.services import hooks, privacy
 from fleet.vehicle.services.service import Service
-from fleet.vehicle.telematics import overtakes
 from fleet.wire.commands import Reset
 from fleet.wire.messages import CarMessage, Response
 
@@ -34,7 +34,7 @@ def reset(car: Car, user: str | None, by: Literal["app", "car"], now: Instant) -
     hooks.reset(car, now)
     car.health = car.last_trip = car.today = car.since_filled = None
     car.remote.forget_details()
-    car.telematics.revise(_kept)
+    car.outbox.redact_unsent(_kept)
     car.send_event("car_reset", now, {"by": by})
 
 
@@ -42,7 +42,7 @@ def _kept(message: CarMessage) -> CarMessage | None:
     """Return what may still be sent of what was on its way: answers that somebody waits for, without their details."""
     if isinstance(message, Response):
         return replace(message, detail=None)
-    return message if overtakes(message) else None
+    return message if is_priority(message) else None
 
 
 def pair(car: Car, now: Instant) -> None:

@@ -108,7 +108,7 @@ def _lapse(car: Car, _data: object, now: Instant) -> None:
 def offer(car: Car, now: Instant) -> None:
     """Tell the driver what has arrived, and begin to download it; call when the ignition is on and the network is found."""
     routes = car.routes
-    if routes is None or not routes.waiting or not car.engine_is_on or not car.telematics.covered:
+    if routes is None or not routes.waiting or not car.engine_is_on or not car.outbox.has_coverage:
         return
     if not routes.told:
         routes.told = True

@@ -125,7 +125,7 @@ SYSTEM_UPDATE: Final = Service(_begin, _refusal, takes=None)
 def go_on(car: Car, now: Instant) -> None:
     """Download when the engine runs and there is network; call when either has come."""
     update = _under_way(car)
-    if update is None or update.step not in {"waiting", "paused"} or not car.engine_is_on or not car.telematics.covered:
+    if update is None or update.step not in {"waiting", "paused"} or not car.engine_is_on or not car.outbox.has_coverage:
         return
     update.step = "downloading"
     update.since = now

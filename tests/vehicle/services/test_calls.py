@@ -10,6 +10,7 @@ import pytest
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import distance_m
+from fleet.vehicle.outbox import LEGAL_EVENTS
 from fleet.vehicle.services.calls import OCCUPANTS, Told
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
@@ -27,7 +28,6 @@ from fleet.vehicle.signals import (
     SwitchOff,
     SwitchOn,
 )
-from fleet.vehicle.telematics import LEGAL_EVENTS
 from fleet.wire.messages import Event, Reply
 from fleet.wire.privacy import PrivacyMode
 from tests.vehicle.car_lab import SHOP, START, CarLab, account_holds, equipment, heater_car

@@ -339,4 +339,4 @@ def test_ids_are_a_cars_own_in_each_of_its_runs() -> None:
     made = lab()
     ids = {ask(made, "traffic").id for _ in range(3)}
     assert len(ids) == 3
-    assert all(each.startswith(f"{made.car.telematics.boot:x}-") for each in ids)
+    assert all(each.startswith(f"{made.car.outbox.boot:x}-") for each in ids)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
+from fleet.vehicle.outbox import LEGAL_EVENTS, is_priority
 from fleet.vehicle.services.privacy import PLACE_DATA, mode_in, request_refusal, without_position
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
@@ -27,7 +28,6 @@ from fleet.vehicle.signals import (
     SwitchOn,
     Transmit,
 )
-from fleet.vehicle.telematics import LEGAL_EVENTS, overtakes
 from fleet.wire.messages import CarMessage, Event, Response, Status, Stored
 from fleet.wire.privacy import MODES, OPEN, SILENT_MODES, PrivacyMode, mode_of
 from fleet.wire.services import load_services
@@ -215,9 +215,9 @@ def test_offline_nothing_is_made_and_nothing_leaves(model: str, energy: str, mod
     """What is not made has no number: the account knows nothing of it."""
     lab = CarLab(equipment(model, energy))
     lab.put(SetPrivacy(mode))
-    created = lab.car.telematics.created
+    created = lab.car.outbox.created
     assert silent_day(lab) == []
-    assert lab.car.telematics.created == created
+    assert lab.car.outbox.created == created
     lab.put(SetPrivacy(OPEN))
     lab.put(AskStatus())
     assert lab.sent[-1].seq == created + 2
@@ -262,8 +262,8 @@ def test_what_waited_goes_on_waiting() -> None:
     lab.put(SetCoverage(True))
     lab.run_for(MINUTE)
     assert [getattr(each, "name", "") for each in since(lab, before)] == ["privacy_changed"]
-    assert lab.car.telematics.in_outbox >= 3
-    assert not lab.car.telematics.is_sending
+    assert lab.car.outbox.in_outbox >= 3
+    assert not lab.car.outbox.is_sending
     lab.put(SetPrivacy("online"))
     assert [getattr(each, "name", "status") for each in since(lab, before)] == [
         "privacy_changed", "privacy_changed", "engine_on", "engine_off", "status",
@@ -284,9 +284,9 @@ def test_nothing_is_repeated_while_the_car_is_silent() -> None:
     lab.put(SetPrivacy("online"))
     again = [output.message for output in lab.put(RepeatUnstored()) if isinstance(output, Transmit)]
     assert status in again
-    boot, created = lab.car.telematics.boot, lab.car.telematics.created
+    boot, created = lab.car.outbox.boot, lab.car.outbox.created
     lab.put(Received(Stored(boot=boot, through=created)))
-    assert lab.car.telematics.in_outbox == 0
+    assert lab.car.outbox.in_outbox == 0
 
 
 INPUTS: list[CarInput] = [
@@ -312,7 +312,7 @@ def test_whatever_is_done_privacy_is_kept(actions: list[CarInput | str]) -> None
             lab.put(action)
         mode = mode_in(lab.car)
         for message in since(lab, before):
-            assert mode not in SILENT_MODES or overtakes(message)
+            assert mode not in SILENT_MODES or is_priority(message)
             call = isinstance(message, Event) and message.name == "ecall"
             assert mode == OPEN or call or not tells_position(message)
         assert account_holds(lab.car)

@@ -104,11 +104,11 @@ def test_what_was_never_sent_is_gone_and_counted() -> None:
     car.put(SwitchOn())
     command_id = car.command("lock")
     car.run_for(MINUTE)
-    dropped = car.car.telematics.in_outbox - 1
+    dropped = car.car.outbox.in_outbox - 1
     car.put(ResetCar())
     car.put(SetCoverage(True))
     car.run_for(MINUTE)
-    assert car.car.telematics.dropped == dropped
+    assert car.car.outbox.dropped == dropped
     assert [message for message in car.sent if not isinstance(message, Response)] == car.events("car_reset")
     car.put(PairCar())
     assert [(answer.command_id, answer.reason, answer.detail) for answer in car.responses()] == [

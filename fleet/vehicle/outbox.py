@@ -1,4 +1,4 @@
-"""The car's modem: numbers its messages, keeps them until the broker has them, and knows whether there is coverage."""
+"""The car's outbox: numbers its messages, keeps them until the broker or the store has them, knows the connection."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ UNSTORED_LIMIT: Final = 1_000
 
 LEGAL_EVENTS: Final = frozenset(name for name, entry in load_services().events.items() if entry.legal)
 LEGAL_COMMANDS: Final = frozenset(name for name, command in COMMANDS.items() if command.entry.legal)
-SILENT: Final = frozenset({"privacy_offline", "not_paired"})
+MUTED_REASONS: Final = frozenset({"privacy_offline", "not_paired"})
 """Reasons with which a car that is silent refuses what still reaches it."""
 
 
-def overtakes(message: CarMessage) -> bool:
+def is_priority(message: CarMessage) -> bool:
     """Tell whether a message leaves the car in every privacy mode, and so before all that may have to wait."""
     match message:
         case Event(name=name):
             return name in LEGAL_EVENTS
         case Response(name=name, reason=reason):
-            return reason in SILENT or name in LEGAL_COMMANDS
+            return reason in MUTED_REASONS or name in LEGAL_COMMANDS
         case _:
             return False
 
 
 def _waits(message: CarMessage) -> bool:
-    return not overtakes(message)
+    return not is_priority(message)
 
 
-class Telematics:
+class Outbox:
     """An outbox with one message under way, so that messages of a car arrive in their order.
 
     With `until_stored` a message the broker took stays here until the back end has said that it is stored; at every
@@ -51,14 +51,14 @@ class Telematics:
     acknowledgement is its end. The counters make the car's part of the account:
     created = done + refused + dropped + in_outbox, where done is `stored` or `acknowledged`.
 
-    What overtakes stands before all else that waits. Numbers follow the order of sending: a message that overtakes gets the
-    lowest number that was never sent, and those behind it move up by one. While the car is `silent` the rest stays here.
+    Priority messages stand before all else that waits. Numbers follow the order of sending: a priority message gets the
+    lowest number that was never sent, and those behind it move up by one. While the car is `muted` the rest stays here.
     """
 
     __slots__ = (
-        "_counted", "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "covered", "created",
-        "dropped", "is_up", "limit", "published", "reachable_since", "refused", "repeated", "silent", "stored", "until_stored",
-        "up_since", "wanted",
+        "_counted", "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "connected_since", "created",
+        "dropped", "has_coverage", "is_connected", "limit", "muted", "published", "reachable_since", "refused", "repeated",
+        "stored", "until_stored", "wants_connection",
     )  # fmt: skip
 
     def __init__(self, boot: int, *, limit: int = OUTBOX_LIMIT, until_stored: bool = False) -> None:
@@ -66,12 +66,12 @@ class Telematics:
         self.boot = boot
         self.limit = limit
         self.until_stored = until_stored
-        self.covered = True
-        self.wanted = False
-        self.is_up = False
-        self.silent = False
+        self.has_coverage = True
+        self.wants_connection = False
+        self.is_connected = False
+        self.muted = False
         self.reachable_since: Instant = 0
-        self.up_since: Instant = 0
+        self.connected_since: Instant = 0
         self.created = 0
         self.published = 0
         self.acknowledged = 0
@@ -97,12 +97,12 @@ class Telematics:
         return (
             self._in_flight is None
             and self._waiting is None
-            and self.is_up
-            and not self.silent
+            and self.is_connected
+            and not self.muted
             and (self._unstored is None or self._has_room())
         )
 
-    def put(self, message: CarMessage) -> Transmit | None:
+    def enqueue(self, message: CarMessage) -> Transmit | None:
         """Take a new message; returns its transmission when nothing is before it."""
         if self.is_free:
             return self._send(message)
@@ -113,22 +113,22 @@ class Telematics:
         self._waiting.append(message)
         return None
 
-    def put_ahead(self, message: CarMessage) -> Transmit | None:
-        """Take a new message that overtakes what waits; returns its transmission when none is under way.
+    def enqueue_priority(self, message: CarMessage) -> Transmit | None:
+        """Take a new message to send before all that waits; returns its transmission when none is under way.
 
         What was sent before keeps its number, and so its bytes; the others, and the gaps between them, move up by one.
         """
         if self._waiting and self.in_outbox >= self.limit:
             self._drop_oldest_status(message)
         waiting = self._waiting or ()
-        ahead = [held for held in waiting if overtakes(held)]
-        again = [held for held in waiting if not overtakes(held) and held.seq <= self._highest_sent]
-        fresh = [held for held in waiting if not overtakes(held) and held.seq > self._highest_sent]
+        ahead = [held for held in waiting if is_priority(held)]
+        again = [held for held in waiting if not is_priority(held) and held.seq <= self._highest_sent]
+        fresh = [held for held in waiting if not is_priority(held) and held.seq > self._highest_sent]
         first = replace(message, seq=fresh[0].seq) if fresh else message
         self._waiting = deque((*ahead, first, *again, *(replace(held, seq=held.seq + 1) for held in fresh)))
         return self._next() if self._in_flight is None else None
 
-    def revise(self, change: Callable[[CarMessage], CarMessage | None]) -> None:
+    def redact_unsent(self, change: Callable[[CarMessage], CarMessage | None]) -> None:
         """Put what was never sent through `change`: it stays as it is, becomes another message, or (None) is dropped.
 
         What was sent stays as it is: it may be stored, and a repetition has the bytes of the first time.
@@ -142,9 +142,9 @@ class Telematics:
                 kept.append(changed)
         self._waiting = kept or None
 
-    def speak(self) -> Transmit | None:
-        """Be silent no more: send what had to wait."""
-        self.silent = False
+    def unmute(self) -> Transmit | None:
+        """Send what had to wait while muted."""
+        self.muted = False
         return self._next() if self._in_flight is None else None
 
     def _drop_oldest_status(self, newcomer: CarMessage) -> bool:
@@ -163,20 +163,20 @@ class Telematics:
             return True
         return False
 
-    def link_up(self, now: Instant) -> Transmit | None:
+    def connection_made(self, now: Instant) -> Transmit | None:
         """Go on where the connection broke: repeat what has no outcome, then what is not stored, then send the oldest."""
-        self.is_up = True
-        self.up_since = now
+        self.is_connected = True
+        self.connected_since = now
         return self.repeat_unstored()
 
-    def link_down(self) -> None:
+    def connection_lost(self) -> None:
         """Keep what was under way: it may not have arrived."""
-        self.is_up = False
+        self.is_connected = False
 
     def repeat_unstored(self) -> Transmit | None:
-        """Send again, in their order, all that was sent and may not be stored; first of all what overtakes."""
-        held = deque(filter(_waits, self._unstored or ())) if self.silent else deque[CarMessage]()
-        again = [message for message in self._unstored or () if not held or overtakes(message)]
+        """Send again, in their order, all that was sent and may not be stored; priority messages first."""
+        held = deque(filter(_waits, self._unstored or ())) if self.muted else deque[CarMessage]()
+        again = [message for message in self._unstored or () if not held or is_priority(message)]
         if self._in_flight is not None:
             again.append(self._in_flight)
         if self._unstored and len(held) < len(self._unstored):
@@ -219,9 +219,9 @@ class Telematics:
         return self.unstored < self.limit and self.unstored < UNSTORED_LIMIT
 
     def _next(self) -> Transmit | None:
-        if not self._waiting or not self.is_up:
+        if not self._waiting or not self.is_connected:
             return None
-        if (self.silent or self.unstored >= UNSTORED_LIMIT) and _waits(self._waiting[0]):
+        if (self.muted or self.unstored >= UNSTORED_LIMIT) and _waits(self._waiting[0]):
             return None
         message = self._waiting.popleft()
         if not self._waiting:
@@ -255,12 +255,12 @@ class Telematics:
     @property
     def is_sending(self) -> bool:
         """Whether something is still to come of the outbox as things stand; what a silent car holds back is not."""
-        if not self.silent or self._in_flight is not None:
+        if not self.muted or self._in_flight is not None:
             return self.in_outbox > 0
-        return any(overtakes(message) for message in (*(self._unstored or ()), *(self._waiting or ())))
+        return any(is_priority(message) for message in (*(self._unstored or ()), *(self._waiting or ())))
 
     @property
-    def outbox_seqs(self) -> list[int]:
+    def open_seqs(self) -> list[int]:
         """The sequence numbers of the messages without outcome, oldest first."""
         in_flight = (self._in_flight,) if self._in_flight is not None else ()
         return [message.seq for message in (*(self._unstored or ()), *in_flight, *(self._waiting or ()))]

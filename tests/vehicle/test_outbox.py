@@ -1,12 +1,12 @@
-"""The modem's outbox against a plain model of it: order, numbers, repetition, bound and account."""
+"""The outbox against a plain model of it: order, numbers, repetition, bound and account."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleet.vehicle.outbox import Outbox
 from fleet.vehicle.signals import Transmit
-from fleet.vehicle.telematics import Telematics
 from fleet.wire.messages import CarMessage, Event, Response, Status
 
 LIMIT = 5
@@ -52,18 +52,18 @@ ACTIONS = st.lists(
 @given(ACTIONS)
 def test_behaves_like_the_model(actions: list[str]) -> None:
     """Oldest first, one under way, repeated with its number after a break, bounded; the account holds at every step."""
-    modem = Telematics(1, limit=LIMIT)
+    outbox = Outbox(1, limit=LIMIT)
     model = Model()
     acknowledged = refused = published = 0
     for action in actions:
         out: Transmit | None = None
         if action in {"status", "event", "response"}:
-            new = message(action, modem.next_seq())
+            new = message(action, outbox.next_seq())
             model.put(new)
-            out = modem.put(new)
+            out = outbox.enqueue(new)
         elif action == "up" and not model.up:
             model.up = True
-            out = modem.link_up(100)
+            out = outbox.connection_made(100)
             if model.under_way is not None:
                 assert out is not None
                 assert out.again
@@ -71,9 +71,9 @@ def test_behaves_like_the_model(actions: list[str]) -> None:
                 out = None
         elif action == "down":
             model.up = False
-            modem.link_down()
+            outbox.connection_lost()
         elif action == "stale":
-            out = modem.acknowledge(10_000, refused=False)
+            out = outbox.acknowledge(10_000, refused=False)
             assert out is None
         elif action in {"ack", "refuse"} and model.under_way is not None:
             seq = model.under_way.seq
@@ -81,29 +81,29 @@ def test_behaves_like_the_model(actions: list[str]) -> None:
             refused += action == "refuse"
             model.kept.remove(model.under_way)
             model.under_way = None
-            out = modem.acknowledge(seq, refused=action == "refuse")
+            out = outbox.acknowledge(seq, refused=action == "refuse")
         if model.up and model.under_way is None and model.kept:
             model.under_way = model.kept[0]
             published += 1
-            assert out == Transmit(model.under_way, max(model.under_way.captured_at, modem.reachable_since))
+            assert out == Transmit(model.under_way, max(model.under_way.captured_at, outbox.reachable_since))
         else:
             assert out is None
-        assert modem.outbox_seqs == [each.seq for each in model.kept]
-        assert modem.dropped == len(model.dropped)
-        assert (modem.acknowledged, modem.refused, modem.published) == (acknowledged, refused, published)
-        assert modem.created == modem.acknowledged + modem.refused + modem.dropped + modem.in_outbox
+        assert outbox.open_seqs == [each.seq for each in model.kept]
+        assert outbox.dropped == len(model.dropped)
+        assert (outbox.acknowledged, outbox.refused, outbox.published) == (acknowledged, refused, published)
+        assert outbox.created == outbox.acknowledged + outbox.refused + outbox.dropped + outbox.in_outbox
 
 
 def test_the_oldest_status_goes_first_and_never_an_event() -> None:
     """Full: statuses go from the oldest on, the newcomer itself when it is the only one; events and responses stay."""
-    modem = Telematics(1, limit=4)
+    outbox = Outbox(1, limit=4)
     for kind in ("event", "status", "response", "status", "event", "event", "status", "event"):
-        modem.put(message(kind, modem.next_seq()))
-    assert modem.outbox_seqs == [1, 3, 5, 6, 8]
-    assert modem.dropped == 3
+        outbox.enqueue(message(kind, outbox.next_seq()))
+    assert outbox.open_seqs == [1, 3, 5, 6, 8]
+    assert outbox.dropped == 3
 
 
 def test_numbers_have_no_gap() -> None:
     """From 1, whatever happens to the messages."""
-    modem = Telematics(9)
-    assert [modem.next_seq() for _ in range(5)] == [1, 2, 3, 4, 5]
+    outbox = Outbox(9)
+    assert [outbox.next_seq() for _ in range(5)] == [1, 2, 3, 4, 5]
