@@ -87,24 +87,9 @@ RULES: Final = (
         name="lock-while-driving",
         told="lock and unlock work while driving",
         file="wire/services.toml",
-        old=(
-            'summary = "lock all doors of the parked car"\n'
-            'group = "access"\n'
-            'kind = "lock"\n'
-            "time_to_live_s = 60\n"
-            "spin = true\n"
-            'may = ["primary"]\n'
-            'state = "parked"'
-        ),
-        new=(
-            'summary = "lock all doors of the parked car"\n'
-            'group = "access"\n'
-            'kind = "lock"\n'
-            "time_to_live_s = 60\n"
-            "spin = true\n"
-            'may = ["primary"]\n'
-            'state = "any"'
-        ),
+        within="[commands.lock]",
+        old=('state = "parked"'),
+        new=('state = "any"'),
         scenario="command-storm",
         caught_by=("lock rule",),
         cars=100,
@@ -113,24 +98,9 @@ RULES: Final = (
         name="unlock-while-driving",
         told="unlock works while driving",
         file="wire/services.toml",
-        old=(
-            'summary = "unlock all doors of the parked car"\n'
-            'group = "access"\n'
-            'kind = "lock"\n'
-            "time_to_live_s = 60\n"
-            "spin = true\n"
-            'may = ["primary"]\n'
-            'state = "parked"'
-        ),
-        new=(
-            'summary = "unlock all doors of the parked car"\n'
-            'group = "access"\n'
-            'kind = "lock"\n'
-            "time_to_live_s = 60\n"
-            "spin = true\n"
-            'may = ["primary"]\n'
-            'state = "any"'
-        ),
+        within="[commands.unlock]",
+        old=('state = "parked"'),
+        new=('state = "any"'),
         scenario="command-storm",
         caught_by=("lock rule",),
         cars=100,
@@ -139,8 +109,9 @@ RULES: Final = (
         name="lock-kinds-apart",
         told="lock and unlock run side by side",
         file="wire/services.toml",
-        old=('summary = "unlock all doors of the parked car"\ngroup = "access"\nkind = "lock"'),
-        new=('summary = "unlock all doors of the parked car"\ngroup = "access"'),
+        within="[commands.unlock]",
+        old=('kind = "lock"\n'),
+        new=(""),
         scenario="command-storm",
         caught_by=("busy rule",),
         cars=100,
@@ -179,20 +150,9 @@ RULES: Final = (
         name="heater-15-minutes",
         told="the heater runs for 15 minutes, too",
         file="wire/services.toml",
-        old=(
-            'reasons = ["fuel_low", "ventilation_running", "cancelled"]\n'
-            "\n"
-            "[commands.heater.parameters]\n"
-            'action = { type = "choice", choices = ["start", "stop"], default = "start", summary = "a stop is never busy" }\n'
-            'minutes = { type = "integer", unit = "min", minimum = 10, maximum = 60, step = 10,'
-        ),
-        new=(
-            'reasons = ["fuel_low", "ventilation_running", "cancelled"]\n'
-            "\n"
-            "[commands.heater.parameters]\n"
-            'action = { type = "choice", choices = ["start", "stop"], default = "start", summary = "a stop is never busy" }\n'
-            'minutes = { type = "integer", unit = "min", minimum = 10, maximum = 60, step = 5,'
-        ),
+        within="[commands.heater.parameters]",
+        old=("maximum = 60, step = 10,"),
+        new=("maximum = 60, step = 5,"),
         scenario="heater-morning",
         caught_by=("heater rule",),
         cars=100,
@@ -201,20 +161,9 @@ RULES: Final = (
         name="heater-70-minutes",
         told="the heater runs for 70 minutes, too",
         file="wire/services.toml",
-        old=(
-            'reasons = ["fuel_low", "ventilation_running", "cancelled"]\n'
-            "\n"
-            "[commands.heater.parameters]\n"
-            'action = { type = "choice", choices = ["start", "stop"], default = "start", summary = "a stop is never busy" }\n'
-            'minutes = { type = "integer", unit = "min", minimum = 10, maximum = 60, step = 10,'
-        ),
-        new=(
-            'reasons = ["fuel_low", "ventilation_running", "cancelled"]\n'
-            "\n"
-            "[commands.heater.parameters]\n"
-            'action = { type = "choice", choices = ["start", "stop"], default = "start", summary = "a stop is never busy" }\n'
-            'minutes = { type = "integer", unit = "min", minimum = 10, maximum = 70, step = 10,'
-        ),
+        within="[commands.heater.parameters]",
+        old=("maximum = 60,"),
+        new=("maximum = 70,"),
         scenario="heater-morning",
         caught_by=("heater rule",),
         cars=100,
@@ -223,20 +172,9 @@ RULES: Final = (
         name="heater-not-60-minutes",
         told="the heater refuses 60 minutes",
         file="wire/services.toml",
-        old=(
-            'reasons = ["fuel_low", "ventilation_running", "cancelled"]\n'
-            "\n"
-            "[commands.heater.parameters]\n"
-            'action = { type = "choice", choices = ["start", "stop"], default = "start", summary = "a stop is never busy" }\n'
-            'minutes = { type = "integer", unit = "min", minimum = 10, maximum = 60, step = 10,'
-        ),
-        new=(
-            'reasons = ["fuel_low", "ventilation_running", "cancelled"]\n'
-            "\n"
-            "[commands.heater.parameters]\n"
-            'action = { type = "choice", choices = ["start", "stop"], default = "start", summary = "a stop is never busy" }\n'
-            'minutes = { type = "integer", unit = "min", minimum = 10, maximum = 50, step = 10,'
-        ),
+        within="[commands.heater.parameters]",
+        old=("maximum = 60,"),
+        new=("maximum = 50,"),
         scenario="heater-morning",
         caught_by=("heater rule",),
     ),
@@ -272,6 +210,7 @@ RULES: Final = (
         name="heater-without-heater",
         told="a car without a parking heater heats",
         file="wire/services.toml",
+        within="[commands.heater]",
         old=('equipment = ["parking_heater"]'),
         new=("equipment = []"),
         scenario="heater-morning",
@@ -608,8 +547,9 @@ RULES: Final = (
         name="area-alert-zone-of-nothing",
         told="a zone without a size is accepted",
         file="wire/services.toml",
-        old=('radius_m = { type = "number", unit = "m", minimum = 100, maximum = 50_000, summary = "of a circle (ours)" }'),
-        new=('radius_m = { type = "number", unit = "m", minimum = 0, maximum = 50_000, summary = "of a circle (ours)" }'),
+        within="[commands.area_alert.parameters.zones.items]",
+        old=('radius_m = { type = "number", unit = "m", minimum = 100,'),
+        new=('radius_m = { type = "number", unit = "m", minimum = 0,'),
         scenario="geofence-evening",
         caught_by=("alert rule", "area alerts"),
     ),
@@ -617,20 +557,9 @@ RULES: Final = (
         name="alerts-in-old-cars",
         told="cars of week 24/2022 have area alerts",
         file="wire/services.toml",
-        old=(
-            "time_to_live_s = 600\n"
-            'may = ["primary"]\n'
-            "built_from = 202225\n"
-            "tells_position = true\n"
-            'publishes = ["event area_alert"]'
-        ),
-        new=(
-            "time_to_live_s = 600\n"
-            'may = ["primary"]\n'
-            "built_from = 202224\n"
-            "tells_position = true\n"
-            'publishes = ["event area_alert"]'
-        ),
+        within="[commands.area_alert]",
+        old=("built_from = 202225"),
+        new=("built_from = 202224"),
         scenario="geofence-evening",
         caught_by=("alert rule",),
     ),
@@ -638,8 +567,9 @@ RULES: Final = (
         name="speed-limit-55",
         told="a limit of 55 km/h is accepted",
         file="wire/services.toml",
-        old=("minimum = 30, maximum = 250, step = 10,"),
-        new=("minimum = 30, maximum = 250, step = 5,"),
+        within="[commands.speed_alert.parameters]",
+        old=("step = 10,"),
+        new=("step = 5,"),
         scenario="geofence-evening",
         caught_by=("alert rule",),
     ),
@@ -647,8 +577,9 @@ RULES: Final = (
         name="routes-without-navi",
         told="a car without a navi system takes routes",
         file="wire/services.toml",
-        old=('equipment = ["navi_system"]\npublishes = ["event route_offered"'),
-        new=('equipment = []\npublishes = ["event route_offered"'),
+        within="[commands.route_import]",
+        old=('equipment = ["navi_system"]'),
+        new=("equipment = []"),
         scenario="road-trip",
         caught_by=("route rule",),
     ),

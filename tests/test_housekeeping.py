@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 import fleet
 from fleet import cli
+from mutants.table import MUTANTS
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -317,3 +318,18 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     modules = set(paths)
     found = circles({module: imports_of(path, modules) - {module} for module, path in paths.items()})
     assert [circle for circle in found if not all(module.startswith("fleet.vehicle.") for module in circle)] == []
+
+
+# --- planted bugs ---------------------------------------------------------------------------------------------------
+
+
+def test_each_mutant_can_be_planted() -> None:
+    """What it changes stands in the source exactly once, and becomes something else: after a rename, say it anew in mutants/."""
+    unfit = []
+    for mutant in MUTANTS:
+        try:
+            mutant.planted(ROOT)
+        except (ValueError, OSError) as error:
+            unfit.append(f"{mutant.name}: {error}")
+    assert unfit == []
+    assert [mutant.name for mutant in MUTANTS if mutant.old == mutant.new] == []
