@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from fleet.vehicle.driver import Leaving
+from fleet.vehicle.leaving import Leaving
 from fleet.wire.messages import Door, Doors, Lights, Windows
 
 OPENINGS: Final = ("front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fleet.kernel.instants import Instant
-from fleet.vehicle.driver import SpeedProfile
 from fleet.vehicle.geo import Path
+from fleet.vehicle.kinematics import SpeedProfile
 from fleet.vehicle.region import Place
 from fleet.vehicle.track import TrackProfile
 

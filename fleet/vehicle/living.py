@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
-from fleet.vehicle.driver import Leaving, PlannedTrip, Purpose, leaving_habits, speed_plan
+from fleet.vehicle.driver import PlannedTrip, Purpose
 from fleet.vehicle.geo import Path, distance_m, road_path
 from fleet.vehicle.journey import Journey
+from fleet.vehicle.kinematics import speed_plan
+from fleet.vehicle.leaving import Leaving, leaving_habits
 from fleet.vehicle.powertrain import CHARGE_GROUPS
 from fleet.vehicle.region import Place
 from fleet.vehicle.services import calls, charging, driving, health, hooks, routes, updates

@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import Final
 
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
-from fleet.vehicle.driver import Driver, PlannedTrip, SpeedPiece
+from fleet.vehicle.driver import Driver, PlannedTrip
 from fleet.vehicle.geo import LatLon, Path, distance_m
+from fleet.vehicle.kinematics import SpeedPiece
 from fleet.vehicle.region import Place, Region
 
 ENGINE_LEAD: Final = 15 * SECOND
@@ -32,7 +33,7 @@ Point = tuple[float, float, Instant]
 
 
 class TrackProfile:
-    """How a path was driven: evenly between one fix and the next. As `fleet.vehicle.driver.SpeedProfile`, in closed form."""
+    """How a path was driven: evenly between one fix and the next. As `fleet.vehicle.kinematics.SpeedProfile`, in closed form."""
 
     __slots__ = ("_at_m", "_at_us", "duration_us", "length_m")
 

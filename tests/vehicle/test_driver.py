@@ -1,8 +1,7 @@
-"""Days, drives and habits: the published figures, the closed forms, and that nothing depends on anything else."""
+"""Days and their trips: the published figures, and that nothing depends on anything else."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from fleet.errors import UnknownName
 from fleet.kernel.draws import Draws, stream_key
-from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, Instant, from_datetime, to_datetime
+from fleet.kernel.instants import DAY, HOUR, MINUTE, Instant, from_datetime, to_datetime
 from fleet.vehicle.driver import (
     COMMUTER_SHARE,
     DEPARTURES_WEEKDAY,
@@ -25,14 +24,11 @@ from fleet.vehicle.driver import (
     TRIPS_WEEKEND,
     Driver,
     PlannedTrip,
-    SpeedProfile,
     draw_driver,
     draw_length_km,
-    leaving_habits,
-    longest_drive,
-    speed_plan,
 )
-from fleet.vehicle.geo import DETOUR_LEAST, DETOUR_MOST, road_path
+from fleet.vehicle.geo import road_path
+from fleet.vehicle.kinematics import speed_plan
 from fleet.vehicle.region import region
 
 SEED = 2017
@@ -279,105 +275,3 @@ def test_departures_keep_their_local_hours_over_a_change_of_the_clocks() -> None
     usual = mean_hour(date(2026, 3, 22))
     for day in (date(2026, 3, 29), date(2026, 10, 25)):
         assert mean_hour(day) == pytest.approx(usual, abs=0.35), f"seed {SEED}"
-
-
-# --- speed
-
-
-def plan(key: int, metres: float) -> SpeedProfile:
-    return speed_plan(Draws(key, "speed"), metres)
-
-
-@SETTINGS
-@given(KEYS, st.floats(1.0, 400_000.0))
-def test_distance_never_falls_and_ends_at_the_length(key: int, metres: float) -> None:
-    """From exactly 0 to exactly the path's length."""
-    profile = plan(key, metres)
-    assert profile.length_m == metres
-    assert profile.distance_at(0) == 0.0
-    assert profile.distance_at(profile.duration_us) == metres
-    assert profile.distance_at(profile.duration_us - 1) == pytest.approx(metres, abs=0.001)
-    assert profile.distance_at(profile.duration_us + DAY) == metres
-    at = [profile.distance_at(profile.duration_us * n // 500) for n in range(501)]
-    assert all(a <= b for a, b in pairwise(at))
-
-
-@SETTINGS
-@given(KEYS, st.floats(1.0, 120_000.0))
-def test_speed_is_the_derivative_of_distance(key: int, metres: float) -> None:
-    """Its integral over the drive is the length; pieces are linear, so the trapezoid rule is right but at their ends."""
-    profile = plan(key, metres)
-    steps = 4_000
-    edges = [profile.duration_us * n // steps for n in range(steps + 1)]
-    speeds = [profile.speed_at(edge) / 3.6 for edge in edges]
-    integral = sum(
-        (v1 + v2) / 2 * (t2 - t1) / SECOND for (t1, t2), (v1, v2) in zip(pairwise(edges), pairwise(speeds), strict=True)
-    )
-    assert integral == pytest.approx(metres, rel=2e-4, abs=0.01)
-    assert min(speeds) >= 0.0
-    assert max(speeds) * 3.6 <= 130.0
-    assert speeds[0] == speeds[-1] == 0.0
-
-
-@SETTINGS
-@given(KEYS, st.floats(100.0, 200_000.0), st.floats(0.0, 1.0))
-def test_elapsed_at_is_the_inverse_of_distance(key: int, metres: float, share: float) -> None:
-    """The instant a point of the road is first reached, to the microsecond."""
-    profile = plan(key, metres)
-    elapsed = profile.elapsed_at(share * metres)
-    assert profile.distance_at(elapsed) == pytest.approx(share * metres, abs=0.001)
-    assert profile.distance_at(elapsed - 2) <= share * metres + 1e-6
-    assert profile.elapsed_at(-1.0) == 0
-    assert profile.elapsed_at(metres + 1.0) == profile.duration_us
-
-
-@SETTINGS
-@given(KEYS, st.floats(10.0, 300_000.0))
-def test_no_drive_takes_longer_than_its_bound(key: int, straight_m: float) -> None:
-    """However the draws fall: plans rely on it."""
-    for detour in (DETOUR_LEAST, DETOUR_MOST):
-        assert plan(key, straight_m * detour).duration_us <= longest_drive(straight_m)
-
-
-@pytest.mark.parametrize(("km", "kmh"), [(2.0, 22), (5.0, 24), (15.0, 28), (35.0, 43), (150.0, 79), (300.0, 91)])
-def test_average_speeds_rise_with_the_distance(km: float, kmh: float) -> None:
-    """Ours, ±3 km/h over 200 drives."""
-    mean = sum(km / (plan(stream_key(SEED, str(n)), km * 1000).duration_us / HOUR) for n in range(200)) / 200
-    assert mean == pytest.approx(kmh, abs=3.0), f"seed {SEED}"
-
-
-@pytest.mark.parametrize("metres", [0.0, -1.0])
-def test_no_speed_without_a_distance(metres: float) -> None:
-    """Asked for by mistake, and said so."""
-    with pytest.raises(ValueError, match="no speed"):
-        plan(1, metres)
-
-
-def test_acceleration_is_everyday(week: list[list[Drive]]) -> None:
-    """No car gains or loses more than 2 m/s in a second, over 50 drives of all lengths."""
-    drives = [drive for car_day in week for drive in car_day][:50]
-    for drive in drives:
-        profile = plan(drive.driver, drive.road_m)
-        speeds = [profile.speed_at(t) / 3.6 for t in range(0, profile.duration_us, SECOND)]
-        assert max((abs(a - b) for a, b in pairwise(speeds)), default=0.0) <= 2.0
-
-
-# --- leaving
-
-
-def test_habits_come_by_their_shares() -> None:
-    """20 000 times walked away; a boot left open is never locked."""
-    left = [leaving_habits(Draws(SEED, "leaving", n)) for n in range(20_000)]
-
-    def share(count: int) -> float:
-        return count / len(left)
-
-    assert share(sum(habits.locks for habits in left)) == pytest.approx(0.97 * 0.996, abs=0.005), f"seed {SEED}"
-    assert share(sum(habits.open_window is not None for habits in left)) == pytest.approx(0.02, abs=0.004), f"seed {SEED}"
-    assert share(sum(habits.boot_left_open for habits in left)) == pytest.approx(0.004, abs=0.002), f"seed {SEED}"
-    assert share(sum(habits.lights_left_on for habits in left)) == pytest.approx(0.004, abs=0.002), f"seed {SEED}"
-    assert not any(habits.boot_left_open and habits.locks for habits in left)
-    assert {habits.open_window for habits in left} == {None, "front_left", "front_right", "rear_left", "rear_right"}
-    assert min(habits.delay_s for habits in left) >= 15.0
-    assert max(habits.delay_s for habits in left) <= 90.0
-    assert math.isclose(sum(habits.delay_s for habits in left) / len(left), 52.5, abs_tol=1.0)

@@ -11,7 +11,7 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
 from fleet.vehicle.body import OPENINGS, Body
 from fleet.vehicle.car import Car
-from fleet.vehicle.driver import leaving_habits
+from fleet.vehicle.leaving import leaving_habits
 from fleet.vehicle.low_voltage import ASLEEP_A, DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.services import charge_settings

@@ -14,8 +14,8 @@ from fleet.wire.commands import SpeedAlert
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
-    from fleet.vehicle.driver import SpeedPiece
     from fleet.vehicle.journey import Journey
+    from fleet.vehicle.kinematics import SpeedPiece
 
 LASTS: Final = 3 * SECOND
 """Faster than the limit for less long, at the end of overtaking perhaps, is not told (ours)."""

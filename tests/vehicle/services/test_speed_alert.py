@@ -9,7 +9,7 @@ import pytest
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import MILLISECOND, MINUTE, SECOND
-from fleet.vehicle.driver import SpeedPiece, speed_plan
+from fleet.vehicle.kinematics import SpeedPiece, speed_plan
 from fleet.vehicle.region import Place
 from fleet.vehicle.services.speed_alert import AGAIN_BELOW_KMH, LASTS, alerts
 from fleet.vehicle.signals import DriveTo

@@ -12,7 +12,7 @@ import pytest
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, Instant
 from fleet.vehicle.car import Car
-from fleet.vehicle.driver import Leaving, leaving_habits
+from fleet.vehicle.leaving import Leaving, leaving_habits
 from fleet.vehicle.services import updates
 from fleet.vehicle.services.updates import INSTALL_ABOVE_PERCENT, RATE_MBIT_S
 from fleet.vehicle.signals import (
