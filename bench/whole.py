@@ -18,13 +18,13 @@ from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.observe.journal import JournalWriter
 from fleet.observe.report import Account
 from fleet.runtime.assembly import build_cars, vins, vocabulary
+from fleet.runtime.car_selector import CarHandle
 from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.limits import look_for_garbage_rarely
 from fleet.runtime.load import OpenLoop
 from fleet.runtime.mosquitto import PrivateMosquitto
-from fleet.runtime.roster import HeldCar
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
@@ -90,7 +90,7 @@ def _listen(message: dict[str, Any]) -> None:
 class StatusLoad(OpenLoop):
     """Asks cars in turn for their status, `per_s` times a scenario second in all."""
 
-    def __init__(self, cars: Sequence[HeldCar], *, per_s: float, start: Instant, duration: Duration) -> None:
+    def __init__(self, cars: Sequence[CarHandle], *, per_s: float, start: Instant, duration: Duration) -> None:
         """Take the cars in the order in which they are asked."""
         step = SECOND / per_s
         arrivals = (start + int(number * step) for number in range(int(duration / step)))

@@ -18,7 +18,7 @@ from fleet.cli.printing import PlainConsole
 from fleet.errors import FleetError, UsageError
 from fleet.runtime.access import LinkKind
 from fleet.runtime.assembly import vocabulary
-from fleet.runtime.network_hand import harms_network
+from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.loader import Overrides, load, read_settings
 from fleet.scenario.scalars import ClockFactor, Misread

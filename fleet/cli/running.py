@@ -40,8 +40,8 @@ from fleet.observe import report as reports
 from fleet.runtime.access import need_users
 from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.clocks import local_time
+from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.limits import need_open_files, run_fast
-from fleet.runtime.network_hand import harms_network
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.signals import ending_signals

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol, TypeGuard, get_args, get_type_hints
 from fleet.errors import UnknownName, UsageError
 from fleet.harness.durations import duration
 from fleet.kernel.instants import MILLISECOND, SECOND
+from fleet.scenario.actions import NetworkFault
 from fleet.scenario.checks import check_network
-from fleet.scenario.deeds import NetworkFault
 from fleet.scenario.scalars import Duration, Misread, Readable
 from fleet.transport.faults import MOMENTARY, Fault, HalfOpen, Latency, PacketFault, Refuse, Reset, Stall, Truncate
 

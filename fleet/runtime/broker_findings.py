@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fleet.runtime.network_hand import harms_network
+from fleet.runtime.fault_injector import harms_network
 from fleet.scenario.schema import Scenario
 from fleet.transport.reasons import OWN_CLIENT_IDS
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fleet.kernel.instants import HOUR, Duration, Instant
 from fleet.runtime.car_facts import car_facts, holds
-from fleet.scenario.deeds import Step
+from fleet.scenario.actions import Step
 from fleet.scenario.expect import told
 from fleet.scenario.schema import Scenario
 from fleet.vehicle.car import Car

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import Instant
-from fleet.runtime.deeds import Deeds
-from fleet.runtime.roster import Roster
+from fleet.runtime.action_executor import ActionExecutor
+from fleet.runtime.car_selector import CarSelector
+from fleet.scenario.actions import Load
 from fleet.scenario.arrivals import Spans
-from fleet.scenario.deeds import Load
 from fleet.scenario.schema import Phase, Scenario
 from fleet.vehicle.signals import AskStatus
 
@@ -40,33 +40,37 @@ class OpenLoop:
             self._next = next(self._arrivals, None)
 
 
-def make_loads(scenario: Scenario, phase: Phase, *, start: Instant, zone: str, roster: Roster, deeds: Deeds) -> list[OpenLoop]:
-    """Return the actors of a stage's load. What each draws depends on stage, deed and the how-manieth of its kind it is."""
+def make_loads(
+    scenario: Scenario, phase: Phase, *, start: Instant, zone: str, selector: CarSelector, executor: ActionExecutor
+) -> list[OpenLoop]:
+    """Return the actors of a stage's load. What each draws depends on stage, action and the how-manieth of its kind it is."""
     seen: dict[str, int] = {}
     loads = []
     for load in phase.load:
         number = seen[load.subject] = seen.get(load.subject, -1) + 1
         name = f"{phase.name}/{load.subject}/{number}"
         spans = load.spans(start + phase.after_us, phase.duration, zone)
-        loads.append(_make_load(load, name, spans=spans, key=stream_key(scenario.seed, "load", name), roster=roster, deeds=deeds))
+        loads.append(
+            _make_load(load, name, spans=spans, key=stream_key(scenario.seed, "load", name), selector=selector, executor=executor)
+        )
     return loads
 
 
-def _make_load(load: Load, name: str, *, spans: Spans, key: int, roster: Roster, deeds: Deeds) -> OpenLoop:
+def _make_load(load: Load, name: str, *, spans: Spans, key: int, selector: CarSelector, executor: ActionExecutor) -> OpenLoop:
     # In turn, but not in the order of the fleets: every car comes once before one comes again.
-    turn = [roster.held(place) for place in roster.shuffled(roster.select(load.cars), f"load {name}")]
+    turn = [selector.handle(place) for place in selector.shuffled(selector.select(load.cars), f"load {name}")]
     if not turn:
         spans = ()  # a fleet that was made smaller may have none of these cars
 
     def ask_status(n: int, at: Instant) -> None:
-        held = turn[n % len(turn)]
-        if held is not None:
-            held.put(AskStatus(), at)
+        handle = turn[n % len(turn)]
+        if handle is not None:
+            handle.put(AskStatus(), at)
 
     def perform(n: int, at: Instant) -> None:
-        held = turn[n % len(turn)]
-        if held is not None:
-            deeds.perform(load, held, at, Draws(key, "what", n), f"{name}/{n}")
+        handle = turn[n % len(turn)]
+        if handle is not None:
+            executor.perform(load, handle, at, Draws(key, "what", n), f"{name}/{n}")
 
     arrivals = load.shape.arrivals(spans, len(turn), Draws(key, "when"))
     return OpenLoop(arrivals, ask_status if load.do == "ask_status" else perform)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleet.kernel.instants import Instant
-from fleet.runtime.roster import HeldCar, Roster
-from fleet.scenario.deeds import Selection
+from fleet.runtime.car_selector import CarHandle, CarSelector
+from fleet.scenario.actions import Selection
 from fleet.scenario.schema import Scenario
 from fleet.vehicle.signals import SetNetwork
 
@@ -14,7 +14,7 @@ from fleet.vehicle.signals import SetNetwork
 class NetworkOutages:
     """Takes the network from its cars at the beginning of each outage and gives it back at the end; an actor of the heap."""
 
-    def __init__(self, cars: Sequence[HeldCar], spans: Sequence[tuple[Instant, Instant]]) -> None:
+    def __init__(self, cars: Sequence[CarHandle], spans: Sequence[tuple[Instant, Instant]]) -> None:
         """Take the outages as [begin, end), in any order; where they overlap they are one."""
         self._cars = cars
         self._changes: list[tuple[Instant, bool]] = []
@@ -32,16 +32,16 @@ class NetworkOutages:
     def wake(self, at: Instant) -> None:
         """Change it for all cars, as of its instant."""
         while (due := self.deadline()) is not None and due <= at:
-            for held in self._cars:
-                held.put(SetNetwork(self._changes[self._next][1]), due)
+            for handle in self._cars:
+                handle.put(SetNetwork(self._changes[self._next][1]), due)
             self._next += 1
 
 
-def make_outages(scenario: Scenario, *, start: Instant, zone: str, roster: Roster) -> list[NetworkOutages]:
+def make_outages(scenario: Scenario, *, start: Instant, zone: str, selector: CarSelector) -> list[NetworkOutages]:
     """Return the actors of the fleets that have outages."""
     return [
         NetworkOutages(
-            roster.chosen(Selection(fleet=fleet.name)),
+            selector.chosen(Selection(fleet=fleet.name)),
             [span for window in fleet.coverage.outages for span in window.intervals(start, scenario.duration, zone)],
         )
         for fleet in scenario.fleets

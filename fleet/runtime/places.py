@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Instant
-from fleet.scenario.deeds import Destination, draw_destination_m
+from fleet.scenario.actions import Destination, draw_destination_m
 from fleet.vehicle.car import Car
 from fleet.vehicle.driver import Purpose
 from fleet.vehicle.geo import offset

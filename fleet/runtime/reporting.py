@@ -18,7 +18,7 @@ from fleet.observe.junit import write_junit
 from fleet.observe.report import Account, Generator, judge, machine, write_report
 from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.broker_findings import broker_findings
-from fleet.runtime.network_hand import harms_network
+from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.verdicts import Verdicts, line_outcomes, stage_figures, unjudged
 from fleet.scenario.following import followed_tracks, track_findings
 from fleet.scenario.schema import Scenario

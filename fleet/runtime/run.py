@@ -18,12 +18,12 @@ from fleet.observe.journal import BACKEND_PART, JOURNAL, merge_journals
 from fleet.observe.packing import packed
 from fleet.runtime.access import ENDPOINT_FILE, SECRET_FILE_VARIABLE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins
-from fleet.runtime.broker_hand import BrokerHand
+from fleet.runtime.broker_controller import BrokerController
 from fleet.runtime.children import Child, ChildFailed
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
+from fleet.runtime.fault_injector import FaultInjector, harms_network
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
 from fleet.runtime.mosquitto import PrivateMosquitto
-from fleet.runtime.network_hand import NetworkHand, harms_network
 from fleet.runtime.reaching import look_for, look_in
 from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.shard import wait_until
@@ -83,8 +83,8 @@ class Run:
         self._secret = config.secret or FleetSecret.new()
         self._stop = asyncio.Event()
         self._broken = ""
-        self._hand: BrokerHand | None = None
-        self._network: NetworkHand | None = None
+        self._controller: BrokerController | None = None
+        self._faults: FaultInjector | None = None
         with_desk = config.with_backend or config.asks_desk
         self._verdicts = Verdicts(config.scenario, backend=config.with_backend, desk=with_desk)
         self._simulator: dict[str, Any] = {}
@@ -129,7 +129,7 @@ class Run:
                 backend_cpu=self._backend_cpu.figures() if self._backend_cpu else {},
                 store=self.store if config.with_backend else None,
                 verdicts=self._verdicts,
-                faults=None if self._network is None else self._network.counts(),
+                faults=None if self._faults is None else self._faults.counts(),
                 broken=self._broken,
             )
             if self._broker is not None and report["verdict"] in {"failed", "invalid"}:
@@ -194,7 +194,10 @@ class Run:
         self._broker = PrivateMosquitto(secret=self._secret, vins=vins(self._config.scenario), prefix=self._config.prefix)
         async with self._broker:
             self._view.say(f"broker: private Mosquitto on {self._broker.cars} (cars) and {self._broker.tools} (tools)")
-            async with BrokerHand(self._broker, self._view.say) as self._hand, self._harmed(self._broker.cars) as cars:
+            async with (
+                BrokerController(self._broker, self._view.say) as self._controller,
+                self._harmed(self._broker.cars) as cars,
+            ):
                 yield str(cars), str(self._broker.tools)
 
     @contextlib.asynccontextmanager
@@ -206,9 +209,9 @@ class Run:
             return
         async with FaultProxy(cars, seed=scenario.seed) as proxy:
             self._view.say(f"network: the cars connect to {proxy.endpoint}, a proxy in front of the broker")
-            self._network = NetworkHand(scenario, proxy, self._view.say)
+            self._faults = FaultInjector(scenario, proxy, self._view.say)
             yield proxy.endpoint
-            self._network.tell()
+            self._faults.tell()
 
     async def _run_processes(self, cars: str, tools: str) -> dict[str, Any]:
         backend = None
@@ -338,9 +341,9 @@ class Run:
             await asyncio.sleep(0.5)
             if backend is not None and 0 < self._simulator.get("elapsed_share", 0) < 1:
                 self._look_at_cpu(backend.pid)
-            if self._hand is not None and self._hand.error is not None:
-                return f"Mosquitto did not start again: {str(self._hand.error).partition(chr(10))[0]}"
-            if self._broker is not None and self._broker.pid is None and not (self._hand and self._hand.holds_down):
+            if self._controller is not None and self._controller.error is not None:
+                return f"Mosquitto did not start again: {str(self._controller.error).partition(chr(10))[0]}"
+            if self._broker is not None and self._broker.pid is None and not (self._controller and self._controller.holds_down):
                 return "Mosquitto has ended during the run"
             if backend is not None and not backend.is_running:
                 try:
@@ -377,10 +380,10 @@ class Run:
             figures = progress_figures(message, self._backend)
             self._verdicts.look(figures, message["elapsed_us"], message["scenario_time"])
             self._view.update(self._simulator, self._backend)
-        elif message["type"] == "broker" and self._hand is not None:
-            self._hand.do(message["do"])
-        elif message["type"] == "network" and self._network is not None:
-            self._network.do(message["step"], begins=message["begins"])
+        elif message["type"] == "broker" and self._controller is not None:
+            self._controller.do(message["do"])
+        elif message["type"] == "network" and self._faults is not None:
+            self._faults.do(message["step"], begins=message["begins"])
         elif message["type"] == "waits":
             self._simulator_waits = message["what"], message["detail"]
         elif message["type"] == "log":

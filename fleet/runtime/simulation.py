@@ -17,16 +17,16 @@ from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, SECOND, Duration, format_instant
 from fleet.kernel.schedule import Schedule
 from fleet.observe.journal import JournalWriter
+from fleet.runtime.action_executor import ActionExecutor
 from fleet.runtime.assembly import build_cars, vocabulary
+from fleet.runtime.car_selector import CarSelector
 from fleet.runtime.clocks import ScaledClock, VirtualClock, wall_us
-from fleet.runtime.deeds import Deeds
 from fleet.runtime.executed import CommandMemory
 from fleet.runtime.figures import live_figures
 from fleet.runtime.health import Health
 from fleet.runtime.journalling import JournalledCar, journalled_links
 from fleet.runtime.lines import Lines
 from fleet.runtime.naming import named
-from fleet.runtime.roster import Roster
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.runtime.stages import StageMarks, make_actors, stage_results
 from fleet.runtime.users import Users, plan_wishes
@@ -132,7 +132,7 @@ class Simulation:
             memory=config.memory,
         )
         self.users: Users | None = None
-        self._roster = Roster(scenario, self.shard.cars.values(), index=config.index, count=config.count)
+        self._selector = CarSelector(scenario, self.shard.cars.values(), index=config.index, count=config.count)
         self._stages = StageMarks(scenario, self._start, self._marked)
         self._health = Health()
         self._began_wall_us = 0
@@ -269,9 +269,14 @@ class Simulation:
 
     def _play(self) -> None:
         """Put load, timeline and stages onto the heap."""
-        deeds = Deeds(users=self.users, broker=self._tell_broker, network=self._tell_network, lines=self._lines)
+        executor = ActionExecutor(users=self.users, broker=self._tell_broker, network=self._tell_network, lines=self._lines)
         actors = make_actors(
-            self._config.scenario, start=self._start, zone=self._zone, roster=self._roster, deeds=deeds, figures=self._figures
+            self._config.scenario,
+            start=self._start,
+            zone=self._zone,
+            selector=self._selector,
+            executor=executor,
+            figures=self._figures,
         )
         for actor in (*actors, self._stages):
             self.shard.add(actor)

@@ -7,23 +7,23 @@ from typing import Any
 
 from fleet.kernel.instants import Instant
 from fleet.observe.histogram import Histogram
-from fleet.runtime.deeds import Deeds
+from fleet.runtime.action_executor import ActionExecutor
+from fleet.runtime.car_selector import CarSelector
 from fleet.runtime.load import OpenLoop, make_loads
 from fleet.runtime.outages import NetworkOutages, make_outages
-from fleet.runtime.roster import Roster
 from fleet.runtime.timeline import Figures, TimedStep, make_timeline
 from fleet.runtime.users import Outcomes
 from fleet.scenario.schema import Scenario
 
 
 def make_actors(
-    scenario: Scenario, *, start: Instant, zone: str, roster: Roster, deeds: Deeds, figures: Figures
+    scenario: Scenario, *, start: Instant, zone: str, selector: CarSelector, executor: ActionExecutor, figures: Figures
 ) -> list[OpenLoop | TimedStep | NetworkOutages]:
     """Return the actors of load and timeline, of the whole run and of all stages, and of failing networks."""
-    actors: list[OpenLoop | TimedStep | NetworkOutages] = [*make_outages(scenario, start=start, zone=zone, roster=roster)]
+    actors: list[OpenLoop | TimedStep | NetworkOutages] = [*make_outages(scenario, start=start, zone=zone, selector=selector)]
     for phase in scenario.phases():
-        actors += make_loads(scenario, phase, start=start, zone=zone, roster=roster, deeds=deeds)
-        actors += make_timeline(scenario, phase, start=start, zone=zone, roster=roster, deeds=deeds, figures=figures)
+        actors += make_loads(scenario, phase, start=start, zone=zone, selector=selector, executor=executor)
+        actors += make_timeline(scenario, phase, start=start, zone=zone, selector=selector, executor=executor, figures=figures)
     return actors
 
 

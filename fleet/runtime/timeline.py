@@ -7,10 +7,10 @@ from typing import Final
 
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
+from fleet.runtime.action_executor import ActionExecutor
 from fleet.runtime.car_facts import holds
-from fleet.runtime.deeds import Deeds
-from fleet.runtime.roster import HeldCar, Roster
-from fleet.scenario.deeds import Step
+from fleet.runtime.car_selector import CarHandle, CarSelector
+from fleet.scenario.actions import Step
 from fleet.scenario.schema import Phase, Scenario
 
 LOOKS: Final = 1000
@@ -34,7 +34,7 @@ class TimedStep:
 
     def __init__(
         self, step: Step, name: str, *, key: int, begin: Instant, duration: Duration, zone: str,
-        cars: Sequence[HeldCar], deeds: Deeds, figures: Figures,
+        cars: Sequence[CarHandle], executor: ActionExecutor, figures: Figures,
     ) -> None:  # fmt: skip
         """Take the cars of this shard it is done to; `name` is unique in the scenario."""
         self.done = 0
@@ -43,7 +43,7 @@ class TimedStep:
         self._key = key
         self._end = begin + duration
         self._cars = list(cars)
-        self._deeds = deeds
+        self._executor = executor
         self._figures = figures
         self._occasion = 0
         self._once = step.at is None and step.every is None
@@ -73,28 +73,30 @@ class TimedStep:
             if not all(part.holds(figures) for part in when.of_run):
                 return False
         if self._step.broker is not None:
-            self._deeds.to_broker(self._step.broker)
+            self._executor.to_broker(self._step.broker)
             self.done += 1
             return True
         if self._step.network is not None:
-            self._deeds.to_network(self._name, True)
+            self._executor.to_network(self._name, True)
             self.done += 1
             return True
         if not self._step.of_cars:
             about = self._cars if self._step.about == "list" else ()
-            self._deeds.ask_service(self._step, about, at, name=self._name, occasion=self._occasion)
+            self._executor.ask_service(self._step, about, at, name=self._name, occasion=self._occasion)
             self._occasion += 1
             self.done += 1
             return True
-        ready = self._cars if when is None or not when.of_car else [held for held in self._cars if holds(when, held.car, at)]
-        for held in ready:
-            draws = Draws(self._key ^ held.car.key, "what", self._occasion)
-            self._deeds.perform_step(self._step, held, at, draws=draws, name=self._name, occasion=self._occasion)
+        ready = (
+            self._cars if when is None or not when.of_car else [handle for handle in self._cars if holds(when, handle.car, at)]
+        )
+        for handle in ready:
+            draws = Draws(self._key ^ handle.car.key, "what", self._occasion)
+            self._executor.perform_step(self._step, handle, at, draws=draws, name=self._name, occasion=self._occasion)
             self.done += 1
         self._occasion += 1
         if self._once and ready:
             served = set(map(id, ready))
-            self._cars = [held for held in self._cars if id(held) not in served]
+            self._cars = [handle for handle in self._cars if id(handle) not in served]
         return not self._cars
 
 
@@ -111,7 +113,7 @@ class TimedFault(TimedStep):
         """End it, and begin it."""
         if self._over_at is not None and self._over_at <= at:
             self._over_at = None
-            self._deeds.to_network(self._name, False)
+            self._executor.to_network(self._name, False)
         if self._next is not None and self._next <= at:
             before = self.done
             super().wake(at)
@@ -121,9 +123,16 @@ class TimedFault(TimedStep):
 
 
 def make_timeline(
-    scenario: Scenario, phase: Phase, *, start: Instant, zone: str, roster: Roster, deeds: Deeds, figures: Figures
+    scenario: Scenario,
+    phase: Phase,
+    *,
+    start: Instant,
+    zone: str,
+    selector: CarSelector,
+    executor: ActionExecutor,
+    figures: Figures,
 ) -> list[TimedStep]:
-    """Return the actors of a stage's timeline. What each draws depends on stage, deed and the how-manieth of its kind it is."""
+    """Return the actors of a stage's timeline. What each draws depends on stage, action and the how-manieth of its kind it is."""
     steps = []
     for name, step in scenario.named_steps(phase):
         actor = TimedStep if step.network is None else TimedFault
@@ -135,8 +144,8 @@ def make_timeline(
                 begin=start + phase.after_us,
                 duration=phase.duration,
                 zone=zone,
-                cars=() if step.broker is not None or step.network is not None else roster.chosen(step.cars),
-                deeds=deeds,
+                cars=() if step.broker is not None or step.network is not None else selector.chosen(step.cars),
+                executor=executor,
                 figures=figures,
             )
         )

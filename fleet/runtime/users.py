@@ -23,7 +23,7 @@ from fleet.runtime.naming import NAMED
 from fleet.runtime.places import placed
 from fleet.runtime.shard import CarOnLink, Shard
 from fleet.runtime.unanswered import CarRequest, Unanswered
-from fleet.scenario.deeds import Deed, Step, draw_destination_m
+from fleet.scenario.actions import Action, Step, draw_destination_m
 from fleet.scenario.drawn import Distances
 from fleet.scenario.schema import CommandLoad, Scenario
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
@@ -241,7 +241,7 @@ class Users:
         self.ask(load.name, load, draws.choice(owned).car, draws=draws, at=wish.at, number=f"{wish.load}-{wish.n}")
 
     def ask(
-        self, name: str, words: CommandLoad | Deed, car: Car, *, draws: Draws, at: Instant, number: str,
+        self, name: str, words: CommandLoad | Action, car: Car, *, draws: Draws, at: Instant, number: str,
         answered: Answered | None = None,
     ) -> None:  # fmt: skip
         """Send a command to a car, due at `at`; what its words leave open is drawn. `number` is its own in this scenario."""
@@ -253,7 +253,7 @@ class Users:
             vin=car.vin,
             name=name,
             parameters=parameters,
-            user=words.user if isinstance(words, Deed) else None,
+            user=words.user if isinstance(words, Action) else None,
             spin=self._spin(car, kind),
             token=self._tokens.get(car.vin) if kind == "token" else None,
             ttl_s=words.time_to_live / SECOND if words.time_to_live is not None else None,
@@ -310,14 +310,14 @@ class Users:
     def _outcomes_of(self, stage: str) -> list[Outcomes]:
         return [self.whole, self.stages[stage]] if stage in self.stages else [self.whole]
 
-    def _parameters(self, car: Car, name: str, words: CommandLoad | Deed, draws: Draws, at: Instant) -> dict[str, Any]:
+    def _parameters(self, car: Car, name: str, words: CommandLoad | Action, draws: Draws, at: Instant) -> dict[str, Any]:
         known = COMMANDS[name].entry.parameters if name in COMMANDS else {}
         parameters: dict[str, Any] = {
             key: placed(values.draw(draws), known[key].items if key in known else {}, car, at, draws)
             for key, values in words.parameters.items()
         }
         if words.distance is not None:
-            from_fix = isinstance(words, Deed) and words.distance_from == "fix"
+            from_fix = isinstance(words, Action) and words.distance_from == "fix"
             latitude, longitude = (
                 _away_from_fix(words.distance, car, draws)
                 if from_fix
@@ -327,7 +327,7 @@ class Users:
         return parameters
 
     @staticmethod
-    def _proof(name: str, words: CommandLoad | Deed, draws: Draws) -> str | None:
+    def _proof(name: str, words: CommandLoad | Action, draws: Draws) -> str | None:
         """Return which S-PIN this user gives, or the token of the last right one; None for a command that needs neither."""
         if name not in COMMANDS or not COMMANDS[name].needs_spin:
             return None

@@ -22,10 +22,10 @@ from fleet.observe.journal import JOURNAL, NOT_YET, Begin, JournalWriter
 from fleet.observe.packing import packed
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.clocks import VirtualClock
+from fleet.runtime.fault_injector import FaultInjector, harms_network
 from fleet.runtime.health import monotonic_us
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, account_of_rows, backend_account, begin_of
 from fleet.runtime.limits import look_for_garbage_rarely
-from fleet.runtime.network_hand import NetworkHand, harms_network
 from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import wait_until
@@ -33,7 +33,7 @@ from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
 from fleet.runtime.verdicts import Verdicts, progress_figures
 from fleet.runtime.view import View
 from fleet.runtime.virtual_loop import run_virtually
-from fleet.scenario.deeds import BrokerAction
+from fleet.scenario.actions import BrokerAction
 from fleet.scenario.schema import Scenario
 from fleet.transport.simulated_access import AccessControl
 from fleet.transport.simulated_broker import SimulatedBroker
@@ -71,10 +71,10 @@ class VirtualRun:
         self._schedule = Schedule(vocabulary().start_of(config.scenario))
         access = AccessControl.parse((resource_dir("broker") / "acl").read_text(encoding="utf-8"))
         self._network = SimulatedNetwork(SimulatedBroker(access=access), self._schedule)
-        self._hand: NetworkHand | None = None
+        self._faults: FaultInjector | None = None
         if harms_network(config.scenario):
             self._network.faults = FrameFaults(self._network, config.scenario.seed)
-            self._hand = NetworkHand(config.scenario, self._network.faults, view.say)
+            self._faults = FaultInjector(config.scenario, self._network.faults, view.say)
         self._verdicts = Verdicts(config.scenario)
         self._simulation: Simulation | None = None
         self._backend: Backend | None = None
@@ -102,8 +102,8 @@ class VirtualRun:
         began_us = monotonic_us()
         with self._view:
             result, backend = run_virtually(self._live(), self._schedule)
-            if self._hand is not None:
-                self._hand.tell()
+            if self._faults is not None:
+                self._faults.tell()
         result["wall_s"] = round((monotonic_us() - began_us) / 1e6, 3)
         report = compose_report(
             config.scenario,
@@ -112,7 +112,7 @@ class VirtualRun:
             backend_cpu={},
             store=self.store,
             verdicts=self._verdicts,
-            faults=None if self._hand is None else self._hand.counts(),
+            faults=None if self._faults is None else self._faults.counts(),
             broken=self._broken,
         )
         publish_report(config.out, report)
@@ -199,8 +199,8 @@ class VirtualRun:
             self._view.say(f"broker: {message['do']}, as the scenario says")
             self._act(message["do"])
         elif message["type"] == "network":
-            assert self._hand is not None, "a step does something to the network"
-            self._hand.do(message["step"], begins=message["begins"])
+            assert self._faults is not None, "a step does something to the network"
+            self._faults.do(message["step"], begins=message["begins"])
         elif message["type"] == "progress":
             assert self._backend is not None, "the cars live after the back end has started"
             backend = self._backend.snapshot().to_dict()

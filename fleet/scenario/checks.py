@@ -14,13 +14,13 @@ import msgspec
 from fleet.cloud.actions import ServiceEntry
 from fleet.errors import UsageError, nearest_hint
 from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_datetime
-from fleet.scenario.deeds import (
-    ACTIONS,
+from fleet.scenario.actions import (
+    CAR_ACTIONS,
     LED,
     LOWERED,
     OPENED,
     SWITCHED,
-    Deed,
+    Action,
     Load,
     NetworkFault,
     Place,
@@ -131,8 +131,8 @@ def _check_targets(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
             if load.fleet is not None:
                 yield from check_known((*at, "commands", index, "fleet"), "fleet", load.fleet, counts)
         for key, timed in _TIMED:
-            for index, deed in enumerate(timed(phase)):
-                yield from _check_cars((*at, key, index, "cars"), deed.cars, counts)
+            for index, action in enumerate(timed(phase)):
+                yield from _check_cars((*at, key, index, "cars"), action.cars, counts)
 
 
 def _check_cars(at: Steps, cars: Selection, counts: Mapping[str, int]) -> Iterator[Problem]:
@@ -192,8 +192,8 @@ def _check_times(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem
             if load.during is not None and not load.during.intervals(begin, phase.duration, zone):
                 yield Problem((*at, "commands", index, "during"), f"{load.during} never comes in {stretch}")
         for key, timed in _TIMED:
-            for index, deed in enumerate(timed(phase)):
-                for name, never in _never(deed, begin, phase.duration, zone):
+            for index, action in enumerate(timed(phase)):
+                for name, never in _never(action, begin, phase.duration, zone):
                     yield Problem((*at, key, index, name), f"{never} in {stretch}")
 
 
@@ -207,21 +207,21 @@ def _never_tracks(fleet: Fleet, start: Instant, duration: int, zone: str) -> Ite
         yield "at", f"{error},"
 
 
-def _never(deed: Load | Step, begin: Instant, duration: int, zone: str) -> Iterator[tuple[str, str]]:
+def _never(action: Load | Step, begin: Instant, duration: int, zone: str) -> Iterator[tuple[str, str]]:
     """Yield the key and what is wrong with a time that does not come in its stage."""
-    if deed.at is not None:
+    if action.at is not None:
         try:
-            came = deed.at.within(begin, duration, zone)
+            came = action.at.within(begin, duration, zone)
         except Misread as error:
             yield "at", f"{error},"
             return
         if came is None:
-            yield "at", f"{deed.at} never comes"
+            yield "at", f"{action.at} never comes"
             return
-    if isinstance(deed, Load) and deed.during is not None and not deed.spans(begin, duration, zone):
-        yield "during", f"{deed.during} never comes"
-    if isinstance(deed, Step) and deed.every is not None and deed.every >= duration and deed.at is None:
-        yield "every", f"{deed.every} is too long: it never passes"
+    if isinstance(action, Load) and action.during is not None and not action.spans(begin, duration, zone):
+        yield "during", f"{action.during} never comes"
+    if isinstance(action, Step) and action.every is not None and action.every >= duration and action.at is None:
+        yield "every", f"{action.every} is too long: it never passes"
 
 
 def _local(at: Instant, zone: str) -> str:
@@ -319,7 +319,7 @@ def _check_command_load(load: CommandLoad, vocabulary: Vocabulary) -> Iterator[P
 
 
 def _check_command(
-    key: str, name: str, words: CommandLoad | Deed, vocabulary: Vocabulary, *, meant_wrong: str | None = None
+    key: str, name: str, words: CommandLoad | Action, vocabulary: Vocabulary, *, meant_wrong: str | None = None
 ) -> Iterator[Problem]:
     """Check a command and its words; `key` is where its name stands.
 
@@ -339,7 +339,7 @@ def _check_command(
         yield Problem(("time_to_live",), f"{words.time_to_live} is out of range: 1 s to {most} is expected")
 
 
-def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[Problem]:
+def _check_parameters(load: CommandLoad | Action, known: CommandType) -> Iterator[Problem]:
     types = {field.name: field.type for field in msgspec.structs.fields(known.parameters)}
     needs_distance = types.keys() >= set(_FROM_DISTANCE)
     given_as_point = needs_distance and load.distance is None and load.parameters.keys() >= set(_FROM_DISTANCE)
@@ -363,88 +363,94 @@ def _check_parameters(load: CommandLoad | Deed, known: CommandType) -> Iterator[
         yield Problem(("spin",), f"{known.name} needs no S-PIN", is_key=True)
 
 
-def _check_deed(deed: Deed, vocabulary: Vocabulary, *, more: tuple[str, ...] = (), looks: bool = False) -> Iterator[Problem]:
+def _check_action(
+    action: Action, vocabulary: Vocabulary, *, more: tuple[str, ...] = (), looks: bool = False
+) -> Iterator[Problem]:
     """Check that one thing is done (or none by a step that `looks`), and that it has its words and no others."""
-    given = [key for key in ("do", "command", *more) if getattr(deed, key) is not None]
+    given = [key for key in ("do", "command", *more) if getattr(action, key) is not None]
     if len(given) != 1 and not (looks and not given):
         names = "one of " + ", ".join(repr(key) for key in ("do", "command", *more))
         what = f"{given[0]!r} and {given[1]!r} exclude each other" if given else "it does not say what is done"
         at = (given[1],) if given else ()
-        yield Problem(at, f"{what}: {names} is expected", hint="" if given else f"do: {', '.join(ACTIONS)}.", is_key=bool(given))
-    if deed.command is not None:
-        meant_wrong = deed.expect.outcome.reason if isinstance(deed, Step) and deed.expect and deed.expect.outcome else None
-        yield from _check_command("command", deed.command, deed, vocabulary, meant_wrong=meant_wrong)
-    what = deed.do or ("a command" if deed.command is not None else "that" if given else "a step that only looks")
+        yield Problem(
+            at, f"{what}: {names} is expected", hint="" if given else f"do: {', '.join(CAR_ACTIONS)}.", is_key=bool(given)
+        )
+    if action.command is not None:
+        meant_wrong = (
+            action.expect.outcome.reason if isinstance(action, Step) and action.expect and action.expect.outcome else None
+        )
+        yield from _check_command("command", action.command, action, vocabulary, meant_wrong=meant_wrong)
+    what = action.do or ("a command" if action.command is not None else "that" if given else "a step that only looks")
     for key, takes in (
-        ("to", deed.do in LED),
-        ("door", deed.do in OPENED),
-        ("level", deed.do in LOWERED),
-        ("fault", deed.do == "fault"),
-        ("mode", deed.do == "set_privacy"),
-        ("named", deed.do == "set_service"),
-        ("switch", deed.do in SWITCHED),
-        ("sensor", deed.do == "crash"),
-        ("user", deed.do == "reset_car" or deed.command is not None),
-        ("request", deed.do == "ask"),
-        ("data", deed.do == "ask" or "service" in given),
-        ("parameters", deed.command is not None or deed.do == "set_heater"),
-        *((key, deed.command is not None) for key in ("distance", "distance_from", "spin", "time_to_live")),
+        ("to", action.do in LED),
+        ("door", action.do in OPENED),
+        ("level", action.do in LOWERED),
+        ("fault", action.do == "fault"),
+        ("mode", action.do == "set_privacy"),
+        ("named", action.do == "set_service"),
+        ("switch", action.do in SWITCHED),
+        ("sensor", action.do == "crash"),
+        ("user", action.do == "reset_car" or action.command is not None),
+        ("request", action.do == "ask"),
+        ("data", action.do == "ask" or "service" in given),
+        ("parameters", action.command is not None or action.do == "set_heater"),
+        *((key, action.command is not None) for key in ("distance", "distance_from", "spin", "time_to_live")),
     ):
-        if (given or looks) and not takes and getattr(deed, key) not in (None, {}):
+        if (given or looks) and not takes and getattr(action, key) not in (None, {}):
             yield Problem((key,), f"{what} takes no {key!r}", is_key=True)
-    if deed.distance_from is not None and deed.distance is None:
+    if action.distance_from is not None and action.distance is None:
         yield Problem(("distance_from",), "without 'distance' nobody stands anywhere", "Such as 'distance: 500 m'.", is_key=True)
-    if deed.do in OPENED and deed.door is None:
-        yield Problem((), f"{deed.do} lacks 'door': which one", hint="Such as 'door: boot'.")
-    if deed.do == "set_privacy" and deed.mode is None:
+    if action.do in OPENED and action.door is None:
+        yield Problem((), f"{action.do} lacks 'door': which one", hint="Such as 'door: boot'.")
+    if action.do == "set_privacy" and action.mode is None:
         yield Problem((), "set_privacy lacks 'mode': which one", hint="Such as 'mode: offline'.")
-    if deed.do in SWITCHED and deed.switch is None:
-        yield Problem((), f"{deed.do} lacks 'switch': on or off", hint="Such as 'switch: off'.")
-    if deed.do == "set_service" and deed.named is None:
+    if action.do in SWITCHED and action.switch is None:
+        yield Problem((), f"{action.do} lacks 'switch': on or off", hint="Such as 'switch: off'.")
+    if action.do == "set_service" and action.named is None:
         yield Problem((), "set_service lacks 'named': which service", hint="Such as 'named: lock'.")
-    if deed.do == "ask":
-        yield from _check_request(deed)
-    if deed.do == "set_heater":
-        yield from _check_heater(deed)
-    if deed.named is not None:
-        yield from check_known(("named",), "service", deed.named, vocabulary.switchable)
-    if deed.do == "fault" and deed.fault is None:
+    if action.do == "ask":
+        yield from _check_request(action)
+    if action.do == "set_heater":
+        yield from _check_heater(action)
+    if action.named is not None:
+        yield from check_known(("named",), "service", action.named, vocabulary.switchable)
+    if action.do == "fault" and action.fault is None:
         yield Problem((), "fault lacks 'fault': which one", hint="Such as 'fault: tyre_pressure'.")
-    if deed.do == "drive" and deed.to is None:
+    if action.do == "drive" and action.to is None:
         yield Problem((), "drive lacks 'to': where it leads", hint="Such as 'to: home' or 'to: {from: 2 km, to: 10 km}'.")
 
 
-def _check_request(deed: Deed) -> Iterator[Problem]:
+def _check_request(action: Action) -> Iterator[Problem]:
     """Check the words of a request as the car will, which fills in what it knows itself."""
-    if deed.request is None:
+    if action.request is None:
         yield Problem((), "ask lacks 'request': which online service", hint="Such as 'request: parking_places'.")
         return
-    wrong = list(check_known(("request",), "request", deed.request, requests()))
+    wrong = list(check_known(("request",), "request", action.request, requests()))
     yield from wrong
-    if wrong or _is_meant_wrong(deed):
+    if wrong or _is_meant_wrong(action):
         return
-    given, parameters = {} if deed.data is None else deed.data.values, requests()[deed.request].entry.parameters
-    yield from check_words(deed.request, given, parameters)
-    yield from lacking("data", deed.request, given, parameters, given_elsewhere=KNOWN_TO_CARS)
+    given, parameters = {} if action.data is None else action.data.values, requests()[action.request].entry.parameters
+    yield from check_words(action.request, given, parameters)
+    yield from lacking("data", action.request, given, parameters, given_elsewhere=KNOWN_TO_CARS)
 
 
-def _is_meant_wrong(deed: Deed) -> bool:
+def _is_meant_wrong(action: Action) -> bool:
     """Tell whether a step expects that a request is not asked because of its words: then they stand as they are."""
-    expect = deed.expect if isinstance(deed, Step) else None
+    expect = action.expect if isinstance(action, Step) else None
     return expect is not None and expect.wanted.get("reason") in {"malformed", "argument_out_of_range"}
 
 
-def _check_heater(deed: Deed) -> Iterator[Problem]:
+def _check_heater(action: Action) -> Iterator[Problem]:
     """Check run time and timers as the car will take them; whether its menu has them is the car's to judge."""
     try:
-        msgspec.convert({name: values.samples()[0] for name, values in deed.parameters.items()}, SetHeater)
+        msgspec.convert({name: values.samples()[0] for name, values in action.parameters.items()}, SetHeater)
     except msgspec.ValidationError as error:
         hint = "Such as 'parameters: {minutes: 30, timers: [{at: \"06:30\", days: [monday]}]}'."
         yield Problem(("parameters",), f"set_heater cannot take this: {error}", hint)
 
 
 def _check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
-    yield from _check_deed(load, vocabulary)
+    yield from _check_action(load, vocabulary)
     given = [key for key in _SHAPES if getattr(load, key) is not None]
     if not given:
         yield Problem((), f"it lacks one of {', '.join(_SHAPES)}, which say how often", hint="Such as 'rate: 20 per s'.")
@@ -455,7 +461,7 @@ def _check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
 
 
 def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
-    yield from _check_deed(step, vocabulary, more=("broker", "network", "service"), looks=step.expect is not None)
+    yield from _check_action(step, vocabulary, more=("broker", "network", "service"), looks=step.expect is not None)
     if step.at is None and step.every is None and step.when is None:
         yield Problem((), "it lacks 'at', 'every' or 'when', which say when", hint="Such as 'at: 10 min'.")
     if step.every is not None and step.every < SECOND:

@@ -6,9 +6,9 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
+from fleet.scenario.actions import Destination, Numbers
 from fleet.scenario.arrivals import Burst, Ramp
 from fleet.scenario.conditions import Condition
-from fleet.scenario.deeds import Destination, Numbers
 from fleet.scenario.drawn import Distances, Given, Plain, PrivacyMix, SpinMix, Values
 from fleet.scenario.expect import Ending
 from fleet.scenario.expectations import Expectation

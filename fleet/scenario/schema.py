@@ -15,7 +15,7 @@ import msgspec
 
 from fleet.cloud.actions import ServiceEntry, load_actions
 from fleet.kernel.instants import SECOND, Instant
-from fleet.scenario.deeds import Load, Place, Step
+from fleet.scenario.actions import Load, Place, Step
 from fleet.scenario.drawn import Distances, Plain, PrivacyMix, SpinMix, Values
 from fleet.scenario.expectations import Expectation
 from fleet.scenario.part import Part

@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from fleet.kernel.instants import SECOND, Instant, format_duration, to_datetime
-from fleet.scenario.deeds import Deed, Selection, Step
+from fleet.scenario.actions import Action, Selection, Step
 from fleet.scenario.following import followed_tracks
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Vocabulary
 
@@ -84,12 +84,12 @@ def chosen_count(scenario: Scenario, cars: Selection) -> int:
     return cars.size(scenario.cars_in(cars.fleet))
 
 
-def _what(deed: Deed) -> str:
-    if isinstance(deed, Step) and deed.broker is not None:
-        return f"broker {deed.broker}"
-    if isinstance(deed, Step) and deed.network is not None:
-        return f"{deed.subject}{'' if deed.lasts is None else f' for {deed.lasts}'}"
-    return f"command {deed.command}" if deed.command is not None else deed.subject
+def _what(action: Action) -> str:
+    if isinstance(action, Step) and action.broker is not None:
+        return f"broker {action.broker}"
+    if isinstance(action, Step) and action.network is not None:
+        return f"{action.subject}{'' if action.lasts is None else f' for {action.lasts}'}"
+    return f"command {action.command}" if action.command is not None else action.subject
 
 
 def _when(step: Step) -> str:

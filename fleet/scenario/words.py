@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, Literal
 
 from fleet.errors import nearest_hint
-from fleet.scenario.deeds import Destination
+from fleet.scenario.actions import Destination
 from fleet.scenario.drawn import Values
 from fleet.scenario.problems import Problem, Steps, check_known, check_value
 from fleet.scenario.scalars import Misread, shown

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fleet.kernel.instants import Instant
+from fleet.runtime.action_executor import ActionExecutor
 from fleet.runtime.assembly import vocabulary
-from fleet.runtime.deeds import Deeds
+from fleet.runtime.car_selector import CarSelector
 from fleet.runtime.figures import live_figures
-from fleet.runtime.roster import Roster
 from fleet.runtime.stages import StageMarks, make_actors
 from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
@@ -88,8 +88,8 @@ class StageLab:
             made,
             start=self.start,
             zone=ZONE,
-            roster=Roster(made, shard.cars.values()),
-            deeds=Deeds(
+            selector=CarSelector(made, shard.cars.values()),
+            executor=ActionExecutor(
                 users=self.users,
                 broker=self.broker_heard.append,
                 network=lambda step, begins: self.network_heard.append((self.clock.now() - self.start, step, begins)),

@@ -37,13 +37,13 @@ Control = Literal[
     "workshop_mode", "reset_car", "pair_car", "ask", "set_heater",
 ]  # fmt: skip
 """What people do at a car's own controls, and a crash."""
-Action = Literal[
+CarAction = Literal[
     "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage", Control,
     "lose_coverage", "regain_coverage", "low_fuel", "plug_in", "unplug", "break_charge_point", "mend_charge_point",
     "follow_route", "clear_routes", "give_consent", "withdraw_consent", "fail_update",
 ]  # fmt: skip
 """What people and the world do to a car."""
-ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+CAR_ACTIONS: Final[tuple[CarAction, ...]] = get_args(CarAction)
 Opening = Literal["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
 Fault = Literal[
     "tyre_pressure", "brake_pads", "washer_fluid", "headlight", "tail_light", "engine_oil", "coolant", "engine_control",
@@ -158,14 +158,14 @@ class Selection(Part, frozen=True, kw_only=True):
         return held if self.count is None else min(self.count, held)
 
 
-class Deed(Part, frozen=True, kw_only=True):
+class Action(Part, frozen=True, kw_only=True):
     """What is done: an action, or a command with its words. `cars` are those it is done to.
 
     `distance` is how far the user stands from the car, or (`distance_from: fix`) by the geodesic from the car's own last fix.
     `user` asks for the command, or is deleted by a reset; None is the primary one.
     """
 
-    do: Action | None = None
+    do: CarAction | None = None
     command: str | None = None
     cars: Selection = Selection()
     to: Destination | None = None
@@ -191,7 +191,7 @@ class Deed(Part, frozen=True, kw_only=True):
         return self.do or self.command or ""
 
 
-class Load(Deed, frozen=True, kw_only=True):
+class Load(Action, frozen=True, kw_only=True):
     """Something done again and again, at instants that do not depend on what comes of it: one of the four says how often.
 
     It begins at `at`, or with its stage, goes on `for` so long, or to the end of the stage, and pauses outside `during`.
@@ -284,7 +284,7 @@ _FAULT_PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
 """What each key gives, and how."""
 
 
-class Step(Deed, frozen=True, kw_only=True):
+class Step(Action, frozen=True, kw_only=True):
     """Something done at a time, every so often, or when a condition comes true.
 
     `broker` is done to the private broker, `network` to the connections of its cars, `for` so long or to the end of the stage.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
 from fleet.runtime.assembly import vins
-from fleet.runtime.roster import Roster
-from fleet.scenario.deeds import lasts_on
+from fleet.runtime.car_selector import CarSelector
+from fleet.scenario.actions import lasts_on
 from fleet.scenario.schema import Scenario
 from fleet.transport.faults import Fault, in_words
 
@@ -31,7 +31,7 @@ class _Planned(NamedTuple):
     lasts: bool
 
 
-class NetworkHand:
+class FaultInjector:
     """Knows the steps of a scenario by their names."""
 
     def __init__(self, scenario: Scenario, network: FaultyNetwork, say: Callable[[str], None]) -> None:
@@ -39,14 +39,14 @@ class NetworkHand:
         self._network = network
         self._say = say
         self._steps: dict[str, tuple[list[_Planned], frozenset[str]]] = {}
-        roster, everybody = Roster(scenario, ()), vins(scenario)
+        selector, everybody = CarSelector(scenario, ()), vins(scenario)
         for phase in scenario.phases():
             for name, step in scenario.named_steps(phase):
                 if step.network is None:
                     continue
                 faults = [(kind, step.network.fault(kind)) for kind in step.network.kinds]
                 planned = [_Planned(f"{name}/{kind}".lstrip("/"), fault, lasts_on(fault, step)) for kind, fault in faults]
-                self._steps[name] = (planned, frozenset(everybody[place] for place in roster.select(step.cars)))
+                self._steps[name] = (planned, frozenset(everybody[place] for place in selector.select(step.cars)))
 
     def do(self, step: str, *, begins: bool) -> None:
         """Begin or end what a step does; raises ValueError for one that does nothing to the network."""

@@ -13,7 +13,7 @@ import pytest
 from fleet.kernel.instants import MINUTE
 from fleet.observe.packing import packed
 from fleet.runtime.assembly import vins, vocabulary
-from fleet.runtime.network_hand import NetworkHand, harms_network
+from fleet.runtime.fault_injector import FaultInjector, harms_network
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.loader import parse
 from fleet.scenario.summary import summary
@@ -153,17 +153,17 @@ class TestWhat:
         )
         assert harms_network(made)
         network, said = Network(), list[str]()
-        hand = NetworkHand(made, network, said.append)
-        hand.do("/network latency and reset/0", begins=True)
+        injector = FaultInjector(made, network, said.append)
+        injector.do("/network latency and reset/0", begins=True)
         latency = "network latency and reset/0/latency"
         assert network.set_now == {latency: (Latency(200, 50), frozenset({vins(made)[7]}))}
         assert [fault for _, fault in network.ever] == [Latency(200, 50), Reset()]
-        hand.do("/network reset/0", begins=True)
+        injector.do("/network reset/0", begins=True)
         assert network.set_now["network reset/0/reset"] == (Reset(), frozenset(vins(made)))
-        hand.do("/network latency and reset/0", begins=False)
-        hand.do("/network reset/0", begins=False)
+        injector.do("/network latency and reset/0", begins=False)
+        injector.do("/network reset/0", begins=False)
         assert network.set_now == {}
-        hand.tell()
+        injector.tell()
         assert said == [
             "network: latency latency_ms=200, jitter_ms=50 for 1 car, as the scenario says",
             "network: reset for 1 car, as the scenario says",
@@ -175,9 +175,9 @@ class TestWhat:
         ]
         network.did = {latency: {"delayed": 4}, "network reset/0/reset": {"connections": 2}}
         network.did["network latency and reset/0/reset"] = {"connections": 1, "bytes": 7}
-        assert hand.counts() == {"latency": {"delayed": 4}, "reset": {"bytes": 7, "connections": 3}}
+        assert injector.counts() == {"latency": {"delayed": 4}, "reset": {"bytes": 7, "connections": 3}}
         with pytest.raises(ValueError, match="nothing to the network"):
-            hand.do("/network stall/0", begins=True)
+            injector.do("/network stall/0", begins=True)
 
     def test_nothing_without_faults(self) -> None:
         assert not harms_network(staged("timeline: [{at: 1 min, broker: kill}]\n"))

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self, assert_never, get_args
 
 from fleet.errors import BrokerError
-from fleet.scenario.deeds import BrokerAction
+from fleet.scenario.actions import BrokerAction
 
 
 class Broker(Protocol):
@@ -22,7 +22,7 @@ class Broker(Protocol):
     def resume(self) -> None: ...
 
 
-class BrokerHand:
+class BrokerController:
     """`do` returns at once; what it is told is done in its order. `error` is why the broker did not start again."""
 
     def __init__(self, broker: Broker, say: Callable[[str], None]) -> None:
@@ -35,7 +35,7 @@ class BrokerHand:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._work(), name="broker hand")
+        self._task = asyncio.create_task(self._work(), name="broker controller")
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from fleet.errors import BrokerError
-from fleet.runtime.broker_hand import BrokerHand
+from fleet.runtime.broker_controller import BrokerController
 from fleet.runtime.shard import wait_until
 
 
@@ -41,14 +41,14 @@ class NotedBroker:
 async def test_one_thing_after_the_other() -> None:
     """What is said while the broker starts waits; it is meant to be down until it runs again."""
     broker, said = NotedBroker(), list[str]()
-    async with BrokerHand(broker, said.append) as hand:
+    async with BrokerController(broker, said.append) as controller:
         for action in ("kill", "start", "stop"):
-            hand.do(action)
+            controller.do(action)
         assert await wait_until(lambda: len(said) == 2, 5)
-        assert (broker.done, hand.holds_down) == (["kill"], True)
+        assert (broker.done, controller.holds_down) == (["kill"], True)
         broker.may_start.set()
         assert await wait_until(lambda: broker.done == ["kill", "start", "stop"], 5)
-        assert hand.holds_down
+        assert controller.holds_down
     assert said == [f"broker: {action}, as the scenario says" for action in ("kill", "start", "stop")]
 
 
@@ -57,16 +57,16 @@ async def test_what_fails_is_said_and_the_rest_is_done() -> None:
     broker, said = NotedBroker(), list[str]()
     broker.fails = True
     broker.may_start.set()
-    async with BrokerHand(broker, said.append) as hand:
+    async with BrokerController(broker, said.append) as controller:
         for action in ("pause", "start", "resume"):
-            hand.do(action)
+            controller.do(action)
         assert await wait_until(lambda: broker.done == ["resume"], 5)
-        assert str(hand.error) == "no port is free"
+        assert str(controller.error) == "no port is free"
     assert "broker: the private broker does not run" in said
 
 
 async def test_it_knows_its_words() -> None:
     """Anything else is a defect of whoever says it."""
-    async with BrokerHand(NotedBroker(), print) as hand:
+    async with BrokerController(NotedBroker(), print) as controller:
         with pytest.raises(ValueError, match="nothing that is done to a broker"):
-            hand.do("explode")
+            controller.do("explode")
