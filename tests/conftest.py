@@ -12,7 +12,7 @@ from fleet.runtime.mosquitto import PrivateMosquitto
 from tests.lab import VINS, LiveBroker
 from tests.nightly import NIGHTLY
 
-pytest.register_assert_rewrite("tests.link_conformance", "tests.link_connecting", "tests.runtime.faults")
+pytest.register_assert_rewrite("tests.transport.link_conformance", "tests.transport.link_connecting", "tests.runtime.faults")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

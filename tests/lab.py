@@ -12,7 +12,7 @@ from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkSetti
 from fleet.wire.frame import Frame
 from fleet.wire.topics import Topics
 from tests.recording_owner import RecordingOwner
-from tests.scripted_broker import Script, ScriptedBroker, ScriptedPeer
+from tests.transport.scripted_broker import Script, ScriptedBroker, ScriptedPeer
 
 VINS: Final = tuple(f"VSSZZZKMZTP{number:06d}" for number in range(300))
 TOPICS: Final = Topics()

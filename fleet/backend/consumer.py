@@ -31,7 +31,7 @@ from fleet.cloud.rule import Notify
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, StoreGone, StoreLocked, Undecodable
 from fleet.kernel.instants import format_instant
 from fleet.observe.histogram import Histogram
-from fleet.transport.link import Delivery, Ends, Link
+from fleet.transport.link import ConnectionEnds, Delivery, Link
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.intake import storable
@@ -143,7 +143,7 @@ class Consumer:
         self.round_trip_waking = Histogram()
         self.warnings: deque[str] = deque(maxlen=_WARNINGS)
         self.refusal: LinkError | None = None
-        self.ends = Ends()
+        self.ends = ConnectionEnds()
 
     def attach(self, link: Link, driver: DeskDriver, centre: CentreDriver, publisher: Publisher) -> None:
         """Take the parts that know this one; before `run`, and in the event loop of that."""

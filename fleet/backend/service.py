@@ -104,7 +104,7 @@ class Snapshot:
     batch_messages: Histogram
     warnings: tuple[str, ...]
     ends: dict[str, int]
-    """Connections to the broker that ended, see `fleet.transport.link.Ends`."""
+    """Connections to the broker that ended, see `fleet.transport.link.ConnectionEnds`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Write for JSON; `Histogram.from_dict` reads the histograms back."""

@@ -19,7 +19,7 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Cancellable, Clock, Instant
 from fleet.kernel.timers import TimerHeap
 from fleet.observe.histogram import Histogram
-from fleet.transport.link import BackOff, Delivery, Ends, Link, LinkFactory, LinkSettings, Will
+from fleet.transport.link import BackOff, ConnectionEnds, Delivery, Link, LinkFactory, LinkSettings, Will
 from fleet.vehicle.car import Car
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -130,7 +130,7 @@ class Counts:
         self.presences = Presences()
         self.outages: list[Outage] = []
         self.link_errors: Counter[str] = Counter()
-        self.ends = Ends()
+        self.ends = ConnectionEnds()
 
 
 class Stamp(NamedTuple):

@@ -1,6 +1,6 @@
 """`Link` on aiomqtt and paho-mqtt: the reference implementation, for the tools that watch and command.
 
-One named task per link connects, waits for the end of the connection and tries again; a `Connection` (an aiomqtt
+One named task per link connects, waits for the end of the connection and tries again; an `AiomqttConnection` (an aiomqtt
 client) lives as long as one TCP connection. Knows nothing of cars, outboxes or payloads.
 
 aiomqtt runs paho's connect in a thread because it blocks. Here the socket is made ready on the event loop first and
@@ -56,7 +56,7 @@ from fleet.transport.reasons import (
 from fleet.transport.remarks import GRANTED_LESS, LET_GO, NO_RETAIN, NOT_LET_GO, SHORTER_SESSIONS, Remarks
 from fleet.wire.frame import Frame
 
-GOODBYE_TIMEOUT_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 5.0
 """How long `close` waits for the outcome of the last frame, and again for the end of the connection."""
 
 _CONNACK: Final = 0x20
@@ -104,7 +104,7 @@ class AiomqttLink:
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
-        self._connection: Connection | None = None
+        self._connection: AiomqttConnection | None = None
         self._connections = 0
         self._up = False
         self._remarks = remarks
@@ -151,21 +151,21 @@ class AiomqttLink:
 
     async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
         """Publish `last`, disconnect and stop. While the link is down there is nobody to end the session with."""
-        async with self._closing:  # a second close must not cut off the goodbye of the first
+        async with self._closing:  # a second close must not cut off the first
             try:
-                await self._say_goodbye(end_session, last)
+                await self._disconnect(end_session, last)
             finally:
                 self.drop()
             while self._ending:
                 await asyncio.wait(self._ending)
 
-    async def _say_goodbye(self, end_session: bool, last: Frame | None) -> None:
+    async def _disconnect(self, end_session: bool, last: Frame | None) -> None:
         connection = self._connection
         if connection is not None and self.is_up:
             if last is not None:
-                await connection.send_last(last, GOODBYE_TIMEOUT_S)
+                await connection.publish_final(last, CLOSE_TIMEOUT_S)
             self._up = False
-            await connection.disconnect(end_session, GOODBYE_TIMEOUT_S)
+            await connection.disconnect(end_session, CLOSE_TIMEOUT_S)
 
     async def _stay_connected(self) -> None:
         while self._ending:  # after drop and open: the old connection says link_down first
@@ -184,7 +184,7 @@ class AiomqttLink:
     async def _live_one_connection(self) -> LinkError | None:
         """Connect and wait for the end; return why it ended, None when we wanted it."""
         self._connections += 1
-        connection = Connection(
+        connection = AiomqttConnection(
             self._endpoint,
             self._settings,
             self._connections,
@@ -214,7 +214,7 @@ class AiomqttLink:
             connection.abort()
         return await self._live_one_connection()
 
-    async def _come_up(self, connection: Connection) -> None:
+    async def _come_up(self, connection: AiomqttConnection) -> None:
         endpoint, settings = self._endpoint, self._settings
         connected = False
         try:
@@ -272,7 +272,7 @@ class AiomqttLink:
         self._owner.link_acknowledged(token, error)
 
 
-class Connection(aiomqtt.Client):
+class AiomqttConnection(aiomqtt.Client):
     """One TCP connection: an aiomqtt client with manual acknowledgement, reason codes and no tasks of its own.
 
     Everything happens on the loop's thread, and paho only queues while an event loop drives it: the outcome of a
@@ -292,7 +292,7 @@ class Connection(aiomqtt.Client):
     ) -> None:
         """Prepare; `start` connects. `number` tells the connections of a link apart.
 
-        `unreleased` are messages at QoS 2 of which the broker's last word is still to come; they outlive the connection.
+        `unreleased` are messages at QoS 2 of which the PUBREL is still to come; they outlive the connection.
         """
         self._complaints = _Complaints()
         super().__init__(
@@ -319,8 +319,8 @@ class Connection(aiomqtt.Client):
         self._outcome = outcome
         self._connack: asyncio.Future[tuple[bool, ReasonCode]] = self._loop.create_future()
         self._suback: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
-        self._last_word: asyncio.Future[None] = self._loop.create_future()
-        self._under_way: dict[int, tuple[int | None, str]] = {}  # packet id: token (None: the last word), topic
+        self._final_publish: asyncio.Future[None] = self._loop.create_future()
+        self._under_way: dict[int, tuple[int | None, str]] = {}  # packet id: token (None: the final publish), topic
         self._overdue = Overdue(settings.acknowledge_timeout_s) if settings.acknowledge_timeout_s else None
         self._parting = False
         self.was_taken_over = False
@@ -330,7 +330,7 @@ class Connection(aiomqtt.Client):
         self._packet_max: int | None = None
         self._remarks = remarks
         self._unsuback: Callable[[list[int]], None] | None = None
-        self._said_goodbye: asyncio.Future[socket.socket] = self._loop.create_future()
+        self._written_out: asyncio.Future[socket.socket] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
 
     # What the link asks for
@@ -390,13 +390,13 @@ class Connection(aiomqtt.Client):
         if token is not None:
             if not self.gone.done():
                 self._outcome(token, error)
-        elif not self._last_word.done():
-            self._last_word.set_result(None)
+        elif not self._final_publish.done():
+            self._final_publish.set_result(None)
 
-    async def send_last(self, frame: Frame, timeout_s: float) -> None:
+    async def publish_final(self, frame: Frame, timeout_s: float) -> None:
         """Publish the frame before the end and wait for its outcome, the end of the connection or the time-out."""
         self.send(frame, None)
-        ends: set[asyncio.Future[Any]] = {self._last_word, self.gone}
+        ends: set[asyncio.Future[Any]] = {self._final_publish, self.gone}
         await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
     def acknowledge(self, packet_id: int, qos: int) -> None:
@@ -415,12 +415,12 @@ class Connection(aiomqtt.Client):
         self._client.disconnect(properties=properties)
         try:
             async with asyncio.timeout(timeout_s):
-                await self._until_the_other_side_ends(await self._answer(self._said_goodbye))
+                await self._until_the_other_side_ends(await self._answer(self._written_out))
         except (TimeoutError, OSError, LinkError):
             pass  # the broker sees the end of the connection in any case
         finally:
-            if self._said_goodbye.done():
-                self._said_goodbye.result().close()
+            if self._written_out.done():
+                self._written_out.result().close()
             self._end(None)
 
     async def _until_the_other_side_ends(self, sock: socket.socket) -> None:
@@ -509,8 +509,8 @@ class Connection(aiomqtt.Client):
     def _on_publish(self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties) -> None:
         token, topic = self._under_way.pop(mid, (None, ""))
         if token is None:
-            if topic and not self._last_word.done():
-                self._last_word.set_result(None)
+            if topic and not self._final_publish.done():
+                self._final_publish.set_result(None)
         elif reason_code.value >= REFUSAL:
             self._outcome(token, publish_refused(self._settings.client_id, topic, reason_code.value))
         else:  # 0x10, nobody subscribed to it, is a success too
@@ -554,8 +554,8 @@ class Connection(aiomqtt.Client):
 
     def _on_socket_close(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         self._forget_socket(sock)
-        if self._parting and not self._said_goodbye.done():  # paho closes as soon as DISCONNECT is written
-            self._said_goodbye.set_result(socket.socket(fileno=os.dup(sock.fileno())))
+        if self._parting and not self._written_out.done():  # paho closes as soon as DISCONNECT is written
+            self._written_out.set_result(socket.socket(fileno=os.dup(sock.fileno())))
 
     def _forget_socket(self, sock: Any) -> None:
         self._loop.remove_reader(sock.fileno())

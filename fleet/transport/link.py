@@ -24,7 +24,7 @@ DEFAULT_PORT: Final = 1883
 DEFAULT_TLS_PORT: Final = 8883
 
 
-class Certificates(Protocol):
+class ClientCertificates(Protocol):
     """The certificates of clients, for a broker that wants one of each."""
 
     def context(self, user: str | None) -> ssl.SSLContext:
@@ -44,7 +44,7 @@ class Endpoint:
     port: int
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
-    certificates: Certificates | None = None
+    certificates: ClientCertificates | None = None
 
     @staticmethod
     def from_url(url: str, tls: ssl.SSLContext | None = None) -> Endpoint:
@@ -144,7 +144,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Ends:
+class ConnectionEnds:
     """How often connections ended that were up: because another client took the session over, and without a word why."""
 
     taken_over: int = 0

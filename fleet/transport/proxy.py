@@ -1,7 +1,7 @@
 """A TCP proxy in user space that does to connections what faults say, MQTT-aware where a rule is about packets.
 
 Without a fault it is transparent: bytes, half-closes and resets pass as they come, with TCP_NODELAY and with back-pressure
-both ways. Faults may be set, changed and cleared at any time. It only moves bytes; what becomes of them is decided by `Passage`.
+both ways. Faults may be set, changed and cleared at any time. It only moves bytes; `FaultyConnection` decides about them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from fleet.errors import UsageError
 from fleet.kernel.instants import SECOND, Instant
 from fleet.transport.dial import explain
 from fleet.transport.faults import Direction, FaultControl
+from fleet.transport.faulty_connection import FaultyConnection
 from fleet.transport.link import Endpoint
-from fleet.transport.passage import Passage
 
 HELD_MAX: Final = 1 << 20
 """Bytes one connection holds back one way before it stops reading."""
@@ -89,7 +89,7 @@ class FaultProxy(FaultControl):
     @property
     def is_carrying(self) -> bool:
         """Whether something is held back that will go on by itself."""
-        return any(pair.passage.is_carrying for pair in self.pairs)
+        return any(pair.faulty.is_carrying for pair in self.pairs)
 
     def _look(self) -> None:
         for pair in list(self.pairs):
@@ -99,11 +99,11 @@ class FaultProxy(FaultControl):
 class _Pair:
     """Both connections of a client's way, and what is between them."""
 
-    __slots__ = ("_timer", "broker", "client", "dial", "passage", "proxy")
+    __slots__ = ("_timer", "broker", "client", "dial", "faulty", "proxy")
 
     def __init__(self, proxy: FaultProxy) -> None:
         self.proxy = proxy
-        self.passage = Passage(proxy.faults, _now())
+        self.faulty = FaultyConnection(proxy.faults, _now())
         self.client = _Side(self, "to_broker")
         self.broker = _Side(self, "to_client")
         self.client.other, self.broker.other = self.broker, self.client
@@ -115,7 +115,7 @@ class _Pair:
         proxy = self.proxy
         proxy.connections += 1
         proxy.pairs.add(self)
-        if self.passage.fate is not None:
+        if self.faulty.fate is not None:
             self.run()
             return
         self.client.throttle()
@@ -135,13 +135,13 @@ class _Pair:
 
     def look(self) -> None:
         """What is in force has changed."""
-        self.passage.look(_now())
+        self.faulty.look(_now())
         self.run()
 
     def run(self) -> None:
         """Write what is due, and come back when there is more."""
-        passage, now = self.passage, _now()
-        if passage.fate == "reset":
+        faulty, now = self.faulty, _now()
+        if faulty.fate == "reset":
             self.reset()
             return
         due = [at for side in (self.client, self.broker) if (at := side.drain(now)) is not None]
@@ -176,13 +176,13 @@ class _Pair:
 class _Side(asyncio.Protocol):
     """One of the two connections of a pair. What it reads goes in a direction, what it writes comes from the other side."""
 
-    __slots__ = ("_pair", "_paused", "_reads", "_transport", "direction", "gone", "lane", "other", "said_all")
+    __slots__ = ("_pair", "_paused", "_reads", "_transport", "direction", "gone", "other", "said_all", "stream")
 
     other: _Side
 
     def __init__(self, pair: _Pair, direction: Direction) -> None:
         self.direction: Direction = direction
-        self.lane = pair.passage.lane(direction)
+        self.stream = pair.faulty.stream(direction)
         self.gone = False
         self.said_all = False
         """The other side has heard the end of what this one says."""
@@ -209,20 +209,20 @@ class _Side(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         pair, transport = self._pair, self.other._transport
-        passage = pair.passage
-        if passage.plain and transport is not None:
+        faulty = pair.faulty
+        if faulty.plain and transport is not None:
             transport.write(data)  # first: nobody waits while the bytes are noted
-            self.lane.pass_by(data)
+            self.stream.pass_by(data)
             return
-        passage.receive(self.direction, data, _now())
+        faulty.receive(self.direction, data, _now())
         self.throttle()
         pair.run()
 
     def eof_received(self) -> bool:
         pair = self._pair
-        if pair.passage.fate == "silent":
+        if pair.faulty.fate == "silent":
             return False  # nobody is told
-        pair.passage.receive_end(self.direction, _now())
+        pair.faulty.receive_end(self.direction, _now())
         pair.run()
         return True  # the other direction goes on
 
@@ -233,14 +233,14 @@ class _Side(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._paused = False
         self.other.throttle()
-        if not self._pair.passage.plain:
+        if not self._pair.faulty.plain:
             self._pair.run()
 
     def connection_lost(self, exc: Exception | None) -> None:
         pair = self._pair
         self.gone = True
         self._transport = None
-        if pair.passage.fate != "silent":
+        if pair.faulty.fate != "silent":
             if pair.dial is not None and not pair.dial.done():
                 pair.dial.cancel()
             if exc is not None:
@@ -258,20 +258,20 @@ class _Side(asyncio.Protocol):
         transport = other._transport
         if transport is None or transport.is_closing() or other._paused or self.said_all:
             return None
-        data = self._pair.passage.take(self.direction, now)
+        data = self._pair.faulty.take(self.direction, now)
         if data:
             transport.write(data)
             self.throttle()
-        if self.lane.is_over(now):
+        if self.stream.is_over(now):
             self.said_all = True
             transport.write_eof()
             return None
-        return self.lane.deadline() if not other._paused else None
+        return self.stream.deadline() if not other._paused else None
 
     def throttle(self) -> None:
         """Read only while what is read can go somewhere."""
-        reads = self.other._transport is not None and not self.other._paused and self.lane.held_bytes < HELD_MAX
-        if self._pair.passage.fate is not None:
+        reads = self.other._transport is not None and not self.other._paused and self.stream.held_bytes < HELD_MAX
+        if self._pair.faulty.fate is not None:
             reads = True  # it goes nowhere, but the end must be heard
         transport = self._transport
         if transport is None or reads == self._reads or transport.is_closing():

@@ -33,7 +33,7 @@ from fleet.transport.reasons import (
     subscribe_refused,
 )
 from fleet.transport.remarks import LET_GO, NOT_LET_GO
-from fleet.transport.simulated_faults import FramePassage
+from fleet.transport.simulated_faults import FaultState
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.simulated_sessions import PATIENCE, BrokerLimits
 from fleet.wire.frame import Frame
@@ -54,7 +54,7 @@ _QUOTA: Final = 0x97
 _QOS: Final = 0x9B
 
 
-class Station(Protocol):
+class SimulatedConnectionOwner(Protocol):
     """What a connection needs of its link, and tells it."""
 
     settings: LinkSettings
@@ -65,23 +65,23 @@ class Station(Protocol):
 
     def came_up(self, session_present: bool) -> None: ...
     def ended(self, error: LinkError) -> None: ...
-    def last_word_is_out(self) -> None: ...
-    def goodbye_arrived(self) -> None: ...
+    def final_publish_is_over(self) -> None: ...
+    def disconnect_is_over(self) -> None: ...
 
 
-class Connection:
+class SimulatedConnection:
     """One connection, from CONNECT to its end, and what is on its way in it. To the broker it is the peer."""
 
     __slots__ = (
         "_arrived_here",
         "_arrived_there",
-        "_deaf",
         "_early",
-        "_hunger",
+        "_inbound_closed",
+        "_keep_alive_timer",
         "_last_id",
         "_link",
-        "_mute",
         "_network",
+        "_outbound_closed",
         "_over",
         "_packet_max",
         "_patience",
@@ -92,26 +92,26 @@ class Connection:
         "_under_way",
         "_waiting",
         "_watch",
+        "fault_state",
         "number",
-        "passage",
         "settings",
         "up",
     )
 
-    def __init__(self, link: Station, number: int) -> None:
+    def __init__(self, link: SimulatedConnectionOwner, number: int) -> None:
         self.settings = link.settings
         self.number = number
-        self.passage: FramePassage | None = None
+        self.fault_state: FaultState | None = None
         self.up = False
         self._link = link
         self._network = link.network
         self._schedule = link.network.schedule
         self._over = False  # the link has left it
-        self._deaf = False  # nothing reaches the link any more
-        self._mute = False  # nothing reaches the broker any more
+        self._inbound_closed = False  # nothing reaches the link any more
+        self._outbound_closed = False  # nothing reaches the broker any more
         self._arrived_here: Instant = 0
         self._arrived_there: Instant = 0
-        self._hunger: ScheduledCall | None = None
+        self._keep_alive_timer: ScheduledCall | None = None
         self._session_present: bool | None = None  # None until the CONNACK
         self._packet_max = 0
         self._early: list[Delivery] | None = None
@@ -120,7 +120,7 @@ class Connection:
         # What is empty is None: most links are silent most of the time.
         self._room = 0
         self._last_id = 0
-        # Packet id: token (None: the last word), topic, when it was sent.
+        # Packet id: token (None: the final publish), topic, when it was sent.
         self._under_way: dict[int, tuple[int | None, str, Instant]] | None = None
         self._patience = virtual_duration(link.settings.acknowledge_timeout_s)
         self._watch: ScheduledCall | None = None  # looks whether what is under way is acknowledged
@@ -142,16 +142,16 @@ class Connection:
 
     def arrives(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None:
         """A packet reaches the broker, of a kind that is seldom sent."""
-        if not self._mute:
+        if not self._outbound_closed:
             take(self, *parts)
 
     def _publish_arrives(self, frame: Frame, packet_id: int) -> None:
-        if not self._mute:
+        if not self._outbound_closed:
             self._network.publish(self, frame, packet_id)
 
     def _acknowledgements_arrive(self, packet_ids: list[int], _code: int) -> None:
         self._together = None
-        if not self._mute:
+        if not self._outbound_closed:
             for packet_id in packet_ids:
                 self._network.acknowledge(self, packet_id)
 
@@ -160,7 +160,7 @@ class Connection:
         self._send("CONNECT", self.arrives, self._network.connect, (username_as_client_id,))
 
     def publish(self, frame: Frame, token: int | None) -> None:
-        """Send now, or as soon as the broker has room; token None is the last word of the link."""
+        """Send now, or as soon as the broker has room; token None is the final publish of the link."""
         if frame.qos > 1:
             self._refuse(frame, token, _QOS)
             return
@@ -213,7 +213,7 @@ class Connection:
         if self._over:
             return
         if token is None:
-            self._link.last_word_is_out()
+            self._link.final_publish_is_over()
         else:
             self._link.owner.link_acknowledged(token, error)
 
@@ -234,7 +234,7 @@ class Connection:
         """Send DISCONNECT, and tell the link once it has arrived or is lost."""
         self._leave()
         self._send("DISCONNECT", self.arrives, self._network.disconnect, (end_session,))
-        self._schedule.call_at(self._arrived_there, self._link.goodbye_arrived)
+        self._schedule.call_at(self._arrived_there, self._link.disconnect_is_over)
 
     # --- to the link: what the broker calls
 
@@ -252,7 +252,7 @@ class Connection:
 
     def hears(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None:
         """A packet reaches the link, of a kind that is seldom sent."""
-        if not self._deaf:
+        if not self._inbound_closed:
             take(*parts)
 
     def connack(self, code: int, session_present: bool, limits: BrokerLimits) -> None:
@@ -311,12 +311,12 @@ class Connection:
         self._link.came_up(self._session_present)
         early, self._early = self._early, None
         for delivery in early or ():
-            if self._deaf:
+            if self._inbound_closed:
                 return
             self._link.owner.link_received(delivery)
 
     def _received(self, frame: Frame, packet_id: int) -> None:
-        if self._deaf:
+        if self._inbound_closed:
             return
         delivery = Delivery(frame, packet_id, self.number)
         if self._link.leftovers is not None:
@@ -341,14 +341,14 @@ class Connection:
 
     def _acknowledged(self, packet_id: int, code: int) -> None:
         under_way = self._under_way
-        if self._deaf or under_way is None or packet_id not in under_way:
+        if self._inbound_closed or under_way is None or packet_id not in under_way:
             return  # nothing is heard any more, or a fault let it come twice
         token, topic, _ = under_way.pop(packet_id)
         if not under_way:
             self._under_way = None
         self._room += 1
         if token is None:
-            self._link.last_word_is_out()
+            self._link.final_publish_is_over()
         elif code < REFUSAL:  # 0x10, nobody subscribed to it, is a success too
             self._link.owner.link_acknowledged(token, None)
         else:
@@ -380,20 +380,20 @@ class Connection:
         else:
             self._watch_from(sent)
 
-    def starve(self) -> None:
-        """Nothing is heard any more for a while: give up when the keep-alive is over, unless `fed` comes before."""
-        if self.settings.keep_alive_s and self._hunger is None:
+    def suspend_inbound(self) -> None:
+        """Nothing is heard any more for a while: give up when the keep-alive is over, unless `resume_inbound` comes before."""
+        if self.settings.keep_alive_s and self._keep_alive_timer is None:
             wait = virtual_duration(PATIENCE * self.settings.keep_alive_s)
-            self._hunger = self._schedule.call_at(self._schedule.now + wait, self._starved)
+            self._keep_alive_timer = self._schedule.call_at(self._schedule.now + wait, self._keep_alive_is_over)
 
-    def fed(self) -> None:
+    def resume_inbound(self) -> None:
         """It is heard again."""
-        if self._hunger is not None:
-            self._hunger.cancel()
-            self._hunger = None
+        if self._keep_alive_timer is not None:
+            self._keep_alive_timer.cancel()
+            self._keep_alive_timer = None
 
-    def _starved(self) -> None:
-        self._hunger = None
+    def _keep_alive_is_over(self) -> None:
+        self._keep_alive_timer = None
         if self.up:  # before that the attempt's own end comes
             self.end("the broker was silent for longer than the keep-alive")
 
@@ -440,15 +440,15 @@ class Connection:
 
     def break_off(self) -> None:
         """Let nothing pass any more, either way."""
-        self._mute = self._deaf = True
+        self._outbound_closed = self._inbound_closed = True
 
     def _leave(self) -> None:
         """Call nobody from here on, and let go of what is held."""
-        self._over = self._deaf = True
+        self._over = self._inbound_closed = True
         self.up = False
         if self._link.leftovers is not None:
             self._link.leftovers.cut_off()
-        self.fed()
+        self.resume_inbound()
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None

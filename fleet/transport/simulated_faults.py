@@ -48,7 +48,7 @@ class Struck(Protocol):
     """A connection, as faults see it."""
 
     settings: LinkSettings
-    passage: FramePassage | None
+    fault_state: FaultState | None
 
     def arrives(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None:
         """A packet reaches the broker, unless nothing of this connection does any more."""
@@ -59,8 +59,8 @@ class Struck(Protocol):
         ...
 
     def break_off(self) -> None: ...
-    def starve(self) -> None: ...
-    def fed(self) -> None: ...
+    def suspend_inbound(self) -> None: ...
+    def resume_inbound(self) -> None: ...
     def refused(self) -> None: ...
     def end(self, cause: str) -> None: ...
     def broke(self, cause: str) -> None: ...
@@ -76,20 +76,20 @@ class Struggling(Protocol):
     def connections(self) -> Collection[Any]: ...
     def lost(self, connection: Any) -> None: ...
     def silent(self, connection: Any) -> None: ...
-    def unheard(self, connection: Any) -> None: ...
-    def heard(self, connection: Any) -> None: ...
+    def suspend_outbound(self, connection: Any) -> None: ...
+    def resume_outbound(self, connection: Any) -> None: ...
     def arrival(self, after: Instant) -> Instant: ...
 
 
-class FramePassage:
+class FaultState:
     """What is on its way in one connection that some fault concerns, or has concerned."""
 
-    __slots__ = ("back", "carried", "free_at", "last", "marks", "over", "starving", "unheard", "waiting")
+    __slots__ = ("back", "carried", "free_at", "inbound_suspended", "last", "marks", "outbound_suspended", "over", "waiting")
 
     def __init__(self) -> None:
         self.over = False
-        self.starving = False
-        self.unheard = False
+        self.inbound_suspended = False
+        self.outbound_suspended = False
         self.carried: dict[Direction, int] = dict.fromkeys(DIRECTIONS, 0)
         self.last: dict[Direction, Instant] = dict.fromkeys(DIRECTIONS, 0)
         """When the last packet that is on its way arrives."""
@@ -125,45 +125,45 @@ class FrameFaults(FaultControl):
         """See what has changed for each connection."""
         for connection in [*self._network.connections, *self._stalled]:
             in_force = self.faults.concerning(connection.settings.client_id)
-            if not in_force and connection.passage is None:
+            if not in_force and connection.fault_state is None:
                 continue
-            passage = _passage_of(connection)
+            state = _state_of(connection)
             for one in in_force:
-                if isinstance(one.fault, Reset | HalfOpen) and not one.fault.after_bytes and not passage.over:
+                if isinstance(one.fault, Reset | HalfOpen) and not one.fault.after_bytes and not state.over:
                     self._end(connection, one)
-            if not passage.over:
-                _mark(passage, in_force)
-                self._stall(connection, passage, in_force)
+            if not state.over:
+                _mark(state, in_force)
+                self._stall(connection, state, in_force)
 
-    def _stall(self, connection: Struck, passage: FramePassage, in_force: Iterable[InForce]) -> None:
+    def _stall(self, connection: Struck, state: FaultState, in_force: Iterable[InForce]) -> None:
         """Hold back what is sent, or let it go; who waits for the other side loses patience from now on."""
         ways = _stalls(in_force)
-        if bool(ways) != passage.starving:
-            passage.starving = bool(ways)
-            (connection.starve if ways else connection.fed)()
-        if ("to_broker" in ways) != passage.unheard:
-            passage.unheard = "to_broker" in ways
-            (self._network.unheard if passage.unheard else self._network.heard)(connection)
+        if bool(ways) != state.inbound_suspended:
+            state.inbound_suspended = bool(ways)
+            (connection.suspend_inbound if ways else connection.resume_inbound)()
+        if ("to_broker" in ways) != state.outbound_suspended:
+            state.outbound_suspended = "to_broker" in ways
+            (self._network.suspend_outbound if state.outbound_suspended else self._network.resume_outbound)(connection)
         for way in DIRECTIONS:
-            waiting = passage.waiting[way]
+            waiting = state.waiting[way]
             while waiting and way not in ways:
-                self._deliver(connection, way, self._network.arrival(passage.last[way]), waiting.popleft()[0])
-        if not any(passage.waiting.values()):
+                self._deliver(connection, way, self._network.arrival(state.last[way]), waiting.popleft()[0])
+        if not any(state.waiting.values()):
             self._stalled.pop(connection, None)
 
     def _end(self, connection: Struck, one: InForce) -> None:
         """End the connection as the fault says. Its link hears of it later: it may be in the midst of sending."""
-        passage = _passage_of(connection)
-        passage.over = True
+        state = _state_of(connection)
+        state.over = True
         self._stalled.pop(connection, None)
         one.counts["connections"] += 1
         if isinstance(one.fault, Truncate):
             for way in DIRECTIONS:
-                self._deliver(connection, way, self._network.arrival(passage.last[way]), self._end_of(connection, way))
+                self._deliver(connection, way, self._network.arrival(state.last[way]), self._end_of(connection, way))
             return
         connection.break_off()
         if isinstance(one.fault, HalfOpen):
-            connection.starve()
+            connection.suspend_inbound()
             self._network.silent(connection)
             return
         self._schedule.call_at(self._schedule.now, self._network.lost, connection)
@@ -179,29 +179,29 @@ class FrameFaults(FaultControl):
 
     def concern(self, connection: Struck) -> bool:
         """Return whether what this connection sends has to go this way."""
-        return connection.passage is not None or any(one.concerns(connection.settings.client_id) for one in self.faults)
+        return connection.fault_state is not None or any(one.concerns(connection.settings.client_id) for one in self.faults)
 
     def carry(self, connection: Struck, way: Direction, after: Instant, packet: PacketName | None, rest: Rest) -> Instant:
         """Deliver a packet (None: the end of the connection) as faults will have it, not before `after`.
 
         Returns when the last one arrives that is on its way.
         """
-        passage = _passage_of(connection)
-        passage.last[way] = max(passage.last[way], after)
-        if passage.over:
-            return passage.last[way]
+        state = _state_of(connection)
+        state.last[way] = max(state.last[way], after)
+        if state.over:
+            return state.last[way]
         in_force = self.faults.concerning(connection.settings.client_id)
         if packet == "CONNECT" and self._refuses(connection, in_force):
-            return passage.last[way]
-        _mark(passage, in_force)
+            return state.last[way]
+        _mark(state, in_force)
         size = _size(packet, rest)
-        ending = _ending(passage, way, in_force, size)
+        ending = _ending(state, way, in_force, size)
         if ending is not None:
             self._end(connection, ending)
         else:
-            passage.carried[way] += size
+            state.carried[way] += size
             self._judge(connection, way, packet, rest)
-        return passage.last[way]
+        return state.last[way]
 
     def _refuses(self, connection: Struck, in_force: Iterable[InForce]) -> bool:
         refusal = next((one for one in in_force if isinstance(one.fault, Refuse)), None)
@@ -212,7 +212,7 @@ class FrameFaults(FaultControl):
 
     def _judge(self, connection: Struck, way: Direction, packet: PacketName | None, rest: Rest) -> None:
         """Let rules about packets decide; all of them count what they see, and the first that strikes has its way."""
-        passage = _passage_of(connection)
+        state = _state_of(connection)
         frame = next((part for part in rest if isinstance(part, Frame)), None)
         topic = None if frame is None else frame.topic
         client_id, size = connection.settings.client_id, _size(packet, rest)
@@ -225,36 +225,36 @@ class FrameFaults(FaultControl):
         if isinstance(verdict, Drop):
             if packet != "DISCONNECT":
                 return
-            # The goodbye is lost; that the connection ends is not.
+            # The DISCONNECT is lost; that the connection ends is not.
             rest = self._end_of(connection, way)
-        if isinstance(verdict, Reorder) and way not in passage.back:
+        if isinstance(verdict, Reorder) and way not in state.back:
             until = self._schedule.now + round(verdict.within_ms * MILLISECOND)
-            passage.back[way] = (rest, size, self._schedule.call_at(until, self._comes_alone, connection, way))
+            state.back[way] = (rest, size, self._schedule.call_at(until, self._comes_alone, connection, way))
             return
         self._send(connection, way, rest, size)
         if isinstance(verdict, Duplicate):
             self._send(connection, way, _repeated(rest), size)
-        if way in passage.back:
-            late, late_size, alone = passage.back.pop(way)
+        if way in state.back:
+            late, late_size, alone = state.back.pop(way)
             alone.cancel()
             self._send(connection, way, late, late_size)
 
     def _comes_alone(self, connection: Struck, way: Direction) -> None:
         """Nothing followed in time."""
-        passage = _passage_of(connection)
-        rest, size, _ = passage.back.pop(way)
-        if not passage.over:
+        state = _state_of(connection)
+        rest, size, _ = state.back.pop(way)
+        if not state.over:
             self._send(connection, way, rest, size)
 
     def _send(self, connection: Struck, way: Direction, rest: Rest, size: int) -> None:
-        passage = _passage_of(connection)
+        state = _state_of(connection)
         client_id, now = connection.settings.client_id, self._schedule.now
         in_force = [one for one in self.faults.concerning(client_id) if goes(getattr(one.fault, "way", "both"), way)]
         stalls = [one for one in in_force if isinstance(one.fault, Stall)]
         for one in stalls:
             one.counts["bytes"] += size
         if stalls:
-            passage.waiting[way].append((rest, size))
+            state.waiting[way].append((rest, size))
             self._stalled[connection] = None
             return
         at = self._network.arrival(now)
@@ -266,39 +266,39 @@ class FrameFaults(FaultControl):
                 one.counts["bytes"] += size
                 rates.append(one.fault.bytes_per_s)
         if rates:
-            passage.free_at[way] = max(passage.free_at[way], now) + size * SECOND // min(rates)
-            at += passage.free_at[way] - now
+            state.free_at[way] = max(state.free_at[way], now) + size * SECOND // min(rates)
+            at += state.free_at[way] - now
         self._deliver(connection, way, at, rest)
 
     def _deliver(self, connection: Struck, way: Direction, at: Instant, rest: Rest) -> None:
-        passage = _passage_of(connection)
-        passage.last[way] = at = max(at, passage.last[way])
+        state = _state_of(connection)
+        state.last[way] = at = max(at, state.last[way])
         self._carries_until = max(self._carries_until, at)
         self._schedule.call_at(at, *rest)
 
 
-def _passage_of(connection: Struck) -> FramePassage:
-    if connection.passage is None:
-        connection.passage = FramePassage()
-    return connection.passage
+def _state_of(connection: Struck) -> FaultState:
+    if connection.fault_state is None:
+        connection.fault_state = FaultState()
+    return connection.fault_state
 
 
-def _mark(passage: FramePassage, in_force: Iterable[InForce]) -> None:
+def _mark(state: FaultState, in_force: Iterable[InForce]) -> None:
     """Note how much had passed before a fault that counts it was set."""
     for one in in_force:
         if isinstance(one.fault, Reset | HalfOpen | Truncate):
             for way in DIRECTIONS:
-                passage.marks.setdefault((one, way), passage.carried[way])
+                state.marks.setdefault((one, way), state.carried[way])
 
 
-def _ending(passage: FramePassage, way: Direction, in_force: Iterable[InForce], size: int) -> InForce | None:
+def _ending(state: FaultState, way: Direction, in_force: Iterable[InForce], size: int) -> InForce | None:
     """Return the fault that ends the connection with this packet."""
     for one in in_force:
         fault = one.fault
         if (
             isinstance(fault, Reset | HalfOpen | Truncate)
             and goes(getattr(fault, "way", "both"), way)
-            and passage.carried[way] + size > passage.marks[one, way] + fault.after_bytes
+            and state.carried[way] + size > state.marks[one, way] + fault.after_bytes
         ):
             return one
     return None

@@ -17,11 +17,11 @@ from fleet.kernel.schedule import ScheduledCall, virtual_duration
 from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.reasons import timed_out
-from fleet.transport.simulated_connection import Connection
+from fleet.transport.simulated_connection import SimulatedConnection
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.wire.frame import Frame
 
-GOODBYE_TIMEOUT_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 5.0
 """How long `close` waits for the outcome of the last frame."""
 
 
@@ -88,12 +88,12 @@ class SimulatedLink:
         self._back_off = back_off
         self._username_as_client_id = username_as_client_id
         self._state = _State.IDLE
-        self._connection: Connection | None = None
+        self._connection: SimulatedConnection | None = None
         self._connections = 0
-        self._timer: ScheduledCall | None = None  # the end of an attempt, of a wait or of a last word: never two of them
-        self._leaving = False  # waits for the outcome of the last word
+        self._timer: ScheduledCall | None = None  # the end of an attempt, of a wait or of a final publish: never two of them
+        self._leaving = False  # waits for the outcome of the final publish
         self._end_session = False
-        self._unsaid = 0  # words of goodbye, to owner and broker, that have not arrived
+        self._unsaid = 0  # ends that owner or broker have not heard of yet
         self._closers: list[asyncio.Future[None]] | None = None
 
     @property
@@ -131,11 +131,11 @@ class SimulatedLink:
     async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
         """Publish `last`, disconnect and stop. While the link is down there is nobody to end the session with.
 
-        The first step of the coroutine begins the goodbye, and the schedule alone finishes it. Under an event loop it
+        The first step of the coroutine begins the close, and the schedule alone finishes it. Under an event loop it
         returns when the broker has been told and the owner has heard link_down(None), provided somebody runs the
         schedule. Without one it ends with its first step: who runs the schedule calls `send(None)` and is done.
         """
-        self._begin_goodbye(end_session, last)
+        self._begin_close(end_session, last)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -163,7 +163,7 @@ class SimulatedLink:
         connection = self._connection
         if connection is not None:
             connection.break_off()
-            connection.starve()
+            connection.suspend_inbound()
             self.network.silent(connection)
 
     # --- coming up
@@ -172,7 +172,7 @@ class SimulatedLink:
         self._state = _State.TRYING
         self._connections += 1
         self._set_timer(self.settings.connect_timeout_s, self._timed_out)
-        connection = self._connection = Connection(self, self._connections)
+        connection = self._connection = SimulatedConnection(self, self._connections)
         connection.connect(self._username_as_client_id)
 
     def _timed_out(self) -> None:
@@ -216,7 +216,7 @@ class SimulatedLink:
 
     # --- the end
 
-    def _begin_goodbye(self, end_session: bool, last: Frame | None) -> None:
+    def _begin_close(self, end_session: bool, last: Frame | None) -> None:
         connection = self._connection
         if self._leaving:
             return
@@ -225,20 +225,20 @@ class SimulatedLink:
             return
         self._end_session = end_session
         if last is None:
-            self.last_word_is_out()
+            self.final_publish_is_over()
             return
         self._leaving = True
-        self._set_timer(GOODBYE_TIMEOUT_S, self.last_word_is_out)
+        self._set_timer(CLOSE_TIMEOUT_S, self.final_publish_is_over)
         connection.publish(last, None)
 
-    def last_word_is_out(self) -> None:
+    def final_publish_is_over(self) -> None:
         """Send DISCONNECT: the last frame has its outcome, or has waited for it long enough."""
         connection = self._let_go()
         if connection is not None:
             self._unsaid += 1
             connection.disconnect(self._end_session)
 
-    def _let_go(self) -> Connection | None:
+    def _let_go(self) -> SimulatedConnection | None:
         """Stop, whatever the link is about; return the connection if there is one."""
         state, self._state = self._state, _State.IDLE
         self._leaving = False
@@ -252,9 +252,9 @@ class SimulatedLink:
 
     def _tell_down(self) -> None:
         self.owner.link_down(None)
-        self.goodbye_arrived()
+        self.disconnect_is_over()
 
-    def goodbye_arrived(self) -> None:
+    def disconnect_is_over(self) -> None:
         """The owner, or the broker, knows that it is over."""
         self._unsaid -= 1
         self._look_whether_closed()

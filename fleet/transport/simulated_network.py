@@ -12,7 +12,7 @@ from fleet.kernel.instants import MILLISECOND, Duration, Instant
 from fleet.kernel.schedule import Schedule, ScheduledCall
 from fleet.transport.link import Endpoint, LinkSettings
 from fleet.transport.remarks import Remarks
-from fleet.transport.simulated_faults import FrameFaults, FramePassage
+from fleet.transport.simulated_faults import FaultState, FrameFaults
 from fleet.transport.simulated_sessions import Peer
 from fleet.wire.frame import Frame
 
@@ -40,11 +40,11 @@ class Broker(Protocol):
     def kill(self) -> None: ...
 
 
-class Connection(Peer, Protocol):
+class ConnectedPeer(Peer, Protocol):
     """The client's end, as the network sees it."""
 
     settings: LinkSettings
-    passage: FramePassage | None
+    fault_state: FaultState | None
 
     def arrives(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None: ...
     def hears(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None: ...
@@ -52,11 +52,11 @@ class Connection(Peer, Protocol):
     def end(self, cause: str) -> None: ...
     def broke(self, cause: str) -> None: ...
 
-    def starve(self) -> None:
-        """Nothing is heard any more for a while: give up when the keep-alive is over, unless `fed` comes before."""
+    def suspend_inbound(self) -> None:
+        """Nothing is heard any more for a while: give up when the keep-alive is over, unless `resume_inbound` comes before."""
         ...
 
-    def fed(self) -> None:
+    def resume_inbound(self) -> None:
         """It is heard again."""
         ...
 
@@ -85,7 +85,7 @@ class SimulatedNetwork:
         self.steady_delay = delay if isinstance(delay, int) else None
         """How long every packet is on its way; None when that is drawn."""
         self._delay = delay
-        self._connections: dict[Connection, None] = {}
+        self._connections: dict[ConnectedPeer, None] = {}
         self._running = True
         self._held: list[Packet] | None = None
         self._alarm: ScheduledCall | None = None
@@ -100,7 +100,7 @@ class SimulatedNetwork:
             return self.schedule.now + delay
         return max(after, self.schedule.now + delay())
 
-    def connect(self, connection: Connection, username_as_client_id: bool) -> None:
+    def connect(self, connection: ConnectedPeer, username_as_client_id: bool) -> None:
         """A CONNECT arrives."""
         if not self._running:
             connection.refused()
@@ -112,41 +112,41 @@ class SimulatedNetwork:
             self.broker.connect(connection, connection.settings, now, username_as_client_id=username_as_client_id)
             self._set_alarm()
 
-    def subscribe(self, connection: Connection, filters: Sequence[tuple[str, int]]) -> None:
+    def subscribe(self, connection: ConnectedPeer, filters: Sequence[tuple[str, int]]) -> None:
         """A SUBSCRIBE arrives."""
         if not self._holds(self.subscribe, connection, filters):
             self.broker.subscribe(connection, filters, self.schedule.now)
 
-    def unsubscribe(self, connection: Connection, filters: Sequence[str]) -> None:
+    def unsubscribe(self, connection: ConnectedPeer, filters: Sequence[str]) -> None:
         """An UNSUBSCRIBE arrives."""
         if not self._holds(self.unsubscribe, connection, filters):
             self.broker.unsubscribe(connection, filters)
 
-    def publish(self, connection: Connection, frame: Frame, packet_id: int) -> None:
+    def publish(self, connection: ConnectedPeer, frame: Frame, packet_id: int) -> None:
         """A PUBLISH arrives."""
         if self._held is None or not self._holds(self.publish, connection, frame, packet_id):
             self.broker.publish(connection, frame, packet_id, self.schedule.now)
 
-    def acknowledge(self, connection: Connection, packet_id: int) -> None:
+    def acknowledge(self, connection: ConnectedPeer, packet_id: int) -> None:
         """A PUBACK arrives."""
         if self._held is None or not self._holds(self.acknowledge, connection, packet_id):
             self.broker.acknowledge(connection, packet_id, self.schedule.now)
 
-    def disconnect(self, connection: Connection, end_session: bool) -> None:
+    def disconnect(self, connection: ConnectedPeer, end_session: bool) -> None:
         """A DISCONNECT arrives."""
         self._connections.pop(connection, None)
         if not self._holds(self.disconnect, connection, end_session):
             self.broker.disconnect(connection, self.schedule.now, end_session=end_session)
             self._set_alarm()
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: ConnectedPeer) -> None:
         """The end of a connection arrives without a DISCONNECT."""
         self._connections.pop(connection, None)
         if not self._holds(self.lost, connection):
             self.broker.lost(connection, self.schedule.now)
             self._set_alarm()
 
-    def silent(self, connection: Connection) -> None:
+    def silent(self, connection: ConnectedPeer) -> None:
         """Nothing more arrives, and the broker does not know why."""
         self._connections.pop(connection, None)
         if not self._holds(self.silent, connection):
@@ -154,16 +154,16 @@ class SimulatedNetwork:
             self._set_alarm()
 
     @property
-    def connections(self) -> Collection[Connection]:
+    def connections(self) -> Collection[ConnectedPeer]:
         """All that the broker has heard of and not lost."""
         return self._connections.keys()
 
-    def unheard(self, connection: Connection) -> None:
+    def suspend_outbound(self, connection: ConnectedPeer) -> None:
         """Nothing more arrives for a while; it is all the same connection when it is heard again."""
         self.broker.silent(connection, connection.settings.keep_alive_s, self.schedule.now)
         self._set_alarm()
 
-    def heard(self, connection: Connection) -> None:
+    def resume_outbound(self, connection: ConnectedPeer) -> None:
         """What was silent is heard again."""
         self.broker.heard(connection)
         self._set_alarm()
@@ -211,7 +211,7 @@ class SimulatedNetwork:
         if self._running and self._held is None:
             self._held = []
             for connection in self._connections:
-                connection.starve()
+                connection.suspend_inbound()
 
     def resume(self) -> None:
         """Let a paused broker go on: it takes what has arrived meanwhile."""
@@ -220,7 +220,7 @@ class SimulatedNetwork:
             take(*packet)
         if held is not None:
             for connection in self._connections:
-                connection.fed()
+                connection.resume_inbound()
             self._set_alarm()
 
     def _wake(self) -> None:

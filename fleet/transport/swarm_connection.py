@@ -16,6 +16,7 @@ import msgspec
 
 from fleet.errors import LinkError, PublishRefused
 from fleet.transport.dial import hint_for, in_words
+from fleet.transport.drain import disconnect_and_drain
 from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import Delivery, Endpoint, LinkOwner, LinkSettings
 from fleet.transport.overdue import LOOKS, Overdue
@@ -46,7 +47,6 @@ from fleet.transport.swarm_codec import (
     subscribe_packet,
     unsubscribe_packet,
 )
-from fleet.transport.swarm_farewell import part
 from fleet.transport.swarm_turns import Turns
 from fleet.transport.swarm_wheel import NOWHERE, PING_AFTER, KeepAliveWheel
 from fleet.wire.frame import Frame
@@ -68,7 +68,7 @@ _QUOTA: Final = 0x97
 _ID_NOT_FOUND: Final = 0x92
 
 
-class Station(Protocol):
+class SwarmConnectionOwner(Protocol):
     """What a connection needs of its link, and tells it."""
 
     settings: LinkSettings
@@ -89,11 +89,11 @@ class Station(Protocol):
     @property
     def remarks(self) -> Remarks: ...
     def came_up(self, session_present: bool) -> None: ...
-    def ended(self, connection: Connection, error: LinkError) -> None: ...
+    def ended(self, connection: SwarmConnection, error: LinkError) -> None: ...
     def defect(self, error: Exception) -> None: ...
 
 
-class Connection(asyncio.Protocol):
+class SwarmConnection(asyncio.Protocol):
     """From CONNECT to the end of one TCP connection."""
 
     __slots__ = (
@@ -123,19 +123,21 @@ class Connection(asyncio.Protocol):
         "_visits",
         "_waiting",
         "_waiting_at_0",
+        "final_publish",
         "finished",
-        "last_word",
         "number",
         "up",
         "wheel_period",
         "wheel_slot",
     )
 
-    def __init__(self, link: Station, number: int, connect: bytes, finished: asyncio.Future[LinkError | None]) -> None:
+    def __init__(
+        self, link: SwarmConnectionOwner, number: int, connect: bytes, finished: asyncio.Future[LinkError | None]
+    ) -> None:
         """Take the CONNECT to send; `finished` gets None at link_up, or the reason why it did not come to that."""
         self.number = number
         self.finished: asyncio.Future[LinkError | None] | None = finished
-        self.last_word: asyncio.Future[None] | None = None
+        self.final_publish: asyncio.Future[None] | None = None
         self.up = False
         self.wheel_slot = NOWHERE
         self.wheel_period = 0
@@ -161,7 +163,7 @@ class Connection(asyncio.Protocol):
         # Going out. What is empty is None: most links are silent most of the time.
         self._room = 0
         self._last_id = _SUBSCRIBE_ID
-        self._under_way: dict[int, tuple[int | None, str]] | None = None  # packet id: token (None: the last word), topic
+        self._under_way: dict[int, tuple[int | None, str]] | None = None  # packet id: token (None: the final publish), topic
         self._waiting: deque[tuple[Frame, int | None]] | None = None
         self._waiting_at_0 = 0
         self._queued = False
@@ -171,7 +173,7 @@ class Connection(asyncio.Protocol):
     # --- publishing
 
     def publish(self, frame: Frame, token: int | None) -> None:
-        """Send now, or as soon as there is room; token None is the last word of the link."""
+        """Send now, or as soon as there is room; token None is the final publish of the link."""
         if self._waiting is None and self._turns.left and not self._paused and (self._room or not frame.qos):
             self._send(frame, token)
         else:
@@ -298,7 +300,7 @@ class Connection(asyncio.Protocol):
         if self._over:
             return
         if token is None:
-            self._last_word_is_out()
+            self._final_publish_is_over()
             return
         try:
             self._owner.link_acknowledged(token, error)
@@ -393,7 +395,7 @@ class Connection(asyncio.Protocol):
             self._under_way = None
         token, topic = entry
         if token is None:
-            self._last_word_is_out()
+            self._final_publish_is_over()
         elif code < REFUSAL:  # 0x10, nobody subscribed to it, is a success too
             self._owner.link_acknowledged(token, None)
         else:
@@ -622,17 +624,17 @@ class Connection(asyncio.Protocol):
         if self._link.leftovers is not None:
             self._link.leftovers.cut_off()
         self._under_way = self._waiting = self._early = self._tail = self._out = None
-        self._last_word_is_out()
+        self._final_publish_is_over()
 
-    def _last_word_is_out(self) -> None:
-        if self.last_word is not None and not self.last_word.done():
-            self.last_word.set_result(None)
+    def _final_publish_is_over(self) -> None:
+        if self.final_publish is not None and not self.final_publish.done():
+            self.final_publish.set_result(None)
 
-    async def say_last(self, frame: Frame, timeout_s: float) -> None:
+    async def publish_final(self, frame: Frame, timeout_s: float) -> None:
         """Publish the frame before the end; wait for its outcome, the end of the connection or the time-out."""
-        self.last_word = asyncio.get_running_loop().create_future()
+        self.final_publish = asyncio.get_running_loop().create_future()
         self.publish(frame, None)
-        await asyncio.wait((self.last_word,), timeout=timeout_s)
+        await asyncio.wait((self.final_publish,), timeout=timeout_s)
 
     async def disconnect(self, end_session: bool, timeout_s: float) -> None:
         """Send DISCONNECT, so that the will is not sent, and wait until the broker has ended the connection."""
@@ -641,7 +643,7 @@ class Connection(asyncio.Protocol):
             return
         self.flush()
         self._leave()
-        await part(transport, disconnect_packet(end_session), timeout_s)
+        await disconnect_and_drain(transport, disconnect_packet(end_session), timeout_s)
 
 
 def _kind(packet: mqtt5.Packet) -> str:

@@ -17,7 +17,7 @@ _CATCH_UP_S: Final = 0.05
 _POPPED_PER_TURN: Final = 1_000
 
 
-class Caller(Protocol):
+class Connecting(Protocol):
     """A link, as far as connecting is concerned."""
 
     def attempt(self) -> Coroutine[Any, Any, None]:
@@ -40,24 +40,24 @@ class Connects:
         self._handshakes = handshakes
         self._interval_s = 0.0 if connects_per_s is None else 1.0 / connects_per_s
         self._next_s = 0.0
-        self._ready: OrderedDict[Caller, None] = OrderedDict()
-        self._waits: TimerHeap[Caller] = TimerHeap()
+        self._ready: OrderedDict[Connecting, None] = OrderedDict()
+        self._waits: TimerHeap[Connecting] = TimerHeap()
         self._under_way: set[asyncio.Task[None]] = set()
         self._handle: asyncio.Handle | None = None
         self._handle_at_s = 0.0
 
-    def add(self, caller: Caller, wait_s: float = 0.0) -> None:
-        """Let the caller attempt after the wait, as soon as the limits allow."""
+    def add(self, link: Connecting, wait_s: float = 0.0) -> None:
+        """Let the link attempt after the wait, as soon as the limits allow."""
         if wait_s > 0:
-            self._waits.set(caller, int((asyncio.get_running_loop().time() + wait_s) * 1e6))
+            self._waits.set(link, int((asyncio.get_running_loop().time() + wait_s) * 1e6))
         else:
-            self._ready[caller] = None
+            self._ready[link] = None
         self._arm()
 
-    def remove(self, caller: Caller) -> None:
-        """The caller wants no attempt."""
-        self._ready.pop(caller, None)
-        self._waits.set(caller, None)
+    def remove(self, link: Connecting) -> None:
+        """The link wants no attempt."""
+        self._ready.pop(link, None)
+        self._waits.set(link, None)
         if not self._ready and self._handle is not None and not len(self._waits):
             self._handle.cancel()
             self._handle = None
@@ -84,19 +84,19 @@ class Connects:
         self._handle = None
         loop = asyncio.get_running_loop()
         # Rounded up: a timer that comes a hair early must not be set again and again for the same deadline.
-        for _, caller in self._waits.pop_due(int(loop.time() * 1e6) + 1_000, _POPPED_PER_TURN):
-            self._ready[caller] = None
+        for _, link in self._waits.pop_due(int(loop.time() * 1e6) + 1_000, _POPPED_PER_TURN):
+            self._ready[link] = None
         while self._ready and len(self._under_way) < self._handshakes:
             if self._interval_s:
                 now_s = loop.time()
                 if self._next_s > now_s + 0.001:
                     break
                 self._next_s = max(self._next_s, now_s - _CATCH_UP_S) + self._interval_s
-            caller, _ = self._ready.popitem(last=False)
-            task = loop.create_task(caller.attempt(), name=f"connect {caller}")
+            link, _ = self._ready.popitem(last=False)
+            task = loop.create_task(link.attempt(), name=f"connect {link}")
             self._under_way.add(task)
             task.add_done_callback(self._done)
-            caller.attempt_began(task)
+            link.attempt_began(task)
         self._arm()
 
     def _done(self, task: asyncio.Task[None]) -> None:

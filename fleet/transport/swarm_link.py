@@ -24,13 +24,13 @@ from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkO
 from fleet.transport.reasons import RETAIN_NOT_SUPPORTED, timed_out
 from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_codec import connect_packet
-from fleet.transport.swarm_connection import Connection
+from fleet.transport.swarm_connection import SwarmConnection
 from fleet.transport.swarm_connects import Connects
 from fleet.transport.swarm_turns import Turns
 from fleet.transport.swarm_wheel import KeepAliveWheel
 from fleet.wire.frame import Frame
 
-GOODBYE_TIMEOUT_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 5.0
 """How long `close` waits for the outcome of the last frame, and again for the end of the connection."""
 
 
@@ -87,7 +87,7 @@ class _State(enum.Enum):
     """Waits for its place among the connects, or connects."""
     UP = enum.auto()
     PARTING = enum.auto()
-    """Says goodbye."""
+    """Publishes the final frame, or disconnects."""
     BETWEEN = enum.auto()
     """Tells its owner that an attempt failed or the connection was lost."""
     WAITING = enum.auto()
@@ -125,7 +125,7 @@ class SwarmLink:
         self._swarm = swarm
         self._back_off = back_off
         self._state = _State.IDLE
-        self._connection: Connection | None = None
+        self._connection: SwarmConnection | None = None
         self._connections = 0
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Lock | None = None
@@ -172,22 +172,22 @@ class SwarmLink:
         """Publish `last`, disconnect and stop. While the link is down there is nobody to end the session with."""
         if self._closing is None:
             self._closing = asyncio.Lock()
-        async with self._closing:  # a second close must not cut off the goodbye of the first
+        async with self._closing:  # a second close must not cut off the first
             try:
-                await self._say_goodbye(end_session, last)
+                await self._disconnect(end_session, last)
             finally:
                 self.drop()
             await asyncio.sleep(0)  # the link_down(None) of the drop comes before we go on
 
-    async def _say_goodbye(self, end_session: bool, last: Frame | None) -> None:
+    async def _disconnect(self, end_session: bool, last: Frame | None) -> None:
         connection = self._connection
         if connection is None or self._state is not _UP:
             return
         if last is not None:
-            await connection.say_last(last, GOODBYE_TIMEOUT_S)
+            await connection.publish_final(last, CLOSE_TIMEOUT_S)
         if connection is self._connection and self._state is _UP:
             self._state = _PARTING
-            await connection.disconnect(end_session, GOODBYE_TIMEOUT_S)
+            await connection.disconnect(end_session, CLOSE_TIMEOUT_S)
 
     # --- what the connects call
 
@@ -224,7 +224,7 @@ class SwarmLink:
         try:
             finished: asyncio.Future[LinkError | None] = asyncio.get_running_loop().create_future()
             packet = connect_packet(settings if swarm.retains else settings.without_retain())
-            connection = Connection(self, self._connections, packet, finished)
+            connection = SwarmConnection(self, self._connections, packet, finished)
             self._connection = connection
             async with asyncio.timeout(settings.connect_timeout_s):
                 await dial_protocol(endpoint, settings.source_address or next(swarm.sources), connection, settings.username)
@@ -265,7 +265,7 @@ class SwarmLink:
         self._back_off.reset()
         self.owner.link_up(session_present)
 
-    def ended(self, connection: Connection, error: LinkError) -> None:
+    def ended(self, connection: SwarmConnection, error: LinkError) -> None:
         """A connection that was up is no more."""
         if connection is self._connection:
             self._connection = None

@@ -24,7 +24,7 @@ from fleet.wire.messages import Event
 from tests.backend.fake_link import FakeSession
 from tests.backend.lab import BOOT, DIALECT, car, config, event, running, status
 from tests.lab import Lab, LiveBroker
-from tests.simulated_lab import SimulatedWorld, VirtualLoop
+from tests.transport.simulated_lab import SimulatedWorld, VirtualLoop
 
 MESSAGES = 100
 UNACKNOWLEDGED_MAX = 20

@@ -17,7 +17,7 @@ from fleet.scenario.loader import load
 from fleet.wire.clients import client_id_of
 from tests.cli.lab import fleet, running
 from tests.foreign_mosquitto import ForeignMosquitto, foreign_mosquitto
-from tests.link_connecting import answering
+from tests.transport.link_connecting import answering
 
 pytestmark = pytest.mark.live
 

@@ -20,7 +20,7 @@ from fleet.wire.frame import Frame
 from tests.cli.lab import call, children_of, running
 from tests.lab import VINS, Lab, LiveBroker, quick_back_off
 from tests.recording_owner import RecordingOwner
-from tests.scripted_broker import ScriptedBroker
+from tests.transport.scripted_broker import ScriptedBroker
 
 
 @pytest.mark.parametrize(

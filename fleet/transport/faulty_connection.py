@@ -1,8 +1,8 @@
 """One connection under faults, as a pure machine: bytes come in from both ends, and at their time go out at the other.
 
-Who drives it brings time and bytes, asks `take` what is to be written at once, comes back at the lanes' deadlines, and does
+Who drives it brings time and bytes, asks `take` what is to be written at once, comes back at the streams' deadlines, and does
 to the connection what `fate` says. While `plain`, nothing happens to bytes: who drives it may pass them on himself, and only
-lets the lane follow where packets begin, so that a rule that is set in the middle finds its packets.
+lets the stream follow where packets begin, so that a rule that is set in the middle finds its packets.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Fate = Literal["reset", "end", "silent"]
 """Both sides get an RST; both sides are ended when what is held has gone out; bytes vanish and nobody is told."""
 
 
-class Lane:
+class FaultyStream:
     """One direction of a connection."""
 
     __slots__ = (
@@ -310,10 +310,10 @@ def _least(entries: Sequence[tuple[int, InForce]]) -> tuple[int, InForce] | None
     return min(entries, key=lambda entry: entry[0], default=None)
 
 
-class Passage:
+class FaultyConnection:
     """Both directions of a connection, and whose it is once its CONNECT has said so."""
 
-    __slots__ = ("_admitted", "_faults", "_forwarded", "_lanes", "_silencer", "_start", "client_id", "fate", "plain")
+    __slots__ = ("_admitted", "_faults", "_forwarded", "_silencer", "_start", "_streams", "client_id", "fate", "plain")
 
     def __init__(self, faults: Faults, now: Instant) -> None:
         """Begin with the connection; `fate` may be sealed at once."""
@@ -321,23 +321,26 @@ class Passage:
         self.fate: Fate | None = None
         self.plain = False
         self._faults = faults
-        self._lanes: dict[Direction, Lane] = {"to_broker": Lane("to_broker"), "to_client": Lane("to_client")}
+        self._streams: dict[Direction, FaultyStream] = {
+            "to_broker": FaultyStream("to_broker"),
+            "to_client": FaultyStream("to_client"),
+        }
         self._start: bytes | None = b""  # what has come of the CONNECT; None when there is nothing more to find out
         self._forwarded = 0
         self._admitted = False
         self._silencer: InForce | None = None
         self.look(now)
 
-    def lane(self, direction: Direction) -> Lane:
-        return self._lanes[direction]
+    def stream(self, direction: Direction) -> FaultyStream:
+        return self._streams[direction]
 
     def look(self, now: Instant) -> None:
         """See what is in force, which may have changed."""
         if self.fate is not None:
             return
         in_force = self._faults.concerning(self.client_id)
-        for lane in self._lanes.values():
-            lane.change(in_force, now)
+        for stream in self._streams.values():
+            stream.change(in_force, now)
         for one in in_force:
             fault = one.fault
             if (isinstance(fault, Refuse) and not self._admitted) or (
@@ -352,7 +355,7 @@ class Passage:
     @property
     def is_carrying(self) -> bool:
         """Whether something is held that will go out by itself."""
-        return not self.plain and any(lane.is_carrying for lane in self._lanes.values())
+        return not self.plain and any(stream.is_carrying for stream in self._streams.values())
 
     def receive(self, direction: Direction, data: bytes, now: Instant) -> None:
         """Take bytes from one end."""
@@ -362,7 +365,7 @@ class Passage:
             if self._silencer is not None:
                 self._silencer.counts["bytes"] += len(data)
             return
-        ending = self._lanes[direction].receive(data, now)
+        ending = self._streams[direction].receive(data, now)
         if ending is not None:
             self._strike(ending, now)
         self._settle()
@@ -373,17 +376,17 @@ class Passage:
             self._forward(now)
             self._start = None
         if self.fate is None:
-            self._lanes[direction].receive_end(now)
+            self._streams[direction].receive_end(now)
         self._settle()
 
     def take(self, direction: Direction, now: Instant) -> bytes:
         """Return what is to be written now at the end that a direction leads to."""
-        data = self._lanes[direction].take(now)
+        data = self._streams[direction].take(now)
         self._settle()
         return data
 
     def _settle(self) -> None:
-        self.plain = self.fate is None and self._start is None and all(lane.is_plain for lane in self._lanes.values())
+        self.plain = self.fate is None and self._start is None and all(stream.is_plain for stream in self._streams.values())
 
     # --- who it is
 
@@ -394,8 +397,8 @@ class Passage:
         try:
             client_id = read_client_id(self._start)
         except NotMqtt:
-            for lane in self._lanes.values():
-                lane.tracker.lost = True
+            for stream in self._streams.values():
+                stream.tracker.lost = True
         else:
             if client_id is None:
                 if self._faults.ask_who:
@@ -403,8 +406,8 @@ class Passage:
                 self._forwarded = len(self._start)
                 return data
             self.client_id = client_id = car_of(client_id)
-            for lane in self._lanes.values():
-                lane.client_id = client_id
+            for stream in self._streams.values():
+                stream.client_id = client_id
         rest = self._start[self._forwarded :]
         self._start = None
         self.look(now)
@@ -417,7 +420,7 @@ class Passage:
         kept = self._start[self._forwarded :]
         self._forwarded = len(self._start)
         if kept and self.fate is None:
-            self._lanes["to_broker"].receive(kept, now)
+            self._streams["to_broker"].receive(kept, now)
 
     # --- the end
 
@@ -425,13 +428,13 @@ class Passage:
         one.counts["connections"] += 1
         if isinstance(one.fault, Truncate):
             self.fate = "end"
-            for lane in self._lanes.values():
-                lane.receive_end(now)
+            for stream in self._streams.values():
+                stream.receive_end(now)
             return
         if isinstance(one.fault, HalfOpen):
             self.fate, self._silencer = "silent", one
         else:
             self.fate = "reset"
-        for lane in self._lanes.values():
-            lane.forget()
+        for stream in self._streams.values():
+            stream.forget()
         self.plain = False

@@ -18,7 +18,7 @@ from fleet.transport.simulated_sessions import NEVER_EXPIRES_S, BrokerLimits
 from fleet.transport.simulated_topics import SubscriptionIndex, TopicTree, is_topic_filter, is_topic_name
 from fleet.wire.frame import Frame
 from tests.lab import TOPICS, VINS
-from tests.simulated_rig import RecordingPeer, Rig
+from tests.transport.simulated_rig import RecordingPeer, Rig
 
 CAR, OTHER = "VSSZZZKMZTP000001", "VSSZZZKMZTP000002"
 

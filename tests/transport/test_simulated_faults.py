@@ -26,7 +26,7 @@ from fleet.transport.faults import (
 from fleet.transport.link import Will
 from fleet.transport.simulated_faults import FrameFaults
 from fleet.wire.frame import Frame
-from tests.test_simulated_link import Here, Owner
+from tests.transport.test_simulated_link import Here, Owner
 
 
 class Faulty(Here):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fleet.transport.simulated_sessions import NEVER_EXPIRES_S
-from tests.simulated_rig import RecordingPeer, Rig
+from tests.transport.simulated_rig import RecordingPeer, Rig
 
 NAMES = st.sampled_from(["one", "two", "three"])
 KEEP_ALIVE_S = 10

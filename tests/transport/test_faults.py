@@ -86,7 +86,7 @@ class TestNames:
 
     def test_the_page_tells_of_each(self) -> None:
         """With all its parameters."""
-        page = (Path(__file__).parents[1] / "docs" / "network-faults.md").read_text(encoding="utf-8")
+        page = (Path(__file__).parents[2] / "docs" / "network-faults.md").read_text(encoding="utf-8")
         rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", page, re.MULTILINE))
         assert list(rows) == list(FAULTS)
         for kind, wanted in FAULTS.items():

@@ -10,10 +10,10 @@ from fleet.errors import Unreachable
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import LinkSettings
 from fleet.wire.frame import Frame
-from tests import scripted_broker as scripted
 from tests.lab import ANYONE, Lab, MakeLinks
-from tests.link_conformance import LinkConformance, lab, own_lab, self_signed
-from tests.scripted_broker import Script, ScriptedBroker
+from tests.transport import scripted_broker as scripted
+from tests.transport.link_conformance import LinkConformance, lab, own_lab, self_signed
+from tests.transport.scripted_broker import Script, ScriptedBroker
 
 __all__ = ["lab", "own_lab", "self_signed"]
 pytestmark = pytest.mark.live

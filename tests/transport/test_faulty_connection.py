@@ -26,11 +26,11 @@ from fleet.transport.faults import (
     Stall,
     Truncate,
 )
+from fleet.transport.faulty_connection import HELD_PACKET_MAX, FaultyConnection
 from fleet.transport.link import LinkSettings
-from fleet.transport.passage import HELD_PACKET_MAX, Passage
 from fleet.transport.swarm_codec import connect_packet, publish_packet
 from fleet.wire.frame import Frame
-from tests.test_mqtt_stream import pieces
+from tests.transport.test_mqtt_stream import pieces
 
 CONNECT = connect_packet(LinkSettings(client_id="one"))
 CONNACK = bytes.fromhex("20 03 00 00 00")
@@ -47,26 +47,26 @@ def puback(number: int) -> bytes:
 
 
 class Wire:
-    """A passage, its time, and each write with its instant, both ways."""
+    """A connection, its time, and each write with its instant, both ways."""
 
     def __init__(self, *, seed: int = 0) -> None:
         self.faults = Faults(seed)
         self.now: Instant = 0
         self.writes: dict[Direction, list[tuple[Instant, bytes]]] = {UP: [], DOWN: []}
-        self.passage: Passage | None = None
+        self.connection: FaultyConnection | None = None
 
     def begin(self, *, client_id: str = "one") -> Wire:
         """Connect a client."""
-        self.passage = Passage(self.faults, self.now)
+        self.connection = FaultyConnection(self.faults, self.now)
         self.say(UP, connect_packet(LinkSettings(client_id=client_id)))
         self.say(DOWN, CONNACK)
         self.writes = {UP: [], DOWN: []}
         return self
 
     @property
-    def there(self) -> Passage:
-        assert self.passage is not None
-        return self.passage
+    def there(self) -> FaultyConnection:
+        assert self.connection is not None
+        return self.connection
 
     def plain(self) -> bool:
         return self.there.plain
@@ -76,8 +76,8 @@ class Wire:
 
     def set(self, fault: Fault, *clients: str, name: str = "fault") -> Wire:
         self.faults.set(name, fault, clients or None)
-        if self.passage is not None:
-            self.passage.look(self.now)
+        if self.connection is not None:
+            self.connection.look(self.now)
         return self
 
     def clear(self, name: str = "fault") -> None:
@@ -89,7 +89,7 @@ class Wire:
         """Bytes come in; as whoever drives it does, they go straight through while it is plain."""
         for part in data:
             if self.there.plain:
-                self.there.lane(direction).pass_by(part)
+                self.there.stream(direction).pass_by(part)
                 self.writes[direction].append((self.now, part))
             else:
                 self.there.receive(direction, part, self.now)
@@ -108,7 +108,7 @@ class Wire:
         """Let time pass, from deadline to deadline."""
         until = self.now + duration
         while True:
-            ats = [self.there.lane(direction).deadline() for direction in (UP, DOWN)]
+            ats = [self.there.stream(direction).deadline() for direction in (UP, DOWN)]
             at = min((at for at in ats if at is not None and at > self.now), default=until + 1)
             if at > until:
                 break
@@ -261,7 +261,7 @@ class TestBytes:
         wire.say(UP, puback(1), puback(2), puback(3))
         assert wire.got() == puback(1) + puback(2)[:3]
         assert wire.fate() == "end"
-        assert all(wire.there.lane(direction).is_over(wire.now) for direction in (UP, DOWN))
+        assert all(wire.there.stream(direction).is_over(wire.now) for direction in (UP, DOWN))
         wire.say(UP, b"more")
         assert wire.got() == puback(1) + puback(2)[:3]
 
@@ -269,12 +269,12 @@ class TestBytes:
         """New connections only; of some clients when their CONNECT says who they are, before the broker hears of them."""
         wire = Wire().begin().set(Refuse())
         assert wire.fate() is None
-        wire.passage = Passage(wire.faults, 0)
+        wire.connection = FaultyConnection(wire.faults, 0)
         assert wire.fate() == "reset"
         wire.set(Refuse(), "two")
         wire.begin(client_id="one")
         assert wire.fate() is None
-        wire.passage = Passage(wire.faults, 0)
+        wire.connection = FaultyConnection(wire.faults, 0)
         connect = connect_packet(LinkSettings(client_id="two"))
         wire.say(UP, connect[:20], connect[20:])
         assert (wire.fate(), wire.got()) == ("reset", b"")
@@ -284,12 +284,12 @@ class TestBytes:
         wire = Wire().begin().set(Latency(100)).set(Slicing(2), name="pieces")
         wire.say(UP, puback(1))
         wire.end(UP)
-        lane = wire.there.lane(UP)
+        stream = wire.there.stream(UP)
         wire.wait(99 * MILLISECOND)
-        assert not lane.is_over(wire.now)
+        assert not stream.is_over(wire.now)
         wire.wait(MILLISECOND)
-        assert (wire.got(), lane.is_over(wire.now)) == (puback(1), True)
-        assert not wire.there.lane(DOWN).ended
+        assert (wire.got(), stream.is_over(wire.now)) == (puback(1), True)
+        assert not wire.there.stream(DOWN).ended
 
 
 class TestWhoseConnection:
@@ -298,7 +298,7 @@ class TestWhoseConnection:
         wire = Wire().set(Latency(100), "one")
         for client_id, late in (("one", True), ("two", False)):
             wire.now = 0
-            wire.passage = Passage(wire.faults, 0)
+            wire.connection = FaultyConnection(wire.faults, 0)
             wire.say(UP, connect_packet(LinkSettings(client_id=client_id)))
             assert (wire.got() == b"") is late
             wire.wait(SECOND)
@@ -311,7 +311,7 @@ class TestWhoseConnection:
         wire = Wire()
         if by_client:
             wire.set(Drop("PUBLISH"), "two")
-        wire.passage = Passage(wire.faults, 0)
+        wire.connection = FaultyConnection(wire.faults, 0)
         first, *rest = pieces(CONNECT, cuts)
         wire.say(UP, first)
         if not by_client:
@@ -323,7 +323,7 @@ class TestWhoseConnection:
     def test_bytes_kept_back_go_on_when_nobody_is_asked_for(self) -> None:
         """Half a CONNECT, the fault is over, and its connection ends: all of it has gone out."""
         wire = Wire().set(Stall(), "two")
-        wire.passage = Passage(wire.faults, 0)
+        wire.connection = FaultyConnection(wire.faults, 0)
         wire.say(UP, CONNECT[:9])
         assert wire.got() == b""
         wire.clear()
@@ -335,7 +335,7 @@ class TestWhoseConnection:
     def test_what_is_no_mqtt_passes(self) -> None:
         """TLS to a broker: faults of bytes work, rules about packets find none."""
         wire = Wire().set(Drop("PUBLISH")).set(Latency(10), name="slow")
-        wire.passage = Passage(wire.faults, 0)
+        wire.connection = FaultyConnection(wire.faults, 0)
         wire.say(UP, b"\x16\x03\x01", publish(1))
         wire.say(DOWN, publish(2))
         wire.wait(SECOND)
@@ -359,7 +359,7 @@ class TestPackets:
     def test_drop_of_a_connack(self) -> None:
         """Rules hold from the first packet on."""
         wire = Wire().set(Drop("CONNACK"), "one")
-        wire.passage = Passage(wire.faults, 0)
+        wire.connection = FaultyConnection(wire.faults, 0)
         wire.say(UP, CONNECT)
         wire.say(DOWN, CONNACK, puback(1))
         assert (wire.got(), wire.got(DOWN)) == (CONNECT, puback(1))
@@ -395,7 +395,7 @@ class TestPackets:
         wire = Wire().begin().set(Drop("PUBLISH", first=1))
         for piece in pieces(large, [50_000]):
             wire.say(UP, piece)
-            assert wire.there.lane(UP).held_bytes == 0
+            assert wire.there.stream(UP).held_bytes == 0
         wire.say(UP, puback(1))
         assert wire.got() == puback(1)
         wire.set(Duplicate("PUBLISH"))

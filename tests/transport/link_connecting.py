@@ -17,7 +17,7 @@ from fleet.runtime.mosquitto import free_port
 from fleet.transport.link import Endpoint, LinkSettings, Will
 from fleet.wire.frame import Frame
 from tests.lab import ANYONE, Lab
-from tests.scripted_broker import Script, ScriptedBroker
+from tests.transport.scripted_broker import Script, ScriptedBroker
 
 
 @pytest.fixture(scope="session")

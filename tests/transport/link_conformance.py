@@ -18,8 +18,8 @@ from fleet.errors import ConnectionLost, PublishRefused, SubscribeRefused, Unrea
 from fleet.transport.link import Will
 from fleet.wire.frame import Frame
 from tests.lab import ANYONE, TOPICS, Lab, LiveBroker, MakeLinks
-from tests.link_connecting import Connecting, ConnectingOnTheWire, self_signed
-from tests.scripted_broker import Script
+from tests.transport.link_connecting import Connecting, ConnectingOnTheWire, self_signed
+from tests.transport.scripted_broker import Script
 
 __all__ = ["LinkBehaviour", "LinkConformance", "lab", "own_lab", "self_signed"]
 

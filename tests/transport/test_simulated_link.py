@@ -25,8 +25,8 @@ from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.swarm_codec import publish_packet
 from fleet.wire.frame import Frame
 from tests.lab import Lab, quick_back_off
-from tests.link_conformance import LinkBehaviour
-from tests.simulated_lab import SimulatedWorld, VirtualPolicy
+from tests.transport.link_conformance import LinkBehaviour
+from tests.transport.simulated_lab import SimulatedWorld, VirtualPolicy
 
 # What replaces this fixture is a hook that pytest-asyncio has only from 1.4 on.
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")

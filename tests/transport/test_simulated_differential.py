@@ -34,7 +34,7 @@ from fleet.transport.swarm_link import swarm_links
 from fleet.wire.frame import Frame
 from tests.lab import TOPICS, VINS, Lab, LiveBroker
 from tests.recording_owner import RecordingOwner
-from tests.simulated_lab import SimulatedWorld, VirtualLoop
+from tests.transport.simulated_lab import SimulatedWorld, VirtualLoop
 
 pytestmark = pytest.mark.live
 

@@ -139,7 +139,7 @@ class TestTransparent:
                 await asyncio.sleep(0.1)
                 seen.append(left())
             assert left() > sent // 2, "most of it waits where it was written"
-            assert all(pair.client.lane.held_bytes <= HELD_MAX + (1 << 18) for pair in rig.proxy.pairs)
+            assert all(pair.client.stream.held_bytes <= HELD_MAX + (1 << 18) for pair in rig.proxy.pairs)
             reset(wire.to_client)
 
     async def test_a_half_close_passes(self, rig: Rig) -> None:

@@ -24,7 +24,7 @@ from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.simulated_sessions import BrokerLimits, Peer
 from fleet.wire.frame import Frame
 from tests.lab import Lab, LiveBroker
-from tests.scripted_broker import Message, Script, ScriptedPeer
+from tests.transport.scripted_broker import Message, Script, ScriptedPeer
 
 CARS = Endpoint("cars.simulated", 1883)
 TOOLS = Endpoint("tools.simulated", 1884)

@@ -16,7 +16,7 @@ from fleet.transport.link import Endpoint, LinkFactory
 from fleet.transport.proxy import FaultProxy
 from fleet.transport.swarm_link import swarm_links
 from tests.lab import ANYONE, Lab, MakeLinks
-from tests.link_conformance import LinkConformance, lab, own_lab, self_signed
+from tests.transport.link_conformance import LinkConformance, lab, own_lab, self_signed
 
 __all__ = ["lab", "own_lab", "self_signed"]
 # What replaces this fixture is a hook that pytest-asyncio has only from 1.4 on.

@@ -13,7 +13,7 @@ from fleet.transport.remarks import GRANTED_LESS, KINDS_MAX, NO_RETAIN, SHORTER_
 from fleet.transport.swarm_link import swarm_links
 from tests.lab import ANYONE, quick_back_off
 from tests.recording_owner import RecordingOwner
-from tests.scripted_broker import Script, ScriptedBroker
+from tests.transport.scripted_broker import Script, ScriptedBroker
 
 
 @pytest.mark.parametrize("make", [swarm_links, aiomqtt_links])

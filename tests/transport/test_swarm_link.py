@@ -25,16 +25,16 @@ from fleet.transport.dial import explain
 from fleet.transport.link import Endpoint, Link, LinkFactory, LinkSettings
 from fleet.transport.reasons import REFUSAL, name_of
 from fleet.transport.remarks import Remarks
-from fleet.transport.swarm_connection import WAITING_MAX, Connection
+from fleet.transport.swarm_connection import WAITING_MAX, SwarmConnection
 from fleet.transport.swarm_link import Swarm, SwarmLink, swarm_links
 from fleet.transport.swarm_turns import PUBLISHES_PER_TURN
 from fleet.transport.swarm_wheel import KeepAliveWheel
 from fleet.wire.frame import Frame
-from tests import scripted_broker as scripted
 from tests.lab import Lab, MakeLinks, quick_back_off
-from tests.link_conformance import LinkConformance, lab, own_lab, self_signed
 from tests.recording_owner import RecordingOwner
-from tests.scripted_broker import Script, ScriptedBroker
+from tests.transport import scripted_broker as scripted
+from tests.transport.link_conformance import LinkConformance, lab, own_lab, self_signed
+from tests.transport.scripted_broker import Script, ScriptedBroker
 
 __all__ = ["lab", "own_lab", "self_signed"]
 # What replaces this fixture is a hook that pytest-asyncio has only from 1.4 on.
@@ -90,7 +90,7 @@ class TestTogether:
         del owner, owners, half, rest, link
         gc.collect()
         assert (asyncio.all_tasks(), open_files()) == before
-        assert not [thing for thing in gc.get_objects() if isinstance(thing, Connection)]
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, SwarmConnection)]
         shared = factory.__closure__[0].cell_contents  # type: ignore[attr-defined]
         assert (shared.wheel._slots, shared.wheel._handle, shared.connects._handle) == ({}, None, None)
 
@@ -512,7 +512,7 @@ class Rig:
 
     def _connect(self, number: int) -> None:
         self.finished: asyncio.Future[LinkError | None] = asyncio.get_running_loop().create_future()
-        self.connection = Connection(self.link, number, b"CONNECT", self.finished)
+        self.connection = SwarmConnection(self.link, number, b"CONNECT", self.finished)
         self.link._connection = self.connection
         self.transport = FakeTransport()
         self.connection.connection_made(self.transport)

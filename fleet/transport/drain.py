@@ -1,4 +1,4 @@
-"""How a connection of a swarm link ends in good order, so that the broker surely reads the DISCONNECT."""
+"""Ends a connection in good order, so that the broker surely reads the DISCONNECT."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Final
 _TLS_LINGER_S: Final = 0.5
 
 
-async def part(transport: asyncio.Transport, disconnect: bytes, timeout_s: float) -> None:
+async def disconnect_and_drain(transport: asyncio.Transport, disconnect: bytes, timeout_s: float) -> None:
     """Send the DISCONNECT, and wait until the broker has ended the connection."""
-    farewell = Farewell()
-    transport.set_protocol(farewell)
+    drain = DrainProtocol()
+    transport.set_protocol(drain)
     transport.write(disconnect)
     try:
         if transport.can_write_eof():
             transport.write_eof()
-        else:  # TLS has no half-close; Mosquitto ends the connection, and a peer that does not gets our goodbye later
-            await asyncio.wait((farewell.ended,), timeout=_TLS_LINGER_S)
+        else:  # TLS has no half-close; Mosquitto ends the connection, and a peer that does not gets our end later
+            await asyncio.wait((drain.ended,), timeout=_TLS_LINGER_S)
             transport.close()
-        await asyncio.wait((farewell.ended,), timeout=timeout_s)
+        await asyncio.wait((drain.ended,), timeout=timeout_s)
     finally:
         transport.abort()
 
 
-class Farewell(asyncio.Protocol):
+class DrainProtocol(asyncio.Protocol):
     """Reads and discards: closing a socket with unread bytes in it resets it, and the broker may miss the DISCONNECT."""
 
     def __init__(self) -> None:
