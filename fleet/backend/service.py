@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,65 +12,20 @@ from typing import Any, Final
 import structlog
 
 from fleet import __version__
-from fleet.backend.batching import BATCH_WAIT_S
-from fleet.backend.centre_driver import CentreDriver, CentreFactory
-from fleet.backend.consumer import RECEIVE_MAXIMUM, Consumer
-from fleet.backend.desk_driver import ClockFactory, DeskDriver
-from fleet.backend.echo import Echo
+from fleet.backend.centre_driver import CentreDriver
+from fleet.backend.config import BackendConfig
+from fleet.backend.consumer import Consumer
+from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.publisher import Publisher
-from fleet.backend.spin import SpinCost, SpinVault
-from fleet.backend.store import Batch, Committed, Store
-from fleet.cloud.centre import ServiceCentre
-from fleet.cloud.desk import Desk
-from fleet.cloud.registry import RULES
-from fleet.cloud.rule import Rule
+from fleet.backend.spin import SpinVault
 from fleet.errors import LinkError
 from fleet.kernel.instants import Instant
 from fleet.observe.histogram import Histogram
-from fleet.transport.link import BackOff, Link, LinkFactory, LinkSettings
-from fleet.wire.dialect import FleetDialect
+from fleet.transport.link import BackOff, Link, LinkSettings
 
-CLIENT_ID: Final = "backend"
-_SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 _SPIN_WAIT_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class BackendConfig:
-    """What a back end is made of. Secrets are left out of its `repr`.
-
-    `make_clock` and `wall_us` bring the time (`ScaledClock` and `wall_us` of `runtime.clocks`), which tells scenario time
-    from the beginning where `clock_is_known`, otherwise once it is announced; `draw` the jitter of reconnects.
-    `announce_stored` is for cars that keep messages until they are stored. `make_desk` is another kind of Desk, `make_centre`
-    of ServiceCentre, and `committed` is told each commit: a journal is kept so. `rules` are the services' own. `echo` makes what
-    tells a stalled connection from a quiet one; None where connections do not stall.
-    """
-
-    store: Path
-    links: LinkFactory
-    pepper: bytes = field(repr=False)
-    make_clock: ClockFactory
-    wall_us: Callable[[], int]
-    draw: Callable[[], float]
-    clock_is_known: bool = False
-    dialect: FleetDialect = field(default_factory=FleetDialect)
-    spin_cost: SpinCost = field(default_factory=SpinCost)
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    client_id: str = CLIENT_ID
-    session_expiry_s: int = _SESSION_EXPIRY_S
-    receive_maximum: int = RECEIVE_MAXIMUM
-    keep_alive_s: int = 60
-    announce_stored: bool = False
-    batch_wait_s: float = BATCH_WAIT_S
-    echo: Callable[[], Echo] | None = None
-    open_store: type[Store] = Store
-    make_desk: Callable[..., Desk] = Desk
-    make_centre: CentreFactory = ServiceCentre
-    rules: tuple[type[Rule], ...] = RULES
-    committed: Callable[[Batch, Committed], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

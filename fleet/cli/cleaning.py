@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.backend.service import CLIENT_ID
+from fleet.backend.config import CLIENT_ID
 from fleet.cli.common import (
     PARTS,
     BackendClientId,

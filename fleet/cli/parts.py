@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from fleet.addresses import NoAddress, read_host
-from fleet.backend.service import CLIENT_ID
+from fleet.backend.config import CLIENT_ID
 from fleet.backend.spin import SpinCost
 from fleet.cli.common import (
     PARTS,

@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from fleet.backend.buffered_store import MemoryStore
-from fleet.backend.echo import Echo
-from fleet.backend.service import BackendConfig
-from fleet.backend.spin import SpinCost
+from fleet.backend.config import BackendConfig
 from fleet.errors import UsageError
 from fleet.harness.backends import Launch
 from fleet.harness.network import Network
-from fleet.kernel.draws import Draws, stream_key
-from fleet.kernel.instants import SECOND, Clock, Duration, Instant
+from fleet.kernel.draws import stream_key
+from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.kernel.schedule import Schedule
 from fleet.runtime.access import Access
-from fleet.runtime.clocks import ScaledClock, SteppedClock, VirtualClock, wall_us
+from fleet.runtime.backend_configs import live_backend, virtual_backend
+from fleet.runtime.clocks import ScaledClock, SteppedClock, VirtualClock
 from fleet.runtime.limits import raise_open_files
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import Shard, wait_until
@@ -42,8 +41,6 @@ from fleet.wire.dialect import FleetDialect
 
 T = TypeVar("T")
 POLL_S: Final = 0.001
-SPIN_COST: Final = SpinCost(n=2, r=1, p=1)
-"""The S-PINs of simulated users protect nothing."""
 STEPS_PER_LOOK: Final = 50
 """Deadlines of cars that send nothing, after which the network is looked at all the same: somebody else may have sent."""
 NETWORK_TIME: Final = 5 * SECOND
@@ -188,7 +185,7 @@ class Stage(Protocol):
         ...
 
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
-        """Return what our own back end is made of here."""
+        """Return the configuration of our own back end on this stage."""
         ...
 
 
@@ -301,23 +298,9 @@ class LiveStage:
         return condition()
 
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
-        def same_clock(start: Instant, *, factor: float, epoch_wall_us: int | None) -> Clock:  # noqa: ARG001
-            return self._clock
-
-        return BackendConfig(
-            store=store,
-            links=self.tool_links,
-            pepper=b"simulated users keep no secrets",
-            make_clock=same_clock,
-            clock_is_known=True,
-            wall_us=wall_us,
-            draw=Draws(stream_key(seed, "backend"), "back-off").unit,
-            dialect=self.dialect,
-            spin_cost=SPIN_COST,
-            username="backend",
-            password=self.password_for("backend"),
-            echo=Echo,
-        )
+        key, password = stream_key(seed, "backend"), self.password_for("backend")
+        config = live_backend(store, self.tool_links, key=key, password=password, clock=self._clock)
+        return replace(config, dialect=self.dialect)
 
 
 class VirtualStage:
@@ -379,20 +362,5 @@ class VirtualStage:
         return NETWORK_TIME + round(self.slower_s * SECOND)
 
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
-        schedule = self._schedule
-
-        def same_clock(start: Instant, *, factor: float, epoch_wall_us: int | None) -> Clock:  # noqa: ARG001
-            return self.clock
-
-        return BackendConfig(
-            store=store,
-            links=self.tool_links,
-            pepper=b"simulated users keep no secrets",
-            make_clock=same_clock,
-            clock_is_known=True,
-            wall_us=lambda: schedule.now,
-            draw=Draws(stream_key(seed, "backend"), "back-off").unit,
-            spin_cost=SPIN_COST,
-            username="backend",
-            open_store=MemoryStore,
-        )
+        config = virtual_backend(store, self.tool_links, self._schedule, key=stream_key(seed, "backend"), clock=self.clock)
+        return replace(config, open_store=MemoryStore)

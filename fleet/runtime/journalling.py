@@ -17,8 +17,9 @@ from zlib import crc32
 import msgspec
 
 from fleet import __version__
+from fleet.backend.config import BackendConfig
 from fleet.backend.reader import StoreReader
-from fleet.backend.service import Backend, BackendConfig, Snapshot
+from fleet.backend.service import Backend, Snapshot
 from fleet.backend.store import Arrival, Batch, Committed
 from fleet.cloud.rule import Rule
 from fleet.errors import LinkError, PublishRefused, StoreError

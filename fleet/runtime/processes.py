@@ -8,20 +8,20 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
-from fleet.backend.echo import Echo
-from fleet.backend.service import Backend, BackendConfig
+from fleet.backend.service import Backend
 from fleet.backend.spin import SpinCost
 from fleet.errors import BrokerError, ConnectRefused, SubscribeRefused
-from fleet.kernel.draws import Draws
 from fleet.observe.journal import NOT_YET, JournalWriter
 from fleet.runtime.access import Access
 from fleet.runtime.assembly import vocabulary
-from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.runtime.backend_configs import live_backend
+from fleet.runtime.clocks import wall_us
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.executed import CommandMemory
 from fleet.runtime.journalling import SIMULATOR, BackendHooks, account_of_rows, backend_account, begin_of, begin_of_backend
@@ -75,21 +75,13 @@ async def run_backend(
     `journal` is the file in which everything is written down that happens here.
     """
     look_for_garbage_rarely()
-    seed = wall_us()
-    config = BackendConfig(
-        store=store,
-        links=access.consumer_links(),
+    config = replace(
+        live_backend(store, access.consumer_links(), key=wall_us(), password=access.password_for("backend")),
         pepper=pepper,
-        make_clock=ScaledClock,
-        wall_us=wall_us,
-        draw=Draws(seed, "back-off").unit,
         dialect=access.dialect(),
         spin_cost=spin_cost,
-        username="backend",
-        password=access.password_for("backend"),
         announce_stored=announce_stored,
         client_id=client_id,
-        echo=Echo,
     )
     written = None if journal is None else JournalWriter(journal, begin_of_backend())
     hooks = None if written is None else BackendHooks(written)

@@ -7,21 +7,19 @@ the same run, byte for byte, as fast as it can be computed.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, assert_never
 
-from fleet.backend.buffered_store import BufferedStore
-from fleet.backend.service import Backend, BackendConfig
-from fleet.backend.spin import SpinCost
+from fleet.backend.config import BackendConfig
+from fleet.backend.service import Backend
 from fleet.errors import StoreError
-from fleet.kernel.draws import Draws, stream_key
+from fleet.kernel.draws import stream_key
 from fleet.kernel.schedule import Schedule
 from fleet.observe.journal import JOURNAL, NOT_YET, Begin, JournalWriter
 from fleet.observe.packing import packed
 from fleet.runtime.assembly import vocabulary
-from fleet.runtime.clocks import VirtualClock
+from fleet.runtime.backend_configs import virtual_backend
 from fleet.runtime.fault_injector import FaultInjector, harms_network
 from fleet.runtime.health import monotonic_us
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, account_of_rows, backend_account, begin_of
@@ -46,8 +44,6 @@ BATCH_WAIT_S: Final = 30.0
 """Scenario time that what nobody waits for is collected before it is stored: as long as the 20 ms of wall time at x1500."""
 BATCH_WAIT_STORED_S: Final = 5.0
 """The same when cars wait for it: they repeat what is not stored after 15 s."""
-SPIN_COST: Final = SpinCost(n=2, r=1, p=1)
-"""The S-PINs of simulated users protect nothing, and a real cost would be all that a virtual run does."""
 CATCH_UP_S: Final = 60.0
 
 
@@ -165,19 +161,12 @@ class VirtualRun:
             self._broken = str(error)
 
     def _backend_config(self) -> BackendConfig:
-        schedule = self._schedule
-        return BackendConfig(
-            store=self.store,
-            links=simulated_links(self._network),
-            pepper=b"a virtual run keeps no secret",
-            make_clock=partial(VirtualClock, schedule),
-            wall_us=lambda: schedule.now,
-            draw=Draws(stream_key(self._config.scenario.seed, "backend"), "back-off").unit,
-            spin_cost=SPIN_COST,
-            username="backend",
-            announce_stored=self._config.until_stored,
-            batch_wait_s=BATCH_WAIT_STORED_S if self._config.until_stored else BATCH_WAIT_S,
-            open_store=BufferedStore,
+        until_stored = self._config.until_stored
+        key = stream_key(self._config.scenario.seed, "backend")
+        return replace(
+            virtual_backend(self.store, simulated_links(self._network), self._schedule, key=key),
+            announce_stored=until_stored,
+            batch_wait_s=BATCH_WAIT_STORED_S if until_stored else BATCH_WAIT_S,
         )
 
     def _simulation_config(self) -> SimulationConfig:

@@ -12,9 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from fleet.backend.service import Backend, BackendConfig
-from fleet.backend.spin import SpinCost
-from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.backend.service import Backend
+from fleet.runtime.backend_configs import live_backend
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import Endpoint
 
@@ -25,19 +24,8 @@ def say(line: str) -> None:
 
 
 async def run(store: str, host: str, port: str) -> None:
-    backend = Backend(
-        BackendConfig(
-            store=Path(store),
-            links=aiomqtt_links(Endpoint(host, int(port))),
-            pepper=b"a pepper for the tests",
-            make_clock=ScaledClock,
-            wall_us=wall_us,
-            draw=lambda: 0.1,
-            spin_cost=SpinCost(n=2, r=1, p=1),
-            username="backend",
-            password=os.environ["BACKEND_PASSWORD"],
-        )
-    )
+    links = aiomqtt_links(Endpoint(host, int(port)))
+    backend = Backend(live_backend(Path(store), links, key=0, password=os.environ["BACKEND_PASSWORD"]))
     async with backend:
         said_ready, said = False, -1
         while True:

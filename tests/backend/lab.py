@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from fleet.backend.config import BackendConfig
 from fleet.backend.reader import StoreReader
-from fleet.backend.service import Backend, BackendConfig
-from fleet.backend.spin import SpinCost
+from fleet.backend.service import Backend
 from fleet.backend.store import Arrival
 from fleet.cloud.twin import origin_of
-from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.runtime.backend_configs import live_backend
+from fleet.runtime.clocks import wall_us
 from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
@@ -37,8 +39,6 @@ OTHER = "VSSZZZKMZPR000002"
 BOOT = 1_772_000_000_000_000
 DIALECT = FleetDialect()
 ANSWERS = DIALECT.topics.desk_answer("test")
-QUICK = SpinCost(n=2, r=1, p=1)
-PEPPER = b"a pepper for the tests"
 WHERE = {"latitude": 41.5, "longitude": 2.0}
 
 
@@ -87,11 +87,7 @@ def car(*messages: FromCar) -> list[Frame]:
 
 
 def config(path: Path, session: FakeSession, **changes: Any) -> BackendConfig:
-    settings: dict[str, Any] = {
-        "store": path, "links": session, "pepper": PEPPER, "make_clock": ScaledClock, "wall_us": wall_us,
-        "draw": lambda: 0.5, "spin_cost": QUICK,
-    }  # fmt: skip
-    return BackendConfig(**(settings | changes))
+    return replace(live_backend(path, session, key=0, password=None), **({"echo": None} | changes))
 
 
 class BackendLab:

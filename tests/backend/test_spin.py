@@ -11,9 +11,12 @@ from structlog.testing import capture_logs
 
 from fleet.backend.spin import SpinCost, SpinVault
 from fleet.errors import UsageError
+from fleet.runtime.backend_configs import SIMULATED_SPIN_COST as QUICK
 from fleet.wire.messages import CommandRequest, DeskRequest, ServiceRequest, SetSpin
 from tests.backend.fake_link import FakeSession
-from tests.backend.lab import DIALECT, PEPPER, QUICK, VIN, WHERE, car, presence, running
+from tests.backend.lab import DIALECT, VIN, WHERE, car, presence, running
+
+PEPPER = b"a pepper for the tests"
 
 
 @pytest.fixture

@@ -14,18 +14,18 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from fleet.backend.reader import StoreReader
-from fleet.backend.service import Backend, BackendConfig
-from fleet.backend.spin import SpinCost
+from fleet.backend.service import Backend
 from fleet.errors import LinkError, PublishRefused
 from fleet.observe.journal import JournalWriter
 from fleet.observe.report import Account
 from fleet.runtime.assembly import build_cars, vins, vocabulary
+from fleet.runtime.backend_configs import live_backend
 from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
@@ -318,14 +318,11 @@ class FaultLab:
 
     async def start_back_end(self) -> None:
         """Start a back end in this process, and wait until it is connected."""
+        links = self.consumer_link.beside(swarm_links(self._through(1, self.broker.tools)))
+        config = live_backend(self.store, links, key=0, password=self.secret.password_for("backend"))
         self._back_end = Backend(
-            BackendConfig(
-                store=self.store, links=self.consumer_link.beside(swarm_links(self._through(1, self.broker.tools))),
-                pepper=b"a pepper for the tests", make_clock=ScaledClock, wall_us=wall_us, draw=lambda: 0.5,
-                spin_cost=SpinCost(n=2, r=1, p=1), username="backend", password=self.secret.password_for("backend"),
-                keep_alive_s=self._keep_alive_s, announce_stored=self.mode == "stored",
-            )
-        )  # fmt: skip
+            replace(config, keep_alive_s=self._keep_alive_s, announce_stored=self.mode == "stored", echo=None)
+        )
         await self._back_end.start()
         await self.wait_for("connected back end", lambda: self.back_end_is_up)
 

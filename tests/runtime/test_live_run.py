@@ -13,13 +13,12 @@ import msgpack
 import pytest
 
 from fleet.backend.reader import StoreReader
-from fleet.backend.service import Backend, BackendConfig
-from fleet.backend.spin import SpinCost
+from fleet.backend.service import Backend
 from fleet.errors import ConnectRefused, Unreachable
 from fleet.kernel.instants import MINUTE
 from fleet.runtime import simulation as simulation_module
 from fleet.runtime.assembly import vins, vocabulary
-from fleet.runtime.clocks import ScaledClock, wall_us
+from fleet.runtime.backend_configs import live_backend
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
@@ -60,13 +59,7 @@ class World:
         self.store = store
         self.secret = secret
         self.progress: list[Progress] = []
-        self.backend = Backend(
-            BackendConfig(
-                store=store, links=aiomqtt_links(broker.tools), pepper=b"a pepper for the tests", make_clock=ScaledClock,
-                wall_us=wall_us, draw=lambda: 0.1, spin_cost=SpinCost(n=2, r=1, p=1), username="backend",
-                password=secret.password_for("backend"),
-            )
-        )  # fmt: skip
+        self.backend = Backend(live_backend(store, aiomqtt_links(broker.tools), key=0, password=secret.password_for("backend")))
         self.simulation = simulation(made, secret, cars=broker.cars, tools=broker.tools, emit=self.progress.append)
 
     @property

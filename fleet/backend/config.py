@@ -1,0 +1,62 @@
+"""The configuration of a back end: settings, and the parts that differ between a live run, a virtual one and a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fleet.backend.batching import BATCH_WAIT_S
+from fleet.backend.centre_driver import CentreFactory
+from fleet.backend.consumer import RECEIVE_MAXIMUM
+from fleet.backend.desk_driver import ClockFactory
+from fleet.backend.echo import Echo
+from fleet.backend.spin import SpinCost
+from fleet.backend.store import Batch, Committed, Store
+from fleet.cloud.centre import ServiceCentre
+from fleet.cloud.desk import Desk
+from fleet.cloud.registry import RULES
+from fleet.cloud.rule import Rule
+from fleet.transport.link import LinkFactory
+from fleet.wire.dialect import FleetDialect
+
+CLIENT_ID: Final = "backend"
+_SESSION_EXPIRY_S: Final = 7 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class BackendConfig:
+    """The settings of a back end and the parts it is assembled from; `fleet.runtime.backend_configs` fills it in. Secrets are
+    left out of its `repr`.
+
+    `make_clock` and `wall_us` bring the time; the scenario time is known from the beginning where `clock_is_known`, otherwise
+    once it is announced. `draw` returns the jitter of reconnects. `announce_stored` serves cars that keep messages until they
+    are stored. `make_desk` and `make_centre` replace Desk and ServiceCentre, and `committed` is called after each commit: a
+    journal is kept by these three. `rules` are those of the services. `echo` makes the watch over a stalled connection; None
+    where connections do not stall.
+    """
+
+    store: Path
+    links: LinkFactory
+    pepper: bytes = field(repr=False)
+    make_clock: ClockFactory
+    wall_us: Callable[[], int]
+    draw: Callable[[], float]
+    clock_is_known: bool = False
+    dialect: FleetDialect = field(default_factory=FleetDialect)
+    spin_cost: SpinCost = field(default_factory=SpinCost)
+    username: str | None = "backend"
+    password: str | None = field(default=None, repr=False)
+    client_id: str = CLIENT_ID
+    session_expiry_s: int = _SESSION_EXPIRY_S
+    receive_maximum: int = RECEIVE_MAXIMUM
+    keep_alive_s: int = 60
+    announce_stored: bool = False
+    batch_wait_s: float = BATCH_WAIT_S
+    echo: Callable[[], Echo] | None = None
+    open_store: type[Store] = Store
+    make_desk: Callable[..., Desk] = Desk
+    make_centre: CentreFactory = ServiceCentre
+    rules: tuple[type[Rule], ...] = RULES
+    committed: Callable[[Batch, Committed], None] | None = None
