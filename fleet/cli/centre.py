@@ -15,7 +15,7 @@ from fleet.backend.reader import StoreReader
 from fleet.cli.actions import help_text, page, show
 from fleet.cli.common import MOST_ROWS, WATCH, AsJson, StorePath, make_table, out
 from fleet.cli.completing import complete_action, complete_rule, complete_vin
-from fleet.cli.connecting import EVERYWHERE, Connection, without_effect
+from fleet.cli.connecting import EVERYWHERE, BrokerOptions, without_effect
 from fleet.cli.printing import json_text
 from fleet.cli.tools import User, asking_desk, find_store, reach_desk, tell_outcome
 from fleet.cloud.actions import load_actions
@@ -82,7 +82,7 @@ def service(
         list[str] | None, typer.Argument(metavar="[VIN] [KEY=VALUE]…", help="About which car, and with which words.")
     ] = None,
     user: User = None,
-    connection: Connection,
+    connection: BrokerOptions,
     store: StorePath = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="All that can be asked, as a page.")] = False,
     as_json: AsJson = False,

@@ -19,7 +19,7 @@ from fleet.cli.common import (
     out,
 )
 from fleet.cli.completing import complete_scenario
-from fleet.cli.connecting import Connection, connecting
+from fleet.cli.connecting import BrokerOptions, connecting
 from fleet.errors import UsageError
 from fleet.runtime.access import need_users
 from fleet.runtime.assembly import vins
@@ -46,7 +46,7 @@ MaybeScenario = Annotated[
 def clean_broker(
     *,
     scenario: MaybeScenario = None,
-    connection: Connection,
+    connection: BrokerOptions,
     cars: Cars = None,
     settings: Set = None,
     seed: Seed = None,

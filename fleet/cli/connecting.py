@@ -27,7 +27,7 @@ TopicPrefix = Annotated[str, typer.Option("--topic-prefix", metavar="PREFIX", he
 
 
 @dataclass(frozen=True, kw_only=True)
-class Connection:
+class BrokerOptions:
     """How a command reaches a broker; a field for each option. `given` names those that stand on the command line."""
 
     broker: str | None = None
@@ -190,7 +190,7 @@ def connecting(*more: str, broker: Any = Broker, default: Any = NEEDED) -> Calla
         @functools.wraps(command)
         def connected(ctx: typer.Context, **given: Any) -> None:
             typed = frozenset(name for name in (*options, *given) if _was_typed(ctx, name))
-            connection = Connection(**{name: given.pop(name) for name in options}, given=typed)
+            connection = BrokerOptions(**{name: given.pop(name) for name in options}, given=typed)
             command(connection=connection, **given)
 
         hints = get_type_hints(command, include_extras=True)

@@ -36,7 +36,7 @@ from fleet.cli.common import (
     no_folder,
     out,
 )
-from fleet.cli.connecting import OF_CARS, Connection, SecretFile, TopicPrefix, connecting
+from fleet.cli.connecting import OF_CARS, BrokerOptions, SecretFile, TopicPrefix, connecting
 from fleet.errors import FleetError, UsageError
 from fleet.observe.journal import set_aside
 from fleet.runtime.access import find_secret, need_users
@@ -80,7 +80,7 @@ def _telling_failure(command: Callable[..., None]) -> Callable[..., None]:
 def simulate(
     *,
     scenario: ScenarioName,
-    connection: Connection,
+    connection: BrokerOptions,
     cars: Cars = None,
     settings: Set = None,
     seed: Seed = None,
@@ -174,7 +174,7 @@ def _memory_name(scenario: str, prefix: str) -> str:
 @connecting("link")
 def backend(
     *,
-    connection: Connection,
+    connection: BrokerOptions,
     store: Annotated[Path, typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="Where to store.")] = Path(
         "fleet.sqlite"
     ),

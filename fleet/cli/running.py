@@ -33,7 +33,7 @@ from fleet.cli.common import (
     tell_tracks,
 )
 from fleet.cli.completing import LATEST
-from fleet.cli.connecting import EVERYWHERE, OF_CARS, Connection, connecting, without_effect
+from fleet.cli.connecting import EVERYWHERE, OF_CARS, BrokerOptions, connecting, without_effect
 from fleet.errors import UsageError
 from fleet.kernel.instants import format_duration
 from fleet.observe import report as reports
@@ -71,7 +71,7 @@ def run(
     settings: Set = None,
     seed: Seed = None,
     clock: Clock = None,
-    connection: Connection,
+    connection: BrokerOptions,
     out_dir: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where report and store go \\[default: runs/SCENARIO-TIME].")
     ] = None,

@@ -16,7 +16,7 @@ import typer
 from fleet.backend.reader import StoreReader
 from fleet.cli.common import MOST_ROWS, WATCH, AsJson, StorePath, Vin, err, make_table, out
 from fleet.cli.completing import LATEST, complete_command
-from fleet.cli.connecting import Connection, connecting, without_effect
+from fleet.cli.connecting import BrokerOptions, connecting, without_effect
 from fleet.cli.printing import json_text
 from fleet.cli.words import lacking, read_words
 from fleet.cloud.spin_guard import looks_like_spin
@@ -181,7 +181,7 @@ COMMAND_PATIENCE_S: Final = 900.0
 """Longer than the default time to live of any command that a person waits for, in wall seconds."""
 
 
-def reach_desk(connection: Connection, store: Path | None) -> Access:
+def reach_desk(connection: BrokerOptions, store: Path | None) -> Access:
     """Reach the desk by options, or by what a running fleet left beside its store; options come before that."""
     stored = "store" in connection.given
     if connection.broker is not None and not (stored and "broker" not in connection.given):  # FLEET_BROKER gives way to --store
@@ -198,7 +198,7 @@ def reach_desk(connection: Connection, store: Path | None) -> Access:
     return _opened(_completed(connection, word))
 
 
-def _completed(connection: Connection, word: EndpointFile) -> Connection:
+def _completed(connection: BrokerOptions, word: EndpointFile) -> BrokerOptions:
     """Return the connection with what a running fleet has left, as far as no option says otherwise."""
     left: dict[str, Any] = {
         name: Path(path)
@@ -214,7 +214,7 @@ def _completed(connection: Connection, word: EndpointFile) -> Connection:
     return replace(connection, broker=word.tools, **left)
 
 
-def _opened(connection: Connection) -> Access:
+def _opened(connection: BrokerOptions) -> Access:
     connection.refuse_secret_beside_credentials()
     access = connection.open()
     need_users(access, tools=("tool",))
@@ -291,7 +291,7 @@ def command(
     ttl: Annotated[
         float | None, typer.Option("--ttl", metavar="SECONDS", callback=finite, help="How long the car may act on it.")
     ] = None,
-    connection: Connection,
+    connection: BrokerOptions,
     store: StorePath = None,
     as_json: AsJson = False,
 ) -> None:
@@ -381,7 +381,7 @@ def set_spin(
     vin: Vin,
     spin: Annotated[str | None, typer.Option("--spin", metavar="-", help="4 digits; asked for when not given.")] = None,
     user: User = None,
-    connection: Connection,
+    connection: BrokerOptions,
     store: StorePath = None,
     as_json: AsJson = False,
 ) -> None:

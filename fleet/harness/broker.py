@@ -20,7 +20,7 @@ from fleet.harness.stages import Reach
 from fleet.harness.watcher import Watcher
 from fleet.runtime.access import Access, open_access
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
-from fleet.runtime.mosquitto import Certificates, PrivateMosquitto
+from fleet.runtime.mosquitto import BrokerCertificates, PrivateMosquitto
 from fleet.runtime.shard import wait_until
 from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.swarm_link import swarm_links
@@ -50,11 +50,11 @@ class HarnessBroker:
         self.mosquitto = PrivateMosquitto(secret=self._secret, any_prefix=True, certificates=self._certificates())
         self._numbers = itertools.count(1)
 
-    def _certificates(self) -> Certificates | None:
+    def _certificates(self) -> BrokerCertificates | None:
         if self._authority is None:
             return None
         certificate, key = self._authority.sign("broker", "broker of a test")
-        return Certificates(certificate, key, self._authority.file if self._kind == "mutual_tls" else None)
+        return BrokerCertificates(certificate, key, self._authority.file if self._kind == "mutual_tls" else None)
 
     async def start(self) -> None:
         """Run it. Raises BrokerError, with how to install Mosquitto where there is none."""

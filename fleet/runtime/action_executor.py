@@ -10,10 +10,10 @@ from msgspec import convert
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Instant
 from fleet.runtime.car_selector import CarHandle
-from fleet.runtime.lines import Lines
+from fleet.runtime.lines import LineJudge
 from fleet.runtime.places import place_of
 from fleet.runtime.users import Answered, Users
-from fleet.scenario.actions import Action, BrokerAction, CarAction, Control, Step
+from fleet.scenario.actions import Action, BrokerAction, CarAction, Control, TimelineStep
 from fleet.vehicle import signals
 from fleet.vehicle.car import Car
 from fleet.vehicle.region import Place
@@ -64,14 +64,14 @@ class ActionExecutor:
         users: Users | None,
         broker: Callable[[BrokerAction], None],
         network: Callable[[str, bool], None] = lambda _step, _begins: None,
-        lines: Lines | None = None,
+        lines: LineJudge | None = None,
     ) -> None:
         self._users = users
         self._lines = lines
         self.to_broker = broker
         self.to_network = network
 
-    def ask_service(self, step: Step, cars: Sequence[CarHandle], at: Instant, *, name: str, occasion: int) -> None:
+    def ask_service(self, step: TimelineStep, cars: Sequence[CarHandle], at: Instant, *, name: str, occasion: int) -> None:
         """Ask a service of the back end once, about all these cars or none. `name` is the step's own in the scenario."""
         case = None if self._lines is None else self._lines.open(name, None, at)
         if self._users is not None:
@@ -79,7 +79,7 @@ class ActionExecutor:
             vins = [handle.car.vin for handle in cars]
             self._users.ask_service(step, None, vins, number=f"{name}/{occasion}", answered=answered)
 
-    def perform_step(self, step: Step, handle: CarHandle, at: Instant, *, draws: Draws, name: str, occasion: int) -> None:
+    def perform_step(self, step: TimelineStep, handle: CarHandle, at: Instant, *, draws: Draws, name: str, occasion: int) -> None:
         """Do what a step says to one car, and hold what comes of it against what the step expects."""
         case = None if self._lines is None else self._lines.open(name, handle.car, at)
         request = f"{name}/{occasion}/{handle.car.vin}" if step.id is None else f"{step.id}/{handle.car.vin}"
@@ -95,7 +95,7 @@ class ActionExecutor:
             if self._users is not None:
                 self._users.ask(action.command, action, handle.car, draws=draws, at=at, number=request, answered=answered)
             return
-        if isinstance(action, Step) and action.service is not None:
+        if isinstance(action, TimelineStep) and action.service is not None:
             if self._users is not None:
                 self._users.ask_service(action, handle.car.vin, (), number=request, answered=answered)
             return

@@ -77,7 +77,7 @@ class CpuMeter:
         return {"cpu_percent": round(self.percent, 1), "cpu_percent_peak": round(max(self.percent_peak, self.percent), 1)}
 
 
-class Health:
+class GeneratorHealth:
     """Watches this process from `start` to `stop`, on its event loop."""
 
     def __init__(self) -> None:

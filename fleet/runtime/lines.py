@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fleet.kernel.instants import HOUR, Duration, Instant
 from fleet.runtime.car_facts import car_facts, holds
-from fleet.scenario.actions import Step
+from fleet.scenario.actions import TimelineStep
 from fleet.scenario.expect import told
 from fleet.scenario.schema import Scenario
 from fleet.vehicle.car import Car
@@ -30,7 +30,7 @@ class Case:
 
     __slots__ = ("_expect", "_lines", "at", "car", "line", "waits_for", "wrong")
 
-    def __init__(self, lines: Lines, line: Line, car: Car | None, at: Instant) -> None:
+    def __init__(self, lines: LineJudge, line: LineTally, car: Car | None, at: Instant) -> None:
         """Begin when the step is done, at `at`."""
         self._lines = lines
         self._expect = line.expect
@@ -126,12 +126,12 @@ def _fact(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else "not known" if value is None else str(value)
 
 
-class Line:
+class LineTally:
     """One step that expects something, and what came of it: of how many cars it was done, and of how many it held."""
 
     __slots__ = ("done", "expect", "held", "seen", "stage", "step", "unwatched")
 
-    def __init__(self, stage: str, step: Step) -> None:
+    def __init__(self, stage: str, step: TimelineStep) -> None:
         """Take a step that expects something."""
         assert step.expect is not None
         self.stage = stage
@@ -154,14 +154,14 @@ class Line:
         }
 
 
-class Lines:
+class LineJudge:
     """All lines of a scenario, for the cars of one shard; `now` tells the scenario time."""
 
     def __init__(self, scenario: Scenario, *, now: Callable[[], Instant]) -> None:
         """Take the steps that expect something."""
         self.now = now
         self._lines = {
-            name: Line(phase.name, step)
+            name: LineTally(phase.name, step)
             for phase in scenario.phases()
             for name, step in scenario.named_steps(phase)
             if step.expect is not None

@@ -68,7 +68,7 @@ os.execv(command[0], command)
 """
 
 
-class Certificates(NamedTuple):
+class BrokerCertificates(NamedTuple):
     """What the cars' listener needs for TLS: files. With `clients` (an authority) each car must have a certificate of its own."""
 
     certificate: Path
@@ -95,7 +95,7 @@ class PrivateMosquitto:
         folder: Path | None = None,
         binary: Path | None = None,
         any_prefix: bool = False,
-        certificates: Certificates | None = None,
+        certificates: BrokerCertificates | None = None,
     ) -> None:
         """Take the users' VINs and where to listen. Nothing is touched before `start`.
 
@@ -297,7 +297,7 @@ class PrivateMosquitto:
             text = text.replace(_CARS_OPTION, "\n".join((_CARS_OPTION, *self._write_certificates(self._certificates))))
         self._write("mosquitto.conf", text)
 
-    def _write_certificates(self, files: Certificates) -> list[str]:
+    def _write_certificates(self, files: BrokerCertificates) -> list[str]:
         """Copy what Mosquitto has to read into its folder, and return the lines for the cars' listener; see broker/README.md."""
         lines = []
         for option, file in (("certfile", files.certificate), ("keyfile", files.key), ("cafile", files.clients)):

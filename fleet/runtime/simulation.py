@@ -23,13 +23,13 @@ from fleet.runtime.car_selector import CarSelector
 from fleet.runtime.clocks import ScaledClock, VirtualClock, wall_us
 from fleet.runtime.executed import CommandMemory
 from fleet.runtime.figures import live_figures
-from fleet.runtime.health import Health
+from fleet.runtime.health import GeneratorHealth
 from fleet.runtime.journalling import JournalledCar, journalled_links
-from fleet.runtime.lines import Lines
+from fleet.runtime.lines import LineJudge
 from fleet.runtime.naming import named
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.runtime.stages import StageMarks, make_actors, stage_results
-from fleet.runtime.users import Users, plan_wishes
+from fleet.runtime.users import Users, schedule_commands
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import LinkFactory
 from fleet.vehicle.car import Car
@@ -121,7 +121,9 @@ class Simulation:
             write_status=config.dialect.status_writer if config.journal is None else None,
         )
         links = self._journalled(config.cars)
-        self._lines = Lines(scenario, now=self.clock.now) if any(step.expect is not None for step in scenario.steps()) else None
+        self._lines = (
+            LineJudge(scenario, now=self.clock.now) if any(step.expect is not None for step in scenario.steps()) else None
+        )
         self.shard = Shard(
             clock=self.clock,
             cars=cars,
@@ -134,7 +136,7 @@ class Simulation:
         self.users: Users | None = None
         self._selector = CarSelector(scenario, self.shard.cars.values(), index=config.index, count=config.count)
         self._stages = StageMarks(scenario, self._start, self._marked)
-        self._health = Health()
+        self._health = GeneratorHealth()
         self._began_wall_us = 0
         self._began_s = 0.0
         self._most_connected = 0
@@ -213,12 +215,12 @@ class Simulation:
     async def _connect_users(self, links: LinkFactory) -> None:
         config = self._config
         share = len(self.shard.cars) / config.scenario.cars
-        wishes = plan_wishes(config.scenario, self._start, self._zone, share=share)
+        scheduled = schedule_commands(config.scenario, self._start, self._zone, share=share)
         self.clock.begin()
         self.users = Users(
             scenario=config.scenario,
             start=self._start,
-            wishes=wishes,
+            scheduled=scheduled,
             shard=self.shard,
             links=self._journalled(links),
             dialect=config.dialect,

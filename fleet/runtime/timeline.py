@@ -10,7 +10,7 @@ from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
 from fleet.runtime.action_executor import ActionExecutor
 from fleet.runtime.car_facts import holds
 from fleet.runtime.car_selector import CarHandle, CarSelector
-from fleet.scenario.actions import Step
+from fleet.scenario.actions import TimelineStep
 from fleet.scenario.schema import Phase, Scenario
 
 LOOKS: Final = 1000
@@ -33,7 +33,7 @@ class TimedStep:
     """
 
     def __init__(
-        self, step: Step, name: str, *, key: int, begin: Instant, duration: Duration, zone: str,
+        self, step: TimelineStep, name: str, *, key: int, begin: Instant, duration: Duration, zone: str,
         cars: Sequence[CarHandle], executor: ActionExecutor, figures: Figures,
     ) -> None:  # fmt: skip
         """Take the cars of this shard it is done to; `name` is unique in the scenario."""

@@ -23,7 +23,7 @@ from fleet.runtime.naming import NAMED
 from fleet.runtime.places import placed
 from fleet.runtime.shard import CarOnLink, Shard
 from fleet.runtime.unanswered import CarRequest, Unanswered
-from fleet.scenario.actions import Action, Step, draw_destination_m
+from fleet.scenario.actions import Action, TimelineStep, draw_destination_m
 from fleet.scenario.drawn import Distances
 from fleet.scenario.schema import CommandLoad, Scenario
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ScheduledCommand:
     """A command that a user will send: when, and of which of all the stages' loads it is the n-th."""
 
     at: Instant
@@ -57,7 +57,7 @@ class Wish:
 
 
 @dataclass(slots=True)
-class Asked:
+class PendingCommand:
     """A command on its way: when it was due in wall time, in which stage, what of which car, and whether the car has answered."""
 
     due_wall_us: int
@@ -85,12 +85,12 @@ class Outcomes:
         return found
 
 
-def plan_wishes(scenario: Scenario, start: Instant, zone: str, *, share: float = 1.0) -> list[Wish]:
+def schedule_commands(scenario: Scenario, start: Instant, zone: str, *, share: float = 1.0) -> list[ScheduledCommand]:
     """Draw when users send which command over the whole run; `share` is this shard's part of the fleet.
 
     A rate per car is one per car of those that are commanded: of the fleet that is named, or of all.
     """
-    wishes: list[Wish] = []
+    scheduled: list[ScheduledCommand] = []
     phases = [(phase, load) for phase in scenario.phases() for load in phase.commands]
     for number, (phase, load) in enumerate(phases):
         draws = Draws(stream_key(scenario.seed, "users", load.name, str(number)), "when")
@@ -99,9 +99,9 @@ def plan_wishes(scenario: Scenario, start: Instant, zone: str, *, share: float =
         seconds = sum(end - first for first, end in spans) / SECOND
         rate = load.rate.per_second(scenario.cars_in(load.fleet)) if load.rate else 0.0
         count = load.count if load.count is not None else _poisson(draws, rate * seconds)
-        wishes.extend(Wish(_within(spans, draws.unit()), number, n) for n in range(round(count * share)))
-    wishes.sort(key=lambda wish: (wish.at, wish.load, wish.n))
-    return wishes
+        scheduled.extend(ScheduledCommand(_within(spans, draws.unit()), number, n) for n in range(round(count * share)))
+    scheduled.sort(key=lambda each: (each.at, each.load, each.n))
+    return scheduled
 
 
 def _poisson(draws: Draws, mean: float) -> int:
@@ -126,8 +126,8 @@ class Users:
     """
 
     def __init__(
-        self, *, scenario: Scenario, start: Instant, wishes: list[Wish], shard: Shard, links: LinkFactory, dialect: FleetDialect,
-        key: int, client_id: str, password: str | None, announce: AnnounceClock | None,
+        self, *, scenario: Scenario, start: Instant, scheduled: list[ScheduledCommand], shard: Shard, links: LinkFactory,
+        dialect: FleetDialect, key: int, client_id: str, password: str | None, announce: AnnounceClock | None,
     ) -> None:  # fmt: skip
         """Take what is to be sent in a run from `start`; `announce` tells the back end the scenario time before all else.
 
@@ -139,12 +139,12 @@ class Users:
         self.error: LinkError | None = None
         self._loads = [load for phase in scenario.phases() for load in phase.commands]
         self._stage_ends = _stage_ends(scenario, start)
-        self._wishes = wishes
+        self._scheduled = scheduled
         self._next = 0
         self._shard = shard
         self._dialect = dialect
         self._answer_topic = dialect.topics.desk_answer(client_id)
-        self._waiting: dict[str, Asked] = {}
+        self._waiting: dict[str, PendingCommand] = {}
         self._services: dict[str, str] = {}
         self._told: dict[str, list[Answered]] = {}
         self._enrolled: set[str] = set()
@@ -210,20 +210,20 @@ class Users:
     # --- actor
 
     def deadline(self) -> Instant | None:
-        wished = self._wishes[self._next].at if self._next < len(self._wishes) else None
+        scheduled = self._scheduled[self._next].at if self._next < len(self._scheduled) else None
         due_us = self._unanswered.deadline()
         if due_us is None:
-            return wished
+            return scheduled
         clock = self._shard.clock
         again = clock.at_wall_us(due_us) + int(clock.factor) + 1  # not before that wall microsecond has come
-        return again if wished is None else min(again, wished)
+        return again if scheduled is None else min(again, scheduled)
 
     def wake(self, at: Instant) -> None:
         """Send the commands whose time has come, and again what nobody has answered."""
         self._ask_again()
-        due = bisect.bisect_right(self._wishes, at, lo=self._next, key=lambda wish: wish.at)
-        for wish in self._wishes[self._next : due]:
-            self._send_wish(wish)
+        due = bisect.bisect_right(self._scheduled, at, lo=self._next, key=lambda each: each.at)
+        for each in self._scheduled[self._next : due]:
+            self._send_scheduled(each)
         self._next = due
 
     def _ask_again(self) -> None:
@@ -232,13 +232,13 @@ class Users:
         if not given_up and self._unanswered.given_up:
             log.warning("a request with an S-PIN was given up", reason="the desk has not answered it for two minutes")
 
-    def _send_wish(self, wish: Wish) -> None:
-        load = self._loads[wish.load]
+    def _send_scheduled(self, scheduled: ScheduledCommand) -> None:
+        load = self._loads[scheduled.load]
         owned = self._cars.get(load.fleet)
         if not owned:
             return  # this shard has no car of that fleet
-        draws = Draws(self._key, f"wish-{wish.load}", wish.n)
-        self.ask(load.name, load, draws.choice(owned).car, draws=draws, at=wish.at, number=f"{wish.load}-{wish.n}")
+        draws = Draws(self._key, f"wish-{scheduled.load}", scheduled.n)
+        self.ask(load.name, load, draws.choice(owned).car, draws=draws, at=scheduled.at, number=f"{scheduled.load}-{scheduled.n}")
 
     def ask(
         self, name: str, words: CommandLoad | Action, car: Car, *, draws: Draws, at: Instant, number: str,
@@ -263,7 +263,7 @@ class Users:
         for outcomes in self._outcomes_of(stage):
             outcomes.asked += 1
         if len(self._waiting) < WAITING_LIMIT:
-            self._waiting[request.id] = Asked(
+            self._waiting[request.id] = PendingCommand(
                 request.due_wall_us or 0, stage, f"{name} of {car.vin}, asked {format_instant(at)[:19]}Z", car.vin
             )
         else:
@@ -279,7 +279,7 @@ class Users:
             self._told.setdefault(request_id, []).append(answered)
 
     def ask_service(
-        self, step: Step, vin: str | None, vins: Sequence[str], *, number: str, answered: Answered | None = None
+        self, step: TimelineStep, vin: str | None, vins: Sequence[str], *, number: str, answered: Answered | None = None
     ) -> None:
         """Ask a service of the back end: about one car, or with a list of them. `answered` hears each answer."""
         assert step.service is not None

@@ -8,7 +8,7 @@ from typing import Any
 from fleet.kernel.instants import Duration
 from fleet.observe.histogram import Histogram
 from fleet.observe.report import command_figures
-from fleet.scenario.expectations import Expectation, Outcome, Watch
+from fleet.scenario.expectations import Expectation, ExpectationWatch, Outcome
 from fleet.scenario.schema import Scenario
 
 _CONNECTED = ("online", "reachable")
@@ -23,13 +23,13 @@ class Verdicts:
         Without a back end of ours, or a desk that answers, nobody sees what some are about: they are not judged, and counted.
         """
         self.unjudged = 0
-        self._parts: list[tuple[str, Duration, Duration, list[tuple[Expectation, Watch | None]]]] = []
+        self._parts: list[tuple[str, Duration, Duration, list[tuple[Expectation, ExpectationWatch | None]]]] = []
         for phase, expectations in zip(
             scenario.phases(), (scenario.expectations, *(stage.expectations for stage in scenario.stages)), strict=True
         ):
             seen = [each for each in expectations if each.is_seen_by(backend=backend, desk=desk)]
             self.unjudged += len(expectations) - len(seen)
-            watched = [(each, Watch(each) if each.mode is not None else None) for each in seen]
+            watched = [(each, ExpectationWatch(each) if each.mode is not None else None) for each in seen]
             self._parts.append((phase.name, phase.after_us, phase.after_us + phase.duration, watched))
 
     def look(self, figures: Mapping[str, float], elapsed: Duration, at: str) -> None:

@@ -12,10 +12,11 @@ from fleet.kernel.instants import MILLISECOND
 from fleet.scenario.arrivals import Burst, Ramp, Shape
 from fleet.scenario.conditions import Condition
 from fleet.scenario.drawn import Distances, Given, SpinMix, Values
+from fleet.scenario.element import Element
 from fleet.scenario.expect import Expect
-from fleet.scenario.part import Part
 from fleet.scenario.scalars import (
-    Bandwidth,
+    ByteRate,
+    DayWindow,
     Distance,
     Duration,
     Misread,
@@ -24,7 +25,6 @@ from fleet.scenario.scalars import (
     Readable,
     Share,
     Size,
-    Window,
     is_number,
     shown,
 )
@@ -61,7 +61,7 @@ LOWERED: Final = frozenset({"low_fuel", "low_adblue", "low_12v"})
 SWITCHED: Final = frozenset({"set_service", "workshop_mode"})
 
 
-class Place(Part, frozen=True, kw_only=True):
+class GeoPoint(Element, frozen=True, kw_only=True):
     """A point in WGS 84 degrees; the cars stand evenly within `spread` of it."""
 
     latitude: float
@@ -77,7 +77,7 @@ class Destination(Readable):
 
     name: Literal["home", "work"] | None = None
     distance: Distances | None = None
-    place: Place | None = None
+    place: GeoPoint | None = None
 
     @classmethod
     def parse(cls, raw: object) -> Self:
@@ -97,7 +97,7 @@ class Destination(Readable):
         return cls(distance=distance)
 
 
-def _place(raw: dict[str, object]) -> Place:
+def _place(raw: dict[str, object]) -> GeoPoint:
     found: dict[str, float] = {}
     for key, value in raw.items():
         limit = {"latitude": 90, "longitude": 180}.get(key)
@@ -117,7 +117,7 @@ def _place(raw: dict[str, object]) -> Place:
         spread = Distance.parse(raw["spread"]) if "spread" in raw else Distance(0)
     except Misread as error:
         raise Misread(str(error), "spread", hint=error.hint) from None
-    return Place(latitude=found["latitude"], longitude=found["longitude"], spread=spread)
+    return GeoPoint(latitude=found["latitude"], longitude=found["longitude"], spread=spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Numbers(Readable):
         return cls(numbers=tuple(int(item) for item in items))
 
 
-class Selection(Part, frozen=True, kw_only=True):
+class Selection(Element, frozen=True, kw_only=True):
     """Which cars: of one fleet or of all; a share of them, so many of them, or by number. The same words mean the same cars."""
 
     fleet: str | None = None
@@ -158,7 +158,7 @@ class Selection(Part, frozen=True, kw_only=True):
         return held if self.count is None else min(self.count, held)
 
 
-class Action(Part, frozen=True, kw_only=True):
+class Action(Element, frozen=True, kw_only=True):
     """What is done: an action, or a command with its words. `cars` are those it is done to.
 
     `distance` is how far the user stands from the car, or (`distance_from: fix`) by the geodesic from the car's own last fix.
@@ -203,7 +203,7 @@ class Load(Action, frozen=True, kw_only=True):
     burst: Burst | None = None
     at: Moment | None = None
     lasts: Duration | None = msgspec.field(name="for", default=None)
-    during: Window | None = None
+    during: DayWindow | None = None
 
     @property
     def shape(self) -> Shape:
@@ -220,7 +220,7 @@ class Load(Action, frozen=True, kw_only=True):
         return [(first, last)]
 
 
-class NetworkFault(Part, frozen=True, kw_only=True):
+class NetworkFault(Element, frozen=True, kw_only=True):
     """What is wrong with the cars' connections, one thing or several at once; see `fleet.transport.faults`.
 
     Durations and bandwidth are real time. `way`, and for packets `topic`, `every`, `share`, `first` and `within`, say more of it.
@@ -228,7 +228,7 @@ class NetworkFault(Part, frozen=True, kw_only=True):
 
     latency: Duration | None = None
     jitter: Duration | None = None
-    bandwidth: Bandwidth | None = None
+    bandwidth: ByteRate | None = None
     slicing: Size | None = None
     stall: bool = False
     refuse: bool = False
@@ -284,7 +284,7 @@ _FAULT_PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
 """What each key gives, and how."""
 
 
-class Step(Action, frozen=True, kw_only=True):
+class TimelineStep(Action, frozen=True, kw_only=True):
     """Something done at a time, every so often, or when a condition comes true.
 
     `broker` is done to the private broker, `network` to the connections of its cars, `for` so long or to the end of the stage.
@@ -323,7 +323,7 @@ class Step(Action, frozen=True, kw_only=True):
         return self.broker is None and self.network is None and (self.service is None or self.about == "each")
 
 
-def lasts_on(fault: faults.Fault, step: Step) -> bool:
+def lasts_on(fault: faults.Fault, step: TimelineStep) -> bool:
     """Return whether a fault of a step lasts; else it strikes the connections there are at that moment."""
     return step.lasts is not None or not isinstance(fault, faults.MOMENTARY)
 

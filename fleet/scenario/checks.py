@@ -21,17 +21,17 @@ from fleet.scenario.actions import (
     OPENED,
     SWITCHED,
     Action,
+    GeoPoint,
     Load,
     NetworkFault,
-    Place,
     Selection,
-    Step,
+    TimelineStep,
 )
 from fleet.scenario.expect import Expect
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.problems import Problem, Steps, check_known, check_name, check_value, check_weights, unknown
 from fleet.scenario.scalars import Misread
-from fleet.scenario.schema import CommandLoad, Fleet, Phase, Reconnect, Scenario, Stage, Vocabulary, Zone
+from fleet.scenario.schema import CommandLoad, DeadZone, Fleet, Phase, Reconnect, Scenario, ScenarioStage, Vocabulary
 from fleet.scenario.words import check_values, check_words, lacking
 from fleet.transport.faults import FAULTS
 from fleet.vehicle.signals import SetHeater
@@ -43,7 +43,7 @@ MOST_CARS: Final = 1_000_000
 _MOST_COMMANDS: Final = 10_000_000
 _LONGEST_DAYS: Final = 3660
 _SHAPES: Final = ("rate", "ramp", "poisson", "burst")
-_TIMED: Final[tuple[tuple[str, Callable[[Phase], tuple[Load | Step, ...]]], ...]] = (
+_TIMED: Final[tuple[tuple[str, Callable[[Phase], tuple[Load | TimelineStep, ...]]], ...]] = (
     ("load", lambda phase: phase.load),
     ("timeline", lambda phase: phase.timeline),
 )
@@ -207,7 +207,7 @@ def _never_tracks(fleet: Fleet, start: Instant, duration: int, zone: str) -> Ite
         yield "at", f"{error},"
 
 
-def _never(action: Load | Step, begin: Instant, duration: int, zone: str) -> Iterator[tuple[str, str]]:
+def _never(action: Load | TimelineStep, begin: Instant, duration: int, zone: str) -> Iterator[tuple[str, str]]:
     """Yield the key and what is wrong with a time that does not come in its stage."""
     if action.at is not None:
         try:
@@ -220,7 +220,7 @@ def _never(action: Load | Step, begin: Instant, duration: int, zone: str) -> Ite
             return
     if isinstance(action, Load) and action.during is not None and not action.spans(begin, duration, zone):
         yield "during", f"{action.during} never comes"
-    if isinstance(action, Step) and action.every is not None and action.every >= duration and action.at is None:
+    if isinstance(action, TimelineStep) and action.every is not None and action.every >= duration and action.at is None:
         yield "every", f"{action.every} is too long: it never passes"
 
 
@@ -228,11 +228,11 @@ def _local(at: Instant, zone: str) -> str:
     return to_datetime(at).astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat(timespec="minutes")
 
 
-def _check_stage_name(stage: Stage, _: Vocabulary) -> Iterator[Problem]:
+def _check_stage_name(stage: ScenarioStage, _: Vocabulary) -> Iterator[Problem]:
     yield from check_name(("name",), stage.name)
 
 
-def _check_stage(stage: Stage, _: Vocabulary) -> Iterator[Problem]:
+def _check_stage(stage: ScenarioStage, _: Vocabulary) -> Iterator[Problem]:
     if stage.duration <= 0:
         yield Problem(("duration",), "a duration above 0 is expected")
 
@@ -296,13 +296,13 @@ def _check_privacy(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
                 yield Problem(("privacy",), f"the privacy switch of a {model} has no {mode!r}", hint)
 
 
-def _check_zone(zone: Zone, vocabulary: Vocabulary) -> Iterator[Problem]:
+def _check_zone(zone: DeadZone, vocabulary: Vocabulary) -> Iterator[Problem]:
     yield from _check_place(zone, vocabulary)
     if zone.radius <= 0:
         yield Problem(("radius",), "a distance above 0 m is expected")
 
 
-def _check_place(place: Place | Zone, _: Vocabulary) -> Iterator[Problem]:
+def _check_place(place: GeoPoint | DeadZone, _: Vocabulary) -> Iterator[Problem]:
     for name, value, limit in (("latitude", place.latitude, 90), ("longitude", place.longitude, 180)):
         if not -limit <= value <= limit:
             yield Problem((name,), f"{value:g} is out of range: {-limit} to {limit} degrees are expected")
@@ -377,7 +377,7 @@ def _check_action(
         )
     if action.command is not None:
         meant_wrong = (
-            action.expect.outcome.reason if isinstance(action, Step) and action.expect and action.expect.outcome else None
+            action.expect.outcome.reason if isinstance(action, TimelineStep) and action.expect and action.expect.outcome else None
         )
         yield from _check_command("command", action.command, action, vocabulary, meant_wrong=meant_wrong)
     what = action.do or ("a command" if action.command is not None else "that" if given else "a step that only looks")
@@ -436,7 +436,7 @@ def _check_request(action: Action) -> Iterator[Problem]:
 
 def _is_meant_wrong(action: Action) -> bool:
     """Tell whether a step expects that a request is not asked because of its words: then they stand as they are."""
-    expect = action.expect if isinstance(action, Step) else None
+    expect = action.expect if isinstance(action, TimelineStep) else None
     return expect is not None and expect.wanted.get("reason") in {"malformed", "argument_out_of_range"}
 
 
@@ -460,7 +460,7 @@ def _check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
         yield Problem(("for",), "a duration above 0 is expected")
 
 
-def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
+def _check_step(step: TimelineStep, vocabulary: Vocabulary) -> Iterator[Problem]:
     yield from _check_action(step, vocabulary, more=("broker", "network", "service"), looks=step.expect is not None)
     if step.at is None and step.every is None and step.when is None:
         yield Problem((), "it lacks 'at', 'every' or 'when', which say when", hint="Such as 'at: 10 min'.")
@@ -488,7 +488,7 @@ def _check_step(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
             yield Problem(("for",), f"{step.lasts} is longer than 'every': it would begin again before it is over")
 
 
-def _check_line(step: Step) -> Iterator[Problem]:
+def _check_line(step: TimelineStep) -> Iterator[Problem]:
     """Check what makes a step a line of the report."""
     if step.id is not None and step.command is None:
         yield Problem(("id",), "only a command takes 'id'", is_key=True)
@@ -545,7 +545,7 @@ def check_network(fault: NetworkFault, _: Vocabulary | None = None) -> Iterator[
             yield Problem((kind,), str(error), error.hint)
 
 
-def _check_service(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
+def _check_service(step: TimelineStep, vocabulary: Vocabulary) -> Iterator[Problem]:
     if step.service is None:
         for key, given in (("action", step.action), ("about", None if step.about == "each" else step.about)):
             if given is not None:
@@ -568,7 +568,7 @@ def _check_service(step: Step, vocabulary: Vocabulary) -> Iterator[Problem]:
         yield Problem(("when",), "what is asked once for all cannot depend on one car")
 
 
-def _check_asked(step: Step, action: str, entry: ServiceEntry) -> Iterator[Problem]:
+def _check_asked(step: TimelineStep, action: str, entry: ServiceEntry) -> Iterator[Problem]:
     """Check the words for an action, and that it is asked about as many cars as it takes."""
     given = {} if step.data is None else step.data.values
     listed = {"cars"} if step.about == "list" else set()
@@ -607,12 +607,12 @@ CHECKS: Final[dict[type[msgspec.Struct], tuple[Check, ...]]] = {
         _check_targets, _check_expectations, _check_region, _check_times,
     ),
     Fleet: (_check_fleet_name, _check_count, _check_models, _check_tracks, _check_fleet_words, _check_privacy),
-    Place: (_check_place,),
-    Zone: (_check_zone,),
+    GeoPoint: (_check_place,),
+    DeadZone: (_check_zone,),
     CommandLoad: (_check_command_load,),
-    Stage: (_check_stage_name, _check_stage),
+    ScenarioStage: (_check_stage_name, _check_stage),
     Load: (_check_load,),
-    Step: (_check_step,),
+    TimelineStep: (_check_step,),
     Expect: (_check_expect,),
     NetworkFault: (check_network,),
     Selection: (_check_selection,),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal, Self, get_args
 
 from fleet.scenario.conditions import Condition
 from fleet.scenario.drawn import Given
-from fleet.scenario.part import Part
+from fleet.scenario.element import Element
 from fleet.scenario.scalars import Duration, Misread, Readable, shown
 
 EndState = Literal["succeeded", "rejected", "failed", "expired", "unknown"]
@@ -43,7 +43,7 @@ class Ending(Readable):
         return self.state if self.reason is None else f"{self.state}({self.reason})"
 
 
-class Expect(Part, frozen=True, kw_only=True):
+class Expect(Element, frozen=True, kw_only=True):
     """All that is given must hold, for each car of the step.
 
     `outcome` is how what was asked ends. `then` is a condition on the car: when the outcome is there, or at once where nothing

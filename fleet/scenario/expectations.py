@@ -183,7 +183,7 @@ class Expectation(Readable):
         return self.text
 
 
-class Watch:
+class ExpectationWatch:
     """An `always` or `eventually` over the looks at a running scenario; keeps the value that decides."""
 
     def __init__(self, expectation: Expectation) -> None:

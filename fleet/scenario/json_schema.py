@@ -13,8 +13,9 @@ from fleet.scenario.drawn import Distances, Given, Plain, PrivacyMix, SpinMix, V
 from fleet.scenario.expect import Ending
 from fleet.scenario.expectations import Expectation
 from fleet.scenario.scalars import (
-    Bandwidth,
+    ByteRate,
     ClockFactor,
+    DayWindow,
     Distance,
     Duration,
     LocalTime,
@@ -23,7 +24,6 @@ from fleet.scenario.scalars import (
     Readable,
     Share,
     Size,
-    Window,
 )
 from fleet.scenario.schema import INSTEAD, Scenario, without_none
 
@@ -32,9 +32,9 @@ _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Share: {"anyOf": [{"type": "string", "pattern": "%$"}, {"type": "number", "minimum": 0, "maximum": 1}]},
     Distance: {"type": "string", "examples": ["400 m", "1.5 km"]},
     Size: {"type": "string", "examples": ["16 B", "1.5 kB"]},
-    Bandwidth: {"type": "string", "examples": ["20 kB per s"]},
+    ByteRate: {"type": "string", "examples": ["20 kB per s"]},
     Rate: {"type": "string", "examples": ["120 per hour", "3 per day per car"]},
-    Window: {"type": "string", "examples": ["06:00-09:00"]},
+    DayWindow: {"type": "string", "examples": ["06:00-09:00"]},
     LocalTime: {"type": "string", "examples": ["2026-03-02T05:00"]},
     ClockFactor: {"type": "string", "pattern": r"^(real|virtual|x\d+(\.\d+)?)$"},
     Moment: {"type": "string", "examples": ["10 min", "06:30"]},

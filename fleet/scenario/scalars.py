@@ -207,7 +207,7 @@ class Size(Readable, int):
         return f"{int(self)} B"
 
 
-class Bandwidth(Readable, int):
+class ByteRate(Readable, int):
     """A number of bytes in a second of real time."""
 
     expected: ClassVar[str] = "a bandwidth such as '20 kB per s'"
@@ -265,7 +265,7 @@ class Rate(Readable):
 
 
 @dataclass(frozen=True, slots=True)
-class Window(Readable):
+class DayWindow(Readable):
     """A time of day that comes again every day, as microseconds after local midnight; the end is not part of it."""
 
     expected: ClassVar[str] = "a time of day such as '06:00-09:00'"

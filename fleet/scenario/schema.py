@@ -15,15 +15,15 @@ import msgspec
 
 from fleet.cloud.actions import ServiceEntry, load_actions
 from fleet.kernel.instants import SECOND, Instant
-from fleet.scenario.actions import Load, Place, Step
+from fleet.scenario.actions import GeoPoint, Load, TimelineStep
 from fleet.scenario.drawn import Distances, Plain, PrivacyMix, SpinMix, Values
+from fleet.scenario.element import Element
 from fleet.scenario.expectations import Expectation
-from fleet.scenario.part import Part
-from fleet.scenario.scalars import ClockFactor, Distance, Duration, LocalTime, Moment, Rate, Share, Window
+from fleet.scenario.scalars import ClockFactor, DayWindow, Distance, Duration, LocalTime, Moment, Rate, Share
 from fleet.wire.commands import COMMANDS, CommandType
 
 
-class Zone(Part, frozen=True, kw_only=True):
+class DeadZone(Element, frozen=True, kw_only=True):
     """Everything within `radius` of a point in WGS 84 degrees."""
 
     latitude: float
@@ -31,29 +31,29 @@ class Zone(Part, frozen=True, kw_only=True):
     radius: Distance
 
 
-class Coverage(Part, frozen=True, kw_only=True):
+class Coverage(Element, frozen=True, kw_only=True):
     """Where and when there is no network: a share of parking places and of drives, whole zones, times of day."""
 
     garages: Share = Share(0)
     holes: Share = Share(0)
-    dead_zones: tuple[Zone, ...] = ()
-    outages: tuple[Window, ...] = ()
+    dead_zones: tuple[DeadZone, ...] = ()
+    outages: tuple[DayWindow, ...] = ()
 
 
-class Places(Part, frozen=True, kw_only=True):
+class Places(Element, frozen=True, kw_only=True):
     """Fixed places instead of ones drawn from the region."""
 
-    parked_at: Place
+    parked_at: GeoPoint
 
 
-class Tracks(Part, frozen=True, kw_only=True):
+class Tracks(Element, frozen=True, kw_only=True):
     """Files of drives that were driven: each car follows one of them, in turn. Their first row is at `at`, or at the start."""
 
     files: tuple[str, ...]
     at: Moment | None = None
 
 
-class Fleet(Part, frozen=True, kw_only=True):
+class Fleet(Element, frozen=True, kw_only=True):
     """So many cars that are alike in how they are drawn.
 
     `models` and `energies` are weights; a model without energies takes its catalogue's own mix. `region` None is
@@ -75,7 +75,7 @@ class Fleet(Part, frozen=True, kw_only=True):
     registered_in: str | None = None
 
 
-class CommandLoad(Part, frozen=True, kw_only=True):
+class CommandLoad(Element, frozen=True, kw_only=True):
     """Commands that users send, evenly spread by chance over the run or over a time of day.
 
     Either `rate` or `count` (over the whole run) says how many, `fleet` to which cars (None: all). `time_to_live` is
@@ -86,7 +86,7 @@ class CommandLoad(Part, frozen=True, kw_only=True):
     name: str
     rate: Rate | None = None
     count: int | None = None
-    during: Window | None = None
+    during: DayWindow | None = None
     fleet: str | None = None
     time_to_live: Duration | None = None
     parameters: dict[str, Values] = msgspec.field(default_factory=dict)
@@ -94,7 +94,7 @@ class CommandLoad(Part, frozen=True, kw_only=True):
     spin: SpinMix | None = None
 
 
-class Reconnect(Part, frozen=True, kw_only=True):
+class Reconnect(Element, frozen=True, kw_only=True):
     """How cars come back after a lost connection: they wait up to twice as long each time (or just so long, without jitter).
 
     In real time, as all that concerns connections. `first` None follows from the number of cars.
@@ -105,14 +105,14 @@ class Reconnect(Part, frozen=True, kw_only=True):
     longest: Duration = Duration(30 * SECOND)
 
 
-class Stage(Part, frozen=True, kw_only=True):
+class ScenarioStage(Element, frozen=True, kw_only=True):
     """A stretch of the run with a life of its own; all of it goes on at the same time."""
 
     name: str
     duration: Duration
     commands: tuple[CommandLoad, ...] = ()
     load: tuple[Load, ...] = ()
-    timeline: tuple[Step, ...] = ()
+    timeline: tuple[TimelineStep, ...] = ()
     expectations: tuple[Expectation, ...] = ()
 
 
@@ -125,10 +125,10 @@ class Phase:
     duration: int
     commands: tuple[CommandLoad, ...]
     load: tuple[Load, ...]
-    timeline: tuple[Step, ...]
+    timeline: tuple[TimelineStep, ...]
 
 
-class Scenario(Part, frozen=True, kw_only=True):
+class Scenario(Element, frozen=True, kw_only=True):
     """A whole scenario. `start` without an offset is local time in `region`; stages follow each other and make the duration."""
 
     scenario: str
@@ -144,8 +144,8 @@ class Scenario(Part, frozen=True, kw_only=True):
     fleets: tuple[Fleet, ...]
     commands: tuple[CommandLoad, ...] = ()
     load: tuple[Load, ...] = ()
-    timeline: tuple[Step, ...] = ()
-    stages: tuple[Stage, ...] = ()
+    timeline: tuple[TimelineStep, ...] = ()
+    stages: tuple[ScenarioStage, ...] = ()
     expectations: tuple[Expectation, ...] = ()
 
     @property
@@ -186,11 +186,11 @@ class Scenario(Part, frozen=True, kw_only=True):
             after_us += stage.duration
         return found
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[TimelineStep]:
         """Return the steps of all timelines that are done at this clock."""
         return [step for phase in self.phases() for step in phase.timeline if self.plays(step)]
 
-    def named_steps(self, phase: Phase) -> Iterator[tuple[str, Step]]:
+    def named_steps(self, phase: Phase) -> Iterator[tuple[str, TimelineStep]]:
         """Yield the steps of a stage's timeline that are done at this clock, each with a name of its own in the scenario."""
         seen: dict[str, int] = {}
         for step in phase.timeline:
@@ -198,7 +198,7 @@ class Scenario(Part, frozen=True, kw_only=True):
             if self.plays(step):
                 yield f"{phase.name}/{step.subject}/{number}", step
 
-    def plays(self, step: Step) -> bool:
+    def plays(self, step: TimelineStep) -> bool:
         """Tell whether a step is done at this clock."""
         return step.only is None or (step.only == "virtual") is self.clock.is_virtual
 

@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from fleet.kernel.instants import SECOND, Instant, format_duration, to_datetime
-from fleet.scenario.actions import Action, Selection, Step
+from fleet.scenario.actions import Action, Selection, TimelineStep
 from fleet.scenario.following import followed_tracks
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Vocabulary
 
@@ -85,14 +85,14 @@ def chosen_count(scenario: Scenario, cars: Selection) -> int:
 
 
 def _what(action: Action) -> str:
-    if isinstance(action, Step) and action.broker is not None:
+    if isinstance(action, TimelineStep) and action.broker is not None:
         return f"broker {action.broker}"
-    if isinstance(action, Step) and action.network is not None:
+    if isinstance(action, TimelineStep) and action.network is not None:
         return f"{action.subject}{'' if action.lasts is None else f' for {action.lasts}'}"
     return f"command {action.command}" if action.command is not None else action.subject
 
 
-def _when(step: Step) -> str:
+def _when(step: TimelineStep) -> str:
     parts = [f"{key} {value}" for key in ("at", "every", "when") if (value := getattr(step, key)) is not None]
     return " ".join(parts)
 

@@ -15,7 +15,7 @@ from fleet.kernel.instants import MINUTE, Cancellable, Instant
 from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.journalling import JournalledCar, Write, journalled_links
 from fleet.runtime.shard import LinkPlan, Shard
-from fleet.runtime.users import Users, Wish
+from fleet.runtime.users import ScheduledCommand, Users
 from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, Delivery, LinkOwner, LinkSettings
@@ -212,11 +212,16 @@ class ShardLab:
         return [(DIALECT.read_from_car(frame), token) for frame, token in self.link.published if token]
 
 
-def users_of(lab: ShardLab, wishes: Sequence[Wish] | Iterable[Wish], links: HandLinks, client_id: str = "users-0-1") -> Users:
+def users_of(
+    lab: ShardLab,
+    scheduled: Sequence[ScheduledCommand] | Iterable[ScheduledCommand],
+    links: HandLinks,
+    client_id: str = "users-0-1",
+) -> Users:
     return Users(
         scenario=lab.scenario,
         start=lab.clock.start,
-        wishes=list(wishes),
+        scheduled=list(scheduled),
         shard=lab.shard,
         links=links,
         dialect=DIALECT,

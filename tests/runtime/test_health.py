@@ -9,7 +9,7 @@ import pytest
 
 from fleet.observe.histogram import Histogram
 from fleet.runtime import health as health_module
-from fleet.runtime.health import CpuMeter, Health, LoopLag, cpu_us_of, own_memory_bytes_peak
+from fleet.runtime.health import CpuMeter, GeneratorHealth, LoopLag, cpu_us_of, own_memory_bytes_peak
 from fleet.runtime.shard import wait_until
 
 MS = 1000
@@ -85,7 +85,7 @@ class TestHealth:
         at, used = 5 * S, 2 * S
         monkeypatch.setattr(health_module, "monotonic_us", lambda: at)
         monkeypatch.setattr(health_module, "_own_cpu_us", lambda: used)
-        health = Health()
+        health = GeneratorHealth()
         health.stop()
         assert health.figures()["loop_lag"]["count"] == 0
         health.start()
@@ -101,7 +101,7 @@ class TestHealth:
 
     async def test_it_looks_by_itself(self) -> None:
         """Once started it needs nobody; once stopped it leaves no timer behind."""
-        health = Health()
+        health = GeneratorHealth()
         health.start()
         assert await wait_until(lambda: health.figures()["loop_lag"]["count"] >= 5, 5)
         health.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fleet.kernel.instants import MINUTE
 from fleet.observe.histogram import Histogram
 from fleet.runtime.stages import stage_results
-from fleet.runtime.users import plan_wishes
+from fleet.runtime.users import schedule_commands
 from fleet.wire.messages import CommandRequest, DeskAnswer, Status
 from tests.runtime.pure_lab import DIALECT
 from tests.runtime.stage_lab import ZONE, StageLab, staged
@@ -56,12 +56,12 @@ def test_what_stands_in_a_stage_goes_on_in_it_alone() -> None:
 
 
 def test_users_of_a_stage_ask_in_it() -> None:
-    """The wishes of a stage's commands lie within it."""
+    """A stage's commands are scheduled within it."""
     made = staged(TWO)
     lab = StageLab(made)
-    wishes = plan_wishes(made, lab.start, ZONE)
-    assert len(wishes) == 10
-    assert all(lab.start + 10 * MINUTE <= wish.at < lab.start + 30 * MINUTE for wish in wishes)
+    scheduled = schedule_commands(made, lab.start, ZONE)
+    assert len(scheduled) == 10
+    assert all(lab.start + 10 * MINUTE <= each.at < lab.start + 30 * MINUTE for each in scheduled)
 
 
 def test_figures_are_those_of_the_stage() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fleet.kernel.instants import HOUR, MINUTE
 from fleet.runtime.assembly import vocabulary
-from fleet.runtime.users import Users, Wish, plan_wishes
+from fleet.runtime.users import ScheduledCommand, Users, schedule_commands
 from fleet.scenario.schema import Scenario
 from fleet.vehicle.geo import distance_m
 from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, SetSpin
@@ -17,8 +17,8 @@ from tests.runtime.pure_lab import DIALECT, HandLink, HandLinks, ShardLab, scena
 ZONE = "Europe/Berlin"
 
 
-def plan(made: Scenario, share: float = 1.0) -> list[Wish]:
-    return plan_wishes(made, vocabulary().start_of(made), ZONE, share=share)
+def plan(made: Scenario, share: float = 1.0) -> list[ScheduledCommand]:
+    return schedule_commands(made, vocabulary().start_of(made), ZONE, share=share)
 
 
 class UsersLab:
@@ -68,11 +68,11 @@ class TestPlanning:
     def test_a_count_is_exact_and_within_the_run(self) -> None:
         """So many commands, in the order of their times, none before the start or after the end."""
         made = scenario(commands="  - {name: refresh, count: 500}\n")
-        wishes = plan(made)
+        scheduled = plan(made)
         start = vocabulary().start_of(made)
-        assert len(wishes) == 500
-        assert wishes == sorted(wishes, key=lambda wish: wish.at)
-        assert all(start <= wish.at < start + 2 * HOUR for wish in wishes)
+        assert len(scheduled) == 500
+        assert scheduled == sorted(scheduled, key=lambda each: each.at)
+        assert all(start <= each.at < start + 2 * HOUR for each in scheduled)
 
     def test_a_rate_is_met_on_average(self) -> None:
         """120 per hour for two hours are 240, with the spread of chance; per car it grows with the fleet."""
@@ -83,7 +83,7 @@ class TestPlanning:
         assert len(plan(per_car)) == pytest.approx(360, abs=100)
 
     def test_a_rate_per_car_counts_the_cars_that_are_commanded(self) -> None:
-        """Ten cars of one fleet make as many wishes as ten cars alone, however many others there are."""
+        """Ten cars of one fleet schedule as many commands as ten cars alone, however many others there are."""
         fleets = "  - {{name: {}, count: {}, models: {{Leon: 1}}, profile: parked}}\n"
         text = "  - {name: refresh, fleet: few, rate: 60 per hour per car}\n"
         both = scenario(fleets=fleets.format("few", 2) + fleets.format("many", 98), commands=text)
@@ -93,7 +93,7 @@ class TestPlanning:
         """`during: 06:30-07:00` in Munich is 05:30 to 06:00 UTC in winter."""
         made = scenario(commands='  - {name: refresh, count: 50, during: "06:30-07:00"}\n')
         start = vocabulary().start_of(made)  # 05:00 UTC
-        assert all(start + 30 * MINUTE <= wish.at < start + HOUR for wish in plan(made))
+        assert all(start + 30 * MINUTE <= each.at < start + HOUR for each in plan(made))
 
     def test_a_share_is_a_shards_part(self) -> None:
         """A shard with a quarter of the cars sends a quarter of the commands."""
@@ -103,7 +103,7 @@ class TestPlanning:
         """The times of a load are its own."""
         one = plan(scenario(commands="  - {name: refresh, count: 20}\n"))
         two = plan(scenario(commands="  - {name: refresh, count: 20}\n  - {name: lock, count: 9}\n"))
-        assert [wish for wish in two if wish.load == 0] == one
+        assert [each for each in two if each.load == 0] == one
 
 
 class TestAsking:
@@ -168,7 +168,7 @@ class TestAsking:
     def test_requests_carry_when_they_were_due(self) -> None:
         """Latency counts from when the user meant to ask, and the time to live is in scenario seconds."""
         lab = UsersLab("  - {name: refresh, count: 10, time_to_live: 30 min}\n")
-        due = [lab.lab.clock.wall_us_at(wish.at) for wish in plan(lab.lab.scenario)]
+        due = [lab.lab.clock.wall_us_at(each.at) for each in plan(lab.lab.scenario)]
         asked = lab.ask_all()
         assert [request.due_wall_us for request in asked] == due
         assert {request.ttl_s for request in asked} == {1800.0}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.scenario.expectations import COUNTS, LIVE, MEASURES, STAGE_COUNTS, STAGE_LATENCIES, Expectation, Watch
+from fleet.scenario.expectations import COUNTS, LIVE, MEASURES, STAGE_COUNTS, STAGE_LATENCIES, Expectation, ExpectationWatch
 from fleet.scenario.scalars import Misread
 
 REPORT: dict[str, Any] = {
@@ -133,7 +133,7 @@ def test_what_is_watched_keeps_the_value_that_decides(
     text: str, looks: list[int], value: float | None, passed: bool, note: str
 ) -> None:
     """Each look counts until it is decided; else the nearest to the bound is told."""
-    watch = Watch(Expectation.parse(text))
+    watch = ExpectationWatch(Expectation.parse(text))
     for number, connected in enumerate(looks):
         watch.look({"connected": connected, "cars": 40}, str(number))
     outcome = watch.outcome()
@@ -148,7 +148,7 @@ def test_a_share_is_met_to_the_last_digit(percent: int) -> None:
 
 def test_a_look_without_the_figure_is_none() -> None:
     """A run without a back end of ours has no `stored`, and no cars are no divisor."""
-    watch = Watch(Expectation.parse("always stored / cars >= 0"))
+    watch = ExpectationWatch(Expectation.parse("always stored / cars >= 0"))
     watch.look({"cars": 5}, "0")
     watch.look({"cars": 0, "stored": 5}, "1")
     assert not watch.outcome().passed

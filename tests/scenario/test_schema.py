@@ -19,6 +19,7 @@ from fleet.scenario.drawn import Distances, SpinMix, Values
 from fleet.scenario.json_schema import json_schema
 from fleet.scenario.scalars import (
     ClockFactor,
+    DayWindow,
     Distance,
     Duration,
     LocalTime,
@@ -27,7 +28,6 @@ from fleet.scenario.scalars import (
     Rate,
     Readable,
     Share,
-    Window,
 )
 
 BERLIN = "Europe/Berlin"
@@ -100,9 +100,9 @@ def test_a_clock_is_real_or_a_factor() -> None:
         (Rate, "0 per s", "'0 per s' is out of range: a rate above 0 and at most a thousand million is expected", ""),
         (ClockFactor, 1800, f"{ClockFactor.expected} is expected, not 1800", "Did you mean 'x1800'?"),
         (ClockFactor, "x0", f"'x0' is out of range: {ClockFactor.expected} is expected", ""),
-        (Window, "9-10", "a time of day such as '06:00-09:00' is expected, not '9-10'", ""),
-        (Window, "22:00-02:00", "'22:00-02:00' ends before it begins: a time of day such as '06:00-09:00', within one day, is expected", ""),
-        (Window, "06:75-09:00", "'06:75-09:00' is not on the clock: a time of day such as '06:00-09:00', at most to 24:00, is expected", ""),
+        (DayWindow, "9-10", "a time of day such as '06:00-09:00' is expected, not '9-10'", ""),
+        (DayWindow, "22:00-02:00", "'22:00-02:00' ends before it begins: a time of day such as '06:00-09:00', within one day, is expected", ""),
+        (DayWindow, "06:75-09:00", "'06:75-09:00' is not on the clock: a time of day such as '06:00-09:00', at most to 24:00, is expected", ""),
         (LocalTime, "tomorrow", f"{LocalTime.expected} is expected, not 'tomorrow'", ""),
         (LocalTime, "1203-01-01T00:00", "'1203-01-01T00:00' is out of range: a year from 1980 to 2199 is expected", ""),
         (Values, {"from": 3, "to": 1}, "the range ends at 1, below its start 3", ""),
@@ -170,7 +170,7 @@ def test_a_moment_is_found_in_its_stage(raw: str, begin: tuple[int, ...], hours:
 
 def test_a_window_comes_every_day_of_the_run() -> None:
     """Its instants are clipped to the run."""
-    window = Window.parse("06:00-09:00")
+    window = DayWindow.parse("06:00-09:00")
     start = LocalTime.parse("2026-03-02T07:00").instant(BERLIN)
     assert window.intervals(start, 24 * HOUR, BERLIN) == [
         (start, start + 2 * HOUR),
@@ -181,14 +181,14 @@ def test_a_window_comes_every_day_of_the_run() -> None:
 
 def test_a_window_over_a_clock_change_follows_the_wall_clock() -> None:
     """00:00-24:00 of the day the clocks go forward has 23 hours."""
-    ((begin, end),) = Window.parse("00:00-24:00").intervals(utc(2026, 3, 28, 23), 23 * HOUR, BERLIN)
+    ((begin, end),) = DayWindow.parse("00:00-24:00").intervals(utc(2026, 3, 28, 23), 23 * HOUR, BERLIN)
     assert end - begin == 23 * HOUR
 
 
 @given(st.integers(0, 23), st.integers(1, 6), st.integers(1, 100))
 def test_windows_lie_inside_the_run(hour: int, length: int, run_hours: int) -> None:
     """No interval leaves the run, and none overlaps the next."""
-    window = Window(begin_us=hour * HOUR, end_us=min(hour + length, 24) * HOUR)
+    window = DayWindow(begin_us=hour * HOUR, end_us=min(hour + length, 24) * HOUR)
     start = utc(2026, 3, 2) + timedelta(hours=3) // timedelta(microseconds=1)
     found = window.intervals(start, run_hours * HOUR, BERLIN)
     edges = [edge for interval in found for edge in interval]

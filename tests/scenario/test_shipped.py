@@ -9,7 +9,7 @@ import pytest
 
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.runtime.assembly import vocabulary
-from fleet.scenario.actions import Step
+from fleet.scenario.actions import TimelineStep
 from fleet.scenario.loader import Shipped, check, load, shipped
 from fleet.scenario.schema import Scenario
 from fleet.scenario.text import read_text
@@ -68,7 +68,7 @@ def test_fast_clocks_have_commands_that_live_long_enough(path: Path) -> None:
         (action.command, action.time_to_live)
         for phase in scenario.phases()
         for action in (*phase.load, *phase.timeline)
-        if action.command is not None and not (isinstance(action, Step) and action.only == "virtual")
+        if action.command is not None and not (isinstance(action, TimelineStep) and action.only == "virtual")
     ]
     for name, written in asked:
         if name not in vocabulary().commands:
