@@ -790,7 +790,7 @@ CARS: Final = (
         name="dead-zones-have-network",
         told="the border has network",
         file="vehicle/living.py",
-        old=("            car.agenda.call(journey.reached_at(enter_m), _dead_zone_passed, (journey.index, True))"),
+        old=("            car.agenda.call(journey.reached_at(enter_m), _dead_zone_passed, True, key=DRIVE)"),
         new=("            pass"),
         scenario="border",
         caught_by=("crossing: eventually offline / cars >= 30 %",),

@@ -85,6 +85,8 @@ GPS_ACCURACY_M: Final = 8.0
 """What the receiver says of itself, on average (ours)."""
 STAY_AWAKE: Final = 3 * MINUTE
 """How long the car stays awake after a command or after its driver has gone (ours)."""
+NEXT_TRIP: Final = "next trip"
+"""Key of the timer of the next trip of the plan."""
 
 STATIONS: Final = frozenset({"petrol_station", "charging_station"})
 """Kinds of places where one is on the way to another."""
@@ -100,7 +102,7 @@ class Car:
         "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging", "charging_due",
         "comfort", "departures", "driver", "engine_is_on", "equipment", "faults", "fix", "health", "in_deep_sleep",
         "in_workshop", "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "next_fault_at", "next_fault_m",
-        "next_start", "online", "outbox", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy", "programmes",
+        "online", "outbox", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy", "programmes",
         "remote", "routes", "settings", "since_filled", "speed_alert", "start_m", "today", "told", "trip_count", "updates",
         "vin",
     )  # fmt: skip
@@ -172,7 +174,6 @@ class Car:
         self._due: Instant = NEVER
         self._true_position = (driver.home.latitude, driver.home.longitude)
         self._plan: tuple[PlannedTrip, ...] = ()
-        self.next_start: Instant | None = None
         self._stays = False
         self._outputs: list[CarOutput] = []
         self.fix = self.receive_fix(self._true_position, self.parked_at, self.parked_at)
@@ -557,17 +558,16 @@ class Car:
                 self.start_next_trip_at(max(trip.departure, not_before))
                 return
             self._plan = self._plan[1:]  # before the scenario began
-        self.next_start = None
+        self.agenda.cancel(NEXT_TRIP)
 
     def stay_put(self) -> None:
         """Start no further trip."""
         self._stays = True
-        self.next_start = None
+        self.agenda.cancel(NEXT_TRIP)
 
     def start_next_trip_at(self, at: Instant) -> None:
         """Have the next trip of the plan begin then, and at no other time."""
-        self.next_start = at
-        self.agenda.call(at, _start, at)
+        self.agenda.replace(NEXT_TRIP, at, _start)
 
     def next_trip(self) -> PlannedTrip | None:
         """Return the trip of the plan whose time has come."""
@@ -584,7 +584,7 @@ class Car:
     def count_trip(self) -> int:
         """Number the drive that starts now, from 1."""
         self.trip_count += 1
-        self.next_start = None
+        self.agenda.cancel(NEXT_TRIP)
         return self.trip_count
 
     def arrive(self, place: Place | None, true_position: tuple[float, float]) -> None:
@@ -608,7 +608,7 @@ def _new_day(car: Car, _data: None, now: Instant) -> None:
     car.plan_day(now)
 
 
-def _start(car: Car, planned_at: Instant, now: Instant) -> None:
-    """Set off, unless the next trip has been given another time, or the car has been started meanwhile."""
-    if planned_at == car.next_start and not car.engine_is_on:
+def _start(car: Car, _data: None, now: Instant) -> None:
+    """Set off, unless the car has been started meanwhile."""
+    if not car.engine_is_on:
         living.start_planned(car, now)

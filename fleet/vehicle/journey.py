@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fleet.kernel.instants import Instant
 from fleet.vehicle.geo import Path
 from fleet.vehicle.kinematics import SpeedProfile
 from fleet.vehicle.region import Place
 from fleet.vehicle.track import TrackProfile
+
+DRIVE: Final = "drive"
+"""Key of the timers that end with the drive."""
 
 
 class Journey:
@@ -16,12 +21,11 @@ class Journey:
     breaks off (`cut`) ends where the car is then, which is no `place`.
     """
 
-    __slots__ = ("arrive_at", "index", "length_m", "move_at", "path", "place", "profile", "purpose", "started_at", "station")
+    __slots__ = ("arrive_at", "length_m", "move_at", "path", "place", "profile", "purpose", "started_at", "station")
 
     def __init__(
         self,
         *,
-        index: int,
         path: Path,
         profile: SpeedProfile | TrackProfile,
         started_at: Instant,
@@ -31,7 +35,6 @@ class Journey:
         station: bool,
     ) -> None:
         """Take the plan of the drive; nothing of it changes later but where it ends when it is cut short."""
-        self.index = index
         self.path = path
         self.profile = profile
         self.started_at = started_at

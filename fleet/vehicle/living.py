@@ -12,7 +12,7 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
 from fleet.vehicle.driver import PlannedTrip, Purpose
 from fleet.vehicle.geo import Path, distance_m, road_path
-from fleet.vehicle.journey import Journey
+from fleet.vehicle.journey import DRIVE, Journey
 from fleet.vehicle.kinematics import speed_plan
 from fleet.vehicle.leaving import Leaving, leaving_habits
 from fleet.vehicle.powertrain import CHARGE_GROUPS
@@ -33,6 +33,8 @@ NEAR_TRACK_M: Final = 200.0
 """Who is farther away from where the track goes on drives to the end of its drive by a road (ours)."""
 STATION_STOP: Final = 6 * MINUTE
 LEFT_GROUPS: Final = ("doors", "windows", "lights")
+LEAVE: Final = "leave"
+"""Key of the timer after which the driver has walked away."""
 
 
 # --- starting
@@ -107,7 +109,6 @@ def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant
     profile = track or speed_plan(draws, path.length_m)
     lead = int(draws.uniform(5, 25) * SECOND)
     journey = Journey(
-        index=index,
         path=path,
         profile=profile,
         started_at=now,
@@ -118,14 +119,14 @@ def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant
     )
     car.journey = journey
     car.powertrain.begin_drive(draws, path.length_m / 1000 / (profile.duration_us / HOUR))
-    car.agenda.call(journey.arrive_at + int(draws.uniform(3, 20) * SECOND), _arrived, index)
-    car.agenda.call(journey.move_at + 15 * SECOND, _coverage_changed, (index, True))
+    car.agenda.call(journey.arrive_at + int(draws.uniform(3, 20) * SECOND), _arrived, key=DRIVE)
+    car.agenda.call(journey.move_at + 15 * SECOND, _coverage_changed, True, key=DRIVE)
     _plan_dead_zones(car, journey)
     hooks.drive_planned(car, journey, now)
     if draws.chance(car.settings.hole_share):
         begins = journey.move_at + 20 * SECOND + int(profile.duration_us * draws.uniform(0.1, 0.6))
-        car.agenda.call(begins, _coverage_changed, (index, False))
-        car.agenda.call(begins + int(profile.duration_us * draws.uniform(0.05, 0.3)), _coverage_changed, (index, True))
+        car.agenda.call(begins, _coverage_changed, False, key=DRIVE)
+        car.agenda.call(begins + int(profile.duration_us * draws.uniform(0.05, 0.3)), _coverage_changed, True, key=DRIVE)
 
 
 def _plan_dead_zones(car: Car, journey: Journey) -> None:
@@ -140,25 +141,21 @@ def _plan_dead_zones(car: Car, journey: Journey) -> None:
     reached_m = -1.0
     for number, (enter_m, leave_m) in enumerate(stretches):
         if enter_m > reached_m:
-            car.agenda.call(journey.reached_at(enter_m), _dead_zone_passed, (journey.index, True))
+            car.agenda.call(journey.reached_at(enter_m), _dead_zone_passed, True, key=DRIVE)
         reached_m = max(reached_m, leave_m)
         is_last = number + 1 == len(stretches) or stretches[number + 1][0] > reached_m
         if is_last and reached_m < journey.length_m:
-            car.agenda.call(journey.reached_at(reached_m), _dead_zone_passed, (journey.index, False))
+            car.agenda.call(journey.reached_at(reached_m), _dead_zone_passed, False, key=DRIVE)
 
 
-def _coverage_changed(car: Car, data: tuple[int, bool], now: Instant) -> None:
-    """A hole in the network begins or ends, unless that drive is over."""
-    trip, covered = data
-    if car.journey is not None and car.journey.index == trip:
-        car.set_coverage(covered, now)
+def _coverage_changed(car: Car, covered: bool, now: Instant) -> None:
+    """A hole in the network begins or ends."""
+    car.set_coverage(covered, now)
 
 
-def _dead_zone_passed(car: Car, data: tuple[int, bool], now: Instant) -> None:
-    """A dead zone begins or ends, unless that drive is over."""
-    trip, inside = data
-    if car.journey is not None and car.journey.index == trip:
-        car.set_dead_zone(inside, now)
+def _dead_zone_passed(car: Car, inside: bool, now: Instant) -> None:
+    """A dead zone begins or ends."""
+    car.set_dead_zone(inside, now)
 
 
 def switch_on(car: Car, now: Instant) -> None:
@@ -178,6 +175,7 @@ def _engine_on(car: Car, now: Instant) -> bool:
     if updates.locked_until(car) is not None:
         car.send_event("engine_not_started", now, {"reason": "update_installing"})
         return False
+    car.agenda.cancel(LEAVE)
     car.body.get_in()
     if car.plugged_in:
         charging.unplug(car, now)
@@ -198,10 +196,9 @@ def _engine_on(car: Car, now: Instant) -> bool:
 # --- stopping
 
 
-def _arrived(car: Car, trip: int, now: Instant) -> None:
-    """The drive has come to its end, if it is still that one."""
-    if car.journey is not None and car.journey.index == trip:
-        switch_off(car, now)
+def _arrived(car: Car, _data: None, now: Instant) -> None:
+    """The drive has come to its end."""
+    switch_off(car, now)
 
 
 def switch_off(car: Car, now: Instant) -> None:
@@ -209,6 +206,7 @@ def switch_off(car: Car, now: Instant) -> None:
     if not car.engine_is_on:
         return
     journey, car.journey = car.journey, None
+    car.agenda.cancel(DRIVE)
     driven_m = 0.0
     if journey is not None:
         journey.cut(now)
@@ -228,14 +226,12 @@ def switch_off(car: Car, now: Instant) -> None:
     car.send_status("engine_off", now)
     hooks.engine_stopped(car, journey, now)
     habits = leaving_habits(_draws(car, "leaving"))
-    car.agenda.call(now + int(habits.delay_s * SECOND), leave, (now, habits, journey is not None and journey.station))
+    car.agenda.replace(LEAVE, now + int(habits.delay_s * SECOND), leave, (habits, journey is not None and journey.station))
 
 
-def leave(car: Car, data: tuple[Instant, Leaving, bool], now: Instant) -> None:
+def leave(car: Car, data: tuple[Leaving, bool], now: Instant) -> None:
     """Walk away: lock up well or badly, refuel or plug in where one does that, and tell what has changed."""
-    parked_at, habits, at_station = data
-    if car.engine_is_on or parked_at != car.parked_at:
-        return  # started again before getting out
+    habits, at_station = data
     if calls.has_crashed(car):
         return  # nobody locks up, plugs in or goes on from here
     car.low_voltage.settle(now)

@@ -29,6 +29,9 @@ REMEMBERED_MOST: Final = 1_000
 WAITING_LIMIT: Final = 16
 """Commands that may wait for the car to wake; more are rejected as `busy`."""
 
+COMMAND: Final = "command"
+"""With its id: key of the timer of a command that is being executed."""
+
 
 class Answer(NamedTuple):
     """The last answer to a command, to be repeated when it comes again; what comes after `expires_at` runs no more anyway."""
@@ -135,7 +138,7 @@ class Remote:
             self._running = {}
         self._running[command.id] = Running(command, parameters, awake)
         self._answer(car, command, "in_progress", now, None, awake=awake)
-        car.agenda.call(now + service.takes(parameters), _actuated, command.id)
+        car.agenda.call(now + service.takes(parameters), _actuated, command.id, key=(COMMAND, command.id))
 
     def _busy(self, command: Command, parameters: Parameters) -> Refusal | None:
         """One command of a kind at a time; a stop is never busy."""
@@ -149,9 +152,8 @@ class Remote:
 
     def actuated(self, car: Car, command_id: str, now: Instant) -> None:
         """The actuator is done: the command succeeded, unless the car's state has changed under it."""
-        running = self._running.pop(command_id, None) if self._running else None
-        if running is None:
-            return  # ended early
+        assert self._running is not None
+        running = self._running.pop(command_id)
         if not self._running:
             self._running = None
         changed = self._changed(car, running, now)
@@ -177,6 +179,7 @@ class Remote:
             if COMMANDS[running.command.name].kind == kind and not is_stop(running.parameters):
                 assert self._running is not None
                 del self._running[running.command.id]
+                car.agenda.cancel((COMMAND, running.command.id))
                 self._end(car, running.command, "failed", now, Refusal("cancelled", "a stop came first"), awake=running.awake)
 
     # --- from one run of the car's computer to the next

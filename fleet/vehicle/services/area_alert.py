@@ -27,6 +27,9 @@ MARGIN_M: Final = 25.0
 POLE_DEGREES: Final = 85.0
 """Beyond this latitude there is no road, and no metric for driving (ours)."""
 
+CROSSING: Final = "area alert"
+"""Key of the timers of a drive's crossings."""
+
 
 class Watched:
     """A zone as the car watches it: a circle or rectangle on the plane that touches the earth at its centre."""
@@ -130,7 +133,7 @@ def _half(side_m: float | None) -> float:
 
 
 class Watch:
-    """All zones of a car. A new list is a new watch, so what was planned for the old one no longer holds."""
+    """All zones of a car."""
 
     __slots__ = ("watched",)
 
@@ -196,6 +199,7 @@ AREA_ALERT: Final = Service(_carry_out, _refusal, takes=None)
 
 def plan(car: Car, journey: Journey, now: Instant) -> None:
     """Put the crossings of a drive, as far as it is still ahead, into the agenda."""
+    car.agenda.cancel(CROSSING)
     watch = car.area_alert
     if watch is None:
         return
@@ -203,14 +207,23 @@ def plan(car: Car, journey: Journey, now: Instant) -> None:
     for watched in watch.watched:
         for at_m, entering in watched.crossings(journey.path, from_m):
             at = max(now, journey.reached_at(at_m))
-            car.agenda.call(at, _crossed, (watch, watched, entering, journey.index))
+            car.agenda.call(at, _crossed, (watched, entering), key=CROSSING)
 
 
-def _crossed(car: Car, data: tuple[Watch, Watched, bool, int], now: Instant) -> None:
-    """Be inside or outside from now on, and tell who wants to know; unless the drive or the watch has ended before."""
-    watch, watched, entering, trip = data
-    if car.area_alert is not watch or car.journey is None or car.journey.index != trip:
-        return
+def end_drive(car: Car) -> None:
+    """Expect none of the crossings that were still ahead."""
+    car.agenda.cancel(CROSSING)
+
+
+def reset(car: Car) -> None:
+    """Forget the zones."""
+    car.area_alert = None
+    car.agenda.cancel(CROSSING)
+
+
+def _crossed(car: Car, data: tuple[Watched, bool], now: Instant) -> None:
+    """Be inside or outside from now on, and send the event that the user wants."""
+    watched, entering = data
     watched.inside = entering
     if not watched.wants(entering=entering, now=now, clock=car.driver.region.zone):
         return

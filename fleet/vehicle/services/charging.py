@@ -35,6 +35,9 @@ READY_AHEAD: Final[Duration] = 10 * MINUTE
 _SLACK: Final[Duration] = MINUTE
 """Once it charges for a departure, the last digits of the time that is left do not stop it."""
 
+REVIEW: Final = "charging"
+"""Key of the timer for the next instant at which time alone changes the charging."""
+
 
 class Verdict(NamedTuple):
     """Whether to charge, and until when that holds if nothing but time passes; None for ever."""
@@ -77,7 +80,9 @@ def review(car: Car, now: Instant) -> bool:
     if verdict.until != car.charging_due:
         car.charging_due = verdict.until
         if verdict.until is not None:
-            car.agenda.call(verdict.until, _look_again)
+            car.agenda.replace(REVIEW, verdict.until, _look_again)
+        else:
+            car.agenda.cancel(REVIEW)
     changed = _what(before) != _what(power.charging)
     if changed:
         hooks.charge_changed(car, now)
@@ -90,9 +95,7 @@ def _what(charge: Charge | None) -> tuple[ChargeCurve, float] | None:
 
 
 def _look_again(car: Car, _data: None, now: Instant) -> None:
-    """Time has come to charge, or to end it, if this is the instant that was planned last."""
-    if car.charging_due != now:
-        return
+    """Time has come to charge, or to end it."""
     car.charging_due = None
     review_and_tell(car, now)
 
@@ -124,6 +127,7 @@ def unplug(car: Car, now: Instant) -> None:
     car.powertrain.settle(now)
     car.powertrain.charging = None
     car.charging_due = None
+    car.agenda.cancel(REVIEW)
     car.plugged_in = False
     _feed_low_voltage(car, now, fed=False)
     if car.charging is not None:

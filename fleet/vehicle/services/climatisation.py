@@ -39,7 +39,7 @@ def start(car: Car, target_c: float, now: Instant, *, window_heating: bool = Fal
     run = Run("climatisation", "climatisation", now, now + RUN, target_c=target_c, window_heating=window_heating)
     comfort.begin(car, run, current_a=0.0, by=by, now=now)  # the traction battery feeds the 12 V side meanwhile
     if reached_at is not None and reached_at < run.ends_at:
-        car.agenda.call(reached_at, _reached, now)
+        car.agenda.replace(comfort.TARGET, reached_at, _reached)
     feed(car, now)
 
 
@@ -74,13 +74,12 @@ def _power_kw(car: Car, run: Run, now: Instant) -> float:
     return windows_kw + (missing_c * HEATS_KW / HEATS_BY_C if missing_c > 0 else -missing_c * COOLS_KW / COOLS_BY_C)
 
 
-def _reached(car: Car, started_at: Instant, now: Instant) -> None:
-    """The target is reached, if it is still that of this run."""
+def _reached(car: Car, _data: None, now: Instant) -> None:
+    """The target is reached."""
     run = car.comfort
-    if run is None or run.service != "climatisation" or run.started_at != started_at:
-        return
+    assert run is not None
     feed(car, now)
-    car.send_event("target_reached", now, {"target_c": run.target_c, "minutes": round((now - started_at) / MINUTE, 2)})
+    car.send_event("target_reached", now, {"target_c": run.target_c, "minutes": round((now - run.started_at) / MINUTE, 2)})
     car.send_status("climatisation", now, ("climate", "energy"))
 
 

@@ -6,7 +6,7 @@ They are started by a command or, before a departure, by timers that the car its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from fleet.kernel.instants import HOUR, MINUTE, Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
@@ -23,6 +23,10 @@ Mode = Literal["heating", "ventilation", "climatisation"]
 EndReason = Literal["time", "stopped", "restarted", "engine_start", "fuel_low", "battery_low"]
 Starter = Literal["command", "timer", "departure"]
 """Who started it: a user from afar, a timer, or a departure time that also charges."""
+END: Final = "comfort end"
+TARGET: Final = "comfort target"
+DEPARTURE: Final = "departure of"
+"""Keys of timers: the end of the run, its target, and (with the service) its next start by a departure time."""
 
 
 class Run(NamedTuple):
@@ -48,7 +52,7 @@ def runs(car: Car, service: Name) -> bool:
 def begin(car: Car, run: Run, *, current_a: float, by: Starter, now: Instant) -> None:
     """Let it run until `ends_at`; `current_a` is what it takes from the 12 V battery."""
     car.comfort = run
-    car.agenda.call(run.ends_at, _over, run.ends_at)
+    car.agenda.replace(END, run.ends_at, _over)
     car.low_voltage.settle(now)
     car.low_voltage.comfort_a = current_a
     car.watch_low_voltage(now)
@@ -62,13 +66,13 @@ def end_at(car: Car, at: Instant, reason: EndReason) -> None:
     """Let what runs end at another time than was planned, and for another reason."""
     assert car.comfort is not None
     if at != car.comfort.ends_at:
-        car.agenda.call(at, _over, at)
+        car.agenda.replace(END, at, _over)
     car.comfort = car.comfort._replace(ends_at=at, reason=reason)
 
 
-def _over(car: Car, ends_at: Instant, now: Instant) -> None:
-    if car.comfort is not None and car.comfort.ends_at == ends_at:
-        end(car, car.comfort.reason, now)
+def _over(car: Car, _data: None, now: Instant) -> None:
+    assert car.comfort is not None
+    end(car, car.comfort.reason, now)
 
 
 def end(car: Car, reason: EndReason, now: Instant) -> None:
@@ -79,6 +83,8 @@ def end(car: Car, reason: EndReason, now: Instant) -> None:
     car.powertrain.settle(now)
     used = _used(car, run, now)
     car.comfort = None
+    car.agenda.cancel(END)
+    car.agenda.cancel(TARGET)
     car.powertrain.heating_since = car.powertrain.climate = None
     car.low_voltage.settle(now)
     car.low_voltage.comfort_a = 0.0
@@ -136,20 +142,26 @@ def keep(car: Car, service: Name, departures: Iterable[Departure], start: Start,
     programme = Programme(tuple(departures), start)
     others = {name: kept for name, kept in (car.programmes or {}).items() if name != service}
     car.programmes = {**others, service: programme} if programme.departures else others or None
+    car.agenda.cancel((DEPARTURE, service))
     _plan(car, service, programme, now)
+
+
+def forget(car: Car) -> None:
+    """Forget all departure times."""
+    for service in car.programmes or ():
+        car.agenda.cancel((DEPARTURE, service))
+    car.programmes = None
 
 
 def _plan(car: Car, service: Name, programme: Programme, now: Instant) -> None:
     starts = [at for each in programme.departures if (at := each.next_start(car, now)) is not None]
     if starts:
-        car.agenda.call(min(starts), _due, (service, programme))
+        car.agenda.replace((DEPARTURE, service), min(starts), _due, (service, programme))
 
 
 def _due(car: Car, planned: tuple[Name, Programme], now: Instant) -> None:
     """Start what is due, for the longest of those that start now; tell when it cannot."""
     service, programme = planned
-    if (car.programmes or {}).get(service) is not programme:
-        return  # the list was replaced
     minutes = max(each.minutes for each in programme.departures if each.next_start(car, now - 1) == now)
     refused = hindrance(car, now) or programme.start(car, minutes, now)
     if refused is not None:

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 LEAD: Final[Duration] = 20 * MINUTE
 """So long before a departure the car wakes, conditions the cabin, and sees whether it will be ready (ours)."""
 
+DEPARTURE: Final = "departure"
+"""Key of the timers of the next departure."""
+
 
 class Departures:
-    """The timers of a car. New timers are a new object, so what was planned for the old ones no longer holds.
+    """The timers of a car.
 
     `preparing` is the departure for which the car has woken, until somebody drives off or it is told not to be ready;
     `charged` whether the car had its charge then.
@@ -71,17 +74,18 @@ def _carry_out(car: Car, parameters: DepartureTimers, now: Instant) -> None:
 
 def _plan(car: Car, now: Instant) -> None:
     """Put the next departure into the agenda."""
+    car.agenda.cancel(DEPARTURE)
     departures = car.departures
     leaves_at = departures.next_after(car, now) if departures is not None else None
     if leaves_at is not None:
-        car.agenda.call(max(now, leaves_at - LEAD), _wake, (departures, leaves_at))
-        car.agenda.call(leaves_at, _leave, (departures, leaves_at))
+        car.agenda.call(max(now, leaves_at - LEAD), _wake, (departures, leaves_at), key=DEPARTURE)
+        car.agenda.call(leaves_at, _leave, (departures, leaves_at), key=DEPARTURE)
 
 
 def _wake(car: Car, planned: tuple[Departures, Instant], now: Instant) -> None:
     """Condition the cabin, and tell at once when the car cannot be ready. Who drives already is left alone."""
     departures, leaves_at = planned
-    if car.departures is not departures or car.engine_is_on:
+    if car.engine_is_on:
         return
     car.stay_awake(now)
     departures.preparing = leaves_at
@@ -100,8 +104,6 @@ def _wake(car: Car, planned: tuple[Departures, Instant], now: Instant) -> None:
 def _leave(car: Car, planned: tuple[Departures, Instant], now: Instant) -> None:
     """The time has come: tell that the car is ready, unless it is away or has told otherwise; then look to the next departure."""
     departures, leaves_at = planned
-    if car.departures is not departures:
-        return
     if departures.preparing == leaves_at:
         if not departures.charged and charge_settings.missing(car, now):
             _tell_not_ready(car, departures, charge_settings.hindrance(car) or "too_late", now)
@@ -136,6 +138,7 @@ def drained(car: Car) -> None:
 def reset(car: Car) -> None:
     """Forget the timers."""
     car.departures = None
+    car.agenda.cancel(DEPARTURE)
 
 
 DEPARTURES: Final = Service(_carry_out, _refusal, takes=None)

@@ -55,6 +55,9 @@ def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
 def engine_stopped(car: Car, journey: Journey | None, now: Instant) -> None:  # noqa: ARG001 (as all hooks)
     """The engine is off, the car stands, trip and status are sent."""
     cabin.leave_alone(car, now)
+    workshop.engine_stopped(car)
+    area_alert.end_drive(car)
+    speed_alert.end_drive(car)
     routes.engine_stopped(car)
     updates.engine_stopped(car, now)
 
@@ -110,10 +113,10 @@ def reset(car: Car, now: Instant) -> None:
     """Everything personal is wiped: each service forgets what a user has set."""
     calls.forget(car)
     online.forget(car)
-    car.programmes = None
-    car.area_alert = None
-    car.speed_alert = None
-    car.routes = None
+    comfort.forget(car)
+    area_alert.reset(car)
+    speed_alert.reset(car)
+    routes.reset(car)
     updates.reset(car, now)
     departures.reset(car)
     charging.reset(car, now)

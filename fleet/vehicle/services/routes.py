@@ -24,6 +24,9 @@ SEVERAL_ROUTES_FROM: Final = 202225
 DOWNLOAD_S: Final = (4.0, 20.0)
 """How long the driver takes to say yes, and the navi system to load (ours)."""
 
+DOWNLOAD: Final = "route download"
+"""Key of the timer of a download."""
+
 
 class Waiting(NamedTuple):
     """Routes that one command brought and the driver has not been told of, or not long enough; until then they wait."""
@@ -33,15 +36,14 @@ class Waiting(NamedTuple):
 
 
 class Routes:
-    """What waits for the ignition, and the list in the navi system. `told_at` is when this ignition's offer was made."""
+    """The routes that wait for the ignition, and the list in the navi system. `told`: they were offered at this ignition."""
 
-    __slots__ = ("held", "loading_since", "told", "waiting")
+    __slots__ = ("held", "told", "waiting")
 
     def __init__(self) -> None:
         self.waiting: tuple[Waiting, ...] = ()
         self.held: tuple[ImportedTrip, ...] = ()
         self.told = False
-        self.loading_since: Instant | None = None
 
     @property
     def count(self) -> int:
@@ -113,36 +115,38 @@ def offer(car: Car, now: Instant) -> None:
     if not routes.told:
         routes.told = True
         car.send_event("route_offered", now, {"count": sum(len(each.trips) for each in routes.waiting)})
-    routes.loading_since = now
     seconds = car.draws("route", now).uniform(*DOWNLOAD_S)
-    car.agenda.call(now + int(seconds * SECOND), _downloaded, now)
+    car.agenda.replace(DOWNLOAD, now + int(seconds * SECOND), _downloaded)
 
 
 def break_off(car: Car) -> None:
     """A download ends with the network; it begins anew when that is back."""
-    if car.routes is not None:
-        car.routes.loading_since = None
+    car.agenda.cancel(DOWNLOAD)
 
 
 def engine_stopped(car: Car) -> None:
     """What was not downloaded is offered again the next time."""
     if car.routes is not None:
         car.routes.told = False
-        car.routes.loading_since = None
+        car.agenda.cancel(DOWNLOAD)
 
 
-def _downloaded(car: Car, since: Instant, now: Instant) -> None:
+def _downloaded(car: Car, _data: None, now: Instant) -> None:
     routes = car.routes
-    if routes is None or routes.loading_since != since:
-        return  # the network or the ignition was gone meanwhile
+    assert routes is not None
     trips = tuple(trip for each in routes.waiting for trip in each.trips)
     routes.waiting = ()
-    routes.loading_since = None
     routes.held += trips
     car.send_event("route_downloaded", now, {"count": len(trips), "listed": len(routes.held)})
 
 
 # --- the driver
+
+
+def reset(car: Car) -> None:
+    """Forget all routes."""
+    car.routes = None
+    car.agenda.cancel(DOWNLOAD)
 
 
 def clear(car: Car) -> None:

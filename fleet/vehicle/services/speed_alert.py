@@ -23,11 +23,14 @@ AGAIN_BELOW_KMH: Final = 5.0
 """After an alert the car has to slow down by so much below the limit before there is another one (ours)."""
 
 
+EXCEEDED: Final = "speed alert"
+"""Key of the timers of a drive's alerts."""
+
+
 class Limit(NamedTuple):
-    """What is watched. Setting it anew, to whatever speed, is another watch."""
+    """The speed that is watched."""
 
     kmh: float
-    set_at: Instant
 
 
 def alerts(pieces: Iterable[SpeedPiece], limit_kmh: float, from_us: Duration = 0) -> list[Duration]:
@@ -69,7 +72,7 @@ def _faster(piece: SpeedPiece, limit_kmh: float) -> tuple[float, float] | None:
 
 def _carry_out(car: Car, parameters: SpeedAlert, now: Instant) -> None:
     """Watch this limit instead of the one before, or none."""
-    car.speed_alert = Limit(parameters.limit_kmh, now) if parameters.action == "start" else None
+    car.speed_alert = Limit(parameters.limit_kmh) if parameters.action == "start" else None
     if car.journey is not None:
         plan(car, car.journey, now)
 
@@ -82,19 +85,30 @@ SPEED_ALERT: Final = Service(_carry_out, takes=None)
 
 def plan(car: Car, journey: Journey, now: Instant) -> None:
     """Put the alerts of a drive, as far as it is still ahead, into the agenda."""
+    car.agenda.cancel(EXCEEDED)
     limit = car.speed_alert
     if limit is None:
         return
     for elapsed_us in alerts(journey.profile.pieces(), limit.kmh, max(0, now - journey.move_at)):
-        car.agenda.call(journey.move_at + elapsed_us, _exceeded, (limit, journey.index))
+        car.agenda.call(journey.move_at + elapsed_us, _exceeded, key=EXCEEDED)
 
 
-def _exceeded(car: Car, data: tuple[Limit, int], now: Instant) -> None:
-    """Tell it, unless the drive or the watch has ended before."""
-    limit, trip = data
-    journey = car.journey
-    if car.speed_alert is not limit or journey is None or journey.index != trip:
-        return
+def end_drive(car: Car) -> None:
+    """Expect none of the alerts that were still ahead."""
+    car.agenda.cancel(EXCEEDED)
+
+
+def reset(car: Car) -> None:
+    """Forget the limit."""
+    car.speed_alert = None
+    car.agenda.cancel(EXCEEDED)
+
+
+def _exceeded(car: Car, _data: None, now: Instant) -> None:
+    """Send the alert."""
+    limit, journey = car.speed_alert, car.journey
+    assert limit is not None
+    assert journey is not None
     fix = car.position(now)
     car.send_event(
         "speed_alert",

@@ -25,6 +25,8 @@ INSTALL_MIN: Final = {"system": (15.0, 30.0), "infotainment": (4.0, 10.0)}
 """How long an installation takes (ours)."""
 FAILING_SHARE: Final = 0.01
 """Installations that fail by themselves; the car goes back to what it had (ours)."""
+STEP: Final = "update"
+"""Key of the timer of a download or an installation."""
 
 Target = Literal["system", "infotainment"]
 Step = Literal["waiting", "downloading", "paused", "downloaded", "installing"]
@@ -130,7 +132,7 @@ def go_on(car: Car, now: Instant) -> None:
     update.step = "downloading"
     update.since = now
     update.rate_mbit_s = car.draws("update rate", now).uniform(*RATE_MBIT_S)
-    car.agenda.call(update.complete_at(), _downloaded, (update.number, now))
+    car.agenda.replace(STEP, update.complete_at(), _downloaded, update)
     _tell(car, update, "downloading", now)
 
 
@@ -139,15 +141,13 @@ def pause(car: Car, now: Instant) -> None:
     update = _under_way(car)
     if update is None or update.step != "downloading":
         return
+    car.agenda.cancel(STEP)
     update.done_mb = update.loaded_mb(now)
     update.step = "paused"
     _tell(car, update, "paused", now)
 
 
-def _downloaded(car: Car, planned: tuple[int, Instant], now: Instant) -> None:
-    update = _under_way(car)
-    if update is None or update.step != "downloading" or (update.number, update.since) != planned:
-        return
+def _downloaded(car: Car, update: Update, now: Instant) -> None:
     update.done_mb = float(update.order.size_mb)
     update.step = "downloaded"
     _tell(car, update, "downloaded", now)
@@ -160,6 +160,7 @@ def engine_started(car: Car, now: Instant) -> None:
     """Break off what cannot be installed while the engine runs, and go on with what can be downloaded."""
     update = _under_way(car)
     if update is not None and update.step == "installing":
+        car.agenda.cancel(STEP)
         update.step = "downloaded"
         _tell(car, update, "postponed", now, reason="engine_running")
     go_on(car, now)
@@ -201,15 +202,13 @@ def _install(car: Car, update: Update, now: Instant) -> None:
     update.ends_at = now + int(minutes * MINUTE)
     car.low_voltage.stay_awake(now, update.ends_at)
     car.watch_low_voltage(now)
-    car.agenda.call(update.ends_at, _installed, (update.number, update.ends_at))
+    car.agenda.replace(STEP, update.ends_at, _installed, update)
     _tell(car, update, "installing", now)
 
 
-def _installed(car: Car, planned: tuple[int, Instant], now: Instant) -> None:
+def _installed(car: Car, update: Update, now: Instant) -> None:
     """Start what was written; what does not start is taken back."""
-    updates, update = car.updates, _under_way(car)
-    if updates is None or update is None or update.step != "installing" or (update.number, update.ends_at) != planned:
-        return
+    updates = of(car)
     fails = updates.fails_next or car.draws("update", update.number).chance(FAILING_SHARE)
     updates.fails_next = False
     updates.under_way = None
@@ -258,6 +257,7 @@ def give_up(car: Car, reason: str, now: Instant) -> None:
     if update is None or update.step == "installing":
         return
     of(car).under_way = None
+    car.agenda.cancel(STEP)
     _tell_result(car, update, "cancelled", now, reason=reason)
 
 

@@ -13,6 +13,7 @@ from msgspec import to_builtins
 from fleet.kernel.instants import DAY, HOUR, Instant
 from fleet.vehicle.catalogue import PLUGGED, EnergyKind
 from fleet.vehicle.hazards import HAZARDS, FaultName
+from fleet.vehicle.journey import DRIVE
 from fleet.vehicle.powertrain import ADBLUE_WARNINGS_KM
 from fleet.wire.messages import WarningLight
 
@@ -93,11 +94,8 @@ def warnings(car: Car) -> list[WarningLight]:
     return [HAZARDS[name].light for name in car.faults or ()]
 
 
-def _worn_out(car: Car, trip: int, now: Instant) -> None:
+def _worn_out(car: Car, journey: Journey, now: Instant) -> None:
     """The odometer has come to the next fault; there may be another one on the same drive."""
-    journey = car.journey
-    if journey is None or journey.index != trip:
-        return
     arise(car, _draw_fault(car, now, by_time=False), now)
     _expect_visit(car, now)
     _draw_by_distance(car, car.next_fault_m)
@@ -107,7 +105,7 @@ def _worn_out(car: Car, trip: int, now: Instant) -> None:
 def _plan_fault(car: Car, journey: Journey, now: Instant) -> None:
     ahead_m = car.next_fault_m - car.powertrain.odometer_m
     if ahead_m <= journey.length_m:
-        car.agenda.call(max(now, journey.reached_at(ahead_m)), _worn_out, journey.index)
+        car.agenda.call(max(now, journey.reached_at(ahead_m)), _worn_out, journey, key=DRIVE)
 
 
 # --- what comes due
@@ -132,13 +130,10 @@ def _plan_adblue(car: Car, journey: Journey, now: Instant) -> None:
     for number in range(told, len(levels_l)):
         ahead_m = max(0.0, p.adblue_l - levels_l[number]) / used_l_per_m
         if ahead_m <= journey.length_m:
-            car.agenda.call(max(now, journey.reached_at(ahead_m)), _adblue_low, (journey.index, number))
+            car.agenda.call(max(now, journey.reached_at(ahead_m)), _adblue_low, number, key=DRIVE)
 
 
-def _adblue_low(car: Car, data: tuple[int, int], now: Instant) -> None:
-    trip, number = data
-    if car.journey is None or car.journey.index != trip or car.told // _ADBLUE != number:
-        return
+def _adblue_low(car: Car, number: int, now: Instant) -> None:
     car.told += _ADBLUE
     warning = _ADBLUE_WARNINGS[number]
     car.send_event("adblue_warning", now, {"warning": warning, "range_km": ADBLUE_WARNINGS_KM[number][0]})
@@ -155,13 +150,7 @@ def _plan_services(car: Car, journey: Journey, now: Instant) -> None:
     for service, due_m, _ in _services(car):
         ahead_m = due_m - car.powertrain.odometer_m
         if not car.told & service and ahead_m <= journey.length_m:
-            car.agenda.call(max(now, journey.reached_at(ahead_m)), _service_reached, (journey.index, service))
-
-
-def _service_reached(car: Car, data: tuple[int, int], now: Instant) -> None:
-    trip, service = data
-    if car.journey is not None and car.journey.index == trip:
-        _tell_due(car, service, now)
+            car.agenda.call(max(now, journey.reached_at(ahead_m)), _tell_due, service, key=DRIVE)
 
 
 def _tell_due(car: Car, service: int, now: Instant) -> None:

@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 ENDS_AFTER_M: Final = 5_000.0
 """A drive of this length is no test drive in the yard: the mode ends with it, should somebody have forgotten it (ours)."""
 
+TEST_DRIVE: Final = "test drive"
+"""Key of the timer that ends the mode."""
+
 
 def switch(car: Car, now: Instant, *, on: bool) -> None:
     """Switch the mode by hand."""
     if on != car.in_workshop:
         car.in_workshop = on
         car.send_event("workshop_mode", now, {"on": on, "reason": "by_hand"})
-        if car.journey is not None:
+        if not on:
+            car.agenda.cancel(TEST_DRIVE)
+        elif car.journey is not None:
             drive_planned(car, car.journey, now)
 
 
@@ -35,10 +40,14 @@ def refusal(car: Car, command: CommandType) -> Refusal | None:
 def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
     """Find when the drive will have been long enough to end the mode, which hardly a car is in."""
     if car.in_workshop and journey.length_m > ENDS_AFTER_M and (at := journey.reached_at(ENDS_AFTER_M)) > now:
-        car.agenda.call(at, _driven, journey.index)
+        car.agenda.replace(TEST_DRIVE, at, _driven)
 
 
-def _driven(car: Car, index: int, now: Instant) -> None:
-    if car.in_workshop and car.journey is not None and car.journey.index == index:
-        car.in_workshop = False
-        car.send_event("workshop_mode", now, {"on": False, "reason": "driven"})
+def _driven(car: Car, _data: None, now: Instant) -> None:
+    car.in_workshop = False
+    car.send_event("workshop_mode", now, {"on": False, "reason": "driven"})
+
+
+def engine_stopped(car: Car) -> None:
+    """The drive was too short to end the mode."""
+    car.agenda.cancel(TEST_DRIVE)
