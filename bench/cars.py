@@ -56,7 +56,7 @@ from fleet.transport.link import Endpoint
 from fleet.transport.swarm_link import swarm_links
 from fleet.vehicle.signals import AskStatus
 from fleet.vehicle.status import build_status
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 
 SCENARIO = """\
 scenario: bench

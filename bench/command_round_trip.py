@@ -40,7 +40,7 @@ from fleet.runtime.shard import wait_until
 from fleet.transport.link import BackOff, Delivery, Endpoint, Link, LinkSettings
 from fleet.transport.swarm_link import swarm_links
 from fleet.vehicle.signals import SwitchOff, SwitchOn
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import AnnounceClock, CommandRequest, DeskRequest, EnrolCar
 

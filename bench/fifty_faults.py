@@ -44,7 +44,7 @@ from fleet.runtime.limits import run_fast
 from fleet.runtime.shard import wait_until
 from fleet.transport.faults import Bandwidth, Drop, Duplicate, Fault, HalfOpen, Latency, Reorder, Reset
 from fleet.transport.swarm_link import swarm_links
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.messages import TERMINAL_STATES, AnnounceClock, CommandRequest, DeskRequest, EnrolCar, SetSpin
 from tests.runtime.fault_lab import FaultLab, Mode, Outcome
 

@@ -34,7 +34,7 @@ from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.vehicle.car import Car
 from fleet.vehicle.signals import Acknowledged, Connect, LinkUp, PowerOn, Transmit
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 
 DAYS = """\
 scenario: bench

@@ -30,7 +30,7 @@ from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.transport.swarm_link import swarm_links
 from fleet.vehicle.signals import AskStatus
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 
 PATIENCE_S = 60.0
 ABOUT = "Mosquitto as shipped (broker/mosquitto.conf: passwords, ACL, persistence), back end and cars a process each"

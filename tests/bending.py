@@ -16,7 +16,7 @@ from msgspec import inspect
 
 from fleet.cloud.actions import load_actions
 from fleet.kernel.draws import Draws, stream_key
-from fleet.wire.dialect import JSON, MESSAGEPACK, FleetDialect
+from fleet.wire.fleet_dialect import JSON, MESSAGEPACK, FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
     AnnounceClock,

@@ -320,6 +320,28 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert [circle for circle in found if not all(module.startswith("fleet.vehicle.") for module in circle)] == []
 
 
+OWN_DIALECT = "fleet.wire.fleet_dialect"
+CHOOSES_THE_DIALECT = {"fleet.runtime.dialects"}
+
+
+def test_one_module_chooses_the_dialect() -> None:
+    """All others take a `Dialect`, so that another system's topics and payloads need no change but there."""
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "fleet").rglob("*.py")}
+    naming = {module for module, path in paths.items() if OWN_DIALECT in imports_of(path, set(paths))}
+    assert naming == CHOOSES_THE_DIALECT
+
+
+def test_only_the_dialect_has_topics_of_its_own() -> None:
+    """No other module makes `Topics`: whoever needs a topic or a filter asks the dialect's."""
+    making = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "fleet").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name) and node.id == "Topics"
+    }
+    assert making == {"fleet/runtime/dialects.py", "fleet/wire/fleet_dialect.py"}
+
+
 # --- planted bugs ---------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from fleet.cloud.desk import Desk
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import Rule
 from fleet.transport.link import LinkFactory
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.dialect import Dialect
 
 CLIENT_ID: Final = "backend"
 _SESSION_EXPIRY_S: Final = 7 * 24 * 3600
@@ -43,8 +43,8 @@ class BackendConfig:
     make_clock: ClockFactory
     wall_us: Callable[[], int]
     draw: Callable[[], float]
+    dialect: Dialect
     clock_is_known: bool = False
-    dialect: FleetDialect = field(default_factory=FleetDialect)
     spin_cost: SpinCost = field(default_factory=SpinCost)
     username: str | None = "backend"
     password: str | None = field(default=None, repr=False)

@@ -32,7 +32,7 @@ from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, S
 from fleet.kernel.instants import format_instant
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import ConnectionEnds, Delivery, Link
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
 from fleet.wire.intake import storable
 from fleet.wire.messages import DeskAnswer, DeskRequest, Event, FromCar, Presence, Request, Response, Status
@@ -78,7 +78,7 @@ class Consumer:
     def __init__(
         self,
         store: Store,
-        dialect: FleetDialect,
+        dialect: Dialect,
         *,
         wall_us: Callable[[], int],
         known_vins: list[str],

@@ -18,10 +18,9 @@ from fleet.cloud.desk_io import INTERNAL, Answer, SendCommand
 from fleet.errors import ConnectionLost, PublishRefused
 from fleet.kernel.instants import Instant
 from fleet.transport.link import Link
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import DeskAnswer, Reply, Stored
-from fleet.wire.topics import kind_of_topic
 
 HELD: Final = 20_000
 """Frames without an outcome; beyond it answers are dropped and counted, as whoever waits can ask again."""
@@ -35,7 +34,7 @@ class Publisher:
 
     def __init__(
         self,
-        dialect: FleetDialect,
+        dialect: Dialect,
         *,
         outcome: Callable[[str, str | None], None],
         still_wanted: Callable[[str], bool],
@@ -108,7 +107,7 @@ class Publisher:
         """Note an outcome; tokens that are not ours, or no longer, mean nothing."""
         action = self._held.pop(token, None)
         if error is not None:
-            refusal = f"{error.name}: {kind_of_topic(error.topic)}"
+            refusal = f"{error.name}: {self._dialect.topics.kind_of(error.topic)}"
             if not self.refusals[refusal]:
                 _log.warning("publish refused", error=str(error), hint=error.hint)
             self.refusals[refusal] += 1

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from fleet.backend.quarantine import PAYLOAD_KEPT
 from fleet.backend.store import Arrival, Quarantined
 from fleet.cloud.twin import origin_of
 from fleet.errors import Undecodable
-from fleet.wire.dialect import MESSAGEPACK, FleetDialect
+from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
 from fleet.wire.intake import check_boot, is_storable, storable
 from fleet.wire.messages import CarMessage, DeskRequest, Event, Presence, Request, Response, Status
@@ -27,12 +25,11 @@ _LONGEST_TOPIC: Final = 200
 class FrameReader:
     """What cars and tools send, as the back end takes it."""
 
-    def __init__(self, dialect: FleetDialect) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         """Take the dialect."""
         self._dialect = dialect
         self._desk_topic = dialect.topics.desk_request()
         self._answer_head = dialect.topics.desk_answer("")
-        self._encode = msgspec.msgpack.Encoder().encode
 
     def read(self, frame: Frame, received_at: int) -> Taken:
         """Return what it says, and its row if it is counted; `received_at` is wall µs. Raises Undecodable."""
@@ -51,7 +48,7 @@ class FrameReader:
             kind, name, trigger, origin = "status", None, message.trigger, origin_of(message)
         else:
             kind, name, trigger, origin = _KINDS[type(message)], message.name, None, None
-        payload = frame.payload if frame.content_type == MESSAGEPACK else self._encode(message)
+        payload = self._dialect.stored_form(frame, message)
         # `_make` costs two thirds of what it costs to name the class with so many arguments.
         return message, Arrival._make((
             message.vin, message.boot, message.seq, kind, name, trigger, message.captured_at, message.due_wall_us,
@@ -68,7 +65,7 @@ class FrameReader:
         # Whoever may write on one car's topic must not number another car's messages.
         if not (secret or bare) and (header := self._dialect.header_of(frame)) is not None:
             vin = header.vin if is_vin(header.vin) else None
-            if frame.topic.startswith(f"{self._dialect.topics.prefix}/{header.vin}/"):
+            if self._dialect.topics.belongs_to(frame.topic, header.vin):
                 boot, seq = header.boot, header.seq
         return Quarantined(
             received_at=received_at,

@@ -51,7 +51,7 @@ from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
 from fleet.scenario.loader import find_scenario
 from fleet.scenario.schema import Scenario
-from fleet.wire.topics import Topics
+from fleet.wire.topics import checked_prefix
 
 app = typer.Typer()
 
@@ -95,7 +95,7 @@ def run(
     if ask_desk and not no_backend:
         raise without_effect("--ask-desk", "a back end of ours is asked anyway", "give --no-backend for one of yours")
     private = connection.broker == "auto"
-    prefix = Topics(connection.topic_prefix).prefix
+    prefix = checked_prefix(connection.topic_prefix)
     file = find_scenario(scenario, resource_dir("scenarios"))
     loaded = load_scenario(file, cars, seed, clock, settings)
     tracks = followed_tracks(loaded, vocabulary())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fleet.errors import Undecodable
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import Command
 
@@ -21,7 +21,7 @@ class ArrivedCommand:
 class Inboxes:
     """Keeps what comes, by VIN."""
 
-    def __init__(self, dialect: FleetDialect) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._commands: dict[str, list[ArrivedCommand]] = {}
         self._unreadable: dict[str, list[str]] = {}

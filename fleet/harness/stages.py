@@ -25,6 +25,7 @@ from fleet.kernel.schedule import Schedule
 from fleet.runtime.access import Access
 from fleet.runtime.backend_configs import live_backend, virtual_backend
 from fleet.runtime.clocks import ScaledClock, SteppedClock, VirtualClock
+from fleet.runtime.dialects import open_dialect
 from fleet.runtime.limits import raise_open_files
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import Shard, wait_until
@@ -37,7 +38,7 @@ from fleet.transport.simulated_faults import FrameFaults
 from fleet.transport.simulated_link import simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.swarm_link import swarm_links
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.dialect import Dialect
 
 T = TypeVar("T")
 POLL_S: Final = 0.001
@@ -146,7 +147,7 @@ class Stage(Protocol):
     car_links: LinkFactory
     tool_links: LinkFactory
     password_for: Callable[[str], str | None]
-    dialect: FleetDialect
+    dialect: Dialect
     tells_clients: bool
     """Whether faults of the network know who is who, and packets from bytes."""
     slower_s: float
@@ -324,7 +325,7 @@ class VirtualStage:
         self.car_links = simulated_links(self._network, username_as_client_id=True)
         self.tool_links = simulated_links(self._network)
         self.password_for: Callable[[str], str | None] = lambda _user: None
-        self.dialect = FleetDialect()
+        self.dialect: Dialect = open_dialect()
 
     async def open(self) -> None:
         """Nothing runs outside of this object."""

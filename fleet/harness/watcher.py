@@ -11,7 +11,7 @@ from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.kernel.instants import SECOND
 from fleet.runtime.unanswered import CarRequest, Unanswered
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
-from fleet.wire.dialect import FleetDialect, is_secret
+from fleet.wire.dialect import Dialect, is_secret
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
     TERMINAL_STATES,
@@ -65,7 +65,7 @@ class _Client:
 class Watcher(_Client):
     """Reads all that cars send, as a back end may. Duplicates are left out, as a back end does it."""
 
-    def __init__(self, links: LinkFactory, dialect: FleetDialect, *, password: str | None, name: str) -> None:
+    def __init__(self, links: LinkFactory, dialect: Dialect, *, password: str | None, name: str) -> None:
         """Take how to connect; `name` tells it from others."""
         client_id = f"watcher-{name}"
         self._dialect = dialect
@@ -117,7 +117,7 @@ class Watcher(_Client):
 class Asker(_Client):
     """Asks the desk, as a tool does; answers are kept by request."""
 
-    def __init__(self, links: LinkFactory, dialect: FleetDialect, *, password: str | None, name: str) -> None:
+    def __init__(self, links: LinkFactory, dialect: Dialect, *, password: str | None, name: str) -> None:
         """Take how to connect; `name` tells it from others."""
         client_id = f"users-{name}"
         self._dialect = dialect

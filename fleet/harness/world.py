@@ -45,8 +45,8 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.driver import Profile
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import PowerOn
+from fleet.wire.dialect import TopicScheme
 from fleet.wire.messages import AnnounceClock, DeskRequest
-from fleet.wire.topics import Topics
 
 MONDAY: Final = from_datetime(datetime(2026, 3, 2, 7, 0, tzinfo=UTC))
 """When a world begins unless the test says otherwise: 8 h in Munich."""
@@ -265,7 +265,7 @@ class World:
         return self.topics.prefix
 
     @property
-    def topics(self) -> Topics:
+    def topics(self) -> TopicScheme:
         """All topics of this world, such as `topics.status(car.vin)`."""
         return self.stage.dialect.topics
 

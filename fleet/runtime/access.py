@@ -15,6 +15,7 @@ import structlog
 from fleet.errors import UsageError
 from fleet.runtime.certificates import ClientCertificates, open_certificates, trust
 from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.dialects import open_dialect
 from fleet.runtime.limits import need_one_kind, source_addresses
 from fleet.scenario.text import read_text
 from fleet.transport.aiomqtt_link import aiomqtt_links
@@ -22,8 +23,8 @@ from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner
 from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_link import swarm_links
 from fleet.wire.clients import client_id_of
-from fleet.wire.dialect import FleetDialect, json_codec, messagepack_codec
-from fleet.wire.topics import DEFAULT_PREFIX, Topics
+from fleet.wire.dialect import Dialect
+from fleet.wire.topics import DEFAULT_PREFIX, checked_prefix
 
 SECRET_FILE_VARIABLE: Final = "FLEET_SECRET_FILE"  # noqa: S105  the name of a variable
 ENDPOINT_FILE: Final = "endpoint.json"
@@ -99,8 +100,8 @@ class Access:
         """Return what makes the links of the tools that watch and command."""
         return aiomqtt_links(self.tools, remarks=self.remarks)
 
-    def dialect(self) -> FleetDialect:
-        return FleetDialect(Topics(self.prefix), json_codec() if self.json else messagepack_codec())
+    def dialect(self) -> Dialect:
+        return open_dialect(self.prefix, json=self.json)
 
 
 def _tell_remark(remark: str) -> None:
@@ -135,7 +136,7 @@ def open_access(
     return Access(
         cars=cars,
         tools=endpoint(tools_broker or broker),
-        prefix=Topics(prefix).prefix,
+        prefix=checked_prefix(prefix),
         json=json,
         link=link,
         source_addresses=sources,

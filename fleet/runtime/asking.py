@@ -15,7 +15,7 @@ from typing import Final
 from fleet.errors import ConnectionLost, FleetError, LinkError, PublishRefused, Undecodable
 from fleet.runtime.access import Access
 from fleet.transport.link import BackOff, Delivery, LinkSettings
-from fleet.wire.dialect import FleetDialect, is_secret
+from fleet.wire.dialect import Dialect, is_secret
 from fleet.wire.messages import DeskAnswer, DeskRequest
 
 FIRST_ANSWER_S: Final = 10.0
@@ -33,7 +33,7 @@ class NoAnswer(FleetError):
 class _Asker:
     """Owner of the link of one request."""
 
-    def __init__(self, dialect: FleetDialect, request: DeskRequest, client_id: str) -> None:
+    def __init__(self, dialect: Dialect, request: DeskRequest, client_id: str) -> None:
         self.answers: asyncio.Queue[DeskAnswer | LinkError] = asyncio.Queue()
         self.topic = dialect.topics.desk_answer(client_id)
         self.lost: LinkError | None = None

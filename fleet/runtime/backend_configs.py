@@ -19,6 +19,7 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Clock, Instant
 from fleet.kernel.schedule import Schedule
 from fleet.runtime.clocks import ScaledClock, VirtualClock, wall_us
+from fleet.runtime.dialects import open_dialect
 from fleet.transport.link import LinkFactory
 
 SIMULATED_PEPPER: Final = b"simulated users keep no secrets"
@@ -37,6 +38,7 @@ def live_backend(store: Path, links: LinkFactory, *, key: int, password: str | N
         make_clock=ScaledClock if clock is None else _always(clock),
         wall_us=wall_us,
         draw=Draws(key, "back-off").unit,
+        dialect=open_dialect(),
         clock_is_known=clock is not None,
         spin_cost=SIMULATED_SPIN_COST,
         password=password,
@@ -58,6 +60,7 @@ def virtual_backend(
         make_clock=partial(VirtualClock, schedule) if clock is None else _always(clock),
         wall_us=lambda: schedule.now,
         draw=Draws(key, "back-off").unit,
+        dialect=open_dialect(),
         clock_is_known=clock is not None,
         spin_cost=SIMULATED_SPIN_COST,
         open_store=BufferedStore,

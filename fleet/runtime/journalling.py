@@ -50,8 +50,8 @@ from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.vehicle import signals
 from fleet.vehicle.car import Car
+from fleet.wire.dialect import TopicScheme
 from fleet.wire.frame import Frame
-from fleet.wire.topics import Topics
 
 Write = Callable[[Record], None]
 ScenarioTime = Callable[[], Instant]
@@ -165,9 +165,9 @@ def output_record(output: signals.CarOutput, name: str, now: Instant) -> Output:
 # --- links ----------------------------------------------------------------------------------------------------------
 
 
-def journalled_links(links: LinkFactory, write: Write, now: ScenarioTime, topics: Topics) -> LinkFactory:
+def journalled_links(links: LinkFactory, write: Write, now: ScenarioTime, topics: TopicScheme) -> LinkFactory:
     """Return what makes the same links, and writes down what they do."""
-    hidden = topics.desk_request().removesuffix("request")
+    hidden = topics.desk_head()
     return partial(JournalledLink, links=links, write=write, now=now, hidden=hidden)
 
 

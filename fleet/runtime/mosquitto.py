@@ -30,7 +30,7 @@ from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.limits import raise_open_files
 from fleet.runtime.resources import resource_dir
 from fleet.transport.link import Endpoint
-from fleet.wire.topics import DEFAULT_PREFIX, Topics
+from fleet.wire.topics import DEFAULT_PREFIX, checked_prefix
 
 TOOL_USERS: Final = ("backend", "desk", "tool")
 START_TIMEOUT_S: Final = 10.0
@@ -102,7 +102,7 @@ class PrivateMosquitto:
         With `any_prefix` the last level of the topic prefix may be anything: tests that share a broker have one each. With
         `certificates` cars connect by TLS; their common name is then their user name, where each has one.
         """
-        self._prefix = Topics(prefix).prefix
+        self._prefix = checked_prefix(prefix)
         if any_prefix:
             self._prefix = self._prefix.rpartition("/")[0] + "/+"
         self._certificates = certificates

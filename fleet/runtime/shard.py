@@ -44,7 +44,6 @@ from fleet.vehicle.signals import (
 from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import Event, Stored
-from fleet.wire.topics import kind_of_topic
 
 DEADLINES_PER_TURN: Final = 400
 """Cars woken before the loop may serve its sockets again; more starves them, and the other way round."""
@@ -571,7 +570,7 @@ class Shard:
 
     def publish_refused(self, error: PublishRefused) -> None:
         """Count it, and tell it once for each reason and kind of topic."""
-        refusal = f"{error.name}: {kind_of_topic(error.topic)}"
+        refusal = f"{error.name}: {self.dialect.topics.kind_of(error.topic)}"
         if not self.counts.refusals[refusal]:
             log.warning("publish refused", error=str(error), hint=error.hint)
         self.counts.refusals[refusal] += 1

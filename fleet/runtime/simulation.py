@@ -33,7 +33,7 @@ from fleet.runtime.users import Users, schedule_commands
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import LinkFactory
 from fleet.vehicle.car import Car
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.dialect import Dialect
 from fleet.wire.messages import AnnounceClock
 
 SESSION_EXPIRY: Final = 7 * DAY
@@ -76,7 +76,7 @@ class SimulationConfig:
     cars: LinkFactory
     tools: LinkFactory | None
     password_for: Callable[[str], str | None]
-    dialect: FleetDialect
+    dialect: Dialect
     index: int = 0
     count: int = 1
     end_session: bool = True

@@ -30,7 +30,7 @@ from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
 from fleet.wire.commands import COMMANDS
-from fleet.wire.dialect import FleetDialect, is_secret
+from fleet.wire.dialect import Dialect, is_secret
 from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, ServiceRequest, SetSpin
 from fleet.wire.vin import LENGTH
 
@@ -127,7 +127,7 @@ class Users:
 
     def __init__(
         self, *, scenario: Scenario, start: Instant, scheduled: list[ScheduledCommand], shard: Shard, links: LinkFactory,
-        dialect: FleetDialect, key: int, client_id: str, password: str | None, announce: AnnounceClock | None,
+        dialect: Dialect, key: int, client_id: str, password: str | None, announce: AnnounceClock | None,
     ) -> None:  # fmt: skip
         """Take what is to be sent in a run from `start`; `announce` tells the back end the scenario time before all else.
 

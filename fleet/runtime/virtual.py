@@ -20,6 +20,7 @@ from fleet.observe.journal import JOURNAL, NOT_YET, Begin, JournalWriter
 from fleet.observe.packing import packed
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.backend_configs import virtual_backend
+from fleet.runtime.dialects import open_dialect
 from fleet.runtime.fault_injector import FaultInjector, harms_network
 from fleet.runtime.health import monotonic_us
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, account_of_rows, backend_account, begin_of
@@ -38,7 +39,6 @@ from fleet.transport.simulated_broker import SimulatedBroker
 from fleet.transport.simulated_faults import FrameFaults
 from fleet.transport.simulated_link import simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
-from fleet.wire.dialect import FleetDialect
 
 BATCH_WAIT_S: Final = 30.0
 """Scenario time that what nobody waits for is collected before it is stored: as long as the 20 ms of wall time at x1500."""
@@ -175,7 +175,7 @@ class VirtualRun:
             cars=simulated_links(self._network, username_as_client_id=True),
             tools=simulated_links(self._network),
             password_for=lambda _: None,
-            dialect=FleetDialect(),
+            dialect=open_dialect(),
             until_stored=self._config.until_stored,
             schedule=self._schedule,
             boot=self._boot,

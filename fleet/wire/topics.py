@@ -21,12 +21,16 @@ _LONGEST_PREFIX: Final = 200
 """Characters; what is longer is no name that somebody gave."""
 
 
-def kind_of_topic(topic: str) -> str:
-    """Return a topic with + for whose it is, a car or who asks the desk, so that those of all can be counted together."""
-    levels = ["+" if is_vin(level) else level for level in topic.split("/")]
-    if levels[-3:-1] == ["desk", "answer"]:
-        levels[-1] = "+"
-    return "/".join(levels)
+def checked_prefix(prefix: str) -> str:
+    """Return the prefix; raises UsageError for one that is empty, too long, or holds wildcards or what brokers refuse."""
+    is_empty_at_end = not prefix or prefix.startswith("/") or prefix.endswith("/")
+    if is_empty_at_end or not prefix.isprintable() or any(c in prefix for c in "+#$") or len(prefix) > _LONGEST_PREFIX:
+        raise UsageError(
+            f"{prefix[:_LONGEST_PREFIX]!r} cannot be a topic prefix",
+            hint="Use names joined by '/', such as 'fleet/v1'; no '+', '#', '$', control characters, no '/' at either end;"
+            f" at most {_LONGEST_PREFIX} characters.",
+        )
+    return prefix
 
 
 class Address(NamedTuple):
@@ -42,14 +46,7 @@ class Topics:
 
     def __init__(self, prefix: str = DEFAULT_PREFIX) -> None:
         """Take the prefix; raises UsageError for one that is empty, too long, or holds wildcards or what brokers refuse."""
-        is_empty_at_end = not prefix or prefix.startswith("/") or prefix.endswith("/")
-        if is_empty_at_end or not prefix.isprintable() or any(c in prefix for c in "+#$") or len(prefix) > _LONGEST_PREFIX:
-            raise UsageError(
-                f"{prefix[:_LONGEST_PREFIX]!r} cannot be a topic prefix",
-                hint="Use names joined by '/', such as 'fleet/v1'; no '+', '#', '$', control characters, no '/' at either end;"
-                f" at most {_LONGEST_PREFIX} characters.",
-            )
-        self.prefix = prefix
+        self.prefix = checked_prefix(prefix)
         self._head = prefix + "/"
         self._known: dict[str, Address] = {}
 
@@ -88,6 +85,10 @@ class Topics:
         """Where one tool wants its answers: the response topic of its requests."""
         return f"{self._head}desk/answer/{client_id}"
 
+    def desk_head(self) -> str:
+        """Return the beginning of all topics between tools and desk, whose payloads may hold secrets."""
+        return f"{self._head}desk/"
+
     def car_subscriptions(self, vin: str) -> tuple[tuple[str, int], ...]:
         """Return the (filter, QoS) a car subscribes: its own commands, replies and storage marks, nothing else."""
         own = self._head + checked_vin(vin)
@@ -118,6 +119,17 @@ class Topics:
                     self._known.clear()
                 self._known[topic] = address
         return address
+
+    def belongs_to(self, topic: str, vin: str) -> bool:
+        """Tell whether only this car may write there, also where `parse` knows no such topic."""
+        return topic.startswith(f"{self._head}{vin}/")
+
+    def kind_of(self, topic: str) -> str:
+        """Return a topic with + for the car or the tool, so that those of all can be counted together."""
+        levels = ["+" if is_vin(level) else level for level in topic.split("/")]
+        if levels[-3:-1] == ["desk", "answer"]:
+            levels[-1] = "+"
+        return "/".join(levels)
 
     def _parsed(self, topic: str) -> Address:
         if not topic.startswith(self._head):

@@ -17,7 +17,7 @@ from fleet.backend.store import Arrival
 from fleet.cloud.twin import origin_of
 from fleet.runtime.backend_configs import live_backend
 from fleet.runtime.clocks import wall_us
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
     AnnounceClock,

@@ -23,7 +23,7 @@ from fleet.backend.store import Batch, Committed, Store
 from fleet.errors import StoreError, StoreFull
 from fleet.kernel.instants import DAY, HOUR, LATEST
 from fleet.runtime.clocks import wall_us
-from fleet.wire.dialect import FleetDialect, json_codec
+from fleet.wire.fleet_dialect import FleetDialect, json_codec
 from fleet.wire.frame import Frame
 from fleet.wire.messages import AnnounceClock, EnrolCar, Event, ServiceRequest, SetSpin
 from tests.backend.fake_link import FakeSession

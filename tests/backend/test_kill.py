@@ -17,7 +17,7 @@ from fleet.backend.reader import StoreReader
 from fleet.runtime.clocks import wall_us
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import Link
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.messages import Command, CommandRequest, DeskRequest, EnrolCar, Event, Response, SetSpin
 from tests.lab import VINS, Lab, LiveBroker
 from tests.recording_owner import RecordingOwner

@@ -26,7 +26,7 @@ from fleet.cloud.online import OnlineRule
 from fleet.cloud.partners import PartnerRule
 from fleet.cloud.twin import Newest
 from fleet.runtime.clocks import wall_us
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.messages import AnnounceClock, EnrolCar, Event, Request, ServiceRequest
 from tests.backend.fake_link import WITHIN_S
 from tests.backend.lab import BOOT, OTHER, VIN, BackendLab, car, presence, response, running, status

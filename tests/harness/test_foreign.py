@@ -15,7 +15,6 @@ from fleet.harness.broker import ForeignBroker, HarnessBroker
 from fleet.harness.car import HarnessCar
 from fleet.transport.link import Link, LinkSettings
 from fleet.transport.swarm_link import swarm_links
-from fleet.wire.dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import Command
 from tests.harness.test_world import MODES
@@ -41,8 +40,7 @@ def lights(fleet: World, car: HarnessCar) -> Frame:
     command = Command(
         id="flash-1", vin=car.vin, name="honk", issued_at=fleet.now, expires_at=fleet.now + 60_000_000, parameters=words
     )
-    dialect: FleetDialect = fleet.stage.dialect
-    return dialect.to_car(car.vin, command, expiry_s=60)
+    return fleet.stage.dialect.to_car(car.vin, command, expiry_s=60)
 
 
 @pytest.mark.live

@@ -38,7 +38,7 @@ from fleet.transport.proxy import FaultProxy
 from fleet.transport.swarm_link import swarm_links
 from fleet.vehicle.car import Car
 from fleet.vehicle.signals import AskStatus
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 from tests.lab import Lab, LiveBroker
 from tests.runtime.pure_lab import scenario
 

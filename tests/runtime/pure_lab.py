@@ -20,7 +20,7 @@ from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, Delivery, LinkOwner, LinkSettings
 from fleet.vehicle.car import Car
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import AnnounceClock, Command, FromCar
 

@@ -29,7 +29,7 @@ from fleet.scenario.schema import Scenario
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import Endpoint
 from fleet.vehicle.signals import AskStatus
-from fleet.wire.dialect import MESSAGEPACK, FleetDialect
+from fleet.wire.fleet_dialect import MESSAGEPACK, FleetDialect
 from tests.lab import Lab, LiveBroker
 from tests.recording_owner import RecordingOwner
 from tests.runtime.pure_lab import scenario

@@ -42,7 +42,7 @@ from fleet.vehicle.signals import (
     SwitchOff,
     Transmit,
 )
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.messages import (
     TERMINAL_STATES,
     CarMessage,

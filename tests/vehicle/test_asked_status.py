@@ -11,7 +11,7 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import AskStatus, SetCoverage, SetOpening
 from fleet.vehicle.status import build_status
-from fleet.wire.dialect import FleetDialect
+from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.messages import STATUS_GROUPS, Status, WrittenStatus
 from tests.vehicle.car_lab import CarLab, driver, equipment
 

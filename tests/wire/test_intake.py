@@ -11,7 +11,7 @@ import pytest
 
 from fleet.errors import Undecodable
 from fleet.wire.commands import read_parameters
-from fleet.wire.dialect import MAX_PAYLOAD, MESSAGEPACK, FleetDialect, json_codec
+from fleet.wire.fleet_dialect import MAX_PAYLOAD, MESSAGEPACK, FleetDialect, json_codec
 from fleet.wire.frame import Frame
 from fleet.wire.intake import BOOT_AHEAD, MAX_NESTING, check_boot, is_storable, misfit, plain_part, storable
 from fleet.wire.messages import (

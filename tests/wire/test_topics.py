@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import InvalidVin, Undecodable, UsageError
-from fleet.wire.topics import Address, Topics, kind_of_topic
+from fleet.wire.topics import Address, Topics
 
 VIN = "VSSZZZKMZPR000001"
 TOPICS = Topics()
@@ -99,4 +99,4 @@ def test_a_car_subscribes_to_nothing_but_its_own() -> None:
 )
 def test_topics_of_all_are_counted_together(topic: str, kind: str) -> None:
     """Whose it is does not matter for what is wrong with it."""
-    assert kind_of_topic(topic) == kind
+    assert Topics().kind_of(topic) == kind
