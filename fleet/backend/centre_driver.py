@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from fleet.backend.batching import Attempt, Pending, pause_s
+from fleet.backend.batching import Attempt, Pending
 from fleet.backend.decisions import ReplyGiven, ReplyPublished
+from fleet.backend.machine_driver import MachineDriver
 from fleet.backend.store import Loaded
 from fleet.cloud.centre import ServiceCentre, vins_of
 from fleet.cloud.desk import LONGEST_EXPIRY_S, SHORTEST_EXPIRY_S
@@ -18,8 +18,6 @@ from fleet.cloud.registry import RULES
 from fleet.cloud.rule import AskCar, CentreInput, CentreOutput, CommandEnded, Keep, Notify, Rule, SendReply, ServiceAsked
 from fleet.kernel.instants import LATEST, SECOND, Clock, Instant
 from fleet.wire.messages import Event, Request, ServiceRequest
-
-_LONGEST_SLEEP_S: Final = 3600.0
 
 
 class CentreFactory(Protocol):
@@ -62,11 +60,11 @@ class CentreDriver:
         self._knows = knows
         self._ask_car = ask_car
         self._warn = warn
-        self._attempt = attempt
         self._make_centre, self._rules = make_centre, rules
-        self._timer: asyncio.TimerHandle | None = None
-        self._failures = 0
         self._take_up(loaded)
+        self._machine: MachineDriver[CentreInput, CentreOutput] = MachineDriver(
+            "service centre", self._centre, clock=clock, now=now, perform=self._perform, attempt=attempt
+        )
 
     def _take_up(self, loaded: Loaded) -> None:
         self._centre = self._make_centre(self._rules, loaded.services)
@@ -77,6 +75,7 @@ class CentreDriver:
     def begin_anew(self, loaded: Loaded) -> None:
         """Begin from the store in the middle of the run: what it does not hold has not been."""
         self._take_up(loaded)
+        self._machine.replace(self._centre)
         self.start()
 
     def start(self) -> None:
@@ -86,13 +85,12 @@ class CentreDriver:
         for given in unpublished:
             if given.expires_at > now:
                 self._collecting().after_commit(given)
-        self._rearm()
+        self._machine.rearm()
         self._changed()
 
     def close(self) -> None:
         """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._machine.cancel()
 
     def feed(self, message: Event | Request | CommandEnded) -> None:
         """Give the centre an input and perform what comes out."""
@@ -115,25 +113,14 @@ class CentreDriver:
 
     def clock_changed(self) -> None:
         """See when the next deadline comes now."""
-        self._rearm()
+        self._machine.cancel()
+        self._machine.rearm()
 
     def _give(self, message: CentreInput) -> None:
-        now = self._now()
+        now = None
         if isinstance(message, Event | Request) and not self._clock_is_known():
             now = min(message.captured_at, LATEST)
-        self._perform(self._centre.receive(message, now))
-
-    def _wake(self) -> None:
-        self._timer = None
-        self._attempt("a deadline of the service centre", self._wake_centre)
-
-    def _wake_centre(self) -> None:
-        failures, self._failures = self._failures, 0
-        try:
-            self._perform(self._centre.wake(self._now()))
-        except Exception:
-            self._failures = failures + 1
-            raise
+        self._machine.give(message, now)
 
     def _perform(self, outputs: Iterable[CentreOutput]) -> None:
         pending, now, wall_us = self._collecting(), self._now(), self._wall_us()
@@ -154,22 +141,9 @@ class CentreDriver:
                     asked.append(output)
         for command in asked:  # last, since its end can come back at once
             self._ask_car(command)
-        self._rearm()
         self._changed()
 
     def _tell_failure(self, notice: Notify) -> None:
         told = notice.data
         again = "; it is tried again" if "again_at" in told else ""
         self._warn(f"the service {told['rule']} failed at {told['at']} {told['car']}: {told['error']}{again}")
-
-    def _rearm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadline = self._centre.deadline()
-        if deadline is not None:
-            clock = self._clock()
-            wait_s = (clock.wall_us_at(deadline) - clock.wall_us()) / 1_000_000
-            self._timer = asyncio.get_running_loop().call_later(
-                min(max(wait_s, pause_s(self._failures)), _LONGEST_SLEEP_S), self._wake
-            )

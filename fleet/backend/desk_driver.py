@@ -12,9 +12,10 @@ from typing import Any, Final, Protocol
 import msgspec
 import structlog
 
-from fleet.backend.batching import Attempt, Pending, pause_s
+from fleet.backend.batching import Attempt, Pending
 from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.decisions import AnswerGiven, AnswerPublished
+from fleet.backend.machine_driver import MachineDriver
 from fleet.backend.schema import CLOCK
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded, Store
@@ -66,7 +67,6 @@ _SLOWEST: Final = 0.001
 _FASTEST: Final = 1_000_000.0
 _SOON_S: Final = 3600
 """Wall seconds for which an announced clock has to stay within what an instant holds."""
-_LONGEST_SLEEP_S: Final = 3600.0
 _AWAITED: Final = 10_000
 """Commands whose round trip is being measured."""
 
@@ -113,11 +113,11 @@ class DeskDriver:
         self.clock = self._clock_of(self._announced_last)
         self._known_before = clock_is_known
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fleet-spin")
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_for: Instant | None = None
-        self._failures = 0
         self._awaited: dict[str, int] = {}
         self._take_up(loaded)
+        self._machine: MachineDriver[DeskInput, DeskOutput] = MachineDriver(
+            "desk", self.desk, clock=lambda: self.clock, now=self.now, perform=self._perform, attempt=attempt
+        )
         self._centre: CentreDriver | None = None
         self.ended: dict[str, Counter[str]] = {}
 
@@ -138,12 +138,12 @@ class DeskDriver:
 
     def begin_anew(self, loaded: Loaded) -> None:
         """Begin from the store in the middle of the run: what it does not hold has not been. S-PINs under way are not awaited."""
-        self._set_timer(None)
         announced = loaded.meta.get(CLOCK)
         if announced != self._announced_last:
             self._announced_last = announced
             self.clock = self._clock_of(announced)
         self._take_up(loaded)
+        self._machine.replace(self.desk)
         self.start()
 
     def attach(self, centre: CentreDriver) -> None:
@@ -156,6 +156,7 @@ class DeskDriver:
         kept, self._kept_answers = self._kept_answers, []
         self._tell_again(kept)
         self._perform(self.desk.restore(restored, self.now()))
+        self._machine.rearm()
         self._changed()
 
     def now(self) -> Instant:
@@ -186,12 +187,12 @@ class DeskDriver:
 
     def close(self) -> None:
         """Stop the timer and the threads."""
-        self._set_timer(None)
+        self._machine.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def feed(self, message: DeskInput) -> None:
         """Give the desk an input and perform what comes out."""
-        self._perform(self.desk.receive(message, self.now()))
+        self._machine.give(message)
 
     def ask(self, request: DeskRequest, answer_topic: str, *, comes_again: bool = False) -> None:
         """Take what a tool asks. `comes_again`: it is repeated until it is answered, so a restart may forget it."""
@@ -242,13 +243,8 @@ class DeskDriver:
     # --- outputs
 
     def _perform(self, outputs: Sequence[DeskOutput]) -> None:
-        if outputs:
-            self._carry_out(outputs)
-        self._rearm()
-        if outputs:
-            self._changed()
-
-    def _carry_out(self, outputs: Sequence[DeskOutput]) -> None:
+        if not outputs:
+            return
         pending = self._collecting()
         ended: list[CommandEnded] = []
         for output in outputs:
@@ -271,6 +267,7 @@ class DeskDriver:
         for end in ended:
             assert self._centre is not None, "attached before the start"
             self._centre.feed(end)
+        self._changed()
 
     def _measure(self, change: Transition, pending: Pending) -> None:
         """Note the round trip of a car's first answer, and how commands end."""
@@ -322,7 +319,7 @@ class DeskDriver:
                 id=request.id, state="rejected", reason="argument_out_of_range", detail=detail, final=True, at=self.now()
             ))  # fmt: skip
             return
-        self._set_timer(None)  # the same deadline may now be another wall time away
+        self._machine.cancel()  # the same deadline may now be another wall time away
         before = self.now()
         self.clock_is_known = True
         self.clock = self._make_clock(request.start, factor=request.factor, epoch_wall_us=request.epoch_wall_us)
@@ -335,8 +332,7 @@ class DeskDriver:
 
     def look_at_clock(self) -> None:
         """Do what is due by now, whatever the timer was set to."""
-        self._set_timer(None)
-        self._attempt("a deadline of the desk", self._wake_desk)
+        self._machine.look_at_clock()
 
     def answer(self, topic: str, answer: DeskAnswer) -> None:
         """Answer with the next commit, for what the desk itself does not see; without a topic nobody listens."""
@@ -368,32 +364,6 @@ class DeskDriver:
             return self._make_clock(kept.start, factor=kept.factor, epoch_wall_us=kept.epoch_wall_us)
         now = self._wall_us()
         return self._make_clock(now, factor=1.0, epoch_wall_us=now)
-
-    def _rearm(self) -> None:
-        deadline = self.desk.deadline()
-        if deadline != self._timer_for or (self._timer is None and deadline is not None):
-            self._set_timer(deadline)
-
-    def _set_timer(self, deadline: Instant | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._timer_for = None, deadline
-        if deadline is not None:
-            wait_s = (self.clock.wall_us_at(deadline) - self.clock.wall_us()) / 1_000_000
-            wait_s = min(max(wait_s, pause_s(self._failures)), _LONGEST_SLEEP_S)
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._wake)
-
-    def _wake(self) -> None:
-        self._timer = None
-        self._attempt("a deadline of the desk", self._wake_desk)
-
-    def _wake_desk(self) -> None:
-        failures, self._failures = self._failures, 0
-        try:
-            self._perform(self.desk.wake(self.now()))
-        except Exception:
-            self._failures = failures + 1
-            raise
 
 
 def _unfit_clock(request: AnnounceClock, wall_us: int) -> str | None:

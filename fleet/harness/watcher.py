@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Final, TypeVar
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
+from fleet.kernel.deadline_timer import DeadlineTimer
 from fleet.kernel.instants import SECOND
 from fleet.runtime.unanswered import CarRequest, Unanswered
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
@@ -126,7 +127,7 @@ class Asker(_Client):
         self._open: set[str] = set()
         self._unsent: list[DeskRequest] = []
         self._unanswered = Unanswered(self._send_once)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = DeadlineTimer(_call_at, self._unanswered.deadline, self._send_again)
         super().__init__(links, user="tool", password=password, client_id=client_id, subscriptions=((self._topic, 1),))
 
     def ask(self, request: DeskRequest) -> None:
@@ -135,7 +136,7 @@ class Asker(_Client):
         self._open.add(request.id)
         if isinstance(request, EnrolCar | SetSpin) or (isinstance(request, CommandRequest) and is_secret(request)):
             self._unanswered.ask(request, _now_us())
-            self._rearm()
+            self._timer.rearm()
         else:
             self._publish(request)
 
@@ -156,7 +157,7 @@ class Asker(_Client):
         super().link_down(error)
         if error is None:  # closed for good
             self._unanswered.clear()
-            self._rearm()
+            self._timer.rearm()
 
     def _send_once(self, request: CarRequest) -> None:
         if not is_secret(request):
@@ -165,17 +166,9 @@ class Asker(_Client):
             with contextlib.suppress(ConnectionLost):
                 self.link.publish(self._dialect.desk_request(request, answer_topic=self._topic, expiry_s=120), 1)
 
-    def _rearm(self) -> None:
-        """Have the event loop call when a request is due to be sent again."""
-        if self._timer is not None:
-            self._timer.cancel()
-        due_us = self._unanswered.deadline()
-        self._timer = None if due_us is None else asyncio.get_running_loop().call_at(due_us / SECOND, self._wake)
-
-    def _wake(self) -> None:
-        self._timer = None
+    def _send_again(self) -> None:
         self._unanswered.wake(_now_us() + 1)  # the loop rounds
-        self._rearm()
+        self._timer.rearm()
 
     def _publish(self, request: DeskRequest) -> None:
         self._unsent.append(request)
@@ -193,13 +186,17 @@ class Asker(_Client):
             self.seen += 1
             self.answers.setdefault(answer.id, []).append(answer)
             self._unanswered.answered(answer.id, _now_us())
-            self._rearm()
+            self._timer.rearm()
             if answer.final:
                 self._open.discard(answer.id)
 
 
 def _now_us() -> int:
     return round(asyncio.get_running_loop().time() * SECOND)
+
+
+def _call_at(at_us: int, callback: Callable[[], object], *_bounds_s: float) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_at(at_us / SECOND, callback)
 
 
 def first_from(messages: Sequence[T], begin: int, fits: Callable[[T], bool]) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Final, Protocol
 
 Instant = int
@@ -69,8 +70,10 @@ class Clock(Protocol):
         """Return the wall time at which the scenario reaches, or reached, `instant`."""
         ...
 
-    def call_at(self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0) -> Cancellable:
-        """Have it called when the scenario reaches `instant`, but not before so many wall seconds."""
+    def call_at(
+        self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0, not_after_s: float = inf
+    ) -> Cancellable:
+        """Have it called when the scenario reaches `instant`, but no earlier and no later than after so many wall seconds."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from math import inf
 
 from fleet.kernel.instants import SECOND, Cancellable, Instant
 from fleet.kernel.schedule import Schedule
@@ -73,10 +74,12 @@ class ScaledClock:
         epoch_wall_us = self.wall_us() if self._held else self.epoch_wall_us
         return epoch_wall_us + int((instant - self.start) / self._factor)
 
-    def call_at(self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0) -> Cancellable:
-        """Have the running event loop call when the scenario reaches `instant`, but not before so many wall seconds."""
+    def call_at(
+        self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0, not_after_s: float = inf
+    ) -> Cancellable:
+        """Have the running event loop call when the scenario reaches `instant`, within these bounds of wall seconds."""
         wait_s = (self.wall_us_at(instant) - self.wall_us()) / 1e6
-        return asyncio.get_running_loop().call_later(max(not_before_s, wait_s), callback)
+        return asyncio.get_running_loop().call_later(min(max(not_before_s, wait_s), not_after_s), callback)
 
 
 class SteppedClock(ScaledClock):
@@ -121,9 +124,13 @@ class VirtualClock(ScaledClock):
         """Return the scenario time."""
         return self.at_wall_us(self._schedule.now)
 
-    def call_at(self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0) -> Cancellable:
+    def call_at(
+        self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0, not_after_s: float = inf
+    ) -> Cancellable:
         """Have the schedule call then; once the clock has ended that is too early, and again and again at one instant."""
         at = self.wall_us_at(instant)
         if not_before_s:
             at = max(at, self._schedule.now + round(not_before_s * SECOND))
+        if not_after_s < inf:
+            at = min(at, self._schedule.now + round(not_after_s * SECOND))
         return self._schedule.call_at(at, callback)

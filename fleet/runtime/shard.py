@@ -15,8 +15,9 @@ import structlog
 from msgspec.structs import replace
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
+from fleet.kernel.deadline_timer import DeadlineTimer
 from fleet.kernel.draws import Draws
-from fleet.kernel.instants import Cancellable, Clock, Instant
+from fleet.kernel.instants import Clock, Instant
 from fleet.kernel.timers import TimerHeap
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import BackOff, ConnectionEnds, Delivery, Link, LinkFactory, LinkSettings, Will
@@ -365,9 +366,8 @@ class Shard:
         self._memory = memory
         self.plan = plan
         self._timers: TimerHeap[Actor] = TimerHeap()
-        self._handle: Cancellable | None = None
+        self._timer = DeadlineTimer(clock.call_at, self._timers.next_deadline, self._run_due, keeps_early=True)
         self._look_handle: asyncio.TimerHandle | None = None
-        self._handle_at: Instant | None = None
         self._unstored: dict[CarOnLink, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._running = False
@@ -394,7 +394,7 @@ class Shard:
     def run(self) -> None:
         """Let time run: from now on the heap wakes the cars."""
         self._running = True
-        self._set_handle()
+        self._timer.rearm()
 
     # --- delivery until stored
 
@@ -432,8 +432,7 @@ class Shard:
     async def stop(self) -> None:
         """Let no more time pass for the cars, give what is under way a bounded while, and disconnect all."""
         self._running = False
-        if self._handle is not None:
-            self._handle.cancel()
+        self._timer.cancel()
         if not await self._drained():
             log.warning("messages without their last word at the end", cars=sum(1 for _ in self.sending()))
         if self._look_handle is not None:
@@ -481,20 +480,10 @@ class Shard:
 
     def reschedule(self, actor: Actor) -> None:
         """Note the actor's next deadline, and look at the clock earlier if it is the first one now."""
-        if self._timers.set(actor, actor.deadline()):
-            self._set_handle()
-
-    def _set_handle(self, not_before_s: float = 0.0) -> None:
-        at = self._timers.next_deadline()
-        if not self._running or at is None or (self._handle_at is not None and self._handle_at <= at):
-            return
-        if self._handle is not None:
-            self._handle.cancel()
-        self._handle_at = at
-        self._handle = self.clock.call_at(at, self._run_due, not_before_s)
+        if self._timers.set(actor, actor.deadline()) and self._running:
+            self._timer.rearm()
 
     def _run_due(self) -> None:
-        self._handle = self._handle_at = None
         clock, timers, counts = self.clock, self._timers, self.counts
         wall_us = clock.wall_us()
         not_before_s = EARLY_S
@@ -507,7 +496,8 @@ class Shard:
                 actor.wake(at)
                 timers.set(actor, actor.deadline())
         finally:
-            self._set_handle(not_before_s)  # a defect in one car must not stop the time of all the others
+            if self._running:
+                self._timer.rearm(not_before_s)  # a defect in one car must not stop the time of all the others
 
     # --- links
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 
 import msgspec
@@ -71,9 +72,11 @@ class HandClock:
     def wall_us_at(self, instant: Instant) -> int:
         return int((instant - self.start) / self.factor)
 
-    def call_at(self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0) -> Cancellable:
+    def call_at(
+        self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0, not_after_s: float = inf
+    ) -> Cancellable:
         wait_s = (self.wall_us_at(instant) - self.wall_us()) / 1e6
-        return asyncio.get_running_loop().call_later(max(not_before_s, wait_s), callback)
+        return asyncio.get_running_loop().call_later(min(max(not_before_s, wait_s), not_after_s), callback)
 
     def move_to(self, instant: Instant) -> None:
         self._now = instant
