@@ -63,7 +63,13 @@ class CentreDriver:
         self._make_centre, self._rules = make_centre, rules
         self._take_up(loaded)
         self._machine: MachineDriver[CentreInput, CentreOutput] = MachineDriver(
-            "service centre", self._centre, clock=clock, now=now, perform=self._perform, attempt=attempt
+            "service centre",
+            self._centre,
+            clock=clock,
+            now=now,
+            perform=self._perform,
+            changed=changed,
+            attempt=attempt,
         )
 
     def _take_up(self, loaded: Loaded) -> None:
@@ -141,7 +147,6 @@ class CentreDriver:
                     asked.append(output)
         for command in asked:  # last, since its end can come back at once
             self._ask_car(command)
-        self._changed()
 
     def _tell_failure(self, notice: Notify) -> None:
         told = notice.data

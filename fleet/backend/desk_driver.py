@@ -116,7 +116,13 @@ class DeskDriver:
         self._awaited: dict[str, int] = {}
         self._take_up(loaded)
         self._machine: MachineDriver[DeskInput, DeskOutput] = MachineDriver(
-            "desk", self.desk, clock=lambda: self.clock, now=self.now, perform=self._perform, attempt=attempt
+            "desk",
+            self.desk,
+            clock=lambda: self.clock,
+            now=self.now,
+            perform=self._perform,
+            changed=changed,
+            attempt=attempt,
         )
         self._centre: CentreDriver | None = None
         self.ended: dict[str, Counter[str]] = {}
@@ -243,8 +249,6 @@ class DeskDriver:
     # --- outputs
 
     def _perform(self, outputs: Sequence[DeskOutput]) -> None:
-        if not outputs:
-            return
         pending = self._collecting()
         ended: list[CommandEnded] = []
         for output in outputs:
@@ -267,7 +271,6 @@ class DeskDriver:
         for end in ended:
             assert self._centre is not None, "attached before the start"
             self._centre.feed(end)
-        self._changed()
 
     def _measure(self, change: Transition, pending: Pending) -> None:
         """Note the round trip of a car's first answer, and how commands end."""

@@ -24,14 +24,19 @@ class MachineDriver(Generic[InputT, OutputT]):
         clock: Callable[[], Clock],
         now: Callable[[], Instant],
         perform: Callable[[Sequence[OutputT]], None],
+        changed: Callable[[], None],
         attempt: Attempt,
     ) -> None:
-        """Take the machine and its `name` for people; `clock` and `now` bring the time, `attempt` undoes what fails."""
+        """Take the machine and its `name` for people; `clock` and `now` bring the time.
+
+        `changed` is called after outputs were performed and the timer is set, `attempt` undoes a wake that fails.
+        """
         self._name = name
         self._machine = machine
         self._clock = clock
         self._now = now
         self._perform = perform
+        self._changed = changed
         self._attempt = attempt
         self._failures = 0
         self._timer = DeadlineTimer(self._call_at, self._deadline, self._look, longest_wait_s=_LONGEST_WAIT_S)
@@ -43,11 +48,10 @@ class MachineDriver(Generic[InputT, OutputT]):
 
     def give(self, message: InputT, now: Instant | None = None) -> None:
         """Give the machine an input, as of now or of another instant, and perform what comes out."""
-        self._perform(self._machine.receive(message, self._now() if now is None else now))
-        self.rearm()
+        self._take(self._machine.receive(message, self._now() if now is None else now))
 
     def rearm(self) -> None:
-        """Look at the deadline, unless the timer is set to it."""
+        """Set the timer to the deadline as it is now."""
         self._timer.rearm(pause_s(self._failures))
 
     def cancel(self) -> None:
@@ -71,8 +75,14 @@ class MachineDriver(Generic[InputT, OutputT]):
     def _wake(self) -> None:
         failures, self._failures = self._failures, 0
         try:
-            self._perform(self._machine.wake(self._now()))
+            self._take(self._machine.wake(self._now()))
         except Exception:
             self._failures = failures + 1
             raise
+
+    def _take(self, outputs: Sequence[OutputT]) -> None:
+        if outputs:
+            self._perform(outputs)
         self.rearm()
+        if outputs:
+            self._changed()
