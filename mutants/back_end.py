@@ -409,7 +409,7 @@ BACK_END: Final = (
         file="cloud/places.py",
         old=("        if opened or not open_now:"),
         new=("        if True:"),
-        scenario="rule-book",
+        scenario="road-trip",
         caught_by=("replies true",),
     ),
     Mutant(

@@ -311,7 +311,7 @@ CARS: Final = (
         old=("STAY_AWAKE: Final = 3 * MINUTE"),
         new=("STAY_AWAKE: Final = 60 * MINUTE"),
         scenario="long-weekend",
-        caught_by=("always offline / cars <= 5 %",),
+        caught_by=("commands.rejected.power_budget / cars",),
     ),
     Mutant(
         name="health-at-10-km",
@@ -329,7 +329,7 @@ CARS: Final = (
         file="vehicle/services/health.py",
         old=("        *wear.warnings(car),\n"),
         new=(""),
-        scenario="geofence-evening",
+        scenario="rush-hour",
         caught_by=("wear",),
     ),
     Mutant(

@@ -33,7 +33,9 @@ class Verdict(NamedTuple):
 
     def lacks(self, wanted: tuple[str, ...]) -> list[str]:
         """Return what was to tell of the bug and does not; an expectation is known by how it begins."""
-        return [one for one in wanted if not any(told == one or told.startswith(one + " ") for told in self.caught_by)]
+        return [
+            one for one in wanted if not any(told == one or told.startswith((one + " ", one + ": ")) for told in self.caught_by)
+        ]
 
 
 class Copy:

@@ -49,9 +49,8 @@ RULES: Final = (
         file="vehicle/services/horn.py",
         old=('return Refusal("engine_running", "somebody started the engine") if car.engine_is_on else None'),
         new=("return None"),
-        scenario="rush-hour",
-        caught_by=("honk rule",),
-        cars=200,
+        scenario="rule-book",
+        caught_by=("honk rule", "honk: the engine is started meanwhile"),
     ),
     Mutant(
         name="lock-with-open-door",

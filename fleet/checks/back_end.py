@@ -343,8 +343,6 @@ def _unfit(place: Data, wanted: Data) -> Iterator[str]:
         yield f"{place['name']} has {place['free']} free"
     if place.get("hours") == ALWAYS and not place["open"]:
         yield f"{place['name']} is told to be closed, and is open at all hours"
-    if wanted.get("open_now") and not place.get("open"):
-        yield f"{place['name']} is closed, and an open one was asked for"
 
 
 class DeskSends(Check):
