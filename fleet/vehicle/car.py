@@ -101,7 +101,7 @@ class Car:
         "_due", "_in_dead_zone", "_network_works", "_now", "_outputs", "_place_covered", "_plan", "_power",
         "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging", "charging_due",
         "comfort", "departures", "driver", "engine_is_on", "equipment", "faults", "fix", "health", "in_deep_sleep",
-        "in_workshop", "journey", "key", "last_trip", "low_voltage", "low_voltage_due", "next_fault_at", "next_fault_m",
+        "in_workshop", "journey", "key", "last_trip", "low_voltage", "next_fault_at", "next_fault_m",
         "online", "outbox", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy", "programmes",
         "remote", "routes", "settings", "since_filled", "speed_alert", "start_m", "today", "told", "trip_count", "updates",
         "vin",
@@ -162,7 +162,6 @@ class Car:
         self.plugged_in = bool(equipment.usable_kwh) and draws.chance(0.7)
         self.in_deep_sleep = False
         self.parked_at: Instant = now - int(draws.uniform(2, 14) * HOUR)
-        self.low_voltage_due: Instant | None = None
         self.charging: Wishes | None = None
         self.charging_due: Instant | None = None
         self.departures: Departures | None = None
@@ -253,7 +252,7 @@ class Car:
         """Look for it anew; `_due` must be what this returns whenever nobody is at work in the car."""
         if self._power != "on":
             return NEVER
-        planned, low = self.agenda.next_at, self.low_voltage_due
+        planned, low = self.agenda.next_at, self.low_voltage.due_at
         return planned if low is None or planned <= low else low
 
     def wake(self, now: Instant) -> Sequence[CarOutput]:
@@ -277,7 +276,7 @@ class Car:
         try:
             while at <= now:
                 self.at_rest = None
-                if at == self.low_voltage_due:
+                if at == self.low_voltage.due_at:
                     self._low_voltage_fell(at)
                 else:
                     do, data = self.agenda.pop()
@@ -439,7 +438,7 @@ class Car:
         if self.plugged_in:
             charging.plug_in(self, now)
         self.plan_day(now)
-        self.watch_low_voltage(now)
+        self.low_voltage.look_ahead(now)
         self.remote.tell_interrupted(self, now)
         self._connect_if_possible()
 
@@ -490,22 +489,12 @@ class Car:
     def stay_awake(self, now: Instant) -> None:
         """Stay awake for a while from `now` on."""
         self.low_voltage.stay_awake(now, now + STAY_AWAKE)
-        self.watch_low_voltage(now)
-
-    def watch_low_voltage(self, now: Instant) -> None:
-        """Find anew when the 12 V battery falls below the next of its two limits; call when a consumer was switched."""
-        battery = self.low_voltage
-        if battery.is_fed:
-            self.low_voltage_due = None
-        else:
-            at = battery.falls_below_at(LOW_PERCENT, now)
-            self.low_voltage_due = at if at is not None else battery.falls_below_at(DEEP_SLEEP_PERCENT, now)
 
     def _low_voltage_fell(self, now: Instant) -> None:
         """Tell that the battery is low, or sleep deeply."""
         percent = self.low_voltage.percent(now)
         if percent < DEEP_SLEEP_PERCENT:
-            self.low_voltage_due = None
+            self.low_voltage.due_at = None
             self.in_deep_sleep = True
             if self.outbox.wants_connection:
                 self.outbox.wants_connection = False
@@ -515,7 +504,7 @@ class Car:
         if percent < LOW_PERCENT:
             self.send_event("low_voltage_low", now, {"charge_percent": round(percent, 1)})
             hooks.low_voltage_fell(self, now)
-        self.watch_low_voltage(now)
+        self.low_voltage.look_ahead(now)
 
     def drain_low_voltage(self, share: float, now: Instant) -> None:
         """Draw the 12 V battery down to a share (0 to 1) of what it can hold; nothing happens while it is charged."""
@@ -528,8 +517,6 @@ class Car:
         battery.drain(share, now)
         if battery.percent(now) < DEEP_SLEEP_PERCENT and not self.in_deep_sleep:
             self._low_voltage_fell(now)
-        else:
-            self.watch_low_voltage(now)
 
     def leave_deep_sleep(self, now: Instant) -> None:
         """The engine runs, or the plug is in: the modem switches itself on again."""

@@ -181,11 +181,8 @@ def _engine_on(car: Car, now: Instant) -> bool:
         charging.unplug(car, now)
     hooks.engine_starts(car, now)
     car.powertrain.settle(now)
-    car.low_voltage.settle(now)
-    car.low_voltage.engine_on = True
-    car.low_voltage.lights_on = False
+    car.low_voltage.start_engine(now)
     car.engine_is_on = True
-    car.watch_low_voltage(now)
     car.remote.wake_ups = 0
     car.leave_deep_sleep(now)
     car.send_event("engine_on", now)
@@ -215,8 +212,7 @@ def switch_off(car: Car, now: Instant) -> None:
             car.arrive(journey.place, journey.position_at(now))
     before = car.powertrain.levels(now)
     after = car.powertrain.settle(now, driven_m)
-    car.low_voltage.settle(now)
-    car.low_voltage.engine_on = False
+    car.low_voltage.stop_engine(now)
     car.engine_is_on = False
     car.park(now, journey.place if journey is not None else None)
     health.engine_off(car, now)
@@ -234,9 +230,8 @@ def leave(car: Car, data: tuple[Leaving, bool], now: Instant) -> None:
     habits, at_station = data
     if calls.has_crashed(car):
         return  # nobody locks up, plugs in or goes on from here
-    car.low_voltage.settle(now)
     car.body.leave(habits)
-    car.low_voltage.lights_on = car.body.lights_on
+    car.low_voltage.light(now, on=car.body.lights_on)
     groups: tuple[str, ...] = LEFT_GROUPS
     if at_station:
         _refill(car, now)

@@ -26,9 +26,23 @@ SURELY_BELOW: Final = 2
 
 
 class LowVoltageBattery:
-    """Charge at a base instant and the currents since: awake until `awake_until`, asleep after it."""
+    """Charge at a base instant and the currents since: awake until `awake_until`, asleep after it.
 
-    __slots__ = ("_since", "awake_until", "capacity_ah", "charge_ah", "comfort_a", "engine_on", "lights_on", "plugged_in")
+    `due_at` is when the charge falls below the next of its two limits if nothing changes; None without one ahead. Whatever
+    changes a current settles the charge before, and finds `due_at` anew.
+    """
+
+    __slots__ = (
+        "_since",
+        "awake_until",
+        "capacity_ah",
+        "charge_ah",
+        "comfort_a",
+        "due_at",
+        "engine_on",
+        "lights_on",
+        "plugged_in",
+    )
 
     def __init__(self, capacity_ah: float, charge_percent: float, now: Instant) -> None:
         """Take the capacity and the charge at `now`; the car is asleep."""
@@ -40,6 +54,7 @@ class LowVoltageBattery:
         self.plugged_in = False
         self.lights_on = False
         self.comfort_a = 0.0
+        self.due_at: Instant | None = None
 
     def charge_at(self, now: Instant) -> float:
         """Return the charge in Ah."""
@@ -69,19 +84,60 @@ class LowVoltageBattery:
 
     def drain(self, share: float, now: Instant) -> None:
         """Draw the charge down to a share of the capacity; never up."""
-        self.settle(now)
+        self._settle(now)
         self.charge_ah = min(self.charge_ah, share * self.capacity_ah)
+        self.look_ahead(now)
 
-    def settle(self, now: Instant) -> None:
-        """Make the charge at `now` the new base; call before a consumer is switched or the car wakes."""
+    def _settle(self, now: Instant) -> None:
+        """Make the charge at `now` the new base."""
         self.charge_ah = self.charge_at(now)
         self._since = now
 
+    def start_engine(self, now: Instant) -> None:
+        """Be charged by the engine, which switches the lights as it needs them."""
+        self._settle(now)
+        self.engine_on = True
+        self.lights_on = False
+        self.look_ahead(now)
+
+    def stop_engine(self, now: Instant) -> None:
+        """Be charged by the engine no more."""
+        self._settle(now)
+        self.engine_on = False
+        self.look_ahead(now)
+
+    def plug(self, now: Instant, *, plugged_in: bool) -> None:
+        """Be charged by the plug, or not; that is too little to be seen in the traction battery (ours)."""
+        self._settle(now)
+        self.plugged_in = plugged_in
+        self.look_ahead(now)
+
+    def light(self, now: Instant, *, on: bool) -> None:
+        """Feed the lights that were left on, or none."""
+        self._settle(now)
+        self.lights_on = on
+        self.look_ahead(now)
+
+    def load(self, comfort_a: float, now: Instant) -> None:
+        """Feed heater or ventilation with this current."""
+        self._settle(now)
+        self.comfort_a = comfort_a
+        self.look_ahead(now)
+
     def stay_awake(self, now: Instant, until: Instant) -> None:
         """Keep the car awake until `until`, or longer if it already is."""
-        self.settle(now)
+        self._settle(now)
         if until > self.awake_until:
             self.awake_until = until
+        self.look_ahead(now)
+
+    def look_ahead(self, now: Instant) -> None:
+        """Find `due_at` anew."""
+        if self.engine_on or self.plugged_in:
+            self.due_at = None
+        else:
+            at = self.falls_below_at(LOW_PERCENT, now)
+            self.due_at = at if at is not None else self.falls_below_at(DEEP_SLEEP_PERCENT, now)
 
     def falls_below_at(self, percent: float, now: Instant) -> Instant | None:
         """Return when the charge falls below `percent` if nothing changes; None while it is charged, or when it has."""

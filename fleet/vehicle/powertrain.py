@@ -187,6 +187,23 @@ class Powertrain:
         self.settle(now)
         self.climate = Draw(power_kw, now, self.climate.used_kwh if self.climate is not None else 0.0)
 
+    def heat(self, now: Instant) -> None:
+        """Let the heater burn fuel from now on."""
+        self.settle(now)
+        self.heating_since = now
+
+    def end_comfort(self, now: Instant) -> Draw | None:
+        """End heater and climatisation; return what climatisation has drawn."""
+        self.settle(now)
+        drawn = self.climate
+        self.heating_since = self.climate = None
+        return drawn
+
+    def end_charging(self, now: Instant) -> None:
+        """Charge no more."""
+        self.settle(now)
+        self.charging = None
+
     def drain(self, share: float, levels: Levels) -> None:
         """Draw fuel down to a share of the tank, or charge where there is no tank; `levels` are those of now."""
         e = self.equipment

@@ -49,7 +49,7 @@ def test_waking_is_counted_once() -> None:
     for battery in (once, often):
         battery.stay_awake(START + HOUR, START + HOUR + 10 * MINUTE)
     for step in range(100):
-        often.settle(START + HOUR + step * MINUTE)
+        often.light(START + HOUR + step * MINUTE, on=False)
     assert often.charge_at(START + DAY) == pytest.approx(once.charge_at(START + DAY))
     assert once.charge_ah - once.charge_at(START + HOUR + 10 * MINUTE) == pytest.approx(0.1)
 
@@ -286,10 +286,10 @@ def test_home_is_where_the_driver_lives() -> None:
 def test_the_running_engine_leaves_nothing_to_watch_for() -> None:
     """While the battery is charged no fall of it is planned; parked again, one is."""
     lab = CarLab()
-    watched = [lab.car.low_voltage_due is not None]
+    watched = [lab.car.low_voltage.due_at is not None]
     for message in (SwitchOn(), SwitchOff()):
         lab.put(message)
-        watched.append(lab.car.low_voltage_due is not None)
+        watched.append(lab.car.low_voltage.due_at is not None)
     assert watched == [True, False, True]
 
 

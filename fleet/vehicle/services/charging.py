@@ -115,7 +115,7 @@ def plug_in(car: Car, now: Instant) -> None:
     Its 12 V battery is charged at once, and a modem that slept for want of it wakes.
     """
     car.plugged_in = True
-    _feed_low_voltage(car, now, fed=True)
+    car.low_voltage.plug(now, plugged_in=True)
     if car.in_deep_sleep:
         car.leave_deep_sleep(now)
     if not review(car, now):
@@ -124,22 +124,14 @@ def plug_in(car: Car, now: Instant) -> None:
 
 def unplug(car: Car, now: Instant) -> None:
     """Somebody takes the plug out: what was said for this charging alone is forgotten."""
-    car.powertrain.settle(now)
-    car.powertrain.charging = None
+    car.powertrain.end_charging(now)
     car.charging_due = None
     car.agenda.cancel(REVIEW)
     car.plugged_in = False
-    _feed_low_voltage(car, now, fed=False)
+    car.low_voltage.plug(now, plugged_in=False)
     if car.charging is not None:
         car.charging = car.charging._replace(override=None, point_works=True)
     hooks.charge_changed(car, now)
-
-
-def _feed_low_voltage(car: Car, now: Instant, *, fed: bool) -> None:
-    """Let the plug feed the 12 V battery, or no longer; that is too little to be seen in the traction battery (ours)."""
-    car.low_voltage.settle(now)
-    car.low_voltage.plugged_in = fed
-    car.watch_low_voltage(now)
 
 
 def set_plug(car: Car, *, plugged_in: bool, now: Instant) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from fleet.kernel.instants import HOUR, MINUTE, Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
-from fleet.vehicle.powertrain import HEATER_L_PER_HOUR
+from fleet.vehicle.powertrain import HEATER_L_PER_HOUR, Draw
 from fleet.vehicle.services import cabin
 from fleet.vehicle.services.service import Refusal
 from fleet.vehicle.timers import Timer
@@ -53,9 +53,7 @@ def begin(car: Car, run: Run, *, current_a: float, by: Starter, now: Instant) ->
     """Let it run until `ends_at`; `current_a` is what it takes from the 12 V battery."""
     car.comfort = run
     car.agenda.replace(END, run.ends_at, _over)
-    car.low_voltage.settle(now)
-    car.low_voltage.comfort_a = current_a
-    car.watch_low_voltage(now)
+    car.low_voltage.load(current_a, now)
     if by != "command":
         minutes = round((run.ends_at - now) / MINUTE)
         car.send_event(f"{run.service}_started", now, {"by": by, "mode": run.mode, "minutes": minutes})
@@ -80,15 +78,11 @@ def end(car: Car, reason: EndReason, now: Instant) -> None:
     run = car.comfort
     if run is None:
         return
-    car.powertrain.settle(now)
-    used = _used(car, run, now)
+    used = _used(run, car.powertrain.end_comfort(now), now)
     car.comfort = None
     car.agenda.cancel(END)
     car.agenda.cancel(TARGET)
-    car.powertrain.heating_since = car.powertrain.climate = None
-    car.low_voltage.settle(now)
-    car.low_voltage.comfort_a = 0.0
-    car.watch_low_voltage(now)
+    car.low_voltage.load(0.0, now)
     cabin.leave_alone(car, now)
     told = {"reason": reason, "mode": run.mode, "minutes": round((now - run.started_at) / MINUTE, 2), **used}
     car.send_event(f"{run.service}_ended", now, told)
@@ -101,11 +95,11 @@ def stop(car: Car, service: Name, now: Instant) -> None:
         end(car, "stopped", now)
 
 
-def _used(car: Car, run: Run, now: Instant) -> dict[str, float]:
+def _used(run: Run, drawn: Draw | None, now: Instant) -> dict[str, float]:
     """Return the fuel, or the charge of the traction battery, that it took: neither what came from a plug nor the 12 V."""
-    if car.powertrain.climate is not None:
-        return {"energy_kwh": round(car.powertrain.climate.used_kwh, 3)}
-    if car.powertrain.heating_since is not None:
+    if drawn is not None:
+        return {"energy_kwh": round(drawn.used_kwh, 3)}
+    if run.mode == "heating":
         return {"fuel_l": round(HEATER_L_PER_HOUR * (now - run.started_at) / HOUR, 3)}
     return {}
 

@@ -47,8 +47,7 @@ def start(car: Car, minutes: int, now: Instant, by: Starter = "command") -> None
         return
     warm_c = max(cabin.COMFORT_C, cabin.inside_c(car, now))
     cabin.move_to(car, cabin.left_alone_c(car, now) + HEATS_BY_C, HEATS_IN, now, goal_c=warm_c)
-    car.powertrain.settle(now)
-    car.powertrain.heating_since = now
+    car.powertrain.heat(now)
     comfort.begin(car, run, current_a=HEATER_A, by=by, now=now)
     watch_fuel(car, now)
 

@@ -201,7 +201,6 @@ def _install(car: Car, update: Update, now: Instant) -> None:
     update.step = "installing"
     update.ends_at = now + int(minutes * MINUTE)
     car.low_voltage.stay_awake(now, update.ends_at)
-    car.watch_low_voltage(now)
     car.agenda.replace(STEP, update.ends_at, _installed, update)
     _tell(car, update, "installing", now)
 

@@ -46,8 +46,7 @@ def charge_kwh(lab: CarLab) -> float:
 
 
 def weaken(lab: CarLab, percent: float = 45.0) -> None:
-    lab.car.low_voltage.settle(lab.now)
-    lab.car.low_voltage.charge_ah = lab.car.low_voltage.capacity_ah * percent / 100
+    lab.car.low_voltage.drain(percent / 100, lab.now)
 
 
 def wear_out(lab: CarLab) -> None:
@@ -210,7 +209,6 @@ def test_every_way_each_of_them_ends(name: str, reason: str) -> None:
             lab.put(SwitchOn())
         case "battery_low":
             weaken(lab, LOW_PERCENT + 0.001)
-            lab.car.watch_low_voltage(lab.now)
             settle(lab)
             lab.run_for(10 * MINUTE)
             assert [event.name for event in lab.events()[-2:]] == ["low_voltage_low", f"{name}_ended"]

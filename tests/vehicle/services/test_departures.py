@@ -206,8 +206,7 @@ def test_an_empty_battery_without_a_plug_cannot_warm_the_cabin_either() -> None:
     born = lab(1.0, plugged_in=False)
     depart(born, "07:00")
     born.run_until(local("2026-03-05T06:00"))
-    born.car.low_voltage.settle(born.now)
-    born.car.low_voltage.charge_ah = 0.45 * born.car.low_voltage.capacity_ah
+    born.car.low_voltage.drain(0.45, born.now)
     born.run_until(local("2026-03-05T07:00"))
     assert told(born) == [("departure_not_ready", "battery_low")]
 
