@@ -98,6 +98,10 @@ JournalFile = Annotated[
     Path | None, typer.Option("--journal", metavar="FILE", help="Write down there all that goes in and out, see docs/journal.md.")
 ]
 UntilEof = Annotated[bool, typer.Option("--until-eof", help="End when standard input closes.", hidden=True)]
+Resolved = Annotated[
+    bool,
+    typer.Option("--resolved", help="Take the scenario from the first line of standard input, resolved.", hidden=True),
+]
 StorePath = Annotated[
     Path | None,
     typer.Option(

@@ -23,6 +23,7 @@ from fleet.cli.common import (
     Delivery,
     DeliveryMode,
     JournalFile,
+    Resolved,
     ScenarioName,
     Seed,
     Set,
@@ -44,7 +45,7 @@ from fleet.runtime.assembly import vins
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.limits import lack_of_open_files, run_fast
 from fleet.runtime.mosquitto import PrivateMosquitto
-from fleet.runtime.processes import pepper_of, run_backend, run_broker, run_simulator, stop_on_signals
+from fleet.runtime.processes import pepper_of, read_resolved_scenario, run_backend, run_broker, run_simulator, stop_on_signals
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.streams import need_no_reader
 from fleet.runtime.view import make_view
@@ -96,6 +97,7 @@ def simulate(
     journal: JournalFile = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
+    resolved: Resolved = False,
 ) -> None:
     """Let a scenario's cars live against a running broker.
 
@@ -107,8 +109,10 @@ def simulate(
     """
     if state is not None and no_state:
         raise UsageError("--state and --no-state go against each other", hint="Give one of them.")
-    file = find_scenario(scenario, resource_dir("scenarios"))
-    loaded = load_scenario(file, cars, seed, clock, settings)
+    if resolved:
+        loaded = read_resolved_scenario()
+    else:
+        loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings)
     need_live_clock(loaded)
     if journal is not None and not until_eof:
         _keep_journal(journal, as_json)

@@ -34,7 +34,6 @@ from fleet.cli.common import (
 )
 from fleet.cli.completing import LATEST
 from fleet.cli.connecting import EVERYWHERE, OF_CARS, BrokerOptions, connecting, without_effect
-from fleet.errors import UsageError
 from fleet.kernel.instants import format_duration
 from fleet.observe import report as reports
 from fleet.runtime.access import need_users
@@ -96,8 +95,7 @@ def run(
         raise without_effect("--ask-desk", "a back end of ours is asked anyway", "give --no-backend for one of yours")
     private = connection.broker == "auto"
     prefix = checked_prefix(connection.topic_prefix)
-    file = find_scenario(scenario, resource_dir("scenarios"))
-    loaded = load_scenario(file, cars, seed, clock, settings)
+    loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings)
     tracks = followed_tracks(loaded, vocabulary())
     tell_tracks(rows_left_out(tracks), track_findings(tracks))
     if loaded.clock.is_virtual:
@@ -113,11 +111,6 @@ def run(
             journal=not no_journal,
         )
         _start(loaded, virtual.out, lambda view: VirtualRun(virtual, view), as_json=as_json, with_backend=True)
-    if not file.is_file():
-        raise UsageError(
-            f"{file} can be read only once, and the simulator of a live run reads its scenario again",
-            hint="Save it in a file, or run it with --clock virtual.",
-        )
     access = None
     if private:
         connection.refuse(
@@ -138,16 +131,12 @@ def run(
     delivery_words = ["--delivery", delivery.value] if delivery is not DeliveryMode.PUBACK else []
     config = RunConfig(
         scenario=loaded,
-        scenario_file=file,
         out=folder,
         broker=None if private else connection.broker,
         access=access,
         prefix=prefix,
         passthrough=(*connection.words("link"), *delivery_words),
-        for_simulator=(
-            *(word for setting in settings or () for word in ("--set", setting)),
-            *connection.words_of("source", "connect_rate", "vin_as_client_id"),
-        ),
+        for_simulator=tuple(connection.words_of("source", "connect_rate", "vin_as_client_id")),
         with_backend=not no_backend,
         asks_desk=ask_desk,
         keep_sessions=keep_sessions,

@@ -54,9 +54,10 @@ class Child:
 
     @classmethod
     async def start(
-        cls, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], listen: Callable[[dict[str, Any]], None]
-    ) -> Self:
-        """Start `fleet ARGUMENTS` with the same Python."""
+        cls, name: str, arguments: Sequence[str], *, environment: Mapping[str, str], listen: Callable[[dict[str, Any]], None],
+        first_line: bytes = b"",
+    ) -> Self:  # fmt: skip
+        """Start `fleet ARGUMENTS` with the same Python; `first_line`, unless empty, is the first line of its standard input."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -69,6 +70,9 @@ class Child:
             start_new_session=True,
             limit=LINE_LIMIT,
         )
+        if first_line:
+            assert process.stdin is not None
+            process.stdin.write(first_line + b"\n")
         return cls(name, process, listen)
 
     async def _read_lines(self) -> None:

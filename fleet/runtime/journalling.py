@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import inf
 from operator import itemgetter
 from typing import Any, Final, get_args
 from zlib import crc32
-
-import msgspec
 
 from fleet import __version__
 from fleet.backend.config import BackendConfig
@@ -46,6 +43,7 @@ from fleet.observe.journal import (
 )
 from fleet.runtime.journalled_centre import JournalledCentre
 from fleet.runtime.journalled_desk import JournalledDesk
+from fleet.scenario.resolved import from_plain, to_plain
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.vehicle import signals
@@ -92,7 +90,7 @@ def begin_of(
         remembers=remembers,
         index=index,
         count=count,
-        scenario=msgspec.to_builtins(scenario, enc_hook=_number),
+        scenario=to_plain(scenario),
     )
 
 
@@ -101,18 +99,9 @@ def begin_of_backend() -> Begin:
     return Begin(t=NOT_YET, m="run", k="begin", version=__version__, parts=(BACKEND,))
 
 
-def _number(value: object) -> object:
-    """Write the numbers with a unit of scenarios as bare ones; JSON knows no infinity."""
-    if isinstance(value, float):
-        return "inf" if value == inf else float(value)
-    if isinstance(value, int):
-        return int(value)
-    raise NotImplementedError(type(value).__name__)
-
-
 def scenario_of(begin: Begin) -> Scenario:
     """Return the scenario as it was resolved for the run. Raises msgspec.ValidationError."""
-    return msgspec.convert(begin.scenario, Scenario, dec_hook=lambda kind, raw: kind(raw))
+    return from_plain(begin.scenario)
 
 
 # --- cars -----------------------------------------------------------------------------------------------------------

@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from fleet.backend.service import Backend
 from fleet.backend.spin import SpinCost
-from fleet.errors import BrokerError, ConnectRefused, SubscribeRefused
+from fleet.errors import BrokerError, ConnectRefused, SubscribeRefused, UsageError
 from fleet.observe.journal import NOT_YET, JournalWriter
 from fleet.runtime.access import Access
 from fleet.runtime.assembly import vocabulary
@@ -30,6 +31,7 @@ from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
 from fleet.runtime.signals import ending_signals
 from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
+from fleet.scenario.resolved import decode
 from fleet.scenario.schema import Scenario
 from fleet.transport.remarks import Remarks
 
@@ -55,6 +57,26 @@ def _stop_at_eof(stop: asyncio.Event) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         stop.set()
+
+
+def read_resolved_scenario() -> Scenario:
+    """Read the scenario that the parent process writes as the first line of standard input, see `fleet.scenario.resolved`.
+
+    Raises UsageError where that line is no scenario.
+    """
+    line = bytearray()
+    while not line.endswith(b"\n"):  # not buffered: what follows is the end that `stop_on_signals` waits for
+        piece = os.read(sys.stdin.fileno(), 65_536)
+        if not piece:
+            break
+        line += piece
+    try:
+        return decode(bytes(line))
+    except msgspec.DecodeError as error:
+        raise UsageError(
+            f"--resolved: standard input does not begin with a resolved scenario: {error}",
+            hint="That is how fleet run starts its simulator: leave --resolved out, and name a scenario.",
+        ) from None
 
 
 async def run_backend(

@@ -29,6 +29,7 @@ from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.shard import wait_until
 from fleet.runtime.verdicts import Verdicts, progress_figures
 from fleet.runtime.view import View
+from fleet.scenario.resolved import encode
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import Endpoint
 from fleet.transport.proxy import FaultProxy
@@ -52,7 +53,6 @@ class RunConfig:
     """
 
     scenario: Scenario
-    scenario_file: Path
     out: Path
     broker: str | None = None
     prefix: str = DEFAULT_PREFIX
@@ -264,13 +264,11 @@ class Run:
 
     async def _start_simulator(self, cars: str, tools: str) -> Child:
         config = self._config
-        scenario = config.scenario
         self._leave_word(cars, tools)
         return await Child.start(
             "simulator",
             [
-                "simulate", str(config.scenario_file), "--broker", cars, "--json", "--until-eof",
-                "--no-state", "--cars", str(scenario.cars), "--seed", str(scenario.seed), "--clock", str(scenario.clock),
+                "simulate", config.scenario.scenario, "--resolved", "--broker", cars, "--json", "--until-eof", "--no-state",
                 *(["--tools-broker", tools] if config.with_backend or config.asks_desk else ["--no-backend"]),
                 *(["--keep-sessions"] if config.keep_sessions else []),
                 *config.passthrough, *config.for_simulator,
@@ -278,6 +276,7 @@ class Run:
             ],
             environment=self._environment(),
             listen=self._heard_simulator,
+            first_line=encode(config.scenario),
         )  # fmt: skip
 
     @property

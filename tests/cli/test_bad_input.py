@@ -407,12 +407,12 @@ def test_a_scenario_from_a_pipe(tmp_path: Path, text: str) -> None:
         assert f"{name}{told}" in done.stdout if code == 0 else told in done.stderr
 
 
-def test_a_live_run_wants_a_file(tmp_path: Path) -> None:
-    """Its simulator reads the scenario again; a virtual one takes a pipe."""
-    read, write = os.pipe()
-    os.write(write, GOOD_SCENARIO.encode())
-    os.close(write)
-    done = call("run", f"/dev/fd/{read}", "--clock", "real", "--out", str(tmp_path / "out"))
-    os.close(read)
-    assert done.code == 2
-    assert "can be read only once" in done.text
+def test_a_simulator_is_given_a_resolved_scenario_or_says_so(tmp_path: Path) -> None:
+    """Whoever finds the option of the simulator's parent reads what it takes."""
+    command = f"echo {{}} | {sys.executable} -m fleet simulate piped --resolved --broker mqtt://localhost:1 --no-backend"
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "--resolved: standard input does not begin with a resolved scenario: Object missing required field" in done.stderr
+    assert "leave --resolved out" in done.stderr

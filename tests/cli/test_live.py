@@ -123,6 +123,17 @@ class TestARun:
         status = await fleet(*following[1:], cwd=tmp_path)
         assert (status.code, status.out.splitlines()[0]) == (0, f"vin: {following[2]}")
 
+    async def test_a_scenario_from_a_pipe(self, tmp_path: Path) -> None:
+        """It is read once: the simulator is given the resolved scenario."""
+        text = street(tmp_path, duration="10 min", clock="x600").read_text(encoding="utf-8")
+        os.mkfifo(tmp_path / "pipe")
+        writing = asyncio.create_task(asyncio.to_thread((tmp_path / "pipe").write_text, text, encoding="utf-8"))
+        done = await fleet("run", "pipe", "--set", "cars=4", "--out", "run", cwd=tmp_path)
+        await writing
+        assert done.code == 0, done
+        report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+        assert (report["cars"], report["scenario"]) == (4, "street")
+
     async def test_runs_are_found_without_their_names(self, tmp_path: Path) -> None:
         """Without --out the folder is named after scenario and time, and the tools look at the latest; --json is all JSON."""
         scenario = street(tmp_path, duration="1 min", clock="x60")
