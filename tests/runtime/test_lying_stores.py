@@ -17,7 +17,7 @@ from fleet.backend.store import Batch, Committed, Part, Store
 from fleet.checks.verification import verify
 from fleet.errors import StoreError
 from fleet.observe.journal import JOURNAL
-from fleet.runtime import virtual
+from fleet.runtime import backend_configs
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
 from fleet.scenario.scalars import ClockFactor, Duration
 from tests.backend.lab import OTHER, VIN, arrival, status
@@ -71,7 +71,7 @@ class Forgets(BufferedStore):
 
 
 def run(out: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Store], *, until_stored: bool = False) -> Mapping[str, Any]:
-    monkeypatch.setattr(virtual, "BufferedStore", kind)
+    monkeypatch.setattr(backend_configs, "BufferedStore", kind)
     made = scenario(FLEETS, "", clock=ClockFactor.parse("virtual"), written_duration=Duration(6 * 3_600_000_000))
     return VirtualRun(VirtualRunConfig(scenario=made, out=out, until_stored=until_stored), Quiet()).run()
 
