@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
-
 import msgspec
 from msgspec.structs import replace
 
@@ -24,12 +21,6 @@ Action = SendCommand | Answer | ReplyGiven
 """What is published once a batch is stored."""
 _PATIENT = (Notify, Keep, ReplyPublished, AnswerPublished)
 """Writes that nobody waits for."""
-
-
-class Attempt(Protocol):
-    """Has desk or centre decide by itself; what fails is undone with all that is not committed."""
-
-    def __call__(self, what: str, step: Callable[..., None], *arguments: Any) -> None: ...
 
 
 def pause_s(failures: int) -> float:

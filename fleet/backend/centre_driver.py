@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from fleet.backend.batching import Attempt, Pending
+from fleet.backend.context import BackendContext
 from fleet.backend.decisions import ReplyGiven, ReplyPublished
+from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.machine_driver import MachineDriver
 from fleet.backend.store import Loaded
 from fleet.cloud.centre import ServiceCentre, vins_of
-from fleet.cloud.desk import LONGEST_EXPIRY_S, SHORTEST_EXPIRY_S
+from fleet.cloud.desk import LONGEST_EXPIRY_S, LONGEST_ID, SHORTEST_EXPIRY_S
 from fleet.cloud.desk_io import Answer
 from fleet.cloud.failures import FAILURE_KINDS
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import AskCar, CentreInput, CentreOutput, CommandEnded, Keep, Notify, Rule, SendReply, ServiceAsked
-from fleet.kernel.instants import LATEST, SECOND, Clock, Instant
-from fleet.wire.messages import Event, Request, ServiceRequest
+from fleet.cloud.spin_guard import MISPLACED, looks_like_spin
+from fleet.kernel.instants import LATEST, Instant
+from fleet.wire.messages import DeskAnswer, Event, Request, ServiceRequest
 
 
 class CentreFactory(Protocol):
@@ -27,50 +28,27 @@ class CentreFactory(Protocol):
 
 
 class CentreDriver:
-    """The service centre in an event loop. What it decides goes into the batch that `collecting` returns."""
+    """The service centre in an event loop. What it decides goes into the batch of the context."""
 
     def __init__(
         self,
+        context: BackendContext,
+        desk: DeskDriver,
         loaded: Loaded,
         *,
-        clock: Callable[[], Clock],
-        now: Callable[[], Instant],
-        clock_is_known: Callable[[], bool],
-        wall_us: Callable[[], int],
-        collecting: Callable[[], Pending],
-        changed: Callable[[], None],
-        attempt: Attempt,
-        knows: Callable[[str], bool],
-        ask_car: Callable[[AskCar], None],
-        warn: Callable[[str], None],
         make_centre: CentreFactory = ServiceCentre,
         rules: Sequence[type[Rule]] = RULES,
     ) -> None:
-        """Take the centre up where the store left it; `clock` and `now` bring the time, `knows` tells whether a VIN is
-        that of a car, `ask_car` has the desk send a command, the rest is as for the desk.
-
-        Until `clock_is_known`, what a car says happened when it says so: cars may be heard before scenario time is announced.
-        """
-        self._clock = clock
-        self._now = now
-        self._clock_is_known = clock_is_known
-        self._wall_us = wall_us
-        self._collecting = collecting
-        self._changed = changed
-        self._knows = knows
-        self._ask_car = ask_car
-        self._warn = warn
+        """Take the centre up where the store left it; the desk knows the cars, and sends the commands that the centre wants."""
+        self._context = context
+        self._clock = context.clock
+        self._desk = desk
         self._make_centre, self._rules = make_centre, rules
         self._take_up(loaded)
         self._machine: MachineDriver[CentreInput, CentreOutput] = MachineDriver(
-            "service centre",
-            self._centre,
-            clock=clock,
-            now=now,
-            perform=self._perform,
-            changed=changed,
-            attempt=attempt,
+            "service centre", self._centre, context, self._perform
         )
+        context.command_ended.append(self.feed)
 
     def _take_up(self, loaded: Loaded) -> None:
         self._centre = self._make_centre(self._rules, loaded.services)
@@ -87,12 +65,12 @@ class CentreDriver:
     def start(self) -> None:
         """Publish again the replies of which nobody knows whether the broker took them, as long as they are of use."""
         unpublished, self._unpublished = self._unpublished, []
-        now = self._now()
+        now = self._clock.now()
         for given in unpublished:
             if given.expires_at > now:
-                self._collecting().after_commit(given)
+                self._context.after_commit(given)
         self._machine.rearm()
-        self._changed()
+        self._context.changed()
 
     def close(self) -> None:
         """Stop the timer."""
@@ -104,18 +82,23 @@ class CentreDriver:
 
     def ask(self, request: ServiceRequest, answer_topic: str) -> None:
         """Take what a tool asks."""
-        unknown = tuple(vin for vin in vins_of(request) if not self._knows(vin))
+        if any(map(looks_like_spin, _words_of(request))):
+            self._context.answer(answer_topic, DeskAnswer(
+                id=request.id[:LONGEST_ID], state="rejected", reason=MISPLACED.reason, detail=MISPLACED.detail, final=True,
+                at=self._clock.now(),
+            ))  # fmt: skip
+            return
+        unknown = tuple(vin for vin in vins_of(request) if not self._desk.knows(vin))
         self._give(ServiceAsked(request, answer_topic, unknown))
 
     def replied(self, given: ReplyGiven) -> None:
         """Note that the broker knows of a reply."""
-        self._collecting().write(ReplyPublished(given.vin, given.reply.id), self._wall_us())
-        self._changed()
+        self._context.write(ReplyPublished(given.vin, given.reply.id))
+        self._context.changed()
 
     def expiry_s(self, until: Instant) -> int:
         """Return how many wall seconds the broker keeps what is of use until then."""
-        wall_s = (until - self._now()) / (SECOND * self._clock().factor)
-        return min(max(math.ceil(wall_s), SHORTEST_EXPIRY_S), LONGEST_EXPIRY_S)
+        return min(max(self._clock.wall_s_until(until), SHORTEST_EXPIRY_S), LONGEST_EXPIRY_S)
 
     def clock_changed(self) -> None:
         """See when the next deadline comes now."""
@@ -124,12 +107,12 @@ class CentreDriver:
 
     def _give(self, message: CentreInput) -> None:
         now = None
-        if isinstance(message, Event | Request) and not self._clock_is_known():
+        if isinstance(message, Event | Request) and not self._clock.is_known:  # cars may be heard before it is announced
             now = min(message.captured_at, LATEST)
         self._machine.give(message, now)
 
     def _perform(self, outputs: Iterable[CentreOutput]) -> None:
-        pending, now, wall_us = self._collecting(), self._now(), self._wall_us()
+        pending, now, wall_us = self._context.pending, self._clock.now(), self._context.wall_us()
         asked: list[AskCar] = []
         for output in outputs:
             match output:
@@ -146,9 +129,14 @@ class CentreDriver:
                 case AskCar():
                     asked.append(output)
         for command in asked:  # last, since its end can come back at once
-            self._ask_car(command)
+            self._desk.ask_car(command)
 
     def _tell_failure(self, notice: Notify) -> None:
         told = notice.data
         again = "; it is tried again" if "again_at" in told else ""
-        self._warn(f"the service {told['rule']} failed at {told['at']} {told['car']}: {told['error']}{again}")
+        self._context.warn(f"the service {told['rule']} failed at {told['at']} {told['car']}: {told['error']}{again}")
+
+
+def _words_of(request: ServiceRequest) -> tuple[object, ...]:
+    """Return the words in whose place an S-PIN may be typed."""
+    return request.service, request.action, request.vin, request.user, request.data.get("user")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from fleet.backend.announced_clock import ClockFactory
 from fleet.backend.batching import BATCH_WAIT_S
 from fleet.backend.centre_driver import CentreFactory
 from fleet.backend.consumer import RECEIVE_MAXIMUM
-from fleet.backend.desk_driver import ClockFactory
 from fleet.backend.echo import Echo
 from fleet.backend.spin import SpinCost
 from fleet.backend.store import Batch, Committed, Store

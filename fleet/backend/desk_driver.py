@@ -7,18 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 import structlog
 
-from fleet.backend.batching import Attempt, Pending
-from fleet.backend.centre_driver import CentreDriver
+from fleet.backend.announced_clock import objection_to
+from fleet.backend.batching import Pending
+from fleet.backend.context import BackendContext
 from fleet.backend.decisions import AnswerGiven, AnswerPublished
 from fleet.backend.machine_driver import MachineDriver
 from fleet.backend.schema import CLOCK
 from fleet.backend.spin import SpinVault
-from fleet.backend.store import Loaded, Store
+from fleet.backend.store import Loaded
 from fleet.cloud.car_settings import MODULE, CarSettings
 from fleet.cloud.centre import ASKED_BY_CENTRE
 from fleet.cloud.desk import LONGEST_ID, Desk
@@ -47,10 +48,7 @@ from fleet.cloud.desk_io import (
     VerifySpin,
 )
 from fleet.cloud.rule import AskCar, CommandEnded
-from fleet.cloud.spin_guard import MISPLACED, looks_like_spin
-from fleet.cloud.twin import ahead_at
-from fleet.errors import StoreError
-from fleet.kernel.instants import LATEST, SECOND, Clock, Instant, format_instant
+from fleet.kernel.instants import SECOND
 from fleet.wire.dialect import ANSWER_OF_USE_S
 from fleet.wire.messages import (
     TERMINAL_STATES,
@@ -59,78 +57,35 @@ from fleet.wire.messages import (
     DeskAnswer,
     DeskRequest,
     EnrolCar,
-    ServiceRequest,
     SetSpin,
 )
 
-_SLOWEST: Final = 0.001
-_FASTEST: Final = 1_000_000.0
-_SOON_S: Final = 3600
-"""Wall seconds for which an announced clock has to stay within what an instant holds."""
 _AWAITED: Final = 10_000
 """Commands whose round trip is being measured."""
 
 _log = structlog.get_logger(__name__)
 
 
-class ClockFactory(Protocol):
-    """Makes scenario clocks; `runtime.clocks.ScaledClock` is one."""
-
-    def __call__(self, start: Instant, *, factor: float, epoch_wall_us: int | None) -> Clock: ...
-
-
 class DeskDriver:
-    """The desk in an event loop. What it decides goes into the batch that `collecting` returns."""
+    """The desk in an event loop. What it decides goes into the batch of the context."""
 
     def __init__(
-        self,
-        store: Store,
-        loaded: Loaded,
-        vault: SpinVault,
-        *,
-        make_clock: ClockFactory,
-        clock_is_known: bool = False,
-        wall_us: Callable[[], int],
-        collecting: Callable[[], Pending],
-        changed: Callable[[], None],
-        attempt: Attempt,
-        make_desk: Callable[..., Desk] = Desk,
+        self, context: BackendContext, loaded: Loaded, vault: SpinVault, *, make_desk: Callable[..., Desk] = Desk
     ) -> None:
-        """Take the desk up where the store left it; `changed` is called after something was put into the batch.
-
-        With `clock_is_known` what `make_clock` makes tells scenario time before anybody has announced it. What the desk decides
-        by itself goes through `attempt`, which undoes it when it fails.
-        """
-        self._store = store
+        """Take the desk up where the store left it."""
+        self._context = context
+        self._clock = context.clock
         self._vault = vault
-        self._make_clock = make_clock
-        self._wall_us = wall_us
-        self._collecting = collecting
-        self._changed = changed
-        self._attempt = attempt
         self._make_desk = make_desk
-        self._announced_last = loaded.meta.get(CLOCK)
-        self.clock = self._clock_of(self._announced_last)
-        self._known_before = clock_is_known
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fleet-spin")
         self._awaited: dict[str, int] = {}
         self._take_up(loaded)
-        self._machine: MachineDriver[DeskInput, DeskOutput] = MachineDriver(
-            "desk",
-            self.desk,
-            clock=lambda: self.clock,
-            now=self.now,
-            perform=self._perform,
-            changed=changed,
-            attempt=attempt,
-        )
-        self._centre: CentreDriver | None = None
+        self._machine: MachineDriver[DeskInput, DeskOutput] = MachineDriver("desk", self.desk, context, self._perform)
         self.ended: dict[str, Counter[str]] = {}
 
     def _take_up(self, loaded: Loaded) -> None:
-        self.clock_is_known = self._known_before or CLOCK in loaded.meta
         self.desk = self._make_desk(
-            factor=self.clock.factor,
+            factor=self._clock.clock.factor,
             users=loaded.users,
             known_vins=loaded.vins,
             presence=loaded.presence,
@@ -144,34 +99,18 @@ class DeskDriver:
 
     def begin_anew(self, loaded: Loaded) -> None:
         """Begin from the store in the middle of the run: what it does not hold has not been. S-PINs under way are not awaited."""
-        announced = loaded.meta.get(CLOCK)
-        if announced != self._announced_last:
-            self._announced_last = announced
-            self.clock = self._clock_of(announced)
         self._take_up(loaded)
         self._machine.replace(self.desk)
         self.start()
-
-    def attach(self, centre: CentreDriver) -> None:
-        """Take the service centre; before `start`."""
-        self._centre = centre
 
     def start(self) -> None:
         """Go on with the commands that were open when the back end last ran, and with the answers nobody may have got."""
         restored, self._to_restore = self._to_restore, []
         kept, self._kept_answers = self._kept_answers, []
         self._tell_again(kept)
-        self._perform(self.desk.restore(restored, self.now()))
+        self._perform(self.desk.restore(restored, self._clock.now()))
         self._machine.rearm()
-        self._changed()
-
-    def now(self) -> Instant:
-        """Return the scenario time; a clock that has run out of what an instant holds stands at its end."""
-        return min(max(self.clock.now(), 0), LATEST)
-
-    def latest_plausible(self) -> Instant:
-        """Return the latest time at which a car can have measured anything by now: any, before a clock was announced."""
-        return self.now() + ahead_at(self.clock.factor) if self.clock_is_known else 2 * LATEST
+        self._context.changed()
 
     def knows(self, vin: str) -> bool:
         """Tell whether the desk knows a car, whichever desk it is now."""
@@ -204,12 +143,12 @@ class DeskDriver:
         """Take what a tool asks. `comes_again`: it is repeated until it is answered, so a restart may forget it."""
         match request:
             case CommandRequest():
-                earlier = None if self.desk.remembers(request.id) else self._store.find_command(request.id)
+                earlier = None if self.desk.remembers(request.id) else self._context.store.find_command(request.id)
                 if earlier is None and len(self._awaited) < _AWAITED:
-                    self._awaited.setdefault(request.id, request.due_wall_us or self._wall_us())
+                    self._awaited.setdefault(request.id, request.due_wall_us or self._context.wall_us())
                 self.feed(CommandAsked(request, answer_topic, earlier))
             case SetSpin() if (told := self._told_again.get(request.id)) is not None:
-                self.answer(answer_topic, told)  # it was taken up before the restart, and comes again
+                self._context.answer(answer_topic, told)  # it was taken up before the restart, and comes again
             case SetSpin():
                 if answer_topic and not comes_again:
                     self._keep_in_case_of_a_kill(request, answer_topic)
@@ -218,24 +157,18 @@ class DeskDriver:
                 self.feed(EnrolmentAsked(request, answer_topic))
             case AnnounceClock():
                 self._announced(request, answer_topic)
-            case ServiceRequest() if any(map(looks_like_spin, _words_of(request))):
-                self.answer(answer_topic, DeskAnswer(
-                    id=request.id[:LONGEST_ID], state="rejected", reason=MISPLACED.reason, detail=MISPLACED.detail, final=True,
-                    at=self.now(),
-                ))  # fmt: skip
-            case ServiceRequest():
-                assert self._centre is not None, "attached before the start"
-                self._centre.ask(request, answer_topic)
 
     def _keep_in_case_of_a_kill(self, request: SetSpin, topic: str) -> None:
         """Keep what is told when we end before the S-PIN is hashed; the real answer takes its place."""
         detail = "the back end was restarted before the S-PIN was set; ask again"
-        answer = DeskAnswer(id=request.id[:LONGEST_ID], state="rejected", reason="busy", detail=detail, final=True, at=self.now())
-        self._collecting().write(AnswerGiven(topic, answer), self._wall_us())
+        answer = DeskAnswer(
+            id=request.id[:LONGEST_ID], state="rejected", reason="busy", detail=detail, final=True, at=self._clock.now()
+        )
+        self._context.write(AnswerGiven(topic, answer))
 
     def ask_car(self, wanted: AskCar) -> None:
         """Send a command that the service centre wants, unless it was sent before."""
-        if self.desk.remembers(wanted.id) or self._store.find_command(wanted.id) is not None:
+        if self.desk.remembers(wanted.id) or self._context.store.find_command(wanted.id) is not None:
             return
         self._of_centre[wanted.id] = wanted.vin
         ttl_s = None if wanted.time_to_live is None else wanted.time_to_live / SECOND
@@ -249,17 +182,17 @@ class DeskDriver:
     # --- outputs
 
     def _perform(self, outputs: Sequence[DeskOutput]) -> None:
-        pending = self._collecting()
+        pending = self._context.pending
         ended: list[CommandEnded] = []
         for output in outputs:
             match output:
                 case Transition():
-                    pending.write(output, self._wall_us())
+                    pending.write(output, self._context.wall_us())
                     self._measure(output, pending)
                     if output.state in TERMINAL_STATES and (vin := self._of_centre.pop(output.command_id, None)) is not None:
                         ended.append(CommandEnded(output.command_id, vin, output.state, output.reason))
                 case Answer(topic=topic, answer=answer):
-                    pending.answer(topic, answer, self._wall_us())
+                    pending.answer(topic, answer, self._context.wall_us())
                 case SendCommand():
                     pending.after_commit(output)
                 case VerifySpin():
@@ -267,10 +200,10 @@ class DeskDriver:
                 case HashSpin():
                     self._hash(output)
                 case CommandOpened() | LateResult() | StoreUser() | RemoveUser() | KeepSettings():
-                    pending.write(output, self._wall_us())
+                    pending.write(output, self._context.wall_us())
         for end in ended:
-            assert self._centre is not None, "attached before the start"
-            self._centre.feed(end)
+            for hear in self._context.command_ended:
+                hear(end)
 
     def _measure(self, change: Transition, pending: Pending) -> None:
         """Note the round trip of a car's first answer, and how commands end."""
@@ -303,7 +236,7 @@ class DeskDriver:
         self._jobs.discard(future)
         if future.cancelled() or not is_awaited:
             return
-        self._attempt("the outcome of an S-PIN", self._conclude, job, done, future)
+        self._context.attempt("the outcome of an S-PIN", self._conclude, job, done, future)
 
     def _conclude(self, job: int, done: Callable[[int, Any], None], future: asyncio.Future[Any]) -> None:
         error = future.exception()
@@ -317,72 +250,32 @@ class DeskDriver:
     # --- time
 
     def _announced(self, request: AnnounceClock, answer_topic: str) -> None:
-        if (detail := _unfit_clock(request, self._wall_us())) is not None:
-            self.answer(answer_topic, DeskAnswer(
-                id=request.id, state="rejected", reason="argument_out_of_range", detail=detail, final=True, at=self.now()
+        if (detail := objection_to(request, self._context.wall_us())) is not None:
+            self._context.answer(answer_topic, DeskAnswer(
+                id=request.id, state="rejected", reason="argument_out_of_range", detail=detail, final=True, at=self._clock.now()
             ))  # fmt: skip
             return
         self._machine.cancel()  # the same deadline may now be another wall time away
-        before = self.now()
-        self.clock_is_known = True
-        self.clock = self._make_clock(request.start, factor=request.factor, epoch_wall_us=request.epoch_wall_us)
-        self._announced_last = msgspec.json.encode(request).decode()
-        self._collecting().batch.meta[CLOCK] = self._announced_last
-        self.feed(ClockChanged(request.factor, self.now() - before))
-        if self._centre is not None:
-            self._centre.clock_changed()
-        self.answer(answer_topic, DeskAnswer(id=request.id, state="succeeded", final=True, at=self.now()))
+        before = self._clock.now()
+        self._context.pending.batch.meta[CLOCK] = self._clock.announce(request)
+        self.feed(ClockChanged(request.factor, self._clock.now() - before))
+        self._context.answer(answer_topic, DeskAnswer(id=request.id, state="succeeded", final=True, at=self._clock.now()))
 
     def look_at_clock(self) -> None:
         """Do what is due by now, whatever the timer was set to."""
         self._machine.look_at_clock()
 
-    def answer(self, topic: str, answer: DeskAnswer) -> None:
-        """Answer with the next commit, for what the desk itself does not see; without a topic nobody listens."""
-        self._collecting().answer(topic, answer, self._wall_us())
-        self._changed()
-
     def answered(self, told: Answer) -> None:
         """Note that the broker knows of a final answer."""
-        self._collecting().write(AnswerPublished(told.topic, told.answer.id), self._wall_us())
-        self._changed()
+        self._context.write(AnswerPublished(told.topic, told.answer.id))
+        self._context.changed()
 
     def _tell_again(self, kept: Sequence[tuple[AnswerGiven, int]]) -> None:
         """Publish again the answers of which nobody knows whether the broker took them; let go of those too old to be of use."""
-        pending, now_us = self._collecting(), self._wall_us()
+        pending, now_us = self._context.pending, self._context.wall_us()
         for (topic, answer), given_us in kept:
             if now_us - given_us < ANSWER_OF_USE_S * 1_000_000:
                 self._told_again[answer.id] = answer
                 pending.after_commit(Answer(topic, answer))
             else:
                 pending.write(AnswerPublished(topic, answer.id), now_us)
-
-    def _clock_of(self, announced: str | None) -> Clock:
-        """Return the clock of the last announcement; the wall's before any."""
-        if announced is not None:
-            try:
-                kept = msgspec.json.decode(announced, type=AnnounceClock)
-            except msgspec.DecodeError as error:
-                raise StoreError(f"the clock kept in the store cannot be read: {error}") from None
-            return self._make_clock(kept.start, factor=kept.factor, epoch_wall_us=kept.epoch_wall_us)
-        now = self._wall_us()
-        return self._make_clock(now, factor=1.0, epoch_wall_us=now)
-
-
-def _unfit_clock(request: AnnounceClock, wall_us: int) -> str | None:
-    """Say why a clock cannot be followed, None when it can."""
-    if not _SLOWEST <= request.factor <= _FASTEST:  # refuses NaN, too
-        return f"a clock runs at a factor of {_SLOWEST:g} to {_FASTEST:g}, not {request.factor:g}"
-    present = request.start + int((wall_us - request.epoch_wall_us) * request.factor)
-    if not 0 <= present <= LATEST - int(_SOON_S * SECOND * request.factor):
-        where = format_instant(present)
-        return (
-            f"this clock shows {where}; it has to be between 1970 and {format_instant(LATEST)[:4]}, and still in an hour"
-            " at its factor: are start and epoch_wall_us microseconds since 1970?"
-        )
-    return None
-
-
-def _words_of(request: ServiceRequest) -> tuple[object, ...]:
-    """Return the words in whose place an S-PIN may be typed."""
-    return request.service, request.action, request.vin, request.user, request.data.get("user")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Generic
 
-from fleet.backend.batching import Attempt, pause_s
+from fleet.backend.batching import pause_s
+from fleet.backend.context import BackendContext
 from fleet.kernel.deadline_timer import DeadlineTimer
-from fleet.kernel.instants import Cancellable, Clock, Instant
+from fleet.kernel.instants import Cancellable, Instant
 from fleet.kernel.machine import InputT, Machine, OutputT
 
 _LONGEST_WAIT_S: Final = 3600.0
@@ -20,24 +21,15 @@ class MachineDriver(Generic[InputT, OutputT]):
         self,
         name: str,
         machine: Machine[InputT, OutputT],
-        *,
-        clock: Callable[[], Clock],
-        now: Callable[[], Instant],
+        context: BackendContext,
         perform: Callable[[Sequence[OutputT]], None],
-        changed: Callable[[], None],
-        attempt: Attempt,
     ) -> None:
-        """Take the machine and its `name` for people; `clock` and `now` bring the time.
-
-        `changed` is called after outputs were performed and the timer is set, `attempt` undoes a wake that fails.
-        """
+        """Take the machine and its `name` for people, and the function that performs its outputs."""
         self._name = name
         self._machine = machine
-        self._clock = clock
-        self._now = now
+        self._context = context
+        self._clock = context.clock
         self._perform = perform
-        self._changed = changed
-        self._attempt = attempt
         self._failures = 0
         self._timer = DeadlineTimer(self._call_at, self._deadline, self._look, longest_wait_s=_LONGEST_WAIT_S)
 
@@ -48,7 +40,7 @@ class MachineDriver(Generic[InputT, OutputT]):
 
     def give(self, message: InputT, now: Instant | None = None) -> None:
         """Give the machine an input, as of now or of another instant, and perform what comes out."""
-        self._take(self._machine.receive(message, self._now() if now is None else now))
+        self._take(self._machine.receive(message, self._clock.now() if now is None else now))
 
     def rearm(self) -> None:
         """Set the timer to the deadline as it is now."""
@@ -67,15 +59,15 @@ class MachineDriver(Generic[InputT, OutputT]):
         return self._machine.deadline()
 
     def _call_at(self, at: Instant, callback: Callable[[], object], not_before_s: float, not_after_s: float) -> Cancellable:
-        return self._clock().call_at(at, callback, not_before_s, not_after_s)
+        return self._clock.clock.call_at(at, callback, not_before_s, not_after_s)
 
     def _look(self) -> None:
-        self._attempt(f"a deadline of the {self._name}", self._wake)
+        self._context.attempt(f"a deadline of the {self._name}", self._wake)
 
     def _wake(self) -> None:
         failures, self._failures = self._failures, 0
         try:
-            self._take(self._machine.wake(self._now()))
+            self._take(self._machine.wake(self._clock.now()))
         except Exception:
             self._failures = failures + 1
             raise
@@ -85,4 +77,4 @@ class MachineDriver(Generic[InputT, OutputT]):
             self._perform(outputs)
         self.rearm()
         if outputs:
-            self._changed()
+            self._context.changed()

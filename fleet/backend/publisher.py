@@ -7,18 +7,19 @@ published at all is told, and whoever waits for it gets `internal` in its place.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
 from fleet.backend.batching import Action
+from fleet.backend.centre_driver import CentreDriver
+from fleet.backend.context import BackendContext
 from fleet.backend.decisions import ReplyGiven
+from fleet.backend.desk_driver import DeskDriver
 from fleet.cloud.desk_io import INTERNAL, Answer, SendCommand
 from fleet.errors import ConnectionLost, PublishRefused
-from fleet.kernel.instants import Instant
 from fleet.transport.link import Link
-from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import DeskAnswer, Reply, Stored
 
@@ -32,39 +33,18 @@ _log = structlog.get_logger(__name__)
 class Publisher:
     """What the back end sends. Its owner passes on what the link says."""
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        *,
-        outcome: Callable[[str, str | None], None],
-        still_wanted: Callable[[str], bool],
-        replied: Callable[[ReplyGiven], None],
-        answered: Callable[[Answer], None],
-        expiry_s: Callable[[Instant], int],
-        warn: Callable[[str], None],
-    ) -> None:
-        """Take who is told of a command's outcome (id, name of the refusal), and who knows whether it is still open.
-
-        `replied` is told of replies whose outcome is known, `answered` of final answers; `expiry_s` makes wall seconds of the
-        scenario time that a reply lives to, `warn` is told what cannot be published.
-        """
-        self._warn = warn
-        self._dialect = dialect
-        self._outcome = outcome
-        self._still_wanted = still_wanted
-        self._replied = replied
-        self._answered = answered
-        self._expiry_s = expiry_s
-        self._link: Link | None = None
+    def __init__(self, context: BackendContext, link: Link, desk: DeskDriver, centre: CentreDriver) -> None:
+        """Take the link to publish on, and desk and centre, which hear what became of their commands, answers and replies."""
+        self._context = context
+        self._dialect = context.dialect
+        self._link = link
+        self._desk = desk
+        self._centre = centre
         self._held: dict[int, Action] = {}
         self._next_token = _UNTRACKED + 1
         self.dropped = 0
         self.refusals: Counter[str] = Counter()
         """What the broker did not take, by reason and kind of topic."""
-
-    def attach(self, link: Link) -> None:
-        """Take the link to publish on."""
-        self._link = link
 
     @property
     def in_flight(self) -> int:
@@ -85,7 +65,7 @@ class Publisher:
     def send_stored(self, marks: Iterable[tuple[str, Stored]]) -> None:
         """Tell cars what is stored. Not repeated when lost: the next mark covers this one."""
         link = self._link
-        if link is None or not link.is_up:
+        if not link.is_up:
             return
         try:
             for vin, mark in marks:
@@ -93,12 +73,12 @@ class Publisher:
         except ConnectionLost:
             return
         except Exception as error:  # noqa: BLE001 (the next mark says as much)
-            self._warn(f"cars could not be told what is stored: {type(error).__name__}")
+            self._context.warn(f"cars could not be told what is stored: {type(error).__name__}")
 
     def link_up(self) -> None:
         """Publish again what has no outcome, in its order."""
         for token, action in list(self._held.items()):
-            if isinstance(action, SendCommand) and not self._still_wanted(action.command.id):
+            if isinstance(action, SendCommand) and not self._desk.is_open(action.command.id):
                 del self._held[token]
             else:
                 self._publish(token, action)
@@ -112,19 +92,22 @@ class Publisher:
                 _log.warning("publish refused", error=str(error), hint=error.hint)
             self.refusals[refusal] += 1
         if isinstance(action, SendCommand):
-            self._outcome(action.command.id, None if error is None else error.name)
+            self._outcome_of(action, None if error is None else error.name)
         elif action is not None:
             self._is_over(action)
+
+    def _outcome_of(self, action: SendCommand, refused: str | None) -> None:
+        self._context.attempt("the outcome of a publish", self._desk.published, action.command.id, refused)
 
     def _is_over(self, action: Answer | ReplyGiven) -> None:
         """Tell whoever keeps it that it need not be published again."""
         if isinstance(action, ReplyGiven):
-            self._replied(action)
+            self._context.attempt("the outcome of a reply", self._centre.replied, action)
         elif action.answer.final and action.answer.token is None:
-            self._answered(action)
+            self._context.attempt("the outcome of an answer", self._desk.answered, action)
 
     def _publish(self, token: int, action: Action) -> None:
-        if self._link is None or not self._link.is_up:
+        if not self._link.is_up:
             return
         try:
             self._link.publish(self._frame(action), token)
@@ -136,9 +119,9 @@ class Publisher:
 
     def _failed(self, action: Action, error: Exception) -> None:
         """Tell what cannot be published, and give whoever waits for it an answer that can."""
-        self._warn(f"a {type(action).__name__} could not be published: {type(error).__name__}")
+        self._context.warn(f"a {type(action).__name__} could not be published: {type(error).__name__}")
         if isinstance(action, SendCommand):
-            self._outcome(action.command.id, INTERNAL)
+            self._outcome_of(action, INTERNAL)
             return
         self._is_over(action)
         if isinstance(action, ReplyGiven) and action.reply.error != INTERNAL:
@@ -154,5 +137,5 @@ class Publisher:
         if isinstance(action, SendCommand):
             return self._dialect.to_car(action.command.vin, action.command, expiry_s=action.expiry_s)
         if isinstance(action, ReplyGiven):
-            return self._dialect.to_car(action.vin, action.reply, expiry_s=self._expiry_s(action.expires_at))
+            return self._dialect.to_car(action.vin, action.reply, expiry_s=self._centre.expiry_s(action.expires_at))
         return self._dialect.desk_answer(action.answer, topic=action.topic)

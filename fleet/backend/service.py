@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -12,16 +11,18 @@ from typing import Any, Final
 import structlog
 
 from fleet import __version__
+from fleet.backend.announced_clock import AnnouncedClock
 from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.config import BackendConfig
 from fleet.backend.consumer import Consumer
+from fleet.backend.context import BackendContext
 from fleet.backend.desk_driver import DeskDriver
-from fleet.backend.publisher import Publisher
 from fleet.backend.spin import SpinVault
+from fleet.backend.store import Loaded
 from fleet.errors import LinkError
 from fleet.kernel.instants import Instant
 from fleet.observe.histogram import Histogram
-from fleet.transport.link import BackOff, Link, LinkSettings
+from fleet.transport.link import BackOff, Link, LinkOwner, LinkSettings
 
 _SPIN_WAIT_S: Final = 5.0
 
@@ -89,115 +90,34 @@ class Backend:
         vault = SpinVault(config.pepper, config.spin_cost)
         self._store = config.open_store(config.store, created_by=f"fleet {__version__}")
         try:
-            loaded = self._store.load()
-            self._consumer = Consumer(
-                self._store,
-                config.dialect,
-                wall_us=config.wall_us,
-                known_vins=loaded.vins,
-                presence_boots=loaded.presence_boots,
-                announce_stored=config.announce_stored,
-                begin_anew=self._begin_anew,
-                batch_wait_s=config.batch_wait_s,
-                committed=config.committed,
-                echo_topic=self._echo_topic,
-            )
-            self._driver = DeskDriver(
-                self._store,
-                loaded,
-                vault,
-                make_clock=config.make_clock,
-                clock_is_known=config.clock_is_known,
-                wall_us=config.wall_us,
-                collecting=self._consumer.collecting,
-                changed=self._consumer.changed,
-                attempt=self._consumer.attempt,
-                make_desk=config.make_desk,
-            )
-            self._centre = CentreDriver(
-                loaded,
-                clock=lambda: self._driver.clock,
-                now=self._driver.now,
-                clock_is_known=lambda: self._driver.clock_is_known,
-                wall_us=config.wall_us,
-                collecting=self._consumer.collecting,
-                changed=self._consumer.changed,
-                attempt=self._consumer.attempt,
-                knows=self._driver.knows,
-                ask_car=self._driver.ask_car,
-                warn=self._consumer.warn,
-                make_centre=config.make_centre,
-                rules=config.rules,
-            )
-            self._driver.attach(self._centre)
+            self._assemble(self._store.load(), vault)
         except BaseException:
             self._store.close()
             raise
-        self._publisher = Publisher(
-            config.dialect,
-            outcome=partial(self._consumer.attempt, "the outcome of a publish", self._driver.published),
-            still_wanted=self._driver.is_open,
-            replied=partial(self._consumer.attempt, "the outcome of a reply", self._centre.replied),
-            answered=partial(self._consumer.attempt, "the outcome of an answer", self._driver.answered),
-            expiry_s=self._centre.expiry_s,
-            warn=self._consumer.warn,
-        )
-        self._link: Link | None = None
         self._running: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
 
-    @property
-    def connected(self) -> bool:
-        """True while the broker is connected and all subscriptions are in force."""
-        return self._link is not None and self._link.is_up
+    def _assemble(self, loaded: Loaded, vault: SpinVault) -> None:
+        """Make the parts, each from those before it."""
+        config = self._config
+        self.clock = AnnouncedClock(config.make_clock, config.wall_us, loaded.meta, is_known=config.clock_is_known)
+        self.context = context = BackendContext(
+            self._store, config.dialect, self.clock, config.wall_us, batch_wait_s=config.batch_wait_s
+        )
+        self.desk = DeskDriver(context, loaded, vault, make_desk=config.make_desk)
+        self._centre = CentreDriver(context, self.desk, loaded, make_centre=config.make_centre, rules=config.rules)
+        self.consumer = Consumer(
+            context,
+            self.desk,
+            self._centre,
+            loaded,
+            self._connect,
+            announce_stored=config.announce_stored,
+            committed=config.committed,
+            echo_topic=self._echo_topic,
+        )
 
-    @property
-    def scenario_time(self) -> Instant | None:
-        """The scenario time, None before anybody has announced it."""
-        return self._driver.now() if self._driver.clock_is_known else None
-
-    @property
-    def store(self) -> Path:
-        """Where it stores."""
-        return self._store.path
-
-    @property
-    def first_id(self) -> int:
-        """The id in the store of the first message that this back end stores."""
-        return self._store.first_id
-
-    @property
-    def last_error(self) -> LinkError | None:
-        """Why there is no connection, when there is none."""
-        return self._consumer.refusal
-
-    @property
-    def is_idle(self) -> bool:
-        """True while nothing is collected, checked or published: all that has arrived has had its effect."""
-        return self._consumer.is_idle and not (self._driver.is_checking or self._publisher.in_flight)
-
-    def _begin_anew(self) -> None:
-        """Have desk and centre begin from the store, as after a restart."""
-        loaded = self._store.load()
-        self._consumer.know(loaded.vins, loaded.presence_boots)
-        self._driver.begin_anew(loaded)
-        self._centre.begin_anew(loaded)
-
-    def flush(self) -> None:
-        """Have all that is stored where readers find it."""
-        self._store.save()
-
-    def look_at_store(self) -> None:
-        """Raise StoreGone when its file is not at its path any more; looked at with each commit, too."""
-        self._store.look()
-
-    def look_at_clock(self) -> None:
-        """Do what is due: the scenario time was moved by hand, which no timer can know."""
-        self._driver.look_at_clock()
-        self._centre.clock_changed()
-
-    async def start(self) -> None:
-        """Begin connecting and storing; returns at once."""
+    def _connect(self, owner: LinkOwner) -> Link:
         config = self._config
         settings = LinkSettings(
             client_id=config.client_id,
@@ -212,14 +132,59 @@ class Backend:
                 *(((self._echo_topic, 1),) if self._echo_topic else ()),
             ),
         )
-        self._link = config.links(settings, self._consumer, BackOff(config.draw))
-        self._publisher.attach(self._link)
-        self._consumer.attach(self._link, self._driver, self._centre, self._publisher)
-        self._driver.start()
+        self._link = config.links(settings, owner, BackOff(config.draw))
+        return self._link
+
+    @property
+    def connected(self) -> bool:
+        """True while the broker is connected and all subscriptions are in force."""
+        return self._link.is_up
+
+    @property
+    def scenario_time(self) -> Instant | None:
+        """The scenario time, None before anybody has announced it."""
+        return self.clock.now() if self.clock.is_known else None
+
+    @property
+    def store(self) -> Path:
+        """Where it stores."""
+        return self._store.path
+
+    @property
+    def first_id(self) -> int:
+        """The id in the store of the first message that this back end stores."""
+        return self._store.first_id
+
+    @property
+    def last_error(self) -> LinkError | None:
+        """Why there is no connection, when there is none."""
+        return self.consumer.refusal
+
+    @property
+    def is_idle(self) -> bool:
+        """True while nothing is collected, checked or published: all that has arrived has had its effect."""
+        return self.consumer.is_idle and not (self.desk.is_checking or self.consumer.publisher.in_flight)
+
+    def flush(self) -> None:
+        """Have all that is stored where readers find it."""
+        self._store.save()
+
+    def look_at_store(self) -> None:
+        """Raise StoreGone when its file is not at its path any more; looked at with each commit, too."""
+        self._store.look()
+
+    def look_at_clock(self) -> None:
+        """Do what is due: the scenario time was moved by hand, which no timer can know."""
+        self.desk.look_at_clock()
+        self._centre.clock_changed()
+
+    async def start(self) -> None:
+        """Begin connecting and storing; returns at once."""
+        self.desk.start()
         self._centre.start()
-        self._running = asyncio.create_task(self._consumer.run(), name="backend-consumer")
-        if self._echo_topic and config.echo is not None:
-            self._watching = asyncio.create_task(self._consumer.watch(config.echo()), name="backend-echo")
+        self._running = asyncio.create_task(self.consumer.run(), name="backend-consumer")
+        if self._echo_topic and self._config.echo is not None:
+            self._watching = asyncio.create_task(self.consumer.watch(self._config.echo()), name="backend-echo")
         self._link.open()
 
     async def run(self) -> None:
@@ -242,25 +207,24 @@ class Backend:
             self._store.close()
             return
         try:
-            await self._consumer.wait_for_quiet(quiet_s, limit_s=limit_s)
-            await self._driver.wait_for_spins(min(limit_s, _SPIN_WAIT_S))
-            self._consumer.finish()
+            await self.consumer.wait_for_quiet(quiet_s, limit_s=limit_s)
+            await self.desk.wait_for_spins(min(limit_s, _SPIN_WAIT_S))
+            self.consumer.finish()
             done, _ = await asyncio.wait({running}, timeout=limit_s)
             if not done:
-                self._consumer.abandon()
+                self.consumer.abandon()
         finally:
-            if self._link is not None:
-                await self._link.close(end_session=end_session)
-            self._consumer.abandon()
+            await self._link.close(end_session=end_session)
+            self.consumer.abandon()
             try:
                 await running
                 self._store.look()
             finally:
-                self._driver.close()
+                self.desk.close()
                 self._centre.close()
-                self._consumer.close()
+                self.consumer.close()
                 self._store.close()
-                _log.info("the back end has stopped", stored=self._consumer.stored)
+                _log.info("the back end has stopped", stored=self.consumer.stored)
 
     async def __aenter__(self) -> Backend:
         await self.start()
@@ -271,7 +235,7 @@ class Backend:
 
     def snapshot(self) -> Snapshot:
         """Return the counters as they are now; the histograms are live, not copies."""
-        consumer, driver = self._consumer, self._driver
+        consumer, desk, publisher = self.consumer, self.desk, self.consumer.publisher
         return Snapshot(
             connected=self.connected,
             cars=consumer.cars,
@@ -281,17 +245,17 @@ class Backend:
             quarantined=dict(consumer.quarantined),
             unsafe_dropped=consumer.unsafe_dropped,
             beyond=consumer.beyond,
-            answers_dropped=self._publisher.dropped,
-            publishes_refused=self._publisher.refusals.total(),
-            refusals=dict(self._publisher.refusals),
+            answers_dropped=publisher.dropped,
+            publishes_refused=publisher.refusals.total(),
+            refusals=dict(publisher.refusals),
             stalls=consumer.stalls,
-            commands_open=driver.desk.open_count,
-            commands_ended={state: dict(reasons) for state, reasons in driver.ended.items()},
+            commands_open=desk.desk.open_count,
+            commands_ended={state: dict(reasons) for state, reasons in desk.ended.items()},
             publish_to_stored=consumer.publish_to_stored,
             round_trip=consumer.round_trip,
             round_trip_waking=consumer.round_trip_waking,
             commit_us=consumer.commit_us,
             batch_messages=consumer.batch_messages,
-            warnings=tuple(consumer.warnings),
+            warnings=tuple(self.context.warnings),
             ends=asdict(consumer.ends),
         )

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from fleet.backend.announced_clock import ClockFactory
 from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.config import BackendConfig
-from fleet.backend.desk_driver import ClockFactory
 from fleet.backend.echo import Echo
 from fleet.backend.spin import SpinCost
 from fleet.kernel.draws import Draws

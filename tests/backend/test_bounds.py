@@ -245,13 +245,13 @@ async def test_a_flood_at_qos_0_is_dropped_beyond_a_bound_while_the_disk_is_full
         await asyncio.sleep(0.05)  # the first one is what cannot be committed
         for _ in range(500):
             session.deliver(flood)
-        pending = lab.backend._consumer.collecting()
+        pending = lab.backend.context.pending
         snapshot = lab.backend.snapshot()
         assert pending.size <= 101
         assert snapshot.unsafe_dropped >= 400 - 1
         assert snapshot.beyond == {consumer.UNSAFE_DROPPED: snapshot.unsafe_dropped}
         assert any(consumer.UNSAFE_DROPPED in warning for warning in snapshot.warnings)
-        lab.backend._consumer.abandon()
+        lab.backend.consumer.abandon()
 
 
 async def test_large_messages_at_qos_0_are_bounded_by_their_bytes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +261,7 @@ async def test_large_messages_at_qos_0_are_bounded_by_their_bytes(path: Path, mo
         for _ in range(100):
             session.deliver(Frame(topic=f"fleet/v1/{VIN}/status", payload=bytes(1_000), qos=0))
         assert lab.backend.snapshot().unsafe_dropped == 90
-        lab.backend._consumer.abandon()
+        lab.backend.consumer.abandon()
 
 
 async def test_what_is_beyond_a_bound_is_said_at_the_first_time_and_at_ten_times_as_many(

@@ -424,8 +424,8 @@ async def test_the_announced_clock_rules_deadlines_and_survives_a_restart(path: 
         assert command.expires_at - command.issued_at == 60_000_000
         assert [frame.expiry_s for frame in lab.session.published if "/command/" in frame.topic] == [5]
     async with running(path) as lab:
-        assert lab.backend._driver.clock.factor == 1_000.0
-        assert BOOT <= lab.backend._driver.clock.now() < BOOT + 100_000_000_000
+        assert lab.backend.clock.clock.factor == 1_000.0
+        assert BOOT <= lab.backend.clock.now() < BOOT + 100_000_000_000
 
 
 async def test_a_deadline_wakes_the_desk(path: Path) -> None:
@@ -434,7 +434,7 @@ async def test_a_deadline_wakes_the_desk(path: Path) -> None:
         lab.session.deliver(*car(presence()))
         await lab.announce(1_000_000.0)
         lab.command("a", ttl_s=1.0)
-        lab.backend._driver.desk._factor = 1e-6  # lets the deadline come within wall milliseconds
+        lab.backend.desk.desk._factor = 1e-6  # lets the deadline come within wall milliseconds
         lab.command("b", ttl_s=1.0)
         assert (await lab.state("b", "unknown")).final
 
