@@ -134,8 +134,8 @@ TELLING: Final = (
     Mutant(
         name="reset-keeps-departures",
         told="a reset leaves departure times",
-        file="vehicle/services/hooks.py",
-        old=("    departures.reset(car)\n"),
+        file="vehicle/services/departures.py",
+        old=("    car.departures = None\n    car.agenda.cancel(DEPARTURE)\n"),
         new=(""),
         scenario="rule-book",
         caught_by=("climatisation_started: departure_timers: they were wiped",),
@@ -143,8 +143,8 @@ TELLING: Final = (
     Mutant(
         name="reset-keeps-driving",
         told="a reset leaves driving data",
-        file="vehicle/services/reset.py",
-        old=("    car.health = car.last_trip = car.today = car.since_filled = None"),
+        file="vehicle/services/driving.py",
+        old=("    car.last_trip = car.today = car.since_filled = None"),
         new=("    pass"),
         scenario="rule-book",
         caught_by=("driving data",),

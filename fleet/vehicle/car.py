@@ -28,12 +28,9 @@ from fleet.vehicle.remote import Remote
 from fleet.vehicle.services import (
     area_alert,
     calls,
-    charging,
-    health,
     hooks,
     privacy,
     speed_alert,
-    wear,
 )
 from fleet.vehicle.services.cabin import Cabin
 from fleet.vehicle.services.charge_settings import Wishes
@@ -157,7 +154,6 @@ class Car:
         self.today: DayData | None = None
         self.since_filled: TripData | None = None
         self.faults: tuple[FaultName, ...] | None = None
-        wear.begin(self, now)
         self.engine_is_on = False
         self.plugged_in = bool(equipment.usable_kwh) and draws.chance(0.7)
         self.in_deep_sleep = False
@@ -180,7 +176,7 @@ class Car:
         self._network_works = True
         self._in_dead_zone = any(zone.holds(*self._true_position) for zone in self.settings.dead_zones)
         self.outbox.has_coverage = self._place_covered and not self._in_dead_zone
-        privacy.begin(self, self.settings.privacy)
+        hooks.made(self, now)
 
     # --- the machine
 
@@ -357,14 +353,12 @@ class Car:
         self._extend(self.outbox.unmute())
 
     def send_status(self, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> None:
-        """Send the status, whole or some groups. A refresh with the engine on renews the health report.
+        """Send the status, whole or some groups.
 
         A silent car makes none.
         """
         if self.outbox.muted:
             return
-        if trigger == "refresh":
-            health.refreshed(self, now)
         self.send(build_status(self, trigger, now, groups))
 
     def send_event(self, name: str, now: Instant, data: Mapping[str, Any] | None = None) -> None:
@@ -427,6 +421,14 @@ class Car:
         """Return what the broker is to say when the car is gone without a word."""
         return Presence(vin=self.vin, boot=self.outbox.boot, seq=0, captured_at=now, connection="offline", reason="lost")
 
+    def charge_changed(self, now: Instant) -> None:
+        """Let all services know that the plug is in or out, or that charging has begun or ended."""
+        hooks.charge_changed(self, now)
+
+    def forget(self, now: Instant) -> None:
+        """Have all services forget what people have left in the car."""
+        hooks.forget(self, now)
+
     # --- power, coverage, sleep
 
     def _power_on(self, now: Instant) -> None:
@@ -434,9 +436,7 @@ class Car:
             return  # once it has been off it is another run of the computer: another Car, with another boot
         self._power = "on"
         self.outbox.reachable_since = now
-        privacy.announce(self, now)
-        if self.plugged_in:
-            charging.plug_in(self, now)
+        hooks.powered_on(self, now)
         self.plan_day(now)
         self.low_voltage.look_ahead(now)
         self.remote.tell_interrupted(self, now)

@@ -65,7 +65,8 @@ def happen(car: Car, message: WorldInput, now: Instant) -> None:
         case DrainTo(share):
             living.drain(car, share, now)
         case FollowRoute():
-            living.follow_route(car, now)
+            if car.journey is None and (legs := routes.follow(car, now)):
+                living.drive_legs(car, legs, now)
         case ClearRoutes():
             routes.clear(car)
         case SetUpdateConsent(given):

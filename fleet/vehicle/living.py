@@ -6,6 +6,7 @@ own streams, told apart by the number of the drive.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.draws import Draws
@@ -17,7 +18,7 @@ from fleet.vehicle.kinematics import speed_plan
 from fleet.vehicle.leaving import Leaving, leaving_habits
 from fleet.vehicle.powertrain import CHARGE_GROUPS
 from fleet.vehicle.region import Place
-from fleet.vehicle.services import calls, charging, driving, health, hooks, routes, updates
+from fleet.vehicle.services import hooks
 from fleet.vehicle.track import ENGINE_LEAD, TrackProfile, TrackTrip
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def start_planned(car: Car, now: Instant) -> None:
     trip = car.next_trip()
     if trip is None:
         return
-    locked_until = updates.locked_until(car)
+    locked_until = hooks.locked_until(car)
     if locked_until is not None:
         car.start_next_trip_at(locked_until)
         return
@@ -79,12 +80,11 @@ def drive_to(car: Car, place: Place, purpose: Purpose, now: Instant) -> None:
         start_planned(car, now)
 
 
-def follow_route(car: Car, now: Instant) -> None:
-    """Drive the route that was imported last, before all else that is planned; does nothing while a drive is under way."""
-    if car.journey is None and (legs := routes.follow(car, now)):
-        for leg in reversed(legs):
-            car.plan_first(leg)
-        start_planned(car, now)
+def drive_legs(car: Car, legs: Sequence[PlannedTrip], now: Instant) -> None:
+    """Drive one leg after the other, before all else that is planned."""
+    for leg in reversed(legs):
+        car.plan_first(leg)
+    start_planned(car, now)
 
 
 def _path_to_station(car: Car, path: Path, now: Instant) -> Path:
@@ -166,19 +166,13 @@ def switch_on(car: Car, now: Instant) -> None:
 
 def _engine_on(car: Car, now: Instant) -> bool:
     """Get in, unplug, start; False when the engine does not start, and the car is left as it was."""
-    if calls.has_crashed(car):
-        car.send_event("engine_not_started", now, {"reason": "crashed"})
-        return False
-    if car.equipment.adblue_l and car.levels(now).adblue_l <= 0:
-        car.send_event("engine_not_started", now, {"reason": "adblue_empty"})
-        return False
-    if updates.locked_until(car) is not None:
-        car.send_event("engine_not_started", now, {"reason": "update_installing"})
+    reason = hooks.forbids_start(car, now)
+    if reason is not None:
+        car.send_event("engine_not_started", now, {"reason": reason})
         return False
     car.agenda.cancel(LEAVE)
     car.body.get_in()
-    if car.plugged_in:
-        charging.unplug(car, now)
+    hooks.driver_gets_in(car, now)
     hooks.engine_starts(car, now)
     car.powertrain.settle(now)
     car.low_voltage.start_engine(now)
@@ -215,12 +209,12 @@ def switch_off(car: Car, now: Instant) -> None:
     car.low_voltage.stop_engine(now)
     car.engine_is_on = False
     car.park(now, journey.place if journey is not None else None)
-    health.engine_off(car, now)
+    hooks.engine_stops(car, now)
     car.send_event("engine_off", now)
     if journey is not None:
-        driving.record(car, journey, before, after, now)
+        hooks.trip_ended(car, journey, before, after, now)
     car.send_status("engine_off", now)
-    hooks.engine_stopped(car, journey, now)
+    hooks.engine_stopped(car, now)
     habits = leaving_habits(_draws(car, "leaving"))
     car.agenda.replace(LEAVE, now + int(habits.delay_s * SECOND), leave, (habits, journey is not None and journey.station))
 
@@ -228,7 +222,7 @@ def switch_off(car: Car, now: Instant) -> None:
 def leave(car: Car, data: tuple[Leaving, bool], now: Instant) -> None:
     """Walk away: lock up well or badly, refuel or plug in where one does that, and tell what has changed."""
     habits, at_station = data
-    if calls.has_crashed(car):
+    if hooks.strands(car):
         return  # nobody locks up, plugs in or goes on from here
     car.body.leave(habits)
     car.low_voltage.light(now, on=car.body.lights_on)
@@ -237,7 +231,7 @@ def leave(car: Car, data: tuple[Leaving, bool], now: Instant) -> None:
         _refill(car, now)
         groups += ("energy", "adblue")
     elif car.place_kind == "home" and car.equipment.usable_kwh and _draws(car, "plug").chance(PLUGS_IN_AT_HOME):
-        charging.plug_in(car, now)
+        hooks.driver_plugs_in(car, now)
         groups += CHARGE_GROUPS
     car.stay_awake(now)
     car.send_status("left", now, groups)
@@ -248,7 +242,7 @@ def leave(car: Car, data: tuple[Leaving, bool], now: Instant) -> None:
 def _refill(car: Car, now: Instant) -> None:
     """Fill the car up and say so."""
     car.send_event("refuelled", now, car.powertrain.refill(now))
-    driving.filled(car)
+    hooks.refilled(car, now)
 
 
 def drain(car: Car, share: float, now: Instant) -> None:
@@ -257,7 +251,6 @@ def drain(car: Car, share: float, now: Instant) -> None:
         car.powertrain.settle(now)  # what it charges from now on depends on the charge that is left
     car.powertrain.drain(share, car.levels(now))
     hooks.fuel_changed(car, now)
-    charging.review_and_tell(car, now)
 
 
 def _draws(car: Car, purpose: str) -> Draws:

@@ -47,6 +47,7 @@ from fleet.vehicle.services import (
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.signals import Transmit
 from fleet.wire.commands import Charging, Heater, SystemUpdate
+from tests.listening import hear_instead
 from tests.runtime.test_virtual import Quiet
 
 CARS = {
@@ -256,6 +257,7 @@ def calls_wait_like_all_else(patch: pytest.MonkeyPatch) -> None:
 
 def what_has_crashed_drives_on(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(calls, "has_crashed", lambda _: False)
+    patch.setitem(hooks.HEARD, "strands", ())
 
 
 def every_country_has_a_breakdown_centre(patch: pytest.MonkeyPatch) -> None:
@@ -280,10 +282,12 @@ def a_download_begins_anew_after_each_pause(patch: pytest.MonkeyPatch) -> None:
             car.updates.under_way.done_mb = 0.0
 
     patch.setattr(updates, "pause", forgetful)
+    hear_instead(patch, "network_lost", pause, forgetful)
 
 
 def waiting_routes_are_not_offered(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(routes, "offer", lambda *_: None)
+    for event in ("engine_started", "network_found"):
+        hear_instead(patch, event, routes.offer, lambda *_: None)
 
 
 def the_list_has_no_end(patch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
 """What a car does for its users, one module for each service.
 
-`registry` knows them all, `hooks` tells them what happens to the car.
+`registry` lists them all, `hooks` passes on to them what happens to the car.
 """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.instants import Instant, to_datetime
 from fleet.vehicle.geo import LatLon, Path, metres_per_degree
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Window, clock_minute
 from fleet.wire.commands import AreaAlert, Zone
@@ -210,12 +211,12 @@ def plan(car: Car, journey: Journey, now: Instant) -> None:
             car.agenda.call(at, _crossed, (watched, entering), key=CROSSING)
 
 
-def end_drive(car: Car) -> None:
+def end_drive(car: Car, _now: Instant) -> None:
     """Expect none of the crossings that were still ahead."""
     car.agenda.cancel(CROSSING)
 
 
-def reset(car: Car) -> None:
+def forget(car: Car, _now: Instant) -> None:
     """Forget the zones."""
     car.area_alert = None
     car.agenda.cancel(CROSSING)
@@ -239,3 +240,6 @@ def _crossed(car: Car, data: tuple[Watched, bool], now: Instant) -> None:
             "accuracy_m": fix.accuracy_m,
         },
     )
+
+
+LISTENER: Final = Listener(drive_planned=plan, engine_stopped=end_drive, forget=forget)

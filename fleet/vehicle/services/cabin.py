@@ -13,6 +13,7 @@ import msgspec
 
 from fleet.kernel.instants import DAY, HOUR, MINUTE, Duration, Instant
 from fleet.vehicle.region import ambient_c
+from fleet.vehicle.services.listener import Listener
 
 if TYPE_CHECKING:
     from fleet.vehicle.car import Car
@@ -111,3 +112,6 @@ def leave_alone(car: Car, now: Instant) -> None:
 def engine_started(car: Car, now: Instant) -> None:
     """The driver has it comfortable."""
     move_to(car, COMFORT_C, DRIVES_WARM_IN, now)
+
+
+LISTENER: Final = Listener(engine_started=engine_started, engine_stopped=leave_alone)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from fleet.kernel.instants import MINUTE, SECOND, Instant
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.health import report
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal
 from fleet.wire.commands import CommandType
 from fleet.wire.messages import Position, Reply
@@ -142,6 +143,10 @@ def has_crashed(car: Car) -> bool:
     return car.calls is not None and car.calls.crashed
 
 
+def _forbids_start(car: Car, _now: Instant) -> str | None:
+    return "crashed" if has_crashed(car) else None
+
+
 def refusal(car: Car, command: CommandType) -> Refusal | None:
     """Judge whether a car that has crashed may move anything: it may not, and still tells how it is (ours)."""
     if has_crashed(car) and command.entry.state == "parked" and not command.entry.legal:
@@ -205,8 +210,11 @@ def _end(car: Car, call_id: str, state: Literal["connected", "failed", "unknown"
     car.send_event("call_ended", now, {key: value for key, value in data.items() if value is not None})
 
 
-def forget(car: Car) -> None:
+def forget(car: Car, _now: Instant) -> None:
     """Forget what was said; whether the car can be started is no personal matter."""
     if car.calls is not None:
         car.calls.told = None
         car.calls.waiting.clear()
+
+
+LISTENER: Final = Listener(forbids_start=_forbids_start, strands=has_crashed, replied=answered, forget=forget)

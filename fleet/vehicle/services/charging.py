@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from fleet.kernel.instants import MINUTE, Duration, Instant
 from fleet.vehicle.charge_curve import ChargeCurve
 from fleet.vehicle.powertrain import CHARGE_GROUPS, Charge, Levels
-from fleet.vehicle.services import hooks
 from fleet.vehicle.services.charge_settings import (
     NO_WISHES,
     Location,
@@ -23,6 +22,7 @@ from fleet.vehicle.services.charge_settings import (
     percent,
     settings_here,
 )
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Window, clock_minute
 from fleet.wire import commands
@@ -85,7 +85,7 @@ def review(car: Car, now: Instant) -> bool:
             car.agenda.cancel(REVIEW)
     changed = _what(before) != _what(power.charging)
     if changed:
-        hooks.charge_changed(car, now)
+        car.charge_changed(now)
     return changed
 
 
@@ -119,7 +119,7 @@ def plug_in(car: Car, now: Instant) -> None:
     if car.in_deep_sleep:
         car.leave_deep_sleep(now)
     if not review(car, now):
-        hooks.charge_changed(car, now)
+        car.charge_changed(now)
 
 
 def unplug(car: Car, now: Instant) -> None:
@@ -131,7 +131,17 @@ def unplug(car: Car, now: Instant) -> None:
     car.low_voltage.plug(now, plugged_in=False)
     if car.charging is not None:
         car.charging = car.charging._replace(override=None, point_works=True)
-    hooks.charge_changed(car, now)
+    car.charge_changed(now)
+
+
+def _powered_on(car: Car, now: Instant) -> None:
+    if car.plugged_in:
+        plug_in(car, now)
+
+
+def _driver_gets_in(car: Car, now: Instant) -> None:
+    if car.plugged_in:
+        unplug(car, now)
 
 
 def set_plug(car: Car, *, plugged_in: bool, now: Instant) -> None:
@@ -257,7 +267,7 @@ def _locate(car: Car, parameters: commands.ChargingLocations, now: Instant) -> N
     car.send_status("command", now, CHARGE_GROUPS)
 
 
-def reset(car: Car, now: Instant) -> None:
+def forget(car: Car, now: Instant) -> None:
     """Forget what a user has set."""
     if car.charging is not None:
         car.charging = Wishes(point_works=car.charging.point_works)
@@ -267,3 +277,8 @@ def reset(car: Car, now: Instant) -> None:
 CHARGING: Final = Service(_override, _start_refusal)
 SETTINGS: Final = Service(_set, _settings_refusal, takes=None)
 LOCATIONS: Final = Service(_locate, _locations_refusal, takes=None)
+
+
+LISTENER: Final = Listener(
+    powered_on=_powered_on, driver_gets_in=_driver_gets_in, driver_plugs_in=plug_in, fuel_changed=review_and_tell, forget=forget
+)

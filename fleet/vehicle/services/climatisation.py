@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from fleet.kernel.instants import HOUR, MINUTE, Duration, Instant
 from fleet.vehicle.services import cabin, comfort
 from fleet.vehicle.services.comfort import Run, Starter
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.commands import Climatisation
 
@@ -120,3 +121,6 @@ def _carry_out(car: Car, parameters: Climatisation, now: Instant) -> None:
 
 
 CLIMATISATION: Final = Service(_carry_out, _refusal)
+
+
+LISTENER: Final = Listener(charge_changed=feed, fuel_changed=feed)

@@ -12,6 +12,7 @@ from fleet.kernel.instants import HOUR, MINUTE, Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
 from fleet.vehicle.powertrain import HEATER_L_PER_HOUR, Draw
 from fleet.vehicle.services import cabin
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal
 from fleet.vehicle.timers import Timer
 
@@ -89,6 +90,14 @@ def end(car: Car, reason: EndReason, now: Instant) -> None:
     car.send_status(run.service, now, ("climate", "energy"))
 
 
+def _engine_starts(car: Car, now: Instant) -> None:
+    end(car, "engine_start", now)
+
+
+def _low_voltage_fell(car: Car, now: Instant) -> None:
+    end(car, "battery_low", now)
+
+
 def stop(car: Car, service: Name, now: Instant) -> None:
     """End this service when it runs."""
     if runs(car, service):
@@ -140,7 +149,7 @@ def keep(car: Car, service: Name, departures: Iterable[Departure], start: Start,
     _plan(car, service, programme, now)
 
 
-def forget(car: Car) -> None:
+def forget(car: Car, _now: Instant) -> None:
     """Forget all departure times."""
     for service in car.programmes or ():
         car.agenda.cancel((DEPARTURE, service))
@@ -170,3 +179,6 @@ def hindrance(car: Car, now: Instant) -> Refusal | None:
     if car.low_voltage.percent(now) < LOW_PERCENT:
         return Refusal("battery_low", f"the 12 V battery is below {LOW_PERCENT:.0f} %")
     return None
+
+
+LISTENER: Final = Listener(engine_starts=_engine_starts, low_voltage_fell=_low_voltage_fell, forget=forget)

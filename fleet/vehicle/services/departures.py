@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fleet.kernel.instants import MINUTE, Duration, Instant
 from fleet.vehicle.powertrain import CHARGE_GROUPS
 from fleet.vehicle.services import charge_settings, charging, climatisation
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Timer, read_timer
 from fleet.wire.commands import DepartureTimer, DepartureTimers
@@ -123,22 +124,25 @@ def _tell_not_ready(car: Car, departures: Departures, reason: str, now: Instant)
 # --- what happens to the car
 
 
-def engine_started(car: Car) -> None:
+def engine_started(car: Car, _now: Instant) -> None:
     """Somebody drives off: nobody waits for the departure any more."""
     if car.departures is not None:
         car.departures.preparing = None
 
 
-def drained(car: Car) -> None:
+def drained(car: Car, _now: Instant) -> None:
     """Charge was taken out of the car: what it had when it woke for a departure counts no more."""
     if car.departures is not None:
         car.departures.charged = False
 
 
-def reset(car: Car) -> None:
+def forget(car: Car, _now: Instant) -> None:
     """Forget the timers."""
     car.departures = None
     car.agenda.cancel(DEPARTURE)
 
 
 DEPARTURES: Final = Service(_carry_out, _refusal, takes=None)
+
+
+LISTENER: Final = Listener(engine_started=engine_started, fuel_changed=drained, forget=forget)

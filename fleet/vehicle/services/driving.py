@@ -6,11 +6,12 @@ the day before, and the day it belongs to stands beside the figures.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.powertrain import Levels
+from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import DayData, TripData
 
 if TYPE_CHECKING:
@@ -72,18 +73,26 @@ def _data(distance_km: float, duration_min: float, fuel_l: float | None, energy_
     )
 
 
-def midnight(car: Car) -> None:
+def midnight(car: Car, _now: Instant) -> None:
     """Close the day's record, unless a trip that belongs to it is under way."""
     if car.journey is None:
         car.today = None
 
 
-def filled(car: Car) -> None:
+def filled(car: Car, _now: Instant) -> None:
     """Begin the long record anew: fuel was filled in, or an electric car was charged."""
     car.since_filled = None
 
 
-def charge_changed(car: Car) -> None:
+def charge_changed(car: Car, now: Instant) -> None:
     """What an e-Hybrid takes from its plug begins nothing anew: its record goes from one filling to the next (ours)."""
     if car.equipment.energy == "electric" and car.powertrain.charging is not None:
-        filled(car)
+        filled(car, now)
+
+
+def forget(car: Car, _now: Instant) -> None:
+    """Forget all trips."""
+    car.last_trip = car.today = car.since_filled = None
+
+
+LISTENER: Final = Listener(trip_ended=record, day_began=midnight, refilled=filled, charge_changed=charge_changed, forget=forget)

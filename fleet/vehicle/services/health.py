@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from fleet.kernel.instants import Instant
 from fleet.vehicle.low_voltage import LOW_PERCENT
 from fleet.vehicle.services import wear
+from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import AdBlue, Health, Service, WarningLight
 
 if TYPE_CHECKING:
@@ -76,6 +77,14 @@ def refreshed(car: Car, now: Instant) -> None:
         car.health = report(car, now)
 
 
+def forget(car: Car, _now: Instant) -> None:
+    """Forget the newest report."""
+    car.health = None
+
+
 def _has_driven(car: Car) -> bool:
     """Tell whether a parked car has been driven far enough."""
     return car.powertrain.odometer_m - car.start_m >= FIRST_REPORT_M
+
+
+LISTENER: Final = Listener(engine_stops=engine_off, network_found=network_found, forget=forget)

@@ -8,6 +8,7 @@ from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
 from fleet.vehicle.low_voltage import BLOWER_A, HEATER_A
 from fleet.vehicle.services import cabin, comfort
 from fleet.vehicle.services.comfort import Departure, Mode, Run, Starter
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import ACTUATION, Refusal, Service
 from fleet.vehicle.timers import read_timer
 from fleet.wire.commands import Heater
@@ -111,3 +112,6 @@ def _start_by_timer(car: Car, minutes: int, now: Instant) -> Refusal | None:
     if refused is None:
         start(car, minutes, now, by="timer")
     return refused
+
+
+LISTENER: Final = Listener(fuel_changed=watch_fuel)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
 from fleet.vehicle.services import privacy
+from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import Reply, Request
 from fleet.wire.requests import read_request, requests
 
@@ -141,8 +142,11 @@ def _end(car: Car, event: str, request_id: str, shown: Shown, now: Instant) -> N
     car.send_event(event, now, data if shown.reason is None else data | {"reason": shown.reason})
 
 
-def forget(car: Car) -> None:
+def forget(car: Car, _now: Instant) -> None:
     """Forget what was asked and shown."""
     if car.online is not None:
         car.online.waiting.clear()
         car.online.shown = None
+
+
+LISTENER: Final = Listener(replied=answered, forget=forget)

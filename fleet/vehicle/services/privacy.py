@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal
 from fleet.wire.commands import COMMANDS, CommandType
 from fleet.wire.messages import CarMessage, Event, Request, Response, Status
@@ -126,9 +127,9 @@ def refusal(car: Car, command: CommandType) -> Refusal | None:
 # --- what people switch
 
 
-def begin(car: Car, asked: PrivacyMode) -> None:
+def begin(car: Car, _now: Instant) -> None:
     """Start with a mode, before the car is switched on; a mode that its generation has not is left."""
-    mode = mode_of(asked, car.equipment.generation)
+    mode = mode_of(car.settings.privacy, car.equipment.generation)
     if mode is not None and mode != OPEN:
         _of(car).mode = mode
         car.outbox.muted = mode in SILENT_MODES
@@ -175,3 +176,6 @@ def _of(car: Car) -> Privacy:
     if car.privacy is None:
         car.privacy = Privacy()
     return car.privacy
+
+
+LISTENER: Final = Listener(made=begin, powered_on=announce)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle.services import health
 from fleet.vehicle.services.service import Service
 from fleet.wire.commands import Refresh
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def _refresh(car: Car, _parameters: Refresh, now: Instant) -> None:
+    health.refreshed(car, now)
     car.send_status("refresh", now)
 
 

@@ -1,4 +1,4 @@
-"""Which service does what with which parameters: one line for each command of the catalogue."""
+"""The services of a car: one line for each command of the catalogue, and one for each service that hears what happens."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ from typing import Final
 
 from fleet.vehicle.services import (
     area_alert,
+    cabin,
+    calls,
     charging,
     climatisation,
+    comfort,
     departures,
+    driving,
+    health,
     heating,
     horn,
     locking,
+    online,
+    privacy,
     refreshing,
     reset,
     routes,
     speed_alert,
     updates,
     ventilation,
+    wear,
+    workshop,
 )
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Service
 from fleet.wire.commands import (
     AreaAlert,
@@ -60,3 +70,25 @@ SERVICES: Final[dict[type[Parameters], Service]] = {
     ChargingLocations: charging.LOCATIONS,
     DepartureTimers: departures.DEPARTURES,
 }
+
+LISTENERS: Final[tuple[Listener, ...]] = (
+    cabin.LISTENER,
+    calls.LISTENER,
+    online.LISTENER,
+    comfort.LISTENER,
+    heating.LISTENER,
+    climatisation.LISTENER,
+    workshop.LISTENER,
+    area_alert.LISTENER,
+    speed_alert.LISTENER,
+    departures.LISTENER,
+    routes.LISTENER,
+    wear.ADBLUE,
+    updates.LISTENER,
+    wear.LISTENER,
+    health.LISTENER,
+    driving.LISTENER,
+    privacy.LISTENER,
+    charging.LISTENER,
+)
+"""In the order in which they hear of an event: messages that two of them send of it leave the car in this order."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.outbox import is_priority
-from fleet.vehicle.services import hooks, privacy
+from fleet.vehicle.services import privacy
 from fleet.vehicle.services.service import Service
 from fleet.wire.commands import Reset
 from fleet.wire.messages import CarMessage, Response
@@ -31,8 +31,7 @@ def reset(car: Car, user: str | None, by: Literal["app", "car"], now: Instant) -
     car.privacy = privacy.Privacy()
     car.privacy.paired = False
     privacy.hear(car)
-    hooks.reset(car, now)
-    car.health = car.last_trip = car.today = car.since_filled = None
+    car.forget(now)
     car.remote.forget_details()
     car.outbox.redact_unsent(_kept)
     car.send_event("car_reset", now, {"by": by})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from fleet.kernel.instants import DAY, SECOND, Duration, Instant
 from fleet.vehicle.driver import PlannedTrip
 from fleet.vehicle.region import Place
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.commands import ImportedTrip, RouteImport, Waypoint
 
@@ -119,12 +120,12 @@ def offer(car: Car, now: Instant) -> None:
     car.agenda.replace(DOWNLOAD, now + int(seconds * SECOND), _downloaded)
 
 
-def break_off(car: Car) -> None:
+def break_off(car: Car, _now: Instant) -> None:
     """A download ends with the network; it begins anew when that is back."""
     car.agenda.cancel(DOWNLOAD)
 
 
-def engine_stopped(car: Car) -> None:
+def engine_stopped(car: Car, _now: Instant) -> None:
     """What was not downloaded is offered again the next time."""
     if car.routes is not None:
         car.routes.told = False
@@ -143,7 +144,7 @@ def _downloaded(car: Car, _data: None, now: Instant) -> None:
 # --- the driver
 
 
-def reset(car: Car) -> None:
+def forget(car: Car, _now: Instant) -> None:
     """Forget all routes."""
     car.routes = None
     car.agenda.cancel(DOWNLOAD)
@@ -166,3 +167,8 @@ def follow(car: Car, now: Instant) -> list[PlannedTrip]:
 
 def _place(point: Waypoint) -> Place:
     return Place(point.latitude, point.longitude, point.name or "a waypoint", "errand")
+
+
+LISTENER: Final = Listener(
+    engine_started=offer, engine_stopped=engine_stopped, network_found=offer, network_lost=break_off, forget=forget
+)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fleet.kernel.instants import SECOND, Duration, Instant
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Service
 from fleet.wire.commands import SpeedAlert
 
@@ -93,12 +94,12 @@ def plan(car: Car, journey: Journey, now: Instant) -> None:
         car.agenda.call(journey.move_at + elapsed_us, _exceeded, key=EXCEEDED)
 
 
-def end_drive(car: Car) -> None:
+def end_drive(car: Car, _now: Instant) -> None:
     """Expect none of the alerts that were still ahead."""
     car.agenda.cancel(EXCEEDED)
 
 
-def reset(car: Car) -> None:
+def forget(car: Car, _now: Instant) -> None:
     """Forget the limit."""
     car.speed_alert = None
     car.agenda.cancel(EXCEEDED)
@@ -121,3 +122,6 @@ def _exceeded(car: Car, _data: None, now: Instant) -> None:
             "accuracy_m": fix.accuracy_m,
         },
     )
+
+
+LISTENER: Final = Listener(drive_planned=plan, engine_stopped=end_drive, forget=forget)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fleet.kernel.instants import MINUTE, SECOND, Instant
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.commands import SystemUpdate
 from fleet.wire.messages import Software
@@ -93,6 +94,10 @@ def of(car: Car) -> Updates:
 def locked_until(car: Car) -> Instant | None:
     """Return until when the car cannot be started; None when it can."""
     return None if car.updates is None else car.updates.installs_system_until
+
+
+def _forbids_start(car: Car, _now: Instant) -> str | None:
+    return "update_installing" if locked_until(car) is not None else None
 
 
 # --- the command
@@ -243,7 +248,7 @@ def fail_next(car: Car) -> None:
     of(car).fails_next = True
 
 
-def reset(car: Car, now: Instant) -> None:
+def forget(car: Car, now: Instant) -> None:
     """Forget what its user agreed to; what is installed stays."""
     if car.updates is not None:
         car.updates.consent = False
@@ -280,3 +285,15 @@ def _told(update: Update, state: str, reason: str | None) -> dict[str, Any]:
     order = update.order
     told = {"campaign": order.campaign, "target": order.target, "version": order.version, "state": state}
     return told if reason is None else told | {"reason": reason}
+
+
+LISTENER: Final = Listener(
+    forbids_start=_forbids_start,
+    locked_until=locked_until,
+    engine_started=engine_started,
+    engine_stopped=engine_stopped,
+    driver_left=driver_left,
+    network_found=go_on,
+    network_lost=pause,
+    forget=forget,
+)

@@ -15,6 +15,7 @@ from fleet.vehicle.catalogue import PLUGGED, EnergyKind
 from fleet.vehicle.hazards import HAZARDS, FaultName
 from fleet.vehicle.journey import DRIVE
 from fleet.vehicle.powertrain import ADBLUE_WARNINGS_KM
+from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import WarningLight
 
 if TYPE_CHECKING:
@@ -167,6 +168,10 @@ def _tell_due(car: Car, service: int, now: Instant) -> None:
     _expect_visit(car, now)
 
 
+def _forbids_start(car: Car, now: Instant) -> str | None:
+    return "adblue_empty" if car.equipment.adblue_l and car.levels(now).adblue_l <= 0 else None
+
+
 # --- the workshop
 
 
@@ -220,3 +225,7 @@ def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
         _plan_services(car, journey, now)
     if car.equipment.adblue_l:
         _plan_adblue(car, journey, now)
+
+
+LISTENER: Final = Listener(made=begin, engine_started=engine_started, drive_planned=drive_planned)
+ADBLUE: Final = Listener(forbids_start=_forbids_start)

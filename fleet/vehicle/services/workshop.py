@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal
 from fleet.wire.commands import CommandType
 
@@ -48,6 +49,9 @@ def _driven(car: Car, _data: None, now: Instant) -> None:
     car.send_event("workshop_mode", now, {"on": False, "reason": "driven"})
 
 
-def engine_stopped(car: Car) -> None:
+def engine_stopped(car: Car, _now: Instant) -> None:
     """The drive was too short to end the mode."""
     car.agenda.cancel(TEST_DRIVE)
+
+
+LISTENER: Final = Listener(drive_planned=drive_planned, engine_stopped=engine_stopped)

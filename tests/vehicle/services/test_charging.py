@@ -409,7 +409,7 @@ def test_a_reset_forgets_what_a_user_has_set() -> None:
     set_ok(born, limit_percent=60, **NIGHT)
     set_ok(born, "charging_locations", locations=[location(limit_percent=80)])
     set_ok(born, "departure_timers", timers=[{"at": "07:00", "days": ["thursday"]}])
-    hooks.reset(born.car, born.now)
+    hooks.forget(born.car, born.now)
     told = report(born)
     assert (told.state, told.limit_percent, told.target_percent, born.car.departures) == ("charging", 100, 100, None)
 

@@ -26,6 +26,7 @@ from fleet.vehicle.signals import (
     SwitchOn,
 )
 from fleet.wire.messages import Event, Software
+from tests.listening import hear_instead
 from tests.vehicle.car_lab import HOME, SHOP, CarLab, equipment
 
 OK = ("succeeded", None)
@@ -270,7 +271,7 @@ def test_what_puts_it_off(hinder: Callable[[CarLab], None], reason: str, monkeyp
         before(car, now)
 
     with monkeypatch.context() as patch:
-        patch.setattr(updates, "driver_left", left)
+        hear_instead(patch, "driver_left", before, left)
         lab.put(SwitchOff())
         lab.run_for(2 * HOUR)
     assert lab.events("update_progress")[-1].data["reason"] == reason
