@@ -4,9 +4,11 @@
 .DEFAULT_GOAL := help
 # The targets share one environment, so `make -j` must not start two of them at once.
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-nightly mutants rule-book check build clean
+.PHONY: help demo test test-fast test-wheel test-nightly mutants rule-book check build clean
 
 ARGS ?=
+# Live tests wait more than they work: two of them for each core keep it busy.
+LIVE_WORKERS ?= $(shell expr 2 '*' `getconf _NPROCESSORS_ONLN`)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -17,18 +19,22 @@ demo: ## Set up and let 2 000 cars live a working day in under a minute
 
 test: ## Set up and run all tests on all cores: those without a broker, the live ones, alone those that measure time, and examples/
 	@bash tools/setup.sh dev broker
-	@.venv/bin/python -m pytest -n auto -m "not live" $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
-	@.venv/bin/python -m pytest -n auto --dist loadscope -m "live and not alone" $(ARGS) || [ $$? = 5 ]
+	@.venv/bin/python -m pytest -n auto --dist worksteal -m "not live" $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
+	@.venv/bin/python -m pytest -n $(LIVE_WORKERS) --dist loadgroup -m "live and not alone" $(ARGS) || [ $$? = 5 ]
 	@.venv/bin/python -m pytest -m "live and alone" $(ARGS) || [ $$? = 5 ]
 	@$(if $(ARGS),,cd examples && ../.venv/bin/python -m pytest)  # the back end that is not ours, with its own configuration
 
 test-fast: ## Set up and run the tests that need no broker
 	@bash tools/setup.sh dev
-	@.venv/bin/python -m pytest -n auto -m "not live" $(ARGS)
+	@.venv/bin/python -m pytest -n auto --dist worksteal -m "not live" $(ARGS)
+
+test-wheel: ## Set up, build the wheel and run a selection of the tests on it, in an environment of its own
+	@bash tools/setup.sh
+	@bash tools/test_wheel.sh $(ARGS)
 
 test-nightly: ## Set up and run what takes too long for every run: many more random draws, and the tests marked nightly
 	@bash tools/setup.sh dev broker
-	@FLEET_NIGHTLY=1 .venv/bin/python -m pytest -n auto -m "nightly or random" $(ARGS)
+	@FLEET_NIGHTLY=1 .venv/bin/python -m pytest -n auto --dist loadgroup -m "nightly or random" $(ARGS)
 
 rule-book: ## Write scenarios/rule-book.yaml anew, from the catalogue of services and tests/rule_book/
 	@bash tools/setup.sh dev

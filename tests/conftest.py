@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 import pytest_asyncio
 
+import fleet
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.mosquitto import PrivateMosquitto
 from tests.lab import VINS, LiveBroker
 from tests.nightly import NIGHTLY
+
+IS_CHECKOUT: Final = Path(fleet.__file__).parents[1] == Path(__file__).parents[1]
+"""Whether the tests meet the sources beside them."""
 
 pytest.register_assert_rewrite("tests.transport.link_conformance", "tests.transport.link_connecting", "tests.runtime.faults")
 
@@ -32,10 +38,8 @@ async def own_broker() -> AsyncIterator[LiveBroker]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only `make test-nightly` has time for."""
-    if NIGHTLY:
-        return
-    left_out = [item for item in items if item.get_closest_marker("nightly")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+    """Leave out what only `make test-nightly` has time for, and in a checkout what is for the installed wheel."""
+    others = {*(() if NIGHTLY else ("nightly",)), *(("wheel",) if IS_CHECKOUT else ())}
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in others)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not any(item.get_closest_marker(name) for name in others)]

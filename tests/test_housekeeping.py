@@ -52,14 +52,26 @@ def cli_commands() -> set[str]:
 
 def test_make_has_what_is_promised() -> None:
     """Each promised target is there, and is phony, so that a file of its name cannot disable it."""
-    promised = {"help", "demo", "test", "test-fast", "test-nightly", "mutants", "rule-book", "check", "build", "clean"}
+    promised = {
+        "help",
+        "demo",
+        "test",
+        "test-fast",
+        "test-wheel",
+        "test-nightly",
+        "mutants",
+        "rule-book",
+        "check",
+        "build",
+        "clean",
+    }
     assert set(targets()) == promised
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text_of("Makefile"), re.MULTILINE)
     assert set(phony.split()) == promised
     assert ".DEFAULT_GOAL := help" in text_of("Makefile")
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-fast", "check", "build"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-fast", "test-wheel", "check", "build"])
 def test_targets_set_themselves_up(target: str) -> None:
     """On a fresh clone every target works first: its recipe begins with the set-up."""
     assert targets()[target][0].startswith("@bash tools/setup.sh")
@@ -73,7 +85,7 @@ def test_demo_and_test_bring_a_broker() -> None:
     assert (ROOT / "scenarios" / "rush-hour.yaml").is_file()
 
 
-@pytest.mark.parametrize("script", ["tools/setup.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["tools/setup.sh", "tools/test_wheel.sh", ".ci/run"])
 def test_scripts_can_be_run_and_stop_at_errors(script: str) -> None:
     """They are executable, are valid bash, and do not go on after a failure."""
     path = ROOT / script
@@ -89,10 +101,10 @@ def test_set_up_refuses_words_it_does_not_know() -> None:
     assert refused.stderr == "setup: unknown word 'brocker'\nsetup: Use: tools/setup.sh [dev] [broker]\n"
 
 
-def test_continuous_integration_runs_check_and_test() -> None:
+def test_continuous_integration_runs_the_checks_and_all_tests() -> None:
     """What it runs is what a contributor runs."""
     lines = text_of(".ci/run").splitlines()
-    assert [line for line in lines if line.startswith("make ")] == ["make check", "make test"]
+    assert [line for line in lines if line.startswith("make ")] == ["make check", "make test", "make test-wheel"]
 
 
 # --- package ---------------------------------------------------------------------------------------------------------

@@ -31,33 +31,33 @@ CAR = f"car/{VIN}"
 DAY = """\
 scenario: a-broken-day
 purpose: All that the checks look at, with a broker that dies twice.
-seed: 11
+seed: 20
 start: 2026-03-02T05:00Z
 duration: 17 h
 clock: virtual
 region: munich
 fleets:
-  - {name: heated, count: 24, models: {Ateca: 2}, profile: commuter, coverage: {garages: 20 %, holes: 20 %},
+  - {name: heated, count: 8, models: {Ateca: 2}, profile: commuter, coverage: {garages: 20 %, holes: 20 %},
      equipment: {parking_heater: true, remote_ventilation: true}}
-  - {name: electric, count: 16, models: {Born: 1}, profile: commuter}
+  - {name: electric, count: 5, models: {Born: 1}, profile: commuter}
 commands:
-  - {name: refresh, count: 80}
-  - {name: honk, count: 50, parameters: {mode: flash}, distance: {from: 0 m, to: 900 m}}
-  - {name: lock, count: 80, spin: {right: 60 %, wrong: 40 %}}
-  - {name: unlock, count: 30, spin: {right: 60 %, wrong: 40 %}}
-  - {name: heater, count: 120, fleet: heated, spin: {right: 100 %},
+  - {name: refresh, count: 28}
+  - {name: honk, count: 18, parameters: {mode: flash}, distance: {from: 0 m, to: 900 m}}
+  - {name: lock, count: 28, spin: {right: 60 %, wrong: 40 %}}
+  - {name: unlock, count: 10, spin: {right: 60 %, wrong: 40 %}}
+  - {name: heater, count: 42, fleet: heated, spin: {right: 100 %},
      parameters: {action: [start, start, stop], minutes: [10, 20, 60]}}
-  - {name: heater, count: 10, fleet: electric, parameters: {action: start, minutes: 10}, spin: {right: 100 %}}
-  - {name: ventilation, count: 60, fleet: heated, spin: {right: 100 %},
+  - {name: heater, count: 4, fleet: electric, parameters: {action: start, minutes: 10}, spin: {right: 100 %}}
+  - {name: ventilation, count: 21, fleet: heated, spin: {right: 100 %},
      parameters: {action: [start, start, stop], minutes: [20, 30, 60]}}
-  - {name: climatisation, count: 60, fleet: electric, spin: {right: 100 %}, parameters: {target_c: [18, 24.5, 29]}}
-  - {name: charging, count: 40, fleet: electric, parameters: {action: [start, start, stop]}}
-  - {name: charging_settings, count: 60, fleet: electric,
+  - {name: climatisation, count: 21, fleet: electric, spin: {right: 100 %}, parameters: {target_c: [18, 24.5, 29]}}
+  - {name: charging, count: 14, fleet: electric, parameters: {action: [start, start, stop]}}
+  - {name: charging_settings, count: 21, fleet: electric,
      parameters: {limit_percent: [60, 80, 100], max_current_a: {from: 6, to: 16}}}
-  - {name: departure_timers, count: 40, fleet: electric, spin: right,
+  - {name: departure_timers, count: 14, fleet: electric, spin: right,
      parameters: {timers: [{at: "14:30", days: [monday]}, {at: "19:00", date: "2026-03-02"}]}}
 load:
-  - {do: ask_status, rate: 80 per hour}
+  - {do: ask_status, rate: 28 per hour}
 timeline:
   - {at: 90 min, do: plug_in, cars: {fleet: electric, share: 50 %}}
   - {at: 3 h 10 min, do: unplug, cars: {fleet: electric}}
@@ -67,13 +67,14 @@ timeline:
   - {at: 2 h, broker: kill}
   - {at: 2 h 2 min, broker: start}
   - {at: 11 h, broker: kill}
-  - {at: 11 h 20 min, broker: start}
+  - {at: 11 h 8 min, broker: start}
   - {every: 30 min, do: open, door: boot, cars: {share: 30 %}}
   - {every: 47 min, do: close, door: boot, cars: {share: 30 %}}
   - {every: 3 h, do: engine_on, cars: {count: 3}}
   - {at: 4 h, do: low_fuel, level: 4 %, cars: {share: 20 %}}
   - {at: 5 h, do: lose_coverage, cars: {share: 40 %}}
   - {at: 8 h, do: regain_coverage, cars: {share: 40 %}}
+  - {at: 4 h, do: fault, fault: headlight, cars: {fleet: heated, count: 1}}
 """
 
 

@@ -14,9 +14,15 @@ from fleet.vehicle.outbox import Outbox
 from fleet.vehicle.services import climatisation, comfort, hooks, horn, ventilation
 from fleet.vehicle.services.registry import SERVICES
 from fleet.wire.commands import Lock
-from tests.checks.lab import broken, judged, run_day
+from tests.checks.lab import DAY, broken, judged, run_day
 
 Defect = Callable[[pytest.MonkeyPatch], None]
+ASKED_MORE = (
+    DAY.replace("seed: 20", "seed: 22")
+    .replace("{name: lock, count: 28", "{name: lock, count: 60")
+    .replace("{name: honk, count: 18", "{name: honk, count: 40")
+)
+"""A day with commands for cars that are driven, and with doors open."""
 
 
 def honks_at_a_kilometre(patch: pytest.MonkeyPatch) -> None:
@@ -102,4 +108,4 @@ DEFECTS: list[tuple[Defect, set[str]]] = [
 def test_a_defect_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: Defect, checks: set[str]) -> None:
     """Whoever decides wrongly writes it into the journal."""
     defect(monkeypatch)
-    assert checks <= broken(judged(run_day(tmp_path)))
+    assert checks <= broken(judged(run_day(tmp_path, ASKED_MORE)))

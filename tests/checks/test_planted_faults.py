@@ -187,7 +187,7 @@ def climatised_to_boiling(records: Records) -> None:
 
 def no_budget_left(records: Records) -> None:
     """A car refuses for the power budget what is one of its first commands."""
-    at = find_message(records, "Response", lambda m: m.get("reason") == "fuel_low")
+    at = find_message(records, "Response", lambda m: m.get("reason") in {"fuel_low", "too_far"})
     records[at]["data"]["message"]["reason"] = "power_budget"
     reframe(records, at)
 
@@ -241,10 +241,18 @@ def unlocked(doors: dict[str, Any]) -> dict[str, Any]:
 
 
 def more_fuel(records: Records) -> None:
-    at = find_message(
-        records, "Status", lambda m: m.get("energy", {}).get("fuel_level_percent", 99) < 40, after=len(records) // 2
-    )
-    records[at]["data"]["message"]["energy"]["fuel_level_percent"] += 60
+    """A parked car has more than before, and less again after its next drive."""
+    driven = after_a_drive(records, most_percent=50)
+    machine = records[driven]["m"]
+
+    def is_parked_status(record: dict[str, Any]) -> bool:
+        if (record["m"], record["k"], record.get("of")) != (machine, "out", "Status"):
+            return False
+        message = record["data"]["message"]
+        return (message["trigger"], message["state"]) == ("load", "parked")
+
+    at = max(at for at in range(driven) if is_parked_status(records[at]))
+    records[at]["data"]["message"]["energy"]["fuel_level_percent"] += 40
     reframe(records, at)
 
 
@@ -270,11 +278,13 @@ def charge_came_back(records: Records) -> None:
 
 
 def charge_from_nowhere(records: Records) -> None:
+    """In a car that is not driven again on that day."""
+
     def could_be_more(message: dict[str, Any]) -> bool:
         charging = message.get("charging") or {}
         return charging.get("state") == "unplugged" and message["energy"]["charge_percent"] < 60 and message["trigger"] == "load"
 
-    at = find_message(records, "Status", could_be_more, after=len(records) // 2)
+    at = find_message(records, "Status", could_be_more, after=len(records) * 9 // 10)
     records[at]["data"]["message"]["energy"]["charge_percent"] += 30
     reframe(records, at)
 
@@ -291,11 +301,12 @@ def ready_for_what_nobody_set(records: Records) -> None:
     reframe(records, at)
 
 
-def after_a_drive(records: Records) -> int:
+def after_a_drive(records: Records, most_percent: float = 100) -> int:
     """Return the place of the status of a car that burns fuel, at the end of a drive that is not its first."""
 
     def is_there(message: dict[str, Any]) -> bool:
-        return message["trigger"] == "engine_off" and "fuel_range_km" in message["energy"]
+        energy = message.get("energy", {})
+        return message["trigger"] == "engine_off" and "fuel_range_km" in energy and energy["fuel_level_percent"] < most_percent
 
     return find_message(records, "Status", is_there, after=len(records) // 2)
 
@@ -455,7 +466,7 @@ FAULTS: list[tuple[Plant, set[str]]] = [
     (replied_with_an_unknown_error, {"replies fit"}),
     (change_status(mileage_km=lambda km: km - 1_000), {"odometer", "drives"}),
     (more_fuel, {"fuel", "drives"}),
-    (change_status(captured_at=lambda at: at - 20 * HOUR), {"captured_at", "comfort", "fixes"}),
+    (change_status(captured_at=lambda at: at - 2 * HOUR), {"captured_at"}),
     (change_status(low_voltage=lambda battery: {**battery, "voltage_v": 14.9}), {"voltage"}),
     (change_status(position=lambda fix: {**fix, "accuracy_m": 80.0}), {"fixes"}),
     (change_status(windows=lambda _: None), {"whole status"}),

@@ -116,7 +116,7 @@ def on_a_terminal(*arguments: str, cwd: Path, **environment: str) -> bytes:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("line", ["--help", "scenarios", "run rush-huor", "run rush-hour --carz 5", "check find-my-car"])
+@pytest.mark.parametrize("line", ["--help", "catalogue", "run rush-huor", "run rush-hour --carz 5", "check find-my-car"])
 def test_no_color_leaves_no_escape_codes(line: str, tmp_path: Path) -> None:
     """Nothing coloured, bold or dim: in help, tables, errors of ours and errors of options; without it there is."""
     plain = on_a_terminal(*line.split(), cwd=tmp_path, NO_COLOR="1")

@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from fleet.checks.verification import declared_rules
-from fleet.runtime.assembly import vocabulary
-from fleet.runtime.resources import resource_dir
-from fleet.scenario.loader import shipped
 from mutants.mutant import Mutant
 from mutants.planting import ROOT, Copy, table_rows
 from mutants.table import MUTANTS
+from tests.shipped import FILES
 
 DOCS = ROOT / "docs" / "checks.md"
 QUICK = ("honk-to-501-m", "spin-locked-after-4", "ecall-without-position")
@@ -54,7 +52,7 @@ def test_what_is_not_there_is_not_planted(tmp_path: Path) -> None:
 
 def test_each_says_what_catches_it() -> None:
     """Each names a shipped scenario, and at least one check, or expectation by how it begins."""
-    scenarios = {line.name for line in shipped(resource_dir("scenarios"), vocabulary())}
+    scenarios = {path.stem for path in FILES}
     checks = {check for check, _ in declared_rules()}
     for mutant in MUTANTS:
         assert mutant.scenario in scenarios, mutant.name

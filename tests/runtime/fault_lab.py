@@ -353,11 +353,11 @@ class FaultLab:
 
     # --- waiting
 
-    async def wait_for(self, what: str, condition: Callable[[], bool]) -> None:
+    async def wait_for(self, what: str, condition: Callable[[], bool], within_s: float = WITHIN_S) -> None:
         """Return as soon as the condition holds; fail with what is known when it does not in time."""
-        if not await wait_until(condition, WITHIN_S, every_s=LOOK_S):
+        if not await wait_until(condition, within_s, every_s=LOOK_S):
             raise AssertionError(
-                f"no {what} within {WITHIN_S:g} s; {self.up} cars are up, account {self.shard.account()}, "
+                f"no {what} within {within_s:g} s; {self.up} cars are up, account {self.shard.account()}, "
                 f"{len(self.rows())} rows, broker: {self.broker.log_tail(5)}"
             )
 

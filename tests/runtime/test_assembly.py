@@ -12,13 +12,13 @@ from fleet.errors import UsageError
 from fleet.kernel.instants import DAY
 from fleet.runtime import assembly
 from fleet.runtime.assembly import build_cars, vins, vocabulary
-from fleet.runtime.resources import resource_dir
-from fleet.scenario.loader import Overrides, load, shipped
+from fleet.scenario.loader import Overrides, load
 from fleet.scenario.schema import Scenario
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import distance_m
 from fleet.wire.vin import is_vin
 from tests.runtime.pure_lab import cars_of, scenario
+from tests.shipped import FILES
 
 MIXED = """\
   - {name: mixed, count: %d, models: {Leon: 3, Formentor: 2, Born: 1}, coverage: {garages: 10 %%, holes: 10 %%}}
@@ -119,8 +119,8 @@ def test_the_vocabulary_is_the_vehicles_own() -> None:
 
 def test_all_shipped_scenarios_can_be_built() -> None:
     """Each shipped file gives its cars, at another number of them as well."""
-    for found in shipped(resource_dir("scenarios"), vocabulary()):
-        made = load(found.path, vocabulary(), Overrides(cars=25))
+    for path in FILES:
+        made = load(path, vocabulary(), Overrides(cars=25))
         assert len(build_cars(made, start=vocabulary().start_of(made), boot=1)) == 25
 
 

@@ -15,7 +15,12 @@ from tests.cli.lab import clean_environment
 from tests.runtime.fault_lab import CARS, Outcome
 from tests.runtime.faults import CASES, HEAD, Case, line, start_all
 
-pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("faults"),  # all are started together, once
+]
 
 Outcomes = Mapping[Case, asyncio.Task[Outcome]]
 

@@ -19,7 +19,7 @@ from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
-from fleet.scenario.loader import Overrides, load, shipped
+from fleet.scenario.loader import Overrides, load
 from fleet.scenario.scalars import ClockFactor
 from fleet.scenario.schema import Scenario, Vocabulary
 from fleet.transport.link import BackOff
@@ -49,6 +49,7 @@ from fleet.vehicle.signals import Transmit
 from fleet.wire.commands import Charging, Heater, SystemUpdate
 from tests.listening import hear_instead
 from tests.runtime.test_virtual import Quiet
+from tests.shipped import FILES
 
 CARS = {
     "accident": 100,
@@ -90,7 +91,7 @@ def unmet(report: dict[str, Any]) -> set[str]:
 
 def test_none_is_forgotten() -> None:
     """Each shipped scenario is run here."""
-    assert {*CARS, "rule-book"} == {line.name for line in shipped(resource_dir("scenarios"), vocabulary())}
+    assert {*CARS, "rule-book"} == {path.stem for path in FILES}
 
 
 @pytest.mark.parametrize("name", CARS)

@@ -16,9 +16,9 @@ from tests.nightly import NIGHTLY, draws
 from tests.vehicle.any_story import AnyStory, failure, shortened
 from tests.vehicle.story_inputs import HAPPENINGS, STEPS, draw_story
 
-STORIES: Final = 500
+STORIES: Final = 200
 """Stories of one part."""
-PARTS: Final = draws(1, 20)
+PARTS: Final = draws(1, 50)
 SEED: Final = int(os.environ.get("FLEET_STORIES") or (int.from_bytes(os.urandom(4)) if NIGHTLY else 0))
 
 
