@@ -27,7 +27,6 @@ from dataclasses import dataclass
 
 import msgspec
 from bare import connect_bare
-from journalled import car_maker, journalled
 from lab import (
     ONE_SOURCE_CLIENTS,
     SOURCES,
@@ -136,12 +135,12 @@ class Fleet:
                 made,
                 start=start,
                 boot=wall_us(),
-                make_car=car_maker(journal),
                 write_status=dialect.status_writer if journal is None else None,
             ),
-            links=journalled(swarm_links(Endpoint("127.0.0.1", port), source_addresses=sources(cars)), journal, self.clock.now),
+            links=swarm_links(Endpoint("127.0.0.1", port), source_addresses=sources(cars)),
             dialect=dialect,
             plan=plan,
+            record=None if journal is None else journal.write,
         )
         self.ups_s: list[float] = []
         self.cars = {vin: EagerCar(self.shard, held, self.ups_s) for vin, held in self.shard.cars.items()}

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from journalled import car_maker, journalled
 from lab import ONE_SOURCE_CLIENTS, SOURCES, cpu_of
 
 from fleet.backend.reader import StoreReader
@@ -111,7 +110,6 @@ async def whole(
         start=clock.start,
         boot=wall_us(),
         until_stored=until_stored,
-        make_car=car_maker(journal),
         write_status=dialect.status_writer if journal is None else None,
     )
     look_for_garbage_rarely()  # as `fleet simulate` does
@@ -119,8 +117,9 @@ async def whole(
         async with PrivateMosquitto(secret=secret, vins=vins(scenario)) as broker:
             sources = SOURCES if scenario.cars > ONE_SOURCE_CLIENTS else ()
             plan = LinkPlan(password_for=secret.password_for, until_stored=until_stored, end_session=True)
-            links = journalled(swarm_links(broker.cars, source_addresses=sources), journal, clock.now)
-            shard = Shard(clock=clock, cars=cars, links=links, dialect=dialect, plan=plan)
+            links = swarm_links(broker.cars, source_addresses=sources)
+            record = None if journal is None else journal.write
+            shard = Shard(clock=clock, cars=cars, links=links, dialect=dialect, plan=plan, record=record)
             try:
                 yield Whole(scenario, broker, secret, clock, shard), Path(folder)
             finally:

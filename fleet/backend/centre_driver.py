@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
 
 from fleet.backend.context import BackendContext
 from fleet.backend.decisions import ReplyGiven, ReplyPublished
@@ -18,13 +17,8 @@ from fleet.cloud.registry import RULES
 from fleet.cloud.rule import AskCar, CentreInput, CentreOutput, CommandEnded, Keep, Notify, Rule, SendReply, ServiceAsked
 from fleet.cloud.spin_guard import MISPLACED, looks_like_spin
 from fleet.kernel.instants import LATEST, Instant
+from fleet.kernel.machine import Machine
 from fleet.wire.messages import DeskAnswer, Event, Request, ServiceRequest
-
-
-class CentreFactory(Protocol):
-    """Makes service centres; `ServiceCentre` is one."""
-
-    def __call__(self, rules: Sequence[type[Rule]], state: Mapping[str, Mapping[str, Any]]) -> ServiceCentre: ...
 
 
 class CentreDriver:
@@ -36,30 +30,27 @@ class CentreDriver:
         desk: DeskDriver,
         loaded: Loaded,
         *,
-        make_centre: CentreFactory = ServiceCentre,
         rules: Sequence[type[Rule]] = RULES,
     ) -> None:
         """Take the centre up where the store left it; the desk knows the cars, and sends the commands that the centre wants."""
         self._context = context
         self._clock = context.clock
         self._desk = desk
-        self._make_centre, self._rules = make_centre, rules
-        self._take_up(loaded)
-        self._machine: MachineDriver[CentreInput, CentreOutput] = MachineDriver(
-            "service centre", self._centre, context, self._perform
-        )
+        self._rules = rules
+        self._machine = MachineDriver("service centre", self._take_up(loaded), context, self._perform)
         context.command_ended.append(self.feed)
 
-    def _take_up(self, loaded: Loaded) -> None:
-        self._centre = self._make_centre(self._rules, loaded.services)
-        self.wants = self._centre.wants
+    def _take_up(self, loaded: Loaded) -> Machine[CentreInput, CentreOutput]:
+        """Begin from the store, and return the machine to drive."""
+        centre = ServiceCentre(self._rules, loaded.services)
+        self.wants = centre.wants
         """Tells whether the centre is to be given a message, should it be new."""
         self._unpublished = loaded.replies
+        return self._context.recorder.centre(centre, loaded.services)
 
     def begin_anew(self, loaded: Loaded) -> None:
         """Begin from the store in the middle of the run: what it does not hold has not been."""
-        self._take_up(loaded)
-        self._machine.replace(self._centre)
+        self._machine.replace(self._take_up(loaded))
         self.start()
 
     def start(self) -> None:

@@ -9,13 +9,11 @@ from typing import Final
 
 from fleet.backend.announced_clock import ClockFactory
 from fleet.backend.batching import BATCH_WAIT_S
-from fleet.backend.centre_driver import CentreFactory
 from fleet.backend.consumer import RECEIVE_MAXIMUM
 from fleet.backend.echo import Echo
+from fleet.backend.recorder import NoRecorder, Recorder
 from fleet.backend.spin import SpinCost
-from fleet.backend.store import Batch, Committed, Store
-from fleet.cloud.centre import ServiceCentre
-from fleet.cloud.desk import Desk
+from fleet.backend.store import Store
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import Rule
 from fleet.transport.link import LinkFactory
@@ -32,9 +30,8 @@ class BackendConfig:
 
     `make_clock` and `wall_us` bring the time; the scenario time is known from the beginning where `clock_is_known`, otherwise
     once it is announced. `draw` returns the jitter of reconnects. `announce_stored` serves cars that keep messages until they
-    are stored. `make_desk` and `make_centre` replace Desk and ServiceCentre, and `committed` is called after each commit: a
-    journal is kept by these three. `rules` are those of the services. `echo` makes the watch over a stalled connection; None
-    where connections do not stall.
+    are stored. `recorder` keeps a journal. `rules` are those of the services. `echo` makes the watch over a stalled connection;
+    None where connections do not stall.
     """
 
     store: Path
@@ -56,7 +53,5 @@ class BackendConfig:
     batch_wait_s: float = BATCH_WAIT_S
     echo: Callable[[], Echo] | None = None
     open_store: type[Store] = Store
-    make_desk: Callable[..., Desk] = Desk
-    make_centre: CentreFactory = ServiceCentre
+    recorder: Recorder = field(default_factory=NoRecorder)
     rules: tuple[type[Rule], ...] = RULES
-    committed: Callable[[Batch, Committed], None] | None = None

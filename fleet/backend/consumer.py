@@ -24,7 +24,7 @@ from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.echo import Echo
 from fleet.backend.publisher import Publisher
 from fleet.backend.reading import UNANSWERED, FrameReader
-from fleet.backend.store import Arrival, Batch, Committed, Loaded
+from fleet.backend.store import Arrival, Committed, Loaded
 from fleet.cloud.car_settings import EVENTS as SETTINGS_EVENTS
 from fleet.cloud.desk_io import INTERNAL, Answer, CarAnswered, CarSeen, CarSwitched, PresenceChanged
 from fleet.cloud.rule import Notify
@@ -86,7 +86,6 @@ class Consumer:
         connect: Callable[[LinkOwner], Link],
         *,
         announce_stored: bool = False,
-        committed: Callable[[Batch, Committed], None] | None = None,
         echo_topic: str = "",
     ) -> None:
         """Take the parts that decide, and `connect`, which makes the link; `announce_stored` tells cars their stored numbers.
@@ -103,7 +102,6 @@ class Consumer:
         self._link = link = connect(self)
         self.publisher = Publisher(context, link, desk, centre)
         self._announce_stored = announce_stored
-        self._committed = committed
         self._desk_topic = dialect.topics.desk_request()
         self._echo_topic = echo_topic
         self._known = set(loaded.vins)
@@ -490,11 +488,10 @@ class Consumer:
             self.quarantined[held.reason] += 1
         for what, count in self._store.beyond.items():
             self._context.warn_of(what, count)
-        if self._committed is not None:
-            try:
-                self._committed(pending.batch, committed)
-            except Exception as error:  # noqa: BLE001 (what is stored is acknowledged, whoever else wants to know of it)
-                self._context.warn(f"a commit could not be told on: {error_place(error)}")
+        try:
+            self._context.recorder.committed(pending.batch, committed)
+        except Exception as error:  # noqa: BLE001 (what is stored is acknowledged, whoever else wants to know of it)
+            self._context.warn(f"a commit could not be told on: {error_place(error)}")
         for delivery in pending.deliveries:
             link.acknowledge(delivery)
         for action in pending.actions:

@@ -1,4 +1,4 @@
-"""The things that the parts of a back end share: store, dialect, times, the batch being collected, and warnings.
+"""The things that the parts of a back end share: store, dialect, times, journal, the batch being collected, and warnings.
 
 Each part gets this one object when it is made. Consumer, desk, service centre and publisher put what they decide into the same
 batch, so that it is committed, or undone, together.
@@ -17,6 +17,7 @@ import structlog
 from fleet.backend.announced_clock import AnnouncedClock
 from fleet.backend.batching import BATCH_MESSAGES, Action, Pending
 from fleet.backend.decisions import StoredWrite
+from fleet.backend.recorder import Recorder
 from fleet.backend.store import Store
 from fleet.cloud.rule import CommandEnded
 from fleet.wire.dialect import Dialect
@@ -35,13 +36,21 @@ class BackendContext:
     """
 
     def __init__(
-        self, store: Store, dialect: Dialect, clock: AnnouncedClock, wall_us: Callable[[], int], *, batch_wait_s: float
+        self,
+        store: Store,
+        dialect: Dialect,
+        clock: AnnouncedClock,
+        wall_us: Callable[[], int],
+        *,
+        recorder: Recorder,
+        batch_wait_s: float,
     ) -> None:
         """Take the shared parts; what nobody waits for is committed at the latest after `batch_wait_s`."""
         self.store = store
         self.dialect = dialect
         self.clock = clock
         self.wall_us = wall_us
+        self.recorder = recorder
         self.pending = Pending()
         self.due = asyncio.Event()
         self.is_stopping = False

@@ -32,11 +32,13 @@ from fleet.cloud.desk_io import (
     CommandPublished,
     DeskInput,
     DeskOutput,
+    DeskStart,
     EnrolmentAsked,
     HashSpin,
     KeepSettings,
     LateResult,
     RemoveUser,
+    Restored,
     SendCommand,
     SpinHash,
     SpinHashed,
@@ -49,6 +51,7 @@ from fleet.cloud.desk_io import (
 )
 from fleet.cloud.rule import AskCar, CommandEnded
 from fleet.kernel.instants import SECOND
+from fleet.kernel.machine import Machine
 from fleet.wire.dialect import ANSWER_OF_USE_S
 from fleet.wire.messages import (
     TERMINAL_STATES,
@@ -69,38 +72,36 @@ _log = structlog.get_logger(__name__)
 class DeskDriver:
     """The desk in an event loop. What it decides goes into the batch of the context."""
 
-    def __init__(
-        self, context: BackendContext, loaded: Loaded, vault: SpinVault, *, make_desk: Callable[..., Desk] = Desk
-    ) -> None:
+    def __init__(self, context: BackendContext, loaded: Loaded, vault: SpinVault) -> None:
         """Take the desk up where the store left it."""
         self._context = context
         self._clock = context.clock
         self._vault = vault
-        self._make_desk = make_desk
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fleet-spin")
         self._awaited: dict[str, int] = {}
-        self._take_up(loaded)
-        self._machine: MachineDriver[DeskInput, DeskOutput] = MachineDriver("desk", self.desk, context, self._perform)
+        self._machine = MachineDriver("desk", self._take_up(loaded), context, self._perform)
         self.ended: dict[str, Counter[str]] = {}
 
-    def _take_up(self, loaded: Loaded) -> None:
-        self.desk = self._make_desk(
+    def _take_up(self, loaded: Loaded) -> Machine[DeskInput, DeskOutput]:
+        """Begin from the store, and return the machine to drive."""
+        start = DeskStart(
             factor=self._clock.clock.factor,
-            users=loaded.users,
-            known_vins=loaded.vins,
-            presence=loaded.presence,
+            users=list(loaded.users),
+            known_vins=list(loaded.vins),
+            presence=list(loaded.presence),
             settings=msgspec.convert(loaded.services.get(MODULE, {}), dict[str, CarSettings]),
         )
+        self.desk = Desk.begin(start)
         self._to_restore = loaded.commands
         self._kept_answers = loaded.answers
         self._told_again: dict[str, DeskAnswer] = {}
         self._jobs: set[asyncio.Future[Any]] = set()
         self._of_centre = {record.id: record.vin for record in loaded.commands if record.id.startswith(ASKED_BY_CENTRE)}
+        return self._context.recorder.desk(self.desk, start)
 
     def begin_anew(self, loaded: Loaded) -> None:
         """Begin from the store in the middle of the run: what it does not hold has not been. S-PINs under way are not awaited."""
-        self._take_up(loaded)
-        self._machine.replace(self.desk)
+        self._machine.replace(self._take_up(loaded))
         self.start()
 
     def start(self) -> None:
@@ -108,8 +109,7 @@ class DeskDriver:
         restored, self._to_restore = self._to_restore, []
         kept, self._kept_answers = self._kept_answers, []
         self._tell_again(kept)
-        self._perform(self.desk.restore(restored, self._clock.now()))
-        self._machine.rearm()
+        self._machine.give(Restored(restored))
         self._context.changed()
 
     def knows(self, vin: str) -> bool:

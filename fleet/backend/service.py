@@ -102,10 +102,15 @@ class Backend:
         config = self._config
         self.clock = AnnouncedClock(config.make_clock, config.wall_us, loaded.meta, is_known=config.clock_is_known)
         self.context = context = BackendContext(
-            self._store, config.dialect, self.clock, config.wall_us, batch_wait_s=config.batch_wait_s
+            self._store,
+            config.dialect,
+            self.clock,
+            config.wall_us,
+            recorder=config.recorder,
+            batch_wait_s=config.batch_wait_s,
         )
-        self.desk = DeskDriver(context, loaded, vault, make_desk=config.make_desk)
-        self._centre = CentreDriver(context, self.desk, loaded, make_centre=config.make_centre, rules=config.rules)
+        self.desk = DeskDriver(context, loaded, vault)
+        self._centre = CentreDriver(context, self.desk, loaded, rules=config.rules)
         self.consumer = Consumer(
             context,
             self.desk,
@@ -113,7 +118,6 @@ class Backend:
             loaded,
             self._connect,
             announce_stored=config.announce_stored,
-            committed=config.committed,
             echo_topic=self._echo_topic,
         )
 

@@ -30,10 +30,12 @@ from fleet.cloud.desk_io import (
     CommandRecord,
     DeskInput,
     DeskOutput,
+    DeskStart,
     EnrolmentAsked,
     KeepSettings,
     LateResult,
     PresenceChanged,
+    Restored,
     SendCommand,
     SpinHashed,
     SpinJobFailed,
@@ -118,6 +120,17 @@ class Desk:
         self._settings_of_spins: OrderedDict[str, _SpinSetting] = OrderedDict()
         self._timers: TimerHeap[str] = TimerHeap()
 
+    @classmethod
+    def begin(cls, start: DeskStart) -> Desk:
+        """Return the desk that begins so."""
+        return cls(
+            factor=start.factor,
+            users=start.users,
+            known_vins=start.known_vins,
+            presence=start.presence,
+            settings=start.settings,
+        )
+
     # --- Machine
 
     def receive(self, message: DeskInput, now: Instant) -> list[DeskOutput]:  # noqa: PLR0911 (one case per input)
@@ -154,6 +167,8 @@ class Desk:
             case ClockChanged():
                 self._clock_changed(message)
                 return []
+            case Restored(commands):
+                return self._restore(commands, now)
             case _:
                 assert_never(message)
 
@@ -175,11 +190,8 @@ class Desk:
 
     # --- what drivers ask
 
-    def restore(self, records: Iterable[CommandRecord], now: Instant) -> list[DeskOutput]:
-        """Take over the store's commands without a terminal state, after a restart.
-
-        What was `queued` is sent again, as nobody knows whether it was: a car executes an id once.
-        """
+    def _restore(self, records: Iterable[CommandRecord], now: Instant) -> list[DeskOutput]:
+        """Take the commands over. A `queued` one is sent again, as nobody knows whether it was: a car executes an id once."""
         outputs: list[DeskOutput] = []
         for stored in records:
             # What the car's connection did meanwhile is not known, so such a command can only become `unknown`.

@@ -153,6 +153,12 @@ class CarSwitched(msgspec.Struct, frozen=True):
     event: Event
 
 
+class Restored(msgspec.Struct, frozen=True):
+    """The store's commands without a terminal state, which a desk takes over after a restart."""
+
+    commands: list[CommandRecord]
+
+
 class ClockChanged(msgspec.Struct, frozen=True):
     """Scenario time was announced anew: it runs at `factor` and jumped by `shift`, and all that is pending with it."""
 
@@ -174,7 +180,19 @@ DeskInput = (
     | PresenceChanged
     | CarSwitched
     | ClockChanged
+    | Restored
 )
+
+
+class DeskStart(msgspec.Struct, frozen=True):
+    """The state in which a desk begins, as the store has it; `factor` is scenario seconds per wall second."""
+
+    factor: float
+    users: list[UserRecord]
+    known_vins: list[str]
+    presence: list[PresenceChanged]
+    settings: dict[str, CarSettings] = {}
+
 
 # --- outputs ------------------------------------------------------------------------------------------------------
 

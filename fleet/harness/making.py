@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,9 +35,7 @@ class ModelCar:
     settings: CarSettings | None = None
     equipment: Mapping[str, object] = field(default_factory=dict)
 
-    def make(
-        self, number: int, *, seed: int, boot: int, now: Instant, region_name: str, until_stored: bool, make: Callable[..., Car]
-    ) -> Car:
+    def make(self, number: int, *, seed: int, boot: int, now: Instant, region_name: str, until_stored: bool) -> Car:
         """Make the car of that number. Raises UsageError for what no such car can be or hold."""
         catalogue = load_catalogue()
         first = next(iter(catalogue.model(self.model).energies))
@@ -47,7 +45,7 @@ class ModelCar:
         draws = Draws(stream_key(seed, "car", str(number)), "equipment")
         fitted = draw_equipment(catalogue, draws, model=self.model, energy=self.energy or first, overrides=self.equipment)
         home, work = Place(*at, "home", "home"), Place(at[0] + 0.1, at[1], "work", "work")
-        car = make(
+        car = Car(
             vin=make_vin(fitted, number), key=stream_key(seed, "car", str(number)), equipment=fitted, boot=boot, now=now,
             driver=Driver(
                 stream_key(seed, "driver", str(number)), region(region_name), home=home, work=work, profile=self.profile

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, Never
 
@@ -39,7 +38,7 @@ from fleet.harness.watcher import Asker, Watcher
 from fleet.kernel.instants import Instant, from_datetime
 from fleet.observe.journal import JOURNAL, Begin, JournalReader, JournalWriter
 from fleet.observe.story import CAR, stories
-from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, JournalledCar, journalled_links
+from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendRecorder
 from fleet.runtime.shard import LinkPlan, Shard
 from fleet.vehicle.car import Car
 from fleet.vehicle.driver import Profile
@@ -124,12 +123,13 @@ class World:
         self._journal = JournalWriter(self.journal_path, begin)
         self.inboxes = Inboxes(stage.dialect)
         self.gate = Gate(stage.car_links, self.inboxes.arrived)
-        links = journalled_links(self.gate, self._journal.write, stage.clock.now, stage.dialect.topics)
         plan = LinkPlan(
             password_for=stage.password_for, will_delay_s=1, first_back_off_s=0.1, longest_back_off_s=0.5,
             acknowledge_timeout_s=GIVEN_UP_S, end_session=True, clear_presence=True, until_stored=settings.until_stored,
         )  # fmt: skip
-        self.shard = stage.shard = Shard(clock=stage.clock, cars=(), links=links, dialect=stage.dialect, plan=plan)
+        self.shard = stage.shard = Shard(
+            clock=stage.clock, cars=(), links=self.gate, dialect=stage.dialect, plan=plan, record=self._journal.write
+        )
         name = f"{self._boot:x}"
         self.watcher = Watcher(stage.tool_links, stage.dialect, password=stage.password_for("backend"), name=name)
         self.asker = Asker(stage.tool_links, stage.dialect, password=stage.password_for("tool"), name=name)
@@ -144,7 +144,7 @@ class World:
             launch = self.stage.launch
             assert launch is not None, "looked at before"
             return BackendProcess(launch, store, until_stored=settings.until_stored, clock_moved=self._tell_time)
-        hooks = BackendHooks(self._journal, before=settings.start)
+        hooks = BackendRecorder(self._journal, before=settings.start)
         hooks.follow(self.stage.clock.now)
         config = replace(self.stage.backend_config(store, settings.seed), announce_stored=settings.until_stored)
         return BackendHere(Backend(hooks.applied(config)), store)
@@ -399,7 +399,7 @@ class World:
         for model_car in wanted:
             car = model_car.make(
                 len(self.cars) + len(made), seed=self.seed, boot=self._boot, now=self.now, region_name=self.settings.region,
-                until_stored=self.settings.until_stored, make=partial(JournalledCar, self._journal.write),
+                until_stored=self.settings.until_stored,
             )  # fmt: skip
             made.append(HarnessCar(self, self.shard.add_car(car)))
         self.cars += made

@@ -73,17 +73,16 @@ def build_cars(
     count: int = 1,
     until_stored: bool = False,
     remembers: bool = False,
-    make_car: Callable[..., Car] = Car,
     write_status: Callable[[Status], Written] | None = None,
 ) -> list[Car]:
     """Make the cars of shard `index` of `count`; which car is in which shard depends on its number alone.
 
     With `until_stored` they keep a message until the back end has said that it is stored; with `remembers` they want to have
-    written down which commands they execute. `make_car` is another kind of Car. `write_status`, of a dialect, is for cars whose
-    messages nobody reads but that dialect.
+    written down which commands they execute. `write_status`, of a dialect, is for cars whose messages nobody reads but that
+    dialect.
     """
     common = CarSettings(until_stored=until_stored, remembers=remembers, write_status=write_status)
-    maker = _Maker(scenario, start=start, boot=boot, common=common, make_car=make_car)
+    maker = _Maker(scenario, start=start, boot=boot, common=common)
     return [maker.make(*drawn) for place, drawn in enumerate(_drawn(scenario)) if place % count == index]
 
 
@@ -123,13 +122,11 @@ class _Maker:
         start: Instant,
         boot: int = 0,
         common: CarSettings | None = None,
-        make_car: Callable[..., Car] = Car,
     ) -> None:
         """Take what all cars have in common, whatever their fleet."""
         self._scenario = scenario
         self._start = start
         self._boot = boot
-        self._make_car = make_car
         self._settings = {fleet.name: _settings(scenario, fleet, common or CarSettings()) for fleet in scenario.fleets}
         self._tracks = {fleet.name: _trips(scenario, fleet) for fleet in scenario.fleets if fleet.tracks is not None}
 
@@ -140,7 +137,7 @@ class _Maker:
         settings = self._settings[fleet.name]
         if fleet.privacy is not None:
             settings = replace(settings, privacy=_privacy(self._scenario, fleet, vin))
-        return self._make_car(
+        return Car(
             vin=vin, key=driver.key, equipment=equipment, driver=driver, boot=self._boot, now=self._start, settings=settings
         )
 

@@ -25,7 +25,7 @@ from fleet.runtime.backend_configs import live_backend
 from fleet.runtime.clocks import wall_us
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.executed import CommandMemory
-from fleet.runtime.journalling import SIMULATOR, BackendHooks, account_of_rows, backend_account, begin_of, begin_of_backend
+from fleet.runtime.journalling import SIMULATOR, BackendRecorder, account_of_rows, backend_account, begin_of, begin_of_backend
 from fleet.runtime.limits import look_for_garbage_rarely, need_open_files
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import wait_until
@@ -106,7 +106,7 @@ async def run_backend(
         client_id=client_id,
     )
     written = None if journal is None else JournalWriter(journal, begin_of_backend())
-    hooks = None if written is None else BackendHooks(written)
+    hooks = None if written is None else BackendRecorder(written)
     backend = Backend(config if hooks is None else hooks.applied(config))
     if hooks is not None:
         hooks.follow(lambda: backend.scenario_time or NOT_YET)

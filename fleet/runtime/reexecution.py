@@ -1,7 +1,7 @@
 """Runs the machines of a journal again on what they were given, and compares what they want with what was written down.
 
 Needs no broker, store or clock, and takes a live journal as well as a virtual one: what a clock, a thread or a person brought
-in stands there as an input. Secrets do not; see `journalled_desk`.
+in stands there as an input. Secrets do not; see `desk_codec`.
 """
 
 from __future__ import annotations
@@ -10,30 +10,25 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, get_args
+from typing import Any
 
 import msgspec
 
 from fleet import __version__
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk import Desk
-from fleet.cloud.desk_io import DeskInput, DeskOutput
 from fleet.cloud.registry import RULES
-from fleet.cloud.rule import CentreInput
 from fleet.errors import JournalError
-from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, JournalReader, Output, Record, Wake
 from fleet.observe.story import CAR, named, short, story
 from fleet.runtime.assembly import build_cars
-from fleet.runtime.journalled_centre import CENTRE, CentreStart, centre_record, read_centre_input
-from fleet.runtime.journalled_desk import DESK, DeskStart, DeskWords, Restored, read_desk_input, read_desk_start
-from fleet.runtime.journalling import output_record, scenario_of
+from fleet.runtime.car_codec import CarCodec
+from fleet.runtime.centre_codec import CENTRE, CentreCodec
+from fleet.runtime.desk_codec import DESK, DeskCodec
+from fleet.runtime.journalling import scenario_of
 from fleet.runtime.limits import look_for_garbage_rarely
+from fleet.runtime.recording import Replayed
 from fleet.vehicle.car import Car
-from fleet.vehicle.signals import CarInput, CarOutput, Received
-from fleet.wire.messages import ToCar
-
-_NOTHING: Final[dict[str, Any]] = {}
 
 Wanted = tuple[str, Any]
 """The type of an output (with that of its message), and its fields."""
@@ -63,120 +58,6 @@ class Agreement:
     difference: Difference | None = None
 
 
-class _Again(Protocol):
-    """One machine that runs again."""
-
-    def read(self, record: Input) -> Any: ...
-    def take(self, message: Any, now: Instant) -> Sequence[Wanted]: ...
-    def wake(self, now: Instant) -> Sequence[Wanted]: ...
-    def recorded(self, record: Output) -> Wanted: ...
-
-
-class _CarAgain:
-    """A car, built anew."""
-
-    def __init__(self, car: Car) -> None:
-        self._car = car
-
-    def read(self, record: Input) -> CarInput:
-        """Return what the car was given. Raises KeyError, msgspec.ValidationError."""
-        if record.type == Received.__name__:
-            came: ToCar = msgspec.convert(record.data["message"], _TO_CAR[record.of])
-            return Received(came, before=record.data.get("before", False))
-        message: CarInput = msgspec.convert(record.data or {}, _CAR_INPUTS[record.type])
-        return message
-
-    def take(self, message: CarInput, now: Instant) -> Sequence[Wanted]:
-        return self._wanted(self._car.receive(message, now), now)
-
-    def wake(self, now: Instant) -> Sequence[Wanted]:
-        return self._wanted(self._car.wake(now), now)
-
-    def recorded(self, record: Output) -> Wanted:
-        return named(record), record.data
-
-    def _wanted(self, outputs: Sequence[CarOutput], now: Instant) -> Sequence[Wanted]:
-        return [self.recorded(_as_read(output_record(output, "", now))) for output in outputs]
-
-
-class _DeskAgain:
-    """A desk that begins as the recorded one did. The words of a refusal that could have held an S-PIN are not compared."""
-
-    def __init__(self) -> None:
-        self._desk = Desk()
-        self._words = DeskWords()
-        self._unfit: set[str] = set()
-
-    def read(self, record: Input) -> DeskInput | DeskStart | Restored:
-        """Return what the desk was given. Raises KeyError, msgspec.ValidationError."""
-        if record.type == DeskStart.__name__:
-            return read_desk_start(record.data)
-        if record.type == Restored.__name__:
-            return msgspec.convert(record.data, Restored)
-        request = record.data.get("request", _NOTHING)
-        if "parameters" in request and request["parameters"] is None:
-            self._unfit.add(request["id"])
-        return read_desk_input(record.type, record.data)
-
-    def take(self, message: DeskInput | DeskStart | Restored, now: Instant) -> Sequence[Wanted]:
-        if isinstance(message, DeskStart):
-            self._desk = message.desk()
-            return ()
-        if isinstance(message, Restored):
-            return self._wanted(self._desk.restore(message.commands, now))
-        self._words.of_input(message)  # so that they know the tokens that stand for the real ones
-        return self._wanted(self._desk.receive(message, now))
-
-    def wake(self, now: Instant) -> Sequence[Wanted]:
-        return self._wanted(self._desk.wake(now))
-
-    def _wanted(self, outputs: Sequence[DeskOutput]) -> Sequence[Wanted]:
-        plain = [Output(0, DESK, "out", type(output).__name__, None, self._words.of_output(output)) for output in outputs]
-        return [self.recorded(_as_read(record)) for record in plain]
-
-    def recorded(self, record: Output) -> Wanted:
-        for told in (record.data, record.data.get("answer", _NOTHING)):
-            if told.get("command_id", told.get("id")) in self._unfit:
-                told.pop("detail", None)
-        return named(record), record.data
-
-
-class _CentreAgain:
-    """A service centre that begins as the recorded one did."""
-
-    def __init__(self) -> None:
-        self._centre = ServiceCentre(RULES)
-
-    def read(self, record: Input) -> CentreInput | CentreStart:
-        """Return what the centre was given. Raises KeyError, msgspec.ValidationError."""
-        return read_centre_input(record.type, record.data)
-
-    def take(self, message: CentreInput | CentreStart, now: Instant) -> Sequence[Wanted]:
-        if isinstance(message, CentreStart):
-            self._centre = ServiceCentre(RULES, message.state)
-            return ()
-        return [self.recorded(_as_read(centre_record(output, now))) for output in self._centre.receive(message, now)]
-
-    def wake(self, now: Instant) -> Sequence[Wanted]:
-        return [self.recorded(_as_read(centre_record(output, now))) for output in self._centre.wake(now)]
-
-    def recorded(self, record: Output) -> Wanted:
-        return named(record), record.data
-
-
-_CAR_INPUTS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in get_args(CarInput)}
-_TO_CAR: Final[dict[str | None, type[Any]]] = {kind.__name__: kind for kind in get_args(ToCar)}
-
-
-_ENCODE: Final = msgspec.json.Encoder().encode
-_DECODE: Final = msgspec.json.Decoder(Output).decode
-
-
-def _as_read(record: Output) -> Output:
-    """Return a record as it would be read from a file."""
-    return _DECODE(_ENCODE(record))
-
-
 class _Disagreed(Exception):
     """What was recorded of a machine, and what there is now; None is nothing."""
 
@@ -194,8 +75,8 @@ class Reexecution:
         self._path = path
         self._reader = JournalReader(path)
         self._cars: dict[str, Car] | None = None
-        self._machines: dict[str, _Again] = {}
-        self._due: dict[str, deque[Wanted]] = {}
+        self._machines: dict[str, Replayed[Any, Any]] = {}
+        self._due: dict[str, deque[Output]] = {}
         self._found = Agreement()
 
     def run(self) -> Agreement:
@@ -236,13 +117,15 @@ class Reexecution:
         self._nothing_left(record.m, due)
         now = record.t if record.now is None else record.now
         message = self._read(machine, record, line) if isinstance(record, Input) else None
+        if message is None and isinstance(record, Input):
+            return  # it begins anew
         try:
-            due.extend(machine.wake(now) if message is None else machine.take(message, now))
+            due.extend(machine.wake(now) if message is None else machine.receive(message, now))
         except Exception as error:
             error.add_note(f"{self._path}:{line}: {record.m} was given this")
             raise
 
-    def _read(self, machine: _Again, record: Input, line: int) -> Any:
+    def _read(self, machine: Replayed[Any, Any], record: Input, line: int) -> Any:
         try:
             return machine.read(record)
         except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
@@ -252,38 +135,42 @@ class Reexecution:
         hint = f"It was written by fleet {self._reader.begin.version}; this is {__version__}."
         return JournalError(message, file=str(self._path), line=line, hint=hint)
 
-    def _nothing_left(self, machine: str, due: deque[Wanted]) -> None:
+    def _nothing_left(self, machine: str, due: deque[Output]) -> None:
         if due:
-            raise _Disagreed(machine, None, due[0])
+            raise _Disagreed(machine, None, (named(due[0]), self._machines[machine].comparable(due[0])))
 
     def _compare(self, record: Output, line: int) -> None:
-        expected = self._machine(record.m, line).recorded(record)
+        machine = self._machine(record.m, line)
         due = self._due[record.m]
-        got = due.popleft() if due else None
+        expected = named(record), machine.comparable(record)
+        output = due.popleft() if due else None
+        got = None if output is None else (named(output), machine.comparable(output))
         if got != expected:
             raise _Disagreed(record.m, expected, got)
 
     # --- machines
 
-    def _machine(self, name: str, line: int) -> _Again:
+    def _machine(self, name: str, line: int) -> Replayed[Any, Any]:
         machine = self._machines.get(name)
         if machine is None:
-            machine = self._machines[name] = self._made(name, line)
+            machine = self._machines[name] = self._new(name, line)
             self._due[name] = deque()
         return machine
 
-    def _made(self, name: str, line: int) -> _Again:
+    def _new(self, name: str, line: int) -> Replayed[Any, Any]:
         if name == DESK:
-            return _DeskAgain()
-        return _CentreAgain() if name == CENTRE else self._car(name, line)
+            return Replayed(Desk(), DeskCodec())
+        if name == CENTRE:
+            return Replayed(ServiceCentre(RULES), CentreCodec())
+        return Replayed(self._car(name, line), CarCodec(name.removeprefix(CAR)))
 
-    def _car(self, name: str, line: int) -> _Again:
+    def _car(self, name: str, line: int) -> Car:
         if self._cars is None:
             self._cars = self._build(self._reader.begin)
         car = self._cars.get(name.removeprefix(CAR))
         if car is None or not name.startswith(CAR):
             raise self._unfit(f"{name} is no machine that the first line tells how to build", line)
-        return _CarAgain(car)
+        return car
 
     def _build(self, begin: Begin) -> dict[str, Car]:
         if begin.scenario is None or begin.start is None or begin.boot is None:

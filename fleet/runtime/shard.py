@@ -18,8 +18,12 @@ from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.kernel.deadline_timer import DeadlineTimer
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Clock, Instant
+from fleet.kernel.machine import Machine
 from fleet.kernel.timers import TimerHeap
 from fleet.observe.histogram import Histogram
+from fleet.runtime.car_codec import recorded_car
+from fleet.runtime.recorded_link import recorded_links
+from fleet.runtime.recording import Write
 from fleet.transport.link import BackOff, ConnectionEnds, Delivery, Link, LinkFactory, LinkSettings, Will
 from fleet.vehicle.car import Car
 from fleet.vehicle.signals import (
@@ -145,11 +149,13 @@ class CarOnLink:
     """One car and its connection; the owner of the link."""
 
     __slots__ = (
-        "_link", "_oldest_unstored", "_resumes", "_scheduled", "_shard", "_stamp", "_stamps", "_unstored_since_us", "car",
+        "_link", "_machine", "_oldest_unstored", "_resumes", "_scheduled", "_shard", "_stamp", "_stamps", "_unstored_since_us",
+        "car",
     )  # fmt: skip
 
     def __init__(self, shard: Shard, car: Car) -> None:
         self.car = car
+        self._machine = shard.machine_of(car)
         self._shard = shard
         self._link: Link | None = None
         self._resumes: bool | None = None  # a session that was there before this process; None before the first connection
@@ -167,16 +173,15 @@ class CarOnLink:
         return self._scheduled
 
     def wake(self, at: Instant) -> None:
-        self._perform(self.car.wake(at), at)
+        self._perform(self._machine.wake(at), at)
 
     def put(self, message: CarInput, at: Instant | None = None) -> None:
         """Hand the car an input, now or as of the instant at which it was due."""
         now = self._shard.clock.now() if at is None else at
-        car = self.car
-        outputs = car.receive(message, now)
+        outputs = self._machine.receive(message, now)
         if outputs:
             self._perform(outputs, now)
-        deadline = car.deadline()
+        deadline = self.car.deadline()
         if deadline != self._scheduled:
             self._scheduled = deadline
             self._shard.reschedule(self)
@@ -350,19 +355,22 @@ class Shard:
         plan: LinkPlan,
         hears: Callable[[Event], None] | None = None,
         memory: Memory | None = None,
+        record: Write | None = None,
     ) -> None:
         """Take the cars, and what makes their links; nothing happens before `connect`.
 
-        `hears` listens to the cars' events; `memory` outlives this process.
+        `hears` listens to the cars' events; `memory` outlives this process; `record` takes the part of a journal that is
+        about the cars and their links.
         """
         self.clock = clock
         self.dialect = dialect
         self.counts = Counts()
+        self._record = record
         self.hears = hears or (lambda _event: None)
         on_link = CarOnLink if hears is None else HeardCar
         self.cars = {car.vin: on_link(self, car) for car in cars}
         self.first_error: LinkError | None = None
-        self._links = links
+        self._links = links if record is None else recorded_links(links, record, clock.now, dialect.topics)
         self._memory = memory
         self.plan = plan
         self._timers: TimerHeap[Actor] = TimerHeap()
@@ -371,6 +379,10 @@ class Shard:
         self._unstored: dict[CarOnLink, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._running = False
+
+    def machine_of(self, car: Car) -> Machine[CarInput, CarOutput]:
+        """Return the car as it is driven: with a journal, where one is kept."""
+        return car if self._record is None else recorded_car(car, self._record)
 
     # --- life
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from math import ceil
 from typing import Any, Final, Literal
 
@@ -24,15 +23,14 @@ from fleet.runtime.clocks import ScaledClock, VirtualClock, wall_us
 from fleet.runtime.executed import CommandMemory
 from fleet.runtime.figures import live_figures
 from fleet.runtime.health import GeneratorHealth
-from fleet.runtime.journalling import JournalledCar, journalled_links
 from fleet.runtime.lines import LineJudge
 from fleet.runtime.naming import named
+from fleet.runtime.recorded_link import recorded_links
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.runtime.stages import StageMarks, make_actors, stage_results
 from fleet.runtime.users import Users, schedule_commands
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import LinkFactory
-from fleet.vehicle.car import Car
 from fleet.wire.dialect import Dialect
 from fleet.wire.messages import AnnounceClock
 
@@ -117,21 +115,20 @@ class Simulation:
             count=config.count,
             until_stored=config.until_stored,
             remembers=config.memory is not None,
-            make_car=Car if config.journal is None else partial(JournalledCar, config.journal.write),
             write_status=config.dialect.status_writer if config.journal is None else None,
         )
-        links = self._journalled(config.cars)
         self._lines = (
             LineJudge(scenario, now=self.clock.now) if any(step.expect is not None for step in scenario.steps()) else None
         )
         self.shard = Shard(
             clock=self.clock,
             cars=cars,
-            links=links,
+            links=config.cars,
             dialect=config.dialect,
             plan=self._link_plan(),
             hears=None if self._lines is None else self._lines.heard,
             memory=config.memory,
+            record=None if config.journal is None else config.journal.write,
         )
         self.users: Users | None = None
         self._selector = CarSelector(scenario, self.shard.cars.values(), index=config.index, count=config.count)
@@ -141,11 +138,6 @@ class Simulation:
         self._began_s = 0.0
         self._most_connected = 0
         self._phase: Literal["connecting", "living", "ending"] = "connecting"
-
-    def _journalled(self, links: LinkFactory) -> LinkFactory:
-        """Return what makes such links, with a journal where one is kept."""
-        journal = self._config.journal
-        return links if journal is None else journalled_links(links, journal.write, self.clock.now, self._config.dialect.topics)
 
     def _link_plan(self) -> LinkPlan:
         config, factor, again = self._config, self.clock.factor, self._config.scenario.reconnect
@@ -213,7 +205,7 @@ class Simulation:
         return error if tried > 0 or (tried == 0 and patient) else None
 
     async def _connect_users(self, links: LinkFactory) -> None:
-        config = self._config
+        config, journal = self._config, self._config.journal
         share = len(self.shard.cars) / config.scenario.cars
         scheduled = schedule_commands(config.scenario, self._start, self._zone, share=share)
         self.clock.begin()
@@ -222,7 +214,7 @@ class Simulation:
             start=self._start,
             scheduled=scheduled,
             shard=self.shard,
-            links=self._journalled(links),
+            links=links if journal is None else recorded_links(links, journal.write, self.clock.now, config.dialect.topics),
             dialect=config.dialect,
             key=stream_key(config.scenario.seed, "users", str(config.index)),
             client_id=f"users-{config.index}-{self.boot}",

@@ -23,7 +23,7 @@ from fleet.runtime.backend_configs import virtual_backend
 from fleet.runtime.dialects import open_dialect
 from fleet.runtime.fault_injector import FaultInjector, harms_network
 from fleet.runtime.health import monotonic_us
-from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendHooks, account_of_rows, backend_account, begin_of
+from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendRecorder, account_of_rows, backend_account, begin_of
 from fleet.runtime.limits import look_for_garbage_rarely
 from fleet.runtime.reporting import compose_report, need_fresh, publish_report
 from fleet.runtime.resources import resource_dir
@@ -126,7 +126,7 @@ class VirtualRun:
 
     async def _live(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what simulation and back end tell at their end."""
-        hooks = None if self._journal is None else BackendHooks(self._journal, before=self._schedule.now)
+        hooks = None if self._journal is None else BackendRecorder(self._journal, before=self._schedule.now)
         config = self._backend_config()
         backend = self._backend = Backend(config if hooks is None else hooks.applied(config))
         if hooks is not None:

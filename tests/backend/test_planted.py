@@ -15,8 +15,9 @@ import pytest
 from fleet.backend import batching, reading
 from fleet.backend.known_numbers import KnownNumbers
 from fleet.backend.publisher import Publisher
+from fleet.backend.recorder import NoRecorder
 from fleet.backend.service import Backend
-from fleet.backend.store import Arrival, Store
+from fleet.backend.store import Arrival, Batch, Committed, Store
 from fleet.cloud import desk
 from fleet.cloud.calls import Calls
 from fleet.cloud.centre import ServiceCentre
@@ -398,11 +399,18 @@ async def test_what_cannot_be_published_is_told(path: Path, what: str, monkeypat
         await the_next_is_stored(lab)
 
 
-@pytest.mark.parametrize("name", ["the word of a commit", "the outcome of a publish"])
+class BrokenRecorder(NoRecorder):
+    """A journal that fails at each commit."""
+
+    def committed(self, batch: Batch, done: Committed) -> None:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("name", ["the record of a commit", "the outcome of a publish"])
 async def test_what_fails_after_a_commit_stops_nothing(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     changes: dict[str, Any] = {}
-    if name == "the word of a commit":
-        changes["committed"] = lambda *_: 1 / 0
+    if name == "the record of a commit":
+        changes["recorder"] = BrokenRecorder()
     async with running(path, **changes) as lab:
         lab.session.deliver(*car(presence()))
         if name == "the outcome of a publish":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from fleet.cloud.desk import Desk
@@ -26,6 +26,9 @@ from fleet.cloud.desk_io import (
     UserRecord,
     VerifySpin,
 )
+from fleet.kernel.machine import Machine
+from fleet.runtime.desk_codec import DeskCodec
+from fleet.runtime.recording import Recorded, Write
 from fleet.wire.messages import CommandRequest, DeskAnswer, Response, SetSpin
 
 VIN = "VSSZZZKMZPR000001"
@@ -41,11 +44,14 @@ def fake_hash(spin: str) -> SpinHash:
 
 
 class DeskLab:
-    """`manual` leaves S-PIN work undone until `work_off`."""
+    """`manual` leaves S-PIN work undone until `work_off`; `write` takes a journal."""
 
-    def __init__(self, *, manual: bool = False, factor: float = 1.0, make_desk: Callable[..., Desk] = Desk) -> None:
+    def __init__(
+        self, *, manual: bool = False, factor: float = 1.0, desk: Desk | None = None, write: Write | None = None
+    ) -> None:
         self.factor = factor
-        self.desk = make_desk(factor=factor)
+        self.desk = desk or Desk(factor=factor)
+        self._codec, self._write = DeskCodec(), write
         self.now = START
         self.manual = manual
         self.outputs: list[DeskOutput] = []
@@ -55,11 +61,16 @@ class DeskLab:
         self.give(CarSeen(OTHER))
         self.give(PresenceChanged(VIN, "online"))
 
-    def give(self, message: DeskInput) -> list[DeskOutput]:
-        outputs = self.desk.receive(message, self.now)
-        return self._keep(outputs)
+    @property
+    def machine(self) -> Machine[DeskInput, DeskOutput]:
+        """The desk, with its journal."""
+        return self.desk if self._write is None else Recorded(self.desk, self._codec, self._write)
 
-    def _keep(self, outputs: list[DeskOutput]) -> list[DeskOutput]:
+    def give(self, message: DeskInput) -> list[DeskOutput]:
+        return self._keep(self.machine.receive(message, self.now))
+
+    def _keep(self, kept: Sequence[DeskOutput]) -> list[DeskOutput]:
+        outputs = list(kept)
         self.outputs += outputs
         self.work += [output for output in outputs if isinstance(output, VerifySpin | HashSpin)]
         if not self.manual:
@@ -76,12 +87,12 @@ class DeskLab:
                 done: DeskInput = SpinHashed(work.job, fake_hash(work.spin))
             else:
                 done = SpinVerified(work.job, fake_hash(work.spin) == work.against, f"token-{self.tokens}")
-            self._keep(self.desk.receive(done, self.now))
+            self._keep(self.machine.receive(done, self.now))
 
     def wake(self, after: int) -> None:
         self.now += after
         while (deadline := self.desk.deadline()) is not None and deadline <= self.now:
-            self._keep(self.desk.wake(self.now))
+            self._keep(self.machine.wake(self.now))
 
     def ask(self, request_id: str, name: str = "honk", vin: str = VIN, *, topic: str = TOPIC, **more: Any) -> DeskAnswer | None:
         """Ask and return the last answer to this id so far."""

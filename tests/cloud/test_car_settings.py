@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -69,7 +68,7 @@ def test_what_cannot_be_read_changes_nothing(unread: Event) -> None:
 
 def test_a_restarted_desk_goes_on_with_what_it_knew() -> None:
     held = {VIN: CarSettings(boot=1, seq=5, mode="offline")}
-    lab = DeskLab(make_desk=partial(Desk, settings=held))
+    lab = DeskLab(desk=Desk(settings=held))
     assert outcome(lab.ask("a", "refresh")) == ("rejected", "privacy_offline")
 
 

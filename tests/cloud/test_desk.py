@@ -19,6 +19,7 @@ from fleet.cloud.desk_io import (
     EnrolmentAsked,
     LateResult,
     PresenceChanged,
+    Restored,
     SendCommand,
     Transition,
 )
@@ -384,7 +385,7 @@ def record(state: str | None, **changes: object) -> CommandRecord:
 
 def restored(*records: CommandRecord) -> DeskLab:
     lab = DeskLab()
-    lab._keep(lab.desk.restore(records, lab.now))
+    lab.give(Restored(list(records)))
     return lab
 
 

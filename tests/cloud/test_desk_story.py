@@ -13,6 +13,7 @@ from fleet.cloud.desk_io import (
     CommandOpened,
     CommandRecord,
     PresenceChanged,
+    Restored,
     Transition,
 )
 from fleet.kernel.instants import DAY, SECOND
@@ -83,7 +84,7 @@ class DeskStory(RuleBasedStateMachine):
             if record_.state in TERMINAL_STATES:
                 self.lab.desk._ended[record_.id] = record_
         still_open = [record_ for record_ in records.values() if record_.state not in TERMINAL_STATES]
-        self.lab._keep(self.lab.desk.restore(still_open, self.lab.now))
+        self.lab.give(Restored(still_open))
 
     @invariant()
     def one_end_each(self) -> None:

@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -29,14 +28,12 @@ from fleet.runtime.backend_configs import live_backend
 from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
-from fleet.runtime.journalling import JournalledCar, journalled_links
 from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
 from fleet.scenario.scalars import ClockFactor
 from fleet.transport.link import BackOff, Delivery, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.proxy import FaultProxy
 from fleet.transport.swarm_link import swarm_links
-from fleet.vehicle.car import Car
 from fleet.vehicle.signals import AskStatus
 from fleet.wire.fleet_dialect import FleetDialect
 from tests.lab import Lab, LiveBroker
@@ -202,10 +199,9 @@ class FaultLab:
                 start=start,
                 boot=self._boot,
                 until_stored=until_stored,
-                make_car=Car if journal is None else partial(JournalledCar, journal.write),
                 write_status=dialect.status_writer if journal is None else None,
             ),
-            links=links if journal is None else journalled_links(links, journal.write, clock.now, dialect.topics),
+            links=links,
             dialect=dialect,
             plan=LinkPlan(
                 password_for=self.secret.password_for,
@@ -214,6 +210,7 @@ class FaultLab:
                 until_stored=until_stored,
                 **self._plan,
             ),
+            record=None if journal is None else journal.write,
         )
 
     def _through(self, number: int, endpoint: Endpoint) -> Endpoint:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from math import inf
 from typing import Any
 
@@ -14,7 +13,7 @@ from fleet.errors import ConnectionLost, LinkError, PublishRefused
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import MINUTE, Cancellable, Instant
 from fleet.runtime.assembly import build_cars, vocabulary
-from fleet.runtime.journalling import JournalledCar, Write, journalled_links
+from fleet.runtime.recording import Write
 from fleet.runtime.shard import LinkPlan, Shard
 from fleet.runtime.users import ScheduledCommand, Users
 from fleet.scenario.loader import parse
@@ -169,12 +168,12 @@ class ShardLab:
             cars=cars_of(
                 self.scenario,
                 until_stored=plan.get("until_stored", False),
-                make_car=Car if write is None else partial(JournalledCar, write),
                 write_status=DIALECT.status_writer if write is None else None,
             ),
-            links=self.links if write is None else journalled_links(self.links, write, self.clock.now, DIALECT.topics),
+            links=self.links,
             dialect=DIALECT,
             plan=LinkPlan(password_for=lambda user: f"password of {user}", **plan),
+            record=write,
         )
         self.vins = list(self.shard.cars)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -13,6 +12,7 @@ import msgspec
 import pytest
 
 from fleet.backend.store import Arrival, Batch, Committed, Quarantined
+from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import CommandAsked, SpinVerified, StoreUser
 from fleet.errors import ConnectionLost
 from fleet.kernel.instants import MINUTE
@@ -35,10 +35,12 @@ from fleet.observe.journal import (
     Wake,
 )
 from fleet.runtime.assembly import vocabulary
-from fleet.runtime.journalled_desk import JournalledDesk
-from fleet.runtime.journalling import BackendHooks, JournalledCar, begin_of, journalled_links, scenario_of
+from fleet.runtime.car_codec import recorded_car
+from fleet.runtime.desk_codec import DeskCodec
+from fleet.runtime.journalling import BackendRecorder, begin_of, scenario_of
+from fleet.runtime.recorded_link import recorded_links
+from fleet.runtime.recording import Recorded
 from fleet.scenario.loader import load
-from fleet.vehicle.car import Car
 from fleet.vehicle.signals import Acknowledged, AskStatus, PowerOn, SetCoverage
 from fleet.wire.messages import CommandRequest
 from tests.cloud.desk_lab import START, TOPIC, VIN, DeskLab
@@ -109,7 +111,7 @@ def test_what_comes_late_is_written_as_the_car_takes_it() -> None:
     """A load's request has the instant at which it was due; a car that knows of a later one does not go back to it."""
     records: list[Record] = []
     start = vocabulary().start_of(scenario())
-    car = cars_of(scenario(), make_car=partial(JournalledCar, records.append))[0]
+    car = recorded_car(cars_of(scenario())[0], records.append)
     car.receive(PowerOn(), start + MINUTE)
     car.receive(AskStatus(), start + MINUTE - 1)
     car.wake(start)
@@ -143,13 +145,11 @@ async def test_a_message_is_written_once() -> None:
 
 
 async def test_a_journal_changes_nothing() -> None:
-    """The same frames leave the same cars with and without it, and only with it they are other objects."""
+    """The same frames leave the same cars with and without it."""
     records: list[Record] = []
     noted, plain = await lived(records), await lived(None)
     assert records
     assert [link.published for link in noted.links.made.values()] == [link.published for link in plain.links.made.values()]
-    assert {type(held.car) for held in plain.shard.cars.values()} == {Car}
-    assert {type(held.car) for held in noted.shard.cars.values()} == {JournalledCar}
 
 
 async def test_another_car_changes_no_cars_story() -> None:
@@ -208,7 +208,7 @@ def test_the_first_line_holds_the_whole_scenario(file: Path, tmp_path: Path) -> 
 
 
 def desk_lab(records: list[Record]) -> DeskLab:
-    return DeskLab(make_desk=partial(JournalledDesk, records.append, lambda now: (now, None)))
+    return DeskLab(write=records.append)
 
 
 def secretive(lab: DeskLab) -> str:
@@ -258,7 +258,7 @@ def test_a_request_to_the_desk_has_no_checksum() -> None:
     records: list[Record] = []
     lab = ShardLab(write=records.append)
     hand = HandLinks()
-    users = users_of(lab, [], journalled_links(hand, records.append, lab.clock.now, DIALECT.topics))  # type: ignore[arg-type]
+    users = users_of(lab, [], recorded_links(hand, records.append, lab.clock.now, DIALECT.topics))  # type: ignore[arg-type]
     users.open()
     hand.all_up()
     lab.shard.connect()
@@ -273,10 +273,10 @@ def test_a_request_to_the_desk_has_no_checksum() -> None:
 def test_a_desk_that_does_not_know_the_time_yet_says_what_it_took_for_it() -> None:
     """`t` is open until the clock has been announced; `now` is what the desk was told."""
     records: list[Record] = []
-    desk = JournalledDesk(records.append, lambda now: (NOT_YET, now))
+    desk = Recorded(Desk(), DeskCodec(lambda now: (NOT_YET, now)), records.append)
     desk.receive(CommandAsked(CommandRequest(id="c", vin=VIN, name="lock"), TOPIC), START)
     desk.wake(START + 1)
-    _, asked, *outputs, woken = records
+    asked, *outputs, woken = records
     assert isinstance(asked, Input)
     assert isinstance(woken, Wake)
     assert (asked.t, asked.now, woken.t, woken.now) == (NOT_YET, START, NOT_YET, START + 1)
@@ -293,11 +293,11 @@ def arrival(seq: int) -> Arrival:
 def test_a_commit_says_what_was_new_and_what_was_not(tmp_path: Path) -> None:
     """Number by number, in the order of arrival; quarantined messages with their reason."""
     writer = JournalWriter(tmp_path / "journal.jsonl", Begin(0, "run", "begin"))
-    hooks = BackendHooks(writer)
+    hooks = BackendRecorder(writer)
     hooks.follow(lambda: START)
     one, two, three = arrival(1), arrival(2), arrival(1)
     held = Quarantined(1, "a/topic", "encoding", "no MessagePack", 12, b"x", VIN, 7, 3)
-    hooks._committed(Batch(arrivals=[one, two, three], quarantined=[held]), Committed([one, two], 1, []))
+    hooks.committed(Batch(arrivals=[one, two, three], quarantined=[held]), Committed([one, two], 1, []))
     writer.close(START, {})
     _, stored, known, quarantined, _ = JournalReader(tmp_path / "journal.jsonl")
     assert stored == Stored(START, "store", "stored", ((VIN, 7, 1, "status"), (VIN, 7, 2, "status")))

@@ -11,6 +11,9 @@ import msgspec
 
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import MINUTE, SECOND, Instant, from_datetime
+from fleet.kernel.machine import Machine
+from fleet.runtime.car_codec import recorded_car
+from fleet.runtime.recording import Write
 from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import Driver, Profile
@@ -82,9 +85,9 @@ class CarLab:
         acknowledging: bool = True,
         settings: CarSettings | None = None,
         tune: Callable[[Car], None] | None = None,
-        make_car: Callable[..., Car] = Car,
+        record: Write | None = None,
     ) -> None:
-        """Build and start the car; `tune` may set its levels before it starts."""
+        """Build and start the car; `tune` may set its levels before it starts, `record` takes its journal."""
         fitted = car_equipment or equipment()
         self.now = start
         self.connecting = connecting
@@ -92,7 +95,7 @@ class CarLab:
         self.outputs: list[tuple[Instant, CarOutput]] = []
         self.sent: list[CarMessage] = []
         self.wanted = False
-        self.car = make_car(
+        self.car = Car(
             vin=make_vin(fitted, number),
             key=stream_key(SEED, "car", str(number)),
             equipment=fitted,
@@ -101,6 +104,7 @@ class CarLab:
             now=start,
             settings=settings or CarSettings(hole_share=0.0),
         )
+        self.machine: Machine[CarInput, CarOutput] = self.car if record is None else recorded_car(self.car, record)
         self._commands = 0
         if tune is not None:
             tune(self.car)
@@ -114,7 +118,7 @@ class CarLab:
         if at is not None:
             self.run_until(at)
         before = len(self.outputs)
-        self._perform(self.car.receive(message, self.now))
+        self._perform(self.machine.receive(message, self.now))
         return [output for _, output in self.outputs[before:]]
 
     def run_until(self, instant: Instant) -> None:
@@ -122,7 +126,7 @@ class CarLab:
         assert instant >= self.now, "time does not run back"
         while (at := self.car.deadline()) is not None and at <= instant:
             self.now = max(self.now, at)
-            self._perform(self.car.wake(self.now))
+            self._perform(self.machine.wake(self.now))
         self.now = instant
 
     def run_for(self, duration: int) -> None:
@@ -160,7 +164,7 @@ class CarLab:
                     if not output.again:
                         self.sent.append(message)
                     if self.acknowledging:
-                        self._perform(self.car.receive(Acknowledged(message.seq), self.now))
+                        self._perform(self.machine.receive(Acknowledged(message.seq), self.now))
                 case Announce():
                     pass
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from zlib import crc32
 
 import msgspec
 
 from fleet.checks.verification import Verification, verify
+from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import CentreOutput, SendReply
 from fleet.cloud.sequence import SeenSequence
 from fleet.kernel.instants import HOUR, SECOND, Instant
 from fleet.observe.journal import Begin, Down, Dropped, JournalWriter, Opened, Published, Stored, Up
-from fleet.runtime.journalled_centre import JournalledCentre
-from fleet.runtime.journalling import STORE, JournalledCar
+from fleet.runtime.centre_codec import CentreCodec
+from fleet.runtime.journalling import STORE
+from fleet.runtime.recording import Recorded
 from fleet.vehicle.catalogue import Equipment, make_vin
 from fleet.vehicle.driver import Driver
 from fleet.vehicle.outbox import is_priority
@@ -106,14 +107,15 @@ class StoryLab(CarLab):
         self._open = self._free = (True, True)
         self._mode = mode_of(settings.privacy, fitted.generation) or OPEN
         self._link = f"link/{make_vin(fitted, 0)}"
-        self.centre = JournalledCentre(self.journal.write, lambda now: (now, None), RULES, {})
+        self.centre = ServiceCentre(RULES, {})
+        self.recorded_centre = Recorded(self.centre, CentreCodec(), self.journal.write)
         super().__init__(
             fitted,
             car_driver,
             start=start,
             power=False,
             settings=settings,
-            make_car=partial(JournalledCar, self.journal.write),
+            record=self.journal.write,
         )
 
     # --- the link
@@ -144,7 +146,7 @@ class StoryLab(CarLab):
                     if self.answering and self.car.outbox.is_connected:
                         queue += self._answered(arrives=True)
         if self.to_come and self.car.outbox.is_connected:
-            self._perform(self.car.receive(Received(self.to_come.pop(0)), self.now))
+            self._perform(self.machine.receive(Received(self.to_come.pop(0)), self.now))
 
     def _publish(self, message: FromCar | WrittenStatus) -> None:
         frame = DIALECT.from_car(message)
@@ -155,7 +157,7 @@ class StoryLab(CarLab):
 
     def _comes_up(self) -> list[CarOutput]:
         self.journal.write(Up(self.now, self._link, "up"))
-        return list(self.car.receive(LinkUp(session_present=True), self.now))
+        return list(self.machine.receive(LinkUp(session_present=True), self.now))
 
     def _take(self, output: Transmit) -> None:
         assert self.wanted
@@ -180,13 +182,13 @@ class StoryLab(CarLab):
         refused = refused and message.seq not in self.seen  # who has taken a message takes its repetition
         if arrives and not refused:
             self._store(message)
-        return list(self.car.receive(Acknowledged(message.seq, refused=refused), self.now))
+        return list(self.machine.receive(Acknowledged(message.seq, refused=refused), self.now))
 
     def _store(self, message: CarMessage) -> None:
         kind = type(message).__name__.lower()
         new = self.seen.add(message.seq)
         if new and isinstance(message, Event | Request) and self.centre.wants(message):
-            self._passed_on(self.centre.receive(message, self.now))
+            self._passed_on(self.recorded_centre.receive(message, self.now))
         self.journal.write(
             Stored(self.now, STORE, "stored" if new else "duplicate", ((message.vin, message.boot, message.seq, kind),))
         )

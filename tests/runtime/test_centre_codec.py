@@ -1,4 +1,4 @@
-"""The service centre's journal: what it was given makes another one decide the same, also one that was restarted."""
+"""The records of a service centre make another one decide the same, also one that was restarted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import pytest
 
 from fleet import __version__
 from fleet.backend.service import Backend
+from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.registry import RULES
-from fleet.cloud.rule import CommandEnded, Keep, ServiceAsked
+from fleet.cloud.rule import CentreInput, CentreOutput, CommandEnded, Keep, ServiceAsked
 from fleet.observe.journal import JOURNAL, Begin, JournalWriter, Record
 from fleet.observe.packing import packed, read_lines
 from fleet.runtime.assembly import vocabulary
-from fleet.runtime.journalled_centre import CENTRE, JournalledCentre
-from fleet.runtime.journalling import BackendHooks
+from fleet.runtime.centre_codec import CENTRE, CentreCodec
+from fleet.runtime.journalling import BackendRecorder
+from fleet.runtime.recording import Recorded
 from fleet.runtime.reexecution import Reexecution
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
@@ -68,8 +70,10 @@ def test_another_answer_than_the_recorded_one_is_told(of_a_day: Path, tmp_path: 
     assert [name for name, *_ in difference.fields] == ["reply.error"]
 
 
-def journalled(records: list[Record], state: dict[str, dict[str, Any]]) -> JournalledCentre:
-    return JournalledCentre(records.append, lambda now: (now or NOW, None), RULES, state)
+def journalled(records: list[Record], state: dict[str, dict[str, Any]]) -> Recorded[CentreInput, CentreOutput]:
+    codec = CentreCodec(lambda now: (now or NOW, None))
+    records.append(codec.start_record(state))
+    return Recorded(ServiceCentre(RULES, state), codec, records.append)
 
 
 def test_a_centre_that_was_restarted_is_run_again_from_its_notes(tmp_path: Path) -> None:
@@ -97,7 +101,7 @@ def test_a_centre_that_was_restarted_is_run_again_from_its_notes(tmp_path: Path)
 async def test_a_back_end_that_begins_anew_in_mid_run_is_run_again_alike(tmp_path: Path) -> None:
     """A commit that failed is undone: desk and centre begin from the store, and the journal says so."""
     writer = JournalWriter(tmp_path / JOURNAL, Begin(0, "run", "begin", version=__version__, parts=("backend",)))
-    hooks = BackendHooks(writer)
+    hooks = BackendRecorder(writer)
     session = FakeSession()
     backend = Backend(hooks.applied(config(tmp_path / "fleet.sqlite", session, open_store=FragileStore)))
     hooks.follow(lambda: backend.scenario_time or 0)
