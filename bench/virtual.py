@@ -29,7 +29,8 @@ from lab import Measured, in_fresh_process, medians, resident_bytes, surrounding
 
 from fleet.kernel.timers import TimerHeap
 from fleet.runtime.assembly import build_cars, vocabulary
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.vehicle.car import Car
@@ -79,7 +80,7 @@ class Nobody:
 def whole_run(scenario: Scenario, *, journal: bool) -> int:
     """Run it all; return how many messages the cars made."""
     with tempfile.TemporaryDirectory() as folder:
-        report = VirtualRun(VirtualRunConfig(scenario=scenario, out=Path(folder), journal=journal), Nobody()).run()
+        report = virtual_run(RunConfig(scenario=scenario, out=Path(folder), journal=journal), Nobody()).execute()
     assert report["lost"] == 0
     assert report["created"] == report["stored"] + report["in_outbox"]
     return int(report["created"])

@@ -15,6 +15,7 @@ import msgspec
 from fleet.backend.schema import CLOCK, COUNTS_QUARANTINE, in_words, open_for_reading
 from fleet.cloud.sequence import Gap
 from fleet.cloud.twin import Twin, ahead_at, merge_status
+from fleet.errors import StoreError
 from fleet.observe.histogram import Histogram
 from fleet.wire.messages import AnnounceClock, Status
 
@@ -30,6 +31,8 @@ _COMMAND_COLUMNS: Final = (
     " changed_at, due_wall_us, asked_wall_us, sent_wall_us, first_answer_wall_us, ended_wall_us FROM command"
 )
 
+_FILLED: Final = ("newest", "message", "quarantine", "command", "user", "notice", "reply")
+"""Tables that a store which has been used has rows in."""
 _HELD_OF_BOOTS: Final = "SELECT vin, boot, quarantined FROM sequence WHERE quarantined > 0"
 _HELD: Final = "SELECT reason, count FROM quarantine_count ORDER BY reason"
 _HELD_ROWS_OF_BOOTS: Final = "SELECT vin, boot, count(*) FROM quarantine WHERE seq > 0 GROUP BY vin, boot"
@@ -205,6 +208,11 @@ class StoreReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether nothing has been stored yet: no car, message, user, command or notice, and nothing is in quarantine."""
+        return not any(next(self._rows(f"SELECT EXISTS (SELECT 1 FROM {table})"))[0] for table in _FILLED)  # noqa: S608
 
     def cars(self) -> list[CarRow]:
         """Return all known cars in the order of their VINs."""
@@ -405,6 +413,18 @@ class StoreReader:
             yield
         except sqlite3.Error as error:
             raise in_words(error, self.path) from error
+
+
+def discard_unused(path: Path) -> None:
+    """Remove a store in which nothing has been stored; one that cannot be read stays."""
+    try:
+        with StoreReader(path) as reader:
+            unused = reader.is_unused
+    except StoreError:
+        return
+    if unused:
+        for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            file.unlink(missing_ok=True)
 
 
 def _content(payload: bytes) -> dict[str, Any]:

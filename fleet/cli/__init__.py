@@ -19,7 +19,7 @@ from fleet.cli.common import about_file, complain, out
 from fleet.cli.printing import COLOURS, NO_COLOUR, visible
 from fleet.errors import FleetError, UnknownName
 from fleet.runtime.limits import leave_no_core, raise_open_files
-from fleet.runtime.run import RunBroken
+from fleet.runtime.live_stage import RunBroken
 from fleet.runtime.streams import Streams
 
 app = typer.Typer(

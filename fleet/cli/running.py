@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import os
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,16 +38,16 @@ from fleet.runtime.access import need_users
 from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.clocks import local_time
 from fleet.runtime.fault_injector import harms_network
-from fleet.runtime.limits import need_open_files, run_fast
+from fleet.runtime.limits import need_open_files
+from fleet.runtime.live_stage import LiveOptions, live_run
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.signals import ending_signals
 from fleet.runtime.streams import need_no_reader
 from fleet.runtime.view import View, make_view
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
 from fleet.scenario.loader import find_scenario
-from fleet.scenario.schema import Scenario
 from fleet.wire.topics import checked_prefix
 
 app = typer.Typer()
@@ -98,19 +96,25 @@ def run(
     loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings)
     tracks = followed_tracks(loaded, vocabulary())
     tell_tracks(rows_left_out(tracks), track_findings(tracks))
+
+    def config() -> RunConfig:
+        """Return what to run, in a folder that is made when all options are right."""
+        return RunConfig(
+            scenario=loaded,
+            out=out_dir or _new_folder(loaded.scenario),
+            until_stored=delivery is DeliveryMode.STORED,
+            with_backend=not no_backend,
+            asks_desk=ask_desk,
+            journal=not no_journal,
+        )
+
     if loaded.clock.is_virtual:
         connection.refuse(
             (*(() if private else ("broker",)), "no_backend", "ask_desk", "keep_sessions", *OF_CARS, *EVERYWHERE),
             "with --clock virtual broker, network and back end are part of the run",
             "give a live clock such as --clock x600",
         )
-        virtual = VirtualRunConfig(
-            scenario=loaded,
-            out=out_dir or _new_folder(loaded.scenario),
-            until_stored=delivery is DeliveryMode.STORED,
-            journal=not no_journal,
-        )
-        _start(loaded, virtual.out, lambda view: VirtualRun(virtual, view), as_json=as_json, with_backend=True)
+        _start(config(), virtual_run, as_json=as_json)
     access = None
     if private:
         connection.refuse(
@@ -127,30 +131,22 @@ def run(
         tools = () if no_backend and not ask_desk else ("tool",) if no_backend else ("tool", "backend")
         need_users(access, cars=vins(loaded), tools=tools)
     need_open_files(loaded.cars * (3 if harms_network(loaded) else 1))  # the proxy has two more for each car
-    folder = out_dir or _new_folder(loaded.scenario)
-    delivery_words = ["--delivery", delivery.value] if delivery is not DeliveryMode.PUBACK else []
-    config = RunConfig(
-        scenario=loaded,
-        out=folder,
+    options = LiveOptions(
         broker=None if private else connection.broker,
         access=access,
         prefix=prefix,
-        passthrough=(*connection.words("link"), *delivery_words),
+        passthrough=tuple(connection.words("link")),
         for_simulator=tuple(connection.words_of("source", "connect_rate", "vin_as_client_id")),
-        with_backend=not no_backend,
-        asks_desk=ask_desk,
         keep_sessions=keep_sessions,
-        journal=not no_journal,
         secret=connection.secret(),
         files=connection.files(),
     )
-    _start(loaded, folder, lambda view: Run(config, view), as_json=as_json, with_backend=not no_backend)
+    _start(config(), lambda config, view: live_run(config, options, view), as_json=as_json)
 
 
-def _start(
-    scenario: Scenario, folder: Path, make: Callable[[View], Run | VirtualRun], *, as_json: bool, with_backend: bool
-) -> NoReturn:
+def _start(config: RunConfig, make: Callable[[RunConfig, View], Run], *, as_json: bool) -> NoReturn:
     """Run, show the end, and leave with the verdict's exit code."""
+    scenario, folder = config.scenario, config.out
     folder.mkdir(parents=True, exist_ok=True)
     latest_before = _remember(folder)
     console = err if as_json else out
@@ -159,22 +155,15 @@ def _start(
         console.say(f"{scenario.scenario}: {scenario.cars} cars, {format_duration(scenario.duration)} at clock "
                       f"{scenario.clock}, seed {scenario.seed}")  # fmt: skip
     try:
-        running = make(make_view(console))
-        report = run_fast(_run(running), fast=harms_network(scenario)) if isinstance(running, Run) else _run_virtually(running)
+        report = make(config, make_view(console)).execute(signals=ending_signals())
     except BaseException:
         _forget_if_empty(folder, latest_before)
         raise
     if as_json:
         out.print_json(msgspec.json.encode(report).decode())
     else:
-        _summarise(report, folder, with_backend=with_backend)
+        _summarise(report, folder, with_backend=config.with_backend)
     raise typer.Exit(reports.EXIT_CODES[report["verdict"]])
-
-
-def _run_virtually(running: VirtualRun) -> dict[str, Any]:
-    for number in ending_signals():
-        signal.signal(number, lambda *_: running.interrupt())
-    return running.run()
 
 
 def _new_folder(scenario: str) -> Path:
@@ -186,13 +175,6 @@ def _new_folder(scenario: str) -> Path:
             folder.mkdir(parents=True)
             break
     return folder
-
-
-async def _run(running: Run) -> dict[str, Any]:
-    loop = asyncio.get_running_loop()
-    for number in ending_signals():
-        loop.add_signal_handler(number, running.interrupt)
-    return await running.run()
 
 
 def _remember(folder: Path) -> Path | None:

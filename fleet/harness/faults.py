@@ -18,7 +18,7 @@ from fleet.vehicle.signals import SetNetwork
 if TYPE_CHECKING:
     from fleet.harness.car import HarnessCar
     from fleet.harness.network import Network
-    from fleet.harness.stages import Broker
+    from fleet.runtime.stage import BrokerProcess
 
 WAYS: Final = 20
 """How often one thing may have to cross a slow network: a connection that comes up takes four ways, a command six."""
@@ -65,7 +65,7 @@ class Faults:
         """Whether the broker runs and answers."""
         return not (self._down or self._paused)
 
-    def _broker(self) -> Broker:
+    def _broker(self) -> BrokerProcess:
         broker = self._world.stage.broker
         if broker is None:
             hint = 'Mark the test broker="own": then it has a Mosquitto for itself, also with --fleet-broker.'

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeGuard, get_args, get_type_hints
 from fleet.errors import UnknownName, UsageError
 from fleet.harness.durations import duration
 from fleet.kernel.instants import MILLISECOND, SECOND
+from fleet.runtime.stage import FaultyNetwork
 from fleet.scenario.actions import NetworkFault
 from fleet.scenario.checks import check_network
 from fleet.scenario.scalars import Duration, Misread, Readable
@@ -16,13 +17,10 @@ from fleet.transport.faults import MOMENTARY, Fault, HalfOpen, Latency, PacketFa
 WORDS: Final = get_type_hints(NetworkFault)
 
 
-class Network(Protocol):
-    """Where faults are set: a proxy in front of the broker, or the simulated network."""
+class Network(FaultyNetwork, Protocol):
+    """Where a test sets faults: a proxy in front of the broker, or the simulated network."""
 
-    def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None: ...
-    def clear(self, name: str) -> None: ...
     def strike(self, fault: Fault, clients: Collection[str] | None = None) -> None: ...
-    def counts(self) -> dict[str, dict[str, int]]: ...
 
     @property
     def is_carrying(self) -> bool:

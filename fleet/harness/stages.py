@@ -27,16 +27,12 @@ from fleet.runtime.backend_configs import live_backend, virtual_backend
 from fleet.runtime.clocks import ScaledClock, SteppedClock, VirtualClock
 from fleet.runtime.dialects import open_dialect
 from fleet.runtime.limits import raise_open_files
-from fleet.runtime.resources import resource_dir
 from fleet.runtime.shard import Shard, wait_until
+from fleet.runtime.stage import BrokerProcess, Stage
 from fleet.runtime.virtual_loop import VirtualLoop
+from fleet.runtime.virtual_network import VirtualNetwork
 from fleet.transport.link import Endpoint, LinkFactory
 from fleet.transport.proxy import FaultProxy
-from fleet.transport.simulated_access import AccessControl
-from fleet.transport.simulated_broker import SimulatedBroker
-from fleet.transport.simulated_faults import FrameFaults
-from fleet.transport.simulated_link import simulated_links
-from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.swarm_link import swarm_links
 from fleet.wire.dialect import Dialect
 
@@ -72,16 +68,6 @@ class Traffic(Protocol):
         ...
 
 
-class Broker(Protocol):
-    """What can be done to a broker of ours."""
-
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    def kill(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-
-
 async def nobody_to_tell(_vins: Sequence[str]) -> None:
     """Do nothing: the broker knows all cars, or asks no names."""
 
@@ -102,7 +88,7 @@ class Reach:
     access: Access
     find: Callable[[], Awaitable[None]] = nothing_to_find_out
     admit: Callable[[Sequence[str]], Awaitable[None]] = nobody_to_tell
-    broker: Broker | None = None
+    broker: BrokerProcess | None = None
     launch: Launch | None = None
     car_links: Callable[[Endpoint], LinkFactory] = swarm_links
     encrypted: bool = False
@@ -111,38 +97,38 @@ class Reach:
 class SimulatedProcess:
     """The simulated broker as a process that can be stopped and killed."""
 
-    def __init__(self, network: SimulatedNetwork, loop: VirtualLoop) -> None:
+    def __init__(self, network: VirtualNetwork, loop: VirtualLoop) -> None:
         self._network = network
         self._loop = loop
 
     async def start(self) -> None:
         with self._loop.inside():
-            self._network.start()
+            self._network.control_broker("start")
 
     async def stop(self) -> None:
         with self._loop.inside():
-            self._network.stop()
+            self._network.control_broker("stop")
 
     def kill(self) -> None:
         with self._loop.inside():
-            self._network.kill()
+            self._network.control_broker("kill")
 
     def pause(self) -> None:
         with self._loop.inside():
-            self._network.pause()
+            self._network.control_broker("pause")
 
     def resume(self) -> None:
         with self._loop.inside():
-            self._network.resume()
+            self._network.control_broker("resume")
 
 
-class Stage(Protocol):
+class WorldStage(Stage, Protocol):
     """A place for cars, back end and watcher; `shard` is set before time moves, and `clock_moved` is told when it was."""
 
     clock: ScaledClock
     shard: Shard
     clock_moved: Callable[[], None] | None
-    broker: Broker | None
+    broker: BrokerProcess | None
     launch: Launch | None
     car_links: LinkFactory
     tool_links: LinkFactory
@@ -152,14 +138,6 @@ class Stage(Protocol):
     """Whether faults of the network know who is who, and packets from bytes."""
     slower_s: float
     """How much longer than usual the network may take for one thing, because of its faults."""
-
-    async def open(self) -> None:
-        """Begin, before anybody connects. Raises LinkError where nobody can."""
-        ...
-
-    async def close(self) -> None:
-        """End, when nobody is connected any more."""
-        ...
 
     def network(self) -> Network:
         """Return where the cars' network can be harmed. Raises UsageError where it cannot."""
@@ -190,7 +168,7 @@ class Stage(Protocol):
         ...
 
 
-class LiveStage:
+class LiveWorldStage:
     """Beside a real broker: the network's time is the wall's, the cars' is moved by hand."""
 
     clock_moved: Callable[[], None] | None = None
@@ -224,12 +202,12 @@ class LiveStage:
         self.password_for = access.password_for
         self.dialect = access.dialect()
 
-    async def open(self) -> None:
+    async def start(self) -> None:
         if self._proxy is not None:
             await self._proxy.__aenter__()
         await self._reach.find()
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         if self._proxy is not None:
             await self._proxy.__aexit__()
 
@@ -304,7 +282,7 @@ class LiveStage:
         return replace(config, dialect=self.dialect)
 
 
-class VirtualStage:
+class VirtualWorldStage:
     """In virtual time: a simulated broker and network, on the same schedule as the cars. No thread, no socket."""
 
     clock_moved: Callable[[], None] | None = None
@@ -315,28 +293,24 @@ class VirtualStage:
         """Begin at `start`; what faults of the network leave to chance follows from the seed."""
         self.slower_s = 0.0
         self.tells_clients = True
-        self._seed = seed
         self._schedule = Schedule(start)
         self._loop = VirtualLoop(self._schedule)  # type: ignore[abstract]  # what needs an operating system is left out
         self.clock: ScaledClock = VirtualClock(self._schedule, start)
-        acl = AccessControl.parse((resource_dir("broker") / "acl").read_text(encoding="utf-8"))
-        self._network = SimulatedNetwork(SimulatedBroker(access=acl), self._schedule)
-        self.broker: Broker | None = SimulatedProcess(self._network, self._loop)
-        self.car_links = simulated_links(self._network, username_as_client_id=True)
-        self.tool_links = simulated_links(self._network)
+        self._network = VirtualNetwork(self._schedule, seed=seed)
+        self.broker: BrokerProcess | None = SimulatedProcess(self._network, self._loop)
+        self.car_links = self._network.car_links
+        self.tool_links = self._network.tool_links
         self.password_for: Callable[[str], str | None] = lambda _user: None
         self.dialect: Dialect = open_dialect()
 
-    async def open(self) -> None:
+    async def start(self) -> None:
         """Nothing runs outside of this object."""
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """So nothing is to be ended."""
 
     def network(self) -> Network:
-        if self._network.faults is None:
-            self._network.faults = FrameFaults(self._network, self._seed)
-        return self._network.faults
+        return self._network.faults()
 
     def inside(self) -> AbstractContextManager[None]:
         return self._loop.inside()

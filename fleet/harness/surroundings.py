@@ -8,7 +8,7 @@ from typing import Never, Protocol
 from fleet.backend.reader import StoreReader
 from fleet.harness.gate import Gate
 from fleet.harness.inboxes import Inboxes
-from fleet.harness.stages import Stage
+from fleet.harness.stages import WorldStage
 from fleet.harness.steps import Steps
 from fleet.harness.watcher import Asker, Watcher
 from fleet.kernel.instants import Instant
@@ -33,7 +33,7 @@ class Surroundings(Protocol):
     """A world, as its cars, users, clock and faults see it. `World` says what each member means."""
 
     steps: Steps
-    stage: Stage
+    stage: WorldStage
     shard: Shard
     gate: Gate
     inboxes: Inboxes

@@ -30,7 +30,7 @@ from fleet.harness.gate import Gate
 from fleet.harness.inboxes import Inboxes
 from fleet.harness.making import MUNICH, ModelCar
 from fleet.harness.matching import Matcher, as_matcher
-from fleet.harness.stages import LiveStage, Reach, Stage, VirtualStage
+from fleet.harness.stages import LiveWorldStage, Reach, VirtualWorldStage, WorldStage
 from fleet.harness.steps import Steps, step
 from fleet.harness.surroundings import AnyCar
 from fleet.harness.user import User
@@ -93,7 +93,7 @@ class WorldSettings:
 class World:
     """Everything a test has; made by `virtual_world` and `live_world`."""
 
-    def __init__(self, stage: Stage, settings: WorldSettings, folder: Path) -> None:
+    def __init__(self, stage: WorldStage, settings: WorldSettings, folder: Path) -> None:
         """Put the parts together; nothing is connected before `open`. Raises UsageError."""
         if settings.backend == "process" and stage.launch is None:
             raise UsageError("a back end in a process of its own needs a real broker", hint='Leave mode="virtual" out.')
@@ -159,7 +159,7 @@ class World:
 
     async def open(self) -> None:
         """Connect back end and watcher, and let the cars' time be moved."""
-        await self.stage.open()
+        await self.stage.start()
         with self.stage.inside():
             self.watcher.link.open()
             if self._backend is not None:
@@ -204,7 +204,7 @@ class World:
                 account |= await self.stage.run(self._backend.stop())
             await self.stage.run(self.watcher.link.close(end_session=True))
             await self.stage.run(self.asker.link.close(end_session=True))
-            await self.stage.close()
+            await self.stage.stop()
             self._journal.close(self.now, account)
         if self.settings.checks and not self.failed:
             self._verify()
@@ -508,7 +508,7 @@ async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> As
 def virtual_world(**settings: Any) -> contextlib.AbstractAsyncContextManager[World]:
     """Return a world in virtual time, with a simulated broker; `settings` are those of WorldSettings."""
     known = WorldSettings(**settings)
-    return _entered(lambda folder: World(VirtualStage(known.start, seed=known.seed), known, folder), known)
+    return _entered(lambda folder: World(VirtualWorldStage(known.start, seed=known.seed), known, folder), known)
 
 
 def live_world(reach: Reach, **settings: Any) -> contextlib.AbstractAsyncContextManager[World]:
@@ -516,7 +516,7 @@ def live_world(reach: Reach, **settings: Any) -> contextlib.AbstractAsyncContext
     known = WorldSettings(**settings)
 
     def make(folder: Path) -> World:
-        stage = LiveStage(reach, known.start, patience_s=PATIENCE_S, faults=known.faults, seed=known.seed)
+        stage = LiveWorldStage(reach, known.start, patience_s=PATIENCE_S, faults=known.faults, seed=known.seed)
         return World(stage, known, folder)
 
     return _entered(make, known)

@@ -6,26 +6,17 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self, assert_never, get_args
+from typing import Self, assert_never, get_args
 
 from fleet.errors import BrokerError
+from fleet.runtime.stage import BrokerProcess
 from fleet.scenario.actions import BrokerAction
-
-
-class Broker(Protocol):
-    """What can be done to the private broker; see `fleet.runtime.mosquitto`."""
-
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    def kill(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
 
 
 class BrokerController:
     """`do` returns at once; what it is told is done in its order. `error` is why the broker did not start again."""
 
-    def __init__(self, broker: Broker, say: Callable[[str], None]) -> None:
+    def __init__(self, broker: BrokerProcess, say: Callable[[str], None]) -> None:
         """Take a running broker, and whom to tell what is done."""
         self.holds_down = False
         self.error: BrokerError | None = None

@@ -5,22 +5,15 @@ on the simulated network.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 from fleet.runtime.assembly import vins
 from fleet.runtime.car_selector import CarSelector
+from fleet.runtime.stage import FaultyNetwork
 from fleet.scenario.actions import lasts_on
 from fleet.scenario.schema import Scenario
 from fleet.transport.faults import Fault, in_words
-
-
-class FaultyNetwork(Protocol):
-    """Where faults can be set: `FaultProxy`, or the simulated network's `FrameFaults`."""
-
-    def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None: ...
-    def clear(self, name: str) -> None: ...
-    def counts(self) -> dict[str, dict[str, int]]: ...
 
 
 class _Planned(NamedTuple):

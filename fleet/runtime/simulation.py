@@ -25,9 +25,9 @@ from fleet.runtime.figures import live_figures
 from fleet.runtime.health import GeneratorHealth
 from fleet.runtime.lines import LineJudge
 from fleet.runtime.naming import named
+from fleet.runtime.phases import StageMarks, make_actors, stage_results
 from fleet.runtime.recorded_link import recorded_links
 from fleet.runtime.shard import LinkPlan, Shard, wait_until
-from fleet.runtime.stages import StageMarks, make_actors, stage_results
 from fleet.runtime.users import Users, schedule_commands
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import LinkFactory

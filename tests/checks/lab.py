@@ -16,7 +16,8 @@ from fleet.observe.journal import JOURNAL, JournalReader
 from fleet.observe.packing import packed, read_lines
 from fleet.runtime.assembly import beginnings_of, equipment_of, privacy_of, vocabulary
 from fleet.runtime.journalling import scenario_of
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import parse
 from fleet.vehicle.catalogue import Equipment
 from fleet.wire.messages import Event, Request, Response, Status
@@ -81,7 +82,7 @@ timeline:
 def run_day(out: Path, text: str = DAY, *, until_stored: bool = False) -> Path:
     """Run a scenario virtually and return its journal."""
     scenario = parse(text, "day.yaml", vocabulary())
-    VirtualRun(VirtualRunConfig(scenario=scenario, out=out, until_stored=until_stored), Quiet()).run()
+    virtual_run(RunConfig(scenario=scenario, out=out, until_stored=until_stored), Quiet()).execute()
     return packed(out / JOURNAL)
 
 

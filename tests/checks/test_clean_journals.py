@@ -13,7 +13,8 @@ from fleet.cli import app
 from fleet.errors import JournalError, UsageError
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import Overrides, load
 from fleet.scenario.scalars import ClockFactor
 from tests.checks.lab import DAY, broken, judged, read_records, run_day, told, write_records
@@ -25,7 +26,7 @@ def test_a_rush_hour_holds(tmp_path: Path, until_stored: bool) -> None:
     """A hundred cars, a whole day."""
     overrides = Overrides(settings={}, cars=100, seed=None, clock=ClockFactor.parse("virtual"))
     scenario = load(resource_dir("scenarios") / "rush-hour.yaml", vocabulary(), overrides)
-    VirtualRun(VirtualRunConfig(scenario=scenario, out=tmp_path, until_stored=until_stored), Quiet()).run()
+    virtual_run(RunConfig(scenario=scenario, out=tmp_path, until_stored=until_stored), Quiet()).execute()
     found = judged(tmp_path / "journal.jsonl")
     assert found.complete
     assert broken(found) == set(), [told(found, name) for name in broken(found)]

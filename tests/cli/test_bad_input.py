@@ -15,7 +15,8 @@ from fleet import __version__
 from fleet.cli.common import FILE_HINTS, about_file, complain
 from fleet.errors import ScenarioError
 from fleet.runtime.mosquitto import free_port
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.scalars import ClockFactor
 from tests.cli.lab import call, clean_environment, fleet
 from tests.runtime.pure_lab import scenario
@@ -361,7 +362,7 @@ async def test_an_s_pin_on_the_command_line_is_warned_of_and_none_is_taken_for_a
 def test_of_a_car_that_nobody_knows_there_are_no_notices(tmp_path: Path) -> None:
     """It is told as by status and history; of a known one there may be none."""
     made = scenario(clock=ClockFactor.parse("virtual"))
-    VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path / "run", journal=False), Quiet()).run()
+    virtual_run(RunConfig(scenario=made, out=tmp_path / "run", journal=False), Quiet()).execute()
     store = ("--store", str(tmp_path / "run" / "store.sqlite"))
     done = call("notices", VIN, *store)
     assert (done.code, done.text) == (2, f"error: nothing is stored of {VIN} fleet cars lists the cars that are known.")

@@ -18,7 +18,8 @@ import typer.main
 
 from fleet import cli
 from fleet.cli import common
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.scalars import ClockFactor
 from tests.cli.lab import clean_environment
 from tests.runtime.pure_lab import scenario
@@ -162,7 +163,7 @@ def test_completion_knows_the_cars_of_the_latest_run(tmp_path: Path) -> None:
     """Or of the store that is named; where there is none it offers nothing, and does not complain."""
     assert complete("fleet status ", tmp_path) == []
     made = scenario(clock=ClockFactor.parse("virtual"))
-    VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path / "runs" / "latest", journal=False), Quiet()).run()
+    virtual_run(RunConfig(scenario=made, out=tmp_path / "runs" / "latest", journal=False), Quiet()).execute()
     vins = complete("fleet status ", tmp_path)
     assert len(vins) == 3
     assert complete(f"fleet history {vins[1]}", tmp_path) == [vins[1]]

@@ -7,7 +7,7 @@ from fleet.runtime.action_executor import ActionExecutor
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.car_selector import CarSelector
 from fleet.runtime.figures import live_figures
-from fleet.runtime.stages import StageMarks, make_actors
+from fleet.runtime.phases import StageMarks, make_actors
 from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, LinkOwner, LinkSettings

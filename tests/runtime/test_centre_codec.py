@@ -21,7 +21,8 @@ from fleet.runtime.journalling import BackendRecorder
 from fleet.runtime.recording import Recorded
 from fleet.runtime.reexecution import Reexecution
 from fleet.runtime.resources import resource_dir
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import Overrides, load
 from fleet.scenario.scalars import ClockFactor
 from fleet.wire.messages import Event, Request, ServiceRequest
@@ -41,7 +42,7 @@ def of_a_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("online")
     overrides = Overrides(settings={}, cars=None, seed=None, clock=ClockFactor.parse("virtual"))
     scenario = load(resource_dir("scenarios") / "online-day.yaml", vocabulary(), overrides)
-    VirtualRun(VirtualRunConfig(scenario=scenario, out=out), Quiet()).run()
+    virtual_run(RunConfig(scenario=scenario, out=out), Quiet()).execute()
     return packed(out / JOURNAL)
 
 

@@ -14,7 +14,8 @@ from fleet.kernel.instants import MINUTE
 from fleet.observe.packing import packed
 from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.fault_injector import FaultInjector, harms_network
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import parse
 from fleet.scenario.summary import summary
 from fleet.transport.faults import Fault, Latency, Reset, Stall
@@ -212,7 +213,7 @@ def test_in_virtual_time(tmp_path: Path) -> None:
     for name in ("one", "two"):
         view = Quiet()
         made = parse(STORY.format(clock="virtual"), "story.yaml", vocabulary())
-        report = VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path / name), view).run()
+        report = virtual_run(RunConfig(scenario=made, out=tmp_path / name), view).execute()
         check(report, "\n".join(view.said))
         journals.append(packed(tmp_path / name / "journal.jsonl").read_bytes())
     assert journals[0] == journals[1]

@@ -9,8 +9,9 @@ import pytest
 
 from fleet.runtime import lines as lines_module
 from fleet.runtime.assembly import vocabulary
+from fleet.runtime.run import RunConfig
 from fleet.runtime.verdicts import Verdicts, line_outcomes, unjudged
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import parse
 from fleet.vehicle.services.registry import SERVICES
 from fleet.wire.commands import Lock, Unlock
@@ -39,8 +40,8 @@ timeline:
 def run(out: Path, *steps: str, duration: str = "2 h") -> dict[str, Any]:
     """Run a timeline of these steps, and return the report."""
     text = HEAD.format(duration=duration) + "".join(f"  - {{{step}}}\n" for step in steps)
-    config = VirtualRunConfig(scenario=parse(text, "lines.yaml", vocabulary()), out=out, journal=False)
-    return VirtualRun(config, Quiet()).run()
+    config = RunConfig(scenario=parse(text, "lines.yaml", vocabulary()), out=out, journal=False)
+    return virtual_run(config, Quiet()).execute()
 
 
 def lines(out: Path, *steps: str, duration: str = "2 h") -> list[tuple[str, bool, str]]:

@@ -18,7 +18,8 @@ from fleet.checks.verification import verify
 from fleet.errors import StoreError
 from fleet.observe.journal import JOURNAL
 from fleet.runtime import backend_configs
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.scalars import ClockFactor, Duration
 from tests.backend.lab import OTHER, VIN, arrival, status
 from tests.runtime.pure_lab import scenario
@@ -73,7 +74,7 @@ class Forgets(BufferedStore):
 def run(out: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Store], *, until_stored: bool = False) -> Mapping[str, Any]:
     monkeypatch.setattr(backend_configs, "BufferedStore", kind)
     made = scenario(FLEETS, "", clock=ClockFactor.parse("virtual"), written_duration=Duration(6 * 3_600_000_000))
-    return VirtualRun(VirtualRunConfig(scenario=made, out=out, until_stored=until_stored), Quiet()).run()
+    return virtual_run(RunConfig(scenario=made, out=out, until_stored=until_stored), Quiet()).execute()
 
 
 def breaches(out: Path) -> list[str]:

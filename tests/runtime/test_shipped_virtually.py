@@ -18,7 +18,8 @@ from fleet.cloud.countries import load_countries
 from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import Overrides, load
 from fleet.scenario.scalars import ClockFactor
 from fleet.scenario.schema import Scenario, Vocabulary
@@ -81,7 +82,7 @@ def loaded(name: str, **settings: str) -> Scenario:
 
 
 def run(scenario: Scenario, out: Path) -> dict[str, Any]:
-    return VirtualRun(VirtualRunConfig(scenario=scenario, out=out, journal=False), Quiet()).run()
+    return virtual_run(RunConfig(scenario=scenario, out=out, journal=False), Quiet()).execute()
 
 
 def unmet(report: dict[str, Any]) -> set[str]:

@@ -14,7 +14,8 @@ import pytest
 
 from fleet.kernel.instants import HOUR
 from fleet.observe.packing import packed, read_lines
-from fleet.runtime.virtual import VirtualRun, VirtualRunConfig
+from fleet.runtime.run import RunConfig
+from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.scalars import ClockFactor, Duration
 from tests.runtime.pure_lab import scenario
 
@@ -48,7 +49,7 @@ class Quiet:
 def run(out: Path, **changes: Any) -> dict[str, Any]:
     """Run a day of thirty commuters and a hundred commands, and return the report."""
     made = scenario(FLEETS, COMMANDS, clock=VIRTUAL, written_duration=Duration(24 * HOUR), **changes)
-    return VirtualRun(VirtualRunConfig(scenario=made, out=out), Quiet()).run()
+    return virtual_run(RunConfig(scenario=made, out=out), Quiet()).execute()
 
 
 def rows(out: Path, query: str) -> list[tuple[Any, ...]]:
@@ -90,7 +91,7 @@ class Remover(Quiet):
 def test_a_store_that_is_removed_ends_the_run_with_a_report_that_says_so(tmp_path: Path) -> None:
     """No figure stands in it that nobody can have counted."""
     made = scenario(FLEETS, COMMANDS, clock=VIRTUAL, written_duration=Duration(24 * HOUR))
-    report = VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path), Remover(tmp_path)).run()
+    report = virtual_run(RunConfig(scenario=made, out=tmp_path), Remover(tmp_path)).execute()
     assert report["verdict"] == "invalid"
     assert "store.sqlite was removed" in report["reason"]
     assert (report["stored"], report["lost"]) == (None, None)
@@ -147,7 +148,7 @@ def test_a_car_more_changes_no_other_cars_story(tmp_path: Path) -> None:
     """Whatever the thirty did they do beside a thirty-first, at the same instants and with the same words."""
     for name, cars in (("thirty", 30), ("one more", 31)):
         made = scenario(FLEETS.replace("count: 30", f"count: {cars}"), clock=VIRTUAL, written_duration=Duration(24 * HOUR))
-        VirtualRun(VirtualRunConfig(scenario=made, out=tmp_path / name), Quiet()).run()
+        virtual_run(RunConfig(scenario=made, out=tmp_path / name), Quiet()).execute()
     thirty, one_more = stories(tmp_path / "thirty"), stories(tmp_path / "one more")
     assert (len(thirty), len(one_more)) == (30, 31)
     assert all(one_more[car] == lines for car, lines in thirty.items())

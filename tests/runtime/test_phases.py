@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fleet.kernel.instants import MINUTE
 from fleet.observe.histogram import Histogram
-from fleet.runtime.stages import stage_results
+from fleet.runtime.phases import stage_results
 from fleet.runtime.users import schedule_commands
 from fleet.wire.messages import CommandRequest, DeskAnswer, Status
 from tests.runtime.pure_lab import DIALECT
