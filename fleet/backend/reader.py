@@ -423,8 +423,8 @@ def discard_unused(path: Path) -> None:
     except StoreError:
         return
     if unused:
-        for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-            file.unlink(missing_ok=True)
+        for ending in ("", "-wal", "-shm", ".lock"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _content(payload: bytes) -> dict[str, Any]:
