@@ -49,6 +49,7 @@ from fleet.transport.reasons import (
     connection_lost,
     ended_early,
     no_connack,
+    not_connected,
     publish_refused,
     subscribe_refused,
     timed_out,
@@ -129,7 +130,7 @@ class AiomqttLink:
     def publish(self, frame: Frame, token: int) -> None:
         """Send; the outcome comes through `link_acknowledged`. Raises ConnectionLost while the link is not up."""
         if self._connection is None or not self.is_up:
-            raise ConnectionLost(f"{self._settings.client_id!r} is not connected", hint="Publish after link_up.")
+            raise not_connected(self._settings.client_id)
         self._connection.send(frame, token)
 
     def acknowledge(self, delivery: Delivery) -> None:

@@ -12,8 +12,10 @@ from fleet.errors import ConnectionLost, ConnectRefused, PublishRefused, Subscri
 REFUSAL: Final = 0x80
 """Reason codes from here on are refusals."""
 UNSUPPORTED_VERSION: Final = 0x84
+MALFORMED_PACKET: Final = 0x81
 SESSION_TAKEN_OVER: Final = 0x8E
 PACKET_TOO_LARGE: Final = 0x95
+QUOTA_EXCEEDED: Final = 0x97
 RETAIN_NOT_SUPPORTED: Final = 0x9A
 QOS_NOT_SUPPORTED: Final = 0x9B
 TAKEN_OVER: Final = "the broker ended it: Session taken over by another client of the same client id"
@@ -128,6 +130,16 @@ def connection_lost(client_id: str, cause: str) -> ConnectionLost:
 def broker_ended(client_id: str, code: int) -> ConnectionLost:
     """Return the error for a DISCONNECT of that code."""
     return connection_lost(client_id, TAKEN_OVER if code == SESSION_TAKEN_OVER else f"the broker ended it: {name_of(code)}")
+
+
+def not_connected(client_id: str) -> ConnectionLost:
+    """Return the error for a publish while the link is not up."""
+    return ConnectionLost(f"{client_id!r} is not connected", hint="Publish after link_up.")
+
+
+def not_mqtt(error: Exception) -> str:
+    """Return the cause of the end of a connection on which the broker broke the protocol."""
+    return f"the broker sent what is no MQTT 5: {error}"
 
 
 def ended_early(host: str, port: int, cause: str, hint: str = "") -> Unreachable:

@@ -19,6 +19,14 @@ import msgspec
 from fleet.kernel.instants import Instant
 from fleet.kernel.schedule import virtual_duration
 from fleet.kernel.timers import TimerHeap
+from fleet.transport.client_packets import (
+    ConnackPacket,
+    ConnectionClosed,
+    DisconnectPacket,
+    PubackPacket,
+    SubackPacket,
+    UnsubackPacket,
+)
 from fleet.transport.link import LinkSettings
 from fleet.transport.simulated_access import Access, AccessControl
 from fleet.transport.simulated_sessions import PATIENCE, BrokerCounts, BrokerLimits, Peer, Session
@@ -101,8 +109,8 @@ class SimulatedBroker:
             client_id = settings.username
         code = self._refusal(client_id, settings)
         if code:
-            peer.connack(code, False, self.limits)
-            peer.ended(None)
+            peer.receive(ConnackPacket(code))
+            peer.receive(ConnectionClosed())
             return
         session = self._sessions.get(client_id)
         if session is not None and session.peer is not None:
@@ -118,7 +126,14 @@ class SimulatedBroker:
         session.come(peer, settings)
         self._connected[peer] = session
         self._timers.set(client_id, None)
-        peer.connack(SUCCESS, session_present, self.limits)
+        peer.receive(
+            ConnackPacket(
+                SUCCESS,
+                session_present,
+                receive_maximum=self.limits.max_inflight_messages,
+                packet_max=self.limits.max_packet_size,
+            )
+        )
         session.resume(now, (lambda topic: self._allows("read", session, topic)) if other_user else None)
 
     def subscribe(self, peer: Peer, filters: Sequence[tuple[str, int]], now: Instant) -> None:
@@ -127,7 +142,7 @@ class SimulatedBroker:
         if session is None:
             return
         codes = tuple(self._subscribe(session, topic_filter, qos) for topic_filter, qos in filters)
-        peer.suback(codes)
+        peer.receive(SubackPacket(codes))
         for (topic_filter, _), code in zip(filters, codes, strict=True):
             if code > MAX_QOS:
                 continue
@@ -141,7 +156,7 @@ class SimulatedBroker:
         """Take an UNSUBSCRIBE and answer it."""
         session = self._connected.get(peer)
         if session is not None:
-            peer.unsuback(tuple(self._unsubscribe(session, topic_filter) for topic_filter in filters))
+            peer.receive(UnsubackPacket(tuple(self._unsubscribe(session, topic_filter) for topic_filter in filters)))
 
     def publish(self, peer: Peer, frame: Frame, packet_id: int, now: Instant) -> None:
         """Take a PUBLISH; `packet_id` is 0 at QoS 0."""
@@ -163,7 +178,7 @@ class SimulatedBroker:
             code = NOT_AUTHORIZED
             self.counts.refused += 1
         if packet_id:
-            peer.puback(packet_id, code)
+            peer.receive(PubackPacket(packet_id, code))
 
     def acknowledge(self, peer: Peer, packet_id: int, now: Instant) -> None:
         """Take a PUBACK."""
@@ -251,7 +266,7 @@ class SimulatedBroker:
         connected = self._connected
         self._forget_all()
         for peer in connected:
-            peer.ended(code)
+            peer.receive(ConnectionClosed() if code is None else DisconnectPacket(code))
 
     # --- sessions
 
@@ -263,7 +278,7 @@ class SimulatedBroker:
     def _end(self, session: Session, code: int, now: Instant) -> None:
         """End the connection with a DISCONNECT, against the client's wish."""
         assert session.peer is not None
-        session.peer.ended(code)
+        session.peer.receive(DisconnectPacket(code))
         self._part(session, now)
 
     def _part(self, session: Session, now: Instant) -> None:

@@ -7,13 +7,14 @@ UNSUBSCRIBE, QoS 2). Sizes of packets other than PUBLISH are about right; only b
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from fleet.kernel.instants import MILLISECOND, SECOND, Instant
 from fleet.kernel.schedule import Schedule, ScheduledCall
+from fleet.transport.client_packets import ConnectionClosed, PublishPacket, ToBroker, ToClient
 from fleet.transport.faults import (
     DIRECTIONS,
     Bandwidth,
@@ -24,7 +25,6 @@ from fleet.transport.faults import (
     HalfOpen,
     InForce,
     Latency,
-    PacketName,
     Refuse,
     Reorder,
     Reset,
@@ -34,40 +34,48 @@ from fleet.transport.faults import (
 )
 from fleet.transport.link import LinkSettings
 from fleet.transport.mqtt_stream import packet_size
-from fleet.transport.reasons import CLOSED
-from fleet.wire.frame import Frame
 
-Rest = tuple[Any, ...]
-"""What is called when a packet arrives, and with what."""
+Packet = ToBroker | ToClient
 
 _RESET: Final = "Connection reset by peer"
 _SIZES: Final = {"CONNECT": 40, "CONNACK": 12, "SUBSCRIBE": 60, "SUBACK": 7, "PUBACK": 4, "DISCONNECT": 2}
 
 
-class Struck(Protocol):
-    """A connection, as faults see it."""
+class FaultyPeer(Protocol):
+    """The client's end of a connection, as faults see it."""
 
     settings: LinkSettings
     fault_state: FaultState | None
 
-    def arrives(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None:
+    def reach_broker(self, packet: Any) -> None:
         """A packet reaches the broker, unless nothing of this connection does any more."""
         ...
 
-    def hears(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None:
+    def reach_client(self, packet: Any) -> None:
         """A packet reaches the client, unless nothing of this connection does any more."""
         ...
 
-    def break_off(self) -> None: ...
-    def suspend_inbound(self) -> None: ...
+    def break_off(self) -> None:
+        """Let nothing pass any more, either way."""
+        ...
+
+    def suspend_inbound(self) -> None:
+        """Nothing comes for a while: give up when the keep-alive is over, unless `resume_inbound` is called before."""
+        ...
+
     def resume_inbound(self) -> None: ...
-    def refused(self) -> None: ...
-    def end(self, cause: str) -> None: ...
-    def broke(self, cause: str) -> None: ...
+    def refused(self) -> None:
+        """Nobody listens."""
+        ...
+
+    def end(self, cause: str) -> None:
+        """End the connection against the link's wish, unless the link has left it."""
+        ...
+
     def __hash__(self) -> int: ...
 
 
-class Struggling(Protocol):
+class FaultyNetwork(Protocol):
     """The network, as faults see it."""
 
     schedule: Schedule
@@ -96,21 +104,21 @@ class FaultState:
         self.free_at: dict[Direction, Instant] = dict.fromkeys(DIRECTIONS, 0)
         self.marks: dict[tuple[InForce, Direction], int] = {}
         """For each fault that ends connections after so many bytes, how many had passed when it was set."""
-        self.back: dict[Direction, tuple[Rest, int, ScheduledCall]] = {}
+        self.back: dict[Direction, tuple[Packet, int, ScheduledCall]] = {}
         """What waits for the packet after it."""
-        self.waiting: dict[Direction, deque[tuple[Rest, int]]] = {way: deque() for way in DIRECTIONS}
+        self.waiting: dict[Direction, deque[tuple[Packet, int]]] = {way: deque() for way in DIRECTIONS}
         """What waits for the end of a stall."""
 
 
 class FrameFaults(FaultControl):
     """The faults of one simulated network. `set`, `clear`, `strike` and `counts` are those of `FaultControl`."""
 
-    def __init__(self, network: Struggling, seed: int = 0) -> None:
+    def __init__(self, network: FaultyNetwork, seed: int = 0) -> None:
         """Take the network they are on, and the seed of all chance."""
         super().__init__(seed)
         self._network = network
         self._schedule = network.schedule
-        self._stalled: dict[Struck, None] = {}
+        self._stalled: dict[FaultyPeer, None] = {}
         """Connections with packets that wait, those included that the network has not heard of."""
         self._carries_until: Instant = 0
 
@@ -135,7 +143,7 @@ class FrameFaults(FaultControl):
                 _mark(state, in_force)
                 self._stall(connection, state, in_force)
 
-    def _stall(self, connection: Struck, state: FaultState, in_force: Iterable[InForce]) -> None:
+    def _stall(self, connection: FaultyPeer, state: FaultState, in_force: Iterable[InForce]) -> None:
         """Hold back what is sent, or let it go; who waits for the other side loses patience from now on."""
         ways = _stalls(in_force)
         if bool(ways) != state.inbound_suspended:
@@ -151,7 +159,7 @@ class FrameFaults(FaultControl):
         if not any(state.waiting.values()):
             self._stalled.pop(connection, None)
 
-    def _end(self, connection: Struck, one: InForce) -> None:
+    def _end(self, connection: FaultyPeer, one: InForce) -> None:
         """End the connection as the fault says. Its link hears of it later: it may be in the midst of sending."""
         state = _state_of(connection)
         state.over = True
@@ -159,7 +167,7 @@ class FrameFaults(FaultControl):
         one.counts["connections"] += 1
         if isinstance(one.fault, Truncate):
             for way in DIRECTIONS:
-                self._deliver(connection, way, self._network.arrival(state.last[way]), self._end_of(connection, way))
+                self._deliver(connection, way, self._network.arrival(state.last[way]), ConnectionClosed())
             return
         connection.break_off()
         if isinstance(one.fault, HalfOpen):
@@ -167,22 +175,16 @@ class FrameFaults(FaultControl):
             self._network.silent(connection)
             return
         self._schedule.call_at(self._schedule.now, self._network.lost, connection)
-        self._schedule.call_at(self._schedule.now, connection.broke, _RESET)
-
-    def _end_of(self, connection: Struck, way: Direction) -> Rest:
-        """Return what arrives when one side has closed the connection."""
-        if way == "to_broker":
-            return connection.arrives, self._network.lost, ()
-        return connection.hears, connection.end, (CLOSED,)
+        self._schedule.call_at(self._schedule.now, connection.end, _RESET)
 
     # --- what is sent
 
-    def concern(self, connection: Struck) -> bool:
+    def concern(self, connection: FaultyPeer) -> bool:
         """Return whether what this connection sends has to go this way."""
         return connection.fault_state is not None or any(one.concerns(connection.settings.client_id) for one in self.faults)
 
-    def carry(self, connection: Struck, way: Direction, after: Instant, packet: PacketName | None, rest: Rest) -> Instant:
-        """Deliver a packet (None: the end of the connection) as faults will have it, not before `after`.
+    def carry(self, connection: FaultyPeer, way: Direction, after: Instant, packet: Packet) -> Instant:
+        """Deliver a packet as faults will have it, not before `after`.
 
         Returns when the last one arrives that is on its way.
         """
@@ -191,62 +193,61 @@ class FrameFaults(FaultControl):
         if state.over:
             return state.last[way]
         in_force = self.faults.concerning(connection.settings.client_id)
-        if packet == "CONNECT" and self._refuses(connection, in_force):
+        if packet.name == "CONNECT" and self._refuses(connection, in_force):
             return state.last[way]
         _mark(state, in_force)
-        size = _size(packet, rest)
+        size = _size(packet)
         ending = _ending(state, way, in_force, size)
         if ending is not None:
             self._end(connection, ending)
         else:
             state.carried[way] += size
-            self._judge(connection, way, packet, rest)
+            self._judge(connection, way, packet)
         return state.last[way]
 
-    def _refuses(self, connection: Struck, in_force: Iterable[InForce]) -> bool:
+    def _refuses(self, connection: FaultyPeer, in_force: Iterable[InForce]) -> bool:
         refusal = next((one for one in in_force if isinstance(one.fault, Refuse)), None)
         if refusal is not None:
             refusal.counts["connections"] += 1
             connection.refused()
         return refusal is not None
 
-    def _judge(self, connection: Struck, way: Direction, packet: PacketName | None, rest: Rest) -> None:
+    def _judge(self, connection: FaultyPeer, way: Direction, packet: Packet) -> None:
         """Let rules about packets decide; all of them count what they see, and the first that strikes has its way."""
         state = _state_of(connection)
-        frame = next((part for part in rest if isinstance(part, Frame)), None)
-        topic = None if frame is None else frame.topic
-        client_id, size = connection.settings.client_id, _size(packet, rest)
+        topic = packet.frame.topic if isinstance(packet, PublishPacket) else None
+        client_id, size, name = connection.settings.client_id, _size(packet), packet.name
         struck = [
             one.fault
             for one in self.faults.concerning(client_id)
-            if packet is not None and one.strikes(client_id, way, packet, topic)
+            if name is not None and one.strikes(client_id, way, name, topic)
         ]
         verdict = struck[0] if struck else None
         if isinstance(verdict, Drop):
-            if packet != "DISCONNECT":
+            if name != "DISCONNECT":
                 return
             # The DISCONNECT is lost; that the connection ends is not.
-            rest = self._end_of(connection, way)
+            packet = ConnectionClosed()
         if isinstance(verdict, Reorder) and way not in state.back:
             until = self._schedule.now + round(verdict.within_ms * MILLISECOND)
-            state.back[way] = (rest, size, self._schedule.call_at(until, self._comes_alone, connection, way))
+            state.back[way] = (packet, size, self._schedule.call_at(until, self._comes_alone, connection, way))
             return
-        self._send(connection, way, rest, size)
+        self._send(connection, way, packet, size)
         if isinstance(verdict, Duplicate):
-            self._send(connection, way, _repeated(rest), size)
+            self._send(connection, way, _repeated(packet), size)
         if way in state.back:
             late, late_size, alone = state.back.pop(way)
             alone.cancel()
             self._send(connection, way, late, late_size)
 
-    def _comes_alone(self, connection: Struck, way: Direction) -> None:
+    def _comes_alone(self, connection: FaultyPeer, way: Direction) -> None:
         """Nothing followed in time."""
         state = _state_of(connection)
-        rest, size, _ = state.back.pop(way)
+        packet, size, _ = state.back.pop(way)
         if not state.over:
-            self._send(connection, way, rest, size)
+            self._send(connection, way, packet, size)
 
-    def _send(self, connection: Struck, way: Direction, rest: Rest, size: int) -> None:
+    def _send(self, connection: FaultyPeer, way: Direction, packet: Packet, size: int) -> None:
         state = _state_of(connection)
         client_id, now = connection.settings.client_id, self._schedule.now
         in_force = [one for one in self.faults.concerning(client_id) if goes(getattr(one.fault, "way", "both"), way)]
@@ -254,7 +255,7 @@ class FrameFaults(FaultControl):
         for one in stalls:
             one.counts["bytes"] += size
         if stalls:
-            state.waiting[way].append((rest, size))
+            state.waiting[way].append((packet, size))
             self._stalled[connection] = None
             return
         at = self._network.arrival(now)
@@ -268,16 +269,16 @@ class FrameFaults(FaultControl):
         if rates:
             state.free_at[way] = max(state.free_at[way], now) + size * SECOND // min(rates)
             at += state.free_at[way] - now
-        self._deliver(connection, way, at, rest)
+        self._deliver(connection, way, at, packet)
 
-    def _deliver(self, connection: Struck, way: Direction, at: Instant, rest: Rest) -> None:
+    def _deliver(self, connection: FaultyPeer, way: Direction, at: Instant, packet: Packet) -> None:
         state = _state_of(connection)
         state.last[way] = at = max(at, state.last[way])
         self._carries_until = max(self._carries_until, at)
-        self._schedule.call_at(at, *rest)
+        self._schedule.call_at(at, connection.reach_broker if way == "to_broker" else connection.reach_client, packet)
 
 
-def _state_of(connection: Struck) -> FaultState:
+def _state_of(connection: FaultyPeer) -> FaultState:
     if connection.fault_state is None:
         connection.fault_state = FaultState()
     return connection.fault_state
@@ -308,11 +309,12 @@ def _stalls(in_force: Iterable[InForce]) -> set[Direction]:
     return {way for one in in_force if isinstance(one.fault, Stall) for way in DIRECTIONS if goes(one.fault.way, way)}
 
 
-def _repeated(rest: Rest) -> Rest:
+def _repeated(packet: Packet) -> Packet:
     """Return the packet as its sender would repeat it."""
-    return tuple(msgspec.structs.replace(part, duplicate=True) if isinstance(part, Frame) and part.qos else part for part in rest)
+    if isinstance(packet, PublishPacket) and packet.frame.qos:
+        return PublishPacket(msgspec.structs.replace(packet.frame, duplicate=True), packet.packet_id)
+    return packet
 
 
-def _size(packet: PacketName | None, rest: Rest) -> int:
-    frame = next((part for part in rest if isinstance(part, Frame)), None)
-    return packet_size(frame) if frame is not None else _SIZES.get(packet or "", 0)
+def _size(packet: Packet) -> int:
+    return packet_size(packet.frame) if isinstance(packet, PublishPacket) else _SIZES.get(packet.name or "", 0)

@@ -8,21 +8,19 @@ Durations of its settings are wall seconds, which in virtual time are scenario s
 from __future__ import annotations
 
 import asyncio
-import enum
-from collections.abc import Callable
 from typing import Final
 
-from fleet.errors import ConnectionLost, LinkError
+from fleet.errors import LinkError
 from fleet.kernel.schedule import ScheduledCall, virtual_duration
-from fleet.transport.leftovers import Leftovers
+from fleet.transport.client_connection import ClientConnection
+from fleet.transport.client_machine import ClientMachine, ClientState
 from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkOwner, LinkSettings
-from fleet.transport.reasons import timed_out
+from fleet.transport.reasons import not_connected
 from fleet.transport.simulated_connection import SimulatedConnection
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.wire.frame import Frame
 
-CLOSE_TIMEOUT_S: Final = 5.0
-"""How long `close` waits for the outcome of the last frame."""
+_UP: Final = ClientState.UP
 
 
 def simulated_links(network: SimulatedNetwork, *, username_as_client_id: bool = False) -> LinkFactory:
@@ -34,42 +32,10 @@ def simulated_links(network: SimulatedNetwork, *, username_as_client_id: bool = 
     return make
 
 
-class _State(enum.Enum):
-    """Where a link is in its life."""
-
-    IDLE = enum.auto()
-    """Not open."""
-    TRYING = enum.auto()
-    UP = enum.auto()
-    BETWEEN = enum.auto()
-    """Tells its owner that an attempt failed or the connection was lost."""
-    WAITING = enum.auto()
-    """Backs off."""
-
-
-_UP: Final = _State.UP
-
-
 class SimulatedLink:
     """One client of a simulated broker; `fleet.transport.link.Link` says what its methods promise."""
 
-    __slots__ = (
-        "_back_off",
-        "_closers",
-        "_connection",
-        "_connections",
-        "_end_session",
-        "_leaving",
-        "_state",
-        "_timer",
-        "_unsaid",
-        "_username_as_client_id",
-        "leftovers",
-        "network",
-        "owner",
-        "settings",
-        "subscribed",
-    )
+    __slots__ = ("_closers", "_connection", "_timer", "_unheard_ends", "_username_as_client_id", "machine", "network")
 
     def __init__(
         self,
@@ -81,66 +47,53 @@ class SimulatedLink:
     ) -> None:
         """Take the way to the broker, how to connect, whom to call and how long to wait."""
         self.network = network
-        self.settings = settings
-        self.owner = owner
-        self.subscribed = False  # whether all our subscriptions are in the session
-        self.leftovers: Leftovers | None = None  # of a session that we found and have not made
-        self._back_off = back_off
+        self.machine = ClientMachine(self, network, settings, owner, back_off)
         self._username_as_client_id = username_as_client_id
-        self._state = _State.IDLE
-        self._connection: SimulatedConnection | None = None
-        self._connections = 0
-        self._timer: ScheduledCall | None = None  # the end of an attempt, of a wait or of a final publish: never two of them
-        self._leaving = False  # waits for the outcome of the final publish
-        self._end_session = False
-        self._unsaid = 0  # ends that owner or broker have not heard of yet
+        self._connection: SimulatedConnection | None = None  # the newest
+        self._timer: ScheduledCall | None = None
+        self._unheard_ends = 0  # ends that owner or broker have not heard of yet
         self._closers: list[asyncio.Future[None]] | None = None
 
     @property
     def is_up(self) -> bool:
         """True between link_up and link_down."""
-        return self._state is _UP
+        return self.machine.state is _UP
 
     def open(self) -> None:
         """Start connecting, and stay connected."""
-        if self._state is _State.IDLE:
-            self._attempt()
+        self.machine.open()
 
     def publish(self, frame: Frame, token: int) -> None:
         """Send; the outcome comes through `link_acknowledged`. Raises ConnectionLost while the link is not up."""
-        connection = self._connection
-        if self._state is not _UP or connection is None:
-            raise ConnectionLost(f"{self.settings.client_id!r} is not connected", hint="Publish after link_up.")
+        connection = self.machine.connection
+        if connection is None or not connection.up:
+            raise not_connected(self.machine.settings.client_id)
         connection.publish(frame, token)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Tell the broker it may forget the delivery."""
-        connection = self._connection
-        if delivery.frame.qos and connection is not None and connection.up and connection.number == delivery.connection:
-            connection.acknowledge(delivery.packet_id)
+        self.machine.acknowledge(delivery)
 
     def drop(self) -> None:
         """Cut the connection without a word. `is_up` is false at once, link_down(None) follows by the schedule.
 
         What was sent before still arrives, and after it the broker notices.
         """
-        connection = self._let_go()
-        if connection is not None:
-            connection.abort()
+        self.machine.drop()
 
     async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
         """Publish `last`, disconnect and stop. While the link is down there is nobody to end the session with.
 
         The first step of the coroutine begins the close, and the schedule alone finishes it. Under an event loop it
-        returns when the broker has been told and the owner has heard link_down(None), provided somebody runs the
+        returns when the broker has heard the DISCONNECT and the owner link_down(None), provided somebody runs the
         schedule. Without one it ends with its first step: who runs the schedule calls `send(None)` and is done.
         """
-        self._begin_close(end_session, last)
+        self.machine.close(end_session, last)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        if self._leaving or self._unsaid:
+        if self.machine.is_closing or self._unheard_ends:
             over: asyncio.Future[None] = loop.create_future()
             self._closers = [*(self._closers or ()), over]
             await over
@@ -166,101 +119,62 @@ class SimulatedLink:
             connection.suspend_inbound()
             self.network.silent(connection)
 
-    # --- coming up
+    # --- what the machine asks for
 
-    def _attempt(self) -> None:
-        self._state = _State.TRYING
-        self._connections += 1
-        self._set_timer(self.settings.connect_timeout_s, self._timed_out)
-        connection = self._connection = SimulatedConnection(self, self._connections)
+    def request_attempt(self) -> None:
+        """Attempt at once: nothing limits it."""
+        self.machine.attempt()
+
+    def connect(self, number: int, settings: LinkSettings) -> ClientConnection:
+        """Begin a connection."""
+        connection = self._connection = SimulatedConnection(self, number, settings)
         connection.connect(self._username_as_client_id)
+        return connection.machine
 
-    def _timed_out(self) -> None:
-        endpoint = self.network.endpoint
-        connection = self._connection
-        assert connection is not None
-        connection.finish(timed_out(endpoint.host, endpoint.port, self.settings.connect_timeout_s, connected=True))
+    def attempt_is_over(self) -> None:
+        """Nothing: nobody waits for it."""
 
-    def came_up(self, session_present: bool) -> None:
-        """The connection is in force."""
-        self._cancel_timer()
-        self._state = _UP
-        self._back_off.reset()
-        self.owner.link_up(session_present)
-
-    def ended(self, error: LinkError) -> None:
-        """The connection did not come about or was lost: tell the owner, and try again unless that is not wanted."""
-        self._connection = None
-        self._cancel_timer()
-        self._state = _State.BETWEEN
-        self.owner.link_down(error)
-        if self._state is not _State.BETWEEN:
-            return
-        if self._leaving:
-            self._leaving = False
-            self._state = _State.IDLE
-            self._look_whether_closed()
-        else:
-            self._state = _State.WAITING
-            self._set_timer(self._back_off.next_s(), self._attempt)
-
-    def _set_timer(self, wait_s: float, callback: Callable[[], None]) -> None:
-        self._cancel_timer()
-        schedule = self.network.schedule
-        self._timer = schedule.call_at(schedule.now + virtual_duration(wait_s), callback)
-
-    def _cancel_timer(self) -> None:
+    def set_timer(self, wait_s: float | None) -> None:
+        """Wake the machine after so many seconds."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    # --- the end
-
-    def _begin_close(self, end_session: bool, last: Frame | None) -> None:
-        connection = self._connection
-        if self._leaving:
-            return
-        if self._state is not _UP or connection is None:
-            self.drop()
-            return
-        self._end_session = end_session
-        if last is None:
-            self.final_publish_is_over()
-            return
-        self._leaving = True
-        self._set_timer(CLOSE_TIMEOUT_S, self.final_publish_is_over)
-        connection.publish(last, None)
-
-    def final_publish_is_over(self) -> None:
-        """Send DISCONNECT: the last frame has its outcome, or has waited for it long enough."""
-        connection = self._let_go()
-        if connection is not None:
-            self._unsaid += 1
-            connection.disconnect(self._end_session)
-
-    def _let_go(self) -> SimulatedConnection | None:
-        """Stop, whatever the link is about; return the connection if there is one."""
-        state, self._state = self._state, _State.IDLE
-        self._leaving = False
-        self._cancel_timer()
-        connection, self._connection = self._connection, None
-        if state is _State.TRYING or state is _UP:
-            self._unsaid += 1
+        if wait_s is not None:
             schedule = self.network.schedule
-            schedule.call_at(schedule.now, self._tell_down)
-        return connection
+            self._timer = schedule.call_at(schedule.now + virtual_duration(wait_s), self.machine.wake)
+
+    def tell_down(self, error: LinkError) -> None:
+        """Tell the owner why the link is down."""
+        self._connection = None
+        self.machine.owner.link_down(error)
+
+    def tell_down_later(self) -> None:
+        """Tell the owner in a call of its own that the link is down as it wanted."""
+        self._connection = None
+        self._unheard_ends += 1
+        schedule = self.network.schedule
+        schedule.call_at(schedule.now, self._tell_down)
 
     def _tell_down(self) -> None:
-        self.owner.link_down(None)
-        self.disconnect_is_over()
+        self.machine.owner.link_down(None)
+        self.disconnect_has_arrived()
 
-    def disconnect_is_over(self) -> None:
-        """The owner, or the broker, knows that it is over."""
-        self._unsaid -= 1
-        self._look_whether_closed()
+    def disconnect(self, connection: ClientConnection, *, end_session: bool) -> None:  # noqa: ARG002  there is one only
+        """Send DISCONNECT. The link is free for a new connection at once: its CONNECT arrives after that."""
+        parting = self._connection
+        assert parting is not None
+        self.machine.disconnected()
+        self._unheard_ends += 1
+        parting.disconnect(end_session=end_session)
 
-    def _look_whether_closed(self) -> None:
-        if self._closers is None or self._leaving or self._unsaid:
+    def disconnect_has_arrived(self) -> None:
+        """The broker, or the owner, knows that it is over."""
+        self._unheard_ends -= 1
+        self.closed()
+
+    def closed(self) -> None:
+        """Let those return that wait for the close, if all is done."""
+        if self._closers is None or self.machine.is_closing or self._unheard_ends:
             return
         closers, self._closers = self._closers, None
         for over in closers:

@@ -10,19 +10,29 @@ from typing import Any, Final, Protocol
 
 from fleet.kernel.instants import MILLISECOND, Duration, Instant
 from fleet.kernel.schedule import Schedule, ScheduledCall
+from fleet.transport.client_packets import (
+    ConnectionClosed,
+    ConnectPacket,
+    DisconnectPacket,
+    PubackPacket,
+    PublishPacket,
+    SubscribePacket,
+    ToBroker,
+    UnsubscribePacket,
+)
 from fleet.transport.link import Endpoint, LinkSettings
 from fleet.transport.remarks import Remarks
-from fleet.transport.simulated_faults import FaultState, FrameFaults
+from fleet.transport.simulated_faults import FaultyPeer, FrameFaults
 from fleet.transport.simulated_sessions import Peer
 from fleet.wire.frame import Frame
 
 DEFAULT_DELAY: Final = MILLISECOND
 
-Packet = tuple[Callable[..., None], tuple[Any, ...]]
+_Held = tuple[Callable[..., None], tuple[Any, ...]]
 
 
-class Broker(Protocol):
-    """What the packets are carried to. Every call comes at its time; none is answered but through the peer."""
+class BrokerMachine(Protocol):
+    """The broker that packets are carried to. Every call comes at its time; none is answered but through the peer."""
 
     def connect(self, peer: Peer, settings: LinkSettings, now: Instant, *, username_as_client_id: bool = False) -> None: ...
     def subscribe(self, peer: Peer, filters: Sequence[tuple[str, int]], now: Instant) -> None: ...
@@ -40,29 +50,8 @@ class Broker(Protocol):
     def kill(self) -> None: ...
 
 
-class ConnectedPeer(Peer, Protocol):
+class ConnectedPeer(Peer, FaultyPeer, Protocol):
     """The client's end, as the network sees it."""
-
-    settings: LinkSettings
-    fault_state: FaultState | None
-
-    def arrives(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None: ...
-    def hears(self, take: Callable[..., None], parts: tuple[Any, ...]) -> None: ...
-    def break_off(self) -> None: ...
-    def end(self, cause: str) -> None: ...
-    def broke(self, cause: str) -> None: ...
-
-    def suspend_inbound(self) -> None:
-        """Nothing is heard any more for a while: give up when the keep-alive is over, unless `resume_inbound` comes before."""
-        ...
-
-    def resume_inbound(self) -> None:
-        """It is heard again."""
-        ...
-
-    def refused(self) -> None:
-        """Nobody listens."""
-        ...
 
 
 class SimulatedNetwork:
@@ -70,7 +59,7 @@ class SimulatedNetwork:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: BrokerMachine,
         schedule: Schedule,
         *,
         delay: Duration | Callable[[], Duration] = DEFAULT_DELAY,
@@ -82,12 +71,13 @@ class SimulatedNetwork:
         self.endpoint = endpoint or Endpoint("simulated", 1883)  # what errors name
         self.faults: FrameFaults | None = None
         self.remarks = Remarks()
+        self.retains = True
         self.steady_delay = delay if isinstance(delay, int) else None
         """How long every packet is on its way; None when that is drawn."""
         self._delay = delay
         self._connections: dict[ConnectedPeer, None] = {}
         self._running = True
-        self._held: list[Packet] | None = None
+        self._held: list[_Held] | None = None
         self._alarm: ScheduledCall | None = None
         self._alarm_at: Instant | None = None
 
@@ -100,44 +90,46 @@ class SimulatedNetwork:
             return self.schedule.now + delay
         return max(after, self.schedule.now + delay())
 
-    def connect(self, connection: ConnectedPeer, username_as_client_id: bool) -> None:
-        """A CONNECT arrives."""
-        if not self._running:
-            connection.refused()
-        elif self._holds(self.connect, connection, username_as_client_id):
-            self._connections[connection] = None
+    def receive(self, connection: ConnectedPeer, packet: ToBroker) -> None:
+        """A packet arrives."""
+        if self._held is not None and self._holds(self.receive, connection, packet):
+            if type(packet) is ConnectPacket:
+                self._connections[connection] = None
+            elif type(packet) is DisconnectPacket or type(packet) is ConnectionClosed:
+                self._connections.pop(connection, None)
+        elif type(packet) is PublishPacket:
+            self.broker.publish(connection, packet.frame, packet.packet_id, self.schedule.now)
+        elif type(packet) is PubackPacket:
+            self.broker.acknowledge(connection, packet.packet_id, self.schedule.now)
         else:
-            self._connections[connection] = None
-            now = self.schedule.now
-            self.broker.connect(connection, connection.settings, now, username_as_client_id=username_as_client_id)
-            self._set_alarm()
+            self._receive_rare(connection, packet)
 
-    def subscribe(self, connection: ConnectedPeer, filters: Sequence[tuple[str, int]]) -> None:
-        """A SUBSCRIBE arrives."""
-        if not self._holds(self.subscribe, connection, filters):
-            self.broker.subscribe(connection, filters, self.schedule.now)
-
-    def unsubscribe(self, connection: ConnectedPeer, filters: Sequence[str]) -> None:
-        """An UNSUBSCRIBE arrives."""
-        if not self._holds(self.unsubscribe, connection, filters):
-            self.broker.unsubscribe(connection, filters)
-
-    def publish(self, connection: ConnectedPeer, frame: Frame, packet_id: int) -> None:
-        """A PUBLISH arrives."""
-        if self._held is None or not self._holds(self.publish, connection, frame, packet_id):
-            self.broker.publish(connection, frame, packet_id, self.schedule.now)
+    def _receive_rare(self, connection: ConnectedPeer, packet: ToBroker) -> None:
+        broker, now = self.broker, self.schedule.now
+        match packet:
+            case ConnectPacket() if self._running:
+                self._connections[connection] = None
+                broker.connect(connection, packet.settings, now, username_as_client_id=packet.username_as_client_id)
+                self._set_alarm()
+            case ConnectPacket():
+                connection.refused()
+            case SubscribePacket():
+                broker.subscribe(connection, packet.filters, now)
+            case UnsubscribePacket():
+                broker.unsubscribe(connection, packet.filters)
+            case DisconnectPacket():
+                self._connections.pop(connection, None)
+                broker.disconnect(connection, now, end_session=packet.end_session)
+                self._set_alarm()
+            case ConnectionClosed():
+                self.lost(connection)
+            case _:
+                pass  # neither pings nor QoS 2
 
     def acknowledge(self, connection: ConnectedPeer, packet_id: int) -> None:
-        """A PUBACK arrives."""
+        """A PUBACK arrives, one of several in one call."""
         if self._held is None or not self._holds(self.acknowledge, connection, packet_id):
             self.broker.acknowledge(connection, packet_id, self.schedule.now)
-
-    def disconnect(self, connection: ConnectedPeer, end_session: bool) -> None:
-        """A DISCONNECT arrives."""
-        self._connections.pop(connection, None)
-        if not self._holds(self.disconnect, connection, end_session):
-            self.broker.disconnect(connection, self.schedule.now, end_session=end_session)
-            self._set_alarm()
 
     def lost(self, connection: ConnectedPeer) -> None:
         """The end of a connection arrives without a DISCONNECT."""
@@ -195,7 +187,9 @@ class SimulatedNetwork:
 
     def _after_the_end(self) -> None:
         for connection in self._connections:
-            connection.ended(None)  # for those the broker had not heard of yet; the others have their reason before
+            connection.receive(
+                ConnectionClosed()
+            )  # for those the broker had not heard of yet; the others have their reason before
         self._connections.clear()
         self._set_alarm()
 

@@ -14,6 +14,7 @@ import msgspec
 
 from fleet.kernel.instants import Instant
 from fleet.kernel.schedule import virtual_duration, whole_wall_s
+from fleet.transport.client_packets import PublishPacket, ToClient
 from fleet.transport.link import LinkSettings, Will
 from fleet.transport.simulated_topics import Client
 from fleet.wire.frame import Frame
@@ -29,20 +30,9 @@ Held = tuple[Frame, Instant, int]
 
 
 class Peer(Protocol):
-    """The other end of a connection, as the broker sees it. What it is told reaches it later; it never calls back."""
+    """The other end of a connection, as the broker sees it. A packet reaches it later; it never calls back."""
 
-    def connack(self, code: int, session_present: bool, limits: BrokerLimits) -> None: ...
-    def suback(self, codes: tuple[int, ...]) -> None: ...
-    def unsuback(self, codes: tuple[int, ...]) -> None: ...
-    def puback(self, packet_id: int, code: int) -> None: ...
-    def deliver(self, frame: Frame, packet_id: int) -> None:
-        """Send a PUBLISH; `packet_id` is 0 at QoS 0."""
-        ...
-
-    def ended(self, code: int | None) -> None:
-        """The broker has ended the connection: by a DISCONNECT with that reason, or without a word."""
-        ...
-
+    def receive(self, packet: ToClient) -> None: ...
     def __hash__(self) -> int: ...
 
 
@@ -171,7 +161,7 @@ class Session:
                 self._counts.expired += 1
             else:
                 self._counts.delivered += 1
-                peer.deliver(aged, 0)
+                peer.receive(PublishPacket(aged, 0))
         elif peer is not None and self._room:  # so nothing waits
             self._send(peer, (frame, received_at, 0), now)
         elif self.waiting >= self._limits.max_queued_messages:
@@ -234,7 +224,7 @@ class Session:
         under_way[packet_id] = held
         self._room -= 1
         self._counts.delivered += 1
-        peer.deliver(aged, packet_id)
+        peer.receive(PublishPacket(aged, packet_id))
 
     # --- persistence
 

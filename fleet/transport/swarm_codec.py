@@ -9,19 +9,36 @@ from typing import Final
 
 import mqtt5
 
+from fleet.transport.client_connection import SUBSCRIBE_ID, UNSUBSCRIBE_ID
+from fleet.transport.client_packets import (
+    NO_PACKET_MAX,
+    ConnackPacket,
+    DisconnectPacket,
+    Malformed,
+    PingreqPacket,
+    PingrespPacket,
+    PubackPacket,
+    PubcompPacket,
+    PublishPacket,
+    PubrecPacket,
+    PubrelPacket,
+    SubackPacket,
+    SubscribePacket,
+    ToBroker,
+    ToClient,
+    UnsubackPacket,
+    UnsubscribePacket,
+)
 from fleet.transport.link import LinkSettings
 from fleet.transport.swarm_text import check_text
 from fleet.wire.frame import Frame
 
-PINGREQ: Final = b"\xc0\x00"
 RECEIVED_PACKET_MAX: Final = 16 << 20
 """The largest packet taken, in bytes; told to the broker, which then sends no larger one."""
 
+_PINGREQ: Final = b"\xc0\x00"
+_ID_NOT_FOUND: Final = 0x92
 _QOS: Final = (mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE, mqtt5.QoS.EXACTLY_ONCE)
-
-
-class Malformed(Exception):
-    """Bytes that are no MQTT 5; says in words what is wrong with them."""
 
 
 def packet_length(data: bytes, start: int) -> int:
@@ -52,6 +69,53 @@ def read_packet(packet: memoryview) -> mqtt5.Packet:
         raise Malformed("text that is not UTF-8") from None
     except (ValueError, IndexError) as error:  # IndexError: the fields claim more than the packet holds
         raise Malformed(str(error)) from None
+
+
+def packet_from(data: memoryview) -> ToClient:
+    """Read one whole packet of a broker. Raises Malformed, also for one that a broker does not send."""
+    packet = read_packet(data)
+    match packet:
+        case mqtt5.PublishPacket():
+            if packet.topic_alias is not None:
+                raise Malformed("a topic alias, of which it may use none")
+            return PublishPacket(frame_from(packet), packet.packet_id or 0)
+        case mqtt5.PubAckPacket():
+            return PubackPacket(packet.packet_id, int(packet.reason_code))
+        case mqtt5.PubRelPacket():
+            return PubrelPacket(packet.packet_id)
+        case mqtt5.PingRespPacket():
+            return PingrespPacket()
+        case mqtt5.ConnAckPacket():
+            return _connack_from(packet)
+        case mqtt5.SubAckPacket() if packet.packet_id == SUBSCRIBE_ID:
+            return SubackPacket([int(code) for code in packet.reason_codes])
+        case mqtt5.UnsubAckPacket() if packet.packet_id == UNSUBSCRIBE_ID:
+            return UnsubackPacket([int(code) for code in packet.reason_codes])
+        case mqtt5.DisconnectPacket():
+            return DisconnectPacket(int(packet.reason_code))
+        case mqtt5.SubAckPacket() | mqtt5.UnsubAckPacket():
+            raise Malformed(f"{_kind(packet)} nobody asked for")
+        case _:
+            raise Malformed(f"{_kind(packet)} out of place")
+
+
+def _connack_from(packet: mqtt5.ConnAckPacket) -> ConnackPacket:
+    # The codec's enumerations convert to int, but are none at run time.
+    return ConnackPacket(
+        int(packet.reason_code),
+        packet.session_present,
+        receive_maximum=packet.receive_max,
+        packet_max=NO_PACKET_MAX if packet.max_packet_size is None else packet.max_packet_size,
+        takes_qos_1=int(packet.max_qos) > 0,
+        retains=packet.retain_available,
+        keep_alive_s=packet.server_keep_alive,
+        session_expiry_s=packet.session_expiry_interval,
+        said=(packet.reason_str, packet.server_reference),
+    )
+
+
+def _kind(packet: mqtt5.Packet) -> str:
+    return type(packet).__name__.removesuffix("Packet").upper()
 
 
 def frame_from(packet: mqtt5.PublishPacket) -> Frame:
@@ -117,17 +181,25 @@ def connect_packet(settings: LinkSettings) -> bytes:
     ).write()
 
 
-def subscribe_packet(settings: LinkSettings, packet_id: int) -> bytes:
-    """Write one SUBSCRIBE for all filters; the retain flag stays clear on what comes live."""
-    filters = [
-        mqtt5.TopicFilter(pattern, max_qos=_QOS[qos], retain_as_published=False) for pattern, qos in settings.subscriptions
-    ]
-    return mqtt5.SubscribePacket(packet_id, filters).write()
-
-
-def unsubscribe_packet(filters: list[str], packet_id: int) -> bytes:
-    """Write one UNSUBSCRIBE for all filters."""
-    return mqtt5.UnsubscribePacket(packet_id, filters).write()
+def packet_bytes(packet: ToBroker) -> bytes:
+    """Write a packet that a client seldom sends."""
+    match packet:
+        case PingreqPacket():
+            return _PINGREQ
+        case SubscribePacket():  # the retain flag stays clear on what comes live
+            filters = [
+                mqtt5.TopicFilter(pattern, max_qos=_QOS[qos], retain_as_published=False) for pattern, qos in packet.filters
+            ]
+            return mqtt5.SubscribePacket(SUBSCRIBE_ID, filters).write()
+        case UnsubscribePacket():
+            return mqtt5.UnsubscribePacket(UNSUBSCRIBE_ID, list(packet.filters)).write()
+        case PubrecPacket():
+            return b"\x50\x02" + packet.packet_id.to_bytes(2, "big")
+        case PubcompPacket():
+            number = packet.packet_id.to_bytes(2, "big")
+            return b"\x70\x02" + number if packet.known else b"\x70\x03" + number + bytes((_ID_NOT_FOUND,))
+        case _:
+            raise TypeError(f"{packet.name} is written by a function of its own")
 
 
 def disconnect_packet(end_session: bool) -> bytes:

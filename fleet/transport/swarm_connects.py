@@ -1,4 +1,4 @@
-"""When the links of one factory connect: back-off, so many a second, and so many handshakes under way.
+"""Lets the links of one factory connect: so many a second, so many handshakes under way; and wakes each at its deadline.
 
 One timer for all of them; only a handshake under way has a task.
 """
@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
+from fleet.kernel.instants import MILLISECOND, SECOND
 from fleet.kernel.timers import TimerHeap
 
 _CATCH_UP_S: Final = 0.05
@@ -18,7 +19,7 @@ _POPPED_PER_TURN: Final = 1_000
 
 
 class Connecting(Protocol):
-    """A link, as far as connecting is concerned."""
+    """A link, as far as connecting and its one deadline are concerned."""
 
     def attempt(self) -> Coroutine[Any, Any, None]:
         """Try once, until the link is up or has told its owner why not."""
@@ -28,12 +29,16 @@ class Connecting(Protocol):
         """Take the task, to cancel it when the attempt is no longer wanted."""
         ...
 
+    def wake(self) -> None:
+        """The time that was asked for is over."""
+        ...
+
     def __str__(self) -> str: ...
     def __hash__(self) -> int: ...
 
 
 class Connects:
-    """First come, first served, behind three limits."""
+    """First come, first served, behind three limits; and the timers of all links, in one heap."""
 
     def __init__(self, handshakes: int, connects_per_s: float | None) -> None:
         """Beyond the broker's listen backlog (100 in Mosquitto) the kernel repeats a connect only after a second."""
@@ -41,24 +46,33 @@ class Connects:
         self._interval_s = 0.0 if connects_per_s is None else 1.0 / connects_per_s
         self._next_s = 0.0
         self._ready: OrderedDict[Connecting, None] = OrderedDict()
-        self._waits: TimerHeap[Connecting] = TimerHeap()
+        self._timers: TimerHeap[Connecting] = TimerHeap()
         self._under_way: set[asyncio.Task[None]] = set()
         self._handle: asyncio.Handle | None = None
         self._handle_at_s = 0.0
 
-    def add(self, link: Connecting, wait_s: float = 0.0) -> None:
-        """Let the link attempt after the wait, as soon as the limits allow."""
-        if wait_s > 0:
-            self._waits.set(link, int((asyncio.get_running_loop().time() + wait_s) * 1e6))
-        else:
-            self._ready[link] = None
+    def add(self, link: Connecting) -> None:
+        """Let the link attempt as soon as the limits allow."""
+        self._ready[link] = None
         self._arm()
 
     def remove(self, link: Connecting) -> None:
         """The link wants no attempt."""
-        self._ready.pop(link, None)
-        self._waits.set(link, None)
-        if not self._ready and self._handle is not None and not len(self._waits):
+        if self._ready.pop(link, link) is None:
+            self._rest()
+
+    def set_timer(self, link: Connecting, wait_s: float | None) -> None:
+        """Wake the link after so many seconds (None: not at all) instead of when it was asked for before."""
+        if wait_s is None:
+            if self._timers.set(link, None):
+                self._rest()
+        else:
+            self._timers.set(link, int((asyncio.get_running_loop().time() + wait_s) * SECOND))
+            self._arm()
+
+    def _rest(self) -> None:
+        """Set no timer for nothing."""
+        if not self._ready and self._handle is not None and not len(self._timers):
             self._handle.cancel()
             self._handle = None
 
@@ -67,9 +81,9 @@ class Connects:
         due_s: list[float] = []
         if self._ready and len(self._under_way) < self._handshakes:
             due_s.append(self._next_s if self._interval_s else 0.0)
-        first_us = self._waits.next_deadline()
+        first_us = self._timers.next_deadline()
         if first_us is not None:
-            due_s.append(first_us / 1e6)
+            due_s.append(first_us / SECOND)
         if not due_s:
             return
         at_s = min(due_s)
@@ -84,8 +98,8 @@ class Connects:
         self._handle = None
         loop = asyncio.get_running_loop()
         # Rounded up: a timer that comes a hair early must not be set again and again for the same deadline.
-        for _, link in self._waits.pop_due(int(loop.time() * 1e6) + 1_000, _POPPED_PER_TURN):
-            self._ready[link] = None
+        for _, link in self._timers.pop_due(int(loop.time() * SECOND) + MILLISECOND, _POPPED_PER_TURN):
+            link.wake()
         while self._ready and len(self._under_way) < self._handshakes:
             if self._interval_s:
                 now_s = loop.time()

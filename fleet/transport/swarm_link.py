@@ -12,16 +12,16 @@ the link stays up. So are frames that are larger than the broker takes, at QoS 2
 from __future__ import annotations
 
 import asyncio
-import enum
 import itertools
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final
 
-from fleet.errors import ConnectionLost, ConnectRefused, LinkError, Unreachable
+from fleet.errors import LinkError, Unreachable
+from fleet.transport.client_connection import ClientConnection
+from fleet.transport.client_machine import CLOSE_TIMEOUT_S, ClientMachine, ClientState
 from fleet.transport.dial import dial_protocol
-from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings
-from fleet.transport.reasons import RETAIN_NOT_SUPPORTED, timed_out
+from fleet.transport.reasons import not_connected
 from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_codec import connect_packet
 from fleet.transport.swarm_connection import SwarmConnection
@@ -30,8 +30,7 @@ from fleet.transport.swarm_turns import Turns
 from fleet.transport.swarm_wheel import KeepAliveWheel
 from fleet.wire.frame import Frame
 
-CLOSE_TIMEOUT_S: Final = 5.0
-"""How long `close` waits for the outcome of the last frame, and again for the end of the connection."""
+_UP: Final = ClientState.UP
 
 
 def swarm_links(
@@ -77,96 +76,49 @@ class Swarm:
         self.turns = Turns()
         self.wheel = KeepAliveWheel()
 
-
-class _State(enum.Enum):
-    """Where a link is in its life."""
-
-    IDLE = enum.auto()
-    """Not open."""
-    TRYING = enum.auto()
-    """Waits for its place among the connects, or connects."""
-    UP = enum.auto()
-    PARTING = enum.auto()
-    """Publishes the final frame, or disconnects."""
-    BETWEEN = enum.auto()
-    """Tells its owner that an attempt failed or the connection was lost."""
-    WAITING = enum.auto()
-    """Backs off."""
-
-
-_TRYING, _UP, _PARTING = _State.TRYING, _State.UP, _State.PARTING
+    def defect(self, error: Exception) -> None:
+        """Show an error that is not of a connection but of its owner, or ours."""
+        asyncio.get_running_loop().call_exception_handler({"message": "a link could not go on", "exception": error})
 
 
 class SwarmLink:
     """One client of a broker; `fleet.transport.link.Link` says what its methods promise."""
 
-    __slots__ = (
-        "_back_off",
-        "_closing",
-        "_connection",
-        "_connections",
-        "_state",
-        "_swarm",
-        "_task",
-        "leftovers",
-        "owner",
-        "released",
-        "settings",
-        "subscribed",
-    )
+    __slots__ = ("_closing", "_connection", "_dialled", "_parting", "_swarm", "_task", "machine")
 
     def __init__(self, swarm: Swarm, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> None:
         """Take what is shared, how to connect, whom to call and how long to wait."""
-        self.settings = settings
-        self.owner = owner
-        self.subscribed = False
-        self.leftovers: Leftovers | None = None
-        self.released: set[int] | None = None
+        self.machine = ClientMachine(self, swarm, settings, owner, back_off)
         self._swarm = swarm
-        self._back_off = back_off
-        self._state = _State.IDLE
-        self._connection: SwarmConnection | None = None
-        self._connections = 0
-        self._task: asyncio.Task[None] | None = None
+        self._connection: SwarmConnection | None = None  # the newest
+        self._task: asyncio.Task[None] | None = None  # of an attempt under way
+        self._dialled: asyncio.Future[None] | None = None  # holds the attempt's place until it is over
         self._closing: asyncio.Lock | None = None
+        self._parting: asyncio.Future[SwarmConnection | None] | None = None  # tells a close when to disconnect
 
     @property
     def is_up(self) -> bool:
         """True between link_up and link_down."""
-        return self._state is _UP
+        return self.machine.state is _UP
 
     def open(self) -> None:
         """Start connecting, and stay connected."""
-        if self._state is _State.IDLE:
-            self._state = _TRYING
-            self._swarm.connects.add(self)
+        self.machine.open()
 
     def publish(self, frame: Frame, token: int) -> None:
         """Send; the outcome comes through `link_acknowledged`. Raises ConnectionLost while the link is not up."""
-        connection = self._connection
+        connection = self.machine.connection
         if connection is None or not connection.up:
-            raise ConnectionLost(f"{self.settings.client_id!r} is not connected", hint="Publish after link_up.")
+            raise not_connected(self.machine.settings.client_id)
         connection.publish(frame, token)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Tell the broker it may forget the delivery."""
-        connection = self._connection
-        qos = delivery.frame.qos
-        if qos and connection is not None and connection.up and connection.number == delivery.connection:
-            connection.acknowledge(delivery.packet_id, qos)
+        self.machine.acknowledge(delivery)
 
     def drop(self) -> None:
         """Cut the connection without a word. `is_up` is false at once, link_down(None) follows on the loop."""
-        state, self._state = self._state, _State.IDLE
-        self._swarm.connects.remove(self)
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
-        if state is _TRYING or state is _UP or state is _PARTING:
-            asyncio.get_running_loop().call_soon(self._tell_down, None)
+        self.machine.drop()
 
     async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
         """Publish `last`, disconnect and stop. While the link is down there is nobody to end the session with."""
@@ -174,26 +126,22 @@ class SwarmLink:
             self._closing = asyncio.Lock()
         async with self._closing:  # a second close must not cut off the first
             try:
-                await self._disconnect(end_session, last)
+                self._parting = asyncio.get_running_loop().create_future()
+                self.machine.close(end_session, last)
+                connection = await self._parting if self.machine.is_closing else None
+                if connection is not None:
+                    await connection.disconnect(CLOSE_TIMEOUT_S, end_session=end_session)
+                    self.machine.disconnected()
             finally:
+                self._parting = None
                 self.drop()
             await asyncio.sleep(0)  # the link_down(None) of the drop comes before we go on
-
-    async def _disconnect(self, end_session: bool, last: Frame | None) -> None:
-        connection = self._connection
-        if connection is None or self._state is not _UP:
-            return
-        if last is not None:
-            await connection.publish_final(last, CLOSE_TIMEOUT_S)
-        if connection is self._connection and self._state is _UP:
-            self._state = _PARTING
-            await connection.disconnect(end_session, CLOSE_TIMEOUT_S)
 
     # --- what the connects call
 
     def __str__(self) -> str:
         """Return the client id, which names the task of an attempt."""
-        return self.settings.client_id
+        return self.machine.settings.client_id
 
     def attempt_began(self, task: asyncio.Task[None]) -> None:
         """Keep the task of the attempt while it lasts."""
@@ -204,87 +152,80 @@ class SwarmLink:
         return self._attempt()
 
     async def _attempt(self) -> None:
-        error = await self._come_up()
-        if isinstance(error, ConnectRefused) and error.code == RETAIN_NOT_SUPPORTED and self.settings.will is not None:
-            self._swarm.retains = False
-            error = await self._come_up()
-        self._task = None
-        if error is not None:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.abort()
-            self._failed(error)
-
-    async def _come_up(self) -> LinkError | None:
-        """Connect and wait until the link is up; return why it did not come to that."""
-        swarm, settings = self._swarm, self.settings
-        endpoint = swarm.endpoint
-        self._connections += 1
-        connected = False
+        self.machine.attempt()
+        connection = self._connection
+        assert connection is not None
+        settings, endpoint = connection.machine.settings, self._swarm.endpoint
+        source = settings.source_address or next(self._swarm.sources)
+        error: LinkError
         try:
-            finished: asyncio.Future[LinkError | None] = asyncio.get_running_loop().create_future()
-            packet = connect_packet(settings if swarm.retains else settings.without_retain())
-            connection = SwarmConnection(self, self._connections, packet, finished)
-            self._connection = connection
-            async with asyncio.timeout(settings.connect_timeout_s):
-                await dial_protocol(endpoint, settings.source_address or next(swarm.sources), connection, settings.username)
-                connected = True
-                return await finished
-        except TimeoutError:
-            return timed_out(endpoint.host, endpoint.port, settings.connect_timeout_s, connected=connected)
-        except LinkError as error:
-            return error
-        except (ValueError, OverflowError) as error:
-            return Unreachable(endpoint.host, endpoint.port, f"no CONNECT can be written from the settings: {error}")
+            connection.opening = connect_packet(settings)
+            await dial_protocol(endpoint, source, connection, settings.username)
+        except LinkError as unreachable:
+            error = unreachable
+        except (ValueError, OverflowError) as impossible:
+            error = Unreachable(endpoint.host, endpoint.port, f"no CONNECT can be written from the settings: {impossible}")
+        else:
+            if connection.machine.is_coming_up:
+                self._dialled = asyncio.get_running_loop().create_future()
+                await self._dialled
+            return
+        self._task = None
+        self.machine.attempt_failed(error)
 
-    # --- what the connection calls
+    def wake(self) -> None:
+        """The machine's deadline has come."""
+        self.machine.wake()
 
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where the broker is."""
-        return self._swarm.endpoint
+    # --- what the machine asks for
 
-    @property
-    def turns(self) -> Turns:
-        """The turns of the event loop, shared."""
-        return self._swarm.turns
+    def request_attempt(self) -> None:
+        """Attempt when it is this link's turn."""
+        self._swarm.connects.add(self)
 
-    @property
-    def wheel(self) -> KeepAliveWheel:
-        """The keep-alive of all links, shared."""
-        return self._swarm.wheel
+    def connect(self, number: int, settings: LinkSettings) -> ClientConnection:
+        """Begin a connection; the attempt dials."""
+        self._connection = SwarmConnection(self._swarm, self.machine, number, settings)
+        return self._connection.machine
 
-    @property
-    def remarks(self) -> Remarks:
-        """Who is told what the broker does otherwise than asked, shared."""
-        return self._swarm.remarks
+    def attempt_is_over(self) -> None:
+        """Free the place among the connects."""
+        self._swarm.connects.remove(self)
+        task, self._task = self._task, None
+        dialled, self._dialled = self._dialled, None
+        if dialled is not None:
+            if not dialled.done():
+                dialled.set_result(None)
+        elif task is not None and self._connection is not None and not self._connection.machine.is_open:
+            task.cancel()  # an open one is about to return, and cancelled then would close the socket of the transport
 
-    def came_up(self, session_present: bool) -> None:
-        """The connection is in force."""
-        self._state = _UP
-        self._back_off.reset()
-        self.owner.link_up(session_present)
+    def set_timer(self, wait_s: float | None) -> None:
+        """Wake the machine after so many seconds."""
+        self._swarm.connects.set_timer(self, wait_s)
 
-    def ended(self, connection: SwarmConnection, error: LinkError) -> None:
-        """A connection that was up is no more."""
-        if connection is self._connection:
-            self._connection = None
-            self._failed(error)
-
-    def defect(self, error: Exception) -> None:
-        """Show an error that is not of the connection but of the owner, or ours."""
-        asyncio.get_running_loop().call_exception_handler({"message": "a link could not go on", "exception": error})
-
-    def _failed(self, error: LinkError) -> None:
-        """Tell the owner, and try again after a while unless it has decided otherwise meanwhile."""
-        self._state = _State.BETWEEN
+    def tell_down(self, error: LinkError) -> None:
+        """Tell the owner why the link is down."""
+        self._connection = None
         self._tell_down(error)
-        if self._state is _State.BETWEEN:
-            self._state = _State.WAITING
-            self._swarm.connects.add(self, self._back_off.next_s())
 
     def _tell_down(self, error: LinkError | None) -> None:
+        """Tell the owner; its defect must not reach other links."""
         try:
-            self.owner.link_down(error)
-        except Exception as defect:  # noqa: BLE001  the owner's defect must not reach other links
-            self.defect(defect)
+            self.machine.owner.link_down(error)
+        except Exception as defect:  # noqa: BLE001  see above
+            self._swarm.defect(defect)
+
+    def tell_down_later(self) -> None:
+        """Tell the owner on the loop that the link is down as it wanted."""
+        self._connection = None
+        asyncio.get_running_loop().call_soon(self._tell_down, None)
+
+    def disconnect(self, connection: ClientConnection, *, end_session: bool) -> None:  # noqa: ARG002  the close knows both
+        """Let the close go on that waits."""
+        if self._parting is not None and not self._parting.done():
+            self._parting.set_result(self._connection)
+
+    def closed(self) -> None:
+        """Let the close end that waits."""
+        if self._parting is not None and not self._parting.done():
+            self._parting.set_result(None)

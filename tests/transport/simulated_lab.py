@@ -16,12 +16,21 @@ from fleet.kernel.instants import SECOND, Instant
 from fleet.kernel.schedule import Schedule
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.resources import resource_dir
+from fleet.transport.client_packets import (
+    ConnackPacket,
+    ConnectionClosed,
+    DisconnectPacket,
+    PubackPacket,
+    PublishPacket,
+    SubackPacket,
+    UnsubackPacket,
+)
 from fleet.transport.link import Endpoint, LinkFactory, LinkSettings
 from fleet.transport.simulated_access import AccessControl
 from fleet.transport.simulated_broker import SimulatedBroker
 from fleet.transport.simulated_link import simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
-from fleet.transport.simulated_sessions import BrokerLimits, Peer
+from fleet.transport.simulated_sessions import Peer
 from fleet.wire.frame import Frame
 from tests.lab import Lab, LiveBroker
 from tests.transport.scripted_broker import Message, Script, ScriptedPeer
@@ -146,13 +155,13 @@ class SimulatedScripted:
 
     def deliver(self, *messages: Message) -> None:
         for topic, payload, packet_id in messages:
-            self.peers[-1].deliver(Frame(topic=topic, payload=payload, qos=1 if packet_id else 0), packet_id)
+            self.peers[-1].receive(PublishPacket(Frame(topic=topic, payload=payload, qos=1 if packet_id else 0), packet_id))
 
     def acknowledge(self, packet_id: int) -> None:
-        self.peers[-1].puback(packet_id, 0)
+        self.peers[-1].receive(PubackPacket(packet_id))
 
     def end(self, code: int) -> None:
-        self.peers[-1].ended(code)
+        self.peers[-1].receive(DisconnectPacket(code))
 
 
 class _ScriptedEnd:
@@ -167,10 +176,9 @@ class _ScriptedEnd:
         told.connects += 1
         told.changed.set()
         if script.hang_up_on_connect:
-            peer.ended(None)
+            peer.receive(ConnectionClosed())
         elif script.connack is not None:
-            limits = BrokerLimits(max_inflight_messages=script.receive_maximum or 65_535)
-            peer.connack(script.connack, script.session_present, limits)
+            peer.receive(ConnackPacket(script.connack, script.session_present, receive_maximum=script.receive_maximum or 65_535))
 
     def subscribe(self, peer: Peer, filters: Sequence[tuple[str, int]], now: Instant) -> None:
         told = self._told
@@ -178,17 +186,17 @@ class _ScriptedEnd:
         told.changed.set()
         told.deliver(*told.script.before_suback)
         if told.script.suback is not None:
-            peer.suback(told.script.suback)
+            peer.receive(SubackPacket(told.script.suback))
 
     def unsubscribe(self, peer: Peer, filters: Sequence[str]) -> None:
-        peer.unsuback((0x11,) * len(filters))
+        peer.receive(UnsubackPacket((0x11,) * len(filters)))
 
     def publish(self, peer: Peer, frame: Frame, packet_id: int, now: Instant) -> None:
         told = self._told
         told.published.append((frame.topic, frame.payload, packet_id))
         told.changed.set()
         if packet_id and told.script.puback is not None:
-            peer.puback(packet_id, told.script.puback)
+            peer.receive(PubackPacket(packet_id, told.script.puback))
 
     def acknowledge(self, peer: Peer, packet_id: int, now: Instant) -> None:
         self._told.acknowledged.append(packet_id)

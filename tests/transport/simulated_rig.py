@@ -6,9 +6,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.kernel.instants import SECOND
+from fleet.transport.client_packets import (
+    ConnackPacket,
+    ConnectionClosed,
+    DisconnectPacket,
+    PubackPacket,
+    PublishPacket,
+    SubackPacket,
+    ToClient,
+    UnsubackPacket,
+)
 from fleet.transport.link import LinkSettings
 from fleet.transport.simulated_broker import SimulatedBroker
-from fleet.transport.simulated_sessions import BrokerLimits
 from fleet.wire.frame import Frame
 
 
@@ -24,23 +33,24 @@ class RecordingPeer:
     deliveries: list[tuple[Frame, int]] = field(default_factory=list)
     ends: list[int | None] = field(default_factory=list)
 
-    def connack(self, code: int, session_present: bool, limits: BrokerLimits) -> None:
-        self.connacks.append((code, session_present))
-
-    def suback(self, codes: tuple[int, ...]) -> None:
-        self.subacks.append(codes)
-
-    def unsuback(self, codes: tuple[int, ...]) -> None:
-        self.unsubacks.append(codes)
-
-    def puback(self, packet_id: int, code: int) -> None:
-        self.pubacks.append((packet_id, code))
-
-    def deliver(self, frame: Frame, packet_id: int) -> None:
-        self.deliveries.append((frame, packet_id))
-
-    def ended(self, code: int | None) -> None:
-        self.ends.append(code)
+    def receive(self, packet: ToClient) -> None:
+        match packet:
+            case ConnackPacket():
+                self.connacks.append((packet.code, packet.session_present))
+            case SubackPacket():
+                self.subacks.append(tuple(packet.codes))
+            case UnsubackPacket():
+                self.unsubacks.append(tuple(packet.codes))
+            case PubackPacket():
+                self.pubacks.append((packet.packet_id, packet.code))
+            case PublishPacket():
+                self.deliveries.append((packet.frame, packet.packet_id))
+            case DisconnectPacket():
+                self.ends.append(packet.code)
+            case ConnectionClosed():
+                self.ends.append(None)
+            case _:
+                raise AssertionError(packet)
 
     @property
     def payloads(self) -> list[bytes]:

@@ -15,11 +15,10 @@ from fleet.errors import ConnectionLost, LinkError, PublishRefused, Unreachable
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import MILLISECOND, SECOND, Duration
 from fleet.kernel.schedule import Schedule
-from fleet.transport import swarm_connection
+from fleet.transport.client_connection import WAITING_MAX
 from fleet.transport.link import BackOff, Delivery, LinkSettings, Will
 from fleet.transport.mqtt_stream import packet_size
 from fleet.transport.simulated_broker import SimulatedBroker
-from fleet.transport.simulated_connection import UNDER_WAY_MAX, WAITING_MAX
 from fleet.transport.simulated_link import SimulatedLink, simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.swarm_codec import publish_packet
@@ -273,7 +272,6 @@ class TestParticulars:
         refused = [token for token, error in one.outcomes if error is not None]
         assert refused == [count]
         assert [token for token, error in one.outcomes if error is None] == list(range(count))
-        assert (WAITING_MAX, UNDER_WAY_MAX) == (swarm_connection.WAITING_MAX, swarm_connection.UNDER_WAY_MAX)
 
     @given(
         st.builds(

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from fleet.errors import ConnectionLost, LinkError, Unreachable
+from fleet.errors import ConnectionLost, Unreachable
+from fleet.transport.client_connection import WAITING_MAX
 from fleet.transport.dial import explain
 from fleet.transport.link import Endpoint, Link, LinkFactory, LinkSettings
 from fleet.transport.reasons import REFUSAL, name_of
 from fleet.transport.remarks import Remarks
-from fleet.transport.swarm_connection import WAITING_MAX, SwarmConnection
+from fleet.transport.swarm_connection import SwarmConnection
 from fleet.transport.swarm_link import Swarm, SwarmLink, swarm_links
 from fleet.transport.swarm_turns import PUBLISHES_PER_TURN
 from fleet.transport.swarm_wheel import KeepAliveWheel
@@ -157,6 +158,25 @@ class TestTogether:
             assert [str(error) for error in shown] == ["acknowledged", "acknowledged", "down"]
             assert good.calls == ["up", "acknowledged", "acknowledged"]
             await good.link.close()
+
+    async def test_a_broker_may_answer_before_the_dialling_has_returned(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The attempt is over then, and is not cut off: that would close the socket of a connection that is up."""
+        returned: list[bool] = []
+
+        async def dial(endpoint: Endpoint, source: str, protocol: asyncio.Protocol, user: str | None) -> None:
+            protocol.connection_made(FakeTransport())
+            protocol.data_received(CONNACK)
+            await asyncio.sleep(0)
+            returned.append(True)
+
+        monkeypatch.setattr("fleet.transport.swarm_link.dial_protocol", dial)
+        owner = opened(swarm_links(Endpoint("127.0.0.1", 1)), QUIET)
+        await owner.wait_for_up()
+        await settled()
+        assert returned == [True]
+        assert owner.calls == ["up"]
+        owner.link.drop()
+        await settled()
 
     async def test_file_limit_is_told_with_its_remedy(self) -> None:
         """When no file can be opened, the error names the limit and what to do."""
@@ -334,7 +354,7 @@ class TestConnection:
         """A peer that begins otherwise is told apart from a broken connection."""
         rig = Rig(QUIET)
         rig.connection.data_received(b"HTTP/1.1 400 Bad Request\r\n")
-        error = rig.finished.result()
+        [error] = rig.owner.downs
         assert isinstance(error, Unreachable)
         assert "web server" in error.cause
         await rig.end()
@@ -411,7 +431,7 @@ class TestConnection:
         rig = Rig(QUIET)
         rig.up(CONNACK)
         rig.link.publish(Frame(topic="a", payload=b""), 0)  # takes id 2
-        rig.connection._last_id = 65_533
+        rig.connection.machine._last_id = 65_533
         for token in (1, 2, 3):
             rig.link.publish(Frame(topic="a", payload=b""), token)
         await settled()
@@ -508,12 +528,13 @@ class Rig:
         self.owner = RecordingOwner()
         self.link = SwarmLink(Swarm(Endpoint("127.0.0.1", 1), 1, (), None, Remarks()), settings, self.owner, quick_back_off())
         self.owner.link = self.link
-        self._connect(1)
+        self._connect()
 
-    def _connect(self, number: int) -> None:
-        self.finished: asyncio.Future[LinkError | None] = asyncio.get_running_loop().create_future()
-        self.connection = SwarmConnection(self.link, number, b"CONNECT", self.finished)
-        self.link._connection = self.connection
+    def _connect(self) -> None:
+        self.link.machine.attempt()
+        assert self.link._connection is not None
+        self.connection = self.link._connection
+        self.connection.opening = b"CONNECT"
         self.transport = FakeTransport()
         self.connection.connection_made(self.transport)
         assert self.transport.sent() == b"CONNECT"
@@ -528,7 +549,7 @@ class Rig:
     def reconnect(self, *answers: bytes) -> None:
         """Lose the connection and make another."""
         self.connection.connection_lost(None)
-        self._connect(self.connection.number + 1)
+        self._connect()
         self.up(*answers)
 
     async def end(self) -> None:
