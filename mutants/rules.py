@@ -450,9 +450,9 @@ RULES: Final = (
     Mutant(
         name="departure-an-hour-late",
         told="departures come an hour late",
-        file="vehicle/services/departures.py",
-        old=("        return min(found, default=None)"),
-        new=("        return min(found) + 60 * MINUTE if found else None"),
+        file="vehicle/services/departure_times.py",
+        old=("    return min(found, default=None)"),
+        new=("    return min(found) + 3_600_000_000 if found else None"),
         scenario="overnight-charging",
         caught_by=("events.departure_ready / cars == 35 %",),
     ),

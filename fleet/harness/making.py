@@ -65,7 +65,7 @@ class ModelCar:
         if self.odometer_km is not None:
             if not 0 <= self.odometer_km <= MOST_KM:
                 raise UsageError(f"odometer_km is {self.odometer_km:g}", hint=f"0 to {MOST_KM} are possible.")
-            powertrain.odometer_m = car.start_m = self.odometer_km * 1000
+            powertrain.odometer_m = powertrain.start_m = self.odometer_km * 1000
         if self.plugged_in and not e.can_charge:
             raise UsageError(f"a {e.energy} {e.model} has no plug", hint="Leave plugged_in out, or choose an electric car.")
         car.plugged_in = self.plugged_in

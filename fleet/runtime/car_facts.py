@@ -8,7 +8,10 @@ from typing import Final
 from fleet.kernel.instants import Instant
 from fleet.scenario.conditions import CarFacts, Condition
 from fleet.vehicle.car import Car
+from fleet.vehicle.kept import find
 from fleet.vehicle.services.charge_settings import charge_state
+from fleet.vehicle.services.routes import Routes
+from fleet.vehicle.services.updates import Updates
 
 
 def holds(when: Condition, car: Car, at: Instant) -> bool:
@@ -32,8 +35,14 @@ def _charge_percent(car: Car, at: Instant) -> float | None:
 
 
 def _ota(car: Car, _: Instant) -> str:
-    update = car.updates.under_way if car.updates is not None else None
+    updates = find(car, Updates)
+    update = updates.under_way if updates is not None else None
     return "none" if update is None else update.step
+
+
+def _listed_routes(car: Car, _: Instant) -> int:
+    routes = find(car, Routes)
+    return len(routes.held) if routes is not None else 0
 
 
 _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
@@ -51,6 +60,6 @@ _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
     "odometer_km": lambda car, at: car.levels(at).odometer_m / 1000,
     "trip_km": lambda car, at: car.journey.distance_at(at) / 1000 if car.journey is not None else None,
     "trips": lambda car, _: car.trip_count,
-    "listed_routes": lambda car, _: len(car.routes.held) if car.routes is not None else 0,
+    "listed_routes": _listed_routes,
     "in_outbox": lambda car, _: car.outbox.in_outbox,
 }

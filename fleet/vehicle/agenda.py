@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from typing import Any, Final
 
 from fleet.kernel.instants import Instant
-
-Act = Callable[[Any, Any, Instant], None]
-"""Does what was planned, by (car, data, instant)."""
+from fleet.vehicle.ports import Act
 
 NEVER: Final[Instant] = 1 << 62
 """Later than anything."""
@@ -55,6 +52,13 @@ class Agenda:
         for index, (at, sequence, of, _, _) in enumerate(heap):
             if of == key:
                 heap[index] = at, sequence, None, _nothing, None
+
+    def planned_at(self, key: object) -> Instant | None:
+        """Return the instant of an entry under `key`; None without any."""
+        for at, _, of, _, _ in self._heap:
+            if of == key:
+                return at
+        return None
 
     def pop(self) -> tuple[Act, Any]:
         """Remove the earliest entry and return its function and data; there must be one."""

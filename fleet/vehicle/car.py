@@ -18,27 +18,16 @@ from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Driver, PlannedTrip
 from fleet.vehicle.geo import offset
 from fleet.vehicle.happenings import happen
-from fleet.vehicle.hazards import FaultName
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.outbox import LEGAL_EVENTS, Outbox, is_priority
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import (
-    area_alert,
-    calls,
-    hooks,
-    privacy,
-    speed_alert,
-)
+from fleet.vehicle.services import hooks, privacy
 from fleet.vehicle.services.cabin import Cabin
-from fleet.vehicle.services.charge_settings import Wishes
-from fleet.vehicle.services.comfort import Name, Programme, Run
-from fleet.vehicle.services.departures import Departures
-from fleet.vehicle.services.online import Online
-from fleet.vehicle.services.routes import Routes
-from fleet.vehicle.services.updates import Updates
+from fleet.vehicle.services.comfort import Run
+from fleet.vehicle.services.wear import Wear
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -64,7 +53,7 @@ from fleet.wire.messages import (
     CarMessage,
     Command,
     CommandState,
-    DayData,
+    DrivingData,
     Event,
     Health,
     Position,
@@ -73,7 +62,6 @@ from fleet.wire.messages import (
     Response,
     Stored,
     Trigger,
-    TripData,
 )
 
 GPS_SIGMA_M: Final = 5.0
@@ -95,24 +83,19 @@ class Car:
     """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
 
     __slots__ = (
-        "_due", "_in_dead_zone", "_network_works", "_now", "_outputs", "_place_covered", "_plan", "_power",
-        "_stays", "_true_position", "agenda", "area_alert", "at_rest", "body", "cabin", "calls", "charging", "charging_due",
-        "comfort", "departures", "driver", "engine_is_on", "equipment", "faults", "fix", "health", "in_deep_sleep",
-        "in_workshop", "journey", "key", "last_trip", "low_voltage", "next_fault_at", "next_fault_m",
-        "online", "outbox", "parked_at", "place_kind", "plugged_in", "powertrain", "privacy", "programmes",
-        "remote", "routes", "settings", "since_filled", "speed_alert", "start_m", "today", "told", "trip_count", "updates",
-        "vin",
+        "_due", "_in_dead_zone", "_network_works", "_now", "_outputs", "_place_covered", "_plan", "_power", "_stays",
+        "_true_position", "agenda", "at_rest", "body", "cabin", "comfort", "driver", "driving", "engine_is_on", "equipment",
+        "fix", "health", "in_deep_sleep", "journey", "kept", "key", "low_voltage", "outbox", "place_kind", "plugged_in",
+        "powertrain", "remote", "settings", "trip_count", "vin", "wear",
     )  # fmt: skip
 
     powertrain: Powertrain
     low_voltage: LowVoltageBattery
     body: Body
     plugged_in: bool
-    next_fault_m: float
-    next_fault_at: Instant
-    told: int
+    wear: Wear
 
-    def __init__(  # noqa: PLR0915 (one statement for each part of the car)
+    def __init__(
         self,
         *,
         vin: str,
@@ -131,7 +114,6 @@ class Car:
         self.settings = settings or CarSettings()
         draws = self.draws("initial")
         self.powertrain = Powertrain(equipment, draws, now)
-        self.start_m = self.powertrain.odometer_m
         self.body = Body(has_sunroof=equipment.sunroof)
         self.low_voltage = LowVoltageBattery(equipment.battery_12v_ah, draws.uniform(75, 98), now)
         self.outbox = Outbox(boot, limit=self.settings.outbox_limit, until_stored=self.settings.until_stored)
@@ -140,28 +122,14 @@ class Car:
         self.journey: Journey | None = None
         self.cabin: Cabin | None = None
         self.comfort: Run | None = None
-        self.programmes: dict[Name, Programme] | None = None
-        self.privacy: privacy.Privacy | None = None
-        self.calls: calls.Calls | None = None
-        self.in_workshop = False
-        self.area_alert: area_alert.Watch | None = None
-        self.speed_alert: speed_alert.Limit | None = None
-        self.routes: Routes | None = None
-        self.updates: Updates | None = None
         self.health: Health | None = None
         self.at_rest: AtRest | None = None
-        self.last_trip: TripData | None = None
-        self.today: DayData | None = None
-        self.since_filled: TripData | None = None
-        self.faults: tuple[FaultName, ...] | None = None
+        self.driving: DrivingData | None = None
+        self.kept: dict[type[Any], Any] | None = None
         self.engine_is_on = False
         self.plugged_in = bool(equipment.usable_kwh) and draws.chance(0.7)
         self.in_deep_sleep = False
-        self.parked_at: Instant = now - int(draws.uniform(2, 14) * HOUR)
-        self.charging: Wishes | None = None
-        self.charging_due: Instant | None = None
-        self.departures: Departures | None = None
-        self.online: Online | None = None
+        parked_at = now - int(draws.uniform(2, 14) * HOUR)
         self.place_kind = driver.home.kind
         self.trip_count = 0
         self._power: Literal["before", "on", "off"] = "before"
@@ -171,7 +139,7 @@ class Car:
         self._plan: tuple[PlannedTrip, ...] = ()
         self._stays = False
         self._outputs: list[CarOutput] = []
-        self.fix = self.receive_fix(self._true_position, self.parked_at, self.parked_at)
+        self.fix = self.receive_fix(self._true_position, parked_at, parked_at)
         self._place_covered = not driver.home.garage
         self._network_works = True
         self._in_dead_zone = any(zone.holds(*self._true_position) for zone in self.settings.dead_zones)
@@ -581,7 +549,6 @@ class Car:
 
     def park(self, now: Instant, place: Place | None) -> None:
         """Stand with the engine off: fix the position once; a place decides about coverage, the roadside changes nothing."""
-        self.parked_at = now
         self.fix = self.receive_fix(self._true_position, now, now)
         self.stay_awake(now)
         if place is not None:

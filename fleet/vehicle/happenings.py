@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import Protocol, assert_never
 
 from fleet.kernel.instants import Instant
-from fleet.vehicle import living
+from fleet.vehicle import living, ports
 from fleet.vehicle.services import calls, charging, heating, online, privacy, reset, routes, updates, wear, workshop
 from fleet.vehicle.signals import (
     AskOnline,
@@ -39,11 +39,34 @@ from fleet.vehicle.signals import (
     WorldInput,
 )
 
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
+
+class Ports(
+    living.Ports,
+    reset.Ports,
+    ports.Place,
+    ports.Sender,
+    ports.Timed,
+    ports.Chance,
+    ports.Powered,
+    ports.Engine,
+    ports.Connected,
+    ports.Commanded,
+    ports.Keeper,
+    Protocol,
+):
+    """A car in the hands of people and the world."""
+
+    def set_network(self, works: bool, now: Instant) -> None:
+        """Have a network that works, or fails for all cars wherever they are."""
+
+    def drain_low_voltage(self, share: float, now: Instant) -> None:
+        """Draw the 12 V battery down."""
+
+    def stay_put(self) -> None:
+        """Start no further trip."""
 
 
-def happen(car: Car, message: WorldInput, now: Instant) -> None:
+def happen(car: Ports, message: WorldInput, now: Instant) -> None:
     """Take what people and the world do to the car."""
     match message:
         case SetCoverage(covered):
@@ -79,7 +102,7 @@ def happen(car: Car, message: WorldInput, now: Instant) -> None:
             _handle(car, message, now)
 
 
-def _handle(car: Car, message: ControlInput, now: Instant) -> None:
+def _handle(car: Ports, message: ControlInput, now: Instant) -> None:
     """Take what people do at the car's own controls, a crash among it."""
     match message:
         case Crash(sensor):

@@ -7,22 +7,22 @@ own streams, told apart by the number of the drive.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
+from fleet.vehicle import ports
 from fleet.vehicle.driver import PlannedTrip, Purpose
 from fleet.vehicle.geo import Path, distance_m, road_path
 from fleet.vehicle.journey import DRIVE, Journey
 from fleet.vehicle.kinematics import speed_plan
 from fleet.vehicle.leaving import Leaving, leaving_habits
+from fleet.vehicle.low_voltage import LowVoltageBattery
 from fleet.vehicle.powertrain import CHARGE_GROUPS
-from fleet.vehicle.region import Place
+from fleet.vehicle.region import Place, PlaceKind
 from fleet.vehicle.services import hooks
+from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.track import ENGINE_LEAD, TrackProfile, TrackTrip
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 SAME_PLACE_M: Final = 50.0
 """Nobody drives less than this (ours)."""
@@ -38,10 +38,57 @@ LEAVE: Final = "leave"
 """Key of the timer after which the driver has walked away."""
 
 
+class Ports(
+    hooks.Ports,
+    ports.Place,
+    ports.Sender,
+    ports.Timed,
+    ports.Chance,
+    ports.Powered,
+    ports.Engine,
+    ports.Connected,
+    ports.Commanded,
+    ports.Keeper,
+    Protocol,
+):
+    """A car in the hands of its driver."""
+
+    place_kind: PlaceKind
+    settings: CarSettings
+    low_voltage: LowVoltageBattery
+
+    def set_coverage(self, covered: bool, now: Instant) -> None:
+        """Have coverage at this place or not."""
+
+    def set_dead_zone(self, inside: bool, now: Instant) -> None:
+        """Drive into a dead zone or out of it."""
+
+    def next_trip(self) -> PlannedTrip | None:
+        """Return the trip of the plan whose time has come."""
+
+    def plan_first(self, trip: PlannedTrip) -> None:
+        """Put a trip before all others of the plan."""
+
+    def start_next_trip_at(self, at: Instant) -> None:
+        """Have the next trip of the plan begin then."""
+
+    def trip_done(self) -> None:
+        """Strike the next trip off the plan."""
+
+    def count_trip(self) -> int:
+        """Number the drive that starts now."""
+
+    def arrive(self, place: Place | None, true_position: tuple[float, float]) -> None:
+        """Be at a place, or (None) somewhere by the road."""
+
+    def park(self, now: Instant, place: Place | None) -> None:
+        """Stand with the engine off."""
+
+
 # --- starting
 
 
-def start_planned(car: Car, now: Instant) -> None:
+def start_planned(car: Ports, now: Instant) -> None:
     """Start the next trip of the plan, by way of a station when the car needs one."""
     trip = car.next_trip()
     if trip is None:
@@ -65,7 +112,7 @@ def start_planned(car: Car, now: Instant) -> None:
         _drive(car, path, trip.destination, trip.purpose, now)
 
 
-def _follow_track(car: Car, trip: TrackTrip, now: Instant) -> None:
+def _follow_track(car: Ports, trip: TrackTrip, now: Instant) -> None:
     """Drive as the track was driven; a car that is low is filled up where it stands, since its track knows no station."""
     if car.powertrain.must_stop_for_energy(now, trip.path.length_m):
         _refill(car, now)
@@ -73,21 +120,21 @@ def _follow_track(car: Car, trip: TrackTrip, now: Instant) -> None:
     _drive(car, trip.path, trip.destination, trip.purpose, now, track=trip.profile)
 
 
-def drive_to(car: Car, place: Place, purpose: Purpose, now: Instant) -> None:
+def drive_to(car: Ports, place: Place, purpose: Purpose, now: Instant) -> None:
     """Drive to a place before all else that is planned; does nothing while another drive is under way."""
     if car.journey is None:
         car.plan_first(PlannedTrip(now, place, purpose))
         start_planned(car, now)
 
 
-def drive_legs(car: Car, legs: Sequence[PlannedTrip], now: Instant) -> None:
+def drive_legs(car: Ports, legs: Sequence[PlannedTrip], now: Instant) -> None:
     """Drive one leg after the other, before all else that is planned."""
     for leg in reversed(legs):
         car.plan_first(leg)
     start_planned(car, now)
 
 
-def _path_to_station(car: Car, path: Path, now: Instant) -> Path:
+def _path_to_station(car: Ports, path: Path, now: Instant) -> Path:
     """Return a road to a station that lies on the way and within reach."""
     reach_m = STATION_WITHIN * sum(car.powertrain.range_m(car.levels(now)))
     draws = _draws(car, "station")
@@ -97,7 +144,7 @@ def _path_to_station(car: Car, path: Path, now: Instant) -> Path:
     return road_path(draws, path.position_at(0.0), path.position_at(at_m))
 
 
-def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant, *, track: TrackProfile | None = None) -> None:
+def _drive(car: Ports, path: Path, place: Place | None, purpose: str, now: Instant, *, track: TrackProfile | None = None) -> None:
     """Start the engine and drive along `path`, to `place` or (None) to a station at its end, as a `track` says it was driven."""
     if not car.engine_is_on and not _engine_on(car, now):
         return
@@ -129,7 +176,7 @@ def _drive(car: Car, path: Path, place: Place | None, purpose: str, now: Instant
         car.agenda.call(begins + int(profile.duration_us * draws.uniform(0.05, 0.3)), _coverage_changed, True, key=DRIVE)
 
 
-def _plan_dead_zones(car: Car, journey: Journey) -> None:
+def _plan_dead_zones(car: Ports, journey: Journey) -> None:
     """Put into the agenda when the drive enters and leaves the dead zones; where they overlap they are one."""
     if not car.settings.dead_zones:
         return
@@ -148,23 +195,23 @@ def _plan_dead_zones(car: Car, journey: Journey) -> None:
             car.agenda.call(journey.reached_at(reached_m), _dead_zone_passed, False, key=DRIVE)
 
 
-def _coverage_changed(car: Car, covered: bool, now: Instant) -> None:
+def _coverage_changed(car: Ports, covered: bool, now: Instant) -> None:
     """A hole in the network begins or ends."""
     car.set_coverage(covered, now)
 
 
-def _dead_zone_passed(car: Car, inside: bool, now: Instant) -> None:
+def _dead_zone_passed(car: Ports, inside: bool, now: Instant) -> None:
     """A dead zone begins or ends."""
     car.set_dead_zone(inside, now)
 
 
-def switch_on(car: Car, now: Instant) -> None:
+def switch_on(car: Ports, now: Instant) -> None:
     """Start the engine and stay; does nothing when it runs."""
     if not car.engine_is_on:
         _engine_on(car, now)
 
 
-def _engine_on(car: Car, now: Instant) -> bool:
+def _engine_on(car: Ports, now: Instant) -> bool:
     """Get in, unplug, start; False when the engine does not start, and the car is left as it was."""
     reason = hooks.forbids_start(car, now)
     if reason is not None:
@@ -187,12 +234,12 @@ def _engine_on(car: Car, now: Instant) -> bool:
 # --- stopping
 
 
-def _arrived(car: Car, _data: None, now: Instant) -> None:
+def _arrived(car: Ports, _data: None, now: Instant) -> None:
     """The drive has come to its end."""
     switch_off(car, now)
 
 
-def switch_off(car: Car, now: Instant) -> None:
+def switch_off(car: Ports, now: Instant) -> None:
     """End the drive here and switch the engine off: the car sends what it is now. Does nothing when it is off."""
     if not car.engine_is_on:
         return
@@ -219,7 +266,7 @@ def switch_off(car: Car, now: Instant) -> None:
     car.agenda.replace(LEAVE, now + int(habits.delay_s * SECOND), leave, (habits, journey is not None and journey.station))
 
 
-def leave(car: Car, data: tuple[Leaving, bool], now: Instant) -> None:
+def leave(car: Ports, data: tuple[Leaving, bool], now: Instant) -> None:
     """Walk away: lock up well or badly, refuel or plug in where one does that, and tell what has changed."""
     habits, at_station = data
     if hooks.strands(car):
@@ -239,13 +286,13 @@ def leave(car: Car, data: tuple[Leaving, bool], now: Instant) -> None:
     car.plan_next_trip(now + (STATION_STOP if at_station else MINUTE))
 
 
-def _refill(car: Car, now: Instant) -> None:
+def _refill(car: Ports, now: Instant) -> None:
     """Fill the car up and say so."""
     car.send_event("refuelled", now, car.powertrain.refill(now))
     hooks.refilled(car, now)
 
 
-def drain(car: Car, share: float, now: Instant) -> None:
+def drain(car: Ports, share: float, now: Instant) -> None:
     """Take fuel or charge out of the car; what was planned by its levels is planned anew."""
     if not car.engine_is_on:
         car.powertrain.settle(now)  # what it charges from now on depends on the charge that is left
@@ -253,6 +300,6 @@ def drain(car: Car, share: float, now: Instant) -> None:
     hooks.fuel_changed(car, now)
 
 
-def _draws(car: Car, purpose: str) -> Draws:
+def _draws(car: Ports, purpose: str) -> Draws:
     """Open a stream for the drive that is next, or was last."""
     return Draws(car.key, purpose, car.trip_count)

@@ -78,13 +78,13 @@ class Powertrain:
 
     __slots__ = (
         "adblue_l", "charge_kwh", "charging", "climate", "drive", "equipment", "fuel_l",
-        "heating_since", "next_oil_at", "next_oil_m", "next_service_at", "next_service_m", "odometer_m",
+        "heating_since", "next_oil_at", "next_oil_m", "next_service_at", "next_service_m", "odometer_m", "start_m",
     )  # fmt: skip
 
     def __init__(self, equipment: Equipment, draws: Draws, now: Instant) -> None:
         """Draw the levels with which the car enters the scenario: driven for a while, serviced in time or nearly."""
         self.equipment = equipment
-        self.odometer_m = draws.uniform(2_000_000, 120_000_000)
+        self.start_m = self.odometer_m = draws.uniform(2_000_000, 120_000_000)
         self.fuel_l = equipment.tank_l * draws.uniform(0.25, 1.0)
         self.charge_kwh = equipment.usable_kwh * draws.uniform(0.4, 1.0)
         self.adblue_l = equipment.adblue_l * draws.uniform(0.3, 1.0)

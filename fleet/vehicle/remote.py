@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import SECOND, Duration, Instant
-from fleet.vehicle.rules import refusal
+from fleet.vehicle import ports, rules
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.service import Refusal
 from fleet.vehicle.signals import Executed
 from fleet.wire.commands import COMMANDS, Parameters, is_stop, read_parameters
 from fleet.wire.messages import TERMINAL_STATES, Command, CommandState
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 REMEMBERED: Final = 64
 """Command ids whose last answer is kept, so that one delivered twice runs once. Beyond it those go that have expired."""
@@ -31,6 +28,45 @@ WAITING_LIMIT: Final = 16
 
 COMMAND: Final = "command"
 """With its id: key of the timer of a command that is being executed."""
+
+
+class Ports(
+    rules.Ports,
+    ports.Place,
+    ports.Sender,
+    ports.Timed,
+    ports.Chance,
+    ports.Powered,
+    ports.Engine,
+    ports.Connected,
+    ports.Commanded,
+    ports.Keeper,
+    Protocol,
+):
+    """A car that executes commands, and answers."""
+
+    @property
+    def remote(self) -> Remote:
+        """The commands of the car."""
+
+    def is_awake(self, now: Instant) -> bool:
+        """Tell whether the car is awake."""
+
+    def remember(self, done: Executed) -> None:
+        """Have it written down what a command has come to."""
+
+    def respond(
+        self,
+        command_id: str,
+        name: str,
+        state: CommandState,
+        now: Instant,
+        *,
+        reason: str | None,
+        detail: str | None,
+        awake: bool,
+    ) -> None:
+        """Send a step of a command's life."""
 
 
 class Answer(NamedTuple):
@@ -67,7 +103,7 @@ class Remote:
 
     # --- arrival
 
-    def arrive(self, car: Car, command: Command, now: Instant, *, before: bool = False) -> None:
+    def arrive(self, car: Ports, command: Command, now: Instant, *, before: bool = False) -> None:
         """Take a command: repeat the answer of a known one, run it, or wake the car for it first.
 
         One that may have come `before` this run of the car's computer is not run: perhaps it was then.
@@ -102,7 +138,7 @@ class Remote:
             return
         self._waiting.append(command)
 
-    def woken(self, car: Car, now: Instant) -> None:
+    def woken(self, car: Ports, now: Instant) -> None:
         """The car is awake: run what waited, in the order of arrival."""
         waiting, self._waiting = self._waiting or [], None
         for command in waiting:
@@ -110,7 +146,7 @@ class Remote:
 
     # --- execution
 
-    def _execute(self, car: Car, command: Command, now: Instant, *, awake: bool) -> None:
+    def _execute(self, car: Ports, command: Command, now: Instant, *, awake: bool) -> None:
         silence = privacy.silence(car, command.name)
         if silence is not None:
             self._end(car, command, "rejected", now, silence, awake=awake)
@@ -123,7 +159,7 @@ class Remote:
         except Undecodable as error:
             self._end(car, command, "rejected", now, Refusal(error.reason, error.detail), awake=awake)
             return
-        refused = self._busy(command, parameters) or refusal(car, COMMANDS[command.name], parameters, now)
+        refused = self._busy(command, parameters) or rules.refusal(car, COMMANDS[command.name], parameters, now)
         if refused is not None:
             self._end(car, command, "rejected", now, refused, awake=awake)
             return
@@ -150,7 +186,7 @@ class Remote:
                 return Refusal("busy", f"{running.command.name} is still in progress")
         return None
 
-    def actuated(self, car: Car, command_id: str, now: Instant) -> None:
+    def actuated(self, car: Ports, command_id: str, now: Instant) -> None:
         """The actuator is done: the command succeeded, unless the car's state has changed under it."""
         assert self._running is not None
         running = self._running.pop(command_id)
@@ -165,14 +201,14 @@ class Remote:
         if is_stop(running.parameters):
             self._cancel_starts(car, running, now)
 
-    def _changed(self, car: Car, running: Running, now: Instant) -> Refusal | None:
+    def _changed(self, car: Ports, running: Running, now: Instant) -> Refusal | None:
         """Judge again what may have changed while the actuator worked."""
         changed = SERVICES[type(running.parameters)].changed
         if changed is not None:
             return changed(car, running.parameters, now)
-        return refusal(car, COMMANDS[running.command.name], running.parameters, now)
+        return rules.refusal(car, COMMANDS[running.command.name], running.parameters, now)
 
-    def _cancel_starts(self, car: Car, stop: Running, now: Instant) -> None:
+    def _cancel_starts(self, car: Ports, stop: Running, now: Instant) -> None:
         """End what was on its way to begin what has just been stopped."""
         kind = COMMANDS[stop.command.name].kind
         for running in list((self._running or {}).values()):
@@ -193,7 +229,7 @@ class Remote:
             if state != done.state:
                 self._interrupted = (*(self._interrupted or ()), done)
 
-    def tell_interrupted(self, car: Car, now: Instant) -> None:
+    def tell_interrupted(self, car: Ports, now: Instant) -> None:
         """Tell that what was being executed when the car's computer ended has failed."""
         interrupted, self._interrupted = self._interrupted or (), None
         refused = Refusal("interrupted", "the car's computer was started anew meanwhile")
@@ -209,7 +245,7 @@ class Remote:
             self._answers[command_id] = answer._replace(detail=None)  # type: ignore[index]
 
     def _answer(
-        self, car: Car, command: Command, state: CommandState, now: Instant, refused: Refusal | None, *, awake: bool
+        self, car: Ports, command: Command, state: CommandState, now: Instant, refused: Refusal | None, *, awake: bool
     ) -> None:
         reason, detail = refused or (None, None)
         if self._answers is None:
@@ -233,15 +269,15 @@ class Remote:
         return False
 
 
-def _awake(car: Car, _data: None, now: Instant) -> None:
+def _awake(car: Ports, _data: None, now: Instant) -> None:
     car.stay_awake(now)
     car.remote.woken(car, now)
 
 
-def _actuated(car: Car, command_id: str, now: Instant) -> None:
+def _actuated(car: Ports, command_id: str, now: Instant) -> None:
     car.remote.actuated(car, command_id, now)
 
 
-def _wake_delay(car: Car, index: int) -> Duration:
+def _wake_delay(car: Ports, index: int) -> Duration:
     """Draw how long waking takes: about 15 s, from seconds to tens of seconds."""
     return int(min(60.0, 15.0 * 2.0 ** car.draws("wake", index).normal(0.0, 0.6)) * SECOND)

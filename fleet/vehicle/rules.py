@@ -5,9 +5,10 @@ Sources: the manufacturer's public service descriptions as gathered for this pro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Literal, Protocol
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle import ports
 from fleet.vehicle.low_voltage import LOW_PERCENT
 from fleet.vehicle.services import calls, privacy, workshop
 from fleet.vehicle.services.registry import SERVICES
@@ -15,14 +16,31 @@ from fleet.vehicle.services.service import Refusal
 from fleet.wire.commands import CommandType, Parameters, is_stop
 from fleet.wire.services import misfit
 
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
-
 WAKE_UPS_WITHOUT_DRIVE: Final = 40
 """Comfort and location commands that may wake the car until the engine is started again (ours)."""
 
 
-def refusal(car: Car, command: CommandType, parameters: Parameters, now: Instant) -> Refusal | None:
+class Ports(
+    calls.Ports,
+    workshop.Ports,
+    ports.Place,
+    ports.Sender,
+    ports.Timed,
+    ports.Chance,
+    ports.Powered,
+    ports.Engine,
+    ports.Connected,
+    ports.Commanded,
+    ports.Keeper,
+    Protocol,
+):
+    """All that the common rules judge by."""
+
+    def state(self, now: Instant) -> Literal["parked", "ignition_on", "driving"]:
+        """Return the vehicle state."""
+
+
+def refusal(car: Ports, command: CommandType, parameters: Parameters, now: Instant) -> Refusal | None:
     """Judge one command of a car that is awake and not silent.
 
     The order is arguments, equipment, what is switched off in the car, state, the service's own rule, energy.
@@ -46,7 +64,7 @@ def _arguments(command: CommandType, parameters: Parameters) -> Refusal | None:
     return None if found is None else Refusal("argument_out_of_range", found)
 
 
-def _equipment(car: Car, command: CommandType) -> Refusal | None:
+def _equipment(car: Ports, command: CommandType) -> Refusal | None:
     for name in command.entry.equipment:
         if not getattr(car.equipment, name):
             return Refusal("not_equipped", f"the car has no {name.replace('_', ' ')}")
@@ -57,7 +75,7 @@ def _equipment(car: Car, command: CommandType) -> Refusal | None:
     return None
 
 
-def _state(car: Car, command: CommandType, now: Instant) -> Refusal | None:
+def _state(car: Ports, command: CommandType, now: Instant) -> Refusal | None:
     """Parked, ignition off, where the catalogue asks for it."""
     if command.entry.state == "any":
         return None
@@ -70,13 +88,13 @@ def _state(car: Car, command: CommandType, now: Instant) -> Refusal | None:
             return None
 
 
-def _low_voltage(car: Car, command: CommandType, now: Instant) -> Refusal | None:
+def _low_voltage(car: Ports, command: CommandType, now: Instant) -> Refusal | None:
     if command.entry.needs_12v and car.low_voltage.percent(now) < LOW_PERCENT:
         return Refusal("battery_low", f"the 12 V battery is below {LOW_PERCENT:.0f} %")
     return None
 
 
-def _power_budget(car: Car, command: CommandType) -> Refusal | None:
+def _power_budget(car: Ports, command: CommandType) -> Refusal | None:
     if command.entry.budget and car.remote.wake_ups > WAKE_UPS_WITHOUT_DRIVE:
         return Refusal("power_budget", f"woken {car.remote.wake_ups} times without a drive; start the engine once")
     return None

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from fleet.kernel.instants import MINUTE, SECOND, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.journey import Journey
+from fleet.vehicle.low_voltage import LowVoltageBattery
 from fleet.vehicle.powertrain import Levels
-from fleet.vehicle.services import cabin, charge_settings, privacy
+from fleet.vehicle.services import cabin, charge_settings, health, privacy, updates
+from fleet.vehicle.services.comfort import Run
 from fleet.wire.messages import (
     Climate,
     DrivingData,
     Position,
-    Software,
     Status,
     Trigger,
     Written,
     WrittenStatus,
 )
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 
 class AtRest(NamedTuple):
@@ -38,7 +38,35 @@ class AtRest(NamedTuple):
     written: Written | None = None
 
 
-def asked_status(car: Car, now: Instant) -> Status | WrittenStatus:
+class Ports(
+    charge_settings.Ports,
+    cabin.Ports,
+    updates.Ports,
+    health.Ports,
+    privacy.Ports,
+    ports.Place,
+    ports.Sender,
+    ports.Timed,
+    ports.Chance,
+    ports.Powered,
+    ports.Engine,
+    ports.Connected,
+    ports.Keeper,
+    Protocol,
+):
+    """All that a status tells of."""
+
+    at_rest: AtRest | None
+    comfort: Run | None
+    driving: DrivingData | None
+    journey: Journey | None
+    low_voltage: LowVoltageBattery
+
+    def state(self, now: Instant) -> Literal["parked", "ignition_on", "driving"]:
+        """Return the vehicle state."""
+
+
+def asked_status(car: Ports, now: Instant) -> Status | WrittenStatus:
     """Return the whole status that a load stage asks for; in a parked car without heating it is built once a minute."""
     at_rest = car.at_rest
     if at_rest is None or now >= at_rest.until:
@@ -64,7 +92,7 @@ def asked_status(car: Car, now: Instant) -> Status | WrittenStatus:
     return replace(at_rest.status, seq=outbox.next_seq(), captured_at=now)
 
 
-def _charged_on(car: Car, at_rest: AtRest, now: Instant) -> AtRest:
+def _charged_on(car: Ports, at_rest: AtRest, now: Instant) -> AtRest:
     """Return the same with the charge that is read now."""
     assert at_rest.status is not None, "what charges keeps it"
     levels = _measured(car, now)
@@ -76,7 +104,7 @@ def _next_charge(now: Instant) -> Instant:
     return now - now % SECOND + SECOND
 
 
-def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> Status:
+def build_status(car: Ports, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> Status:
     """Return the status with the named groups, all of them when None. Numbers it: it must be sent or dropped."""
     if groups is None:
         return _whole(car, trigger, now)
@@ -92,7 +120,7 @@ def build_status(car: Car, trigger: Trigger, now: Instant, groups: tuple[str, ..
     )
 
 
-def _whole(car: Car, trigger: Trigger, now: Instant) -> Status:
+def _whole(car: Ports, trigger: Trigger, now: Instant) -> Status:
     """Return the status with all groups, each as `_BUILDERS` has it; one in two statuses is whole."""
     power, body, levels = car.powertrain, car.body, _measured(car, now)
     return Status(
@@ -112,10 +140,10 @@ def _whole(car: Car, trigger: Trigger, now: Instant) -> Status:
         position=_position(car, now),
         climate=_climate(car, now),
         charging=charge_settings.report(car, levels),
-        driving=_driving(car),
+        driving=car.driving,
         health=car.health,
         low_voltage=car.low_voltage.report(_read_at(now)),
-        software=_software(car),
+        software=updates.versions(car),
     )
 
 
@@ -124,7 +152,7 @@ def _read_at(now: Instant) -> Instant:
     return now - now % MINUTE
 
 
-def _measured(car: Car, now: Instant) -> Levels:
+def _measured(car: Ports, now: Instant) -> Levels:
     """Return the levels as they were measured last: those of a car that stands and charges are read once a second (ours)."""
     charge = car.powertrain.charging
     if charge is None or car.comfort is not None:
@@ -132,7 +160,7 @@ def _measured(car: Car, now: Instant) -> Levels:
     return car.levels(max(now - now % SECOND, charge.since))
 
 
-def _climate(car: Car, now: Instant) -> Climate:
+def _climate(car: Ports, now: Instant) -> Climate:
     """Tell the climate; the inside is read anew when what moves it changes."""
     read_at = _read_at(now)
     run = car.comfort
@@ -150,21 +178,11 @@ def _mileage_km(levels: Levels) -> float:
     return round(levels.odometer_m / 1000, 3)
 
 
-def _position(car: Car, now: Instant) -> Position | None:
+def _position(car: Ports, now: Instant) -> Position | None:
     return car.position(now) if privacy.may_locate(car) else None
 
 
-def _driving(car: Car) -> DrivingData | None:
-    if car.last_trip is None:
-        return None
-    return DrivingData(last_trip=car.last_trip, today=car.today, since_filled=car.since_filled)
-
-
-def _software(car: Car) -> Software | None:
-    return None if car.updates is None else car.updates.versions
-
-
-_BUILDERS: Final[dict[str, Callable[[Car, Instant], Any]]] = {
+_BUILDERS: Final[dict[str, Callable[[Ports, Instant], Any]]] = {
     "mileage_km": lambda car, now: _mileage_km(_measured(car, now)),
     "energy": lambda car, now: car.powertrain.energy(_measured(car, now)),
     "adblue": lambda car, now: car.powertrain.adblue(_measured(car, now)),
@@ -175,8 +193,8 @@ _BUILDERS: Final[dict[str, Callable[[Car, Instant], Any]]] = {
     "position": _position,
     "climate": _climate,
     "charging": lambda car, now: charge_settings.report(car, _measured(car, now)),
-    "driving": lambda car, _now: _driving(car),
+    "driving": lambda car, _now: car.driving,
     "health": lambda car, _now: car.health,
     "low_voltage": lambda car, now: car.low_voltage.report(_read_at(now)),
-    "software": lambda car, _now: _software(car),
+    "software": lambda car, _now: updates.versions(car),
 }

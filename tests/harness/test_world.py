@@ -218,7 +218,7 @@ async def test_the_farthest_drive_arrives(fleet: World) -> None:
     car = await fleet.car("Born", charge_percent=20)
     await car.drive(km=1_000)
     assert car.state == "ignition_on"
-    assert car.odometer_km - car.simulated.start_m / 1000 > 900
+    assert car.odometer_km - car.simulated.powertrain.start_m / 1000 > 900
 
 
 async def test_many_cars_are_what_one_can_be(fleet: World) -> None:

@@ -33,7 +33,7 @@ def mixed(count: int = 30, **changes: Any) -> Scenario:
 def describe(car: Car) -> tuple[object, ...]:
     """What makes this car itself, its first day included."""
     home = car.driver.home
-    day = car.driver.plan_day(car.driver.local_date(car.parked_at + DAY))
+    day = car.driver.plan_day(car.driver.local_date(car.fix.fixed_at + DAY))
     return car.vin, car.equipment, home, car.driver.work, car.driver.profile, day, car.powertrain.odometer_m, car.fix.latitude
 
 
@@ -102,7 +102,7 @@ def test_fixed_places_are_kept_within_their_spread() -> None:
         "  - {name: parked, count: 40, models: {Born: 1}, profile: parked,"
         " places: {parked_at: {latitude: 48.1374, longitude: 11.5755, spread: 300 m}}}\n"
     )
-    away = [distance_m(48.1374, 11.5755, *car.true_position(car.parked_at)) for car in cars_of(made)]
+    away = [distance_m(48.1374, 11.5755, *car.true_position(car.fix.fixed_at)) for car in cars_of(made)]
     assert max(away) <= 300 * 2**0.5 + 1
     assert max(away) - min(away) > 50
 

@@ -27,6 +27,7 @@ from fleet.transport.link import BackOff
 from fleet.vehicle import catalogue, living, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.hazards import FaultName
+from fleet.vehicle.kept import find
 from fleet.vehicle.outbox import Outbox
 from fleet.vehicle.powertrain import Powertrain
 from fleet.vehicle.remote import Remote
@@ -46,6 +47,7 @@ from fleet.vehicle.services import (
     wear,
 )
 from fleet.vehicle.services.registry import SERVICES
+from fleet.vehicle.services.updates import Updates
 from fleet.vehicle.signals import Transmit
 from fleet.wire.commands import Charging, Heater, SystemUpdate
 from tests.listening import hear_instead
@@ -280,8 +282,9 @@ def a_download_begins_anew_after_each_pause(patch: pytest.MonkeyPatch) -> None:
 
     def forgetful(car: Car, now: Instant) -> None:
         pause(car, now)
-        if car.updates is not None and car.updates.under_way is not None and car.updates.under_way.step == "paused":
-            car.updates.under_way.done_mb = 0.0
+        held = find(car, Updates)
+        if held is not None and held.under_way is not None and held.under_way.step == "paused":
+            held.under_way.done_mb = 0.0
 
     patch.setattr(updates, "pause", forgetful)
     hear_instead(patch, "network_lost", pause, forgetful)
@@ -321,7 +324,7 @@ def every_partner_is_told(patch: pytest.MonkeyPatch) -> None:
 
 def a_light_can_be_lit_again(patch: pytest.MonkeyPatch) -> None:
     def arise(car: Car, name: FaultName, now: Instant) -> None:
-        car.faults = None
+        car.wear.faults = ()
         lit(car, name, now)
 
     lit = wear.arise

@@ -95,7 +95,7 @@ class TestWhat:
         assert car.state(now) == "parked"
         assert distance_m(48.2, 11.6, *car.true_position(now)) < 150
         assert car.levels(now).odometer_m - odometer > distance_m(*home, *car.true_position(now))
-        assert lab.cars[1].levels(now).odometer_m == lab.cars[1].start_m
+        assert lab.cars[1].levels(now).odometer_m == lab.cars[1].powertrain.start_m
 
     def test_a_drive_of_a_distance(self) -> None:
         """It ends so far from where it began, each car's in a direction of its own."""

@@ -56,7 +56,7 @@ def test_odometer_is_the_sum_of_the_trips(number: int) -> None:
     assert reported == sorted(reported)
     trips_km = sum(event.data["distance_km"] for event in lab.events("trip"))
     under_way_m = lab.car.journey.distance_at(lab.now) if lab.car.journey else 0.0
-    grown_m = lab.car.levels(lab.now).odometer_m - lab.car.start_m
+    grown_m = lab.car.levels(lab.now).odometer_m - lab.car.powertrain.start_m
     assert grown_m == pytest.approx(trips_km * 1000 + under_way_m, abs=0.5 * len(lab.events("trip")) + 0.001)
 
 
@@ -182,7 +182,9 @@ def test_service_counts_down_in_km_and_days() -> None:
     levels = lab.car.levels(lab.now)
     later = lab.car.powertrain.service(levels, lab.now)
     assert first.inspection_days - later.inspection_days == 20
-    assert first.inspection_km - later.inspection_km == pytest.approx((levels.odometer_m - lab.car.start_m) / 1000, abs=0.11)
+    assert first.inspection_km - later.inspection_km == pytest.approx(
+        (levels.odometer_m - lab.car.powertrain.start_m) / 1000, abs=0.11
+    )
     lab.car.powertrain.next_service_at = lab.now - 1
     lab.car.powertrain.next_oil_m = levels.odometer_m - 2000
     overdue = lab.car.powertrain.service(levels, lab.now)
@@ -248,7 +250,7 @@ def test_the_first_health_report_needs_20_km() -> None:
         lab = week(number)
         for status in lab.statuses("engine_off"):
             assert status.mileage_km is not None
-            driven_km = status.mileage_km - lab.car.start_m / 1000
+            driven_km = status.mileage_km - lab.car.powertrain.start_m / 1000
             assert (status.health is not None) <= (driven_km > 19.99)
             if status.health is not None:
                 assert status.health.reported_at <= status.captured_at

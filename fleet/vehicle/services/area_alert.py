@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fleet.kernel.instants import Instant, to_datetime
+from fleet.vehicle import ports
+from fleet.vehicle.driver import Driver
 from fleet.vehicle.geo import LatLon, Path, metres_per_degree
+from fleet.vehicle.journey import Journey
+from fleet.vehicle.kept import drop, find, keep
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Window, clock_minute
@@ -19,9 +23,6 @@ from fleet.wire.commands import AreaAlert, Zone
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
-
-    from fleet.vehicle.car import Car
-    from fleet.vehicle.journey import Journey
 
 MARGIN_M: Final = 25.0
 """Five times the Rayleigh parameter of the receiver's error (5 m): a fix that is farther off comes four times in a million."""
@@ -143,10 +144,17 @@ class Watch:
         self.watched = tuple(Watched(zone, here) for zone in zones)
 
 
+class Ports(ports.Place, ports.Sender, ports.Timed, ports.Keeper, Protocol):
+    """A car that knows the way ahead of it."""
+
+    driver: Driver
+    journey: Journey | None
+
+
 # --- the command
 
 
-def _refusal(_car: Car, parameters: AreaAlert, _now: Instant) -> Refusal | None:
+def _refusal(_car: Ports, parameters: AreaAlert, _now: Instant) -> Refusal | None:
     """Judge what the catalogue's ranges do not say: each zone's shape, place and times, and that names differ."""
     names = [zone.name for zone in parameters.zones]
     for number, zone in enumerate(parameters.zones, start=1):
@@ -185,9 +193,12 @@ def _shape_misfit(zone: Zone) -> str | None:
     return None
 
 
-def _carry_out(car: Car, parameters: AreaAlert, now: Instant) -> None:
+def _carry_out(car: Ports, parameters: AreaAlert, now: Instant) -> None:
     """Watch these zones instead of those before; none at all ends the watch."""
-    car.area_alert = Watch(parameters.zones, car.true_position(now)) if parameters.zones else None
+    if parameters.zones:
+        keep(car, Watch(parameters.zones, car.true_position(now)))
+    else:
+        drop(car, Watch)
     if car.journey is not None:
         plan(car, car.journey, now)
 
@@ -198,10 +209,10 @@ AREA_ALERT: Final = Service(_carry_out, _refusal, takes=None)
 # --- driving
 
 
-def plan(car: Car, journey: Journey, now: Instant) -> None:
+def plan(car: Ports, journey: Journey, now: Instant) -> None:
     """Put the crossings of a drive, as far as it is still ahead, into the agenda."""
     car.agenda.cancel(CROSSING)
-    watch = car.area_alert
+    watch = find(car, Watch)
     if watch is None:
         return
     from_m = journey.distance_at(now)
@@ -211,18 +222,18 @@ def plan(car: Car, journey: Journey, now: Instant) -> None:
             car.agenda.call(at, _crossed, (watched, entering), key=CROSSING)
 
 
-def end_drive(car: Car, _now: Instant) -> None:
+def end_drive(car: Ports, _now: Instant) -> None:
     """Expect none of the crossings that were still ahead."""
     car.agenda.cancel(CROSSING)
 
 
-def forget(car: Car, _now: Instant) -> None:
+def forget(car: Ports, _now: Instant) -> None:
     """Forget the zones."""
-    car.area_alert = None
+    drop(car, Watch)
     car.agenda.cancel(CROSSING)
 
 
-def _crossed(car: Car, data: tuple[Watched, bool], now: Instant) -> None:
+def _crossed(car: Ports, data: tuple[Watched, bool], now: Instant) -> None:
     """Be inside or outside from now on, and send the event that the user wants."""
     watched, entering = data
     watched.inside = entering
@@ -242,4 +253,4 @@ def _crossed(car: Car, data: tuple[Watched, bool], now: Instant) -> None:
     )
 
 
-LISTENER: Final = Listener(drive_planned=plan, engine_stopped=end_drive, forget=forget)
+LISTENER: Final = Listener(state=Watch, drive_planned=plan, engine_stopped=end_drive, forget=forget)

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import msgspec
 
 from fleet.kernel.instants import DAY, HOUR, MINUTE, Duration, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.driver import Driver
 from fleet.vehicle.region import ambient_c
 from fleet.vehicle.services.listener import Listener
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 COMFORT_C: Final = 22.0
 """What a driver has set, and where a parking heater leaves it (ours)."""
@@ -61,12 +60,19 @@ class Cabin(msgspec.Struct, frozen=True, gc=False):
         return self.since + max(0, math.ceil(self.time_constant * math.log(self.gap_c / missing_c)))
 
 
-def outside_c(car: Car, now: Instant) -> float:
+class Ports(ports.Place, Protocol):
+    """The inside of the car, and where it stands."""
+
+    cabin: Cabin | None
+    driver: Driver
+
+
+def outside_c(car: Ports, now: Instant) -> float:
     """Return the temperature of the air where the car stands."""
     return ambient_c(car.fix.latitude, now, car.driver.region.weather_key)
 
 
-def left_alone_c(car: Car, now: Instant) -> float:
+def left_alone_c(car: Ports, now: Instant) -> float:
     """Return what the inside of a car tends to that nothing heats or cools but outside air and sun."""
     return outside_c(car, now) + SUN_C * max(0.0, sine_of_sun(car.fix.latitude, car.fix.longitude, now))
 
@@ -85,7 +91,7 @@ def _sun(instant: Instant) -> tuple[float, float, float]:
     return math.sin(declination), math.cos(declination), 2.0 * math.pi * (instant % DAY - 12 * HOUR) / DAY
 
 
-def inside_c(car: Car, now: Instant) -> float:
+def inside_c(car: Ports, now: Instant) -> float:
     """Return the temperature inside."""
     if car.cabin is None:
         return left_alone_c(car, now)
@@ -93,23 +99,23 @@ def inside_c(car: Car, now: Instant) -> float:
     return car.cabin.inside_c(now, alone_c)
 
 
-def move_to(car: Car, end_c: float, time_constant: Duration, now: Instant, *, goal_c: float | None = None) -> Cabin:
+def move_to(car: Ports, end_c: float, time_constant: Duration, now: Instant, *, goal_c: float | None = None) -> Cabin:
     """From now on the inside tends to `end_c`, and stays at `goal_c` when it comes to that."""
     car.cabin = Cabin(now, inside_c(car, now) - end_c, time_constant, end_c, goal_c)
     return car.cabin
 
 
-def let_air_in(car: Car, now: Instant) -> None:
+def let_air_in(car: Ports, now: Instant) -> None:
     """From now on a blower exchanges the air."""
     move_to(car, outside_c(car, now), AIR_IN, now)
 
 
-def leave_alone(car: Car, now: Instant) -> None:
+def leave_alone(car: Ports, now: Instant) -> None:
     """From now on outside air and sun have it their way."""
     car.cabin = Cabin(now, inside_c(car, now) - left_alone_c(car, now), COOLS_IN)
 
 
-def engine_started(car: Car, now: Instant) -> None:
+def engine_started(car: Ports, now: Instant) -> None:
     """The driver has it comfortable."""
     move_to(car, COMFORT_C, DRIVES_WARM_IN, now)
 

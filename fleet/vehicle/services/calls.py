@@ -7,18 +7,19 @@ After a crash the car stands with its engine off and its doors unlocked, and can
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from fleet.kernel.instants import MINUTE, SECOND, Instant
-from fleet.vehicle.services import privacy
+from fleet.vehicle import ports
+from fleet.vehicle.body import Body
+from fleet.vehicle.journey import Journey
+from fleet.vehicle.kept import find, obtain
+from fleet.vehicle.services import health, privacy
 from fleet.vehicle.services.health import report
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal
 from fleet.wire.commands import CommandType
 from fleet.wire.messages import Position, Reply
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 Sensor = Literal["airbag", "belt_tensioner"]
 CallName = Literal["breakdown_call", "info_call"]
@@ -59,14 +60,35 @@ class Calls:
         self.told: Told | None = None
 
 
-def _of(car: Car) -> Calls:
-    if car.calls is None:
-        car.calls = Calls()
-    return car.calls
+class Ports(
+    health.Ports,
+    privacy.Ports,
+    ports.Place,
+    ports.Sender,
+    ports.Timed,
+    ports.Chance,
+    ports.Powered,
+    ports.Engine,
+    ports.Connected,
+    ports.Keeper,
+    Protocol,
+):
+    """All that a call tells of the car."""
+
+    body: Body
+    journey: Journey | None
+    trip_count: int
+
+    @property
+    def registered_in(self) -> str:
+        """The country where the car is registered."""
+
+    def plan_next_trip(self, not_before: Instant) -> None:
+        """Put the next trip of the day into the agenda."""
 
 
-def _next_id(car: Car) -> str:
-    calls = _of(car)
+def _next_id(car: Ports) -> str:
+    calls = obtain(car, Calls)
     calls.made += 1
     return f"{car.outbox.boot:x}-call-{calls.made}"
 
@@ -74,17 +96,17 @@ def _next_id(car: Car) -> str:
 # --- emergency
 
 
-def crash(car: Car, sensor: Sensor, now: Instant) -> bool:
+def crash(car: Ports, sensor: Sensor, now: Instant) -> bool:
     """Call for help by itself; True when the engine must stop now. The sensors of a parked car sleep (ours)."""
     if not car.engine_is_on:
         return False
     _emergency(car, now, sensor)
-    _of(car).crashed = True
+    obtain(car, Calls).crashed = True
     car.body.locked = False
     return True
 
 
-def press(car: Car, button: Literal["sos", "breakdown", "info"], now: Instant) -> None:
+def press(car: Ports, button: Literal["sos", "breakdown", "info"], now: Instant) -> None:
     """Make the call of a button."""
     match button:
         case "sos":
@@ -95,14 +117,14 @@ def press(car: Car, button: Literal["sos", "breakdown", "info"], now: Instant) -
             _press_info(car, now)
 
 
-def _press_sos(car: Car, now: Instant) -> None:
+def _press_sos(car: Ports, now: Instant) -> None:
     """Somebody in the car calls for help; that wakes it from any sleep, and it stays reachable until the next drive (ours)."""
     car.stay_awake(now)
     car.leave_deep_sleep(now)
     _emergency(car, now, None)
 
 
-def _emergency(car: Car, now: Instant, sensor: Sensor | None) -> None:
+def _emergency(car: Ports, now: Instant, sensor: Sensor | None) -> None:
     fix = car.position(now)
     data: dict[str, Any] = {
         "id": _next_id(car),
@@ -126,12 +148,12 @@ def _place(fix: Position) -> dict[str, float]:
     return {"latitude": fix.latitude, "longitude": fix.longitude, "accuracy_m": fix.accuracy_m}
 
 
-def _fix_before(car: Car, fix: Position, at: Instant) -> Position:
+def _fix_before(car: Ports, fix: Position, at: Instant) -> Position:
     """Return the fix of an earlier instant of this drive; who stands has been where he is."""
     return fix if car.journey is None else car.receive_fix(car.journey.position_at(at), at, None)
 
 
-def _direction_deg(car: Car, now: Instant) -> int | None:
+def _direction_deg(car: Ports, now: Instant) -> int | None:
     """Return the direction of driving in steps of 2° (EN 15722), None for a car that has not moved."""
     journey = car.journey
     if journey is None or now <= journey.move_at:
@@ -139,25 +161,27 @@ def _direction_deg(car: Car, now: Instant) -> int | None:
     return round(journey.path.heading_at(journey.distance_at(now)) / 2) * 2 % 360
 
 
-def has_crashed(car: Car) -> bool:
-    return car.calls is not None and car.calls.crashed
+def has_crashed(car: Ports) -> bool:
+    calls = find(car, Calls)
+    return calls is not None and calls.crashed
 
 
-def _forbids_start(car: Car, _now: Instant) -> str | None:
+def _forbids_start(car: Ports, _now: Instant) -> str | None:
     return "crashed" if has_crashed(car) else None
 
 
-def refusal(car: Car, command: CommandType) -> Refusal | None:
+def refusal(car: Ports, command: CommandType) -> Refusal | None:
     """Judge whether a car that has crashed may move anything: it may not, and still tells how it is (ours)."""
     if has_crashed(car) and command.entry.state == "parked" and not command.entry.legal:
         return Refusal("crashed", "the car has crashed and was not repaired")
     return None
 
 
-def repair(car: Car, now: Instant) -> None:
+def repair(car: Ports, now: Instant) -> None:
     """The car can be started again; does nothing to one that has not crashed."""
-    if car.calls is not None and car.calls.crashed:
-        car.calls.crashed = False
+    calls = find(car, Calls)
+    if calls is not None and calls.crashed:
+        calls.crashed = False
         car.send_event("repaired", now)
         car.plan_next_trip(now + MINUTE)
 
@@ -165,23 +189,23 @@ def repair(car: Car, now: Instant) -> None:
 # --- to the call centres
 
 
-def _press_breakdown(car: Car, now: Instant) -> None:
+def _press_breakdown(car: Ports, now: Instant) -> None:
     """The driver calls for help with the car: what it knows of itself goes along, where it is only when that may be told."""
-    health = report(car, now)
-    data: dict[str, Any] = {"mileage_km": health.mileage_km, "warnings": [light.id for light in health.warnings]}
+    known = report(car, now)
+    data: dict[str, Any] = {"mileage_km": known.mileage_km, "warnings": [light.id for light in known.warnings]}
     if privacy.may_locate(car):
         data["position"] = _place(car.position(now))
     _call(car, "breakdown_call", data, now)
 
 
-def _press_info(car: Car, now: Instant) -> None:
+def _press_info(car: Ports, now: Instant) -> None:
     """The driver has a question: nothing of the car goes along but who calls."""
     _call(car, "info_call", {}, now)
 
 
-def _call(car: Car, name: CallName, data: dict[str, Any], now: Instant) -> None:
+def _call(car: Ports, name: CallName, data: dict[str, Any], now: Instant) -> None:
     call_id = _next_id(car)
-    _of(car).waiting[call_id] = name
+    obtain(car, Calls).waiting[call_id] = name
     if not privacy.may_send(car, name):
         _end(car, call_id, "failed", "privacy_offline", now)
     elif not car.outbox.is_connected:
@@ -191,30 +215,38 @@ def _call(car: Car, name: CallName, data: dict[str, Any], now: Instant) -> None:
         car.agenda.call(now + ANSWERED_WITHIN, _hang_up, call_id)
 
 
-def answered(car: Car, reply: Reply, now: Instant) -> None:
+def answered(car: Ports, reply: Reply, now: Instant) -> None:
     """Take what the back end says to a call; what answers none is left to others."""
     _end(car, reply.id, "connected" if reply.error is None else "failed", reply.error, now)
 
 
-def _hang_up(car: Car, call_id: str, now: Instant) -> None:
+def _hang_up(car: Ports, call_id: str, now: Instant) -> None:
     _end(car, call_id, "unknown", "no_answer", now)
 
 
-def _end(car: Car, call_id: str, state: Literal["connected", "failed", "unknown"], reason: str | None, now: Instant) -> None:
+def _end(car: Ports, call_id: str, state: Literal["connected", "failed", "unknown"], reason: str | None, now: Instant) -> None:
     """Tell the driver how the call ended, once, and the back end that the driver knows."""
-    name = car.calls.waiting.pop(call_id, None) if car.calls is not None else None
-    if name is None or car.calls is None:
+    calls = find(car, Calls)
+    name = None if calls is None else calls.waiting.pop(call_id, None)
+    if name is None or calls is None:
         return
-    car.calls.told = Told(name, state, reason)
+    calls.told = Told(name, state, reason)
     data = {"id": call_id, "call": name, "state": state, "reason": reason}
     car.send_event("call_ended", now, {key: value for key, value in data.items() if value is not None})
 
 
-def forget(car: Car, _now: Instant) -> None:
+def forget(car: Ports, _now: Instant) -> None:
     """Forget what was said; whether the car can be started is no personal matter."""
-    if car.calls is not None:
-        car.calls.told = None
-        car.calls.waiting.clear()
+    calls = find(car, Calls)
+    if calls is not None:
+        calls.told = None
+        calls.waiting.clear()
 
 
-LISTENER: Final = Listener(forbids_start=_forbids_start, strands=has_crashed, replied=answered, forget=forget)
+def _is_personal(calls: Calls) -> bool:
+    return calls.told is not None or bool(calls.waiting)
+
+
+LISTENER: Final = Listener(
+    state=Calls, is_personal=_is_personal, forbids_start=_forbids_start, strands=has_crashed, replied=answered, forget=forget
+)

@@ -6,19 +6,21 @@ When it charges, `charging` decides.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 from fleet.kernel.instants import HOUR, MINUTE, Duration, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.charge_curve import PHASE_V, PHASES, ChargeCurve, charge_curve
 from fleet.vehicle.geo import distance_m
-from fleet.vehicle.powertrain import Charge, Levels
+from fleet.vehicle.kept import find
+from fleet.vehicle.powertrain import Charge, Levels, Powertrain
 from fleet.vehicle.timers import Window
 from fleet.wire import messages
 
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
-
 Hindrance = Literal["not_plugged_in", "charging_error", "charging_stopped"]
+REVIEW: Final = "charging"
+"""Key of the timer for the next instant at which time alone changes the charging."""
 _REACHED_KWH: Final = 1e-6
 
 
@@ -66,12 +68,28 @@ class Wishes(NamedTuple):
 NO_WISHES: Final = Wishes()
 
 
+class Ports(ports.Place, ports.Timed, ports.Keeper, Protocol):
+    """The plug, the traction battery, and where the car stands."""
+
+    equipment: Equipment
+    plugged_in: bool
+    powertrain: Powertrain
+
+    def levels(self, now: Instant) -> Levels:
+        """Return odometer, fuel, charge and AdBlue."""
+
+
 # --- what counts
 
 
-def settings_here(car: Car) -> Settings:
+def wishes_of(car: Ports) -> Wishes:
+    """Return the wishes of a car's user, those of nobody when there are none."""
+    return find(car, Wishes) or NO_WISHES
+
+
+def settings_here(car: Ports) -> Settings:
     """Return the settings that count where the car stands: those of the nearest location that holds it, or the general ones."""
-    wishes = car.charging or NO_WISHES
+    wishes = wishes_of(car)
     if not wishes.locations:
         return wishes.general
     here = car.fix.latitude, car.fix.longitude
@@ -82,21 +100,21 @@ def settings_here(car: Car) -> Settings:
     return min(holding, key=lambda found: found[0])[1].settings(wishes.general)
 
 
-def charge_at(car: Car, here: Settings, now: Instant) -> Charge:
+def charge_at(car: Ports, here: Settings, now: Instant) -> Charge:
     """Return the charging that begins now."""
     return Charge(now, _curve(car, here), _target_kwh(car, here))
 
 
-def _curve(car: Car, here: Settings) -> ChargeCurve:
+def _curve(car: Ports, here: Settings) -> ChargeCurve:
     e = car.equipment
     return charge_curve(e.energy, e.usable_kwh, e.charge_power_kw, here.max_current_a)
 
 
-def _target_kwh(car: Car, here: Settings) -> float:
+def _target_kwh(car: Ports, here: Settings) -> float:
     return car.equipment.usable_kwh * here.limit_percent / 100
 
 
-def missing_from(car: Car, here: Settings, levels: Levels) -> Duration:
+def missing_from(car: Ports, here: Settings, levels: Levels) -> Duration:
     """Return how long charging takes from these levels to the limit; 0 when it is reached."""
     target_kwh = _target_kwh(car, here)
     if levels.charge_kwh >= target_kwh - _REACHED_KWH:
@@ -104,14 +122,14 @@ def missing_from(car: Car, here: Settings, levels: Levels) -> Duration:
     return math.ceil(_curve(car, here).hours_to(levels.charge_kwh, target_kwh) * HOUR) + 1
 
 
-def missing(car: Car, now: Instant) -> Duration:
+def missing(car: Ports, now: Instant) -> Duration:
     """Return how long charging takes from now to the limit that counts here; 0 when it is reached."""
     return missing_from(car, settings_here(car), car.levels(now))
 
 
-def hindrance(car: Car) -> Hindrance | None:
+def hindrance(car: Ports) -> Hindrance | None:
     """Return why a car below its limit will not be charged to it, whatever time it is given."""
-    wishes = car.charging or NO_WISHES
+    wishes = wishes_of(car)
     if not car.plugged_in:
         return "not_plugged_in"
     if not wishes.point_works:
@@ -119,7 +137,7 @@ def hindrance(car: Car) -> Hindrance | None:
     return "charging_stopped" if wishes.override == "stop" else None
 
 
-def percent(car: Car, now: Instant) -> float:
+def percent(car: Ports, now: Instant) -> float:
     """Return the state of charge, as it is told."""
     return round(car.levels(now).charge_kwh / car.equipment.usable_kwh * 100, 1)
 
@@ -127,12 +145,12 @@ def percent(car: Car, now: Instant) -> float:
 # --- what is reported
 
 
-def report(car: Car, levels: Levels) -> messages.Charging | None:
+def report(car: Ports, levels: Levels) -> messages.Charging | None:
     """Return the plug, what flows, and what counts here; None for a car without a socket."""
     e = car.equipment
     if not e.usable_kwh:
         return None
-    here, wishes, charge = settings_here(car), car.charging or NO_WISHES, car.powertrain.charging
+    here, wishes, charge = settings_here(car), wishes_of(car), car.powertrain.charging
     power_kw = charge.curve.power_at(levels.charge_kwh) if charge is not None else 0.0
     state = _state(car, here, levels)
     return messages.Charging(
@@ -144,20 +162,20 @@ def report(car: Car, levels: Levels) -> messages.Charging | None:
         current_a=round(power_kw * 1000 / PHASE_V / PHASES[e.energy], 2),
         limit_percent=wishes.general.limit_percent,
         target_percent=here.limit_percent,
-        starts_at=car.charging_due if state == "plugged_in" else None,
+        starts_at=car.agenda.planned_at(REVIEW) if state == "plugged_in" else None,
     )
 
 
-def charge_state(car: Car, now: Instant) -> str | None:
+def charge_state(car: Ports, now: Instant) -> str | None:
     """Return the state that a status would tell; None for a car without a socket."""
     return _state(car, settings_here(car), car.levels(now)) if car.equipment.usable_kwh else None
 
 
-def _state(car: Car, here: Settings, levels: Levels) -> Literal["unplugged", "plugged_in", "charging", "complete", "error"]:
+def _state(car: Ports, here: Settings, levels: Levels) -> Literal["unplugged", "plugged_in", "charging", "complete", "error"]:
     if not car.plugged_in:
         return "unplugged"
     if car.powertrain.charging is not None:
         return "charging"
-    if car.charging is not None and not car.charging.point_works:
+    if not wishes_of(car).point_works:
         return "error"
     return "complete" if levels.charge_kwh >= _target_kwh(car, here) - _REACHED_KWH else "plugged_in"

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from fleet.kernel.instants import MINUTE, Duration, Instant
+from fleet.vehicle import ports
 from fleet.vehicle.charge_curve import ChargeCurve
+from fleet.vehicle.kept import find, keep
 from fleet.vehicle.powertrain import CHARGE_GROUPS, Charge, Levels
+from fleet.vehicle.services import charge_settings, departure_times
 from fleet.vehicle.services.charge_settings import (
     NO_WISHES,
+    REVIEW,
     Location,
     Settings,
     Wishes,
@@ -21,22 +25,35 @@ from fleet.vehicle.services.charge_settings import (
     missing_from,
     percent,
     settings_here,
+    wishes_of,
 )
+from fleet.vehicle.services.departure_times import next_departure
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Window, clock_minute
 from fleet.wire import commands
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 READY_AHEAD: Final[Duration] = 10 * MINUTE
 """Charging for a departure is to be over so long before it (ours)."""
 _SLACK: Final[Duration] = MINUTE
 """Once it charges for a departure, the last digits of the time that is left do not stop it."""
 
-REVIEW: Final = "charging"
-"""Key of the timer for the next instant at which time alone changes the charging."""
+
+class Ports(
+    charge_settings.Ports,
+    departure_times.Ports,
+    ports.Place,
+    ports.Sender,
+    ports.Timed,
+    ports.Powered,
+    ports.Engine,
+    ports.Keeper,
+    Protocol,
+):
+    """The plug, and all that decides when the car charges."""
+
+    def charge_changed(self, now: Instant) -> None:
+        """Let all services know that the plug is in or out, or that charging has begun or ended."""
 
 
 class Verdict(NamedTuple):
@@ -46,9 +63,9 @@ class Verdict(NamedTuple):
     until: Instant | None
 
 
-def _judge(car: Car, here: Settings, levels: Levels, now: Instant) -> Verdict:
+def _judge(car: Ports, here: Settings, levels: Levels, now: Instant) -> Verdict:
     """Say whether a car that is plugged in is to charge now."""
-    wishes = car.charging or NO_WISHES
+    wishes = wishes_of(car)
     takes = missing_from(car, here, levels)
     if not takes or hindrance(car) is not None:
         return Verdict(False, None)
@@ -58,7 +75,7 @@ def _judge(car: Car, here: Settings, levels: Levels, now: Instant) -> Verdict:
     begins_at, ends_at = here.window.next_stretch(now, car.driver.region.zone)
     if begins_at <= now:
         return Verdict(True, min(full_at, ends_at))
-    leaves_at = car.departures.next_after(car, now) if car.departures is not None else None
+    leaves_at = next_departure(car, now)
     if leaves_at is None:
         return Verdict(False, begins_at)
     latest_at = leaves_at - takes - READY_AHEAD
@@ -67,7 +84,7 @@ def _judge(car: Car, here: Settings, levels: Levels, now: Instant) -> Verdict:
     return Verdict(False, min(begins_at, latest_at))
 
 
-def review(car: Car, now: Instant) -> bool:
+def review(car: Ports, now: Instant) -> bool:
     """Charge or not, as counts here and now, and look again when that may change; return whether charging changed."""
     if not car.plugged_in:
         return False
@@ -75,14 +92,13 @@ def review(car: Car, now: Instant) -> bool:
     before = power.charging
     verdict = _judge(car, here, power.settle(now), now)
     power.charging = charge_at(car, here, now) if verdict.charge else None
-    if car.charging is not None and car.charging.override == "start" and not verdict.charge:
-        car.charging = car.charging._replace(override=None)
-    if verdict.until != car.charging_due:
-        car.charging_due = verdict.until
-        if verdict.until is not None:
-            car.agenda.replace(REVIEW, verdict.until, _look_again)
-        else:
-            car.agenda.cancel(REVIEW)
+    wishes = wishes_of(car)
+    if wishes.override == "start" and not verdict.charge:
+        keep(car, wishes._replace(override=None))
+    if verdict.until is not None:
+        car.agenda.replace(REVIEW, verdict.until, _look_again)
+    else:
+        car.agenda.cancel(REVIEW)
     changed = _what(before) != _what(power.charging)
     if changed:
         car.charge_changed(now)
@@ -94,13 +110,12 @@ def _what(charge: Charge | None) -> tuple[ChargeCurve, float] | None:
     return None if charge is None else (charge.curve, charge.target_kwh)
 
 
-def _look_again(car: Car, _data: None, now: Instant) -> None:
+def _look_again(car: Ports, _data: None, now: Instant) -> None:
     """Time has come to charge, or to end it."""
-    car.charging_due = None
     review_and_tell(car, now)
 
 
-def review_and_tell(car: Car, now: Instant) -> None:
+def review_and_tell(car: Ports, now: Instant) -> None:
     """Decide anew, and send what has changed by it."""
     if review(car, now):
         car.send_status("charging", now, CHARGE_GROUPS)
@@ -109,7 +124,7 @@ def review_and_tell(car: Car, now: Instant) -> None:
 # --- the plug
 
 
-def plug_in(car: Car, now: Instant) -> None:
+def plug_in(car: Ports, now: Instant) -> None:
     """Somebody plugs the car in: it charges, or waits for its time.
 
     Its 12 V battery is charged at once, and a modem that slept for want of it wakes.
@@ -122,29 +137,29 @@ def plug_in(car: Car, now: Instant) -> None:
         car.charge_changed(now)
 
 
-def unplug(car: Car, now: Instant) -> None:
+def unplug(car: Ports, now: Instant) -> None:
     """Somebody takes the plug out: what was said for this charging alone is forgotten."""
     car.powertrain.end_charging(now)
-    car.charging_due = None
     car.agenda.cancel(REVIEW)
     car.plugged_in = False
     car.low_voltage.plug(now, plugged_in=False)
-    if car.charging is not None:
-        car.charging = car.charging._replace(override=None, point_works=True)
+    wishes = find(car, Wishes)
+    if wishes is not None:
+        keep(car, wishes._replace(override=None, point_works=True))
     car.charge_changed(now)
 
 
-def _powered_on(car: Car, now: Instant) -> None:
+def _powered_on(car: Ports, now: Instant) -> None:
     if car.plugged_in:
         plug_in(car, now)
 
 
-def _driver_gets_in(car: Car, now: Instant) -> None:
+def _driver_gets_in(car: Ports, now: Instant) -> None:
     if car.plugged_in:
         unplug(car, now)
 
 
-def set_plug(car: Car, *, plugged_in: bool, now: Instant) -> None:
+def set_plug(car: Ports, *, plugged_in: bool, now: Instant) -> None:
     """Somebody plugs a parked car in or out; does nothing with the engine on, without a socket, or when it is so already."""
     if car.engine_is_on or plugged_in == car.plugged_in or not car.equipment.charging_socket:
         return
@@ -155,12 +170,12 @@ def set_plug(car: Car, *, plugged_in: bool, now: Instant) -> None:
     car.send_status("charging", now, CHARGE_GROUPS)
 
 
-def set_point(car: Car, *, works: bool, now: Instant) -> None:
+def set_point(car: Ports, *, works: bool, now: Instant) -> None:
     """The charge point fails, or gives power again; does nothing to a car that is not plugged in."""
-    wishes = car.charging or NO_WISHES
+    wishes = wishes_of(car)
     if not car.plugged_in or works == wishes.point_works:
         return
-    car.charging = wishes._replace(point_works=works)
+    keep(car, wishes._replace(point_works=works))
     review(car, now)
     if not works:
         car.send_event("charging_error", now, {"charge_percent": percent(car, now)})
@@ -170,7 +185,7 @@ def set_point(car: Car, *, works: bool, now: Instant) -> None:
 # --- the commands
 
 
-def _start_refusal(car: Car, _parameters: commands.Charging, now: Instant) -> Refusal | None:
+def _start_refusal(car: Ports, _parameters: commands.Charging, now: Instant) -> Refusal | None:
     """Plugged in, at a charge point that works, and below the limit."""
     match hindrance(car):
         case "not_plugged_in":
@@ -184,9 +199,9 @@ def _start_refusal(car: Car, _parameters: commands.Charging, now: Instant) -> Re
     return None
 
 
-def _override(car: Car, parameters: commands.Charging, now: Instant) -> None:
+def _override(car: Ports, parameters: commands.Charging, now: Instant) -> None:
     if car.plugged_in:
-        car.charging = (car.charging or NO_WISHES)._replace(override=parameters.action)
+        keep(car, (wishes_of(car))._replace(override=parameters.action))
         review(car, now)
     car.send_status("command", now, CHARGE_GROUPS)
 
@@ -205,7 +220,7 @@ def _read_window(*, wanted: bool | None, begins: str | None, ends: str | None) -
     return window
 
 
-def _settings_refusal(_car: Car, parameters: commands.ChargingSettings, _now: Instant) -> Refusal | None:
+def _settings_refusal(_car: Ports, parameters: commands.ChargingSettings, _now: Instant) -> Refusal | None:
     if parameters == commands.ChargingSettings():
         return Refusal("argument_out_of_range", "nothing is set: name one setting at least")
     try:
@@ -215,9 +230,9 @@ def _settings_refusal(_car: Car, parameters: commands.ChargingSettings, _now: In
     return None
 
 
-def _set(car: Car, parameters: commands.ChargingSettings, now: Instant) -> None:
+def _set(car: Ports, parameters: commands.ChargingSettings, now: Instant) -> None:
     """Take the settings that were named; the others stay."""
-    wishes = car.charging or NO_WISHES
+    wishes = wishes_of(car)
     general = wishes.general
     window = _read_window(wanted=parameters.night_window, begins=parameters.begins, ends=parameters.ends)
     general = Settings(
@@ -225,7 +240,7 @@ def _set(car: Car, parameters: commands.ChargingSettings, now: Instant) -> None:
         parameters.max_current_a or general.max_current_a,
         general.window if window is None and parameters.night_window is None else window,
     )
-    car.charging = wishes._replace(general=general)
+    keep(car, wishes._replace(general=general))
     review(car, now)
     car.send_status("command", now, CHARGE_GROUPS)
 
@@ -247,7 +262,7 @@ def _read_location(each: commands.ChargingLocation) -> Location:
     )
 
 
-def _locations_refusal(_car: Car, parameters: commands.ChargingLocations, _now: Instant) -> Refusal | None:
+def _locations_refusal(_car: Ports, parameters: commands.ChargingLocations, _now: Instant) -> Refusal | None:
     names = [each.name for each in parameters.locations]
     for number, each in enumerate(parameters.locations, start=1):
         try:
@@ -259,18 +274,19 @@ def _locations_refusal(_car: Car, parameters: commands.ChargingLocations, _now: 
     return None
 
 
-def _locate(car: Car, parameters: commands.ChargingLocations, now: Instant) -> None:
+def _locate(car: Ports, parameters: commands.ChargingLocations, now: Instant) -> None:
     """Know these places in place of those before."""
     locations = tuple(_read_location(each) for each in parameters.locations)
-    car.charging = (car.charging or NO_WISHES)._replace(locations=locations)
+    keep(car, (wishes_of(car))._replace(locations=locations))
     review(car, now)
     car.send_status("command", now, CHARGE_GROUPS)
 
 
-def forget(car: Car, now: Instant) -> None:
+def forget(car: Ports, now: Instant) -> None:
     """Forget what a user has set."""
-    if car.charging is not None:
-        car.charging = Wishes(point_works=car.charging.point_works)
+    wishes = find(car, Wishes)
+    if wishes is not None:
+        keep(car, Wishes(point_works=wishes.point_works))
         review(car, now)
 
 
@@ -279,6 +295,16 @@ SETTINGS: Final = Service(_set, _settings_refusal, takes=None)
 LOCATIONS: Final = Service(_locate, _locations_refusal, takes=None)
 
 
+def _is_personal(wishes: Wishes) -> bool:
+    return wishes._replace(point_works=True) != NO_WISHES
+
+
 LISTENER: Final = Listener(
-    powered_on=_powered_on, driver_gets_in=_driver_gets_in, driver_plugs_in=plug_in, fuel_changed=review_and_tell, forget=forget
+    state=Wishes,
+    is_personal=_is_personal,
+    powered_on=_powered_on,
+    driver_gets_in=_driver_gets_in,
+    driver_plugs_in=plug_in,
+    fuel_changed=review_and_tell,
+    forget=forget,
 )

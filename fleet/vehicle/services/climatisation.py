@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from fleet.kernel.instants import HOUR, MINUTE, Duration, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.services import cabin, comfort
 from fleet.vehicle.services.comfort import Run, Starter
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.commands import Climatisation
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 RUN: Final[Duration] = 30 * MINUTE
 """It ends by itself after this (ours)."""
@@ -31,7 +30,14 @@ CONDITIONS_IN: Final[Duration] = 12 * MINUTE
 """Time constant of the cabin meanwhile (ours)."""
 
 
-def start(car: Car, target_c: float, now: Instant, *, window_heating: bool = False, by: Starter = "command") -> None:
+class Ports(comfort.Ports, ports.Place, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
+    """A car whose traction battery, or plug, heats and cools it."""
+
+    equipment: Equipment
+    plugged_in: bool
+
+
+def start(car: Ports, target_c: float, now: Instant, *, window_heating: bool = False, by: Starter = "command") -> None:
     """Bring the inside to a temperature and hold it there, anew when it runs already."""
     comfort.end(car, "restarted", now)
     alone_c = cabin.left_alone_c(car, now)
@@ -44,7 +50,7 @@ def start(car: Car, target_c: float, now: Instant, *, window_heating: bool = Fal
     feed(car, now)
 
 
-def feed(car: Car, now: Instant) -> None:
+def feed(car: Ports, now: Instant) -> None:
     """Take what it needs from the plug where there is one, else from the battery as long as that lasts; call when that changes.
 
     A plug gives it beside what it charges (ours).
@@ -63,7 +69,7 @@ def feed(car: Car, now: Instant) -> None:
         comfort.end_at(car, over_at, "time")
 
 
-def _power_kw(car: Car, run: Run, now: Instant) -> float:
+def _power_kw(car: Ports, run: Run, now: Instant) -> float:
     """Return what it takes now: all it can until the target is reached, then what holds it there."""
     assert car.cabin is not None
     assert run.target_c is not None
@@ -75,7 +81,7 @@ def _power_kw(car: Car, run: Run, now: Instant) -> float:
     return windows_kw + (missing_c * HEATS_KW / HEATS_BY_C if missing_c > 0 else -missing_c * COOLS_KW / COOLS_BY_C)
 
 
-def _reached(car: Car, _data: None, now: Instant) -> None:
+def _reached(car: Ports, _data: None, now: Instant) -> None:
     """The target is reached."""
     run = car.comfort
     assert run is not None
@@ -84,7 +90,7 @@ def _reached(car: Car, _data: None, now: Instant) -> None:
     car.send_status("climatisation", now, ("climate", "energy"))
 
 
-def condition(car: Car, leaves_at: Instant, now: Instant) -> Refusal | None:
+def condition(car: Ports, leaves_at: Instant, now: Instant) -> Refusal | None:
     """Have it comfortable for a departure, or say why not. What somebody has chosen already is kept when it lasts as long."""
     run = car.comfort
     if run is not None and run.service == "climatisation" and run.ends_at >= leaves_at:
@@ -98,7 +104,7 @@ def condition(car: Car, leaves_at: Instant, now: Instant) -> Refusal | None:
 # --- the command
 
 
-def hindrance(car: Car, now: Instant, *, window_heating: bool = False) -> Refusal | None:
+def hindrance(car: Ports, now: Instant, *, window_heating: bool = False) -> Refusal | None:
     """Return why it cannot start: no window heating to switch on, or too little charge without a plug (ours)."""
     e = car.equipment
     if window_heating and not e.window_heating:
@@ -109,11 +115,11 @@ def hindrance(car: Car, now: Instant, *, window_heating: bool = False) -> Refusa
     return None
 
 
-def _refusal(car: Car, parameters: Climatisation, now: Instant) -> Refusal | None:
+def _refusal(car: Ports, parameters: Climatisation, now: Instant) -> Refusal | None:
     return hindrance(car, now, window_heating=parameters.window_heating)
 
 
-def _carry_out(car: Car, parameters: Climatisation, now: Instant) -> None:
+def _carry_out(car: Ports, parameters: Climatisation, now: Instant) -> None:
     if parameters.action == "start":
         start(car, parameters.target_c, now, window_heating=parameters.window_heating)
     else:

@@ -6,18 +6,17 @@ They are started by a command or, before a departure, by timers that the car its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from fleet.kernel.instants import HOUR, MINUTE, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.kept import drop, find, obtain
 from fleet.vehicle.low_voltage import LOW_PERCENT
-from fleet.vehicle.powertrain import HEATER_L_PER_HOUR, Draw
+from fleet.vehicle.powertrain import HEATER_L_PER_HOUR, Draw, Powertrain
 from fleet.vehicle.services import cabin
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal
 from fleet.vehicle.timers import Timer
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 Name = Literal["heater", "ventilation", "climatisation"]
 Mode = Literal["heating", "ventilation", "climatisation"]
@@ -42,15 +41,22 @@ class Run(NamedTuple):
     window_heating: bool = False
 
 
+class Ports(cabin.Ports, ports.Place, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
+    """The comfort slot, and all that heats, ventilates and feeds it."""
+
+    comfort: Run | None
+    powertrain: Powertrain
+
+
 # --- running
 
 
-def runs(car: Car, service: Name) -> bool:
+def runs(car: Ports, service: Name) -> bool:
     """Tell whether it is this service that runs now."""
     return car.comfort is not None and car.comfort.service == service
 
 
-def begin(car: Car, run: Run, *, current_a: float, by: Starter, now: Instant) -> None:
+def begin(car: Ports, run: Run, *, current_a: float, by: Starter, now: Instant) -> None:
     """Let it run until `ends_at`; `current_a` is what it takes from the 12 V battery."""
     car.comfort = run
     car.agenda.replace(END, run.ends_at, _over)
@@ -61,7 +67,7 @@ def begin(car: Car, run: Run, *, current_a: float, by: Starter, now: Instant) ->
     car.send_status("command" if by == "command" else run.service, now, ("climate", "energy"))
 
 
-def end_at(car: Car, at: Instant, reason: EndReason) -> None:
+def end_at(car: Ports, at: Instant, reason: EndReason) -> None:
     """Let what runs end at another time than was planned, and for another reason."""
     assert car.comfort is not None
     if at != car.comfort.ends_at:
@@ -69,12 +75,12 @@ def end_at(car: Car, at: Instant, reason: EndReason) -> None:
     car.comfort = car.comfort._replace(ends_at=at, reason=reason)
 
 
-def _over(car: Car, _data: None, now: Instant) -> None:
+def _over(car: Ports, _data: None, now: Instant) -> None:
     assert car.comfort is not None
     end(car, car.comfort.reason, now)
 
 
-def end(car: Car, reason: EndReason, now: Instant) -> None:
+def end(car: Ports, reason: EndReason, now: Instant) -> None:
     """End what runs, and tell what it has used; does nothing when nothing runs."""
     run = car.comfort
     if run is None:
@@ -90,15 +96,15 @@ def end(car: Car, reason: EndReason, now: Instant) -> None:
     car.send_status(run.service, now, ("climate", "energy"))
 
 
-def _engine_starts(car: Car, now: Instant) -> None:
+def _engine_starts(car: Ports, now: Instant) -> None:
     end(car, "engine_start", now)
 
 
-def _low_voltage_fell(car: Car, now: Instant) -> None:
+def _low_voltage_fell(car: Ports, now: Instant) -> None:
     end(car, "battery_low", now)
 
 
-def stop(car: Car, service: Name, now: Instant) -> None:
+def stop(car: Ports, service: Name, now: Instant) -> None:
     """End this service when it runs."""
     if runs(car, service):
         end(car, "stopped", now)
@@ -122,14 +128,14 @@ class Departure(NamedTuple):
     timer: Timer
     minutes: int
 
-    def next_start(self, car: Car, now: Instant) -> Instant | None:
+    def next_start(self, car: Ports, now: Instant) -> Instant | None:
         """Return when it is to start next, later than `now`: the clock says when one sets off, and minutes are minutes."""
         ahead = self.minutes * MINUTE
         leaves_at = self.timer.next_after(now + ahead, car.driver.region.zone)
         return None if leaves_at is None else leaves_at - ahead
 
 
-Start = Callable[["Car", int, Instant], Refusal | None]
+Start = Callable[[Any, int, Instant], Refusal | None]
 """Starts a service of (car, minutes, now) for a timer, or says why it cannot."""
 
 
@@ -140,29 +146,38 @@ class Programme(NamedTuple):
     start: Start
 
 
-def keep(car: Car, service: Name, departures: Iterable[Departure], start: Start, now: Instant) -> None:
+class Programmes(dict[Name, Programme]):
+    """The departure times of the car, by service."""
+
+
+def keep(car: Ports, service: Name, departures: Iterable[Departure], start: Start, now: Instant) -> None:
     """Replace the departure times of a service; an empty list switches them off."""
     programme = Programme(tuple(departures), start)
-    others = {name: kept for name, kept in (car.programmes or {}).items() if name != service}
-    car.programmes = {**others, service: programme} if programme.departures else others or None
+    programmes = obtain(car, Programmes)
+    if programme.departures:
+        programmes[service] = programme
+    else:
+        programmes.pop(service, None)
+        if not programmes:
+            drop(car, Programmes)
     car.agenda.cancel((DEPARTURE, service))
     _plan(car, service, programme, now)
 
 
-def forget(car: Car, _now: Instant) -> None:
+def forget(car: Ports, _now: Instant) -> None:
     """Forget all departure times."""
-    for service in car.programmes or ():
+    for service in find(car, Programmes) or ():
         car.agenda.cancel((DEPARTURE, service))
-    car.programmes = None
+    drop(car, Programmes)
 
 
-def _plan(car: Car, service: Name, programme: Programme, now: Instant) -> None:
+def _plan(car: Ports, service: Name, programme: Programme, now: Instant) -> None:
     starts = [at for each in programme.departures if (at := each.next_start(car, now)) is not None]
     if starts:
         car.agenda.replace((DEPARTURE, service), min(starts), _due, (service, programme))
 
 
-def _due(car: Car, planned: tuple[Name, Programme], now: Instant) -> None:
+def _due(car: Ports, planned: tuple[Name, Programme], now: Instant) -> None:
     """Start what is due, for the longest of those that start now; tell when it cannot."""
     service, programme = planned
     minutes = max(each.minutes for each in programme.departures if each.next_start(car, now - 1) == now)
@@ -172,7 +187,7 @@ def _due(car: Car, planned: tuple[Name, Programme], now: Instant) -> None:
     _plan(car, service, programme, now)
 
 
-def hindrance(car: Car, now: Instant) -> Refusal | None:
+def hindrance(car: Ports, now: Instant) -> Refusal | None:
     """Return why no timer may start anything now: the rules that a user's command meets in the catalogue."""
     if car.engine_is_on:
         return Refusal("engine_running", "the engine is on")
@@ -181,4 +196,4 @@ def hindrance(car: Car, now: Instant) -> Refusal | None:
     return None
 
 
-LISTENER: Final = Listener(engine_starts=_engine_starts, low_voltage_fell=_low_voltage_fell, forget=forget)
+LISTENER: Final = Listener(state=Programmes, engine_starts=_engine_starts, low_voltage_fell=_low_voltage_fell, forget=forget)

@@ -5,18 +5,18 @@ When charging has to begin for it, `charging` finds by `next_after`; here the ca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from fleet.kernel.instants import MINUTE, Duration, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.kept import drop, find, keep
 from fleet.vehicle.powertrain import CHARGE_GROUPS
 from fleet.vehicle.services import charge_settings, charging, climatisation
+from fleet.vehicle.services.departure_times import Departures, next_departure
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Timer, read_timer
 from fleet.wire.commands import DepartureTimer, DepartureTimers
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 LEAD: Final[Duration] = 20 * MINUTE
 """So long before a departure the car wakes, conditions the cabin, and sees whether it will be ready (ours)."""
@@ -25,30 +25,24 @@ DEPARTURE: Final = "departure"
 """Key of the timers of the next departure."""
 
 
-class Departures:
-    """The timers of a car.
-
-    `preparing` is the departure for which the car has woken, until somebody drives off or it is told not to be ready;
-    `charged` whether the car had its charge then.
-    """
-
-    __slots__ = ("charged", "preparing", "timers")
-
-    def __init__(self, timers: tuple[Timer, ...]) -> None:
-        self.timers = timers
-        self.preparing: Instant | None = None
-        self.charged = False
-
-    def next_after(self, car: Car, now: Instant) -> Instant | None:
-        """Return the next departure, later than `now`."""
-        found = [at for timer in self.timers if (at := timer.next_after(now, car.driver.region.zone)) is not None]
-        return min(found, default=None)
+class Ports(
+    charging.Ports,
+    climatisation.Ports,
+    ports.Place,
+    ports.Sender,
+    ports.Timed,
+    ports.Powered,
+    ports.Engine,
+    ports.Keeper,
+    Protocol,
+):
+    """A car that charges and conditions itself."""
 
 
 # --- the command
 
 
-def _refusal(_car: Car, parameters: DepartureTimers, _now: Instant) -> Refusal | None:
+def _refusal(_car: Ports, parameters: DepartureTimers, _now: Instant) -> Refusal | None:
     for number, each in enumerate(parameters.timers, start=1):
         try:
             _read(each)
@@ -61,10 +55,13 @@ def _read(each: DepartureTimer) -> Timer:
     return read_timer(each.at, days=each.days, on_date=each.date, enabled=each.enabled)
 
 
-def _carry_out(car: Car, parameters: DepartureTimers, now: Instant) -> None:
+def _carry_out(car: Ports, parameters: DepartureTimers, now: Instant) -> None:
     """Keep these timers in place of those before; none at all ends them."""
     timers = tuple(_read(each) for each in parameters.timers)
-    car.departures = Departures(timers) if timers else None
+    if timers:
+        keep(car, Departures(timers))
+    else:
+        drop(car, Departures)
     _plan(car, now)
     charging.review(car, now)
     car.send_status("command", now, CHARGE_GROUPS)
@@ -73,17 +70,16 @@ def _carry_out(car: Car, parameters: DepartureTimers, now: Instant) -> None:
 # --- before a departure
 
 
-def _plan(car: Car, now: Instant) -> None:
+def _plan(car: Ports, now: Instant) -> None:
     """Put the next departure into the agenda."""
     car.agenda.cancel(DEPARTURE)
-    departures = car.departures
-    leaves_at = departures.next_after(car, now) if departures is not None else None
+    departures, leaves_at = find(car, Departures), next_departure(car, now)
     if leaves_at is not None:
         car.agenda.call(max(now, leaves_at - LEAD), _wake, (departures, leaves_at), key=DEPARTURE)
         car.agenda.call(leaves_at, _leave, (departures, leaves_at), key=DEPARTURE)
 
 
-def _wake(car: Car, planned: tuple[Departures, Instant], now: Instant) -> None:
+def _wake(car: Ports, planned: tuple[Departures, Instant], now: Instant) -> None:
     """Condition the cabin, and tell at once when the car cannot be ready. Who drives already is left alone."""
     departures, leaves_at = planned
     if car.engine_is_on:
@@ -102,7 +98,7 @@ def _wake(car: Car, planned: tuple[Departures, Instant], now: Instant) -> None:
         _tell_not_ready(car, departures, reason, now)
 
 
-def _leave(car: Car, planned: tuple[Departures, Instant], now: Instant) -> None:
+def _leave(car: Ports, planned: tuple[Departures, Instant], now: Instant) -> None:
     """The time has come: tell that the car is ready, unless it is away or has told otherwise; then look to the next departure."""
     departures, leaves_at = planned
     if departures.preparing == leaves_at:
@@ -115,7 +111,7 @@ def _leave(car: Car, planned: tuple[Departures, Instant], now: Instant) -> None:
     charging.review_and_tell(car, now)
 
 
-def _tell_not_ready(car: Car, departures: Departures, reason: str, now: Instant) -> None:
+def _tell_not_ready(car: Ports, departures: Departures, reason: str, now: Instant) -> None:
     told = {"departs_at": departures.preparing, "reason": reason, "charge_percent": charge_settings.percent(car, now)}
     departures.preparing = None
     car.send_event("departure_not_ready", now, told)
@@ -124,25 +120,27 @@ def _tell_not_ready(car: Car, departures: Departures, reason: str, now: Instant)
 # --- what happens to the car
 
 
-def engine_started(car: Car, _now: Instant) -> None:
+def engine_started(car: Ports, _now: Instant) -> None:
     """Somebody drives off: nobody waits for the departure any more."""
-    if car.departures is not None:
-        car.departures.preparing = None
+    departures = find(car, Departures)
+    if departures is not None:
+        departures.preparing = None
 
 
-def drained(car: Car, _now: Instant) -> None:
+def drained(car: Ports, _now: Instant) -> None:
     """Charge was taken out of the car: what it had when it woke for a departure counts no more."""
-    if car.departures is not None:
-        car.departures.charged = False
+    departures = find(car, Departures)
+    if departures is not None:
+        departures.charged = False
 
 
-def forget(car: Car, _now: Instant) -> None:
+def forget(car: Ports, _now: Instant) -> None:
     """Forget the timers."""
-    car.departures = None
+    drop(car, Departures)
     car.agenda.cancel(DEPARTURE)
 
 
 DEPARTURES: Final = Service(_carry_out, _refusal, takes=None)
 
 
-LISTENER: Final = Listener(engine_started=engine_started, fuel_changed=drained, forget=forget)
+LISTENER: Final = Listener(state=Departures, engine_started=engine_started, fuel_changed=drained, forget=forget)

@@ -6,31 +6,44 @@ the day before, and the day it belongs to stands beside the figures.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
+
+from msgspec.structs import replace
 
 from fleet.kernel.instants import MINUTE, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.catalogue import Equipment
+from fleet.vehicle.driver import Driver
 from fleet.vehicle.journey import Journey
-from fleet.vehicle.powertrain import Levels
+from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.services.listener import Listener
-from fleet.wire.messages import DayData, TripData
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
+from fleet.wire.messages import DayData, DrivingData, TripData
 
 
-def record(car: Car, journey: Journey, before: Levels, after: Levels, now: Instant) -> None:
+class Ports(ports.Sender, Protocol):
+    """The record of drives, and what it is taken from."""
+
+    driving: DrivingData | None
+    driver: Driver
+    equipment: Equipment
+    journey: Journey | None
+    powertrain: Powertrain
+
+
+def record(car: Ports, journey: Journey, before: Levels, after: Levels, now: Instant) -> None:
     """Keep the data of a trip that is over, add them to the longer records, and send them as an event."""
     e = car.equipment
-    trip = car.last_trip = _data(
+    known = car.driving
+    trip = _data(
         journey.length_m / 1000,
         (now - journey.started_at) / MINUTE,
         round(before.fuel_l - after.fuel_l, 3) if e.tank_l else None,
         round(before.charge_kwh - after.charge_kwh, 3) if e.usable_kwh else None,
     )
     day = car.driver.local_date(journey.started_at).isoformat()
-    before_it = car.today if car.today is not None and car.today.day == day else None
+    before_it = known.today if known is not None and known.today is not None and known.today.day == day else None
     today = _sum(before_it, trip)
-    car.today = DayData(
+    that_day = DayData(
         day=day,
         distance_km=today.distance_km,
         duration_min=today.duration_min,
@@ -38,7 +51,8 @@ def record(car: Car, journey: Journey, before: Levels, after: Levels, now: Insta
         fuel_l=today.fuel_l,
         energy_kwh=today.energy_kwh,
     )
-    car.since_filled = _sum(car.since_filled, trip)
+    since_filled = _sum(None if known is None else known.since_filled, trip)
+    car.driving = DrivingData(last_trip=trip, today=that_day, since_filled=since_filled)
     told: dict[str, Any] = {
         "started_at": journey.started_at,
         "distance_km": trip.distance_km,
@@ -73,26 +87,29 @@ def _data(distance_km: float, duration_min: float, fuel_l: float | None, energy_
     )
 
 
-def midnight(car: Car, _now: Instant) -> None:
+def midnight(car: Ports, _now: Instant) -> None:
     """Close the day's record, unless a trip that belongs to it is under way."""
-    if car.journey is None:
-        car.today = None
+    if car.journey is None and car.driving is not None:
+        car.driving = replace(car.driving, today=None)
 
 
-def filled(car: Car, _now: Instant) -> None:
+def filled(car: Ports, _now: Instant) -> None:
     """Begin the long record anew: fuel was filled in, or an electric car was charged."""
-    car.since_filled = None
+    if car.driving is not None:
+        car.driving = replace(car.driving, since_filled=None)
 
 
-def charge_changed(car: Car, now: Instant) -> None:
+def charge_changed(car: Ports, now: Instant) -> None:
     """What an e-Hybrid takes from its plug begins nothing anew: its record goes from one filling to the next (ours)."""
     if car.equipment.energy == "electric" and car.powertrain.charging is not None:
         filled(car, now)
 
 
-def forget(car: Car, _now: Instant) -> None:
+def forget(car: Ports, _now: Instant) -> None:
     """Forget all trips."""
-    car.last_trip = car.today = car.since_filled = None
+    car.driving = None
 
 
-LISTENER: Final = Listener(trip_ended=record, day_began=midnight, refilled=filled, charge_changed=charge_changed, forget=forget)
+LISTENER: Final = Listener(
+    state="driving", trip_ended=record, day_began=midnight, refilled=filled, charge_changed=charge_changed, forget=forget
+)

@@ -6,23 +6,29 @@ refresh while the engine runs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle import ports
 from fleet.vehicle.low_voltage import LOW_PERCENT
 from fleet.vehicle.services import wear
 from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import AdBlue, Health, Service, WarningLight
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 FIRST_REPORT_M: Final = 20_000.0
 """The first report needs this distance, counted from the beginning of the scenario."""
 _ADBLUE_PRIORITY: Final = {"low": 3, "very_low": 2, "critical": 1, "empty": 1}
 
 
-def report(car: Car, now: Instant) -> Health:
+class Ports(
+    wear.Ports, ports.Place, ports.Sender, ports.Timed, ports.Chance, ports.Powered, ports.Engine, ports.Connected, Protocol
+):
+    """All that a report tells of."""
+
+    health: Health | None
+
+
+def report(car: Ports, now: Instant) -> Health:
     """Return a health report of this moment: mileage, and what the car would warn of, most urgent first."""
     levels = car.levels(now)
     lights = [
@@ -55,36 +61,37 @@ def _service_warnings(service: Service) -> list[WarningLight]:
     return lights
 
 
-def engine_off(car: Car, now: Instant) -> None:
+def engine_off(car: Ports, now: Instant) -> None:
     """Make a report for the status that is sent next, when there is coverage to send it."""
     if car.outbox.has_coverage and _has_driven(car):
         car.health = report(car, now)
 
 
-def network_found(car: Car, now: Instant) -> None:
+def network_found(car: Ports, now: Instant) -> None:
     """Make up for a first report that found no coverage where the car was parked.
 
     Coverage that comes with the parking place itself is `engine_off`'s.
     """
-    if car.health is None and not car.engine_is_on and car.parked_at < now and _has_driven(car):
+    parked_at = car.fix.parked_at
+    if car.health is None and parked_at is not None and parked_at < now and not car.engine_is_on and _has_driven(car):
         car.health = report(car, now)
         car.send_status("health", now, ("health",))
 
 
-def refreshed(car: Car, now: Instant) -> None:
+def refreshed(car: Ports, now: Instant) -> None:
     """Renew the report for a refresh while the engine runs, however far the car has been driven."""
     if car.engine_is_on:
         car.health = report(car, now)
 
 
-def forget(car: Car, _now: Instant) -> None:
+def forget(car: Ports, _now: Instant) -> None:
     """Forget the newest report."""
     car.health = None
 
 
-def _has_driven(car: Car) -> bool:
+def _has_driven(car: Ports) -> bool:
     """Tell whether a parked car has been driven far enough."""
-    return car.powertrain.odometer_m - car.start_m >= FIRST_REPORT_M
+    return car.powertrain.odometer_m - car.powertrain.start_m >= FIRST_REPORT_M
 
 
-LISTENER: Final = Listener(engine_stops=engine_off, network_found=network_found, forget=forget)
+LISTENER: Final = Listener(state="health", engine_stops=engine_off, network_found=network_found, forget=forget)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.low_voltage import BLOWER_A, HEATER_A
 from fleet.vehicle.services import cabin, comfort
 from fleet.vehicle.services.comfort import Departure, Mode, Run, Starter
@@ -14,7 +16,6 @@ from fleet.vehicle.timers import read_timer
 from fleet.wire.commands import Heater
 
 if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
     from fleet.vehicle.signals import HeaterTimer
 
 RUN_TIMES: Final = range(10, 61, 10)
@@ -29,7 +30,13 @@ HEATS_IN: Final[Duration] = 25 * MINUTE
 """Time constant of that (ours)."""
 
 
-def chosen_mode(car: Car, now: Instant) -> Mode:
+class Ports(comfort.Ports, ports.Place, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
+    """A car whose heater burns its fuel."""
+
+    equipment: Equipment
+
+
+def chosen_mode(car: Ports, now: Instant) -> Mode:
     """Return what the heater would do: Leon and Formentor ventilate when it is warm outside or inside; others heat."""
     if not car.equipment.heater_chooses_mode:
         return "heating"
@@ -37,7 +44,7 @@ def chosen_mode(car: Car, now: Instant) -> Mode:
     return "ventilation" if warm else "heating"
 
 
-def start(car: Car, minutes: int, now: Instant, by: Starter = "command") -> None:
+def start(car: Ports, minutes: int, now: Instant, by: Starter = "command") -> None:
     """Run the heater, anew when it runs; it ends by itself, or when the fuel reaches the reserve."""
     comfort.end(car, "restarted", now)
     mode = chosen_mode(car, now)
@@ -53,7 +60,7 @@ def start(car: Car, minutes: int, now: Instant, by: Starter = "command") -> None
     watch_fuel(car, now)
 
 
-def watch_fuel(car: Car, now: Instant) -> None:
+def watch_fuel(car: Ports, now: Instant) -> None:
     """Find anew when a heater that burns fuel has to stop for want of it; call when fuel has gone."""
     if car.comfort is None or car.powertrain.heating_since is None:
         return
@@ -65,7 +72,7 @@ def watch_fuel(car: Car, now: Instant) -> None:
 # --- the command
 
 
-def hindrance(car: Car, now: Instant) -> Refusal | None:
+def hindrance(car: Ports, now: Instant) -> Refusal | None:
     """Return why it cannot start: ventilation runs, or the fuel is not above the reserve (ours)."""
     fuel_l = car.powertrain.levels(now).fuel_l
     if fuel_l <= car.equipment.reserve_l:
@@ -75,7 +82,7 @@ def hindrance(car: Car, now: Instant) -> Refusal | None:
     return None
 
 
-def _refusal(car: Car, _parameters: Heater, now: Instant) -> Refusal | None:
+def _refusal(car: Ports, _parameters: Heater, now: Instant) -> Refusal | None:
     return hindrance(car, now)
 
 
@@ -83,7 +90,7 @@ def _takes(parameters: Heater) -> Duration:
     return 3 * SECOND if parameters.action == "start" else ACTUATION
 
 
-def _carry_out(car: Car, parameters: Heater, now: Instant) -> None:
+def _carry_out(car: Ports, parameters: Heater, now: Instant) -> None:
     if parameters.action == "start":
         start(car, parameters.minutes, now)
     else:
@@ -96,7 +103,7 @@ HEATER: Final = Service(_carry_out, _refusal, _takes)
 # --- in the car
 
 
-def set_in_car(car: Car, minutes: int, timers: tuple[HeaterTimer, ...], now: Instant) -> None:
+def set_in_car(car: Ports, minutes: int, timers: tuple[HeaterTimer, ...], now: Instant) -> None:
     """Keep the run time and the departure times that somebody sets in the car; does nothing where the menu has them not."""
     if not car.equipment.heater_set_in_car or minutes not in RUN_TIMES or len(timers) > TIMERS_MOST:
         return
@@ -107,7 +114,7 @@ def set_in_car(car: Car, minutes: int, timers: tuple[HeaterTimer, ...], now: Ins
     comfort.keep(car, "heater", [Departure(timer, minutes) for timer in read], _start_by_timer, now)
 
 
-def _start_by_timer(car: Car, minutes: int, now: Instant) -> Refusal | None:
+def _start_by_timer(car: Ports, minutes: int, now: Instant) -> Refusal | None:
     refused = hindrance(car, now)
     if refused is None:
         start(car, minutes, now, by="timer")

@@ -12,6 +12,10 @@ Hear = Callable[[Any, Instant], None]
 """Takes an event, by (car, now)."""
 
 
+def _anything(_state: Any) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """The events that a service hears; those that come without a word here say it by their names.
@@ -20,6 +24,11 @@ class Listener:
     can start it, `strands` whether the car cannot be left as usual. `forget` wipes what people have left in the car, at a reset.
     """
 
+    state: type | str | None = None
+    """The class of the state that it keeps, or the slot of the car that holds it."""
+    is_personal: Callable[[Any], bool] = _anything
+    """Tells of its state whether it has anything that people have left; what survives a reset has nothing."""
+    forget: Hear | None = None
     made: Hear | None = None
     powered_on: Hear | None = None
     day_began: Hear | None = None
@@ -54,4 +63,3 @@ class Listener:
     network_lost: Hear | None = None
     replied: Callable[[Any, Any, Instant], None] | None = None
     """The back end answers something that this car has sent: (car, reply, now)."""
-    forget: Hear | None = None

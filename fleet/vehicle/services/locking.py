@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle import ports
+from fleet.vehicle.body import Body
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.commands import Lock, Unlock
 
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
+
+class Ports(ports.Sender, Protocol):
+    """The doors."""
+
+    body: Body
 
 
-def _all_closed(car: Car, _parameters: Lock, _now: Instant) -> Refusal | None:
+def _all_closed(car: Ports, _parameters: Lock, _now: Instant) -> Refusal | None:
     """Doors are closed before a lock succeeds (ours)."""
     if car.body.open_doors:
         return Refusal("door_open", f"open: {', '.join(sorted(car.body.open_doors))}")
     return None
 
 
-def _lock(car: Car, _parameters: Lock, now: Instant) -> None:
+def _lock(car: Ports, _parameters: Lock, now: Instant) -> None:
     car.body.locked = True
     car.send_status("command", now, ("doors",))
 
 
-def _unlock(car: Car, _parameters: Unlock, now: Instant) -> None:
+def _unlock(car: Ports, _parameters: Unlock, now: Instant) -> None:
     car.body.locked = False
     car.send_status("command", now, ("doors",))
 

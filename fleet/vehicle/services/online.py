@@ -7,17 +7,16 @@ answered later goes unheard.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
+from fleet.vehicle import ports
+from fleet.vehicle.kept import find, obtain
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import Reply, Request
 from fleet.wire.requests import read_request, requests
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 WAITING_MOST: Final = 8
 """Requests of a car that may wait for their replies at once (ours)."""
@@ -44,11 +43,15 @@ class Online:
         self.shown: Shown | None = None
 
 
-def ask(car: Car, name: str, given: dict[str, Any], now: Instant) -> None:
+class Ports(privacy.Ports, ports.Place, ports.Sender, ports.Timed, ports.Connected, ports.Keeper, Protocol):
+    """A car that asks, and what it knows itself."""
+
+    plugged_in: bool
+
+
+def ask(car: Ports, name: str, given: dict[str, Any], now: Instant) -> None:
     """Ask an online service with the words of the driver; what the car knows itself is filled in."""
-    if car.online is None:
-        car.online = Online()
-    online = car.online
+    online = obtain(car, Online)
     online.made += 1
     request_id = f"{car.outbox.boot:x}-ask-{online.made}"
     data = given
@@ -80,7 +83,7 @@ def ask(car: Car, name: str, given: dict[str, Any], now: Instant) -> None:
     )
 
 
-def _unavailable(car: Car, name: str) -> str | None:
+def _unavailable(car: Ports, name: str) -> str | None:
     """Return why this car cannot ask this now: equipment, privacy, what the car must be doing."""
     known = requests().get(name)
     if known is None:
@@ -93,7 +96,7 @@ def _unavailable(car: Car, name: str) -> str | None:
     return refused
 
 
-def _own_facts(car: Car, name: str, now: Instant) -> dict[str, Any]:
+def _own_facts(car: Ports, name: str, now: Instant) -> dict[str, Any]:
     """Return what of a request's parameters the car knows itself."""
     parameters = requests()[name].entry.parameters
     facts: dict[str, Any] = {}
@@ -116,9 +119,9 @@ def _misfit(name: str, data: dict[str, Any]) -> str | None:
     return None
 
 
-def answered(car: Car, reply: Reply, now: Instant) -> None:
+def answered(car: Ports, reply: Reply, now: Instant) -> None:
     """Take what the back end says to a request that still waits; all else is left to others."""
-    online = car.online
+    online = find(car, Online)
     if online is None or online.waiting.get(reply.id) != reply.name:
         return
     del online.waiting[reply.id]
@@ -128,25 +131,30 @@ def answered(car: Car, reply: Reply, now: Instant) -> None:
         _end(car, "request_failed", reply.id, Shown(reply.name, reply.error, None), now)
 
 
-def _timed_out(car: Car, request_id: str, now: Instant) -> None:
-    name = car.online.waiting.pop(request_id, None) if car.online is not None else None
+def _timed_out(car: Ports, request_id: str, now: Instant) -> None:
+    online = find(car, Online)
+    name = None if online is None else online.waiting.pop(request_id, None)
     if name is not None:
         _end(car, "request_timed_out", request_id, Shown(name, None, None), now)
 
 
-def _end(car: Car, event: str, request_id: str, shown: Shown, now: Instant) -> None:
+def _end(car: Ports, event: str, request_id: str, shown: Shown, now: Instant) -> None:
     """Show the driver how the request ended, and tell it."""
-    assert car.online is not None, "somebody has asked"
-    car.online.shown = shown
+    obtain(car, Online).shown = shown
     data = {"id": request_id, "request": shown.request}
     car.send_event(event, now, data if shown.reason is None else data | {"reason": shown.reason})
 
 
-def forget(car: Car, _now: Instant) -> None:
+def forget(car: Ports, _now: Instant) -> None:
     """Forget what was asked and shown."""
-    if car.online is not None:
-        car.online.waiting.clear()
-        car.online.shown = None
+    online = find(car, Online)
+    if online is not None:
+        online.waiting.clear()
+        online.shown = None
 
 
-LISTENER: Final = Listener(replied=answered, forget=forget)
+def _is_personal(online: Online) -> bool:
+    return online.shown is not None or bool(online.waiting)
+
+
+LISTENER: Final = Listener(state=Online, is_personal=_is_personal, replied=answered, forget=forget)

@@ -11,20 +11,22 @@ same bytes. In no mode does any of this hold for what is marked `legal` in the c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle import ports
+from fleet.vehicle.catalogue import Equipment
+from fleet.vehicle.kept import find, keep, obtain
+from fleet.vehicle.outbox import Outbox
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal
+from fleet.vehicle.settings import CarSettings
 from fleet.wire.commands import COMMANDS, CommandType
 from fleet.wire.messages import CarMessage, Event, Request, Response, Status
 from fleet.wire.privacy import OPEN, SILENT_MODES, PrivacyMode, mode_of
 from fleet.wire.services import load_services
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 PLACE_DATA: Final = frozenset({"position", "latitude", "longitude"})
 """Names under which an event that is sent without a position, too, has one."""
@@ -39,32 +41,44 @@ class Privacy:
 
     __slots__ = ("mode", "paired", "services_off")
 
-    def __init__(self) -> None:
+    def __init__(self, *, paired: bool = True) -> None:
         self.mode: PrivacyMode = OPEN
         self.services_off: frozenset[str] = frozenset()
-        self.paired = True
+        self.paired = paired
+
+
+class Ports(ports.Sender, ports.Connected, ports.Keeper, Protocol):
+    """The privacy of a car, and the modem that it mutes."""
+
+    equipment: Equipment
+    outbox: Outbox
+    settings: CarSettings
+
+    def unmute(self) -> None:
+        """Send what had to be held back."""
 
 
 # --- what may leave the car
 
 
-def mode_in(car: Car) -> PrivacyMode:
-    return OPEN if car.privacy is None else car.privacy.mode
+def mode_in(car: Ports) -> PrivacyMode:
+    privacy = find(car, Privacy)
+    return OPEN if privacy is None else privacy.mode
 
 
-def may_locate(car: Car) -> bool:
+def may_locate(car: Ports) -> bool:
     """Tell whether a position may leave the car."""
-    return car.privacy is None or car.privacy.mode == OPEN
+    return mode_in(car) == OPEN
 
 
-def may_detail(car: Car, reason: str | None) -> bool:
+def may_detail(car: Ports, reason: str | None) -> bool:
     """Tell whether the detail of an answer may leave the car: a command that comes again is answered as before, but for that."""
     return reason not in TELLS_DISTANCE or may_locate(car)
 
 
-def may_send(car: Car, name: str) -> bool:
+def may_send(car: Ports, name: str) -> bool:
     """Tell whether this event may leave the car now."""
-    if car.privacy is None:
+    if find(car, Privacy) is None:
         return True
     entry = _EVENTS.get(name)
     if entry is not None and entry.legal:
@@ -72,9 +86,9 @@ def may_send(car: Car, name: str) -> bool:
     return not car.outbox.muted and (may_locate(car) or entry is None or not entry.tells_position)
 
 
-def request_refusal(car: Car, name: str) -> str | None:
+def request_refusal(car: Ports, name: str) -> str | None:
     """Return why an online service may not be asked now, None when it may."""
-    privacy = car.privacy
+    privacy = find(car, Privacy)
     if privacy is None:
         return None
     if car.outbox.muted:
@@ -104,20 +118,22 @@ def without_position(message: CarMessage) -> CarMessage | None:
 # --- what the car obeys
 
 
-def silence(car: Car, name: str) -> Refusal | None:
+def silence(car: Ports, name: str) -> Refusal | None:
     """Judge a command before all else: a silent car obeys what the law requires, and says nothing of itself."""
     if not car.outbox.muted or (name in COMMANDS and COMMANDS[name].entry.legal):
         return None
-    if car.privacy is not None and not car.privacy.paired:
+    privacy = find(car, Privacy)
+    if privacy is not None and not privacy.paired:
         return Refusal("not_paired", "the car was reset, and nobody has enrolled it since")
     return Refusal("privacy_offline", f"the car's privacy mode is {mode_in(car)}")
 
 
-def refusal(car: Car, command: CommandType) -> Refusal | None:
+def refusal(car: Ports, command: CommandType) -> Refusal | None:
     """Judge whether the service is switched off, or would tell where the car is when that must not be told."""
-    if car.privacy is None:
+    privacy = find(car, Privacy)
+    if privacy is None:
         return None
-    if command.name in car.privacy.services_off:
+    if command.name in privacy.services_off:
         return Refusal("service_deactivated", f"{command.name} is switched off in the car")
     if command.entry.tells_position and not may_locate(car):
         return Refusal("privacy_location", f"the car's privacy mode is {mode_in(car)}")
@@ -127,44 +143,63 @@ def refusal(car: Car, command: CommandType) -> Refusal | None:
 # --- what people switch
 
 
-def begin(car: Car, _now: Instant) -> None:
+def begin(car: Ports, _now: Instant) -> None:
     """Start with a mode, before the car is switched on; a mode that its generation has not is left."""
     mode = mode_of(car.settings.privacy, car.equipment.generation)
     if mode is not None and mode != OPEN:
-        _of(car).mode = mode
+        obtain(car, Privacy).mode = mode
         car.outbox.muted = mode in SILENT_MODES
 
 
-def announce(car: Car, now: Instant) -> None:
+def announce(car: Ports, now: Instant) -> None:
     """Tell the back end what holds, so that it need not send what would be refused."""
-    if car.privacy is not None:
-        car.send_event("privacy_changed", now, {"mode": car.privacy.mode, "services_off": sorted(car.privacy.services_off)})
+    privacy = find(car, Privacy)
+    if privacy is not None:
+        car.send_event("privacy_changed", now, {"mode": privacy.mode, "services_off": sorted(privacy.services_off)})
 
 
-def set_mode(car: Car, asked: PrivacyMode, now: Instant) -> None:
+def set_mode(car: Ports, asked: PrivacyMode, now: Instant) -> None:
     """Turn the switch; nothing happens where it stands there already, or has no such position."""
     mode = mode_of(asked, car.equipment.generation)
     if mode is None or mode == mode_in(car):
         return
-    _of(car).mode = mode
+    obtain(car, Privacy).mode = mode
     if mode != OPEN:
         car.outbox.redact_unsent(without_position)
     announce(car, now)
     hear(car)
 
 
-def set_service(car: Car, name: str, now: Instant, *, on: bool) -> None:
+def set_service(car: Ports, name: str, now: Instant, *, on: bool) -> None:
     """Switch a single service on or off."""
-    off = frozenset() if car.privacy is None else car.privacy.services_off
+    privacy = find(car, Privacy)
+    off = frozenset() if privacy is None else privacy.services_off
     changed = off - {name} if on else off | {name}
     if changed != off:
-        _of(car).services_off = changed
+        obtain(car, Privacy).services_off = changed
         announce(car, now)
 
 
-def hear(car: Car) -> None:
+def is_paired(car: Ports) -> bool:
+    """Tell whether somebody is at home in the car."""
+    privacy = find(car, Privacy)
+    return privacy is None or privacy.paired
+
+
+def unpair(car: Ports) -> None:
+    """Have all settings as they came, and nobody at home: the car falls silent."""
+    keep(car, Privacy(paired=False))
+    hear(car)
+
+
+def pair(car: Ports) -> None:
+    """Have somebody at home in the car."""
+    obtain(car, Privacy).paired = True
+
+
+def hear(car: Ports) -> None:
     """Fall silent or speak again, as the settings say."""
-    privacy = _of(car)
+    privacy = obtain(car, Privacy)
     silent = privacy.mode in SILENT_MODES or not privacy.paired
     if silent:
         car.outbox.muted = True
@@ -172,10 +207,8 @@ def hear(car: Car) -> None:
         car.unmute()
 
 
-def _of(car: Car) -> Privacy:
-    if car.privacy is None:
-        car.privacy = Privacy()
-    return car.privacy
+def _is_personal(privacy: Privacy) -> bool:
+    return (privacy.mode, privacy.services_off) != (OPEN, frozenset())
 
 
-LISTENER: Final = Listener(made=begin, powered_on=announce)
+LISTENER: Final = Listener(state=Privacy, is_personal=_is_personal, made=begin, powered_on=announce)

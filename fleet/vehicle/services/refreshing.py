@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.services import health
 from fleet.vehicle.services.service import Service
 from fleet.wire.commands import Refresh
 
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
-
-def _refresh(car: Car, _parameters: Refresh, now: Instant) -> None:
+def _refresh(car: health.Ports, _parameters: Refresh, now: Instant) -> None:
     health.refreshed(car, now)
     car.send_status("refresh", now)
 

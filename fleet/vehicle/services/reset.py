@@ -6,31 +6,43 @@ primary user is a reset of the whole car (ours).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal, Protocol
 
 from msgspec.structs import replace
 
 from fleet.kernel.instants import Instant
+from fleet.vehicle import ports
 from fleet.vehicle.outbox import is_priority
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.service import Service
 from fleet.wire.commands import Reset
 from fleet.wire.messages import CarMessage, Response
 
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
-
 PRIMARY: Final = "primary"
 
 
-def reset(car: Car, user: str | None, by: Literal["app", "car"], now: Instant) -> None:
+class _Answers(ports.Commands, Protocol):
+    def forget_details(self) -> None:
+        """Forget the details of all answers."""
+
+
+class Ports(privacy.Ports, ports.Sender, ports.Connected, ports.Commanded, ports.Keeper, Protocol):
+    """All that a reset wipes."""
+
+    @property
+    def remote(self) -> _Answers:
+        """The commands of the car."""
+
+    def forget(self, now: Instant) -> None:
+        """Have all services forget what people have left in the car."""
+
+
+def reset(car: Ports, user: str | None, by: Literal["app", "car"], now: Instant) -> None:
     """Delete a user, or (None, or the primary one) fall silent and wipe all. What was never sent is dropped, but answers."""
     if user not in {None, PRIMARY}:
         car.send_event("car_reset", now, {"user": user, "by": by})
         return
-    car.privacy = privacy.Privacy()
-    car.privacy.paired = False
-    privacy.hear(car)
+    privacy.unpair(car)
     car.forget(now)
     car.remote.forget_details()
     car.outbox.redact_unsent(_kept)
@@ -44,15 +56,15 @@ def _kept(message: CarMessage) -> CarMessage | None:
     return message if is_priority(message) else None
 
 
-def pair(car: Car, now: Instant) -> None:
+def pair(car: Ports, now: Instant) -> None:
     """Have a primary user again, as by the enrolment in the car; does nothing in a car that has one."""
-    if car.privacy is not None and not car.privacy.paired:
-        car.privacy.paired = True
+    if not privacy.is_paired(car):
+        privacy.pair(car)
         car.send_event("car_paired", now)
         privacy.hear(car)
 
 
-def _carry_out(car: Car, parameters: Reset, now: Instant) -> None:
+def _carry_out(car: Ports, parameters: Reset, now: Instant) -> None:
     reset(car, parameters.user, "app", now)
 
 

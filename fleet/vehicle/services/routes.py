@@ -5,17 +5,17 @@ The list is the driver's: only he clears it. That a navi system of an older car 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from fleet.kernel.instants import DAY, SECOND, Duration, Instant
-from fleet.vehicle.driver import PlannedTrip
+from fleet.vehicle import ports
+from fleet.vehicle.catalogue import Equipment
+from fleet.vehicle.driver import Driver, PlannedTrip
+from fleet.vehicle.kept import drop, find, obtain
 from fleet.vehicle.region import Place
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.commands import ImportedTrip, RouteImport, Waypoint
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 ROUTES_MOST: Final = 5
 WAITING_TIME: Final[Duration] = 7 * DAY
@@ -52,7 +52,14 @@ class Routes:
         return len(self.held) + sum(len(each.trips) for each in self.waiting)
 
 
-def holds_one(car: Car) -> bool:
+class Ports(ports.Sender, ports.Timed, ports.Chance, ports.Engine, ports.Connected, ports.Keeper, Protocol):
+    """A car with a navi system, its ignition and its network."""
+
+    driver: Driver
+    equipment: Equipment
+
+
+def holds_one(car: Ports) -> bool:
     """Tell whether this is the older variant, with one route."""
     return car.equipment.generation == "G3" and car.equipment.build_week < SEVERAL_ROUTES_FROM
 
@@ -60,13 +67,14 @@ def holds_one(car: Car) -> bool:
 # --- the command
 
 
-def _refusal(car: Car, parameters: RouteImport, _now: Instant) -> Refusal | None:
+def _refusal(car: Ports, parameters: RouteImport, _now: Instant) -> Refusal | None:
     trips = parameters.trips
     if holds_one(car):
         if len(trips) > 1:
             return Refusal("argument_out_of_range", f"this car holds one route; {len(trips)} were sent")
     else:
-        count = car.routes.count if car.routes is not None else 0
+        routes = find(car, Routes)
+        count = routes.count if routes is not None else 0
         if count + len(trips) > ROUTES_MOST:
             detail = (
                 f"{count} of {ROUTES_MOST} routes are in the car, and {len(trips)} more were sent: the driver must clear the list"
@@ -80,11 +88,9 @@ def _refusal(car: Car, parameters: RouteImport, _now: Instant) -> Refusal | None
     return None
 
 
-def _import(car: Car, parameters: RouteImport, now: Instant) -> None:
+def _import(car: Ports, parameters: RouteImport, now: Instant) -> None:
     """Keep the routes for the next ignition."""
-    routes = car.routes
-    if routes is None:
-        routes = car.routes = Routes()
+    routes = obtain(car, Routes)
     if holds_one(car):
         routes.waiting = routes.held = ()
     routes.waiting += (Waiting(parameters.trips, now + WAITING_TIME),)
@@ -97,9 +103,9 @@ ROUTE_IMPORT: Final = Service(_import, _refusal, takes=None)
 # --- the ignition
 
 
-def _lapse(car: Car, _data: object, now: Instant) -> None:
+def _lapse(car: Ports, _data: object, now: Instant) -> None:
     """Forget what has waited too long, and tell it."""
-    routes = car.routes
+    routes = find(car, Routes)
     if routes is None:
         return
     lapsed = [each for each in routes.waiting if each.until < now]
@@ -108,9 +114,9 @@ def _lapse(car: Car, _data: object, now: Instant) -> None:
         car.send_event("route_lapsed", now, {"count": sum(len(each.trips) for each in lapsed)})
 
 
-def offer(car: Car, now: Instant) -> None:
+def offer(car: Ports, now: Instant) -> None:
     """Tell the driver what has arrived, and begin to download it; call when the ignition is on and the network is found."""
-    routes = car.routes
+    routes = find(car, Routes)
     if routes is None or not routes.waiting or not car.engine_is_on or not car.outbox.has_coverage:
         return
     if not routes.told:
@@ -120,20 +126,21 @@ def offer(car: Car, now: Instant) -> None:
     car.agenda.replace(DOWNLOAD, now + int(seconds * SECOND), _downloaded)
 
 
-def break_off(car: Car, _now: Instant) -> None:
+def break_off(car: Ports, _now: Instant) -> None:
     """A download ends with the network; it begins anew when that is back."""
     car.agenda.cancel(DOWNLOAD)
 
 
-def engine_stopped(car: Car, _now: Instant) -> None:
+def engine_stopped(car: Ports, _now: Instant) -> None:
     """What was not downloaded is offered again the next time."""
-    if car.routes is not None:
-        car.routes.told = False
+    routes = find(car, Routes)
+    if routes is not None:
+        routes.told = False
         car.agenda.cancel(DOWNLOAD)
 
 
-def _downloaded(car: Car, _data: None, now: Instant) -> None:
-    routes = car.routes
+def _downloaded(car: Ports, _data: None, now: Instant) -> None:
+    routes = find(car, Routes)
     assert routes is not None
     trips = tuple(trip for each in routes.waiting for trip in each.trips)
     routes.waiting = ()
@@ -144,23 +151,25 @@ def _downloaded(car: Car, _data: None, now: Instant) -> None:
 # --- the driver
 
 
-def forget(car: Car, _now: Instant) -> None:
+def forget(car: Ports, _now: Instant) -> None:
     """Forget all routes."""
-    car.routes = None
+    drop(car, Routes)
     car.agenda.cancel(DOWNLOAD)
 
 
-def clear(car: Car) -> None:
+def clear(car: Ports) -> None:
     """The driver empties the list in the car; what still waits is not in it."""
-    if car.routes is not None:
-        car.routes.held = ()
+    routes = find(car, Routes)
+    if routes is not None:
+        routes.held = ()
 
 
-def follow(car: Car, now: Instant) -> list[PlannedTrip]:
+def follow(car: Ports, now: Instant) -> list[PlannedTrip]:
     """Return the drives of the route that came last, one to each waypoint, where the driver stops (ours)."""
-    if car.routes is None or not car.routes.held:
+    routes = find(car, Routes)
+    if routes is None or not routes.held:
         return []
-    trip = car.routes.held[-1]
+    trip = routes.held[-1]
     car.send_event("route_started", now, {"waypoints": len(trip.waypoints)})
     return [PlannedTrip(now, _place(point), "errand") for point in trip.waypoints]
 
@@ -170,5 +179,5 @@ def _place(point: Waypoint) -> Place:
 
 
 LISTENER: Final = Listener(
-    engine_started=offer, engine_stopped=engine_stopped, network_found=offer, network_lost=break_off, forget=forget
+    state=Routes, engine_started=offer, engine_stopped=engine_stopped, network_found=offer, network_lost=break_off, forget=forget
 )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fleet.kernel.instants import MILLISECOND, Duration, Instant
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 ACTUATION: Final[Duration] = 800 * MILLISECOND
 """How long an actuator takes until its success is known (ours)."""
@@ -22,11 +19,11 @@ class Refusal(NamedTuple):
     detail: str
 
 
-Rule = Callable[["Car", Any, Instant], Refusal | None]
+Rule = Callable[[Any, Any, Instant], Refusal | None]
 """Judges (car, parameters, now): None, or why not."""
 
 
-def _no_rule(_car: Car, _parameters: Any, _now: Instant) -> Refusal | None:
+def _no_rule(_car: object, _parameters: Any, _now: Instant) -> Refusal | None:
     return None
 
 
@@ -43,7 +40,7 @@ class Service:
     the rules, unless `changed` says what counts.
     """
 
-    carry_out: Callable[[Car, Any, Instant], None]
+    carry_out: Callable[[Any, Any, Instant], None]
     refusal: Rule = _no_rule
     takes: Callable[[Any], Duration] | None = _at_once
     changed: Rule | None = None

@@ -6,16 +6,17 @@ One overspeeding is one alert: the next one needs the car to have slowed down to
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from fleet.kernel.instants import SECOND, Duration, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.journey import Journey
+from fleet.vehicle.kept import drop, find, keep
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Service
 from fleet.wire.commands import SpeedAlert
 
 if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
-    from fleet.vehicle.journey import Journey
     from fleet.vehicle.kinematics import SpeedPiece
 
 LASTS: Final = 3 * SECOND
@@ -68,12 +69,21 @@ def _faster(piece: SpeedPiece, limit_kmh: float) -> tuple[float, float] | None:
     return (piece.begin_us, crossed_us) if begins else (crossed_us, piece.end_us)
 
 
+class Ports(ports.Place, ports.Sender, ports.Timed, ports.Keeper, Protocol):
+    """A car that knows the speeds ahead of it."""
+
+    journey: Journey | None
+
+
 # --- the command
 
 
-def _carry_out(car: Car, parameters: SpeedAlert, now: Instant) -> None:
+def _carry_out(car: Ports, parameters: SpeedAlert, now: Instant) -> None:
     """Watch this limit instead of the one before, or none."""
-    car.speed_alert = Limit(parameters.limit_kmh) if parameters.action == "start" else None
+    if parameters.action == "start":
+        keep(car, Limit(parameters.limit_kmh))
+    else:
+        drop(car, Limit)
     if car.journey is not None:
         plan(car, car.journey, now)
 
@@ -84,30 +94,30 @@ SPEED_ALERT: Final = Service(_carry_out, takes=None)
 # --- driving
 
 
-def plan(car: Car, journey: Journey, now: Instant) -> None:
+def plan(car: Ports, journey: Journey, now: Instant) -> None:
     """Put the alerts of a drive, as far as it is still ahead, into the agenda."""
     car.agenda.cancel(EXCEEDED)
-    limit = car.speed_alert
+    limit = find(car, Limit)
     if limit is None:
         return
     for elapsed_us in alerts(journey.profile.pieces(), limit.kmh, max(0, now - journey.move_at)):
         car.agenda.call(journey.move_at + elapsed_us, _exceeded, key=EXCEEDED)
 
 
-def end_drive(car: Car, _now: Instant) -> None:
+def end_drive(car: Ports, _now: Instant) -> None:
     """Expect none of the alerts that were still ahead."""
     car.agenda.cancel(EXCEEDED)
 
 
-def forget(car: Car, _now: Instant) -> None:
+def forget(car: Ports, _now: Instant) -> None:
     """Forget the limit."""
-    car.speed_alert = None
+    drop(car, Limit)
     car.agenda.cancel(EXCEEDED)
 
 
-def _exceeded(car: Car, _data: None, now: Instant) -> None:
+def _exceeded(car: Ports, _data: None, now: Instant) -> None:
     """Send the alert."""
-    limit, journey = car.speed_alert, car.journey
+    limit, journey = find(car, Limit), car.journey
     assert limit is not None
     assert journey is not None
     fix = car.position(now)
@@ -124,4 +134,4 @@ def _exceeded(car: Car, _data: None, now: Instant) -> None:
     )
 
 
-LISTENER: Final = Listener(drive_planned=plan, engine_stopped=end_drive, forget=forget)
+LISTENER: Final = Listener(state=Limit, drive_planned=plan, engine_stopped=end_drive, forget=forget)

@@ -7,16 +7,16 @@ infotainment update is installed once the engine is off; who starts the engine b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from fleet.kernel.instants import MINUTE, SECOND, Instant
+from fleet.vehicle import ports
+from fleet.vehicle.body import Body
+from fleet.vehicle.kept import find, obtain
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.commands import SystemUpdate
 from fleet.wire.messages import Software
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
 RATE_MBIT_S: Final = (8.0, 40.0)
 """What the mobile network gives a car that is driven (ours)."""
@@ -84,27 +84,33 @@ class Updates:
         return update.ends_at
 
 
-def of(car: Car) -> Updates:
-    """Return the car's updates, made when they are first needed."""
-    if car.updates is None:
-        car.updates = Updates()
-    return car.updates
+class Ports(ports.Sender, ports.Timed, ports.Chance, ports.Powered, ports.Engine, ports.Connected, ports.Keeper, Protocol):
+    """A car that downloads while it runs, and installs while it stands."""
+
+    body: Body
 
 
-def locked_until(car: Car) -> Instant | None:
+def versions(car: Ports) -> Software | None:
+    """Return the versions that were installed since the car was made; None without any."""
+    updates = find(car, Updates)
+    return None if updates is None else updates.versions
+
+
+def locked_until(car: Ports) -> Instant | None:
     """Return until when the car cannot be started; None when it can."""
-    return None if car.updates is None else car.updates.installs_system_until
+    updates = find(car, Updates)
+    return None if updates is None else updates.installs_system_until
 
 
-def _forbids_start(car: Car, _now: Instant) -> str | None:
+def _forbids_start(car: Ports, _now: Instant) -> str | None:
     return "update_installing" if locked_until(car) is not None else None
 
 
 # --- the command
 
 
-def _refusal(car: Car, parameters: SystemUpdate, _now: Instant) -> Refusal | None:
-    updates = car.updates
+def _refusal(car: Ports, parameters: SystemUpdate, _now: Instant) -> Refusal | None:
+    updates = find(car, Updates)
     if not parameters.consent and (updates is None or not updates.consent):
         return Refusal("consent_missing", "nobody has agreed to this update, neither by app nor in the car")
     if updates is None:
@@ -116,8 +122,8 @@ def _refusal(car: Car, parameters: SystemUpdate, _now: Instant) -> Refusal | Non
     return None
 
 
-def _begin(car: Car, parameters: SystemUpdate, now: Instant) -> None:
-    updates = of(car)
+def _begin(car: Ports, parameters: SystemUpdate, now: Instant) -> None:
+    updates = obtain(car, Updates)
     updates.count += 1
     updates.under_way = Update(parameters, updates.count)
     go_on(car, now)
@@ -129,7 +135,7 @@ SYSTEM_UPDATE: Final = Service(_begin, _refusal, takes=None)
 # --- download
 
 
-def go_on(car: Car, now: Instant) -> None:
+def go_on(car: Ports, now: Instant) -> None:
     """Download when the engine runs and there is network; call when either has come."""
     update = _under_way(car)
     if update is None or update.step not in {"waiting", "paused"} or not car.engine_is_on or not car.outbox.has_coverage:
@@ -141,7 +147,7 @@ def go_on(car: Car, now: Instant) -> None:
     _tell(car, update, "downloading", now)
 
 
-def pause(car: Car, now: Instant) -> None:
+def pause(car: Ports, now: Instant) -> None:
     """Keep what is there until it goes on; call when the network is lost."""
     update = _under_way(car)
     if update is None or update.step != "downloading":
@@ -152,7 +158,7 @@ def pause(car: Car, now: Instant) -> None:
     _tell(car, update, "paused", now)
 
 
-def _downloaded(car: Car, update: Update, now: Instant) -> None:
+def _downloaded(car: Ports, update: Update, now: Instant) -> None:
     update.done_mb = float(update.order.size_mb)
     update.step = "downloaded"
     _tell(car, update, "downloaded", now)
@@ -161,7 +167,7 @@ def _downloaded(car: Car, update: Update, now: Instant) -> None:
 # --- installation
 
 
-def engine_started(car: Car, now: Instant) -> None:
+def engine_started(car: Ports, now: Instant) -> None:
     """Break off what cannot be installed while the engine runs, and go on with what can be downloaded."""
     update = _under_way(car)
     if update is not None and update.step == "installing":
@@ -171,7 +177,7 @@ def engine_started(car: Car, now: Instant) -> None:
     go_on(car, now)
 
 
-def engine_stopped(car: Car, now: Instant) -> None:
+def engine_stopped(car: Ports, now: Instant) -> None:
     """Interrupt the download; the infotainment is updated at once."""
     pause(car, now)
     update = _under_way(car)
@@ -179,7 +185,7 @@ def engine_stopped(car: Car, now: Instant) -> None:
         _install(car, update, now)
 
 
-def driver_left(car: Car, now: Instant) -> None:
+def driver_left(car: Ports, now: Instant) -> None:
     """The system is updated when the car is locked and its 12 V battery lasts; else when somebody leaves it the next time."""
     update = _under_way(car)
     if update is None or update.step != "downloaded" or update.order.target != "system":
@@ -191,7 +197,7 @@ def driver_left(car: Car, now: Instant) -> None:
         _install(car, update, now)
 
 
-def _hindrance(car: Car, now: Instant) -> str | None:
+def _hindrance(car: Ports, now: Instant) -> str | None:
     if car.body.open_doors:
         return "door_open"
     if not car.body.locked:
@@ -201,7 +207,7 @@ def _hindrance(car: Car, now: Instant) -> str | None:
     return None
 
 
-def _install(car: Car, update: Update, now: Instant) -> None:
+def _install(car: Ports, update: Update, now: Instant) -> None:
     minutes = car.draws("update time", update.number).uniform(*INSTALL_MIN[update.order.target])
     update.step = "installing"
     update.ends_at = now + int(minutes * MINUTE)
@@ -210,9 +216,9 @@ def _install(car: Car, update: Update, now: Instant) -> None:
     _tell(car, update, "installing", now)
 
 
-def _installed(car: Car, update: Update, now: Instant) -> None:
+def _installed(car: Ports, update: Update, now: Instant) -> None:
     """Start what was written; what does not start is taken back."""
-    updates = of(car)
+    updates = obtain(car, Updates)
     fails = updates.fails_next or car.draws("update", update.number).chance(FAILING_SHARE)
     updates.fails_next = False
     updates.under_way = None
@@ -232,9 +238,9 @@ def _installed(car: Car, update: Update, now: Instant) -> None:
 # --- consent
 
 
-def set_consent(car: Car, *, given: bool, now: Instant) -> None:
+def set_consent(car: Ports, *, given: bool, now: Instant) -> None:
     """The driver agrees in the car to updates, or takes that back: then what is not being installed yet is given up."""
-    updates = of(car)
+    updates = obtain(car, Updates)
     if updates.consent == given:
         return
     updates.consent = given
@@ -243,24 +249,25 @@ def set_consent(car: Car, *, given: bool, now: Instant) -> None:
         give_up(car, "consent_withdrawn", now)
 
 
-def fail_next(car: Car) -> None:
+def fail_next(car: Ports) -> None:
     """Let the next installation fail."""
-    of(car).fails_next = True
+    obtain(car, Updates).fails_next = True
 
 
-def forget(car: Car, now: Instant) -> None:
+def forget(car: Ports, now: Instant) -> None:
     """Forget what its user agreed to; what is installed stays."""
-    if car.updates is not None:
-        car.updates.consent = False
+    updates = find(car, Updates)
+    if updates is not None:
+        updates.consent = False
         give_up(car, "reset", now)
 
 
-def give_up(car: Car, reason: str, now: Instant) -> None:
+def give_up(car: Ports, reason: str, now: Instant) -> None:
     """Drop an update that is not being installed yet."""
     update = _under_way(car)
     if update is None or update.step == "installing":
         return
-    of(car).under_way = None
+    obtain(car, Updates).under_way = None
     car.agenda.cancel(STEP)
     _tell_result(car, update, "cancelled", now, reason=reason)
 
@@ -268,16 +275,17 @@ def give_up(car: Car, reason: str, now: Instant) -> None:
 # --- what is told
 
 
-def _under_way(car: Car) -> Update | None:
-    return None if car.updates is None else car.updates.under_way
+def _under_way(car: Ports) -> Update | None:
+    updates = find(car, Updates)
+    return None if updates is None else updates.under_way
 
 
-def _tell(car: Car, update: Update, state: str, now: Instant, *, reason: str | None = None) -> None:
+def _tell(car: Ports, update: Update, state: str, now: Instant, *, reason: str | None = None) -> None:
     percent = round(update.loaded_mb(now) / update.order.size_mb * 100, 1)
     car.send_event("update_progress", now, _told(update, state, reason) | {"percent": percent})
 
 
-def _tell_result(car: Car, update: Update, state: str, now: Instant, *, reason: str | None = None) -> None:
+def _tell_result(car: Ports, update: Update, state: str, now: Instant, *, reason: str | None = None) -> None:
     car.send_event("update_result", now, _told(update, state, reason))
 
 
@@ -287,7 +295,13 @@ def _told(update: Update, state: str, reason: str | None) -> dict[str, Any]:
     return told if reason is None else told | {"reason": reason}
 
 
+def _is_personal(updates: Updates) -> bool:
+    return updates.consent or (updates.under_way is not None and updates.under_way.step != "installing")
+
+
 LISTENER: Final = Listener(
+    state=Updates,
+    is_personal=_is_personal,
     forbids_start=_forbids_start,
     locked_until=locked_until,
     engine_started=engine_started,

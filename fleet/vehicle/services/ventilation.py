@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.vehicle.low_voltage import BLOWER_A
@@ -12,11 +12,8 @@ from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import read_timer
 from fleet.wire.commands import Ventilation, VentilationTimer, VentilationTimers
 
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
 
-
-def start(car: Car, minutes: int, now: Instant, by: Starter = "command") -> None:
+def start(car: comfort.Ports, minutes: int, now: Instant, by: Starter = "command") -> None:
     """Ventilate, anew when it runs already; it ends by itself."""
     comfort.end(car, "restarted", now)
     cabin.let_air_in(car, now)
@@ -27,18 +24,18 @@ def start(car: Car, minutes: int, now: Instant, by: Starter = "command") -> None
 # --- the commands
 
 
-def hindrance(car: Car) -> Refusal | None:
+def hindrance(car: comfort.Ports) -> Refusal | None:
     """Return why it cannot start: it and the heater exclude each other."""
     if comfort.runs(car, "heater"):
         return Refusal("heater_running", "the heater runs: stop it first")
     return None
 
 
-def _refusal(car: Car, _parameters: Ventilation, _now: Instant) -> Refusal | None:
+def _refusal(car: comfort.Ports, _parameters: Ventilation, _now: Instant) -> Refusal | None:
     return hindrance(car)
 
 
-def _carry_out(car: Car, parameters: Ventilation, now: Instant) -> None:
+def _carry_out(car: comfort.Ports, parameters: Ventilation, now: Instant) -> None:
     if parameters.action == "start":
         start(car, parameters.minutes, now)
     else:
@@ -50,7 +47,7 @@ def _departure(timer: VentilationTimer) -> Departure:
     return Departure(clock, timer.minutes)
 
 
-def _unreadable(_car: Car, parameters: VentilationTimers, _now: Instant) -> Refusal | None:
+def _unreadable(_car: comfort.Ports, parameters: VentilationTimers, _now: Instant) -> Refusal | None:
     """Times, days and dates exist, and a timer has either days or a date."""
     for number, timer in enumerate(parameters.timers, start=1):
         try:
@@ -60,11 +57,11 @@ def _unreadable(_car: Car, parameters: VentilationTimers, _now: Instant) -> Refu
     return None
 
 
-def _keep(car: Car, parameters: VentilationTimers, now: Instant) -> None:
+def _keep(car: comfort.Ports, parameters: VentilationTimers, now: Instant) -> None:
     comfort.keep(car, "ventilation", map(_departure, parameters.timers), _start_by_timer, now)
 
 
-def _start_by_timer(car: Car, minutes: int, now: Instant) -> Refusal | None:
+def _start_by_timer(car: comfort.Ports, minutes: int, now: Instant) -> Refusal | None:
     refused = hindrance(car)
     if refused is None:
         start(car, minutes, now, by="timer")

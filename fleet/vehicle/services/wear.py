@@ -6,21 +6,19 @@ The next fault is drawn ahead as an odometer reading and as an instant, so a dri
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
+import msgspec
 from msgspec import to_builtins
 
 from fleet.kernel.instants import DAY, HOUR, Instant
-from fleet.vehicle.catalogue import PLUGGED, EnergyKind
+from fleet.vehicle import ports
+from fleet.vehicle.catalogue import PLUGGED, EnergyKind, Equipment
 from fleet.vehicle.hazards import HAZARDS, FaultName
-from fleet.vehicle.journey import DRIVE
-from fleet.vehicle.powertrain import ADBLUE_WARNINGS_KM
+from fleet.vehicle.journey import DRIVE, Journey
+from fleet.vehicle.powertrain import ADBLUE_WARNINGS_KM, Levels, Powertrain
 from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import WarningLight
-
-if TYPE_CHECKING:
-    from fleet.vehicle.car import Car
-    from fleet.vehicle.journey import Journey
 
 _ADBLUE_WARNINGS: Final = ("low", "very_low", "critical", "empty")
 """What a status says below each of ADBLUE_WARNINGS_KM."""
@@ -32,18 +30,38 @@ _INSPECTION, _OIL, _ADBLUE = 1, 2, 4
 """What was told stands in one small number: a bit for each service, and above them how many AdBlue warnings."""
 
 
-def begin(car: Car, now: Instant) -> None:
+class Wear(msgspec.Struct, gc=False):
+    """The faults there are, the next ones by odometer and by time, and in `told` what was told."""
+
+    next_fault_m: float = 0.0
+    next_fault_at: Instant = 0
+    told: int = 0
+    faults: tuple[FaultName, ...] = ()
+
+
+class Ports(ports.Sender, ports.Timed, ports.Chance, ports.Engine, Protocol):
+    """The drive of the car, as it wears."""
+
+    wear: Wear
+    equipment: Equipment
+    powertrain: Powertrain
+
+    def levels(self, now: Instant) -> Levels:
+        """Return odometer, fuel, charge and AdBlue."""
+
+
+def begin(car: Ports, now: Instant) -> None:
     """Draw the first faults; what came due before the scenario began was told then."""
     p = car.powertrain
+    car.wear = Wear()
     _draw_by_distance(car, p.odometer_m)
     _draw_by_time(car, now)
-    car.told = 0
     if p.odometer_m >= p.next_service_m or now >= p.next_service_at:
-        car.told += _INSPECTION
+        car.wear.told += _INSPECTION
     if car.equipment.has_engine and (p.odometer_m >= p.next_oil_m or now >= p.next_oil_at):
-        car.told += _OIL
+        car.wear.told += _OIL
     if car.equipment.adblue_l:
-        car.told += _ADBLUE * sum(p.adblue_l <= level_l for level_l in _warning_levels_l(car))
+        car.wear.told += _ADBLUE * sum(p.adblue_l <= level_l for level_l in _warning_levels_l(car))
 
 
 # --- faults
@@ -65,46 +83,46 @@ def _hazards(energy: EnergyKind, by_time: bool) -> _Hazards:
     return _Hazards(tuple(hazard.name for hazard in held), rates, 1.0 / sum(rates))
 
 
-def _draw_by_distance(car: Car, from_m: float) -> None:
+def _draw_by_distance(car: Ports, from_m: float) -> None:
     draws = car.draws("fault by distance", int(from_m))
-    car.next_fault_m = from_m + draws.exponential(_hazards(car.equipment.energy, False).mean)
+    car.wear.next_fault_m = from_m + draws.exponential(_hazards(car.equipment.energy, False).mean)
 
 
-def _draw_by_time(car: Car, since: Instant) -> None:
+def _draw_by_time(car: Ports, since: Instant) -> None:
     draws = car.draws("fault by time", since)
-    car.next_fault_at = since + int(draws.exponential(_hazards(car.equipment.energy, True).mean)) + 1
+    car.wear.next_fault_at = since + int(draws.exponential(_hazards(car.equipment.energy, True).mean)) + 1
 
 
-def _draw_fault(car: Car, now: Instant, *, by_time: bool) -> FaultName:
+def _draw_fault(car: Ports, now: Instant, *, by_time: bool) -> FaultName:
     """Draw which of the competing hazards it is that has come."""
     hazards = _hazards(car.equipment.energy, by_time)
     return hazards.names[car.draws("fault", now).weighted(hazards.rates)]
 
 
-def arise(car: Car, name: FaultName, now: Instant) -> None:
+def arise(car: Ports, name: FaultName, now: Instant) -> None:
     """Light a warning and tell it; nothing when it is on already."""
-    if name in (car.faults or ()):
+    if name in car.wear.faults:
         return
-    car.faults = (*(car.faults or ()), name)
+    car.wear.faults = (*car.wear.faults, name)
     mileage_km = round(car.levels(now).odometer_m / 1000, 1)
     car.send_event("fault", now, {**to_builtins(HAZARDS[name].light), "mileage_km": mileage_km})
 
 
-def warnings(car: Car) -> list[WarningLight]:
+def warnings(car: Ports) -> list[WarningLight]:
     """Return the warning lights of the faults there are."""
-    return [HAZARDS[name].light for name in car.faults or ()]
+    return [HAZARDS[name].light for name in car.wear.faults]
 
 
-def _worn_out(car: Car, journey: Journey, now: Instant) -> None:
+def _worn_out(car: Ports, journey: Journey, now: Instant) -> None:
     """The odometer has come to the next fault; there may be another one on the same drive."""
     arise(car, _draw_fault(car, now, by_time=False), now)
     _expect_visit(car, now)
-    _draw_by_distance(car, car.next_fault_m)
+    _draw_by_distance(car, car.wear.next_fault_m)
     _plan_fault(car, journey, now)
 
 
-def _plan_fault(car: Car, journey: Journey, now: Instant) -> None:
-    ahead_m = car.next_fault_m - car.powertrain.odometer_m
+def _plan_fault(car: Ports, journey: Journey, now: Instant) -> None:
+    ahead_m = car.wear.next_fault_m - car.powertrain.odometer_m
     if ahead_m <= journey.length_m:
         car.agenda.call(max(now, journey.reached_at(ahead_m)), _worn_out, journey, key=DRIVE)
 
@@ -112,52 +130,52 @@ def _plan_fault(car: Car, journey: Journey, now: Instant) -> None:
 # --- what comes due
 
 
-def _warning_levels_l(car: Car) -> list[float]:
+def _warning_levels_l(car: Ports) -> list[float]:
     """Return how much AdBlue is left at each warning, the first one first."""
     return [range_km / 1000.0 * car.equipment.adblue_l_per_1000km for range_km, _ in ADBLUE_WARNINGS_KM]
 
 
-def _plan_adblue(car: Car, journey: Journey, now: Instant) -> None:
+def _plan_adblue(car: Ports, journey: Journey, now: Instant) -> None:
     p = car.powertrain
     assert p.drive is not None
-    used_l_per_m, told = p.drive.adblue_l, car.told // _ADBLUE
+    used_l_per_m, told = p.drive.adblue_l, car.wear.told // _ADBLUE
     first_l = ADBLUE_WARNINGS_KM[0][0] / 1000.0 * car.equipment.adblue_l_per_1000km
     if not told and p.adblue_l - journey.length_m * used_l_per_m > first_l:
         return  # as nearly always
     levels_l = _warning_levels_l(car)
     while told and p.adblue_l > levels_l[told - 1] + _REFILLED_L:
         told -= 1
-        car.told -= _ADBLUE
+        car.wear.told -= _ADBLUE
     for number in range(told, len(levels_l)):
         ahead_m = max(0.0, p.adblue_l - levels_l[number]) / used_l_per_m
         if ahead_m <= journey.length_m:
             car.agenda.call(max(now, journey.reached_at(ahead_m)), _adblue_low, number, key=DRIVE)
 
 
-def _adblue_low(car: Car, number: int, now: Instant) -> None:
-    car.told += _ADBLUE
+def _adblue_low(car: Ports, number: int, now: Instant) -> None:
+    car.wear.told += _ADBLUE
     warning = _ADBLUE_WARNINGS[number]
     car.send_event("adblue_warning", now, {"warning": warning, "range_km": ADBLUE_WARNINGS_KM[number][0]})
 
 
-def _services(car: Car) -> list[tuple[int, float, Instant]]:
+def _services(car: Ports) -> list[tuple[int, float, Instant]]:
     """Return (bit, odometer reading, instant) of each service the car needs: of the two limits the first counts."""
     p = car.powertrain
     oil = [(_OIL, p.next_oil_m, p.next_oil_at)] if car.equipment.has_engine else []
     return [(_INSPECTION, p.next_service_m, p.next_service_at), *oil]
 
 
-def _plan_services(car: Car, journey: Journey, now: Instant) -> None:
+def _plan_services(car: Ports, journey: Journey, now: Instant) -> None:
     for service, due_m, _ in _services(car):
         ahead_m = due_m - car.powertrain.odometer_m
-        if not car.told & service and ahead_m <= journey.length_m:
+        if not car.wear.told & service and ahead_m <= journey.length_m:
             car.agenda.call(max(now, journey.reached_at(ahead_m)), _tell_due, service, key=DRIVE)
 
 
-def _tell_due(car: Car, service: int, now: Instant) -> None:
-    if car.told & service:
+def _tell_due(car: Ports, service: int, now: Instant) -> None:
+    if car.wear.told & service:
         return
-    car.told |= service
+    car.wear.told |= service
     left = car.powertrain.service(car.levels(now), now)
     data: dict[str, Any]
     if service == _INSPECTION:
@@ -168,18 +186,18 @@ def _tell_due(car: Car, service: int, now: Instant) -> None:
     _expect_visit(car, now)
 
 
-def _forbids_start(car: Car, now: Instant) -> str | None:
+def _forbids_start(car: Ports, now: Instant) -> str | None:
     return "adblue_empty" if car.equipment.adblue_l and car.levels(now).adblue_l <= 0 else None
 
 
 # --- the workshop
 
 
-def _expect_visit(car: Car, now: Instant) -> None:
+def _expect_visit(car: Ports, now: Instant) -> None:
     car.agenda.call(now + int(car.draws("visit", now).uniform(*VISIT_DAYS) * DAY), _visit)
 
 
-def _visit(car: Car, _data: None, now: Instant) -> None:
+def _visit(car: Ports, _data: None, now: Instant) -> None:
     """Somebody has been to a workshop meanwhile; not while the car is driven."""
     if car.engine_is_on:
         car.agenda.call(now + HOUR, _visit)
@@ -187,27 +205,27 @@ def _visit(car: Car, _data: None, now: Instant) -> None:
         repair(car, now)
 
 
-def repair(car: Car, now: Instant) -> None:
+def repair(car: Ports, now: Instant) -> None:
     """Mend all faults and do the services that are due; nothing without any."""
-    due = car.told & (_INSPECTION | _OIL)
-    if not car.faults and not due:
+    due = car.wear.told & (_INSPECTION | _OIL)
+    if not car.wear.faults and not due:
         return
     car.powertrain.service_done(now, inspection=bool(due & _INSPECTION), oil_change=bool(due & _OIL))
     services = [name for bit, name in ((_INSPECTION, "inspection"), (_OIL, "oil_change")) if due & bit]
-    car.send_event("serviced", now, {"faults": list(car.faults or ()), "services": services})
-    car.faults = None
-    car.told -= due
+    car.send_event("serviced", now, {"faults": list(car.wear.faults), "services": services})
+    car.wear.faults = ()
+    car.wear.told -= due
 
 
 # --- hooks
 
 
-def engine_started(car: Car, now: Instant) -> None:
+def engine_started(car: Ports, now: Instant) -> None:
     """What comes by time is noticed when the car's electronics wake: faults, and services that have come due."""
-    while now >= car.next_fault_at:
-        arise(car, _draw_fault(car, car.next_fault_at, by_time=True), now)
+    while now >= car.wear.next_fault_at:
+        arise(car, _draw_fault(car, car.wear.next_fault_at, by_time=True), now)
         _expect_visit(car, now)
-        _draw_by_time(car, car.next_fault_at)
+        _draw_by_time(car, car.wear.next_fault_at)
     p = car.powertrain
     if now >= p.next_service_at or now >= p.next_oil_at:
         for service, _, due_at in _services(car):
@@ -215,11 +233,11 @@ def engine_started(car: Car, now: Instant) -> None:
                 _tell_due(car, service, now)
 
 
-def drive_planned(car: Car, journey: Journey, now: Instant) -> None:
+def drive_planned(car: Ports, journey: Journey, now: Instant) -> None:
     """Put into the agenda what will come on this drive: mostly nothing."""
     p = car.powertrain
     ends_m = p.odometer_m + journey.length_m
-    if ends_m >= car.next_fault_m:
+    if ends_m >= car.wear.next_fault_m:
         _plan_fault(car, journey, now)
     if ends_m >= p.next_service_m or ends_m >= p.next_oil_m:
         _plan_services(car, journey, now)

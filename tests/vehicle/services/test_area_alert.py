@@ -13,8 +13,10 @@ import pytest
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant, from_datetime
 from fleet.vehicle.geo import Path, distance_m, geodesic_m, offset, road_path
+from fleet.vehicle.kept import find, obtain
 from fleet.vehicle.region import Place
-from fleet.vehicle.services.area_alert import MARGIN_M, Watched
+from fleet.vehicle.services.area_alert import MARGIN_M, Watch, Watched
+from fleet.vehicle.services.speed_alert import Limit
 from fleet.vehicle.signals import DriveTo, ResetCar, SetPrivacy, SwitchOff
 from fleet.wire.commands import Zone
 from tests.vehicle.car_lab import HOME, NOON_IN_JULY, SHOP, START, CarLab, drawn_driver, driver, equipment
@@ -221,7 +223,7 @@ def test_a_new_list_replaces_the_old_one() -> None:
     car.outcome("area_alert", zones=[])
     car.drive(HOME)
     assert told(car) == [("new", "enter")]
-    assert car.car.area_alert is None
+    assert find(car.car, Watch) is None
 
 
 def test_set_on_the_way() -> None:
@@ -276,7 +278,7 @@ def test_a_reset_forgets_the_zones_and_the_limit() -> None:
     car.outcome("speed_alert", limit_kmh=30)
     car.put(ResetCar())
     car.drive(SHOP)
-    assert (car.car.area_alert, car.car.speed_alert) == (None, None)
+    assert (find(car.car, Watch), find(car.car, Limit)) == (None, None)
     assert told(car) == []
 
 
@@ -286,8 +288,8 @@ def test_setting_zones_leaves_nothing_behind() -> None:
     for number in range(50):
         car.outcome("area_alert", zones=[about(SHOP, f"zone {number}")], wait=2 * MINUTE)
     assert len(car.car.agenda._heap) < 8
-    assert car.car.area_alert is not None
-    assert len(car.car.area_alert.watched) == 1
+    assert find(car.car, Watch) is not None
+    assert len(obtain(car.car, Watch).watched) == 1
 
 
 NAN = math.nan
@@ -337,14 +339,14 @@ def test_what_is_no_zone_changes_nothing(zones: Any, reason: str, words: str) ->
     """One bad zone and the whole list is refused, with its reason; the zones of before are watched on."""
     car = lab()
     car.outcome("area_alert", zones=[about(SHOP, "kept")])
-    before = car.car.area_alert
+    before = find(car.car, Watch)
     assert before is not None
     command = car.command("area_alert", zones=zones)
     car.run_for(80 * SECOND)
     answer = car.responses(command)[-1]
     assert (answer.state, answer.reason) == ("rejected", reason)
     assert words in (answer.detail or "")
-    assert car.car.area_alert is before
+    assert find(car.car, Watch) is before
 
 
 def test_extra_and_missing_words() -> None:
@@ -357,7 +359,7 @@ def test_a_car_of_an_earlier_week() -> None:
     """Built before week 25 of 2022: refused whatever the zones are, and nothing is watched."""
     car = CarLab(equipment(build_week=202224), driver())
     assert car.outcome("area_alert", zones=[about(SHOP)]) == ("rejected", "not_equipped")
-    assert car.car.area_alert is None
+    assert find(car.car, Watch) is None
 
 
 @pytest.mark.parametrize("number", range(12))

@@ -10,8 +10,9 @@ import pytest
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import distance_m
+from fleet.vehicle.kept import find, obtain
 from fleet.vehicle.outbox import LEGAL_EVENTS
-from fleet.vehicle.services.calls import OCCUPANTS, Told
+from fleet.vehicle.services.calls import OCCUPANTS, Calls, Told
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -77,8 +78,8 @@ def test_by_hand_no_sensor_has_called_and_who_stands_goes_nowhere() -> None:
     assert call.keys().isdisjoint({"sensor", "direction_deg"})
     assert call["recent_positions"] == [call["position"]] * 2
     assert call["propulsion"] == ("gasoline",)
-    assert lab.car.calls is not None
-    assert not lab.car.calls.crashed, "a call by hand is no crash"
+    assert find(lab.car, Calls) is not None
+    assert not obtain(lab.car, Calls).crashed, "a call by hand is no crash"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_sensors_of_a_parked_car_sleep(sensor: Any) -> None:
     lab = electric()
     lab.put(Crash(sensor))
     assert lab.events("ecall") == []
-    assert lab.car.calls is None
+    assert find(lab.car, Calls) is None
 
 
 def test_a_crash_while_standing_with_the_engine_on() -> None:
@@ -266,8 +267,8 @@ def test_an_info_call_tells_nothing_of_the_car() -> None:
     (call,) = lab.events("info_call")
     assert set(call.data) == {"id", "registered_in"}
     answer(lab, call)
-    assert lab.car.calls is not None
-    assert lab.car.calls.told == Told("info_call", "connected", None)
+    assert find(lab.car, Calls) is not None
+    assert obtain(lab.car, Calls).told == Told("info_call", "connected", None)
 
 
 @pytest.mark.parametrize("button", ["breakdown", "info"])
@@ -279,8 +280,8 @@ def test_the_driver_is_told_that_nobody_can_help(button: Any) -> None:
     answer(lab, call, "no_breakdown_centre")
     answer(lab, call)  # a second answer changes nothing
     assert [event.data["state"] for event in lab.events("call_ended")] == ["failed"]
-    assert lab.car.calls is not None
-    assert lab.car.calls.told == Told(f"{button}_call", "failed", "no_breakdown_centre")  # type: ignore[arg-type]
+    assert find(lab.car, Calls) is not None
+    assert obtain(lab.car, Calls).told == Told(f"{button}_call", "failed", "no_breakdown_centre")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("button", ["breakdown", "info"])
@@ -310,8 +311,8 @@ def test_a_silent_car_makes_no_call_but_for_help(button: Any) -> None:
     lab = electric()
     lab.put(SetPrivacy("offline"))
     lab.put(PressButton(button))
-    assert lab.car.calls is not None
-    assert lab.car.calls.told == Told(f"{button}_call", "failed", "privacy_offline")  # type: ignore[arg-type]
+    assert find(lab.car, Calls) is not None
+    assert obtain(lab.car, Calls).told == Told(f"{button}_call", "failed", "privacy_offline")  # type: ignore[arg-type]
     assert {event.name for event in lab.events()} <= LEGAL_EVENTS
 
 
@@ -320,8 +321,8 @@ def test_a_reset_forgets_the_calls_and_not_the_crash() -> None:
     crashed(lab)
     lab.put(PressButton("info"))
     lab.put(ResetCar())
-    assert lab.car.calls is not None
-    assert (lab.car.calls.told, lab.car.calls.waiting) == (None, {})
+    assert find(lab.car, Calls) is not None
+    assert (obtain(lab.car, Calls).told, obtain(lab.car, Calls).waiting) == (None, {})
     lab.put(PairCar())
     lab.put(SwitchOn())
     assert not lab.car.engine_is_on

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, Instant, from_datetime
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
+from fleet.vehicle.kept import find
 from fleet.vehicle.region import region
 from fleet.vehicle.services import charge_settings, hooks
+from fleet.vehicle.services.charge_settings import Wishes
+from fleet.vehicle.services.departure_times import Departures
 from fleet.vehicle.signals import DrainTo, SetChargePoint, SetPlug, SwitchOff, SwitchOn
 from fleet.wire.messages import Charging
 from tests.vehicle.car_lab import HOME, SHOP, CarLab, equipment, heater_car
@@ -238,7 +241,7 @@ def test_bad_settings_change_nothing(parameters: dict[str, Any], reason: str) ->
     born = lab()
     before = report(born)
     assert born.outcome("charging_settings", **parameters) == ("rejected", reason)
-    assert born.car.charging is None
+    assert find(born.car, Wishes) is None
     assert (report(born).target_percent, report(born).state) == (before.target_percent, "charging")
 
 
@@ -411,7 +414,7 @@ def test_a_reset_forgets_what_a_user_has_set() -> None:
     set_ok(born, "departure_timers", timers=[{"at": "07:00", "days": ["thursday"]}])
     hooks.forget(born.car, born.now)
     told = report(born)
-    assert (told.state, told.limit_percent, told.target_percent, born.car.departures) == ("charging", 100, 100, None)
+    assert (told.state, told.limit_percent, told.target_percent, find(born.car, Departures)) == ("charging", 100, 100, None)
 
 
 # --- what always holds

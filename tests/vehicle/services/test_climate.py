@@ -11,10 +11,12 @@ import pytest
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, from_datetime
 from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment
+from fleet.vehicle.kept import find
 from fleet.vehicle.low_voltage import AWAKE_A, BLOWER_A, LOW_PERCENT
 from fleet.vehicle.rules import WAKE_UPS_WITHOUT_DRIVE
 from fleet.vehicle.services import cabin, climatisation, comfort
 from fleet.vehicle.services.climatisation import COOLS_KW, HEATS_KW, LEAST_CHARGE, RUN, WINDOWS_KW
+from fleet.vehicle.services.comfort import Programmes
 from fleet.vehicle.services.heating import chosen_mode
 from fleet.vehicle.signals import DriveTo, SetNetwork, SwitchOff, SwitchOn
 from tests.vehicle.car_lab import NOON_IN_JULY, SHOP, START, CarLab, equipment
@@ -109,9 +111,9 @@ def test_air_is_refused(name: str, given: dict[str, Any], before: Before, reason
     lab = CarLab(both(), start=FROST)
     if before is not None:
         before(lab)
-    running, programmes = lab.car.comfort, lab.car.programmes
+    running, programmes = lab.car.comfort, find(lab.car, Programmes)
     assert lab.outcome(name, **given) == ("rejected", reason)
-    assert (lab.car.comfort, lab.car.programmes) == (running, programmes)
+    assert (lab.car.comfort, find(lab.car, Programmes)) == (running, programmes)
 
 
 @pytest.mark.parametrize("name", ["ventilation", "ventilation_timers"])

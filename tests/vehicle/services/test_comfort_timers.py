@@ -9,7 +9,9 @@ import pytest
 
 from fleet.kernel.instants import DAY, HOUR, MINUTE, from_datetime, to_datetime
 from fleet.vehicle.catalogue import Equipment
+from fleet.vehicle.kept import find, obtain
 from fleet.vehicle.services import heating
+from fleet.vehicle.services.comfort import Programmes
 from fleet.vehicle.signals import HeaterTimer, SetHeater, SwitchOff, SwitchOn
 from tests.vehicle.car_lab import START, CarLab, equipment
 
@@ -101,16 +103,16 @@ def test_a_new_list_replaces_the_old_one() -> None:
     lab.run_for(12 * HOUR)
     assert starts(lab) == ["2026-03-02 14:30"]
     assert lab.outcome("ventilation_timers", timers=[]) == OK
-    assert lab.car.programmes is None
+    assert find(lab.car, Programmes) is None
     lab.run_for(3 * DAY)
     assert len(starts(lab)) == 1
 
 
 def test_a_list_that_is_refused_leaves_the_old_one() -> None:
     lab = timed({"at": "12:00", "days": EVERY_DAY})
-    before = lab.car.programmes
+    before = find(lab.car, Programmes)
     assert lab.outcome("ventilation_timers", timers=[{"at": "25:00", "days": EVERY_DAY}]) == ("rejected", "argument_out_of_range")
-    assert lab.car.programmes is before
+    assert find(lab.car, Programmes) is before
 
 
 @pytest.mark.parametrize("why", ["engine_running", "battery_low", "heater_running"])
@@ -169,7 +171,7 @@ def test_without_a_heater_there_is_nothing_to_set() -> None:
     for fitted in (equipment("Ateca", "petrol", parking_heater=False), equipment("Born", "electric")):
         lab = CarLab(fitted)
         lab.put(SetHeater(minutes=40, timers=AT_SEVEN))
-        assert lab.car.programmes is None
+        assert find(lab.car, Programmes) is None
 
 
 @pytest.mark.parametrize(
@@ -185,9 +187,9 @@ def test_without_a_heater_there_is_nothing_to_set() -> None:
 def test_what_the_menu_does_not_offer_changes_nothing(wrong: SetHeater) -> None:
     lab = CarLab(airy())
     lab.put(SetHeater(minutes=20, timers=AT_SEVEN))
-    before = lab.car.programmes
+    before = find(lab.car, Programmes)
     lab.put(wrong)
-    assert lab.car.programmes is before
+    assert find(lab.car, Programmes) is before
 
 
 def test_heater_and_ventilation_keep_their_own_timers() -> None:
@@ -207,8 +209,8 @@ def test_heater_and_ventilation_keep_their_own_timers() -> None:
 def test_a_date_in_the_car() -> None:
     lab = CarLab(airy())
     lab.put(SetHeater(minutes=30, timers=(HeaterTimer(at="07:00", date="2026-03-03"),)))
-    assert lab.car.programmes is not None
-    [departure] = lab.car.programmes["heater"].departures
+    assert find(lab.car, Programmes) is not None
+    [departure] = obtain(lab.car, Programmes)["heater"].departures
     assert departure.timer.on_date == date(2026, 3, 3)
     assert departure.minutes == 30
     assert heating.hindrance(lab.car, lab.now) is None

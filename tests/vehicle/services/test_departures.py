@@ -9,9 +9,11 @@ import pytest
 
 from fleet.kernel.instants import DAY, HOUR, MINUTE, Instant, from_datetime
 from fleet.vehicle.car import Car
+from fleet.vehicle.kept import find
 from fleet.vehicle.region import region
 from fleet.vehicle.services import cabin, charge_settings
 from fleet.vehicle.services.charging import READY_AHEAD
+from fleet.vehicle.services.departure_times import Departures
 from fleet.vehicle.services.departures import LEAD
 from fleet.vehicle.signals import SetChargePoint, SetPlug, SwitchOff, SwitchOn
 from fleet.wire.messages import Event
@@ -293,9 +295,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_bad_timers_change_nothing(parameters: dict[str, Any], reason: str) -> None:
     born = lab(1.0)
     depart(born, "06:00")
-    before = born.car.departures
+    before = find(born.car, Departures)
     assert born.outcome("departure_timers", **parameters) == ("rejected", reason)
-    assert born.car.departures is before
+    assert find(born.car, Departures) is before
 
 
 def test_a_car_without_a_socket_has_no_departure_times() -> None:

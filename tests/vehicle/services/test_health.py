@@ -89,7 +89,7 @@ def test_a_later_one_without_coverage_keeps_the_old() -> None:
 @pytest.mark.parametrize("km", [0.0, 50.0])
 def test_a_refresh_with_the_engine_running_always_renews(km: float) -> None:
     """However far it has been driven; with the engine off it repeats the newest."""
-    lab = CarLab(tune=lambda car: setattr(car, "start_m", car.powertrain.odometer_m - km * 1000))
+    lab = CarLab(tune=lambda car: setattr(car.powertrain, "start_m", car.powertrain.odometer_m - km * 1000))
     lab.put(SwitchOn())
     lab.command("refresh")
     first = newest(lab)

@@ -8,7 +8,8 @@ import pytest
 
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.vehicle.catalogue import Equipment
-from fleet.vehicle.services.online import WAITING_MOST, Shown
+from fleet.vehicle.kept import find, obtain
+from fleet.vehicle.services.online import WAITING_MOST, Online, Shown
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -71,9 +72,9 @@ def refused(made: CarLab, name: str, **data: Any) -> str | None:
     before, events = len(asked(made)), len(outcomes(made))
     made.put(AskOnline(name, WORDS.get(name, {}) | data))
     assert len(asked(made)) == before, "nothing is asked"
-    assert made.car.online is not None
-    assert not made.car.online.waiting
-    shown = made.car.online.shown
+    assert find(made.car, Online) is not None
+    assert not obtain(made.car, Online).waiting
+    shown = obtain(made.car, Online).shown
     assert shown is not None
     assert (shown.request, shown.data) == (name, None)
     for event in outcomes(made)[events:]:
@@ -234,8 +235,8 @@ def test_an_answer_ends_a_request_and_is_shown() -> None:
     answer(made, request, data={"incidents": []})
     (event,) = outcomes(made)
     assert (event.name, event.data) == ("request_answered", {"id": request.id, "request": "traffic"})
-    assert made.car.online is not None
-    assert made.car.online.shown == Shown("traffic", None, {"incidents": []})
+    assert find(made.car, Online) is not None
+    assert obtain(made.car, Online).shown == Shown("traffic", None, {"incidents": []})
 
 
 def test_an_error_ends_it_with_its_reason() -> None:
@@ -305,8 +306,8 @@ def test_when_the_connection_breaks_the_request_times_out_and_its_outcome_waits(
     request = ask(made, "traffic")
     made.put(SetCoverage(False))
     made.run_for(2 * MINUTE)
-    assert made.car.online is not None
-    assert made.car.online.shown == Shown("traffic", None, None)
+    assert find(made.car, Online) is not None
+    assert obtain(made.car, Online).shown == Shown("traffic", None, None)
     made.put(SetCoverage(True))
     made.run_for(MINUTE)
     told = [event for event in outcomes(made)[before:] if event.data["id"] == request.id]
@@ -318,8 +319,8 @@ def test_a_reset_forgets_what_was_asked_and_shown() -> None:
     shown, waiting = ask(made, "parking_places"), ask(made, "traffic")
     answer(made, shown, data={"places": []})
     made.put(ResetCar())
-    assert made.car.online is not None
-    assert (made.car.online.shown, made.car.online.waiting) == (None, {})
+    assert find(made.car, Online) is not None
+    assert (obtain(made.car, Online).shown, obtain(made.car, Online).waiting) == (None, {})
     made.put(PairCar())
     answer(made, waiting, data={"incidents": []})
     made.run_for(MINUTE)
@@ -331,7 +332,7 @@ def test_a_car_that_asks_nothing_has_nothing() -> None:
     made = CarLab(navi())
     made.drive()
     made.run_for(60 * MINUTE)
-    assert made.car.online is None
+    assert find(made.car, Online) is None
     assert asked(made) == []
 
 

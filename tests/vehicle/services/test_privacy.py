@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.kernel.instants import HOUR, MINUTE, SECOND
+from fleet.vehicle.kept import find
 from fleet.vehicle.outbox import LEGAL_EVENTS, is_priority
-from fleet.vehicle.services.privacy import PLACE_DATA, mode_in, request_refusal, without_position
+from fleet.vehicle.services.privacy import PLACE_DATA, Privacy, mode_in, request_refusal, without_position
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -345,7 +346,7 @@ def test_to_switch_what_is_so_already_says_nothing() -> None:
     lab = electric()
     lab.put(SetService("lock", True))
     assert lab.events() == []
-    assert lab.car.privacy is None
+    assert find(lab.car, Privacy) is None
 
 
 def test_online_services_are_asked_as_the_switch_allows() -> None:

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from fleet.kernel.instants import MINUTE
+from fleet.kernel.instants import MINUTE, Instant
+from fleet.vehicle.car import Car
+from fleet.vehicle.kept import find, keep, obtain
+from fleet.vehicle.services import hooks
+from fleet.vehicle.services.area_alert import Watch
+from fleet.vehicle.services.listener import Listener
+from fleet.vehicle.services.privacy import Privacy
+from fleet.vehicle.services.registry import LISTENERS
+from fleet.vehicle.services.speed_alert import Limit
+from fleet.vehicle.services.updates import Updates
+from fleet.vehicle.services.workshop import Workshop
 from fleet.vehicle.signals import AskStatus, DriveTo, PairCar, ResetCar, SetCoverage, SetPrivacy, SetService, SwitchOn
 from fleet.wire.messages import Response
 from tests.vehicle.car_lab import SHOP, CarLab, account_holds, equipment
@@ -31,10 +41,14 @@ def used() -> CarLab:
 
 def assert_wiped(car: CarLab) -> None:
     held = car.car
-    assert (held.last_trip, held.today, held.since_filled, held.health) == (None,) * 4
-    assert (held.area_alert, held.speed_alert) == (None, None)
-    assert held.privacy is not None
-    assert (held.privacy.mode, held.privacy.services_off, held.privacy.paired) == ("online_with_location", frozenset(), False)
+    assert (held.driving, held.health) == (None, None)
+    assert (find(held, Watch), find(held, Limit)) == (None, None)
+    assert find(held, Privacy) is not None
+    assert (obtain(held, Privacy).mode, obtain(held, Privacy).services_off, obtain(held, Privacy).paired) == (
+        "online_with_location",
+        frozenset(),
+        False,
+    )
 
 
 def test_by_command_all_is_wiped_and_the_answer_still_leaves() -> None:
@@ -58,8 +72,8 @@ def test_what_ends_by_it_is_not_told() -> None:
     assert car.outcome("system_update", campaign="spring", version="2.0", size_mb=5_000, consent=True) == ("succeeded", None)
     assert car.events("update_progress")
     car.put(ResetCar())
-    assert car.car.updates is not None
-    assert car.car.updates.under_way is None
+    assert find(car.car, Updates) is not None
+    assert obtain(car.car, Updates).under_way is None
     assert car.events("update_result") == []
 
 
@@ -74,8 +88,8 @@ def test_another_user_is_deleted_and_the_rest_stays() -> None:
     car = used()
     assert car.outcome("reset", user="anna") == ("succeeded", None)
     assert [event.data for event in car.events("car_reset")] == [{"user": "anna", "by": "app"}]
-    assert car.car.area_alert is not None
-    assert car.car.last_trip is not None
+    assert find(car.car, Watch) is not None
+    assert car.car.driving is not None
     assert car.outcome("unlock") == ("succeeded", None)
 
 
@@ -123,7 +137,7 @@ def test_what_is_no_user_changes_nothing(parameters: dict[str, Any]) -> None:
     state, reason = car.outcome("reset", **parameters)
     assert state == "rejected"
     assert reason in {"malformed", "argument_out_of_range"}
-    assert car.car.area_alert is not None
+    assert find(car.car, Watch) is not None
     assert car.events("car_reset") == []
 
 
@@ -151,3 +165,46 @@ def test_in_each_privacy_mode() -> None:
     car.put(SetPrivacy("offline"))
     assert car.outcome("reset") == ("succeeded", None)
     assert_wiped(car)
+
+
+# --- nothing is forgotten to be forgotten
+
+
+class Notes:
+    """Words that somebody has left in the car."""
+
+
+def forgetful(_car: Car, _now: Instant) -> None:
+    """Forget to forget."""
+
+
+def test_all_services_forget() -> None:
+    """A car that has been used keeps something of its users, and after a reset nothing."""
+    car = used()
+    assert set(hooks.not_forgotten(car.car)) >= {"Watch", "Limit", "Privacy", "driving"}
+    car.put(ResetCar())
+    assert hooks.not_forgotten(car.car) == []
+
+
+@pytest.mark.parametrize("forget", [forgetful, None])
+def test_a_service_that_forgets_to_forget_is_found(forget: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its data are there after a reset; one that says how to forget them has none."""
+    service = Listener(state=Notes, forget=forget)
+    monkeypatch.setitem(hooks.HEARD, "forget", (*hooks.HEARD["forget"], *([forget] if forget else [])))
+    car = used()
+    keep(car.car, Notes())
+    car.put(ResetCar())
+    assert hooks.not_forgotten(car.car, (*LISTENERS, service)) == ["Notes"]
+
+
+def test_a_state_that_no_service_owns_is_found() -> None:
+    car = used()
+    keep(car.car, Notes())
+    car.put(ResetCar())
+    assert hooks.not_forgotten(car.car) == ["Notes"]
+
+
+def test_every_state_says_how_it_is_forgotten() -> None:
+    """Whatever a listener keeps of people, it also forgets; the mode of a workshop is of nobody, and a reset switches privacy."""
+    silent = [listener.state for listener in LISTENERS if listener.state is not None and listener.forget is None]
+    assert silent == [Workshop, Privacy]

@@ -10,7 +10,8 @@ import pytest
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.geo import distance_m
-from fleet.vehicle.services.routes import ROUTES_MOST, SEVERAL_ROUTES_FROM, WAITING_TIME
+from fleet.vehicle.kept import find, obtain
+from fleet.vehicle.services.routes import ROUTES_MOST, SEVERAL_ROUTES_FROM, WAITING_TIME, Routes
 from fleet.vehicle.signals import ClearRoutes, FollowRoute, ResetCar, SetCoverage, SwitchOff, SwitchOn
 from tests.vehicle.car_lab import HOME, SHOP, WORK, CarLab, equipment
 
@@ -54,7 +55,7 @@ def test_a_trip_has_1_to_4_waypoints(count: int) -> None:
     lab = CarLab(navi())
     outcome = lab.outcome("route_import", trips=[{"waypoints": [HERE] * count}])
     assert outcome == (OK if 1 <= count <= 4 else OUT_OF_RANGE)
-    assert (lab.car.routes is None) == (outcome != OK)
+    assert (find(lab.car, Routes) is None) == (outcome != OK)
 
 
 @pytest.mark.parametrize("count", range(8))
@@ -70,7 +71,7 @@ def test_waypoints_that_are_none(name: str, value: float) -> None:
     lab = CarLab(navi())
     trips = [*[ONE] * 4, {"waypoints": [HERE, HERE, HERE, {**HERE, name: value}]}]
     assert lab.outcome("route_import", trips=trips) == OUT_OF_RANGE
-    assert lab.car.routes is None
+    assert find(lab.car, Routes) is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_malformed(trips: Any) -> None:
     """Wrong types, missing and extra fields, at any depth."""
     lab = CarLab(navi())
     assert lab.outcome("route_import", trips=trips) == ("rejected", "malformed")
-    assert lab.car.routes is None
+    assert find(lab.car, Routes) is None
 
 
 def test_without_trips_or_with_more_than_trips() -> None:
@@ -120,7 +121,7 @@ def test_there_must_be_map_data(latitude: float, longitude: float) -> None:
     lab = CarLab(navi())
     beyond = {"latitude": latitude, "longitude": longitude}
     assert lab.outcome("route_import", trips=[ONE, {"waypoints": [HERE, beyond]}]) == ("rejected", "no_map_data")
-    assert lab.car.routes is None
+    assert find(lab.car, Routes) is None
 
 
 def test_every_region_has_maps_of_itself() -> None:
@@ -136,7 +137,7 @@ def test_the_list_holds_5(held: int, sent: int, fits: bool) -> None:
     """Those that wait for the ignition and those in the list count together; what does not fit is not taken in part."""
     lab = lab_with(*[ONE] * held)
     assert lab.outcome("route_import", trips=[ONE] * sent, wait=0) == (OK if fits else ("rejected", "list_full"))
-    assert lab.car.routes is None or lab.car.routes.count == held + (sent if fits else 0)
+    assert find(lab.car, Routes) is None or obtain(lab.car, Routes).count == held + (sent if fits else 0)
 
 
 def test_a_full_list_is_cleared_by_the_driver() -> None:
@@ -155,7 +156,7 @@ def test_clearing_no_list() -> None:
     lab = CarLab(navi())
     lab.put(ClearRoutes())
     lab.put(FollowRoute())
-    assert lab.car.routes is None
+    assert find(lab.car, Routes) is None
     assert lab.car.journey is None
 
 
@@ -187,7 +188,7 @@ def test_there_a_new_route_takes_the_place_of_the_old() -> None:
     lab.put(SwitchOff())
     lab.put(SwitchOn(), lab.now + MINUTE)
     lab.run_for(MINUTE)
-    [route] = lab.car.routes.held  # type: ignore[union-attr]
+    [route] = obtain(lab.car, Routes).held
     assert route.waypoints[0].latitude == SHOP.latitude
 
 
@@ -273,14 +274,14 @@ def test_a_route_delivered_again_after_many_commands_is_taken_once() -> None:
         for _ in range(300):
             lab.command("refresh", ttl=SECOND)
             lab.run_for(2 * SECOND)
-    assert lab.car.routes is not None
-    assert lab.car.routes.count == 1
+    assert find(lab.car, Routes) is not None
+    assert obtain(lab.car, Routes).count == 1
 
 
 def test_a_reset_forgets_the_routes() -> None:
     lab = lab_with(ONE)
     lab.put(ResetCar())
-    assert lab.car.routes is None
+    assert find(lab.car, Routes) is None
     lab.put(SwitchOn())
     lab.run_for(8 * DAY)
     assert told(lab) == []

@@ -9,9 +9,10 @@ import pytest
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import MILLISECOND, MINUTE, SECOND
+from fleet.vehicle.kept import find
 from fleet.vehicle.kinematics import SpeedPiece, speed_plan
 from fleet.vehicle.region import Place
-from fleet.vehicle.services.speed_alert import AGAIN_BELOW_KMH, LASTS, alerts
+from fleet.vehicle.services.speed_alert import AGAIN_BELOW_KMH, LASTS, Limit, alerts
 from fleet.vehicle.signals import DriveTo
 from fleet.vehicle.track import TrackProfile
 from tests.vehicle.car_lab import CarLab, driver, equipment
@@ -158,10 +159,10 @@ def test_set_and_stopped_on_the_way() -> None:
 def test_what_is_wrong_changes_nothing(parameters: dict[str, Any], reason: str) -> None:
     lab = CarLab(equipment(build_week=202225))
     lab.outcome("speed_alert", limit_kmh=100)
-    before = lab.car.speed_alert
+    before = find(lab.car, Limit)
     assert before is not None
     assert lab.outcome("speed_alert", **parameters) == ("rejected", reason)
-    assert lab.car.speed_alert is before
+    assert find(lab.car, Limit) is before
 
 
 @pytest.mark.parametrize(("week", "reason"), [(202224, "not_equipped"), (202225, None), (202301, None)])

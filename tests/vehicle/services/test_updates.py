@@ -12,9 +12,11 @@ import pytest
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, Instant
 from fleet.vehicle.car import Car
+from fleet.vehicle.kept import find, obtain
 from fleet.vehicle.leaving import Leaving, leaving_habits
 from fleet.vehicle.services import updates
-from fleet.vehicle.services.updates import INSTALL_ABOVE_PERCENT, RATE_MBIT_S
+from fleet.vehicle.services.routes import Routes
+from fleet.vehicle.services.updates import INSTALL_ABOVE_PERCENT, RATE_MBIT_S, Updates
 from fleet.vehicle.signals import (
     DriveTo,
     FailUpdate,
@@ -79,7 +81,7 @@ def test_without_consent_nothing_comes() -> None:
     """Neither by app nor in the car: it is refused, and the car has nothing of it."""
     lab = CarLab()
     assert lab.outcome("system_update", **ORDER) == ("rejected", "consent_missing")
-    assert lab.car.updates is None
+    assert find(lab.car, Updates) is None
 
 
 def test_consent_in_the_car_is_as_good_as_by_app() -> None:
@@ -116,7 +118,7 @@ def test_arguments(changed: dict[str, Any], outcome: tuple[str, str | None]) -> 
     """What is refused leaves nothing behind."""
     lab = CarLab()
     assert lab.outcome("system_update", **{**ORDER, "consent": True, **changed}) == outcome
-    assert (lab.car.updates is None) == (outcome != OK)
+    assert (find(lab.car, Updates) is None) == (outcome != OK)
 
 
 @pytest.mark.parametrize("missing", ["campaign", "version", "size_mb"])
@@ -146,7 +148,7 @@ def test_it_downloads_only_while_the_engine_runs() -> None:
     lab.run_for(3 * DAY)
     assert told(lab) == []
     lab.put(SwitchOn())
-    update = lab.car.updates.under_way  # type: ignore[union-attr]
+    update = obtain(lab.car, Updates).under_way
     assert update is not None
     lab.run_for(100 * SECOND)
     assert RATE_MBIT_S[0] <= update.loaded_mb(lab.now) * 8 / 100 <= RATE_MBIT_S[1]
@@ -420,9 +422,9 @@ def test_who_no_longer_wants_it(give_up: SetUpdateConsent | ResetCar, state: str
         assert told(lab)[-1] == ("installed" if state == "installing" else "cancelled")
         reason = lab.events("update_result")[-1].data.get("reason")
         assert reason == (None if state == "installing" else "consent_withdrawn")
-    assert lab.car.updates is not None
-    assert not lab.car.updates.consent
-    assert lab.car.updates.under_way is None
+    assert find(lab.car, Updates) is not None
+    assert not obtain(lab.car, Updates).consent
+    assert obtain(lab.car, Updates).under_way is None
 
 
 def test_versions_survive_a_reset() -> None:
@@ -430,8 +432,8 @@ def test_versions_survive_a_reset() -> None:
     lab = lab_with()
     drive_until(lab, "installed")
     lab.put(ResetCar())
-    assert lab.car.updates is not None
-    assert lab.car.updates.versions == Software(system="4.1")
+    assert find(lab.car, Updates) is not None
+    assert obtain(lab.car, Updates).versions == Software(system="4.1")
 
 
 # --- cost
@@ -443,5 +445,5 @@ def test_a_car_without_updates_has_none() -> None:
     lab.drive(SHOP)
     lab.outcome("refresh")
     lab.put(ResetCar())
-    assert lab.car.updates is None
-    assert lab.car.routes is None
+    assert find(lab.car, Updates) is None
+    assert find(lab.car, Routes) is None

@@ -43,7 +43,7 @@ def test_the_table_is_whole() -> None:
 
 def test_a_fault_comes_at_its_odometer_reading() -> None:
     """In the middle of the drive, to the metre; then the light stands in every health report until it is mended."""
-    lab = lab_of(lambda car: setattr(car, "next_fault_m", car.powertrain.odometer_m + 3_000.0))
+    lab = lab_of(lambda car: setattr(car.wear, "next_fault_m", car.powertrain.odometer_m + 3_000.0))
     begin_km = lab.car.powertrain.odometer_m / 1000
     lab.put(DriveTo(FAR))
     lab.arrive()
@@ -53,17 +53,17 @@ def test_a_fault_comes_at_its_odometer_reading() -> None:
     health = lab.statuses("engine_off")[-1].health
     assert health is not None
     assert event.data["id"] in {light.id for light in health.warnings}
-    assert lab.car.next_fault_m > begin_km * 1000 + 3_000
+    assert lab.car.wear.next_fault_m > begin_km * 1000 + 3_000
 
 
 def test_several_on_one_drive_and_none_twice() -> None:
     """What was drawn as the next fault can be near; a light that is on is not lit again."""
-    lab = lab_of(lambda car: setattr(car, "next_fault_m", car.powertrain.odometer_m + 1_000.0))
+    lab = lab_of(lambda car: setattr(car.wear, "next_fault_m", car.powertrain.odometer_m + 1_000.0))
     lab.put(DriveTo(FAR))
     for _ in range(60):
         if not lab.events("fault"):
             lab.run_for(MINUTE)
-    lab.car.next_fault_m = lab.car.levels(lab.now).odometer_m  # as if the next draw were zero
+    lab.car.wear.next_fault_m = lab.car.levels(lab.now).odometer_m  # as if the next draw were zero
     journey = lab.car.journey
     assert journey is not None
     wear._plan_fault(lab.car, journey, lab.now)
@@ -73,7 +73,7 @@ def test_several_on_one_drive_and_none_twice() -> None:
 
 def test_a_drive_that_ends_before_it() -> None:
     """It comes on the next drive instead, and once."""
-    lab = lab_of(lambda car: setattr(car, "next_fault_m", car.powertrain.odometer_m + 2_500.0))
+    lab = lab_of(lambda car: setattr(car.wear, "next_fault_m", car.powertrain.odometer_m + 2_500.0))
     lab.put(DriveTo(FAR))
     while (journey := lab.car.journey) is not None and journey.distance_at(lab.now) < 1_000:
         lab.run_for(5_000_000)
@@ -86,7 +86,7 @@ def test_a_drive_that_ends_before_it() -> None:
 
 
 def test_a_fault_by_time_is_noticed_when_the_engine_starts() -> None:
-    lab = lab_of(lambda car: setattr(car, "next_fault_at", START + DAY))
+    lab = lab_of(lambda car: setattr(car.wear, "next_fault_at", START + DAY))
     lab.run_for(2 * DAY)
     assert told(lab, "fault") == []
     lab.put(SwitchOn())
@@ -107,13 +107,13 @@ def test_no_car_has_a_fault_of_what_it_has_not(energy: str, without: str) -> Non
 def test_as_often_as_the_table_says() -> None:
     """Drawn on and on: the mean distance and each fault's share are those of the hazards, within four deviations."""
     car = lab_of().car
-    count, start_m = 4000, car.next_fault_m
+    count, start_m = 4000, car.wear.next_fault_m
     seen: Counter[str] = Counter()
     for n in range(count):
-        wear._draw_by_distance(car, car.next_fault_m)
+        wear._draw_by_distance(car, car.wear.next_fault_m)
         seen[wear._draw_fault(car, START + n, by_time=False)] += 1
     rates = {h.name: 1 / h.mean_km for h in HAZARDS.values() if h.mean_km and h.needs != "plug"}
-    mean_km = (car.next_fault_m - start_m) / count / 1000
+    mean_km = (car.wear.next_fault_m - start_m) / count / 1000
     assert mean_km == pytest.approx(1 / sum(rates.values()), rel=4 / count**0.5)
     for name, rate in rates.items():
         share = rate / sum(rates.values())
@@ -141,7 +141,7 @@ def test_set_and_repaired() -> None:
     assert [fault["id"] for fault in told(lab, "fault")] == ["brake_pads", "tail_light"]
     assert told(lab, "fault")[0]["text"] == "Brake pads are worn"
     lab.run_for(30 * DAY)
-    assert lab.car.faults == ("brake_pads", "tail_light")
+    assert lab.car.wear.faults == ("brake_pads", "tail_light")
     lab.put(Repair())
     assert told(lab, "serviced") == [{"faults": ["brake_pads", "tail_light"], "services": []}]
     lab.put(Repair())
@@ -152,14 +152,14 @@ def test_set_and_repaired() -> None:
 
 def test_what_failed_by_itself_is_mended_by_itself() -> None:
     """Within ten days, and not while the car is driven."""
-    lab = lab_of(lambda car: setattr(car, "next_fault_m", car.powertrain.odometer_m + 1_000.0))
+    lab = lab_of(lambda car: setattr(car.wear, "next_fault_m", car.powertrain.odometer_m + 1_000.0))
     lab.drive(SHOP)
     assert len(told(lab, "fault")) == 1
     lab.run_for(11 * DAY)
     [serviced] = lab.events("serviced")
     assert serviced.data["faults"] == [told(lab, "fault")[0]["id"]]
     assert DAY <= serviced.captured_at - lab.events("fault")[0].captured_at <= 10 * DAY + HOUR
-    assert lab.car.faults is None
+    assert lab.car.wear.faults == ()
 
 
 def test_the_workshop_waits_for_the_engine() -> None:
@@ -233,7 +233,7 @@ def test_what_was_overdue_before_is_not_told() -> None:
 
     for energy, told_then in (("petrol", 3), ("electric", 1)):
         lab = overdue(energy)
-        assert lab.car.told == told_then
+        assert lab.car.wear.told == told_then
     lab = overdue("petrol")
     lab.put(PowerOn())
     lab.drive(SHOP)
@@ -346,5 +346,5 @@ def test_what_it_costs() -> None:
         now=START,
         settings=CarSettings(hole_share=0.0),
     )
-    assert car.faults is None
+    assert car.wear.faults == ()
     assert len(car.agenda._heap) == 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fleet.kernel.instants import MINUTE
+from fleet.vehicle.kept import find
 from fleet.vehicle.region import Place
+from fleet.vehicle.services.workshop import Workshop
 from fleet.vehicle.signals import Crash, DriveTo, SetWorkshop, SwitchOff
 from tests.vehicle.car_lab import CarLab, equipment
 
@@ -53,7 +55,7 @@ def test_a_test_drive_does_not_end_it_and_a_longer_one_does() -> None:
     """It ends on the way, after 5 km (ours)."""
     car = lab()
     car.drive(NEAR)
-    assert car.car.in_workshop
+    assert find(car.car, Workshop)
     car.put(DriveTo(FAR))
     car.arrive()
     assert told(car)[1:] == [{"on": False, "reason": "driven"}]
@@ -69,7 +71,7 @@ def test_it_ends_on_the_drive_during_which_it_was_switched_on() -> None:
         car.put(SetWorkshop(on))
     car.arrive()
     assert [event["reason"] for event in told(car)] == ["by_hand", "by_hand", "by_hand", "driven"]
-    assert not car.car.in_workshop
+    assert not find(car.car, Workshop)
 
     late = CarLab(equipment("Born", "electric"))
     late.put(DriveTo(FAR))
@@ -77,7 +79,7 @@ def test_it_ends_on_the_drive_during_which_it_was_switched_on() -> None:
         late.run_for(MINUTE)
     late.put(SetWorkshop(True))
     late.arrive()
-    assert late.car.in_workshop
+    assert find(late.car, Workshop)
 
 
 @pytest.mark.parametrize("end", [SwitchOff(), Crash()])
@@ -87,4 +89,4 @@ def test_a_drive_that_is_broken_off_early_does_not_end_it(end: SwitchOff | Crash
     car.run_for(MINUTE)
     car.put(end)
     car.run_for(60 * MINUTE)
-    assert car.car.in_workshop
+    assert find(car.car, Workshop)
