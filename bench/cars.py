@@ -47,6 +47,7 @@ from fleet.errors import PublishRefused
 from fleet.kernel.instants import HOUR
 from fleet.observe.journal import JournalWriter
 from fleet.runtime.assembly import build_cars, vocabulary
+from fleet.runtime.car_codec import status_writer_of
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.shard import CarOnLink, LinkPlan, Shard, wait_until
 from fleet.runtime.simulation import CARS_PER_CONNECT_SECOND
@@ -135,7 +136,7 @@ class Fleet:
                 made,
                 start=start,
                 boot=wall_us(),
-                write_status=dialect.status_writer if journal is None else None,
+                write_status=status_writer_of(dialect, recorded=journal is not None),
             ),
             links=swarm_links(Endpoint("127.0.0.1", port), source_addresses=sources(cars)),
             dialect=dialect,

@@ -17,6 +17,7 @@ from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.observe.journal import JournalWriter
 from fleet.observe.report import Account
 from fleet.runtime.assembly import build_cars, vins, vocabulary
+from fleet.runtime.car_codec import status_writer_of
 from fleet.runtime.car_selector import CarHandle
 from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
@@ -110,7 +111,7 @@ async def whole(
         start=clock.start,
         boot=wall_us(),
         until_stored=until_stored,
-        write_status=dialect.status_writer if journal is None else None,
+        write_status=status_writer_of(dialect, recorded=journal is not None),
     )
     look_for_garbage_rarely()  # as `fleet simulate` does
     with tempfile.TemporaryDirectory() as folder:

@@ -78,8 +78,7 @@ def build_cars(
     """Make the cars of shard `index` of `count`; which car is in which shard depends on its number alone.
 
     With `until_stored` they keep a message until the back end has said that it is stored; with `remembers` they want to have
-    written down which commands they execute. `write_status`, of a dialect, is for cars whose messages nobody reads but that
-    dialect.
+    written down which commands they execute. `write_status` writes a status ahead, see `status_writer_of`.
     """
     common = CarSettings(until_stored=until_stored, remembers=remembers, write_status=write_status)
     maker = _Maker(scenario, start=start, boot=boot, common=common)

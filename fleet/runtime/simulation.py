@@ -18,6 +18,7 @@ from fleet.kernel.schedule import Schedule
 from fleet.observe.journal import JournalWriter
 from fleet.runtime.action_executor import ActionExecutor
 from fleet.runtime.assembly import build_cars, vocabulary
+from fleet.runtime.car_codec import status_writer_of
 from fleet.runtime.car_selector import CarSelector
 from fleet.runtime.clocks import ScaledClock, VirtualClock, wall_us
 from fleet.runtime.executed import CommandMemory
@@ -115,7 +116,7 @@ class Simulation:
             count=config.count,
             until_stored=config.until_stored,
             remembers=config.memory is not None,
-            write_status=config.dialect.status_writer if config.journal is None else None,
+            write_status=status_writer_of(config.dialect, recorded=config.journal is not None),
         )
         self._lines = (
             LineJudge(scenario, now=self.clock.now) if any(step.expect is not None for step in scenario.steps()) else None

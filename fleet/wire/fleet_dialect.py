@@ -67,9 +67,10 @@ class _Numbers(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     sent_wall_us: int | None = None
 
 
-_WRITTEN_AHEAD: Final = tuple(name for name in Status.__struct_fields__ if name not in _Numbers.__struct_fields__)
-_MAPS: Final = tuple(bytes((0x80 + fields,) if fields < 16 else (0xDE, 0, fields)) for fields in range(256))
-"""How a map of so many fields begins in MessagePack."""
+_BEHIND: Final = tuple(name for name in Status.__struct_fields__ if name not in Header.__struct_fields__)
+"""The fields of a status behind its header."""
+_MAPS: Final = tuple(bytes((0xDE, 0, fields)) for fields in range(256))
+"""The head of a map of so many fields, as MessagePack has it for a struct that could have more than 15."""
 _SMALL_MAP: Final = 0x80
 _LARGE_MAP: Final = 0xDE
 
@@ -168,22 +169,28 @@ class FleetDialect:
 
     @property
     def status_writer(self) -> Callable[[Status], Written] | None:
-        """What writes a status ahead, so that it can be sent again as `WrittenStatus`; JSON has none."""
+        """The function that writes a status ahead, to be sent again as `WrittenStatus`; JSON has none."""
         return self._write_status if self._content_type == MESSAGEPACK else None
 
     def _write_status(self, status: Status) -> Written:
-        told = {name: value for name in _WRITTEN_AHEAD if (value := getattr(status, name)) is not None}
-        encoded = self._encode(told)
-        body = encoded[3 if encoded[0] == _LARGE_MAP else 1 :]
-        return Written(len(told), body, self.topics.status(status.vin), boot_trace(status.vin, status.boot))
+        vin, boot = status.vin, status.boot
+        behind = {name: value for name in _BEHIND if (value := getattr(status, name)) is not None}
+        encoded = self._encode(behind)
+        return Written(
+            fields=2 + len(behind),
+            head=self._encode({"vin": vin, "boot": boot})[1:],
+            body=encoded[3 if encoded[0] == _LARGE_MAP else 1 :],
+            topic=self.topics.status(vin),
+            trace=boot_trace(vin, boot),
+        )
 
     def _written(self, message: WrittenStatus) -> Frame:
-        """Write number and times, and put what is written already behind them: the same map as of a whole status."""
+        """Write number and times between what is written already: the very bytes of the whole status."""
         seq, written = message.seq, message.written
         numbers = self._encode(_Numbers(seq, message.captured_at, message.due_wall_us, message.sent_wall_us))
         return Frame(
             topic=written.topic,
-            payload=_MAPS[numbers[0] - _SMALL_MAP + written.fields] + numbers[1:] + written.body,
+            payload=b"".join((_MAPS[numbers[0] - _SMALL_MAP + written.fields], written.head, numbers[1:], written.body)),
             content_type=self._content_type,
             user_properties=(("traceparent", traceparent_of(written.trace, seq)), _SCHEMA),
         )

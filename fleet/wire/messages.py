@@ -245,15 +245,17 @@ STATUS_GROUPS: Final = (
 
 
 class Written(msgspec.Struct, frozen=True, gc=False):
-    """What a dialect has written of a status, to be sent again: how many fields, and their bytes.
+    """The bytes of a status but for number and times, to be sent again: `fields` of them, `head` before and `body` behind.
 
-    All fields are there but the number and the times. `topic` and `trace`, the car's part of the trace id, go with it.
+    `topic` and `trace`, the car's part of the trace id, go with it. `text` is the body as a journal has it, empty without one.
     """
 
     fields: int
+    head: bytes
     body: bytes
     topic: str
     trace: str
+    text: bytes = b""
 
 
 @final

@@ -25,6 +25,7 @@ from fleet.observe.journal import JournalWriter
 from fleet.observe.report import Account
 from fleet.runtime.assembly import build_cars, vins, vocabulary
 from fleet.runtime.backend_configs import live_backend
+from fleet.runtime.car_codec import status_writer_of
 from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
@@ -199,7 +200,7 @@ class FaultLab:
                 start=start,
                 boot=self._boot,
                 until_stored=until_stored,
-                write_status=dialect.status_writer if journal is None else None,
+                write_status=status_writer_of(dialect, recorded=journal is not None),
             ),
             links=links,
             dialect=dialect,

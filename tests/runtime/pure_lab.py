@@ -13,6 +13,7 @@ from fleet.errors import ConnectionLost, LinkError, PublishRefused
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import MINUTE, Cancellable, Instant
 from fleet.runtime.assembly import build_cars, vocabulary
+from fleet.runtime.car_codec import status_writer_of
 from fleet.runtime.recording import Write
 from fleet.runtime.shard import LinkPlan, Shard
 from fleet.runtime.users import ScheduledCommand, Users
@@ -168,7 +169,7 @@ class ShardLab:
             cars=cars_of(
                 self.scenario,
                 until_stored=plan.get("until_stored", False),
-                write_status=DIALECT.status_writer if write is None else None,
+                write_status=status_writer_of(DIALECT, recorded=write is not None),
             ),
             links=self.links,
             dialect=DIALECT,

@@ -99,7 +99,7 @@ def test_round_trip_from_car(dialect: FleetDialect, message: FromCar) -> None:
 @pytest.mark.parametrize("stamps", [{}, {"due_wall_us": 6, "sent_wall_us": 1 << 50}])
 @pytest.mark.parametrize("groups", range(10))
 def test_a_written_status_is_the_status_it_stands_for(groups: int, stamps: dict[str, int]) -> None:
-    """Also where the map gets a longer head, at 16 fields."""
+    """To the byte, also where the map gets a longer head, at 16 fields."""
     before = Status(**HEADER, trigger="load", state="parked", **dict(list(WHOLE.items())[: groups + 1]))
     again: dict[str, Any] = {**HEADER, "seq": 300, "captured_at": 1 << 40, **stamps}
     status = msgspec.structs.replace(before, **again)
@@ -107,8 +107,7 @@ def test_a_written_status_is_the_status_it_stands_for(groups: int, stamps: dict[
     assert write is not None
     frame, ordinary = PLAIN.from_car(WrittenStatus(**again, written=write(before))), PLAIN.from_car(status)
     assert PLAIN.read_from_car(frame) == status
-    assert msgpack.unpackb(frame.payload) == msgpack.unpackb(ordinary.payload)
-    assert msgspec.structs.replace(frame, payload=b"") == msgspec.structs.replace(ordinary, payload=b"")
+    assert frame == ordinary
 
 
 def test_in_json_no_status_is_written_ahead() -> None:
