@@ -9,8 +9,8 @@ from fleet.errors import UnknownName, UsageError
 from fleet.harness.durations import duration
 from fleet.kernel.instants import MILLISECOND, SECOND
 from fleet.runtime.stage import FaultyNetwork
+from fleet.scenario.action_checks import check_network
 from fleet.scenario.actions import NetworkFault
-from fleet.scenario.checks import check_network
 from fleet.scenario.scalars import Duration, Misread, Readable
 from fleet.transport.faults import MOMENTARY, Fault, HalfOpen, Latency, PacketFault, Refuse, Reset, Stall, Truncate
 

@@ -1,4 +1,4 @@
-"""What a run has to say of its broker: whom else it served under the same names, and what it does otherwise than asked."""
+"""The findings of a run about its broker: other clients under the same names, and what it does otherwise than asked."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def broker_findings(scenario: Scenario, result: Mapping[str, Any], backend: Mapp
     harmed = harms_network(scenario) or any(step.broker is not None for step in scenario.steps())
     for who, told in (("cars", result), ("the back end", backend)):
         found += _ends(who, told.get("ends", {}), harmed=harmed)
-        found += told.get("remarks", ())
         found += [
             f"the broker refused {who} {count} {'publish' if count == 1 else 'publishes'}: {refusal}. {REFUSED_HINT}"
             for refusal, count in told.get("refusals", {}).items()
         ]
+    found += _remarks(result, backend)
     unreadable = sum(result.get("unreadable", {}).values())
     if unreadable:
         reasons = ", ".join(f"{reason} {count}" for reason, count in result["unreadable"].items())
@@ -32,6 +32,14 @@ def broker_findings(scenario: Scenario, result: Mapping[str, Any], backend: Mapp
             f"cars refused {unreadable} {'message' if unreadable == 1 else 'messages'} sent to them, by reason: {reasons}"
         )
     return found
+
+
+def _remarks(result: Mapping[str, Any], backend: Mapping[str, Any]) -> list[str]:
+    """Return what the broker does otherwise than asked: once each, though cars and back end may both have noticed it."""
+    by_kind: dict[str, str] = {}
+    for remark in (*result.get("remarks", ()), *backend.get("remarks", ())):
+        by_kind.setdefault(remark.partition(" (")[0], remark)  # behind it stand count and example
+    return list(by_kind.values())
 
 
 def _ends(who: str, ends: Mapping[str, int], *, harmed: bool) -> list[str]:

@@ -12,6 +12,7 @@ from fleet.runtime.broker_findings import broker_findings
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.loader import load
 from fleet.scenario.schema import Scenario
+from fleet.transport.remarks import NO_RETAIN, SHORTER_SESSIONS, Remarks
 
 
 def shipped(name: str) -> Scenario:
@@ -50,6 +51,17 @@ def test_a_scenario_that_harms_its_broker_explains_itself() -> None:
 def test_what_the_broker_does_otherwise_is_told_of_cars_and_back_end() -> None:
     """Remarks of both processes are findings."""
     assert broker_findings(shipped("rush-hour"), {"remarks": ["one"]}, {"remarks": ["other"], "ends": {}}) == ["one", "other"]
+
+
+def test_a_remark_of_cars_and_back_end_is_a_finding_once() -> None:
+    """The broker is the same; only how often each has noticed it differs."""
+    of_cars, of_backend = Remarks(), Remarks()
+    for _ in range(20):
+        of_cars.add(NO_RETAIN)
+    of_backend.add(NO_RETAIN)
+    of_backend.add(SHORTER_SESSIONS, "60 s")
+    found = broker_findings(shipped("rush-hour"), {"remarks": of_cars.in_words()}, {"remarks": of_backend.in_words()})
+    assert found == [f"{NO_RETAIN} (20 times)", f"{SHORTER_SESSIONS} (once, first: 60 s)"]
 
 
 def test_messages_that_cars_could_not_read_are_told() -> None:

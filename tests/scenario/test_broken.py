@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleet.runtime.assembly import vocabulary
-from fleet.scenario.checks import KNOWN_TO_CARS
+from fleet.scenario.action_checks import KNOWN_TO_CARS
 from fleet.scenario.loader import check
 from fleet.scenario.text import read_text
 from fleet.wire.requests import requests
