@@ -6,6 +6,7 @@ import asyncio
 import functools
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -48,7 +49,7 @@ from fleet.runtime.mosquitto import PrivateMosquitto
 from fleet.runtime.processes import pepper_of, read_resolved_scenario, run_backend, run_broker, run_simulator, stop_on_signals
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.streams import need_no_reader
-from fleet.runtime.view import make_view
+from fleet.runtime.view import View, make_view
 from fleet.scenario.loader import find_scenario
 from fleet.wire.clients import client_id_of
 from fleet.wire.topics import DEFAULT_PREFIX
@@ -107,8 +108,7 @@ def simulate(
 
     fleet simulate my/own.yaml --broker mqtts://broker.example:8883 --ca ca.pem --credentials cars.csv --no-backend
     """
-    if state is not None and no_state:
-        raise UsageError("--state and --no-state go against each other", hint="Give one of them.")
+    _refuse_two_states(state, no_state)
     if resolved:
         loaded = read_resolved_scenario()
     else:
@@ -127,38 +127,36 @@ def simulate(
     need_users(access, cars=vins(loaded), tools=() if no_backend else ("tool",))
 
     async def main() -> dict[str, Any]:
-        stop = stop_on_signals(until_eof=until_eof)
+        simulator = partial(
+            run_simulator, access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions,
+            until_stored=delivery is DeliveryMode.STORED, stop=stop_on_signals(until_eof=until_eof), state=memory,
+            journal=journal,
+        )  # fmt: skip
         if as_json:
-            return await run_simulator(
-                access,
-                loaded,
-                with_desk=not no_backend,
-                keep_sessions=keep_sessions,
-                until_stored=delivery is DeliveryMode.STORED,
-                stop=stop,
-                emit=emit_line,
-                state=memory,
-                journal=journal,
-            )
-        view = make_view(out)
-
-        def show(message: dict[str, Any]) -> None:
-            if message["type"] == "progress":
-                view.update(message, {})
-            elif message["type"] == "waits":
-                view.waits(message["what"], message["detail"])
-
-        with view:
-            return await run_simulator(
-                access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions,
-                until_stored=delivery is DeliveryMode.STORED, stop=stop, state=memory, journal=journal,
-                emit=show,
-            )  # fmt: skip
+            return await simulator(emit=emit_line)
+        with make_view(out) as view:
+            return await simulator(emit=partial(_show, view))
 
     result = run_fast(main(), fast=connection.link == "swarm")
     if not as_json:
-        account = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in result["account"].items())
-        out.say(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}")
+        _summarise(result)
+
+
+def _refuse_two_states(state: Path | None, no_state: bool) -> None:
+    if state is not None and no_state:
+        raise UsageError("--state and --no-state exclude each other", hint="Give one of them.")
+
+
+def _summarise(result: dict[str, Any]) -> None:
+    account = " · ".join(f"{count} {name.replace('_', ' ')}" for name, count in result["account"].items())
+    out.say(f"{result['cars']} cars, {result['wall_s']:.1f} s: {account}")
+
+
+def _show(view: View, message: dict[str, Any]) -> None:
+    if message["type"] == "progress":
+        view.update(message, {})
+    elif message["type"] == "waits":
+        view.waits(message["what"], message["detail"])
 
 
 def _keep_journal(journal: Path, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Final
 
 import typer
@@ -27,6 +27,14 @@ LOOK_S = 1.0
 
 app = typer.Typer()
 _WITH_WAY: Final = ("latency", "bandwidth", "slicing", "truncate", "stall")
+_SIZED: Final[Mapping[str, tuple[str, str, Callable[[str], int]]]] = {
+    "bandwidth": ("bandwidth", "bytes_per_s", parse_bytes_per_s),
+    "slicing": ("slicing", "piece_bytes", parse_bytes),
+    "truncate": ("truncate", "after_bytes", parse_bytes),
+    "reset": ("reset-after", "after_bytes", parse_bytes),
+    "half_open": ("half-open-after", "after_bytes", parse_bytes),
+}
+"""Option, parameter and form of each fault that has a number of bytes."""
 
 
 @app.command(rich_help_panel=PARTS)
@@ -74,39 +82,47 @@ def proxy(
     """
     if not as_json:
         need_no_reader()
-    faults: list[tuple[str, Fault]] = []
-    if latency is not None:
-        with _of("latency"):
-            later_ms = _milliseconds(latency)
-            faults.append(("latency", make_fault("latency", latency_ms=later_ms, way=way)))
-        if jitter is not None:
-            with _of("jitter"):
-                made = make_fault("latency", latency_ms=later_ms, jitter_ms=_milliseconds(jitter), way=way)
-            faults = [("latency", made)]
-    elif jitter is not None:
-        raise UsageError("--jitter is of a latency", hint="Give --latency, too.")
-    if bandwidth is not None:
-        with _of("bandwidth"):
-            faults.append(("bandwidth", make_fault("bandwidth", bytes_per_s=parse_bytes_per_s(bandwidth), way=way)))
-    if slicing is not None:
-        with _of("slicing"):
-            faults.append(("slicing", make_fault("slicing", piece_bytes=parse_bytes(slicing), way=way)))
-    if truncate is not None:
-        with _of("truncate"):
-            faults.append(("truncate", make_fault("truncate", after_bytes=parse_bytes(truncate), way=way)))
-    for kind, after in (("reset", reset_after), ("half_open", half_open_after)):
-        if after is not None:
-            with _of(kind.replace("_", "-") + "-after"):
-                faults.append((kind, make_fault(kind, after_bytes=parse_bytes(after))))
-    if stall:
-        faults.append(("stall", make_fault("stall", way=way)))
-    if refuse:
-        faults.append(("refuse", make_fault("refuse")))
+    sized = {
+        "bandwidth": bandwidth, "slicing": slicing, "truncate": truncate, "reset": reset_after, "half_open": half_open_after,
+    }  # fmt: skip
+    faults = [
+        *_latency(latency, jitter, way),
+        *_sized(sized, way),
+        *([("stall", make_fault("stall", way=way))] if stall else []),
+        *([("refuse", make_fault("refuse"))] if refuse else []),
+    ]
     _refuse_without_effect(faults, rule, client, way)
     with _of("rule"):
         faults += [(text, parse_rule(text)) for text in rule or ()]
     here, there = _address("listen", listen, lowest=0), _address("to", to)
     run_fast(_run(here, there, faults, client, seed, as_json=as_json, until_eof=until_eof))
+
+
+def _latency(latency: str | None, jitter: str | None, way: Way) -> list[tuple[str, Fault]]:
+    """Return the latency, if one is asked for. Raises UsageError for a jitter without one."""
+    if latency is None:
+        if jitter is not None:
+            raise UsageError("--jitter is of a latency", hint="Give --latency, too.")
+        return []
+    with _of("latency"):
+        later_ms = _milliseconds(latency)
+        fault = make_fault("latency", latency_ms=later_ms, way=way)
+    if jitter is not None:
+        with _of("jitter"):
+            fault = make_fault("latency", latency_ms=later_ms, jitter_ms=_milliseconds(jitter), way=way)
+    return [("latency", fault)]
+
+
+def _sized(given: Mapping[str, str | None], way: Way) -> list[tuple[str, Fault]]:
+    """Return the faults that have a number of bytes, by kind. Raises UsageError for a number that cannot be."""
+    found = []
+    for kind, text in given.items():
+        option, parameter, parse = _SIZED[kind]
+        if text is not None:
+            with _of(option):
+                ways = {"way": way} if kind in _WITH_WAY else {}
+                found.append((kind, make_fault(kind, **{parameter: parse(text)}, **ways)))
+    return found
 
 
 def _refuse_without_effect(faults: list[tuple[str, Fault]], rules: list[str] | None, clients: list[str] | None, way: Way) -> None:

@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -48,12 +49,13 @@ from fleet.runtime.view import View, make_view
 from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
 from fleet.scenario.loader import find_scenario
+from fleet.scenario.schema import Scenario
 from fleet.wire.topics import checked_prefix
 
 app = typer.Typer()
 
 PRIVATE: Final = "mqtt://127.0.0.1"
-"""What a private Mosquitto is to options that are looked at before it runs."""
+"""Stands for the address of a private Mosquitto while options are checked, before it runs."""
 RunBroker = Annotated[
     str, typer.Option("--broker", metavar="auto|URL", help="auto starts a private Mosquitto; a URL uses a running broker.")
 ]
@@ -91,30 +93,36 @@ def run(
     """
     if ask_desk and not no_backend:
         raise without_effect("--ask-desk", "a back end of ours is asked anyway", "give --no-backend for one of yours")
-    private = connection.broker == "auto"
-    prefix = checked_prefix(connection.topic_prefix)
     loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings)
     tracks = followed_tracks(loaded, vocabulary())
     tell_tracks(rows_left_out(tracks), track_findings(tracks))
-
-    def config() -> RunConfig:
-        """Return what to run, in a folder that is made when all options are right."""
-        return RunConfig(
-            scenario=loaded,
-            out=out_dir or _new_folder(loaded.scenario),
-            until_stored=delivery is DeliveryMode.STORED,
-            with_backend=not no_backend,
-            asks_desk=ask_desk,
-            journal=not no_journal,
-        )
-
     if loaded.clock.is_virtual:
+        broker = () if connection.broker == "auto" else ("broker",)
         connection.refuse(
-            (*(() if private else ("broker",)), "no_backend", "ask_desk", "keep_sessions", *OF_CARS, *EVERYWHERE),
+            (*broker, "no_backend", "ask_desk", "keep_sessions", *OF_CARS, *EVERYWHERE),
             "with --clock virtual broker, network and back end are part of the run",
             "give a live clock such as --clock x600",
         )
-        _start(config(), virtual_run, as_json=as_json)
+        make: Callable[[RunConfig, View], Run] = virtual_run
+    else:
+        tools = () if no_backend and not ask_desk else ("tool",) if no_backend else ("tool", "backend")
+        options = _live_options(connection, loaded, tools=tools, keep_sessions=keep_sessions)
+        make = partial(live_run, options=options)
+    config = RunConfig(
+        scenario=loaded,
+        out=out_dir or _new_folder(loaded.scenario),  # made when all options are right
+        until_stored=delivery is DeliveryMode.STORED,
+        with_backend=not no_backend,
+        asks_desk=ask_desk,
+        journal=not no_journal,
+    )
+    _start(config, make, as_json=as_json)
+
+
+def _live_options(connection: BrokerOptions, scenario: Scenario, *, tools: tuple[str, ...], keep_sessions: bool) -> LiveOptions:
+    """Return how a live run reaches its broker, on which these `tools` log in. Raises UsageError for what cannot be used."""
+    prefix = checked_prefix(connection.topic_prefix)
+    private = connection.broker == "auto"
     access = None
     if private:
         connection.refuse(
@@ -124,14 +132,13 @@ def run(
         )
         replace(connection, broker=PRIVATE).open()  # what is wrong with the other options is told before anything starts
     else:
-        need_no_broker_of_ours(loaded)
-        if no_backend:
+        need_no_broker_of_ours(scenario)
+        if "backend" not in tools:
             connection.refuse_secret_beside_credentials()
         access = connection.open()
-        tools = () if no_backend and not ask_desk else ("tool",) if no_backend else ("tool", "backend")
-        need_users(access, cars=vins(loaded), tools=tools)
-    need_open_files(loaded.cars * (3 if harms_network(loaded) else 1))  # the proxy has two more for each car
-    options = LiveOptions(
+        need_users(access, cars=vins(scenario), tools=tools)
+    need_open_files(scenario.cars * (3 if harms_network(scenario) else 1))  # the proxy has two more for each car
+    return LiveOptions(
         broker=None if private else connection.broker,
         access=access,
         prefix=prefix,
@@ -141,7 +148,6 @@ def run(
         secret=connection.secret(),
         files=connection.files(),
     )
-    _start(config(), lambda config, view: live_run(config, options, view), as_json=as_json)
 
 
 def _start(config: RunConfig, make: Callable[[RunConfig, View], Run], *, as_json: bool) -> NoReturn:

@@ -400,6 +400,6 @@ class LiveRunStage:
             self._view.say(text)
 
 
-def live_run(config: RunConfig, options: LiveOptions, view: View) -> Run:
+def live_run(config: RunConfig, view: View, *, options: LiveOptions) -> Run:
     """Return a run in wall time."""
     return Run(config, LiveRunStage(config, options, view), view)

@@ -53,26 +53,15 @@ def compose_report(
     except StoreError as error:
         store, broken = None, broken or str(error)
         account, commands, told = _store_side(result, backend, None, scenario)
-    generator = _generator(result)
+    generator, lines = _generator(result), result.get("lines", ())
     report: dict[str, Any] = {
-        "schema": reports.SCHEMA,
-        "verdict": "",
-        "reason": "",
-        "seed": scenario.seed,
-        "scenario": scenario.scenario,
-        "scenario_duration": format_duration(scenario.duration),
-        "clock": str(scenario.clock),
-        "version": __version__,
-        "machine": machine(),
-        "wall_s": result["wall_s"],
-        "cars": result["cars"],
-        "connected": result["connected"],
+        **_of_run(scenario),
+        **{name: result[name] for name in ("wall_s", "cars", "connected")},
         **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
         **({} if store is not None else dict.fromkeys(_OF_STORE)),
         "counted_by": BY_ACKNOWLEDGEMENTS if store is None else BY_ROWS,
         "repeated": result["account"]["repeated"],
-        "presences": result["presences"],
-        "refusals": result["refusals"],
+        **{name: result[name] for name in ("presences", "refusals")},
         **told,
         "commands": reports.command_figures(commands),
         "latency_ms": _latency(result, backend),
@@ -85,12 +74,11 @@ def compose_report(
             *reports.findings(generator, backend_cpu.get("cpu_percent")),
             *broker_findings(scenario, result, backend),
             *_of_tracks(scenario),
+            *unjudged(verdicts, lines),
+            *(f"beyond the bounds of the back end: {count} {what}" for what, count in backend.get("beyond", {}).items()),
         ],
         "stages": stage_figures(result["stages"]),
     }
-    lines = result.get("lines", ())
-    report["findings"] += unjudged(verdicts, lines)
-    report["findings"] += [f"beyond the bounds of the back end: {count} {what}" for what, count in report["beyond"].items()]
     report["expectations"] = verdicts.outcomes(report, report["stages"]) + line_outcomes(lines)
     report["verdict"], report["reason"] = judge(
         account,
@@ -101,6 +89,21 @@ def compose_report(
         until_stored=result.get("until_stored", False) and store is not None,
     )
     return report
+
+
+def _of_run(scenario: Scenario) -> dict[str, Any]:
+    """Return the head of a report; the verdict stands there, and is known last."""
+    return {
+        "schema": reports.SCHEMA,
+        "verdict": "",
+        "reason": "",
+        "seed": scenario.seed,
+        "scenario": scenario.scenario,
+        "scenario_duration": format_duration(scenario.duration),
+        "clock": str(scenario.clock),
+        "version": __version__,
+        "machine": machine(),
+    }
 
 
 def _of_tracks(scenario: Scenario) -> list[str]:
