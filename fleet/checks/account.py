@@ -5,18 +5,18 @@ Source: the account of the contract, created = stored + in_outbox + dropped + qu
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from fleet.checks.check import Check, Handlers, is_first, is_priority
-from fleet.cloud.sequence import SeenSequence
 from fleet.observe.journal import Begin, End, Input, Output, Quarantined, Stored
 from fleet.observe.story import CAR
-from fleet.wire.messages import Stored as Mark
 
 _SENT, _LEFT, _TAKEN = 1, 2, 4
 """The car sent it; it has left the outbox; the back end took it."""
 _ALL: Final = _SENT | _LEFT | _TAKEN
 NAMED: Final = 5
+_PAGE: Final = 512
+"""Numbers that are noted together: few pages for many messages, and a number out of all reason costs one page."""
 
 
 class Numbering(Check):
@@ -70,7 +70,8 @@ class StoredOnce(Check):
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
-        self._stored: dict[tuple[str, int], SeenSequence] = {}
+        self._stored: dict[tuple[str, int, int], int] = {}
+        """A bit for each number that is stored, in pages of vin, boot and the numbers' high bits."""
 
     def handlers(self) -> Handlers:
         return {("stored",): self._commit, ("duplicate",): self._known, ("quarantine",): self._quarantined}
@@ -78,24 +79,25 @@ class StoredOnce(Check):
     def _commit(self, record: Stored, line: int) -> None:
         for vin, boot, seq, kind in record.messages:
             self.looked_at += 1
-            if not self._seen(vin, boot).add(seq):
+            if not self._add(vin, boot, seq):
                 self.breach(line, CAR + vin, f"expected each message to be stored once, but {kind} {seq} is stored again")
 
     def _known(self, record: Stored, line: int) -> None:
         for vin, boot, seq, kind in record.messages:
             self.looked_at += 1
-            if self._seen(vin, boot).add(seq):
+            if self._add(vin, boot, seq):
                 self.breach(line, CAR + vin, f"{kind} {seq} is taken for a duplicate, but was never stored")
 
     def _quarantined(self, record: Quarantined, _line: int) -> None:
         if record.vin is not None and record.boot is not None and record.seq:
-            self._seen(record.vin, record.boot).add(record.seq)
+            self._add(record.vin, record.boot, record.seq)
 
-    def _seen(self, vin: str, boot: int) -> SeenSequence:
-        found = self._stored.get((vin, boot))
-        if found is None:
-            found = self._stored[vin, boot] = SeenSequence()
-        return found
+    def _add(self, vin: str, boot: int, seq: int) -> bool:
+        """Note that a number is stored; False when it was before."""
+        page, place = divmod(seq, _PAGE)
+        bits = self._stored.get((vin, boot, page), 0)
+        self._stored[vin, boot, page] = bits | 1 << place
+        return not bits >> place & 1
 
 
 class _Outbox:
@@ -203,14 +205,13 @@ class AccountHolds(Check):
 
     def _marked(self, record: Input, _line: int) -> None:
         told = record.data["message"]
-        gaps = tuple((first, last) for first, last in told.get("gaps", ()))
-        mark, outbox = Mark(boot=told["boot"], through=told["through"], high=told.get("high"), gaps=gaps), self._of(record.m)
-        outbox.doubt.update(seq for seq in outbox.again if mark.covers(seq))
+        outbox = self._of(record.m)
+        outbox.doubt.update(seq for seq in outbox.again if _covers(told, seq))
         for seq in (*outbox.unstored, *outbox.again):
-            if mark.covers(seq):
+            if _covers(told, seq):
                 self._leaves(outbox, seq)
-        outbox.unstored = [seq for seq in outbox.unstored if not mark.covers(seq)]
-        outbox.again = [seq for seq in outbox.again if not mark.covers(seq)]
+        outbox.unstored = [seq for seq in outbox.unstored if not _covers(told, seq)]
+        outbox.again = [seq for seq in outbox.again if not _covers(told, seq)]
 
     def _goes_again(self, record: Input, _line: int) -> None:
         outbox = self._of(record.m)
@@ -290,6 +291,13 @@ class AccountHolds(Check):
             parts = {name: account[name] for name in ("stored", "dropped", "quarantined", "refused")}
             told = ", ".join(f"{count} {name}" for name, count in {**parts, "in_outbox": kept, "lost": lost}.items())
             self.breach(line, "run", f"{account['created']} messages were created, but {found} accounted for: {told}")
+
+
+def _covers(mark: dict[str, Any], seq: int) -> bool:
+    """Tell whether a mark of the back end says that a message is stored: `through` all, and up to `high` all but the gaps."""
+    if seq <= mark["through"] or mark.get("high") is None:
+        return bool(seq <= mark["through"])
+    return bool(seq <= mark["high"]) and not any(first <= seq <= last for first, last in mark.get("gaps", ()))
 
 
 def _some(seqs: list[int]) -> str:
