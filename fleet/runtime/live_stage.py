@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from fleet.errors import FleetError, JournalError, UsageError
-from fleet.observe.journal import BACKEND_PART, JOURNAL, merge_journals
+from fleet.observe.journal import BACKEND_PART, JOURNAL
+from fleet.observe.merging import merge_journals
 from fleet.observe.packing import packed
 from fleet.runtime.access import ENDPOINT_FILE, SECRET_FILE_VARIABLE, Access, EndpointFile, write_endpoint
 from fleet.runtime.assembly import vins

@@ -89,11 +89,6 @@ def clock_minute(text: str) -> int:
     return 60 * int(match[1]) + int(match[2])
 
 
-def format_clock(minute: int) -> str:
-    """Write a minute of the day as `HH:MM`."""
-    return f"{minute // 60:02d}:{minute % 60:02d}"
-
-
 def _calendar_date(text: str) -> date:
     if _DATE.fullmatch(text) is None:
         raise ValueError(f"{text!r} is no date: write it as 2026-03-29, from 2000 to 2099")

@@ -27,7 +27,6 @@ from fleet.observe.journal import (
     Input,
     JournalReader,
     JournalWriter,
-    Mark,
     Opened,
     Output,
     Published,
@@ -38,12 +37,9 @@ from fleet.observe.journal import (
     Stored,
     Up,
     Wake,
-    merge_journals,
-    read_journal,
 )
+from tests.observe.lab import BEGIN, START, broken, journal, unmarked, wakes
 
-START = 1_772_427_600_000_000
-BEGIN = Begin(START, "run", "begin", version="1.2.3", parts=("simulator",), seed=7, start=START, boot=9, clock="x60")
 FRAME = FrameSeen("a/presence", 94, 834_026_723, retain=True)
 EACH: tuple[Record, ...] = (
     Input(START, "car/V", "in", "PowerOn"),
@@ -64,25 +60,6 @@ EACH: tuple[Record, ...] = (
     Stored(START, "store", "duplicate", (("V", 9, 1, "status"),)),
     Quarantined(START, "store", "quarantine", "encoding", "a/status", 0, "V", 9, 2),
 )
-
-
-def journal(path: Path, *records: Record, begin: Begin = BEGIN, account: dict[str, int] | None = None) -> Path:
-    """Write a whole journal."""
-    writer = JournalWriter(path, begin)
-    for record in records:
-        writer.write(record)
-    writer.close(START + 99, account or {})
-    return path
-
-
-def wakes(count: int, machine: str = "car/V") -> list[Wake]:
-    return [Wake(START + number, machine, "wake") for number in range(count)]
-
-
-def unmarked(end: Record) -> End:
-    """Return a last line without what it says of the lines before it."""
-    assert isinstance(end, End)
-    return msgspec.structs.replace(end, line=None, crc32=None)
 
 
 class SmallDisk:
@@ -116,7 +93,7 @@ class SmallDisk:
 def test_every_kind_is_read_as_it_was_written(tmp_path: Path) -> None:
     """First line, records in their order, last line: nothing is lost and nothing is added."""
     path = journal(tmp_path / "journal.jsonl", *EACH, account={"created": 3})
-    *found, end = read_journal(path)
+    *found, end = JournalReader(path)
     assert found == [BEGIN, *EACH]
     assert unmarked(end) == End(START + 99, "run", "end", True, {"created": 3})
 
@@ -158,7 +135,7 @@ def test_blocks_are_written_whole(tmp_path: Path) -> None:
 def test_what_json_has_no_form_for_does_not_end_the_journal(tmp_path: Path, odd: Any) -> None:
     """What comes from outside may be anything: the line says that it is left out, or what it was."""
     path = journal(tmp_path / "journal.jsonl", Input(START, "car/V", "in", "Received", "Command", None, {"p": odd}), *wakes(1))
-    _, given, after, _ = read_journal(path)
+    _, given, after, _ = JournalReader(path)
     assert isinstance(given, Input)
     assert (given.type, given.of) == ("Received", "Command")
     assert after == wakes(1)[0]
@@ -203,14 +180,6 @@ def test_a_disk_without_any_room_leaves_a_journal_that_is_cut_off(tmp_path: Path
 # --- what is broken -------------------------------------------------------------------------------------------------
 
 
-def broken(path: Path, line: int, text: bytes) -> Path:
-    """Put something else into a line of a journal."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    lines[line - 1] = text
-    path.write_bytes(b"".join(lines))
-    return path
-
-
 @pytest.mark.parametrize(
     "text",
     [b"{\n", b"\n", b"\xff\xfe\n", b'{"t":"soon","m":"car/V","k":"wake"}\n', b'{"t":1,"m":"car/V","k":"dance"}\n', b"[]\n"],
@@ -220,7 +189,7 @@ def test_a_garbled_line_is_named(tmp_path: Path, text: bytes) -> None:
     path = broken(journal(tmp_path / "journal.jsonl", *wakes(5)), 4, text)
     found: list[Record] = []
     with pytest.raises(JournalError) as raised:
-        found.extend(read_journal(path))
+        found.extend(JournalReader(path))
     assert found == [BEGIN, *wakes(2)]
     assert str(raised.value).startswith(f"{path}:4: ")
     assert raised.value.line == 4
@@ -339,91 +308,8 @@ def test_what_has_no_marks_is_read(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     records = (BEGIN, *wakes(3), End(START + 99, "run", "end", True, {}))
     path.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
-    assert list(read_journal(path)) == [*records]
+    assert list(JournalReader(path)) == [*records]
     assert gaps_in(path) == []
-
-
-# --- merging --------------------------------------------------------------------------------------------------------
-
-
-def parts_of(folder: Path, ours: list[Record], theirs: list[Record]) -> list[Path]:
-    backend = Begin(NOT_YET, "run", "begin", parts=("backend",))
-    return [
-        journal(folder / "journal.jsonl", *ours, account={"created": 2}),
-        journal(folder / BACKEND_PART, *theirs, begin=backend, account={"stored": 1}),
-    ]
-
-
-def test_merging_orders_by_time_then_part_then_line(tmp_path: Path) -> None:
-    """One journal is left, with both accounts; each part's own order is kept even where its times step back."""
-    ours: list[Record] = [Wake(START + t, "car/V", "wake") for t in (1, 5, 4, 9)]
-    theirs: list[Record] = [Wake(START + t, "desk", "wake") for t in (1, 4, 5, 20)]
-    parts = parts_of(tmp_path, ours, theirs)
-    merge_journals(parts, parts[0])
-    assert [file.name for file in tmp_path.iterdir()] == ["journal.jsonl"]
-    reader = JournalReader(parts[0])
-    first, *records, last = reader
-    assert isinstance(first, Begin)
-    assert first.parts == ("simulator", "backend")
-    assert [(record.m, record.t - START) for record in records] == [
-        ("car/V", 1), ("desk", 1), ("desk", 4), ("car/V", 5), ("car/V", 4), ("desk", 5), ("car/V", 9), ("desk", 20),
-    ]  # fmt: skip
-    assert unmarked(last) == End(START + 99, "run", "end", True, {"created": 2, "stored": 1})
-    assert reader.warnings == []
-    assert reader.gaps == []
-
-
-def test_what_happened_before_the_time_was_known_happened_at_the_start(tmp_path: Path) -> None:
-    """It gets the time at which the cars stood meanwhile; what the machine was told stays beside it."""
-    parts = parts_of(
-        tmp_path, [Wake(START, "car/V", "wake")], [Input(NOT_YET, "desk", "in", "CarSeen", now=17), *wakes(1, "desk")]
-    )
-    merge_journals(parts, parts[0])
-    _, ours, seen, woken, _ = read_journal(parts[0])
-    assert (ours.m, woken) == ("car/V", wakes(1, "desk")[0])
-    assert seen == Input(START, "desk", "in", "CarSeen", now=17)
-
-
-def test_a_part_without_its_end_makes_the_whole_incomplete(tmp_path: Path) -> None:
-    """What it wrote is there; that it was killed is said."""
-    parts = parts_of(tmp_path, [], list(wakes(3, "desk")))
-    parts[1].write_bytes(b"".join(parts[1].read_bytes().splitlines(keepends=True)[:-1]) + b'{"t":')
-    merge_journals(parts, parts[0])
-    *records, last = read_journal(parts[0])
-    assert records[1:] == wakes(3, "desk")
-    assert unmarked(last) == End(START + 99, "run", "end", False, {"created": 2}, "a process of the run was killed")
-
-
-def test_a_merged_journal_has_marks_of_its_own(tmp_path: Path) -> None:
-    """Those of the parts count other lines."""
-    parts = parts_of(tmp_path, list(wakes(MARKED_LINES)), list(wakes(MARKED_LINES, "desk")))
-    merge_journals(parts, parts[0])
-    reader = JournalReader(parts[0])
-    records = list(reader)
-    assert [record.line for record in records if isinstance(record, Mark)] == [MARKED_LINES + 1, 2 * MARKED_LINES + 1]
-    assert len(records) == 2 * MARKED_LINES + 4
-    assert reader.gaps == []
-
-
-def test_a_part_with_a_gap_is_not_merged(tmp_path: Path) -> None:
-    """Its marks are all that shows the gap."""
-    parts = parts_of(tmp_path, list(wakes(MARKED_LINES)), [])
-    broken(parts[0], 7, b"")
-    with pytest.raises(JournalError, match="1 line is missing") as raised:
-        merge_journals(parts, parts[0])
-    assert raised.value.line == MARKED_LINES
-    assert sorted(file.name for file in tmp_path.iterdir()) == [BACKEND_PART, "journal.jsonl"]
-
-
-def test_a_part_that_is_none_leaves_both_where_they_are(tmp_path: Path) -> None:
-    """Nothing is thrown away because of an error."""
-    parts = parts_of(tmp_path, list(wakes(3)), [])
-    parts[1].write_text("what is this\n")
-    before = parts[0].read_bytes()
-    with pytest.raises(JournalError):
-        merge_journals(parts, parts[0])
-    assert parts[0].read_bytes() == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == [BACKEND_PART, "journal.jsonl"]
 
 
 # --- the page about it ------------------------------------------------------------------------------------------------
@@ -435,6 +321,6 @@ def test_the_examples_of_the_page_are_lines_of_a_journal(tmp_path: Path) -> None
     first, last, *rest = [line for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     path = tmp_path / "journal.jsonl"
     path.write_text("\n".join((first, *rest, last, "")), encoding="utf-8")
-    records = list(read_journal(path))
+    records = list(JournalReader(path))
     assert [msgspec.json.encode(record).decode() for record in records] == [first, *rest, last]
     assert {record.k for record in records} == set(KINDS)

@@ -13,7 +13,8 @@ import pytest
 
 from fleet.errors import JournalError, UsageError
 from fleet.observe import packing
-from fleet.observe.journal import Begin, End, JournalReader, JournalWriter, Mark, Record, Wake, merge_journals, read_journal
+from fleet.observe.journal import Begin, End, JournalReader, JournalWriter, Mark, Record, Wake
+from fleet.observe.merging import merge_journals
 from fleet.observe.packing import DamagedPacking, find, pack_of, packed, read_lines
 from tests.cli.lab import call
 
@@ -111,7 +112,7 @@ def journal(path: Path, count: int = 2_000, parts: tuple[str, ...] = ("simulator
         if number % 300 == 0:
             writer.flush()
     writer.close(count, {"created": count})
-    return list(read_journal(path))
+    return list(JournalReader(path))
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -119,7 +120,7 @@ def test_a_journal_is_the_same_whatever_it_is_packed_with(tmp_path: Path, ending
     """And is found by its plain name, as it was called before it was packed."""
     plain = journal(tmp_path / "plain")
     assert journal(tmp_path / f"journal.jsonl{ending}") == plain
-    assert list(read_journal(tmp_path / "journal.jsonl")) == plain
+    assert list(JournalReader(tmp_path / "journal.jsonl")) == plain
     assert find(tmp_path / "journal.jsonl") == tmp_path / f"journal.jsonl{ending}"
     done = call("journal", str(tmp_path))
     assert done.out.encode() == (tmp_path / "plain").read_bytes()
@@ -131,7 +132,7 @@ def test_packed_parts_are_merged(tmp_path: Path) -> None:
     ours, theirs = journal(parts[0]), journal(parts[1], parts=("backend",))
     merge_journals(parts, parts[0])
     assert [path.name for path in tmp_path.iterdir()] == [parts[0].name]
-    merged = list(read_journal(parts[0]))
+    merged = list(JournalReader(parts[0]))
     marks = [record for record in merged if isinstance(record, Mark)]
     assert len(merged) - len(marks) == sum(not isinstance(record, Mark) for record in (*ours, *theirs)) - 2
     assert isinstance(merged[-1], End)
@@ -155,4 +156,4 @@ def test_a_gzip_of_the_user_is_read(tmp_path: Path) -> None:
     """A journal that somebody packed to send it."""
     plain = journal(tmp_path / "plain")
     (tmp_path / "sent.jsonl.gz").write_bytes(gzip.compress((tmp_path / "plain").read_bytes()))
-    assert list(read_journal(tmp_path / "sent.jsonl.gz")) == plain
+    assert list(JournalReader(tmp_path / "sent.jsonl.gz")) == plain

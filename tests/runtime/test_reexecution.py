@@ -15,7 +15,7 @@ from fleet import cli
 from fleet.cloud.desk_io import CarSeen, ClockChanged, CommandAsked, PresenceChanged
 from fleet.errors import JournalError
 from fleet.kernel.instants import MINUTE
-from fleet.observe.journal import JOURNAL, Begin, JournalWriter, Output, Record, read_journal
+from fleet.observe.journal import JOURNAL, Begin, JournalReader, JournalWriter, Output, Record
 from fleet.observe.packing import packed, read_lines
 from fleet.runtime.journalling import begin_of
 from fleet.runtime.reexecution import Agreement, Difference, Reexecution
@@ -87,7 +87,7 @@ def difference_of(found: Agreement) -> Difference:
 def test_cars_decide_the_same_again(of_cars: Path) -> None:
     """All machines, inputs and outputs of the journal are gone through, and agree."""
     found = Reexecution(of_cars).run()
-    records = list(read_journal(of_cars))
+    records = list(JournalReader(of_cars))
     assert found.difference is None
     assert found.warnings == []
     assert found.machines == 5
@@ -104,7 +104,7 @@ def test_a_changed_rule_is_found(of_cars: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("fleet.vehicle.car.build_status", dishonest)
     found = difference_of(Reexecution(of_cars).run())
-    records = list(read_journal(of_cars))
+    records = list(JournalReader(of_cars))
     recorded = records[found.line - 1]
     built = [r for r in records if isinstance(r, Output) and r.of == "Status" and r.data["message"]["trigger"] != "load"]
     assert recorded == next(r for r in built if "mileage_km" in r.data["message"])
@@ -118,7 +118,7 @@ def test_a_changed_rule_is_found(of_cars: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def machines_of(path: Path, story: Any) -> set[str]:
-    records = list(read_journal(path))
+    records = list(JournalReader(path))
     return {records[int(line.partition(":")[0]) - 1].m for line in story}
 
 
@@ -303,7 +303,7 @@ async def test_a_live_run_is_run_again_without_a_difference(tmp_path: Path) -> N
     found = json.loads(again.out)
     assert found["warnings"] == []
     assert found["machines"] == 13
-    records = list(read_journal(path))
+    records = list(JournalReader(path))
     assert {record.m.partition("/")[0] for record in records} == {"run", "car", "link", "desk", "store"}
     assert not any(b'"digest"' in line for line in read_lines(packed(path)))
     last: Any = records[-1]
