@@ -339,7 +339,7 @@ BACK_END: Final = (
     Mutant(
         name="store-loses",
         told="the store drops each hundredth message",
-        file="backend/store.py",
+        file="backend/preparing.py",
         old=("            next_id += 1\n            fresh.append(arrival)"),
         new=("            next_id += 1\n            if next_id % 100:\n                fresh.append(arrival)"),
         scenario="broker-outage",

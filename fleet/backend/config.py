@@ -13,7 +13,8 @@ from fleet.backend.consumer import RECEIVE_MAXIMUM
 from fleet.backend.echo import Echo
 from fleet.backend.recorder import NoRecorder, Recorder
 from fleet.backend.spin import SpinCost
-from fleet.backend.store import Store
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import OpenStore
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import Rule
 from fleet.transport.link import LinkFactory
@@ -52,6 +53,6 @@ class BackendConfig:
     announce_stored: bool = False
     batch_wait_s: float = BATCH_WAIT_S
     echo: Callable[[], Echo] | None = None
-    open_store: type[Store] = Store
+    open_store: OpenStore = SqliteStore
     recorder: Recorder = field(default_factory=NoRecorder)
     rules: tuple[type[Rule], ...] = RULES

@@ -15,13 +15,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from fleet.backend.schema import check_place
+from fleet.backend.schema import LOG_PAGES_MAX, check_place
 from fleet.errors import StoreError, StoreGone
 
 _LOCKS_FILE: Final = sys.platform == "linux"
 """There `flock` and the locks by which SQLite shares the file know nothing of each other; elsewhere they exclude each other."""
-_WRITTEN: Final = 2
-"""How many of the names, from the first, are those of files that tell by size and time when somebody else has written."""
+_LOG_BYTES_MAX: Final = LOG_PAGES_MAX * 4096
+"""From this length of the log on, a commit may itself write to the file."""
 
 _Left = tuple[int, int, int, int]
 """A file as it was left: device and inode say which it is, then how long it is, and when (ns) somebody wrote to it last."""
@@ -48,12 +48,19 @@ class HeldName:
     def look(self) -> None:
         """Raise StoreGone when the path means another file, or none, or a part of what belongs to it is missing."""
 
-    @contextmanager
-    def writing(self, *, wait: bool = True) -> Iterator[None]:  # noqa: ARG002 (nobody else writes)
-        """Write within; raises StoreGone when somebody else has written, before that or meanwhile.
+    def begin(self) -> bool:
+        """Begin a commit; raises StoreGone when another program has taken or written something away.
 
-        Without `wait` it begins also while another thread is writing, and then does not tell whose writing is whose.
+        Returns False while another thread is within `writing`: then nobody can tell whose writing is whose.
         """
+        return True
+
+    def end(self, *, alone: bool) -> None:
+        """End a commit that `begin` has begun, whether or not it succeeded; `alone` is what that returned."""
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write within, one thread at a time; raises StoreGone when another program has done so, before that or meanwhile."""
         yield
 
 
@@ -73,6 +80,8 @@ class StoreFile(HeldName):
         self._names = (str(path.absolute()), f"{real}-wal", f"{real}-shm")
         self._left: list[_Left | None] = [None] * len(self._names)
         self._is_whole: Callable[[], bool] = lambda: True
+        self._is_complete = False
+        """True once file, log and index were all found."""
         self._writing = Lock()
 
     def opened(self, is_whole: Callable[[], bool]) -> None:
@@ -90,34 +99,47 @@ class StoreFile(HeldName):
     def look(self) -> None:
         self._hold_against(self._found())
 
-    @contextmanager
-    def writing(self, *, wait: bool = True) -> Iterator[None]:
-        mine = self._writing.acquire(blocking=wait)
+    def begin(self) -> bool:
+        alone = self._writing.acquire(blocking=False)
+        path, log, index = self._names
         try:
-            found = self._found(_WRITTEN)  # the index is looked at once there is something in it
-            if found != self._left[:_WRITTEN]:
-                self._hold_against(found)
-                if mine:
-                    self._look_into(found)
+            as_left = _found(path) == self._left[0] and _found(log) == self._left[1] and os.access(index, os.F_OK)
+            if not as_left:
+                self._examine(self._found(), alone=alone)
+        except BaseException:
+            if alone:
+                self._writing.release()
+            raise
+        return alone
+
+    def end(self, *, alone: bool) -> None:
+        left, log = self._left[1], _found(self._names[1])
+        if self._is_complete and left and log and log[1] == left[1] and log[2] < _LOG_BYTES_MAX:
+            self._left[1] = log
+        else:
+            self._note(self._found(), log_only=not alone)
+        if alone:
+            self._writing.release()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        with self._writing:
+            self._examine(self._found(), alone=True)
             try:
                 yield
             finally:
                 found = self._found()
-                self._note(found, log_only=not mine)
+                self._note(found)
             self._hold_against(found)
-        finally:
-            if mine:
-                self._writing.release()
 
-    def _found(self, places: int = 3) -> list[_Left | None]:
-        """Return how the path, the log and its index, or the first of these, are now; None for what is not there."""
-        found: list[_Left | None] = []
-        for name in self._names[:places]:
-            try:
-                found.append(_as_left(os.stat(name)))  # noqa: PTH116 (with each commit, and a Path costs as much again)
-            except OSError:
-                found.append(None)
-        return found
+    def _found(self) -> list[_Left | None]:
+        """Return how the path, the log and its index are now; None for what is not there."""
+        return [_found(name) for name in self._names]
+
+    def _examine(self, found: list[_Left | None], *, alone: bool) -> None:
+        self._hold_against(found)
+        if alone:
+            self._look_into(found)
 
     def _hold_against(self, found: list[_Left | None]) -> None:
         """Raise StoreGone where something else is found than what was left, or nothing."""
@@ -135,15 +157,24 @@ class StoreFile(HeldName):
         self._note(found)  # such as by a program that copied the log back, from which nothing is lost
 
     def _note(self, found: list[_Left | None], *, log_only: bool = False) -> None:
-        """Note how things are left; what has become another file meanwhile stays as it was noted."""
+        """Note how things are left; a name that means another file now stays as it was noted."""
         for place in range(1 if log_only else 0, len(found)):
             left, now = self._left[place], found[place]
             if now is not None and (left is None or left[:2] == now[:2]):
                 self._left[place] = now
+        self._is_complete = None not in self._left
 
 
 def _as_left(found: os.stat_result) -> _Left:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _found(name: str) -> _Left | None:
+    """Return how a file is now, None when there is none."""
+    try:
+        return _as_left(os.stat(name))  # noqa: PTH116 (with each commit, and a Path costs as much again)
+    except OSError:
+        return None
 
 
 # --- one writer -----------------------------------------------------------------------------------------------------------

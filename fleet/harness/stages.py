@@ -11,11 +11,13 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from fleet.backend.buffered_store import MemoryStore
 from fleet.backend.config import BackendConfig
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.write_buffer import IN_MEMORY
 from fleet.errors import UsageError
 from fleet.harness.backends import Launch
 from fleet.harness.network import Network
@@ -338,4 +340,4 @@ class VirtualWorldStage:
 
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
         config = virtual_backend(store, self.tool_links, self._schedule, key=stream_key(seed, "backend"), clock=self.clock)
-        return replace(config, open_store=MemoryStore)
+        return replace(config, open_store=partial(SqliteStore, policy=IN_MEMORY))

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from fleet.backend.announced_clock import ClockFactory
-from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.config import BackendConfig
 from fleet.backend.echo import Echo
 from fleet.backend.spin import SpinCost
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.write_buffer import BUFFERED
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Clock, Instant
 from fleet.kernel.schedule import Schedule
@@ -63,7 +64,7 @@ def virtual_backend(
         dialect=open_dialect(),
         clock_is_known=clock is not None,
         spin_cost=SIMULATED_SPIN_COST,
-        open_store=BufferedStore,
+        open_store=partial(SqliteStore, policy=BUFFERED),
     )
 
 

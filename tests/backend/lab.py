@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import msgspec
 from fleet.backend.config import BackendConfig
 from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend
+from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import Arrival
+from fleet.backend.write_buffer import BUFFERED, IN_MEMORY
 from fleet.cloud.twin import origin_of
 from fleet.runtime.backend_configs import live_backend
 from fleet.runtime.clocks import wall_us
@@ -40,6 +43,10 @@ BOOT = 1_772_000_000_000_000
 DIALECT = FleetDialect()
 ANSWERS = DIALECT.topics.desk_answer("test")
 WHERE = {"latitude": 41.5, "longitude": 2.0}
+
+buffered = partial(SqliteStore, policy=BUFFERED)
+in_memory = partial(SqliteStore, policy=IN_MEMORY)
+OpenSqlite = Callable[..., SqliteStore]
 
 
 def status(seq: int, vin: str = VIN, boot: int = BOOT, **more: Any) -> Status:

@@ -13,15 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.backend import consumer, known_numbers, quarantine
-from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.known_numbers import MARKED_GAPS, Seen
+from fleet.backend.preparing import BOOTS_FORGOTTEN, GAPS_GIVEN_UP, NOT_KEPT
 from fleet.backend.reader import StoreReader
-from fleet.backend.store import BOOTS_FORGOTTEN, GAPS_GIVEN_UP, NOT_KEPT, Batch, Quarantined, Store
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch, Quarantined
 from fleet.cloud.sequence import SeenSequence
 from fleet.errors import StoreFull
 from fleet.wire.frame import Frame
 from tests.backend.fake_link import FakeSession
-from tests.backend.lab import BOOT, DIALECT, OTHER, VIN, arrival, presence, running, status
+from tests.backend.lab import BOOT, DIALECT, OTHER, VIN, OpenSqlite, arrival, buffered, presence, running, status
 
 GARBAGE = Quarantined(1, "t", "type", "d", 3, b"abc", VIN, None, None)
 
@@ -52,8 +53,8 @@ def small_quarantine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_quarantine")
-@pytest.mark.parametrize("kind", [Store, BufferedStore])
-def test_of_garbage_a_part_is_kept_and_all_is_counted(path: Path, kind: type[Store]) -> None:
+@pytest.mark.parametrize("kind", [SqliteStore, buffered])
+def test_of_garbage_a_part_is_kept_and_all_is_counted(path: Path, kind: OpenSqlite) -> None:
     """Of a car, of a reason and in all; across restarts, too."""
     for _ in range(3):
         store = kind(path)
@@ -72,8 +73,8 @@ def test_of_garbage_a_part_is_kept_and_all_is_counted(path: Path, kind: type[Sto
 
 
 @pytest.mark.usefixtures("small_quarantine")
-@pytest.mark.parametrize("kind", [Store, BufferedStore])
-def test_the_account_adds_up_beyond_the_room_of_the_quarantine(path: Path, kind: type[Store]) -> None:
+@pytest.mark.parametrize("kind", [SqliteStore, buffered])
+def test_the_account_adds_up_beyond_the_room_of_the_quarantine(path: Path, kind: OpenSqlite) -> None:
     """A numbered message of which nothing is kept is in quarantine by its number, and its car need not send it again."""
     store = kind(path)
     marks = []
@@ -87,8 +88,8 @@ def test_the_account_adds_up_beyond_the_room_of_the_quarantine(path: Path, kind:
     assert (account.stored, account.quarantined_of_boots, account.quarantined_rows, account.missing) == (10, 10, 3, 0)
 
 
-@pytest.mark.parametrize("kind", [Store, BufferedStore])
-def test_the_same_bad_message_counts_once(path: Path, kind: type[Store]) -> None:
+@pytest.mark.parametrize("kind", [SqliteStore, buffered])
+def test_the_same_bad_message_counts_once(path: Path, kind: OpenSqlite) -> None:
     """Twice in a batch, in another one, and after a restart."""
     bad = GARBAGE._replace(boot=BOOT, seq=1)
     for _ in range(2):
@@ -104,9 +105,9 @@ def test_the_same_bad_message_counts_once(path: Path, kind: type[Store]) -> None
 # --- gaps
 
 
-@pytest.mark.parametrize("kind", [Store, BufferedStore])
+@pytest.mark.parametrize("kind", [SqliteStore, buffered])
 def test_a_car_that_leaves_out_every_second_number_is_bounded(
-    path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Store]
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: OpenSqlite
 ) -> None:
     """The earliest numbers are given up; what still comes of them is in quarantine, and nothing is stored twice."""
     monkeypatch.setattr(known_numbers, "GAPS_OF_BOOT", 10)
@@ -164,9 +165,9 @@ def test_in_the_end_a_car_is_told_of_every_message_however_many_gaps_there_are(g
 # --- boots
 
 
-@pytest.mark.parametrize("kind", [Store, BufferedStore])
+@pytest.mark.parametrize("kind", [SqliteStore, buffered])
 def test_of_a_car_with_too_many_boots_the_earliest_are_forgotten(
-    path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Store]
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: OpenSqlite
 ) -> None:
     """What comes of them later is not taken for new, and other cars are as they were."""
     monkeypatch.setattr(known_numbers, "BOOTS_OF_CAR", 5)
@@ -194,10 +195,10 @@ def test_of_a_car_with_too_many_boots_the_earliest_are_forgotten(
 @given(
     st.lists(st.lists(st.tuples(st.sampled_from([VIN, OTHER]), st.integers(1, 6), st.integers(1, 6)), max_size=20), max_size=8),
     st.sets(st.integers(0, 7)),
-    st.sampled_from([Store, BufferedStore]),
+    st.sampled_from([SqliteStore, buffered]),
 )
 def test_boots_that_are_not_in_memory_are_known_all_the_same(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, int, int]]], restarts: set[int], kind: type[Store]
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, int, int]]], restarts: set[int], kind: OpenSqlite
 ) -> None:
     path = tmp_path_factory.mktemp("boots") / "fleet.sqlite"
     with pytest.MonkeyPatch.context() as patch:
@@ -221,7 +222,7 @@ def test_boots_that_are_not_in_memory_are_known_all_the_same(
 # --- floods that nothing holds back
 
 
-class FullStore(Store):
+class FullStore(SqliteStore):
     def commit(self, batch: Batch, stored_at: int) -> object:  # type: ignore[override]
         raise StoreFull(str(self.path))
 

@@ -11,14 +11,29 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.service import Backend
-from fleet.backend.store import Batch, Committed, Store
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch, Committed
 from fleet.cloud.rule import AskCar, CommandEnded, Done, Notify, Refused, Rule, RuleOutput, SendReply
 from fleet.kernel.instants import MINUTE, SECOND, Instant
 from fleet.wire.messages import EnrolCar, Event, Reply, Request, ServiceRequest
 from tests.backend.fake_link import FakeSession
-from tests.backend.lab import BOOT, DIALECT, VIN, BackendLab, arrival, car, config, event, presence, response, running, status
+from tests.backend.lab import (
+    BOOT,
+    DIALECT,
+    VIN,
+    BackendLab,
+    OpenSqlite,
+    arrival,
+    buffered,
+    car,
+    config,
+    event,
+    presence,
+    response,
+    running,
+    status,
+)
 
 
 class Echo(Rule):
@@ -141,7 +156,7 @@ class Stopped(BaseException):
     """The back end was killed."""
 
 
-class MortalStore(Store):
+class MortalStore(SqliteStore):
     """Commits, and dies before anybody hears of it."""
 
     def commit(self, batch: Batch, stored_at: int) -> Committed:
@@ -175,7 +190,7 @@ async def test_killed_between_commit_and_reply_the_reply_comes_after_the_restart
 
 
 async def test_killed_before_the_commit_nothing_is_left_and_it_is_handled_when_it_comes_again(path: Path) -> None:
-    class Deaf(Store):
+    class Deaf(SqliteStore):
         def commit(self, batch: Batch, stored_at: int) -> Committed:
             raise Stopped
 
@@ -214,10 +229,10 @@ async def test_a_reply_the_broker_never_took_goes_out_again_unless_it_is_of_no_m
     assert len(replies(session)) == 3
 
 
-@pytest.mark.parametrize("open_store", [Store, BufferedStore])
-async def test_a_message_that_a_store_of_an_earlier_run_holds_is_not_handled(path: Path, open_store: type[Store]) -> None:
+@pytest.mark.parametrize("open_store", [SqliteStore, buffered])
+async def test_a_message_that_a_store_of_an_earlier_run_holds_is_not_handled(path: Path, open_store: OpenSqlite) -> None:
     """Also when it comes first of all, and when the store is behind."""
-    earlier = Store(path)
+    earlier = SqliteStore(path)
     earlier.commit(Batch(arrivals=[arrival(event(2))]), 1)
     earlier.close()
     async with running(path, open_store=open_store, **RULES) as lab:

@@ -19,7 +19,8 @@ from fleet.backend import consumer
 from fleet.backend.consumer import RECEIVE_MAXIMUM
 from fleet.backend.service import Backend
 from fleet.backend.spin import SpinVault
-from fleet.backend.store import Batch, Committed, Store
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch, Committed
 from fleet.errors import StoreError, StoreFull
 from fleet.kernel.instants import DAY, HOUR, LATEST
 from fleet.runtime.clocks import wall_us
@@ -58,15 +59,15 @@ class Gate:
         self._begun = threading.Event()
         self.errors: list[Exception] = []
         self.sizes: list[int] = []
-        self.commit: Callable[[Store, Batch, int], Committed] = Store.commit
+        self.commit: Callable[[SqliteStore, Batch, int], Committed] = SqliteStore.commit
 
-        def commit(store: Store, batch: Batch, stored_at: int) -> Committed:
+        def commit(store: SqliteStore, batch: Batch, stored_at: int) -> Committed:
             return self._gated(store, batch, stored_at)
 
-        monkeypatch.setattr(Store, "commit", commit)
+        monkeypatch.setattr(SqliteStore, "commit", commit)
         monkeypatch.setattr(consumer, "AT_ONCE", -1)
 
-    def _gated(self, store: Store, batch: Batch, stored_at: int) -> Committed:
+    def _gated(self, store: SqliteStore, batch: Batch, stored_at: int) -> Committed:
         self._begun.set()
         assert self.opened.wait(8)
         self.sizes.append(len(batch.arrivals))
@@ -118,14 +119,14 @@ async def test_a_batch_is_committed_at_once_and_what_piled_up_in_the_writer_thre
 ) -> None:
     """Either way it is acknowledged only when that is through."""
     commits: list[tuple[int, bool, int]] = []
-    commit = Store.commit
+    commit = SqliteStore.commit
 
-    def seen(store: Store, batch: Batch, stored_at: int) -> Committed:
+    def seen(store: SqliteStore, batch: Batch, stored_at: int) -> Committed:
         on_the_loop = threading.current_thread() is threading.main_thread()
         commits.append((batch.size, on_the_loop, len(lab.session.acknowledged)))
         return commit(store, batch, stored_at)
 
-    monkeypatch.setattr(Store, "commit", seen)
+    monkeypatch.setattr(SqliteStore, "commit", seen)
     async with running(path) as lab:
         lab.session.deliver(*car(*[status(n) for n in range(1, 1_001)]))
         await lab.session.wait_for_acknowledged(1_000)

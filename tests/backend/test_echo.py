@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.backend.buffered_store import MemoryStore
 from fleet.backend.echo import LONGEST_S, UNPROVEN_MAX, Echo
 from fleet.backend.service import Backend
-from fleet.backend.store import Store
+from fleet.backend.sqlite_store import SqliteStore
 from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.faults import FaultControl, parse_rule
 from fleet.transport.link import LinkFactory
@@ -22,7 +21,7 @@ from fleet.transport.simulated_faults import FrameFaults
 from fleet.transport.swarm_link import swarm_links
 from fleet.wire.messages import Event
 from tests.backend.fake_link import FakeSession
-from tests.backend.lab import BOOT, DIALECT, car, config, event, running, status
+from tests.backend.lab import BOOT, DIALECT, OpenSqlite, car, config, event, in_memory, running, status
 from tests.lab import Lab, LiveBroker
 from tests.transport.simulated_lab import SimulatedWorld, VirtualLoop
 
@@ -119,7 +118,7 @@ async def test_a_silent_connection_is_left_and_a_quiet_one_kept(tmp_path: Path) 
         assert any("connecting again" in warning for warning in lab.backend.snapshot().warnings)
 
 
-async def story(lab: Lab, links: LinkFactory, faults: FaultControl, path: Path, store: type[Store]) -> None:
+async def story(lab: Lab, links: LinkFactory, faults: FaultControl, path: Path, store: OpenSqlite) -> None:
     """The back end's acknowledgements are lost until the broker has as many under way as it may; then they are not."""
     settings = config(
         path, FakeSession(), links=links, username="backend", password=lab.broker.secret.password_for("backend"), echo=QUICK,
@@ -151,7 +150,7 @@ async def test_lost_acknowledgements_do_not_stop_it_for_ever(
     """With a real Mosquitto, through a proxy."""
     lab = Lab(own_broker, aiomqtt_links)
     async with FaultProxy(own_broker.mosquitto.tools) as proxy:
-        await story(lab, links(proxy.endpoint), proxy, tmp_path / "fleet.sqlite", Store)
+        await story(lab, links(proxy.endpoint), proxy, tmp_path / "fleet.sqlite", SqliteStore)
     await lab.close()
 
 
@@ -163,7 +162,7 @@ def test_lost_acknowledgements_do_not_stop_it_in_virtual_time(tmp_path: Path) ->
         network = world.process.network
         network.faults = FrameFaults(network, 7)
         lab = world.lab()
-        await story(lab, world.links_to(world.process.tools), network.faults, tmp_path / "fleet.sqlite", MemoryStore)
+        await story(lab, world.links_to(world.process.tools), network.faults, tmp_path / "fleet.sqlite", in_memory)
         await lab.close()
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

@@ -17,7 +17,8 @@ from fleet.backend.known_numbers import KnownNumbers
 from fleet.backend.publisher import Publisher
 from fleet.backend.recorder import NoRecorder
 from fleet.backend.service import Backend
-from fleet.backend.store import Arrival, Batch, Committed, Store
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Arrival, Batch, Committed
 from fleet.cloud import desk
 from fleet.cloud.calls import Calls
 from fleet.cloud.centre import ServiceCentre
@@ -204,17 +205,13 @@ class Fragile:
         return getattr(self.real, name)
 
 
-class FragileStore(Store):
+class FragileStore(SqliteStore):
     """A store with such a connection."""
 
-    def _open(self, created_by: str) -> Any:
-        self._connection = Fragile(super()._open(created_by))  # type: ignore[assignment]
-        return self._connection
-
-    @property
-    def fragile(self) -> Fragile:
-        assert self._connection is not None
-        return cast("Fragile", self._connection)
+    def __init__(self, path: Path, /, *, created_by: str) -> None:
+        super().__init__(path, created_by=created_by)
+        self.fragile = Fragile(self.database.writer)
+        self.database.writer = cast("sqlite3.Connection", self.fragile)
 
 
 def fragile_of(backend: Backend) -> Fragile:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from fleet.backend.buffered_store import BufferedStore, MemoryStore
 from fleet.backend.service import Backend
-from fleet.backend.store import Batch, Store
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch
 from fleet.errors import StoreError, StoreGone
 from tests.backend.fake_link import FakeSession
-from tests.backend.lab import BOOT, VIN, arrival, car, config, event
+from tests.backend.lab import BOOT, VIN, OpenSqlite, arrival, buffered, car, config, event, in_memory
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file with two names is refused")
 
@@ -84,9 +84,9 @@ def by_process(path: Path) -> Path:
         pytest.param(by_process, marks=ON_LINUX),
     ],
 )
-@pytest.mark.parametrize("kind", [Store, BufferedStore])
+@pytest.mark.parametrize("kind", [SqliteStore, buffered])
 def test_a_store_under_another_name_is_in_use_and_who_has_it_is_told(
-    path: Path, name: Callable[[Path], Path], kind: type[Store]
+    path: Path, name: Callable[[Path], Path], kind: OpenSqlite
 ) -> None:
     """Two back ends would count sequences of their own; and the attempt leaves the first one as it was."""
     store = kind(path)
@@ -102,12 +102,12 @@ def test_a_store_under_another_name_is_in_use_and_who_has_it_is_told(
 
 def test_another_process_is_refused_by_each_name(path: Path) -> None:
     """Also after attempts in the process that has it: they take none of SQLite's locks away."""
-    store = Store(path)
+    store = SqliteStore(path)
     links = [by_symlink(path), *([by_hard_link(path)] if sys.platform == "linux" else [])]
     for link in links:
         with pytest.raises(StoreError):
-            Store(link)
-        tried = f"from pathlib import Path; from fleet.backend.store import Store; Store(Path({str(link)!r}))"
+            SqliteStore(link)
+        tried = f"from pathlib import Path; from fleet.backend.sqlite_store import SqliteStore; SqliteStore(Path({str(link)!r}))"
         found = subprocess.run([sys.executable, "-c", tried], capture_output=True, text=True, check=False)
         assert f"in use by another back end: process {os.getpid()}" in found.stderr
     store.commit(batch(1), 1)
@@ -116,10 +116,10 @@ def test_another_process_is_refused_by_each_name(path: Path) -> None:
 
 def test_a_store_is_made_where_a_link_points_and_held_there(path: Path) -> None:
     link = by_symlink(path)
-    store = Store(link)
+    store = SqliteStore(link)
     assert path.is_file()
     with pytest.raises(StoreError, match="in use"):
-        Store(path)
+        SqliteStore(path)
     store.close()
 
 
@@ -127,39 +127,40 @@ def test_a_store_is_made_where_a_link_points_and_held_there(path: Path) -> None:
 def test_a_hard_link_is_not_used_while_the_last_commits_are_in_the_log_of_the_other_name(path: Path) -> None:
     """A back end that was killed has left them there; SQLite looks for a log by the name it is given."""
     killed = (
-        "import os; from pathlib import Path; from fleet.backend.store import Batch, Store; from tests.backend.lab import *;"
-        f"store = Store(Path({str(path)!r})); store.commit(Batch(arrivals=[arrival(event(1))]), 1); os._exit(9)"
+        "import os; from pathlib import Path; from fleet.backend.sqlite_store import SqliteStore;"
+        "from fleet.backend.store import Batch; from tests.backend.lab import *;"
+        f"store = SqliteStore(Path({str(path)!r})); store.commit(Batch(arrivals=[arrival(event(1))]), 1); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", killed], check=False)
     link = by_hard_link(path)
     with pytest.raises(StoreError, match="its last commits are in") as caught:
-        Store(link)
+        SqliteStore(link)
     assert str(path) in caught.value.hint
-    Store(path).close()
-    again = Store(link)
+    SqliteStore(path).close()
+    again = SqliteStore(link)
     assert again.is_stored(VIN, BOOT, 1)
     again.close()
 
 
 def test_a_lock_file_that_was_removed_opens_no_way(path: Path) -> None:
-    store = Store(path)
+    store = SqliteStore(path)
     Path(f"{path}.lock").unlink()
     if sys.platform == "linux":
         with pytest.raises(StoreError, match="in use"):
-            Store(path)
+            SqliteStore(path)
     store.close()
 
 
 def test_what_is_no_file_is_no_store(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(StoreError, match="a device or a pipe"):
-        Store(tmp_path / "pipe")
+        SqliteStore(tmp_path / "pipe")
 
 
 def test_a_store_without_a_file_holds_its_name(path: Path) -> None:
-    store = MemoryStore(path)
+    store = in_memory(path)
     with pytest.raises(StoreError, match="in use"):
-        MemoryStore(path)
+        in_memory(path)
     assert not path.exists()
     store.close()
 
@@ -202,7 +203,7 @@ def cut(path: Path) -> None:
 
 
 def overwritten_by_another_store(path: Path) -> None:
-    other = Store(path.with_name("other.sqlite"))
+    other = SqliteStore(path.with_name("other.sqlite"))
     other.commit(batch(*range(1, 40)), 1)
     other.close()
     path.write_bytes(path.with_name("other.sqlite").read_bytes())
@@ -234,7 +235,7 @@ def index_removed(path: Path) -> None:
 )  # fmt: skip
 def test_nothing_is_called_stored_in_a_file_that_is_gone(path: Path, harm: Callable[[Path], None]) -> None:
     """However large the batch, and whether the log was copied back before."""
-    store = Store(path)
+    store = SqliteStore(path)
     store.commit(batch(*range(1, 2_000)), 1)
     store.copy_back()
     store.restart_log()
@@ -249,7 +250,7 @@ def test_nothing_is_called_stored_in_a_file_that_is_gone(path: Path, harm: Calla
 
 @pytest.mark.parametrize("harm", [removed, renamed, replaced_by_a_copy, overwritten_with_text, truncated])
 def test_a_store_that_writes_later_says_so_when_it_writes(path: Path, harm: Callable[[Path], None]) -> None:
-    store = BufferedStore(path)
+    store = buffered(path)
     store.commit(batch(*range(1, 2_000)), 1)
     store.save()
     harm(path)
@@ -284,7 +285,7 @@ def backed_up(path: Path) -> None:
 @pytest.mark.parametrize("visit", [read, copied_back, touched, backed_up])
 def test_what_takes_nothing_away_stops_nothing(path: Path, visit: Callable[[Path], None]) -> None:
     """People look into a store with tools of their own, and back it up."""
-    store = Store(path)
+    store = SqliteStore(path)
     for number in range(1, 6):
         store.commit(batch(number), 1)
         visit(path)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from fleet.backend.store import Store
+from fleet.backend.sqlite_store import SqliteStore
 from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.mosquitto import PrivateMosquitto, free_port
@@ -270,7 +270,7 @@ class TestARun:
         """A folder in its place, a missing folder, another's file, a newer version: told in words, exit code 2."""
         (tmp_path / "folder.sqlite").mkdir()
         (tmp_path / "text.sqlite").write_text("no database, but something dear to somebody", encoding="utf-8")
-        Store(tmp_path / "newer.sqlite", created_by="a fleet of the future").close()
+        SqliteStore(tmp_path / "newer.sqlite", created_by="a fleet of the future").close()
         with sqlite3.connect(tmp_path / "newer.sqlite") as connection:
             connection.execute("PRAGMA user_version = 999")
         connection.close()

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from fleet.backend.schema import open_for_writing
-from fleet.backend.store import Arrival, Batch, Store
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Arrival, Batch
 from fleet.cli.printing import PlainConsole, json_text, visible
 from fleet.kernel.instants import SECOND
 from tests.cli.lab import call
@@ -77,7 +78,7 @@ def test_the_history_shows_what_a_car_has_sent(tmp_path: Path) -> None:
     data = {"name": "Garage [north]", "flags": [True, None], "zone": "[/home]", "raw": b"\x00\xff", "odd": {1: "\x1b[31m"}}
     content = {"vin": VIN, "boot": 1, "seq": 1, "captured_at": SECOND, "name": "area_alert", "data": data}
     payload = msgspec.msgpack.encode(content)
-    opened = Store(store)
+    opened = SqliteStore(store)
     row = Arrival(VIN, 1, 1, "event", "area_alert", None, SECOND, None, None, SECOND, None, payload, None)
     opened.commit(Batch(arrivals=[row]), SECOND)
     opened.close()

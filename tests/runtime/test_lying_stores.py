@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from fleet.backend.buffered_store import BufferedStore
+from fleet.backend import database
 from fleet.backend.reader import StoreReader
-from fleet.backend.store import Batch, Committed, Part, Store
+from fleet.backend.rows import Part, write_messages
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch, Committed
 from fleet.checks.verification import verify
 from fleet.errors import StoreError
 from fleet.observe.journal import JOURNAL
@@ -28,39 +30,26 @@ from tests.runtime.test_virtual import Quiet
 FLEETS = "  - {name: street, count: 10, models: {Leon: 1}, profile: courier}\n"
 
 
-class DropsEveryTenth(BufferedStore):
+def drops_every_tenth(connection: sqlite3.Connection, parts: Sequence[Part]) -> None:
     """Notes all numbers and says so, but writes nine rows of ten."""
-
-    def _write_messages(self, parts: Sequence[Part]) -> None:
-        super()._write_messages(parts)
-        assert self._connection is not None
-        self._connection.execute("DELETE FROM message WHERE id % 10 = 0")
+    write_messages(connection, parts)
+    connection.execute("DELETE FROM message WHERE id % 10 = 0")
 
 
-class WritesOneTwice(BufferedStore):
-    doubled = False
-
-    def _write_messages(self, parts: Sequence[Part]) -> None:
-        super()._write_messages(parts)
-        assert self._connection is not None
-        if not self.doubled:
-            columns = "vin, boot, seq, kind, name, trigger, captured_at, received_at, stored_at, content_type, payload"
-            told = self._connection.execute(f"INSERT INTO message ({columns}) SELECT {columns} FROM message WHERE id = 3")
-            self._next_id += told.rowcount
-            self.doubled = bool(told.rowcount)
+def writes_one_twice(connection: sqlite3.Connection, parts: Sequence[Part]) -> None:
+    write_messages(connection, parts)
+    columns = "vin, boot, seq, kind, name, trigger, captured_at, received_at, stored_at, content_type, payload"
+    connection.execute(f"INSERT OR IGNORE INTO message (id, {columns}) SELECT 1000000, {columns} FROM message WHERE id = 3")
 
 
-class DropsOneForEachTwice(BufferedStore):
+def drops_one_for_each_twice(connection: sqlite3.Connection, parts: Sequence[Part]) -> None:
     """The sums are right, and nothing else is."""
-
-    def _write_messages(self, parts: Sequence[Part]) -> None:
-        super()._write_messages(parts)
-        assert self._connection is not None
-        first = "SELECT vin, boot, seq, payload FROM message WHERE id = 1"
-        self._connection.execute(f"UPDATE message SET (vin, boot, seq, payload) = ({first}) WHERE id = 5")
+    write_messages(connection, parts)
+    first = "SELECT vin, boot, seq, payload FROM message WHERE id = 1"
+    connection.execute(f"UPDATE message SET (vin, boot, seq, payload) = ({first}) WHERE id = 5")
 
 
-class Forgets(BufferedStore):
+class Forgets(SqliteStore):
     """Tells of messages as stored that it has never taken."""
 
     def commit(self, batch: Batch, stored_at: int) -> Committed:
@@ -71,8 +60,7 @@ class Forgets(BufferedStore):
         return committed
 
 
-def run(out: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Store], *, until_stored: bool = False) -> Mapping[str, Any]:
-    monkeypatch.setattr(backend_configs, "BufferedStore", kind)
+def run(out: Path, *, until_stored: bool = False) -> Mapping[str, Any]:
     made = scenario(FLEETS, "", clock=ClockFactor.parse("virtual"), written_duration=Duration(6 * 3_600_000_000))
     return virtual_run(RunConfig(scenario=made, out=out, until_stored=until_stored), Quiet()).execute()
 
@@ -88,9 +76,9 @@ def rows(out: Path) -> int:
         return count
 
 
-def test_a_true_store_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_true_store_is_believed(tmp_path: Path) -> None:
     """And the report says by what it was counted."""
-    report = run(tmp_path, monkeypatch, BufferedStore)
+    report = run(tmp_path)
     assert report["verdict"] == "passed"
     assert report["stored"] == rows(tmp_path) > 50
     assert (report["rows_missing"], report["rows_twice"], report["stored_of_others"]) == (0, 0, 0)
@@ -101,7 +89,8 @@ def test_a_true_store_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("until_stored", [False, True])
 def test_rows_that_are_dropped_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until_stored: bool) -> None:
-    report = run(tmp_path, monkeypatch, DropsEveryTenth, until_stored=until_stored)
+    monkeypatch.setattr(database, "write_messages", drops_every_tenth)
+    report = run(tmp_path, until_stored=until_stored)
     assert report["verdict"] == "failed"
     assert report["stored"] == rows(tmp_path)
     assert report["rows_missing"] == report["lost"] > 5
@@ -110,9 +99,10 @@ def test_rows_that_are_dropped_are_missed(tmp_path: Path, monkeypatch: pytest.Mo
     assert "messages are told as stored, but the store has rows of" in breaches(tmp_path)[0]
 
 
-@pytest.mark.parametrize("kind", [WritesOneTwice, DropsOneForEachTwice])
-def test_rows_that_are_there_twice_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Store]) -> None:
-    report = run(tmp_path, monkeypatch, kind)
+@pytest.mark.parametrize("lies", [writes_one_twice, drops_one_for_each_twice])
+def test_rows_that_are_there_twice_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lies: Callable[..., None]) -> None:
+    monkeypatch.setattr(database, "write_messages", lies)
+    report = run(tmp_path)
     assert report["verdict"] == "failed"
     assert report["rows_twice"] > 0
     assert report["stored"] == rows(tmp_path)
@@ -122,7 +112,8 @@ def test_rows_that_are_there_twice_are_told(tmp_path: Path, monkeypatch: pytest.
 
 def test_what_is_called_stored_and_never_came_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The back end says how much it stored, and that is held against the rows, too."""
-    report = run(tmp_path, monkeypatch, Forgets)
+    monkeypatch.setattr(backend_configs, "SqliteStore", Forgets)
+    report = run(tmp_path)
     assert report["verdict"] == "failed"
     assert report["lost"] == report["rows_missing"] > 0
     assert report["stored"] == rows(tmp_path)
@@ -131,7 +122,7 @@ def test_what_is_called_stored_and_never_came_is_lost(tmp_path: Path, monkeypatc
 
 def test_a_row_that_the_store_leaves_out_is_no_commit(tmp_path: Path) -> None:
     """Something in the file itself, such as a trigger, keeps rows out: then nothing is acknowledged."""
-    store = Store(tmp_path / "fleet.sqlite")
+    store = SqliteStore(tmp_path / "fleet.sqlite")
     with closing(sqlite3.connect(store.path)) as connection:
         connection.execute("CREATE TRIGGER t BEFORE INSERT ON message WHEN NEW.seq % 10 = 0 BEGIN SELECT RAISE(IGNORE); END")
     store.commit(Batch(arrivals=[arrival(status(seq)) for seq in range(1, 10)]), 1)
@@ -142,12 +133,12 @@ def test_a_row_that_the_store_leaves_out_is_no_commit(tmp_path: Path) -> None:
 
 def test_messages_of_others_are_told_apart(tmp_path: Path) -> None:
     """On a broker of many a store has more than the run's own cars; an earlier run has left some, too."""
-    store = Store(tmp_path / "fleet.sqlite")
+    store = SqliteStore(tmp_path / "fleet.sqlite")
     say = partial(status, boot=7)
     store.commit(Batch(arrivals=[arrival(say(1)), arrival(say(2)), arrival(say(1, vin=OTHER)), arrival(status(1, boot=6))]), 1)
     first_id = store.first_id
     store.close()
-    again = Store(tmp_path / "fleet.sqlite")
+    again = SqliteStore(tmp_path / "fleet.sqlite")
     again.commit(Batch(arrivals=[arrival(say(3))]), 1)
     again.close()
     with StoreReader(tmp_path / "fleet.sqlite") as reader:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fleet.backend.store import Batch, Store
+from fleet.backend.store import Batch
 from fleet.errors import Unreachable, UsageError
 from fleet.runtime.run import Hear, Played, Run, RunConfig
 from fleet.runtime.stage import FaultyNetwork
@@ -60,7 +60,7 @@ class FailingStage:
         return self.faults
 
     async def play(self, hear: Hear) -> Played:
-        store = Store(self._config.store, created_by="test")
+        store = SqliteStore(self._config.store, created_by="test")
         if self._stored is not None:
             store.commit(self._stored, 1)
         store.close()
@@ -115,7 +115,7 @@ def test_the_store_of_an_earlier_run_is_not_touched(tmp_path: Path) -> None:
     """Not even an empty one: this run has not made it."""
     config = config_of(tmp_path, scenario())
     config.out.mkdir()
-    Store(config.store, created_by="test").close()
+    SqliteStore(config.store, created_by="test").close()
     stage = FailingStage(config)
     with pytest.raises(UsageError, match="of an earlier run"):
         Run(config, stage, Quiet()).execute()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from fleet.backend import buffered_store
-from fleet.backend.buffered_store import BufferedStore
 from fleet.backend.reader import StoreReader
-from fleet.backend.store import Batch, Quarantined, Store
-from tests.backend.lab import BOOT, OTHER, VIN, arrival, event, presence, status
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch, Quarantined
+from fleet.backend.write_buffer import BUFFERED
+from tests.backend.lab import BOOT, OTHER, VIN, OpenSqlite, arrival, buffered, event, presence, status
 
 POSITION = {"latitude": 41.5, "longitude": 2.5, "accuracy_m": 5.0, "fixed_at": 1}
 
@@ -38,14 +39,10 @@ def tables(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("behind", [0, 20, 1_000])
-def test_in_the_end_it_holds_what_a_store_without_a_buffer_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: int
-) -> None:
+def test_in_the_end_it_holds_what_a_store_without_a_buffer_holds(tmp_path: Path, behind: int) -> None:
     """However seldom rows are written, and those of cars among them."""
-    monkeypatch.setattr(buffered_store, "HELD_ROWS", 2)
-    monkeypatch.setattr(buffered_store, "BEHIND_ROWS", behind)
     paths = tmp_path / "at once.sqlite", tmp_path / "buffered.sqlite"
-    stores = Store(paths[0]), BufferedStore(paths[1])
+    stores = SqliteStore(paths[0]), SqliteStore(paths[1], policy=replace(BUFFERED, held_rows=2, behind_rows=behind))
     for number, (one, same) in enumerate(zip(batches(), batches(), strict=True)):
         first, second = stores[0].commit(one, number), stores[1].commit(same, number)
         assert (first.fresh, first.duplicates, first.marks) == (second.fresh, second.duplicates, second.marks)
@@ -56,7 +53,7 @@ def test_in_the_end_it_holds_what_a_store_without_a_buffer_holds(
 
 def test_what_is_saved_can_be_read_while_it_goes_on(tmp_path: Path) -> None:
     """The row of a car is there with its messages, each time."""
-    store = BufferedStore(tmp_path / "fleet.sqlite")
+    store = buffered(tmp_path / "fleet.sqlite")
     for seq in (1, 2):
         store.commit(Batch(arrivals=[arrival(status(seq))]), seq)
         store.save()
@@ -66,8 +63,8 @@ def test_what_is_saved_can_be_read_while_it_goes_on(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("kind", [Store, BufferedStore])
-def test_a_car_of_which_only_presence_is_known_is_known_after_a_restart(tmp_path: Path, kind: type[Store]) -> None:
+@pytest.mark.parametrize("kind", [SqliteStore, buffered])
+def test_a_car_of_which_only_presence_is_known_is_known_after_a_restart(tmp_path: Path, kind: OpenSqlite) -> None:
     """Also in a file that has no message: what belongs to an earlier boot does not replace it."""
     path = tmp_path / "fleet.sqlite"
     store = kind(path)

@@ -18,7 +18,8 @@ from fleet.backend.decisions import StoredWrite, decided
 from fleet.backend.known_numbers import MARKED_GAPS
 from fleet.backend.reader import StoreReader
 from fleet.backend.schema import OLDEST_SCHEMA, SCHEMA
-from fleet.backend.store import Batch, Quarantined, Store
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch, Quarantined
 from fleet.cloud.desk_io import CommandOpened, CommandRecord, LateResult, SpinHash, StoreUser, Transition, UserRecord
 from fleet.errors import StoreError, StoreFull, StoreTooNew
 from fleet.wire.messages import Event, Lights, Status, Stored
@@ -31,8 +32,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    store = Store(path, created_by="test")
+def store(path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(path, created_by="test")
     yield store
     store.close()
 
@@ -52,7 +53,7 @@ def opened(command_id: str = "a", **more: object) -> CommandOpened:
 # --- messages
 
 
-def test_rows_newest_and_sequence_are_written_together(store: Store, path: Path) -> None:
+def test_rows_newest_and_sequence_are_written_together(store: SqliteStore, path: Path) -> None:
     """What a message brings is readable in all three places once the commit is through."""
     messages = batch(status(1, position={"latitude": 41.5, "longitude": 2.5, "accuracy_m": 5.0, "fixed_at": 1}), event(2))
     messages.presences.append(presence("online"))
@@ -71,7 +72,7 @@ def test_rows_newest_and_sequence_are_written_together(store: Store, path: Path)
         assert reader.account().stored == 2
 
 
-def test_history_is_cut_by_limit_time_and_kind(store: Store, path: Path) -> None:
+def test_history_is_cut_by_limit_time_and_kind(store: SqliteStore, path: Path) -> None:
     store.commit(batch(*[status(n) for n in range(1, 9)], event(9), status(1, vin=OTHER)), 1)
     with StoreReader(path) as reader:
         assert [row.seq for row in reader.history(VIN, limit=3)] == [9, 8, 7]
@@ -90,13 +91,13 @@ def test_gaps_and_duplicates_agree_with_a_set(
 ) -> None:
     """Whatever arrives in whatever order and however often the back end restarts: each message is one row."""
     path = tmp_path_factory.mktemp("model") / "fleet.sqlite"
-    store = Store(path)
+    store = SqliteStore(path)
     model: set[tuple[str, int, int]] = set()
     repeated = 0
     for number, keys in enumerate(batches):
         if number in restarts:
             store.close()
-            store = Store(path)
+            store = SqliteStore(path)
         committed = store.commit(batch(*[status(seq, vin, boot) for vin, boot, seq in keys]), 1)
         assert committed.duplicates == len(keys) - len(set(keys) - model)
         repeated += committed.duplicates
@@ -115,18 +116,18 @@ def test_gaps_and_duplicates_agree_with_a_set(
     connection.close()
 
 
-def test_a_large_batch_is_stored_whole(store: Store, path: Path) -> None:
+def test_a_large_batch_is_stored_whole(store: SqliteStore, path: Path) -> None:
     """Rows are inserted in chunks of several sizes; none falls between them."""
     store.commit(batch(*[status(n) for n in range(1, 1_368)]), 1)
     with StoreReader(path) as reader:
         assert [row.seq for row in reader.history(VIN, limit=2_000)] == list(range(1_367, 0, -1))
 
 
-def test_the_newest_state_is_put_together_from_messages_of_before_a_restart(store: Store, path: Path) -> None:
+def test_the_newest_state_is_put_together_from_messages_of_before_a_restart(store: SqliteStore, path: Path) -> None:
     """A group that the newest status does not tell comes from an older one; a late one changes nothing that is known."""
     store.commit(batch(status(2, lights={"parking_lights_on": True}), status(4, mileage_km=4.0)), 1)
     store.close()
-    again = Store(path)
+    again = SqliteStore(path)
     late = status(3, mileage_km=3.0, climate={"state": "off", "remaining_min": 0})
     again.commit(Batch(arrivals=[arrival(late)], presences=[presence("offline", reason="lost")]), 2)
     again.close()
@@ -139,12 +140,12 @@ def test_the_newest_state_is_put_together_from_messages_of_before_a_restart(stor
     assert (row.mileage_km, row.connection, row.captured_at) == (4.0, "offline", 4_000)
 
 
-def test_a_store_of_a_schema_that_is_too_old_is_refused(store: Store, path: Path) -> None:
+def test_a_store_of_a_schema_that_is_too_old_is_refused(store: SqliteStore, path: Path) -> None:
     store.close()
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version = {OLDEST_SCHEMA - 1}")
     connection.close()
-    for open_it in (Store, StoreReader):
+    for open_it in (SqliteStore, StoreReader):
         with pytest.raises(StoreError, match=f"schema version {OLDEST_SCHEMA - 1}") as caught:
             open_it(path)
         assert caught.value.hint
@@ -170,7 +171,7 @@ UNDONE = {
 
 
 @pytest.mark.parametrize("schema", UNDONE)
-def test_a_store_of_an_earlier_schema_is_read_and_brought_up_to_date(store: Store, path: Path, schema: int) -> None:
+def test_a_store_of_an_earlier_schema_is_read_and_brought_up_to_date(store: SqliteStore, path: Path, schema: int) -> None:
     """What is in it stays; a reader needs no writer for it, and afterwards it is as a store made anew."""
     store.commit(batch(status(1)), 1)
     store.close()
@@ -184,7 +185,7 @@ def test_a_store_of_an_earlier_schema_is_read_and_brought_up_to_date(store: Stor
     connection.close()
     with StoreReader(path) as reader:
         assert reader.account().stored == 1
-    again = Store(path)
+    again = SqliteStore(path)
     assert again.load().answers == []
     assert again.load().meta["schema"] == str(SCHEMA)
     again.close()
@@ -193,7 +194,7 @@ def test_a_store_of_an_earlier_schema_is_read_and_brought_up_to_date(store: Stor
         assert reader.account().stored == 1
 
 
-def test_the_log_begins_anew_once_it_is_copied_back(store: Store, path: Path) -> None:
+def test_the_log_begins_anew_once_it_is_copied_back(store: SqliteStore, path: Path) -> None:
     """Commits go on meanwhile, and what they wrote is copied, too; so the log stays as long as one round."""
     log = Path(f"{path}-wal")
     lengths = []
@@ -212,7 +213,7 @@ def test_the_log_begins_anew_once_it_is_copied_back(store: Store, path: Path) ->
 # --- quarantine, users, commands
 
 
-def test_a_mark_tells_what_is_stored_beyond_a_gap(store: Store) -> None:
+def test_a_mark_tells_what_is_stored_beyond_a_gap(store: SqliteStore) -> None:
     """What a car dropped never comes; the mark tells that what follows is stored all the same."""
     store.commit(Batch(arrivals=[arrival(status(seq)) for seq in (1, 2, 5, 6, 9)]), 1)
     [(_, mark)] = store.commit(Batch(arrivals=[arrival(status(10))]), 2).marks
@@ -220,7 +221,7 @@ def test_a_mark_tells_what_is_stored_beyond_a_gap(store: Store) -> None:
     assert [seq for seq in range(1, 13) if mark.covers(seq)] == [1, 2, 5, 6, 9, 10]
 
 
-def test_many_gaps_are_told_in_part(store: Store) -> None:
+def test_many_gaps_are_told_in_part(store: SqliteStore) -> None:
     """However many there are, a mark stays small, and says nothing about what it leaves out."""
     store.commit(Batch(arrivals=[arrival(status(seq)) for seq in range(2, 3_000, 2)]), 1)
     [(_, mark)] = store.commit(Batch(arrivals=[arrival(status(3_001))]), 2).marks
@@ -229,7 +230,7 @@ def test_many_gaps_are_told_in_part(store: Store) -> None:
     assert [seq for seq in range(1, 3_002) if mark.covers(seq)] == list(range(2, mark.high, 2))
 
 
-def test_a_number_in_quarantine_is_not_missing_and_not_stored(store: Store, path: Path) -> None:
+def test_a_number_in_quarantine_is_not_missing_and_not_stored(store: SqliteStore, path: Path) -> None:
     """Its car need not send it again; and damaged a second time, after it was stored, it counts as stored."""
     held = Quarantined(1, "t", "type", "d", 3, b"abc", VIN, BOOT, 2)
     [(_, mark)] = store.commit(Batch(arrivals=[arrival(status(1)), arrival(status(3))], quarantined=[held]), 1).marks
@@ -240,7 +241,7 @@ def test_a_number_in_quarantine_is_not_missing_and_not_stored(store: Store, path
         assert (account.stored, account.quarantined_of_boots, account.quarantined) == (2, 1, 2)
 
 
-def test_quarantine_keeps_one_row_of_a_message_that_comes_again(store: Store, path: Path) -> None:
+def test_quarantine_keeps_one_row_of_a_message_that_comes_again(store: SqliteStore, path: Path) -> None:
     """With a readable header the same message counts once, as the account demands; without one nobody can tell."""
     known = Quarantined(1, "t", "type", "d", 3, b"abc", VIN, BOOT, 4)
     unknown = Quarantined(1, "t", "encoding", "d", 3, b"abc", None, None, None)
@@ -253,7 +254,7 @@ def test_quarantine_keeps_one_row_of_a_message_that_comes_again(store: Store, pa
         assert reader.account(boots={1}).quarantined_of_boots == 0
 
 
-def test_users_and_open_commands_survive_a_restart(store: Store, path: Path) -> None:
+def test_users_and_open_commands_survive_a_restart(store: SqliteStore, path: Path) -> None:
     user = UserRecord(VIN, "primary", spin=SpinHash(b"s", b"d", "scrypt:2:1:1"), wrong_tries=3, locked=True)
     store.commit(Batch(writes=[decided(StoreUser(UserRecord(VIN, "primary")), 1), decided(StoreUser(user), 2)]), 1)
     writes: list[StoredWrite] = [
@@ -265,7 +266,7 @@ def test_users_and_open_commands_survive_a_restart(store: Store, path: Path) -> 
     ]
     store.commit(Batch(writes=[decided(write, 5) for write in writes], presences=[presence("offline", reason="deep_sleep")]), 1)
     store.close()
-    again = Store(path)
+    again = SqliteStore(path)
     loaded = again.load()
     assert loaded.users == [user]
     assert [(record.id, record.state, record.expires_at) for record in loaded.commands] == [
@@ -282,7 +283,7 @@ def test_users_and_open_commands_survive_a_restart(store: Store, path: Path) -> 
     again.close()
 
 
-def test_a_command_keeps_its_steps_and_its_end(store: Store, path: Path) -> None:
+def test_a_command_keeps_its_steps_and_its_end(store: SqliteStore, path: Path) -> None:
     """Every transition is a row; after the end nothing changes but the late result, once."""
     steps = [
         (opened(), 10),
@@ -312,13 +313,13 @@ def test_a_command_keeps_its_steps_and_its_end(store: Store, path: Path) -> None
 # --- what a store is not
 
 
-def test_a_newer_schema_is_refused(store: Store, path: Path) -> None:
+def test_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
     """The version is named, and nothing is touched."""
     store.close()
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     connection.close()
-    for open_it in (Store, StoreReader):
+    for open_it in (SqliteStore, StoreReader):
         with pytest.raises(StoreTooNew, match=f"schema version {SCHEMA + 1}") as caught:
             open_it(path)
         assert caught.value.hint
@@ -335,10 +336,10 @@ def test_refusals_are_in_words(tmp_path: Path) -> None:
     empty = tmp_path / "empty.sqlite"
     empty.touch()
     cases = [
-        (Store, tmp_path / "no" / "fleet.sqlite", "does not exist"),
-        (Store, tmp_path, "is a folder"),
-        (Store, text, "not a database"),
-        (Store, foreign, "something else"),
+        (SqliteStore, tmp_path / "no" / "fleet.sqlite", "does not exist"),
+        (SqliteStore, tmp_path, "is a folder"),
+        (SqliteStore, text, "not a database"),
+        (SqliteStore, foreign, "something else"),
         (StoreReader, tmp_path / "none.sqlite", "no store"),
         (StoreReader, text, "not a database"),
         (StoreReader, foreign, "something else"),
@@ -351,15 +352,15 @@ def test_refusals_are_in_words(tmp_path: Path) -> None:
         assert not isinstance(caught.value, StoreFull | StoreTooNew)
 
 
-def test_one_writer_only(store: Store, path: Path) -> None:
+def test_one_writer_only(store: SqliteStore, path: Path) -> None:
     """A second back end would count sequences of its own."""
     with pytest.raises(StoreError, match="in use by another back end"):
-        Store(path)
+        SqliteStore(path)
     store.close()
-    Store(path).close()
+    SqliteStore(path).close()
 
 
-def test_a_closed_store_is_read_without_the_right_to_write(store: Store, path: Path) -> None:
+def test_a_closed_store_is_read_without_the_right_to_write(store: SqliteStore, path: Path) -> None:
     """Tools may run where they cannot create the files that WAL wants."""
     store.commit(batch(status(1)), 1)
     store.close()
@@ -373,11 +374,10 @@ def test_a_closed_store_is_read_without_the_right_to_write(store: Store, path: P
 # --- no room
 
 
-def test_a_full_database_takes_nothing_of_a_batch(store: Store, path: Path) -> None:
+def test_a_full_database_takes_nothing_of_a_batch(store: SqliteStore, path: Path) -> None:
     """StoreFull leaves rows, sequence and newest as they were; with room the very same batch goes through once."""
     store.commit(batch(status(1)), 1)
-    connection = store._connection
-    assert connection is not None
+    connection = store.database.writer
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
     big = batch(status(2), *[event(n, due_wall_us=n) for n in range(3, 800)])
@@ -414,7 +414,7 @@ def test_a_full_disk_loses_nothing(tiny_disk: Path) -> None:
     """What was committed stays; the batch that found no room is whole once there is some."""
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(bytes(300_000))
-    store = Store(tiny_disk / "fleet.sqlite")
+    store = SqliteStore(tiny_disk / "fleet.sqlite")
     seq = 0
     stuck = None
     while stuck is None:
@@ -433,7 +433,7 @@ def test_a_full_disk_loses_nothing(tiny_disk: Path) -> None:
         assert len(reader.history(VIN, limit=100_000)) == seq + 100
 
 
-def test_payloads_are_messagepack_maps(store: Store, path: Path) -> None:
+def test_payloads_are_messagepack_maps(store: SqliteStore, path: Path) -> None:
     store.commit(batch(status(1)), 1)
     with sqlite3.connect(path) as connection:
         (payload,) = connection.execute("SELECT payload FROM message").fetchone()

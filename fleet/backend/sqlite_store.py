@@ -1,0 +1,164 @@
+"""A store in an SQLite file: the only writer of it. One batch of messages and decisions is written whole or not at all.
+
+The policy says when rows are written and where to. What is new, what was there before, and what is the newest of each car is
+found by the same code in each case.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from fleet.backend.database import Database
+from fleet.backend.decisions import AnswerGiven, ReplyGiven
+from fleet.backend.known_numbers import NUMBERS
+from fleet.backend.preparing import BatchPreparer
+from fleet.backend.rows import Part
+from fleet.backend.schema import in_words
+from fleet.backend.store import Batch, Committed, Loaded
+from fleet.backend.write_buffer import AT_ONCE, WriteBuffer, WritePolicy
+from fleet.cloud.desk_io import CommandRecord, PresenceChanged, SpinHash, UserRecord
+from fleet.wire.messages import DeskAnswer, Reply
+
+_USER: Final = "SELECT vin, name, role, salt, digest, cost, wrong_tries, locked, given_boot, given_seq FROM user"
+_RECORD: Final = (
+    "SELECT id, vin, name, user, parameters, answer_topic, asked_at, expires_at, due_wall_us, state, reason, detail,"
+    " decided_by, changed_at, awake FROM command"
+)
+_REPLY: Final = "SELECT vin, request_id, name, error, data, at, expires_at FROM reply"
+
+
+class SqliteStore:
+    """A `Store` in one file."""
+
+    def __init__(self, path: Path, /, *, created_by: str = "", policy: WritePolicy = AT_ONCE) -> None:
+        """Open or create the store; raises StoreError and its kin, also when another back end has it open."""
+        self.path = path
+        self.database = database = Database(path, policy.medium, created_by=created_by)
+        try:
+            self._buffer = WriteBuffer(database, policy)
+            self._preparer = BatchPreparer(database.writer, self._buffer.bring_up)
+        except BaseException:
+            database.close()
+            raise
+        self._numbers = self._preparer.numbers
+        self._numbers.unsaved = self._buffer.sequences
+        self.first_id = self._preparer.next_id
+        self.beyond = self._preparer.beyond
+        self.has_log = database.has_log
+
+    def look(self) -> None:
+        self.database.look()
+
+    def close(self) -> None:
+        if self.database.is_closed:
+            return
+        try:
+            self._buffer.flush()
+        finally:
+            self.database.close()
+
+    # --- writing
+
+    def commit(self, batch: Batch, stored_at: int) -> Committed:
+        """Take a batch. Raises StoreFull or StoreError when it cannot be written, and StoreGone when its file is another one."""
+        self._buffer.make_room()
+        prepared = batch.prepared
+        if prepared is None:
+            try:
+                prepared = batch.prepared = self._preparer.prepare(batch)
+            except sqlite3.Error as error:
+                raise in_words(error, self.path) from error
+        self._buffer.take(Part(batch, prepared, stored_at))
+        return Committed(prepared.fresh, prepared.duplicates, prepared.sequences.items(), prepared.refused)
+
+    def forget(self) -> None:
+        self._buffer.flush()
+        self._preparer.forget()
+
+    def save(self) -> None:
+        self._buffer.flush()
+        self.database.save()
+
+    def copy_back(self) -> None:
+        self.database.copy_back()
+
+    def restart_log(self) -> None:
+        self.database.restart_log()
+
+    # --- reading
+
+    def load(self) -> Loaded:
+        """Return what the store knows that the desk must know, too."""
+        run = self.database.reader.execute
+        try:
+            return Loaded(
+                users=[_user(row) for row in run(_USER)],
+                vins=[row[0] for row in run("SELECT vin FROM newest UNION SELECT vin FROM user")],
+                presence=[
+                    PresenceChanged(*row)
+                    for row in run("SELECT vin, connection, connection_reason FROM newest WHERE connection IS NOT NULL")
+                ],
+                presence_boots=dict(run("SELECT vin, connection_boot FROM newest WHERE connection IS NOT NULL").fetchall()),
+                commands=[_command(row) for row in run(_RECORD + " WHERE ended_wall_us IS NULL ORDER BY rowid")],
+                replies=[_reply(row) for row in run(_REPLY + " WHERE published_wall_us IS NULL ORDER BY id")],
+                answers=[
+                    (AnswerGiven(topic, msgspec.json.decode(answer, type=DeskAnswer)), wall_us)
+                    for topic, answer, wall_us in run("SELECT topic, answer, wall_us FROM answer ORDER BY wall_us")
+                ],
+                services=_services(run("SELECT module, key, value FROM service_state")),
+                meta=dict(run("SELECT name, value FROM meta").fetchall()),
+            )
+        except sqlite3.Error as error:
+            raise in_words(error, self.path) from error
+
+    def is_stored(self, vin: str, boot: int, seq: int) -> bool:
+        seen = self._numbers.holds((vin, boot))
+        if seen is not None:
+            return seq in seen.numbers
+        try:
+            row = self.database.reader.execute(NUMBERS, (vin, boot)).fetchone()
+        except sqlite3.Error as error:
+            raise in_words(error, self.path) from error
+        return row is not None and seq in self._numbers.read(row).numbers
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        if self._buffer.holds(command_id):
+            self._buffer.bring_up()
+        try:
+            row = self.database.reader.execute(_RECORD + " WHERE id = ?", (command_id,)).fetchone()
+        except sqlite3.Error as error:
+            raise in_words(error, self.path) from error
+        return None if row is None else _command(row)
+
+
+def _reply(row: tuple[Any, ...]) -> ReplyGiven:
+    vin, request_id, name, error, data, at, expires_at = row
+    return ReplyGiven(vin, Reply(id=request_id, name=name, error=error, data=msgspec.json.decode(data)), at, expires_at)
+
+
+def _services(rows: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, Any]]:
+    """Return the notes of the service centre's rules, by rule and key."""
+    notes: dict[str, dict[str, Any]] = {}
+    for module, key, value in rows:
+        notes.setdefault(module, {})[key] = msgspec.json.decode(value)
+    return notes
+
+
+def _command(row: tuple[Any, ...]) -> CommandRecord:
+    command_id, vin, name, user, parameters, topic, asked_at, expires_at, due, state, reason, detail, by, at, awake = row
+    return CommandRecord(
+        id=command_id, vin=vin, name=name, user=user, parameters=msgspec.json.decode(parameters), answer_topic=topic,
+        asked_at=asked_at, expires_at=expires_at, due_wall_us=due, state=state, reason=reason, detail=detail,
+        by=by or "desk", changed_at=at, awake=None if awake is None else bool(awake),
+    )  # fmt: skip
+
+
+def _user(row: tuple[Any, ...]) -> UserRecord:
+    vin, name, role, salt, digest, cost, wrong_tries, locked, boot, seq = row
+    spin = None if salt is None else SpinHash(salt, digest, cost)
+    return UserRecord(vin, name, role, spin, wrong_tries, bool(locked), (boot, seq))
