@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import Batch
 from fleet.errors import Unreachable, UsageError
 from fleet.runtime.run import Hear, Played, Run, RunConfig
