@@ -277,6 +277,42 @@ def test_the_examples_workflow_has_all_that_its_tests_need() -> None:
     assert PYPROJECT["project"]["requires-python"] == f">={job['strategy']['matrix']['python-version'][0]}"
 
 
+# --- tests ------------------------------------------------------------------------------------------------------------
+
+PRIVATE_NAMES_MOST = 70
+"""How often tests reach for a private name of another. May only become less: a property or a builder serves better."""
+WITHOUT_TESTS_MOST = 145
+"""How many modules have no test file of their own name. May only become less: a new module comes with one."""
+NAMED_TUPLES = {"_replace", "_asdict", "_fields", "_make"}
+
+
+def private_names(path: Path) -> list[str]:
+    """Return the private attributes that a file reaches for in what is not its own."""
+    return [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and node.attr not in NAMED_TUPLES
+        and not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"})
+        and not (isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "super")
+    ]
+
+
+def test_tests_look_from_outside() -> None:
+    """What a class keeps to itself can be changed without a test."""
+    found = [name for path in sorted((ROOT / "tests").rglob("*.py")) for name in private_names(path)]
+    assert len(found) <= PRIVATE_NAMES_MOST, "\n".join(found)
+
+
+def test_tests_lie_where_their_module_lies() -> None:
+    """fleet/PACKAGE/MODULE.py is tested by tests/PACKAGE/test_MODULE.py; what is tested by a story of several has none yet."""
+    modules = [path.relative_to(ROOT / "fleet") for path in (ROOT / "fleet").rglob("*.py") if not path.name.startswith("__")]
+    without = [str(path) for path in modules if not (ROOT / "tests" / path.parent / f"test_{path.name}").is_file()]
+    assert len(without) <= WITHOUT_TESTS_MOST, "\n".join(sorted(without))
+
+
 # --- imports ----------------------------------------------------------------------------------------------------------
 
 

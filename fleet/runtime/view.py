@@ -156,14 +156,15 @@ class LiveView:
     def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None:
         """Redraw."""
         self._drawn_from = simulator, backend
-        self._live.update(self._draw(simulator, backend))
+        self._live.update(self.draw(simulator, backend))
 
     def waits(self, what: str, detail: str = "") -> None:
         """Show it as soon as it lasts."""
         self._wait.look(what, detail)
-        self._live.update(self._draw(*self._drawn_from))
+        self._live.update(self.draw(*self._drawn_from))
 
-    def _draw(self, simulator: dict[str, Any], backend: dict[str, Any]) -> RenderableType:
+    def draw(self, simulator: dict[str, Any], backend: dict[str, Any]) -> RenderableType:
+        """Return the picture of this progress; without any of the simulator, the wait for it."""
         arrived, word = _arrived(simulator, backend)
         rate = self._rate.update(arrived)
         if not simulator:

@@ -26,6 +26,10 @@ class Agenda:
         self._sequence = 0
         self.next_at = NEVER
 
+    def __len__(self) -> int:
+        """Return how many entries it holds, those cancelled included until their instant comes."""
+        return len(self._heap)
+
     def call(self, at: Instant, function: Act, data: Any = None, *, key: object = None) -> None:
         """Have `function(car, data, at)` called, beside all other entries; those that share a `key` are cancelled together."""
         self._sequence = sequence = self._sequence + 1

@@ -101,6 +101,11 @@ class Remote:
         self._woken = 0
         self.wake_ups = 0
 
+    @property
+    def remembered(self) -> int:
+        """How many commands it could repeat the answer of."""
+        return len(self._answers or ())
+
     # --- arrival
 
     def arrive(self, car: Ports, command: Command, now: Instant, *, before: bool = False) -> None:

@@ -176,6 +176,12 @@ class Paper:
         self.now += SECOND
         self._records.append({"t": self.now, "m": machine, "k": kind, "type": type_, "of": of, "data": data})
 
+    @property
+    def last(self) -> dict[str, Any]:
+        """The message written last."""
+        message: dict[str, Any] = self._records[-1]["data"]["message"]
+        return message
+
     def receive(self, link: str, topic: str) -> None:
         """Let a link receive a frame of which nothing else matters."""
         self.now += SECOND

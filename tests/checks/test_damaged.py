@@ -11,7 +11,7 @@ from fleet.checks.verification import verify
 from fleet.errors import JournalError
 from fleet.observe.journal import JOURNAL
 from tests.checks.lab import VIN, Paper, write_records
-from tests.checks.test_by_hand import ACCOUNT
+from tests.checks.test_rules import ACCOUNT
 from tests.nightly import draws
 
 

@@ -32,10 +32,10 @@ Plant = Callable[[Records], None]
 
 
 ELSEWHERE = {
-    *("position kept", "silence kept", "emergency calls", "info calls"),  # test_privacy_and_calls.py
+    *("position kept", "silence kept", "emergency calls", "info calls"),  # test_privacy.py
     *("alert rule", "area alerts", "speed alerts"),  # test_planted_watching.py
-    *("route rule", "consent rule", "updates"),  # test_planted_journeys.py
-    *("campaigns", "purchases", "breakdown calls"),  # test_back_end_by_hand.py
+    *("route rule", "consent rule", "updates"),  # test_journeys.py
+    *("campaigns", "purchases", "breakdown calls"),  # test_back_end.py
 }
 """Checks whose faults are planted into days of their own."""
 

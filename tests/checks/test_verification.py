@@ -12,7 +12,7 @@ from fleet.checks.check import DESK_INPUTS
 from fleet.checks.verification import Judged, Verification, declared_rules
 from fleet.cloud.desk_io import DeskInput
 from tests.checks.lab import START, Paper
-from tests.checks.test_by_hand import HOME, USER
+from tests.checks.test_rules import HOME, USER
 
 DOCS = Path(__file__).parents[2] / "docs" / "checks.md"
 

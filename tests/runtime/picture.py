@@ -31,7 +31,7 @@ def draw() -> str:
     view = LiveView(console)
     view._rate.per_s = told["per_s"]
     console.print("rush-hour: 2000 cars, 17 h at clock x1800, seed 20260302", markup=False, highlight=False)
-    console.print(view._draw(told["simulator"], told["backend"]))
+    console.print(view.draw(told["simulator"], told["backend"]))
     svg = console.export_svg(title="fleet run rush-hour", unique_id="live-view")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # its fonts would be fetched from elsewhere
 

@@ -105,7 +105,7 @@ async def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
     """A stopped process hears nothing; it is given its time and then killed."""
     async with child(backend(tmp_path)) as (part, _):
         await part.wait_for("progress", 20)
-        os.kill(part._process.pid, signal.SIGSTOP)
+        os.kill(part.pid, signal.SIGSTOP)
         assert await part.end(timeout_s=0.1) == -signal.SIGKILL
 
 

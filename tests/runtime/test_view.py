@@ -26,7 +26,7 @@ def seen(view: type[LiveView | PlainView], backend: dict[str, Any]) -> str:
     console = Console(file=io.StringIO(), width=200, force_terminal=False)
     shown = view(console)
     if isinstance(shown, LiveView):
-        console.print(shown._draw(SIMULATOR, backend))
+        console.print(shown.draw(SIMULATOR, backend))
     else:
         shown.update(SIMULATOR, backend)
     assert isinstance(console.file, io.StringIO)

@@ -64,7 +64,7 @@ class AnyStory:
             assert lives[command_id][-1] in TERMINAL_STATES, f"{command_id} has no end: {lives[command_id]}"
         lab.run_for(8 * DAY)
         lab.hold()
-        assert len(lab.car.agenda._heap) <= AT_REST, lab.car.agenda._heap
+        assert len(lab.car.agenda) <= AT_REST
         lab.put(PowerOff())
         found = lab.judge()
         assert found.holds, [breach for finding in found.findings for breach in finding.breaches]

@@ -264,7 +264,7 @@ class StoryLab(CarLab):
         assert levels.odometer_m >= self.odometer_m, "the odometer runs forward"
         self.odometer_m = levels.odometer_m
         assert 0.0 <= car.low_voltage.percent(self.now) <= 100.0
-        assert len(car.agenda._heap) <= AT_ONCE + 4 * self.inputs, "the agenda does not grow by itself"
+        assert len(car.agenda) <= AT_ONCE + 4 * self.inputs, "the agenda does not grow by itself"
 
     def lives(self) -> dict[str, list[str]]:
         """Return the states that each command has told, what was told twice left out."""

@@ -301,7 +301,7 @@ def test_sixty_days_leave_no_traces_in_memory(number: int) -> None:
     for day in range(60):
         lab.run_until(START + day * DAY)
         lab.command("refresh")
-        most = max(most, len(lab.car.agenda._heap))
+        most = max(most, len(lab.car.agenda))
     assert most <= 8
 
 

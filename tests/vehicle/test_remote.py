@@ -266,8 +266,7 @@ def test_a_running_command_is_never_forgotten() -> None:
     lab.command("honk", command_id=running, **AT_THE_CAR)
     lab.run_for(20 * SECOND)
     assert lab.states(running) == ["accepted", "in_progress", "in_progress", "succeeded"]
-    assert lab.car.remote._answers is not None
-    assert len(lab.car.remote._answers) == REMEMBERED
+    assert lab.car.remote.remembered == REMEMBERED
 
 
 @pytest.mark.parametrize("others", [REMEMBERED, 5 * REMEMBERED])
@@ -290,8 +289,7 @@ def test_a_car_remembers_only_so_many() -> None:
     lab = CarLab()
     lab.wake()
     first, *_ = [lab.command("refresh", ttl=HOUR) for _ in range(REMEMBERED_MOST + 5)]
-    assert lab.car.remote._answers is not None
-    assert len(lab.car.remote._answers) == REMEMBERED_MOST
+    assert lab.car.remote.remembered == REMEMBERED_MOST
     assert lab.outcome("unlock", wait=SECOND) == ("rejected", "busy")
     lab.command("refresh", command_id=first)
     assert lab.states(first) == ["accepted", "succeeded", "succeeded"]

@@ -347,4 +347,4 @@ def test_what_it_costs() -> None:
         settings=CarSettings(hole_share=0.0),
     )
     assert car.wear.faults == ()
-    assert len(car.agenda._heap) == 0
+    assert len(car.agenda) == 0

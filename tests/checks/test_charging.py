@@ -159,6 +159,6 @@ def test_when_and_how_a_departure_is_told(tmp_path: Path, paper: Paper, holds: b
 
 def test_a_departure_is_told_once(tmp_path: Path) -> None:
     twice = leaving(10, "departure_not_ready")
-    told = twice._records[-1]["data"]["message"]["data"]
+    told = twice.last["data"]
     twice.event("departure_not_ready", **told)
     assert judged(twice, tmp_path) == {"departures"}

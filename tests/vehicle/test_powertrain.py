@@ -99,7 +99,7 @@ def test_many_refreshes_leave_no_traces() -> None:
     for _ in range(1000):
         lab.command("refresh")
         lab.run_for(30 * SECOND)
-    assert len(lab.car.agenda._heap) < 5
+    assert len(lab.car.agenda) < 5
 
 
 # --- charging
