@@ -32,9 +32,10 @@ test-wheel: ## Set up, build the wheel and run a selection of the tests on it, i
 	@bash tools/setup.sh
 	@bash tools/test_wheel.sh $(ARGS)
 
-test-nightly: ## Set up and run what takes too long for every run: many more random draws, and the tests marked nightly
+test-nightly: ## Set up and run what takes too long for every run: many more random draws, the tests marked nightly, and another Python
 	@bash tools/setup.sh dev broker
 	@FLEET_NIGHTLY=1 .venv/bin/python -m pytest -n auto --dist loadgroup -m "nightly or random" $(ARGS)
+	@$(if $(ARGS),,bash tools/test_in_chroot.sh)  # the fast ones, on Debian 13's Python 3.13
 
 rule-book: ## Write scenarios/rule-book.yaml anew, from the catalogue of services and tests/rule_book/
 	@bash tools/setup.sh dev

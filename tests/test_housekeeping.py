@@ -85,7 +85,7 @@ def test_demo_and_test_bring_a_broker() -> None:
     assert (ROOT / "scenarios" / "rush-hour.yaml").is_file()
 
 
-@pytest.mark.parametrize("script", ["tools/setup.sh", "tools/test_wheel.sh", ".ci/run"])
+@pytest.mark.parametrize("script", ["tools/setup.sh", "tools/test_wheel.sh", "tools/test_in_chroot.sh", ".ci/run"])
 def test_scripts_can_be_run_and_stop_at_errors(script: str) -> None:
     """They are executable, are valid bash, and do not go on after a failure."""
     path = ROOT / script

@@ -95,7 +95,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
 
 async def executed_then_killed(here: Stage, *options: str) -> str:
     """Let a car execute a command whose acknowledgement the broker never gets, and kill the simulator."""
-    arguments = ("--to", str(here.broker.cars), "--rule", "drop PUBACK to_broker", "--json")
+    arguments = ("--listen", "127.0.0.1:0", "--to", str(here.broker.cars), "--rule", "drop PUBACK to_broker", "--json")
     async with running("proxy", *arguments, cwd=here.folder) as proxy:
         await proxy.says("ready")
         address = json.loads(proxy.out.splitlines()[0])["listen"]

@@ -66,6 +66,7 @@ class TestTogether:
         await lab.user_up("tool", "first")  # uvloop opens a file of its own with its first connection
         await lab.close()
         await settled()
+        gc.collect()  # what earlier tests have left
         before = (asyncio.all_tasks(), open_files())
         factory = swarm_links(lab.broker.mosquitto.tools)
         password = lab.broker.secret.password_for("tool")
