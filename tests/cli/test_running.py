@@ -426,6 +426,7 @@ async def folder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path
         _leaves_no_spin(run, folder)
 
 
+@pytest.mark.xdist_group("street")  # one fleet for all
 class TestCommands:
     """`fleet command` and its like beside a fleet that runs at the real clock."""
 
