@@ -101,7 +101,7 @@ class StoredOnce(Check):
 
 
 class _Outbox:
-    """What became of the messages of one car that somebody still waits for; the others are only counted.
+    """The messages of one car that are still under way, and how far they have come; the others are only counted.
 
     What was not known to be stored goes `again`, unless the car is silent: then a mark still takes it out of the outbox. Which of
     the two it was is in `doubt` until the car has sent it again, or what comes after it.

@@ -117,7 +117,7 @@ class PartnersTold(Check):
             )
 
     def _overdue(self, record: Input | Output, line: int) -> None:
-        """What an input leads to comes before the next one."""
+        """End the input before: its outputs come before the next one."""
         if record.m == CENTRE:
             for (vin, kind), data in self._due.items():
                 self.breach(line, CENTRE, f"{kind} is told to nobody, expected {data}", subject=vin)

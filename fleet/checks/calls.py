@@ -17,13 +17,13 @@ from fleet.observe.story import CAR
 RECENT: Final = 2
 PASSENGERS_MOST: Final = 5
 MOVED_M: Final = 60.0
-"""Who has come so far since the earliest of the positions drives where the call says, give or take a corner."""
+"""A car that has come so far since the earliest of the positions drives in the direction of the call, give or take a corner."""
 CORNER_DEG: Final = 100.0
 DIAGNOSIS: Final = frozenset({"mileage_km", "warnings"})
-"""What a breakdown call tells of the car in each privacy mode."""
+"""The fields of a breakdown call in each privacy mode."""
 REMEMBERED: Final = 1_000
 INFO: Final = frozenset({"id", "registered_in"})
-"""What an information call may tell."""
+"""The fields that an information call may have."""
 
 
 class EmergencyCalls(Check):
@@ -110,7 +110,7 @@ MINIMUM_SET: Final = (
     "id", "automatic", "test_call", "vin", "vehicle_type", "propulsion", "called_at", "position", "position_trusted",
     "recent_positions", "passengers",
 )  # fmt: skip
-"""What an emergency call has at least, after EN 15722; a direction only of a car that has moved."""
+"""The fields that an emergency call has at least, after EN 15722; a direction only of a car that has moved."""
 
 
 def _incomplete(message: dict[str, Any]) -> list[str]:

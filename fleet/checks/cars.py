@@ -1,4 +1,4 @@
-"""What the messages of each car say of it so far: the engine, the doors, where it stands, which commands it got.
+"""The state of each car by its messages so far: engine, doors, place, and the commands that it got.
 
 Messages leave a car in the order in which it made them, often long after: so what holds for a message follows from
 those with lower numbers, and not from what stands before it in the journal. Only what people do to the doors is an
@@ -29,7 +29,7 @@ LatLon = tuple[float, float]
 
 
 class Beginning(NamedTuple):
-    """What a car is like at the start, before it has told anything; what it has not is None."""
+    """The state of a car at the start, before its first message; a part that it lacks is None."""
 
     at: Instant
     position: LatLon
@@ -48,7 +48,7 @@ def unknown(_vin: str) -> None:
 
 
 class Level:
-    """What a tank or a battery holds that nobody fills: what a status told of it, and what has been taken out since then."""
+    """The content of a tank or battery that nobody fills: by the last status, less the consumption since."""
 
     __slots__ = ("_drains", "_told_at", "driven", "percent")
 

@@ -28,10 +28,10 @@ MAINS_V: Final = 230
 ROUNDED_PERCENT: Final = 0.11
 """Each of two statuses tells tenths of a percent."""
 LEAST_SHARE: Final = 0.2
-"""What a battery that is nearly full still takes of the power that it took before (ours)."""
+"""The share of its power that a battery still takes when it is nearly full (ours)."""
 ROUNDED_KW: Final = 0.01
 CONDITIONED_PERCENT: Final = 20.0
-"""What conditioning before a departure may take out of the smallest battery (ours)."""
+"""An upper bound of the charge that conditioning before a departure takes out of the smallest battery (ours)."""
 WOKEN: Final = 20 * MINUTE
 """How long before a departure a car says that it cannot be ready (ours)."""
 
@@ -42,7 +42,7 @@ def _phases(equipment: Equipment) -> int:
 
 
 class _Told:
-    """What the last status of a car said of its charge and charging; None is not known any more."""
+    """Charge and charging by the last status of a car; None is not known any more."""
 
     __slots__ = ("at", "charging", "drained", "percent", "starts_at")
 
@@ -74,7 +74,7 @@ class ChargeAgrees(Check):
         self._drained_at: dict[str, deque[Instant]] = {}
 
     def forget(self, machine: str) -> None:
-        """What was said of the charge counts no more; when somebody drew it down is known."""
+        """Forget the charge; the time at which somebody drew it down is known."""
         self._told.pop(machine, None)
 
     def handlers(self) -> Handlers:
@@ -204,11 +204,6 @@ class ChargingRule(CommandRule):
     rules = (EQUIPPED, PLUG, RANGES)
     asks = True
     commands = frozenset({"charging", "charging_settings", "charging_locations", "departure_timers"})
-
-    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
-        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
-        super().__init__(begin, cars)
-        self._equipment = equipment
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
         fitted = self._equipment.get(answer["vin"])

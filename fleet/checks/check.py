@@ -13,22 +13,24 @@ from fleet.observe.story import CAR, LINK
 Handler = Callable[[Any, int], None]
 """Takes a record and the number of its line."""
 Route = tuple[str | None, ...]
-"""Which records: the beginning of (kind, type, type of the message), of answers also the command. () are all of them."""
+"""The beginning of (kind, type, type of the message) of records, for answers also the command. () takes all records."""
 ANSWER: Final = ("out", "Transmit", "Response")
 """The route of all answers of cars to commands; behind it may stand the name of a command."""
 Handlers = Mapping[Route, Handler]
 
 LEGAL_EVENTS: Final = frozenset({"ecall", "privacy_changed", "car_reset", "car_paired"})
-"""What the law requires to be told in every privacy mode, and the word of the switch itself."""
+"""Events that the law requires in every privacy mode, and that of the switch itself."""
+UNTOLD: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
+"""Before these events a car may have kept something to itself."""
 MUTED_REASONS: Final = frozenset({"privacy_offline", "not_paired"})
-"""Why a silent car refuses."""
+"""The reasons for which a silent car refuses."""
 WHOLE_CAR: Final = frozenset({None, "primary"})
-"""Whom a reset deletes when all of the car is meant."""
+"""The users of a reset that wipes the whole car."""
 DESK_INPUTS: Final = (
     "DeskStart", "Restored", "CommandAsked", "BackEndAsked", "SpinSettingAsked", "EnrolmentAsked", "SpinVerified", "SpinHashed",
     "SpinJobFailed", "CommandPublished", "CarAnswered", "CarSeen", "PresenceChanged", "CarSwitched", "ClockChanged",
 )  # fmt: skip
-"""What the desk is given. Named one by one, since cars are given far more."""
+"""Inputs of the desk. Named one by one, since those of cars are far more."""
 KEPT: Final = 20
 """Breaches of one check that are kept; what is broken once is often broken everywhere."""
 
@@ -44,7 +46,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Side = Literal["allowed", "refused", "judged"]
-"""What a journal shows of a rule: something was done that it allows, something was refused by it; or it just holds."""
+"""A journal shows that a rule allows something, that something is refused by it, or that it just holds."""
 
 
 class Rule(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ CLIMATISATION_MIN: Final = 30
 STATES: Final = {
     "heater": {"heating", "ventilation"}, "ventilation": {"ventilation"}, "climatisation": {"climatisation"},
 }  # fmt: skip
-"""What a status calls each service while it runs."""
+"""The name of each running service in a status."""
 COMFORT: Final = frozenset(STATES)
 
 
@@ -197,7 +197,7 @@ def _tells_end(message: dict[str, Any]) -> bool:
 
 
 class _Taken:
-    """What a car had when a service began, and what that says to have taken; what it has when it is over must be less by it."""
+    """Fuel or charge of a car when a service began, and the consumption that the service reports: the difference at its end."""
 
     __slots__ = ("charge_percent", "charge_taken_kwh", "fuel_percent", "fuel_taken_l", "plugged_in", "started_at")
 

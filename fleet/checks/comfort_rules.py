@@ -1,4 +1,4 @@
-"""Who may start heater, ventilation and climatisation, judged by what a car was asked and has told of itself.
+"""The conditions under which heater, ventilation and climatisation start, judged by commands and by the car's reports.
 
 Source: the table of remote commands of the domain description. Figures marked ours there are in the words of the checks.
 """
@@ -20,11 +20,11 @@ from fleet.vehicle.catalogue import Equipment
 LEAST_CHARGE_PERCENT: Final = 20.0
 WAKE_UPS: Final = 40
 CLIMATISATION_PERCENT_PER_HOUR: Final = 100.0
-"""What climatisation takes out of a battery, and more: its half hour may empty it."""
+"""An upper bound of the power that climatisation takes out of a battery: its half hour may empty it."""
 CLIMATE_C: Final = (16.0, 29.5)
 COMFORT: Final = frozenset({"heater", "ventilation", "climatisation"})
 LOW_VOLTAGE: Final = "12 V"
-"""What the detail of a refusal names where both batteries have the reason battery_low."""
+"""The word in the detail of a refusal, as both batteries have the reason battery_low."""
 
 
 class VentilationRule(CommandRule):
@@ -41,11 +41,6 @@ class VentilationRule(CommandRule):
     )
     rules = (ENGINE_OFF, EQUIPPED, TIME)
     commands = frozenset({"ventilation", "ventilation_timers"})
-
-    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
-        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
-        super().__init__(begin, cars)
-        self._equipment = equipment
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
         fitted = self._equipment.get(answer["vin"])
@@ -80,8 +75,7 @@ class ClimatisationRule(CommandRule):
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
         """Take what is known of the cars, and their equipment by VIN as far as it is known."""
-        super().__init__(begin, cars)
-        self._equipment = equipment
+        super().__init__(begin, cars, equipment)
         self._takes: dict[str, bool] = {}
         """The cars whose climatisation runs, or may run."""
 
@@ -179,7 +173,7 @@ class LowVoltageRule(CommandRule):
         self._exact = begin.clock == "virtual"  # live a car may be late to execute what has come while it was awake
 
     def forget(self, machine: str) -> None:
-        """Who wakes a silent car is not told."""
+        """Forget the wake-ups, which a silent car does not report."""
         super().forget(machine)
         self._wakes[machine] = _Wakes(0, known=False)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 from fleet.checks.cars import Cars, KnownCar
 from fleet.checks.check import ANSWER, Check, Handlers, Rule, Side, is_first
 from fleet.observe.journal import Begin, Output
+from fleet.vehicle.catalogue import Equipment
 
 RAN: Final = frozenset({"accepted", "succeeded"})
 REFUSED: Final = frozenset({"rejected", "failed"})
@@ -54,7 +55,7 @@ class AnswersJudged(Check):
 
 
 class CommandRule(AnswersJudged):
-    """What the checks of some commands have in common: an answer is judged with the command and the car it belongs to.
+    """The base of checks of commands: an answer is judged with the command and the car it belongs to.
 
     A command that is accepted must be permitted by each rule, and one that is refused for a reason forbidden by the rule whose
     reason that is. What was accepted is judged once more when it succeeds, and counted once.
@@ -64,10 +65,11 @@ class CommandRule(AnswersJudged):
     asks: ClassVar[bool] = False
     """Whether the beginning of a car is wanted, besides what it has told."""
 
-    def __init__(self, begin: Begin, cars: Cars) -> None:
-        """Take what is known of the cars."""
+    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment] | None = None) -> None:
+        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
         super().__init__(begin)
         self._cars = cars
+        self._equipment = equipment or {}
 
     def handlers(self) -> Handlers:
         return {(*ANSWER, name): self._answered for name in self.commands}

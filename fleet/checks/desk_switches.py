@@ -45,7 +45,7 @@ class _Said:
 
 
 class DeskSwitches(AnswersJudged):
-    """What a car would refuse by its own word is not sent, and nothing else is refused for that.
+    """The desk sends no command that the car's own switches refuse, and refuses no other for that.
 
     Judged where a command is sent, or refused, as soon as it is asked for; one that waits for its S-PIN was judged before.
     """

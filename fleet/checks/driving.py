@@ -33,17 +33,17 @@ ROUNDED_MIN: Final = 0.011
 ROUNDED_KMH: Final = 0.06
 ROUNDED_L: Final = 0.002
 STYLES: Final = (0.9, 1.35)
-"""What a drive uses, beside the car's ordinary consumption (ours)."""
+"""The consumption of a drive, as a share of the car's ordinary one (ours)."""
 HYBRID_KEEPS_PERCENT: Final = 12.0
-"""What an e-Hybrid keeps of its charge for hybrid driving (ours)."""
+"""The charge that an e-Hybrid keeps for hybrid driving (ours)."""
 CLIMATISATION_KW: Final = 8.0
-"""What climatisation may take out of a parked car, and less than that."""
+"""An upper bound of the power that climatisation takes out of a parked car."""
 HANDS_KEPT: Final = 64
 ON_A_TRACK: Final = "cars follow tracks"
 
 
 class _Known:
-    """What a car has told of its drives: the mileage of its last status, and what it has driven and used since."""
+    """The drives that a car has reported: the mileage of its last status, and distance and consumption since."""
 
     __slots__ = (
         "charge_kwh", "driven_km", "from_", "fuel_l", "last_trip", "mileage_km", "started_at", "trips", "used_fuel_l", "used_kwh",
@@ -102,7 +102,7 @@ class DrivesAgree(Check):
         }
 
     def forget(self, machine: str) -> None:
-        """What was driven and used in a silence nobody tells; what people did is known."""
+        """Forget distance and consumption, which a silent car does not report; the actions of people are known."""
         self._known.pop(machine, None)
 
     def _meddles(self, record: Input, _line: int) -> None:

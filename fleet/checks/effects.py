@@ -26,7 +26,7 @@ TOLD: Final[Mapping[str, frozenset[str]]] = {
     "charging_locations": frozenset({"charging", "energy"}),
     "departure_timers": frozenset({"charging", "energy"}),
 }
-"""Which groups a status has that follows the success of a command, but of a stop of comfort."""
+"""The groups of the status that follows the success of a command, except a stop of comfort."""
 FOLLOWED: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
     **{
         f"{service}_{what}": (service, frozenset({"climate", "energy"}))
@@ -55,7 +55,7 @@ AT_ONCE: Final = frozenset({"privacy_offline", "not_paired", "interrupted"})
 
 
 class _Due(NamedTuple):
-    """What a command that succeeded, or an event, must be followed by in the same instant."""
+    """A report that must follow a successful command, or an event, in the same instant."""
 
     command_id: str
     name: str

@@ -68,8 +68,7 @@ class RouteRule(CommandRule):
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
         """Take what is known of the cars, and their equipment by VIN as far as it is known."""
-        super().__init__(begin, cars)
-        self._equipment = equipment
+        super().__init__(begin, cars, equipment)
         self._lists: dict[str, RouteList] = {}
 
     def handlers(self) -> Handlers:
@@ -212,7 +211,7 @@ class ConsentRule(CommandRule):
 
 
 class UpdateStory:
-    """What one car has told of its update, and which versions it must have, None when those are not known.
+    """The update that one car has reported, and the versions that it must have; None while those are not known.
 
     `of` is None when no update is on its way, as far as that is `known`.
     """

@@ -72,7 +72,7 @@ class RequestEnds(Check):
         }
 
     def forget(self, machine: str) -> None:
-        """What was asked may end all the same."""
+        """Excuse the open request of the car: it may end during the silence."""
         self._excused.add(machine)
         self._open.pop(machine, None)
 

@@ -135,7 +135,7 @@ class Silences:
 
 
 class SwitchCheck(Check):
-    """What the checks of a car's switches have in common: the mode that holds, and that a reset leaves the switch as it came."""
+    """The base of checks of a car's switches: it knows the mode that holds; a reset leaves the switch as the car came."""
 
     remembers = True
 

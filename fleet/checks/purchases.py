@@ -1,4 +1,4 @@
-"""What cars buy and keep with the back end: prices, how long a licence is active, settings that come back.
+"""Purchases and settings that cars keep with the back end: prices, the time of a licence, settings that come back.
 
 Source: requests from the car to the back end, and the prices of renewals, of the domain description.
 """
@@ -26,7 +26,7 @@ Data = dict[str, Any]
 
 
 class PurchasesKept(Check):
-    """What is bought costs what it is offered for, and is active for its months, from the end of what is active already.
+    """A licence costs its price in the offer, and is active for its months, from the end of one that is active already.
 
     Settings that a user has saved come back when this user logs in, but for confidential ones when nobody is identified.
     """

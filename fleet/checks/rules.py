@@ -6,7 +6,7 @@ purpose: it knows a car only by its messages. The words of each rule stand in it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from fleet.checks.cars import Cars, KnownCar
@@ -25,7 +25,7 @@ EXACT_M: Final = 0.0002
 HONK_S: Final = 10
 MINUTES: Final = {10, 20, 30, 40, 50, 60}
 HEATER_L_PER_HOUR: Final = 0.4
-"""What a parked car burns at most: 0.2 l in half an hour of heating."""
+"""An upper bound of the fuel that a parked car burns: 0.2 l in half an hour of heating."""
 EXACT_L: Final = 1e-9
 PENDING: Final = 16
 SWITCHED_OFF: Final = {"privacy_offline", "not_paired", "service_deactivated", "workshop_mode"}
@@ -178,11 +178,6 @@ class HeaterRule(CommandRule):
     rules = (ENGINE_OFF, EQUIPPED, TIME, FUEL)
     asks = True
     commands = frozenset({"heater"})
-
-    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
-        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
-        super().__init__(begin, cars)
-        self._equipment = equipment
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
         fitted = self._equipment.get(answer["vin"])

@@ -46,7 +46,7 @@ Message = dict[str, Any]
 
 
 class _Standstill:
-    """What a car has told while parked, to be compared after the next drive; None is what nobody knows."""
+    """The reports of a parked car, to be compared after the next drive; None is not known."""
 
     __slots__ = ("disturbed", "drives", "parked", "trip")
 

@@ -21,6 +21,7 @@ from fleet.checks.comfort_rules import ClimatisationRule, LowVoltageRule, Ventil
 from fleet.checks.commands import CommandEnds, CommandRuns, ExecutedOnce, Executions
 from fleet.checks.desk_switches import DeskSwitches
 from fleet.checks.driving import DrivesAgree
+from fleet.checks.driving_data import DrivingDataAgrees
 from fleet.checks.effects import EffectsTold, WakingTakes
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
@@ -40,7 +41,8 @@ from fleet.checks.statuses import (
     StatusWhole,
     VoltageAgrees,
 )
-from fleet.checks.watching import AlertRule, AreaAlertsAgree, DrivingDataAgrees, SpeedAlertsAgree, WearTold
+from fleet.checks.watching import AlertRule, AreaAlertsAgree, SpeedAlertsAgree
+from fleet.checks.wear import WearTold
 from fleet.errors import JournalError
 from fleet.observe.journal import Begin, Input, JournalReader, Output, Record
 from fleet.vehicle.catalogue import Equipment
@@ -49,7 +51,7 @@ _TYPED = (Input, Output)
 NAME = len(ANSWER)
 """The place of a command's name in a route."""
 _UNFIT = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
-"""What comes of a record that lacks what it must have, or has another form."""
+"""Errors at a record that lacks a field, or has one of another form."""
 NOT_WRITTEN = "not written"
 """The only field of data that JSON has no form for."""
 
@@ -79,7 +81,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check found: how much it looked at, what it judged, how often it is broken, and the first breaches."""
+    """The result of one check: how much it looked at, its judgements, how often it is broken, and the first breaches."""
 
     check: str
     rule: str
@@ -91,7 +93,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """What all checks found in a journal; `complete` is one that has its end, and all before it."""
+    """The results of all checks of a journal; a `complete` one has its end, and all before it."""
 
     records: int
     complete: bool
@@ -105,7 +107,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rules(self) -> Sequence[Judged]:
-        """What was judged of each rule."""
+        """The judgements of each rule."""
         return [rule for finding in self.findings for rule in finding.rules]
 
 
@@ -116,8 +118,18 @@ def all_checks(
     privacy: Mapping[str, str] | None = None,
     executions: Executions | None = None,
 ) -> list[Check]:
-    """Return every check of what the records say, in the order in which they are told."""
-    begun = privacy or {}
+    """Return every check of the records, in the order in which findings are reported."""
+    return [
+        *_message_checks(begin, executions),
+        *_command_checks(begin, cars, equipment),
+        *_car_checks(begin, cars, equipment),
+        *_service_checks(begin, cars, equipment, privacy),
+        *_report_checks(begin, cars, equipment, privacy or {}),
+    ]
+
+
+def _message_checks(begin: Begin, executions: Executions | None) -> list[Check]:
+    """Messages are accounted for, and commands run once and end."""
     return [
         AccountHolds(begin),
         Numbering(begin),
@@ -125,6 +137,12 @@ def all_checks(
         CommandEnds(begin),
         CommandRuns(begin),
         ExecutedOnce(begin, executions),
+    ]
+
+
+def _command_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> list[Check]:
+    """Commands are permitted or refused by their rules."""
+    return [
         SpinRule(begin),
         HonkRule(begin, cars),
         LockRule(begin, cars),
@@ -138,12 +156,27 @@ def all_checks(
         AlertRule(begin, cars, equipment),
         RouteRule(begin, cars, equipment),
         ConsentRule(begin, cars),
+    ]
+
+
+def _car_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> list[Check]:
+    """Engine, doors, comfort and charging follow from the events of a car."""
+    return [
         EngineAgrees(begin, cars),
         DoorsAgree(begin, cars),
         ComfortAgrees(begin, cars),
         ComfortEnergy(begin, equipment),
         ChargeAgrees(begin, cars, equipment),
         DepartureAgrees(begin, cars),
+    ]
+
+
+def _service_checks(
+    begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None
+) -> list[Check]:
+    """Requests, replies, the back end's services, privacy and calls."""
+    begun = privacy or {}
+    return [
         RequestEnds(begin),
         RepliesHeard(begin),
         RepliesFit(begin),
@@ -161,6 +194,12 @@ def all_checks(
         EmergencyCalls(begin),
         BreakdownCalls(begin),
         InfoCalls(begin),
+    ]
+
+
+def _report_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], begun: Mapping[str, str]) -> list[Check]:
+    """Alerts, wear, levels, drives, order and frames: the car reports what it does."""
+    return [
         AreaAlertsAgree(begin, cars),
         SpeedAlertsAgree(begin, cars, Modes(equipment, begun)),
         WearTold(begin, cars),
@@ -259,7 +298,7 @@ def _is_unwritten(record: Record) -> bool:
 
 
 class _Routes:
-    """Which handlers take which records, in the order of the checks."""
+    """The handlers of each kind of record, in the order of the checks."""
 
     def __init__(self, handlers: Sequence[Handlers]) -> None:
         self._by_route: dict[Route, list[tuple[int, Handler]]] = {}

@@ -1,4 +1,4 @@
-"""Area and speed alerts, health reports, wear and driving data, judged by what a car was told and says.
+"""Area and speed alerts, judged by the commands that a car has got and by what it reports.
 
 Source: the tables of commands and of what a car reports of the domain description. Figures marked ours there are in the words of
 the checks. Times of day at which a zone is watched are not judged: a journal does not say which clock a car has.
@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, Rule, is_first, is_wiped
+from fleet.checks.check import UNTOLD, Check, Handlers, Rule, is_first, is_wiped
 from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
 from fleet.checks.geodesy import LatLon, vincenty_m
 from fleet.checks.privacy import OPEN, Modes
-from fleet.kernel.instants import HOUR, Instant, format_instant
+from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, Output
-from fleet.vehicle.catalogue import Equipment
 
 BUILT_FROM: Final = 202225
 ZONES: Final = 4
@@ -35,14 +34,6 @@ DEGREE_M: Final = 111_200.0
 SPHERE: Final = 0.01
 """How far the degrees of a sphere are off, as a share."""
 LIMITS_KMH: Final = range(30, 251, 10)
-FIRST_REPORT_KM: Final = 20.0
-ROUNDED_KM: Final = 0.06
-TRIP_ROUNDED: Final = 0.011
-LONGEST_DAY: Final = 25 * HOUR
-SUMMED: Final = frozenset({"distance_km", "duration_min", "fuel_l", "energy_kwh"})
-UNTOLD: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
-"""Behind these there may be something that the car did not say."""
-_ADBLUE: Final = ("low", "very_low", "critical", "empty")
 
 Zone = dict[str, Any]
 
@@ -58,11 +49,6 @@ class AlertRule(CommandRule):
     LIMIT: Final = Rule("limit", "30 to 250 km/h in steps of 10", frozenset({"argument_out_of_range"}))
     rules = (BUILT, ZONES, LIMIT)
     commands = frozenset({"area_alert", "speed_alert"})
-
-    def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> None:
-        """Take what is known of the cars, and their equipment by VIN as far as it is known."""
-        super().__init__(begin, cars)
-        self._equipment = equipment
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:  # noqa: ARG002 (in any state)
         fitted = self._equipment.get(answer["vin"])
@@ -162,7 +148,7 @@ class _Side:
 
 
 class Settings(Check):
-    """What the checks of settings have in common that a reset wipes, which overtakes the answers to those who made them.
+    """The base of checks of settings that a reset wipes. The event of a reset overtakes the answers to commands before it.
 
     Of a car that is `unsure` nobody knows whether it was reset before or after its last setting: both have the same instant.
     """
@@ -213,7 +199,7 @@ class AreaAlertsAgree(Settings):
         self._sides: dict[str, dict[str, _Side]] = {}
 
     def forget(self, machine: str) -> None:
-        """What is watched stays so; on which side the car is nobody knows."""
+        """Forget on which side of each zone the car is; the zones stay."""
         for side in self._sides.get(machine, {}).values():
             side.inside = None
 
@@ -360,248 +346,3 @@ class SpeedAlertsAgree(Settings):
                 if is_wiped(event):
                     self.wiped(machine, event)
                     self._limits.pop(machine, None)
-
-
-class _Known:
-    """What a car has said of its wear and its reports."""
-
-    __slots__ = ("adblue", "driven_km", "due", "due_before", "faults", "has_report", "since", "whole")
-
-    def __init__(self) -> None:
-        self.faults: set[str] = set()
-        self.due: set[str] = set()
-        self.due_before: dict[str, bool] = {}
-        """Whether each service was due already when a status told of it for the first time."""
-        self.adblue = -1
-        self.since = 0
-        self.driven_km = 0.0
-        self.has_report = False
-        self.whole = True
-
-
-class WearTold(Check):
-    """A fault is told when it comes and not again before it is mended, and stands in every report made in between.
-
-    So are services that come due. AdBlue warnings come in their order, each once, until AdBlue is filled in. The first health
-    report comes after 20 km with an engine off, or with a refresh while the engine runs; a later one is never older.
-    """
-
-    name = "wear"
-    rule = "faults, services and AdBlue are told once each and reports have them; the first comes after 20 km, none gets older"
-    looks_at = "events of wear, and health reports"
-
-    def __init__(self, begin: Begin, cars: Cars) -> None:
-        """Take what is known of the cars."""
-        super().__init__(begin)
-        self._cars = cars
-        self._known: dict[str, _Known] = {}
-        self._newest: dict[str, int] = {}
-
-    def handlers(self) -> Handlers:
-        return {("out", "Transmit", "Event"): self._event, ("out", "Transmit", "Status"): self._status}
-
-    def forget(self, machine: str) -> None:
-        """What came up and how far the car was driven in its silence, nobody tells."""
-        super().forget(machine)
-        self._known[machine] = _Known()
-        self._known[machine].whole = False
-
-    def _of(self, record: Output) -> _Known:
-        known = self._known.get(record.m)
-        if known is None:
-            known = self._known[record.m] = _Known()
-            car = self._cars.of(record.m)
-            known.whole = car.follows(record.data["message"])
-        return known
-
-    def _event(self, record: Output, line: int) -> None:
-        if not is_first(record):
-            return
-        known, message = self._of(record), record.data["message"]
-        data = message.get("data", {})
-        told = ""
-        match message["name"]:
-            case "fault":
-                told = f"the fault {data['id']} is told again" if data["id"] in known.faults else ""
-                known.faults.add(data["id"])
-                known.since = message["captured_at"]
-            case "service_due":
-                told = f"{data['service']} is told to be due again" if data["service"] in known.due else ""
-                if data["left_km"] > ROUNDED_KM and data["left_days"] > 0:
-                    told = f"{data['service']} is told to be due {data['left_km']} km and {data['left_days']} days ahead"
-                known.due.add(data["service"])
-            case "serviced":
-                missing = known.faults - set(data["faults"])
-                told = f"the workshop left {', '.join(sorted(missing))}" if missing else ""
-                known.faults.clear()
-                known.due -= set(data["services"])
-                known.due_before |= dict.fromkeys(data["services"], False)
-                known.since = message["captured_at"]
-            case "adblue_warning":
-                step = _ADBLUE.index(data["warning"])
-                if step <= known.adblue:
-                    told = f"the warning {data['warning']} comes after {_ADBLUE[known.adblue]}"
-                known.adblue = step
-            case "refuelled" if "adblue_l" in data:
-                known.adblue = -1
-            case "trip":
-                known.driven_km += data["distance_km"]
-            case name if name in UNTOLD:
-                known.whole = False
-                known.faults.clear()
-                known.due.clear()
-                known.due_before.clear()
-                known.adblue = -1
-            case _:
-                return
-        self.looked_at += message["name"] in {"fault", "service_due", "serviced", "adblue_warning"}
-        if told:
-            self.breach(line, record.m, told)
-
-    def _status(self, record: Output, line: int) -> None:
-        message, machine = record.data["message"], record.m
-        report = message.get("health")
-        if not is_first(record):
-            return
-        for told in _untold(self._of(record), message):
-            self.breach(line, machine, told)
-        running = message["state"] != "parked"
-        if report is None:
-            if message["trigger"] == "refresh" and running:
-                self.breach(line, machine, "a refresh with the engine running brings no health report")
-            return
-        self.looked_at += 1
-        known, at = self._of(record), report["reported_at"]
-        if at < self._newest.get(machine, 0) or at > message["captured_at"]:
-            self.breach(line, machine, "the health report is older than one before it, or newer than its status")
-        self._newest[machine] = at
-        if message["trigger"] == "refresh" and running and at != message["captured_at"]:
-            self.breach(line, machine, "a refresh with the engine running brings an old health report")
-        if known.whole and not known.has_report and not running and known.driven_km < FIRST_REPORT_KM - ROUNDED_KM:
-            self.breach(line, machine, f"the first health report comes after {known.driven_km:.1f} km")
-        known.has_report = True
-        lights = {light["id"] for light in report["warnings"]}
-        if at > known.since and not known.faults <= lights:  # in one microsecond either may have been first
-            self.breach(line, machine, f"the report lacks {', '.join(sorted(known.faults - lights))}")
-        priorities = [light["priority"] for light in report["warnings"]]
-        if priorities != sorted(priorities):
-            self.breach(line, machine, "the warnings are not in the order of their priority")
-
-
-def _untold(known: _Known, status: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what has come due on the way, or by time a day before, and was told by no event."""
-    service = status.get("service", {})
-    for name in ("inspection", "oil_change"):
-        km, days = service.get(f"{name}_km"), service.get(f"{name}_days")
-        if km is None or days is None:
-            continue
-        if name not in known.due_before:
-            known.due_before[name] = km <= ROUNDED_KM or days <= 0
-            continue
-        is_overdue = status["trigger"] == "engine_off" and (km < -ROUNDED_KM or days < -1)
-        if is_overdue and not known.due_before[name] and name not in known.due:
-            yield f"{name} is {km} km and {days} days away, and was not told to be due"
-
-
-class DrivingDataAgrees(Check):
-    """The last trip of a status is the last that was told, and adds up: with the day's others, and with those since filling up.
-
-    A trip belongs to the day on which it began (ours); which that is the record says. Filling up begins the long record anew, and
-    in an electric car so does its plug. A reset wipes them all.
-    """
-
-    name = "driving data"
-    rule = "driving data are the last trip, and the sums of the day's and of those since filling up"
-    looks_at = "statuses at engine off with driving data"
-
-    def __init__(self, begin: Begin, cars: Cars) -> None:
-        """Take what is known of the cars."""
-        super().__init__(begin)
-        self._cars = cars
-        self._trips: dict[str, dict[str, Any]] = {}
-        self._told: dict[str, dict[str, Any]] = {}
-        self._filled: set[str] = set()
-        self._mileage: dict[str, float] = {}
-        self._wiped: dict[str, float | None] = {}
-        """What the odometer was last told to show before a reset: while it shows that, no trip has come since."""
-        self._parked_at: dict[str, Instant] = {}
-
-    def handlers(self) -> Handlers:
-        return {("out", "Transmit", "Event"): self._event, ("out", "Transmit", "Status"): self._status}
-
-    def forget(self, machine: str) -> None:
-        """What was driven in a silence nobody tells; that a reset has wiped all holds while the odometer stands still."""
-        self._trips.pop(machine, None)
-        self._told.pop(machine, None)
-        self._parked_at.pop(machine, None)
-        self._filled.discard(machine)
-
-    def _later(self, machine: str, driving: Mapping[str, Any], now: Instant, line: int) -> None:
-        """A day's record ends at midnight, with the clock's change a day and an hour at most after the car was parked."""
-        parked_at = self._parked_at.get(machine)
-        if parked_at is None:
-            return
-        self.looked_at += 1
-        if driving.get("today") is not None and now > parked_at + LONGEST_DAY:
-            told = f"the record of {driving['today']['day']} is told at {format_instant(now)}"
-            self.breach(line, machine, f"{told}, though the car has stood for more than a day")
-
-    def _event(self, record: Output, _line: int) -> None:
-        message = record.data["message"]
-        if not is_first(record):
-            return
-        if message["name"] == "trip":
-            self._trips[record.m] = message["data"]
-            self._wiped.pop(record.m, None)
-        elif message["name"] == "refuelled":
-            self._filled.add(record.m)
-        elif message["name"] in UNTOLD:
-            self._told.pop(record.m, None)
-            self._parked_at.pop(record.m, None)
-            if is_wiped(message):
-                self._trips.pop(record.m, None)
-                self._wiped[record.m] = self._mileage.get(record.m)
-
-    def _status(self, record: Output, line: int) -> None:
-        message = record.data["message"]
-        driving, car = message.get("driving"), self._cars.of(record.m)
-        if not is_first(record):
-            return
-        mileage_km = message.get("mileage_km", self._mileage.get(record.m))
-        if mileage_km is not None:
-            self._mileage[record.m] = mileage_km
-        if driving is None:
-            return
-        if mileage_km is not None and mileage_km == self._wiped.get(record.m):
-            self.breach(line, record.m, "driving data are told, though a reset has wiped them and no trip came since")
-        if message["trigger"] != "engine_off":
-            self._later(record.m, driving, message["captured_at"], line)
-            return
-        self._parked_at[record.m] = message["captured_at"]
-        trip, before = self._trips.pop(record.m, None), self._told.get(record.m)
-        self._told[record.m] = driving
-        filled = record.m in self._filled
-        self._filled.discard(record.m)
-        if trip is None or not car.follows(message):
-            return
-        self.looked_at += 1
-        if any(driving["last_trip"].get(key) != trip.get(key) for key in driving["last_trip"]):
-            self.breach(line, record.m, f"the last trip is {driving['last_trip']}, but {trip} was told")
-        if before is None:
-            return
-        same_day = before.get("today", {}).get("day") == driving["today"]["day"]
-        for told in _sums(driving["today"], before["today"] if same_day else None, trip, anew=not same_day):
-            self.breach(line, record.m, f"of the day {told}")
-        so_far = None if filled else before.get("since_filled")  # a record that was empty begins with this trip
-        for told in _sums(driving["since_filled"], so_far, trip, anew=so_far is None or "fuel_l" not in trip):
-            self.breach(line, record.m, f"since filling up {told}")
-
-
-def _sums(told: Mapping[str, Any], so_far: Mapping[str, Any] | None, trip: Mapping[str, Any], *, anew: bool) -> Iterator[str]:
-    """Yield what is neither the sum with what was told before nor, where a record may begin `anew`, the trip alone."""
-    for key in sorted(SUMMED & trip.keys()):
-        possible = [trip[key]] if anew else []
-        if so_far is not None:
-            possible.append(so_far[key] + trip[key])
-        if not any(abs(told[key] - each) <= TRIP_ROUNDED for each in possible):
-            yield f"{key} is {told[key]}, expected {' or '.join(f'{each:.3f}' for each in possible)}"

@@ -13,7 +13,7 @@ from typing import Any, Final
 _BITS: Final = 7
 _SUB: Final = 1 << _BITS
 _ALL_BITS: Final = _BITS + 1
-"""What a value keeps of its own bits in the number of its bucket: the first one, and those that tell equal buckets apart."""
+"""The bits of a value that the number of its bucket keeps: the first one, and those that tell buckets of one size apart."""
 _NONE: Final = 1 << 63
 """The least value while there is none."""
 PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}

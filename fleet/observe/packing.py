@@ -31,7 +31,7 @@ _GZIP_LEVEL: Final = 1
 _ZSTD_BEGINS: Final = b"\x28\xb5\x2f\xfd"
 _GZIP_BEGINS: Final = b"\x1f\x8b"
 _GZIP_MEMBERS: Final = 31
-"""What zlib calls the form of gzip."""
+"""The window bits by which zlib reads gzip."""
 _READ_BYTES: Final = 1 << 16
 
 

@@ -60,7 +60,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lost(self) -> int:
-        """What the cars made and nobody has; below 0 the account itself is wrong."""
+        """Messages that the cars created and nobody has; below 0 the account itself is wrong."""
         return self.created - self.stored - self.in_outbox - self.dropped - self.quarantined - self.refused
 
 

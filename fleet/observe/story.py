@@ -1,4 +1,4 @@
-"""What a machine of a journal and its link did last, for people who look into something that happened at a line."""
+"""The last records of a machine and its link before a line of a journal, written for people."""
 
 from __future__ import annotations
 

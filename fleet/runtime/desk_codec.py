@@ -36,9 +36,9 @@ INPUTS: Final = {kind.__name__: kind for kind in get_args(DeskInput)}
 TOKENS: Final = 10_000
 """Tokens that are told apart by their numbers; they live for five minutes."""
 RIGHT_FORM, WRONG_FORM = "0000", "-"
-"""What stands for an S-PIN when a desk decides again: its form is all that a desk itself looks at."""
+"""Stand-ins for an S-PIN when a desk decides again: its form is all that a desk itself looks at."""
 UNFIT: Final[dict[str, Any]] = {"not kept": True}
-"""What stands for parameters that no command has. They are not kept: an S-PIN may stand where it does not belong."""
+"""Stand-in for parameters that no command has. They are not kept: an S-PIN may stand where it does not belong."""
 _STAND_IN_HASH: Final = {"salt": "", "digest": "", "cost": "not kept"}
 
 

@@ -49,7 +49,7 @@ class Difference:
 
 @dataclass(kw_only=True)
 class Agreement:
-    """What has been run again; without a `difference` all of it agreed."""
+    """The machines that were run again; without a `difference` all outputs agreed."""
 
     machines: int = 0
     inputs: int = 0
@@ -59,7 +59,7 @@ class Agreement:
 
 
 class _Disagreed(Exception):
-    """What was recorded of a machine, and what there is now; None is nothing."""
+    """A recorded output of a machine and the one that came now; None is no output."""
 
     def __init__(self, machine: str, expected: Wanted | None, got: Wanted | None) -> None:
         self.machine = machine
