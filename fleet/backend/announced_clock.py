@@ -54,7 +54,12 @@ class AnnouncedClock:
 
     def now(self) -> Instant:
         """Return the scenario time; a clock that has run out of what an instant holds stands at its end."""
-        return min(max(self._clock.now(), 0), LATEST)
+        now = self._clock.now()
+        return now if 0 <= now <= LATEST else min(max(now, 0), LATEST)  # as a rule without the cost of two calls
+
+    def known_now(self) -> Instant | None:
+        """Return the scenario time, None before it is known."""
+        return self.now() if self._announced is not None or self._is_known_without else None
 
     def latest_plausible(self) -> Instant:
         """Return the latest time at which a car can have measured anything by now: any, before a clock was announced."""

@@ -147,7 +147,7 @@ class Backend:
     @property
     def scenario_time(self) -> Instant | None:
         """The scenario time, None before anybody has announced it."""
-        return self.clock.now() if self.clock.is_known else None
+        return self.clock.known_now()
 
     @property
     def store(self) -> Path:

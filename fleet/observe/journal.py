@@ -23,14 +23,14 @@ from fleet.observe.packing import DamagedPacking, find, pack_of, read_lines
 FORMAT: Final = "fleet-journal/1"
 JOURNAL: Final = "journal.jsonl"
 BACKEND_PART: Final = "journal-backend.jsonl"
-"""What a back end of a run writes beside `journal.jsonl`, until the two are merged."""
+"""The part of a back end, beside `journal.jsonl` until the two are merged."""
 NOT_YET: Final = 0
 """The time of what a back end does before it was told the scenario time."""
 RECORDS_AT_ONCE: Final = 32
 """Records that are encoded together. More would be held longer: they fall out of the processor's cache, and the collector
 of garbage looks at what they hold."""
 BLOCK_BYTES: Final = 256 * 1024
-"""What is written together."""
+"""Bytes that are written together."""
 _LONGEST_LINE: Final = 1 << 26
 """Bytes of the first line that are looked at: a large file of anything else has none."""
 MARKED_LINES: Final = 256
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 
 class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What every record starts with: scenario time, the machine, and the kind of record.
+    """The fields with which every record starts: scenario time, machine, and kind of record.
 
     A field is left out where it has its default; those that are always written have a factory for it.
     """
@@ -71,7 +71,7 @@ class Begin(Line, frozen=True):
 
 
 class Mark(Line, frozen=True):
-    """Which line of the file this is, and the checksum of all before it from the last mark on, that one included."""
+    """The number of this line of the file, and the checksum of all lines before it from the last mark on, that one included."""
 
     line: int = msgspec.field(default_factory=int)
     crc32: int = msgspec.field(default_factory=int)
@@ -88,7 +88,7 @@ class End(Line, frozen=True):
 
 
 class Input(Line, frozen=True):
-    """What a machine was given: its type, the type of its message, its fields. `now` is there where it was told another time."""
+    """An input of a machine: its type, the type of its message, its fields. `now` is the machine's time where it is not `t`."""
 
     type: str = ""
     of: str | None = None
@@ -103,7 +103,7 @@ class Wake(Line, frozen=True):
 
 
 class Output(Line, frozen=True):
-    """What a machine wanted done, after the input or wake before it."""
+    """An output of a machine, after the input or wake before it."""
 
     type: str = ""
     of: str | None = None
@@ -345,8 +345,9 @@ class JournalWriter:
 
     def write(self, record: Record) -> None:
         """Take a record; it must not change any more. Nothing is written before a block is full."""
-        self._records.append(record)
-        if len(self._records) >= self._at_once:
+        records = self._records
+        records.append(record)
+        if len(records) >= self._at_once:
             self._encode()
             if len(self._block) >= BLOCK_BYTES:
                 self.flush()

@@ -22,7 +22,7 @@ from fleet.observe.journal import NOT_YET, Begin, JournalWriter, Quarantined, St
 from fleet.runtime.centre_codec import CentreCodec
 from fleet.runtime.desk_codec import DeskCodec
 from fleet.runtime.recorded_link import recorded_links
-from fleet.runtime.recording import Recorded, ScenarioTime
+from fleet.runtime.recording import Recorded
 from fleet.scenario.resolved import from_plain, to_plain
 from fleet.scenario.schema import Scenario
 
@@ -79,17 +79,17 @@ def scenario_of(begin: Begin) -> Scenario:
 
 
 class BackendRecorder:
-    """What a back end with a journal is made of. `follow` tells it the scenario time once there is a back end that knows."""
+    """Writes the journal of a back end. `follow` gives it the scenario time once there is a back end that knows."""
 
     def __init__(self, journal: JournalWriter, *, before: Instant = NOT_YET) -> None:
         """Take the journal, and the time to write `before` the scenario time is known."""
         self._write = journal.write
         self._before = before
-        self._time: ScenarioTime = lambda: NOT_YET
+        self._time: Callable[[], Instant | None] = lambda: None
         self._has_centre = False
 
-    def follow(self, time: ScenarioTime) -> None:
-        """Take the scenario time from now on from there."""
+    def follow(self, time: Callable[[], Instant | None]) -> None:
+        """Take the scenario time from now on from there; None as long as it is not known."""
         self._time = time
 
     def time(self) -> Instant:

@@ -109,7 +109,7 @@ async def run_backend(
     hooks = None if written is None else BackendRecorder(written)
     backend = Backend(config if hooks is None else hooks.applied(config))
     if hooks is not None:
-        hooks.follow(lambda: backend.scenario_time or NOT_YET)
+        hooks.follow(backend.clock.known_now)
     await backend.start()
     running = asyncio.create_task(backend.run(), name="backend")
     watching = asyncio.create_task(_watch_backend(backend, stop, emit, written), name="watch backend")

@@ -92,7 +92,7 @@ class VirtualRunStage:
         config = self._backend_config()
         backend = Backend(config if recorder is None else recorder.applied(config))
         if recorder is not None:
-            recorder.follow(lambda: backend.scenario_time or NOT_YET)
+            recorder.follow(backend.clock.known_now)
         await backend.start()
         try:
             await wait_until(lambda: backend.connected, CATCH_UP_S)

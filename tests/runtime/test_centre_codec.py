@@ -105,7 +105,7 @@ async def test_a_back_end_that_begins_anew_in_mid_run_is_run_again_alike(tmp_pat
     hooks = BackendRecorder(writer)
     session = FakeSession()
     backend = Backend(hooks.applied(config(tmp_path / "fleet.sqlite", session, open_store=FragileStore)))
-    hooks.follow(lambda: backend.scenario_time or 0)
+    hooks.follow(backend.clock.known_now)
     async with backend:
         lab = BackendLab(tmp_path / "fleet.sqlite", session, backend)
         await lab.announce(2.0)
