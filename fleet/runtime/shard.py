@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import structlog
 from msgspec.structs import replace
@@ -137,20 +137,11 @@ class Counts:
         self.ends = ConnectionEnds()
 
 
-class Stamp(NamedTuple):
-    """When the message of a number should have gone out, and when it first did, in wall µs."""
-
-    seq: int
-    due_wall_us: int
-    sent_wall_us: int
-
-
 class CarOnLink:
     """One car and its connection; the owner of the link."""
 
     __slots__ = (
-        "_link", "_machine", "_oldest_unstored", "_resumes", "_scheduled", "_shard", "_stamp", "_stamps", "_unstored_since_us",
-        "car",
+        "_link", "_machine", "_oldest_unstored", "_resumes", "_scheduled", "_shard", "_unstored_since_us", "car",
     )  # fmt: skip
 
     def __init__(self, shard: Shard, car: Car) -> None:
@@ -159,8 +150,6 @@ class CarOnLink:
         self._shard = shard
         self._link: Link | None = None
         self._resumes: bool | None = None  # a session that was there before this process; None before the first connection
-        self._stamp: Stamp | None = None  # of what was sent last
-        self._stamps: dict[int, Stamp] | None = None  # of what was sent before it and may be repeated
         self._unstored_since_us = 0
         self._oldest_unstored = 0
         self._scheduled: Instant | None = None
@@ -209,23 +198,15 @@ class CarOnLink:
                         self._link = None
 
     def _transmit(self, output: Transmit) -> None:
-        """Send the message; a repeated one has the stamps, and so the bytes, of the first time."""
-        message, shard, stamp = output.message, self._shard, self._stamp
-        seq = message.seq
-        if stamp is None or stamp.seq != seq:
-            stamp = self._stamp = self._next_stamp(output)
+        """Send the message; a repeated one has the wall times, and so the bytes, of the first time."""
+        message, shard = output.message, self._shard
+        entry = self.car.outbox.entry(message.seq)
+        if entry.sent_wall_us is None:
+            clock = shard.clock
+            entry.due_wall_us, entry.sent_wall_us = clock.wall_us_at(output.due_at), clock.wall_us()
         if shard.plan.stamped:
-            message = replace(message, due_wall_us=stamp.due_wall_us, sent_wall_us=stamp.sent_wall_us)
-        self._publish(shard.dialect.from_car(message), seq)
-
-    def _next_stamp(self, output: Transmit) -> Stamp:
-        """Return the stamp of another message than before; the one of that is kept if it may be repeated."""
-        if self._stamp is not None:
-            self._stamps = self._stamps or {}
-            self._stamps[self._stamp.seq] = self._stamp
-        seq, clock = output.message.seq, self._shard.clock
-        stamp = self._stamps.pop(seq, None) if output.again and self._stamps is not None else None
-        return stamp or Stamp(seq, clock.wall_us_at(output.due_at), clock.wall_us())
+            message = replace(message, due_wall_us=entry.due_wall_us, sent_wall_us=entry.sent_wall_us)
+        self._publish(shard.dialect.from_car(message), message.seq)
 
     def _publish(self, frame: Frame, token: int) -> None:
         if self._link is None:
@@ -253,7 +234,7 @@ class CarOnLink:
             self._shard.link_broke()
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
-        """Tell the car the outcome, and measure it when it is the first one of that message."""
+        """Tell the car the outcome, and measure the first acknowledgement of each message."""
         if error is not None:
             self._shard.publish_refused(error)
         if token == PRESENCE_TOKEN:
@@ -261,30 +242,22 @@ class CarOnLink:
             presences.acknowledged += error is None
             presences.refused += error is not None
             return
-        shard, outbox, stamp = self._shard, self.car.outbox, self._stamp
-        if stamp is not None and stamp.seq == token and (error is not None or not outbox.until_stored):
-            self._stamp = None
+        shard, outbox = self._shard, self.car.outbox
         now_us = shard.clock.wall_us()
-        acknowledged = outbox.acknowledged
+        entry = outbox.awaiting(token)
+        if entry is not None and error is None and entry.due_wall_us is not None:
+            shard.counts.publish_to_ack.record(now_us - entry.due_wall_us)
         self.put(Acknowledged(token, error is not None), shard.clock.at_wall_us(now_us))
-        if outbox.acknowledged > acknowledged and stamp is not None:
-            shard.counts.publish_to_ack.record(now_us - stamp.due_wall_us)
         if outbox.until_stored and not self._unstored_since_us and outbox.unstored:
             self._unstored_since_us = now_us
             shard.waits_for_store(self)
 
-    def _forget_stored(self) -> None:
-        """Drop the stamps of what has been stored, and note since when the oldest of the rest waits.
+    def _look_at_oldest_unstored(self) -> None:
+        """Note since when the oldest message waits to be stored.
 
         A mark that leaves it where it was changes nothing: while others get through, it may be lost.
         """
-        outbox = self.car.outbox
-        seqs = outbox.open_seqs
-        held = set(seqs)
-        if self._stamp is not None and self._stamp.seq not in held:
-            self._stamp = None
-        self._stamps = {seq: stamp for seq, stamp in (self._stamps or {}).items() if seq in held} or None
-        oldest = seqs[0] if outbox.unstored else 0
+        oldest = self.car.outbox.oldest_unstored
         if not oldest:
             self._oldest_unstored = self._unstored_since_us = 0
             self._shard.has_all_stored(self)
@@ -310,7 +283,7 @@ class CarOnLink:
         else:
             self.put(Received(message, before=self._came_before(delivery)))
             if isinstance(message, Stored):
-                self._forget_stored()
+                self._look_at_oldest_unstored()
         if self._link is not None:
             self._link.acknowledge(delivery)
 

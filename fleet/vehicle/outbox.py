@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from fleet.kernel.instants import Instant
@@ -39,8 +40,21 @@ def is_priority(message: CarMessage) -> bool:
             return False
 
 
-def _waits(message: CarMessage) -> bool:
-    return not is_priority(message)
+class Entry(msgspec.Struct, gc=False):
+    """A message in the outbox, and the course of its delivery.
+
+    The wall times, in µs, are those at which it was due and first sent: the driver notes them here, for the car knows none.
+    `was_acknowledged`: the broker took it once, and it goes again until it is stored.
+    """
+
+    message: CarMessage
+    due_wall_us: int | None = None
+    sent_wall_us: int | None = None
+    was_acknowledged: bool = False
+
+
+def _waits(entry: Entry) -> bool:
+    return not is_priority(entry.message)
 
 
 class Outbox:
@@ -56,9 +70,9 @@ class Outbox:
     """
 
     __slots__ = (
-        "_counted", "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "connected_since", "created",
-        "dropped", "has_coverage", "is_connected", "limit", "muted", "published", "reachable_since", "refused", "repeated",
-        "stored", "until_stored", "wants_connection",
+        "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "connected_since", "created", "dropped",
+        "has_coverage", "is_connected", "limit", "muted", "published", "reachable_since", "refused", "repeated", "stored",
+        "until_stored", "wants_connection",
     )  # fmt: skip
 
     def __init__(self, boot: int, *, limit: int = OUTBOX_LIMIT, until_stored: bool = False) -> None:
@@ -80,11 +94,10 @@ class Outbox:
         self.dropped = 0
         self.repeated = 0
         self._highest_sent = 0
-        self._in_flight: CarMessage | None = None
+        self._in_flight: Entry | None = None
         # Made when first needed: an empty deque is 760 bytes.
-        self._waiting: deque[CarMessage] | None = None
-        self._unstored: deque[CarMessage] | None = None
-        self._counted: set[int] | None = None  # what goes again though the broker took it once
+        self._waiting: deque[Entry] | None = None
+        self._unstored: deque[Entry] | None = None
 
     def next_seq(self) -> int:
         """Number the next message; every number is used."""
@@ -105,12 +118,12 @@ class Outbox:
     def enqueue(self, message: CarMessage) -> Transmit | None:
         """Take a new message; returns its transmission when nothing is before it."""
         if self.is_free:
-            return self._send(message)
+            return self._send(Entry(message))
         if self.in_outbox >= self.limit and self._drop_oldest_status(message):
             return None
         if self._waiting is None:
             self._waiting = deque()
-        self._waiting.append(message)
+        self._waiting.append(Entry(message))
         return None
 
     def enqueue_priority(self, message: CarMessage) -> Transmit | None:
@@ -121,11 +134,12 @@ class Outbox:
         if self._waiting and self.in_outbox >= self.limit:
             self._drop_oldest_status(message)
         waiting = self._waiting or ()
-        ahead = [held for held in waiting if is_priority(held)]
-        again = [held for held in waiting if not is_priority(held) and held.seq <= self._highest_sent]
-        fresh = [held for held in waiting if not is_priority(held) and held.seq > self._highest_sent]
+        ahead = [held for held in waiting if not _waits(held)]
+        again = [held for held in waiting if _waits(held) and held.message.seq <= self._highest_sent]
+        fresh = [held.message for held in waiting if _waits(held) and held.message.seq > self._highest_sent]
         first = replace(message, seq=fresh[0].seq) if fresh else message
-        self._waiting = deque((*ahead, first, *again, *(replace(held, seq=held.seq + 1) for held in fresh)))
+        moved = (Entry(replace(held, seq=held.seq + 1)) for held in fresh)
+        self._waiting = deque((*ahead, Entry(first), *again, *moved))
         return self._next() if self._in_flight is None else None
 
     def redact_unsent(self, change: Callable[[CarMessage], CarMessage | None]) -> None:
@@ -133,13 +147,14 @@ class Outbox:
 
         What was sent stays as it is: it may be stored, and a repetition has the bytes of the first time.
         """
-        kept: deque[CarMessage] = deque()
+        kept: deque[Entry] = deque()
         for held in self._waiting or ():
-            changed = change(held) if held.seq > self._highest_sent else held
-            if changed is None:
+            if held.message.seq <= self._highest_sent:
+                kept.append(held)
+            elif (changed := change(held.message)) is None:
                 self.dropped += 1
             else:
-                kept.append(changed)
+                kept.append(Entry(changed))
         self._waiting = kept or None
 
     def unmute(self) -> Transmit | None:
@@ -153,7 +168,7 @@ class Outbox:
         Nor is what was sent before: it may be stored already.
         """
         for index, held in enumerate(self._waiting or ()):
-            if isinstance(held, Status) and held.seq > self._highest_sent:
+            if isinstance(held.message, Status) and held.message.seq > self._highest_sent:
                 assert self._waiting is not None
                 del self._waiting[index]
                 self.dropped += 1
@@ -175,12 +190,10 @@ class Outbox:
 
     def repeat_unstored(self) -> Transmit | None:
         """Send again, in their order, all that was sent and may not be stored; priority messages first."""
-        held = deque(filter(_waits, self._unstored or ())) if self.muted else deque[CarMessage]()
-        again = [message for message in self._unstored or () if not held or is_priority(message)]
+        held = deque(filter(_waits, self._unstored or ())) if self.muted else deque[Entry]()
+        again = [entry for entry in self._unstored or () if not held or not _waits(entry)]
         if self._in_flight is not None:
             again.append(self._in_flight)
-        if self._unstored and len(held) < len(self._unstored):
-            self._counted = (self._counted or set()).union(each.seq for each in again if each is not self._in_flight)
         self._unstored, self._in_flight = held or None, None
         if again:
             self._waiting = deque(sorted((*again, *(self._waiting or ())), key=_waits))
@@ -188,28 +201,27 @@ class Outbox:
 
     def acknowledge(self, seq: int, *, refused: bool) -> Transmit | None:
         """Take the broker's word for the message under way when `seq` is its number, and send the next."""
-        message = self._in_flight
-        if message is None or message.seq != seq:
+        entry = self._in_flight
+        if entry is None or entry.message.seq != seq:
             return None  # an answer to an earlier connection's copy
         self._in_flight = None
         if refused:
             self.refused += 1
             return self._next()
-        if self._counted and seq in self._counted:
-            self._counted.discard(seq)
-        else:
+        if not entry.was_acknowledged:
             self.acknowledged += 1
         if self.until_stored:
+            entry.was_acknowledged = True
             if self._unstored is None:
                 self._unstored = deque()
-            self._unstored.append(message)
+            self._unstored.append(entry)
         return self._next() if self._waiting else None
 
     def mark_stored(self, mark: Stored) -> Transmit | None:
         """Forget what the back end has committed; send more where that makes room."""
         if mark.boot != self.boot or self._unstored is None:
             return None
-        kept = deque(message for message in self._unstored if not mark.covers(message.seq))
+        kept = deque(entry for entry in self._unstored if not mark.covers(entry.message.seq))
         self.stored += len(self._unstored) - len(kept)
         self._unstored = kept or None
         return self._next() if self._in_flight is None else None
@@ -223,13 +235,14 @@ class Outbox:
             return None
         if (self.muted or self.unstored >= UNSTORED_LIMIT) and _waits(self._waiting[0]):
             return None
-        message = self._waiting.popleft()
+        entry = self._waiting.popleft()
         if not self._waiting:
             self._waiting = None
-        return self._send(message)
+        return self._send(entry)
 
-    def _send(self, message: CarMessage) -> Transmit:
-        self._in_flight = message
+    def _send(self, entry: Entry) -> Transmit:
+        self._in_flight = entry
+        message = entry.message
         again = message.seq <= self._highest_sent
         if again:
             self.repeated += 1
@@ -240,6 +253,26 @@ class Outbox:
         if due_at < self.reachable_since:  # noqa: PLR1730 (a third of the cost of max())
             due_at = self.reachable_since
         return Transmit(message, due_at, again)
+
+    def entry(self, seq: int) -> Entry:
+        """Return the entry of a message that was handed out for sending; raises KeyError when it is no longer here."""
+        entry = self._in_flight
+        if entry is not None and entry.message.seq == seq:
+            return entry
+        for held in self._waiting or ():
+            if held.message.seq == seq:
+                return held
+        raise KeyError(seq)
+
+    def awaiting(self, seq: int) -> Entry | None:
+        """Return the entry under way with this number, None when there is none or the broker took it before."""
+        entry = self._in_flight
+        return entry if entry is not None and entry.message.seq == seq and not entry.was_acknowledged else None
+
+    @property
+    def oldest_unstored(self) -> int:
+        """The number of the first message that the broker took and that is not known to be stored; 0 when there is none."""
+        return self._unstored[0].message.seq if self._unstored else 0
 
     @property
     def unstored(self) -> int:
@@ -257,10 +290,10 @@ class Outbox:
         """Whether something is still to come of the outbox as things stand; what a silent car holds back is not."""
         if not self.muted or self._in_flight is not None:
             return self.in_outbox > 0
-        return any(is_priority(message) for message in (*(self._unstored or ()), *(self._waiting or ())))
+        return not all(map(_waits, (*(self._unstored or ()), *(self._waiting or ()))))
 
     @property
     def open_seqs(self) -> list[int]:
         """The sequence numbers of the messages without outcome, oldest first."""
         in_flight = (self._in_flight,) if self._in_flight is not None else ()
-        return [message.seq for message in (*(self._unstored or ()), *in_flight, *(self._waiting or ()))]
+        return [entry.message.seq for entry in (*(self._unstored or ()), *in_flight, *(self._waiting or ()))]
