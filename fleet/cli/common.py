@@ -1,4 +1,4 @@
-"""What all commands share: consoles, options, and how errors and tables are written."""
+"""Shared by all commands: consoles, options, and how errors and tables are written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fleet.wire.vin import typed_vin
 
 
 class DeliveryMode(StrEnum):
-    """What ends a message's stay in the car's outbox."""
+    """The event that ends a message's stay in the car's outbox."""
 
     PUBACK = "puback"
     STORED = "stored"

@@ -1,4 +1,4 @@
-"""What the shell offers at the Tab key: names that are found without reading a scenario or waiting for a broker."""
+"""Completion in the shell: names that are found without reading a scenario or waiting for a broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done with the journal of a run."""
+"""Commands on the journal of a run."""
 
 from __future__ import annotations
 

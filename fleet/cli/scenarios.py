@@ -1,4 +1,4 @@
-"""What there is to know about scenario files before they run: which are shipped, whether one is right, how one is written."""
+"""Commands on scenario files before they run: list those that are shipped, check one, describe how one is written."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ DeskBroker = Annotated[
 asking_desk = connecting(broker=DeskBroker, default=None)
 """Gives a command the options of a connection to the desk."""
 POSITION: Final = frozenset({"latitude", "longitude"})
-"""What --from gives."""
+"""The values of --from."""
 COMMAND_PATIENCE_S: Final = 900.0
 """Longer than the default time to live of any command that a person waits for, in wall seconds."""
 

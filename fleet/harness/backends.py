@@ -21,7 +21,7 @@ OWN_PROCESS: Final = 'Give it a process of its own: @pytest.mark.fleet(backend="
 
 
 class OwnBackend(Protocol):
-    """What a world asks of our back end."""
+    """Our back end as a world uses it."""
 
     store: Path
     is_process: bool
@@ -191,4 +191,4 @@ class BackendProcess:
 
 
 def _ignore(_message: dict[str, Any]) -> None:
-    """What it tells of its progress nobody asked for."""
+    """Drop a progress message."""

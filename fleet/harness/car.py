@@ -69,11 +69,12 @@ class HarnessCar:
 
     @property
     def vin(self) -> str:
+        """The car's VIN."""
         return self.simulated.vin
 
     @property
     def equipment(self) -> Equipment:
-        """What it is and has."""
+        """The car's equipment."""
         return self.simulated.equipment
 
     @property

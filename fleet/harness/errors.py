@@ -1,4 +1,4 @@
-"""What goes wrong in a test with cars: an expectation that failed, with the car's story, and mistakes in the test itself."""
+"""Errors of a test with cars: an expectation that failed, with the car's story, and mistakes in the test itself."""
 
 from __future__ import annotations
 

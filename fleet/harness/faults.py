@@ -1,4 +1,4 @@
-"""What can go wrong, on purpose: the broker's process and the network of cars; the same in live and virtual worlds."""
+"""Faults on purpose: of the broker's process and of the cars' network; the same in live and virtual worlds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class NetworkRule:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What it has done so far, such as `{"packets": 3}`; a fault that never struck proves nothing."""
+        """Counts of its effects so far, such as `{"packets": 3}`; a fault that never struck proves nothing."""
         counted = self.network.counts()
         return {what: number for name in self.names for what, number in counted.get(name, {}).items()}
 

@@ -1,4 +1,4 @@
-"""What came to the cars of a world from the back end, whoever that is: commands, and what no car can read."""
+"""Inboxes of a world's cars: commands from the back end, whoever that is, and messages that no car can read."""
 
 from __future__ import annotations
 

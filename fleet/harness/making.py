@@ -22,7 +22,7 @@ MOST_KM: Final = 5_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCar:
-    """What a car is to be like. None leaves it to the draw; `equipment` are fields of `Equipment`."""
+    """A car to be made. None leaves a property to the draw; `equipment` are fields of `Equipment`."""
 
     model: str
     energy: str | None = None

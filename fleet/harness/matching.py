@@ -1,4 +1,4 @@
-"""What a test expects of a field: a value, or a matcher such as `lt(20)`; and where a field is found in a status."""
+"""Expectations on fields: a value, or a matcher such as `lt(20)`; and how a field is found in a status."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def value_at(message: Any, path: Path) -> Any:
 
 
 class Fields:
-    """What a status has to hold, field by field."""
+    """Expected values of a status, field by field."""
 
     def __init__(self, expected: Mapping[str, Any]) -> None:
         """Take fields and what is expected of them. Raises UsageError for a field that does not exist."""

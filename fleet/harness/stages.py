@@ -47,7 +47,7 @@ NETWORK_TIME: Final = 5 * SECOND
 
 
 class Traffic(Protocol):
-    """What a stage asks of the world that stands on it."""
+    """The traffic of the world on a stage: the stage waits until it is quiet."""
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way that anybody here knows of."""

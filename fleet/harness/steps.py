@@ -51,7 +51,7 @@ SelfT = TypeVar("SelfT", bound=HasSteps)
 
 
 class Step(Awaitable[T], Generic[T]):
-    """What a step returns: to be awaited, once."""
+    """A step that has been called: to be awaited, once."""
 
     __slots__ = ("_coroutine", "_steps", "name", "where")
 

@@ -1,4 +1,4 @@
-"""What the parts of a world need of it: a world makes and holds them, and none of them knows what a world is."""
+"""The view of a world that its parts have: a world makes and holds them, and none of them imports it."""
 
 from __future__ import annotations
 

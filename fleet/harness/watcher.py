@@ -53,7 +53,7 @@ class _Client:
         self.refusal = error
 
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
-        """What is refused shows in what does not come."""
+        """Ignore it: a refused publish shows by an answer that does not come."""
 
     def link_received(self, delivery: Delivery) -> None:
         self.link.acknowledge(delivery)

@@ -62,7 +62,7 @@ TRUE: Final = Matcher("anything true", bool)
 
 @dataclass(frozen=True, kw_only=True)
 class WorldSettings:
-    """What a world is like.
+    """Settings of a world.
 
     `backend`: our own within this process, "process" for one that can be killed, False for none. With `until_stored` cars keep
     messages until it has stored them. With `faults` cars beside a real broker connect through a proxy, so that their network

@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 class EndpointFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a running fleet leaves beside its store, so that `fleet command` finds its desk. Readable by its owner only."""
+    """A file that a running fleet leaves beside its store, so that `fleet command` finds its desk. Readable by its owner only."""
 
     cars: str
     tools: str
@@ -64,7 +64,7 @@ class Access:
     """Whether cars have the VIN alone as client id under any prefix, for brokers that tie it to user name or certificate."""
     password_for: PasswordFor = field(repr=False)
     remarks: Remarks = field(default_factory=lambda: Remarks(_tell_remark), repr=False, compare=False)
-    """What the broker does otherwise than asked, for all links made here."""
+    """Deviations of the broker from what it was asked, for all links made here."""
 
     def car_links(self) -> LinkFactory:
         """Return what makes the links of cars: many, from the source addresses in turn. Client ids follow the topic prefix."""
@@ -101,6 +101,7 @@ class Access:
         return aiomqtt_links(self.tools, remarks=self.remarks)
 
     def dialect(self) -> Dialect:
+        """Return a dialect for this topic prefix."""
         return open_dialect(self.prefix, json=self.json)
 
 

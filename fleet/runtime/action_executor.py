@@ -35,9 +35,9 @@ from fleet.vehicle.signals import (
 )
 
 LOW_LEVEL = 0.05
-"""What `low_fuel` leaves in the tank, or in an electric car's battery, unless the scenario says: below every reserve."""
+"""The level that `low_fuel` leaves in the tank or in an electric car's battery, unless the scenario says: below each reserve."""
 LOW_12V = 0.45
-"""What `low_12v` leaves in the 12 V battery, unless the scenario says: too little for comfort, and enough to be reached."""
+"""The level that `low_12v` leaves in the 12 V battery, unless the scenario says: too low for comfort, not for a connection."""
 
 _PLAIN: Final[dict[str, WorldInput]] = {
     "plug_in": SetPlug(True),
@@ -50,7 +50,7 @@ _PLAIN: Final[dict[str, WorldInput]] = {
     "withdraw_consent": SetUpdateConsent(False),
     "fail_update": FailUpdate(),
 }
-"""What needs no further words."""
+"""Actions without parameters."""
 
 
 class ActionExecutor:

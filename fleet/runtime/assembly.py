@@ -31,7 +31,7 @@ from fleet.wire.services import load_services
 
 LAST_SERIAL = 999_999
 REPLY_WALL_S = 5.0
-"""What a car waits for a reply at least, in wall seconds: the broker keeps nothing for less."""
+"""The shortest time that a car waits for a reply, in wall seconds: the broker keeps nothing for less."""
 
 
 @cache

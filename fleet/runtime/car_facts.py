@@ -1,4 +1,4 @@
-"""What conditions can ask of a car, each by its name in the language."""
+"""Facts about a car that conditions can name, each by its name in the language."""
 
 from __future__ import annotations
 

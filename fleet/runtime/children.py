@@ -94,10 +94,12 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """The process id; of an ended process the one it had."""
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
+        """Whether the process has not ended."""
         return self._process.returncode is None
 
     async def wait_for(self, kind: str, timeout_s: float | None = None) -> dict[str, Any]:

@@ -30,7 +30,7 @@ _PRESENCE: Final = 1
 
 @dataclass(frozen=True)
 class Visitor:
-    """Whose session is to end: its client id, user name and password, and the topic it may have left a message on."""
+    """A client whose session is to end: its id, user name and password, and the topic it may have left a message on."""
 
     client_id: str
     username: str
@@ -40,7 +40,7 @@ class Visitor:
 
 @dataclass
 class Cleaned:
-    """What came of it: whose session is gone, and why the others' may not be."""
+    """The result of cleaning: whose session is gone, and why the others' may not be."""
 
     done: int = 0
     failed: Counter[str] = field(default_factory=Counter)

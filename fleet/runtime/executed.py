@@ -46,7 +46,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class CommandMemory:
-    """What the cars of one process, and of those before it, have executed. One process at a time has the file."""
+    """Commands that the cars of one process, and of those before it, have executed. One process at a time has the file."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or create it with its folder. Raises UsageError when another process has it, and OSError."""

@@ -1,4 +1,4 @@
-"""What the machine allows one process: open files, source addresses, the event loop. Looked at before anything connects."""
+"""Limits of the machine for one process: open files, source addresses, the event loop. Looked at before anything connects."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Case:
             self._has("no event")
 
     def has_passed(self) -> None:
-        """What must not come has not come: its time is over."""
+        """Close the wait for an event that must not come: its time is over."""
         self._has("no event")
 
     def end(self) -> None:

@@ -69,7 +69,7 @@ os.execv(command[0], command)
 
 
 class BrokerCertificates(NamedTuple):
-    """What the cars' listener needs for TLS: files. With `clients` (an authority) each car must have a certificate of its own."""
+    """Files that the cars' listener needs for TLS. With `clients` (an authority) each car must have a certificate of its own."""
 
     certificate: Path
     key: Path

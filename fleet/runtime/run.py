@@ -23,7 +23,7 @@ Hear = Callable[[Message, Message], None]
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What a run is, live or virtual.
+    """The properties of a run, live or virtual.
 
     With `until_stored` cars keep their messages until they are stored. `asks_desk` says, without a back end of ours, that users
     ask the one under test, which answers as our desk does.

@@ -53,7 +53,7 @@ from fleet.wire.messages import Event, Stored
 DEADLINES_PER_TURN: Final = 400
 """Cars woken before the loop may serve its sockets again; more starves them, and the other way round."""
 EARLY_S: Final = 0.001
-"""What to wait at least when the timer came before the deadline: uvloop rounds to milliseconds, and would come again at once."""
+"""The shortest wait when the timer came before the deadline: uvloop rounds to milliseconds, and would come again at once."""
 PRESENCE_TOKEN: Final = 0
 LATE_US: Final = 100_000
 """A deadline met later than this, in wall time, counts as late."""
@@ -68,7 +68,7 @@ log = structlog.get_logger()
 
 
 class Actor(Protocol):
-    """What the shard's timer heap wakes: a car on its link, or the users."""
+    """A member of the shard's timer heap: a car on its link, or the users."""
 
     def deadline(self) -> Instant | None: ...
     def wake(self, at: Instant) -> None: ...
@@ -76,7 +76,7 @@ class Actor(Protocol):
 
 
 class Memory(Protocol):
-    """What outlives this process of what its cars have executed."""
+    """Executed commands of this process's cars, kept beyond its life."""
 
     def recall(self, vin: str) -> tuple[Executed, ...]: ...
     def remember(self, vin: str, done: Executed, until_wall_us: int) -> None: ...
@@ -112,7 +112,7 @@ class Outage:
 
 @dataclass(slots=True)
 class Presences:
-    """What became of the presence that cars told; it stands in no account of messages, as nobody numbers it."""
+    """Counts of presence messages; they stand in no account, as they have no numbers."""
 
     published: int = 0
     acknowledged: int = 0
@@ -120,7 +120,7 @@ class Presences:
 
 
 class Counts:
-    """What the shard has seen happen, for progress and report."""
+    """Counters of the shard, for progress and report."""
 
     def __init__(self) -> None:
         self.publish_to_ack = Histogram()

@@ -1,4 +1,4 @@
-"""Which signals end a command in order."""
+"""Signals that end a command in order."""
 
 from __future__ import annotations
 

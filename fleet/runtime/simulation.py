@@ -69,7 +69,7 @@ def new_boot(scenario: Scenario, schedule: Schedule | None) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationConfig:
-    """What one simulator process needs. `tools` None means there is no desk: no commands are sent."""
+    """The parts of one simulator process. `tools` None means there is no desk: no commands are sent."""
 
     scenario: Scenario
     cars: LinkFactory
@@ -86,7 +86,7 @@ class SimulationConfig:
     boot: int | None = None
     """None: a new one, see `new_boot`."""
     memory: CommandMemory | None = None
-    """What outlives this process; who opened it closes it. None: nothing does."""
+    """Executed commands, which outlive this process; its opener closes it. None: nothing outlives it."""
     journal: JournalWriter | None = None
     """Where to write down what cars and links do; who made it closes it."""
 

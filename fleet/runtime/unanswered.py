@@ -31,7 +31,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class _Car:
-    """What is asked about one car: the enrolment or setting under way (its id), and what comes after it."""
+    """Requests about one car: the enrolment or setting under way (its id), and those after it."""
 
     step: str | None = None
     queue: deque[CarRequest] = field(default_factory=deque)

@@ -68,7 +68,7 @@ class PendingCommand:
 
 
 class Outcomes:
-    """What became of commands, and how long their round trips took."""
+    """Outcomes of commands, and how long their round trips took."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -172,30 +172,37 @@ class Users:
             self._publish(announce)
 
     def open(self) -> None:
+        """Connect to the desk."""
         self._link.open()
 
     async def close(self) -> None:
+        """Disconnect and end the session; requests without an answer are dropped."""
         self._unanswered.clear()
         await self._link.close(end_session=True)
 
     @property
     def is_up(self) -> bool:
+        """Whether the desk can be asked."""
         return self._link.is_up
 
     @property
     def asked(self) -> int:
+        """Commands that were asked in the whole run."""
         return self.whole.asked
 
     @property
     def outcomes(self) -> Counter[str]:
+        """Outcomes of the whole run, such as `rejected(too_far)`, with their counts."""
         return self.whole.outcomes
 
     @property
     def round_trip(self) -> Histogram:
+        """Wall µs from the intended time to a car's first answer, of cars that were awake."""
         return self.whole.round_trip
 
     @property
     def round_trip_waking(self) -> Histogram:
+        """The same of cars that had to be woken."""
         return self.whole.round_trip_waking
 
     @property
@@ -210,6 +217,7 @@ class Users:
     # --- actor
 
     def deadline(self) -> Instant | None:
+        """Return when a command is next due, or a request is repeated; None when neither is."""
         scheduled = self._scheduled[self._next].at if self._next < len(self._scheduled) else None
         due_us = self._unanswered.deadline()
         if due_us is None:

@@ -1,4 +1,4 @@
-"""What a person sees while a fleet runs: a live table on a terminal, plain lines elsewhere."""
+"""Views of a running fleet: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class NothingToCome(FleetError):
 
 
 class _Handle(ScheduledCall, eq=False):
-    """What asyncio may want to know of a call, besides cancelling it."""
+    """A scheduled call as asyncio expects it."""
 
     _when: float
     _was_cancelled: bool = False

@@ -44,6 +44,7 @@ KNOWN_TO_CARS: Final = frozenset({"latitude", "longitude", "fuel", "plug"})
 
 
 def check_command_load(load: CommandLoad, vocabulary: Vocabulary) -> Iterator[Problem]:
+    """Check commands that users send: name and parameters, and how many."""
     yield from _check_command("name", load.name, load, vocabulary)
     if load.rate is None and load.count is None:
         yield Problem((), f"{load.name} lacks 'rate' or 'count', which say how many", hint="Such as 'rate: 120 per hour'.")
@@ -185,6 +186,7 @@ def _check_heater(action: Action) -> Iterator[Problem]:
 
 
 def check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
+    """Check an action of a load, and its rhythm."""
     yield from _check_action(load, vocabulary)
     given = [key for key in _SHAPES if getattr(load, key) is not None]
     if not given:
@@ -196,6 +198,7 @@ def check_load(load: Load, vocabulary: Vocabulary) -> Iterator[Problem]:
 
 
 def check_step(step: TimelineStep, vocabulary: Vocabulary) -> Iterator[Problem]:
+    """Check a step of a timeline: its action, its time, and whatever else it acts on."""
     yield from _check_action(step, vocabulary, more=("broker", "network", "service"), looks=step.expect is not None)
     if step.at is None and step.every is None and step.when is None:
         yield Problem((), "it lacks 'at', 'every' or 'when', which say when", hint="Such as 'at: 10 min'.")
@@ -240,6 +243,7 @@ def _check_line(step: TimelineStep) -> Iterator[Problem]:
 
 
 def check_expect(expect: Expect, _: Vocabulary) -> Iterator[Problem]:
+    """Check what a step expects."""
     if (expect.outcome, expect.then, expect.event, expect.no_event) == (None, None, None, None):
         what = "'outcome', 'then', 'event' or 'no_event'"
         yield Problem((), f"it expects nothing: {what} is expected", "Such as 'outcome: succeeded'.")
@@ -318,6 +322,7 @@ def _check_asked(step: TimelineStep, action: str, entry: ServiceEntry) -> Iterat
 
 
 def check_selection(cars: Selection, _: Vocabulary) -> Iterator[Problem]:
+    """Check that cars are chosen in one way, and that some are left."""
     given = [key for key in ("share", "count", "index") if getattr(cars, key) is not None]
     for key in given[1:]:
         yield Problem((key,), f"{given[0]!r} and {key!r} exclude each other: one of them is expected", is_key=True)

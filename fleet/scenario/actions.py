@@ -1,4 +1,4 @@
-"""What is done to cars in a scenario, by its load or its timeline: to which cars, what, and with which words."""
+"""Actions on cars in a scenario, by its load or its timeline: to which cars, and with which parameters."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ Control = Literal[
     "crash", "fault", "low_adblue", "low_12v", "repair", "press_sos", "breakdown_call", "info_call", "set_privacy", "set_service",
     "workshop_mode", "reset_car", "pair_car", "ask", "set_heater",
 ]  # fmt: skip
-"""What people do at a car's own controls, and a crash."""
+"""Actions of people at a car's own controls, and a crash."""
 CarAction = Literal[
     "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage", Control,
     "lose_coverage", "regain_coverage", "low_fuel", "plug_in", "unplug", "break_charge_point", "mend_charge_point",
     "follow_route", "clear_routes", "give_consent", "withdraw_consent", "fail_update",
 ]  # fmt: skip
-"""What people and the world do to a car."""
+"""Actions of people and the world on a car."""
 CAR_ACTIONS: Final[tuple[CarAction, ...]] = get_args(CarAction)
 Opening = Literal["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
 Fault = Literal[
     "tyre_pressure", "brake_pads", "washer_fluid", "headlight", "tail_light", "engine_oil", "coolant", "engine_control",
     "drive_system", "front_camera", "key_battery",
 ]  # fmt: skip
-"""What can fail in a car."""
+"""Parts of a car that can fail."""
 BrokerAction = Literal["stop", "start", "kill", "pause", "resume"]
 About = Literal["each", "list", "none"]
-"""What a service of the back end is asked about: each chosen car by itself, all of them in one list `cars`, or none."""
+"""The cars that a request to a service names: each chosen car by itself, all of them in one list `cars`, or none."""
 
 LED: Final = frozenset({"drive", "park", "enter_garage"})
 """Actions that may lead to a place."""
@@ -142,7 +142,7 @@ class Numbers(Readable):
 
 
 class Selection(Element, frozen=True, kw_only=True):
-    """Which cars: of one fleet or of all; a share of them, so many of them, or by number. The same words mean the same cars."""
+    """Cars of one fleet or of all: a share of them, so many of them, or by number. The same words mean the same cars."""
 
     fleet: str | None = None
     share: Share | None = None
@@ -159,7 +159,7 @@ class Selection(Element, frozen=True, kw_only=True):
 
 
 class Action(Element, frozen=True, kw_only=True):
-    """What is done: an action, or a command with its words. `cars` are those it is done to.
+    """An action on `cars`: something that happens to them, or a command with its parameters.
 
     `distance` is how far the user stands from the car, or (`distance_from: fix`) by the geodesic from the car's own last fix.
     `user` asks for the command, or is deleted by a reset; None is the primary one.
@@ -187,7 +187,7 @@ class Action(Element, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """What is done, in one word."""
+        """The action in one word."""
         return self.do or self.command or ""
 
 
@@ -207,6 +207,7 @@ class Load(Action, frozen=True, kw_only=True):
 
     @property
     def shape(self) -> Shape:
+        """How often, and in which rhythm."""
         return Shape(rate=self.rate, ramp=self.ramp, poisson=self.poisson, burst=self.burst)
 
     def spans(self, begin: int, duration: int, zone: str) -> list[tuple[int, int]]:
@@ -221,7 +222,7 @@ class Load(Action, frozen=True, kw_only=True):
 
 
 class NetworkFault(Element, frozen=True, kw_only=True):
-    """What is wrong with the cars' connections, one thing or several at once; see `fleet.transport.faults`.
+    """Faults of the cars' connections, one or several at once; see `fleet.transport.faults`.
 
     Durations and bandwidth are real time. `way`, and for packets `topic`, `every`, `share`, `first` and `within`, say more of it.
     """
@@ -274,14 +275,14 @@ _FAULT_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "latency": ("jitter", "way"), "bandwidth": ("way",), "slicing": ("way",), "stall": ("way",), "refuse": (), "reset": (),
     "half_open": (), "truncate": ("way",), "drop": _OF_PACKETS, "duplicate": _OF_PACKETS, "reorder": (*_OF_PACKETS, "within"),
 }  # fmt: skip
-"""Which keys say more of which fault."""
+"""The parameters of each fault."""
 _FAULT_PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
     "latency": ("latency_ms", _milliseconds), "jitter": ("jitter_ms", _milliseconds), "bandwidth": ("bytes_per_s", int),
     "slicing": ("piece_bytes", int), "truncate": ("after_bytes", int), "drop": ("packet", str), "duplicate": ("packet", str),
     "reorder": ("packet", str), "way": ("way", str), "topic": ("topic", str), "every": ("every", int), "share": ("share", float),
     "first": ("first", int), "within": ("within_ms", _milliseconds),
 }  # fmt: skip
-"""What each key gives, and how."""
+"""The parameter of `make_fault` that each key gives, and its conversion."""
 
 
 class TimelineStep(Action, frozen=True, kw_only=True):

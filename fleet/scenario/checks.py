@@ -316,4 +316,4 @@ CHECKS: Final[dict[type[msgspec.Struct], tuple[Check, ...]]] = {
     Selection: (check_selection,),
     Reconnect: (_check_reconnect,),
 }  # fmt: skip
-"""What is checked of each kind of part. One check of a part goes on where another needs a value that is broken."""
+"""The checks of each kind of element. They are independent: one goes on where another needs a value that is broken."""

@@ -35,7 +35,7 @@ CAR_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "ota": ("none", "waiting", "downloading", "paused", "downloaded", "installing"),
     "place": ("home", "work", "errand", "delivery", "petrol_station", "charging_station"),
 }
-"""What is known of a car: numbers, and words of which it has one."""
+"""Known facts of a car: numbers, and words of which it has one."""
 
 _OPERATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     "==": operator.eq, "!=": operator.ne, "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
@@ -76,7 +76,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Condition(Readable):
-    """What must hold: all `of_run`, and for a car all `of_car`."""
+    """Comparisons that must hold together: all `of_run`, and for a car all `of_car`."""
 
     expected: ClassVar[str] = "a condition such as 'connected / cars < 50 %' or 'car.fuel_percent < 15 and car.state == parked'"
 

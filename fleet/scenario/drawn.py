@@ -1,4 +1,4 @@
-"""What a scenario leaves to chance: values from a list or a range, distances, which S-PIN users give."""
+"""Values that a scenario leaves to chance: from a list or a range, distances, which S-PIN users give."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ class Distances(Readable):
 
 @dataclass(frozen=True, slots=True)
 class SpinMix(Readable):
-    """Which share of users gives the right S-PIN, a wrong one, none, sets it `new` and gives it, or gives the token of the last
-    right one: together the whole.
+    """Shares of users, together the whole: they give the right S-PIN, a wrong one or none, set a `new` one and give it, or give
+    the token of the last right one.
     """
 
     expected: ClassVar[str] = "right, wrong, none, new or token, or shares such as {right: 95 %, wrong: 5 %}"
@@ -148,7 +148,7 @@ class SpinMix(Readable):
 
 @dataclass(frozen=True, slots=True)
 class PrivacyMix(Readable):
-    """What the privacy switches of a fleet's cars are set to: shares of the modes, together the whole."""
+    """Settings of the privacy switches of a fleet's cars: shares of the modes, together the whole."""
 
     expected: ClassVar[str] = f"one of {', '.join(get_args(PrivacyMode))}, or shares of them"
 

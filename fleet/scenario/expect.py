@@ -1,4 +1,4 @@
-"""What one step of a timeline expects of each of its cars: how its command ends, how the car stands then, what the car tells."""
+"""The expectations of a step on each of its cars: how its command ends, how the car stands then, what the car tells."""
 
 from __future__ import annotations
 

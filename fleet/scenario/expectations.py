@@ -1,4 +1,4 @@
-"""What a scenario expects of its report, of a stage's figures, or of the figures at every look while it runs.
+"""Expectations on the report of a scenario, on a stage's figures, or on the figures at every look while it runs.
 
 `lost == 0`, `commands.succeeded / commands.total >= 90 %`, `always connected / cars >= 50 %`. An expectation is checked
 against the known paths when the file is read, so that a misspelt one cannot pass by being absent. Knows the names in a
@@ -38,7 +38,7 @@ COUNTS_BY_NAME: Final = ("events.", "notices.", "replies.", "replies_failed.")
 COUNTS_OF_FAULTS: Final = tuple(
     f"faults.{kind}.{what}" for kind in FAULTS for what in ("connections", "packets", "delayed", "bytes", "pieces", "too_large")
 )
-"""What was done to the network on purpose, by kind of fault."""
+"""Counts of faults of the network, by kind."""
 
 MEASURES: Final = (
     *(
@@ -63,19 +63,19 @@ STAGE_COUNTS: Final = (
     "commands.total", "commands.succeeded", "commands.rejected", "commands.failed", "commands.expired", "commands.unknown",
 )  # fmt: skip
 STAGE_LATENCIES: Final = ("publish_to_ack", "command_round_trip", "command_round_trip_waking")
-"""What is known of one stage: counts of what happened in it, and latencies."""
+"""Figures of one stage: counts and latencies."""
 
 LIVE: Final = (*FIGURES, "stored", "quarantined", "duplicates")
-"""What is known while the run goes on: of cars and users, and of the store."""
+"""Figures that are known while the run goes on: of cars and users, and of the store."""
 
 OF_BACKEND: Final = frozenset({
     "stored", "quarantined", "lost", "duplicates", "statuses_engine_off", "statuses_asked",
     "events", "notices", "replies", "replies_failed",
 })  # fmt: skip
 OF_BACKEND_BY_NAME: Final = (*COUNTS_BY_NAME, "latency_ms.publish_to_stored.")
-"""What nobody knows but a back end of ours."""
+"""Figures that only a back end of ours knows."""
 OF_DESK: Final = ("commands.", "latency_ms.command_round_trip")
-"""What is known of commands where there is a desk that answers."""
+"""Figures that need a desk that answers."""
 
 Mode = Literal["always", "eventually"]
 _MODES: Final[tuple[Mode, ...]] = get_args(Mode)

@@ -34,7 +34,7 @@ _DEEPEST: Final = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """What the command line changes in a scenario; None leaves it as it is. `settings` are values of its parameters."""
+    """Changes of the command line to a scenario; None leaves a property as it is. `settings` are values of its parameters."""
 
     settings: Mapping[str, str] = field(default_factory=dict)
     cars: int | None = None
@@ -215,7 +215,7 @@ class _Broken:
 
     @property
     def known(self) -> Any:
-        """What stands in its place in the part that holds it."""
+        """The value that stands in its place in the element that holds it."""
         return UNKNOWN if self.partial is None else self.partial
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong in a scenario file, with its place, and the checks that any part of one may need."""
+"""Problems of a scenario file, with their place, and the checks that any element of one may need."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Readable(ABC):
     __slots__ = ()
 
     expected: ClassVar[str]
-    """What such a value looks like, for messages: `a duration such as '10 min'`."""
+    """The form of such a value, for messages: `a duration such as '10 min'`."""
 
     @classmethod
     @abstractmethod

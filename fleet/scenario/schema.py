@@ -1,4 +1,4 @@
-"""What a scenario file may say, as types; unknown keys are errors.
+"""The language of scenario files, as types; unknown keys are errors.
 
 Only the shape is here. Names of models, regions and profiles are checked by the loader against a `Vocabulary`,
 which whoever assembles the program fills from the vehicle catalogue.
@@ -118,7 +118,7 @@ class ScenarioStage(Element, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """What goes on between two instants: the whole run, or one of its stages. `after_us` is since the run's start."""
+    """A stretch of the run: all of it, or one of its stages. `after_us` is since the run's start."""
 
     name: str
     after_us: int

@@ -1,4 +1,4 @@
-"""What a scenario will do, in a few lines: its cars, its stages, how much load, and what is done when."""
+"""A scenario in a few lines: its cars, its stages, how much load, and its actions with their times."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from fleet.scenario.track_times import Times, read_dates_and_clocks, read_times
 LARGEST_BYTES: Final = 100_000_000
 _SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _PACKED_TRACK: Final = re.compile(r"^(?!__MACOSX/).*\.(csv|gpx|kml|txt)$", re.IGNORECASE)
-"""What in an archive may be the track; macOS adds notes of its own."""
+"""Files of an archive that may be the track; macOS adds notes of its own."""
 _HEAD_WITHIN: Final = 30
 """Lines in which the names of the columns are looked for: devices write a few of their own before."""
 _LATITUDE: Final = re.compile(
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrackRows:
-    """What a file holds: its rows, the time of each, and in words what it was read as."""
+    """Content of a track file: its rows, the time of each, and in words the format it was read as."""
 
     rows: Sequence[Row]
     times: Times
@@ -141,7 +141,7 @@ class _Head:
 
     @property
     def missing(self) -> list[str]:
-        """What no column is named after; a date alone may hold the time as well."""
+        """Quantities without a column; a date alone may hold the time as well."""
         found = self.columns
         missing = [what for what in ("latitude", "longitude") if not found[what]]
         return missing if found["time"] or found["date"] else [*missing, "time"]

@@ -15,7 +15,7 @@ from fleet.wire.services import Parameter
 _PLAIN_TYPES: Final[dict[str, Any]] = {
     "integer": int, "number": float, "text": str, "flag": bool, "list": list,
 }  # fmt: skip
-"""Which values the types of the catalogue of services take in a file."""
+"""Values that the types of the catalogue of services take in a file."""
 
 
 def check_values(at: Steps, values: Values, wanted: Any, parameter: Parameter) -> Iterator[Problem]:
