@@ -22,16 +22,16 @@ def catalogue(
         str | None, typer.Argument(metavar="[NAME]", help="A command, event or request.", autocompletion=complete_service)
     ] = None,
     as_json: AsJson = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="All of it as a page.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The whole catalogue as a page.")] = False,
 ) -> None:
-    """List all commands, events and requests of cars, or tell all there is to know of one.
+    """List all commands, events and requests of cars, or describe one.
 
     Examples: fleet catalogue
 
     fleet catalogue heater
     """
     if markdown and (name is not None or as_json):
-        raise without_effect("--markdown", "it is for the whole catalogue, and no JSON", "leave NAME and --json out")
+        raise without_effect("--markdown", "it prints the whole catalogue, and not as JSON", "leave NAME and --json out")
     services = load_services()
     if name is not None:
         _show(name, as_json=as_json)

@@ -39,10 +39,10 @@ def notices(
         str | None, typer.Argument(metavar="[VIN]", callback=_typed, help="Only of this car.", autocompletion=complete_vin)
     ] = None,
     store: StorePath = None,
-    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="So many of the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="Most rows to show, the newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show whom the back end told what about cars, the newest first.
+    """Show the notices that the back end sent to people about their cars, the newest first.
 
     Examples: fleet notices
 
@@ -64,7 +64,7 @@ def notices(
 
 _OF_ASKING: Final = ("user", "broker", *EVERYWHERE, "store")
 _HELP: Final = (
-    "Ask a service of the back end for something; exit code 0 only for success.\n\n"
+    "Ask a service of the back end for an action; exit code 0 only for success.\n\n"
     "Numbers, true/false and lists are read as JSON; a text that looks like one stands in quotes of its own. Without ACTION it "
     "tells what can be asked of the service, without NAME of all of them.\n\nExamples:"
 )
@@ -74,24 +74,24 @@ _HELP: Final = (
 @asking_desk
 def service(
     *,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which service.", autocompletion=complete_rule)] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the service.", autocompletion=complete_rule)] = None,
     action: Annotated[
-        str | None, typer.Argument(metavar="ACTION", help="What it is to do.", autocompletion=complete_action)
+        str | None, typer.Argument(metavar="ACTION", help="Action of the service.", autocompletion=complete_action)
     ] = None,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[VIN] [KEY=VALUE]…", help="About which car, and with which words.")
+        list[str] | None, typer.Argument(metavar="[VIN] [KEY=VALUE]…", help="The car it is about, and the action's parameters.")
     ] = None,
     user: User = None,
     connection: BrokerOptions,
     store: StorePath = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="All that can be asked, as a page.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="All services and their actions, as a page.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a service of the back end, or tell what can be asked."""
     if markdown or name is None or action is None:
         connection.refuse(_OF_ASKING, "nothing is asked without an action", "name service and action")
     if markdown and (name is not None or as_json):
-        raise without_effect("--markdown", "it is for all services, and no JSON", "leave NAME and --json out")
+        raise without_effect("--markdown", "it prints all services, and not as JSON", "leave NAME and --json out")
     if markdown:
         out.say(page(), end="")
         return

@@ -22,15 +22,18 @@ app = typer.Typer()
 @app.command(rich_help_panel=PARTS)
 def certificates(
     scenario: ScenarioName,
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where they go; one that has ca.pem goes on with it.")],
+    folder: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Folder for the files; an authority that is there (ca.pem) is used again."),
+    ],
     cars: Cars = None,
     settings: Set = None,
     seed: Seed = None,
     hosts: Annotated[
         list[str] | None,
-        typer.Option("--host", metavar="NAME", help="What the broker is reached by \\[default: localhost, 127.0.0.1, ::1]."),
+        typer.Option("--host", metavar="NAME", help="Names and addresses of the broker \\[default: localhost, 127.0.0.1, ::1]."),
     ] = None,
-    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How long they are valid.")] = 30,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Days for which they are valid.")] = 30,
 ) -> None:
     """Make certificates for tests: an authority, a server, each car of a scenario and the tools, for --cert-dir.
 

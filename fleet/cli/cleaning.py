@@ -35,7 +35,7 @@ MaybeScenario = Annotated[
     str | None,
     typer.Argument(
         metavar="[SCENARIO]",
-        help="Whose cars: a shipped scenario or a file. Without it those whose presence the broker retains.",
+        help="Scenario whose cars to remove, shipped or a file. Without it: the cars whose presence the broker retains.",
         autocompletion=complete_scenario,
     ),
 ]
@@ -64,7 +64,7 @@ def clean_broker(
     fleet clean rush-hour --cars 5000 --broker mqtt://broker.example:1883 --credentials cars.csv
     """
     if scenario is None and (cars is not None or settings or seed is not None):
-        raise UsageError("--cars, --set and --seed are of a scenario, and none is named", hint="Name the scenario that was run.")
+        raise UsageError("--cars, --set and --seed change a scenario, and none is named", hint="Name the scenario that was run.")
     known = None
     if scenario is not None:
         known = vins(load_scenario(find_scenario(no_folder(scenario), resource_dir("scenarios")), cars, seed, None, settings))

@@ -65,18 +65,20 @@ ScenarioName = Annotated[
 ]
 MOST_ROWS: Final = 1_000_000_000
 MOST_SEED: Final = 2**63 - 1
-Cars = Annotated[int | None, typer.Option("--cars", min=1, help="So many cars in all; the fleets keep their proportions.")]
+Cars = Annotated[int | None, typer.Option("--cars", min=1, help="Number of cars in all; the fleets keep their proportions.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Another value for a parameter of the scenario, such as cars=5000."),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, max=MOST_SEED, help="Another seed makes another day.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of all random draws: another seed makes another day.")
+]
 Clock = Annotated[
     str | None,
     typer.Option(
         "--clock",
         metavar="real|xFACTOR|virtual",
-        help="How fast the cars' time runs; virtual waits for nothing.",
+        help="Speed of the cars' time; virtual is as fast as the machine can compute.",
         autocompletion=complete_clock,
     ),
 ]
@@ -89,13 +91,14 @@ BackendClientId = Annotated[
     ),
 ]
 Delivery = Annotated[
-    DeliveryMode, typer.Option("--delivery", help="When a car may forget a message: at the broker's word, or once it is stored.")
+    DeliveryMode,
+    typer.Option("--delivery", help="A car keeps a message until the broker acknowledges it (puback) or it is stored."),
 ]
 Link = Annotated[LinkKind, typer.Option("--link", help="swarm carries masses of cars; aiomqtt is the reference.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
-Full = Annotated[bool, typer.Option("--full", help="Leave nothing out of what is told of a machine.")]
+Full = Annotated[bool, typer.Option("--full", help="Show the whole story of a machine, without cuts.")]
 JournalFile = Annotated[
-    Path | None, typer.Option("--journal", metavar="FILE", help="Write down there all that goes in and out, see docs/journal.md.")
+    Path | None, typer.Option("--journal", metavar="FILE", help="Record all inputs and outputs there, see docs/journal.md.")
 ]
 UntilEof = Annotated[bool, typer.Option("--until-eof", help="End when standard input closes.", hidden=True)]
 Resolved = Annotated[
@@ -110,7 +113,7 @@ StorePath = Annotated[
 ]
 Vin = Annotated[
     str,
-    typer.Argument(metavar="VIN", callback=typed_vin, help="Which car; fleet cars lists them.", autocompletion=complete_vin),
+    typer.Argument(metavar="VIN", callback=typed_vin, help="VIN of the car; fleet cars lists them.", autocompletion=complete_vin),
 ]
 
 
@@ -137,7 +140,7 @@ def need_live_clock(scenario: Scenario) -> None:
     """Raise UsageError for a virtual clock: cars on real links need a real or a scaled one."""
     if scenario.clock.is_virtual:
         raise UsageError(
-            "a run against a broker has no virtual clock", hint="Give --clock real, or a fast one such as --clock x600."
+            "a run against a broker cannot have a virtual clock", hint="Give --clock real, or a fast one such as --clock x600."
         )
 
 

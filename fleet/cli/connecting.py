@@ -56,7 +56,7 @@ class BrokerOptions:
             because = f"{' and '.join(addresses)} {'is' if len(addresses) == 1 else 'are'} not encrypted"
             self.refuse(("ca", "cert_dir", "server_name"), because, "write mqtts://HOST:PORT")
         if self.link == "aiomqtt":
-            self.refuse(("source", "connect_rate"), "links of aiomqtt have neither", "give --link swarm")
+            self.refuse(("source", "connect_rate"), "links of aiomqtt know no such option", "give --link swarm")
         return open_access(
             broker=self.broker,
             tools_broker=self.tools_broker,
@@ -114,7 +114,7 @@ def without_effect(option: str, because: str, instead: str) -> UsageError:
 
 _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "tools_broker": (
-        Annotated[str | None, typer.Option("--tools-broker", metavar="URL", help="Where tools connect, if elsewhere.")],
+        Annotated[str | None, typer.Option("--tools-broker", metavar="URL", help="Address for tools, if it differs.")],
         None,
     ),
     "ca": (
@@ -142,7 +142,9 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
         None,
     ),
     "credentials": (
-        Annotated[Path | None, typer.Option("--credentials", metavar="FILE.csv", help="Lines of user,password.")],
+        Annotated[
+            Path | None, typer.Option("--credentials", metavar="FILE.csv", help="File with a line user,password for each client.")
+        ],
         None,
     ),
     "secret_file": (SecretFile, None),
@@ -160,7 +162,7 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
     "connect_rate": (
         Annotated[
             float | None,
-            typer.Option("--connect-rate", min=0.1, metavar="N", help="Let at most so many cars a second connect."),
+            typer.Option("--connect-rate", min=0.1, metavar="N", help="Most cars that connect within one second."),
         ],
         None,
     ),

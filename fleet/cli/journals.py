@@ -62,7 +62,7 @@ def print_journal(journal: JournalPath) -> None:
 
 @app.command(rich_help_panel=JOURNALS)
 def reexecute(journal: JournalPath, full: Full = False, as_json: AsJson = False) -> None:
-    """Run cars and desk again on a journal's inputs: they must want the same. Exit code 1 at the first difference.
+    """Run cars and desk again on a journal's inputs: their outputs must be the same. Exit code 1 at the first difference.
 
     Example: fleet reexecute runs/latest
     """

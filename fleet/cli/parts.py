@@ -87,14 +87,16 @@ def simulate(
     settings: Set = None,
     seed: Seed = None,
     clock: Clock = None,
-    no_backend: Annotated[bool, typer.Option("--no-backend", help="There is no desk: send no commands.")] = False,
+    no_backend: Annotated[bool, typer.Option("--no-backend", help="Send no commands, as there is no desk.")] = False,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
     state: Annotated[
         Path | None,
-        typer.Option("--state", metavar="DIR", help=f"Where it outlives this process what cars have done \\[default: {STATE}]."),
+        typer.Option(
+            "--state", metavar="DIR", help=f"Folder that remembers executed commands for the next start \\[default: {STATE}]."
+        ),
     ] = None,
-    no_state: Annotated[bool, typer.Option("--no-state", help="Let nothing outlive this process.")] = False,
+    no_state: Annotated[bool, typer.Option("--no-state", help="Remember nothing for the next start.")] = False,
     journal: JournalFile = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
@@ -177,7 +179,7 @@ def _memory_name(scenario: str, prefix: str) -> str:
 def backend(
     *,
     connection: BrokerOptions,
-    store: Annotated[Path, typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="Where to store.")] = Path(
+    store: Annotated[Path, typer.Option("--store", metavar="FILE", envvar="FLEET_STORE", help="The store's file.")] = Path(
         "fleet.sqlite"
     ),
     delivery: Delivery = DeliveryMode.PUBACK,
@@ -226,12 +228,16 @@ def _tell_backend(message: dict[str, Any]) -> None:
 
 @app.command(rich_help_panel=PARTS)
 def broker(
-    scenario: Annotated[list[str] | None, typer.Option("--scenario", help="Whose cars may connect.")] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option("--scenario", help="Scenario whose cars may connect; may be repeated.")
+    ] = None,
     cars: Cars = None,
-    listen: Annotated[str, typer.Option("--listen", metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="For cars.")] = 1883,
-    tools_port: Annotated[int, typer.Option("--tools-port", min=1, max=65535, help="For back end, desk and tools.")] = 1884,
-    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Its files, kept.")] = Path("fleet-broker"),
+    listen: Annotated[str, typer.Option("--listen", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port for cars.")] = 1883,
+    tools_port: Annotated[int, typer.Option("--tools-port", min=1, max=65535, help="Port for back end, desk and tools.")] = 1884,
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Folder for the broker's files; they stay.")] = Path(
+        "fleet-broker"
+    ),
     secret_file: SecretFile = None,
     topic_prefix: TopicPrefix = DEFAULT_PREFIX,
 ) -> None:

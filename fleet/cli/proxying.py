@@ -41,21 +41,24 @@ _SIZED: Final[Mapping[str, tuple[str, str, Callable[[str], int]]]] = {
 def proxy(
     to: Annotated[str, typer.Option("--to", metavar="HOST:PORT", help="Where the broker listens.")],
     listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where clients connect.")] = "127.0.0.1:1885",
-    latency: Annotated[str | None, typer.Option("--latency", metavar="50ms", help="Each way takes so much longer.")] = None,
-    jitter: Annotated[str | None, typer.Option("--jitter", metavar="10ms", help="Up to so much more or less of it.")] = None,
-    bandwidth: Annotated[str | None, typer.Option("--bandwidth", metavar="20kB/s", help="Of each connection, each way.")] = None,
-    slicing: Annotated[str | None, typer.Option("--slicing", metavar="16B", help="Bytes leave in pieces of so many.")] = None,
+    latency: Annotated[str | None, typer.Option("--latency", metavar="50ms", help="Delay of each way.")] = None,
+    jitter: Annotated[str | None, typer.Option("--jitter", metavar="10ms", help="Largest deviation from the delay.")] = None,
+    bandwidth: Annotated[
+        str | None, typer.Option("--bandwidth", metavar="20kB/s", help="Limit of each connection, each way.")
+    ] = None,
+    slicing: Annotated[str | None, typer.Option("--slicing", metavar="16B", help="Forward bytes in pieces of this size.")] = None,
     truncate: Annotated[
-        str | None, typer.Option("--truncate", metavar="4kB", help="Connections end after so many bytes one way.")
+        str | None, typer.Option("--truncate", metavar="4kB", help="End each connection after this many bytes one way.")
     ] = None,
     reset_after: Annotated[
-        str | None, typer.Option("--reset-after", metavar="4kB", help="Connections are reset after so many bytes one way.")
+        str | None, typer.Option("--reset-after", metavar="4kB", help="Reset each connection after this many bytes one way.")
     ] = None,
     half_open_after: Annotated[
-        str | None, typer.Option("--half-open-after", metavar="4kB", help="Connections go silent after so many bytes one way.")
+        str | None,
+        typer.Option("--half-open-after", metavar="4kB", help="Let each connection go silent after this many bytes one way."),
     ] = None,
-    stall: Annotated[bool, typer.Option("--stall", help="Nothing gets through.")] = False,
-    refuse: Annotated[bool, typer.Option("--refuse", help="Connections are reset at once.")] = False,
+    stall: Annotated[bool, typer.Option("--stall", help="Forward nothing.")] = False,
+    refuse: Annotated[bool, typer.Option("--refuse", help="Reset each new connection.")] = False,
     rule: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,15 +67,15 @@ def proxy(
             help="drop, duplicate, reorder packets: to_broker or to_client, topic FILTER, every N, share P%, first N, within T.",
         ),
     ] = None,
-    way: Annotated[Way, typer.Option("--way", help="Where the faults of bytes are.")] = "both",
+    way: Annotated[Way, typer.Option("--way", help="Direction of latency, bandwidth, slicing, truncate and stall.")] = "both",
     client: Annotated[
         list[str] | None, typer.Option("--client", metavar="ID", help="Only for this client id, or the car of this VIN.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Of all that is left to chance.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST_SEED, help="Seed of all random draws.")] = 0,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
 ) -> None:
-    """Stand between clients and a broker and do to their connections what is asked for, until Ctrl-C; then count it.
+    """Inject faults into the connections between clients and a broker, until Ctrl-C; then show what they did.
 
     Examples: fleet proxy --to localhost:1883
 
@@ -102,7 +105,7 @@ def _latency(latency: str | None, jitter: str | None, way: Way) -> list[tuple[st
     """Return the latency, if one is asked for. Raises UsageError for a jitter without one."""
     if latency is None:
         if jitter is not None:
-            raise UsageError("--jitter is of a latency", hint="Give --latency, too.")
+            raise UsageError("--jitter needs a latency", hint="Give --latency, too.")
         return []
     with _of("latency"):
         later_ms = _milliseconds(latency)

@@ -72,11 +72,14 @@ def run(
     clock: Clock = None,
     connection: BrokerOptions,
     out_dir: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where report and store go \\[default: runs/SCENARIO-TIME].")
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder for report and store \\[default: runs/SCENARIO-TIME].")
     ] = None,
-    no_backend: Annotated[bool, typer.Option("--no-backend", help="Only cars: the back end under test is yours.")] = False,
+    no_backend: Annotated[bool, typer.Option("--no-backend", help="Run only cars: the back end under test is yours.")] = False,
     ask_desk: Annotated[
-        bool, typer.Option("--ask-desk", help="With --no-backend: yours answers users on PREFIX/desk/request, as ours does.")
+        bool,
+        typer.Option(
+            "--ask-desk", help="With --no-backend: users ask your back end on PREFIX/desk/request; it answers as ours does."
+        ),
     ] = False,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Write no journal.")] = False,
@@ -92,7 +95,7 @@ def run(
     fleet run my/own.yaml --set cars=5000 --broker mqtt://localhost:1883 --no-backend
     """
     if ask_desk and not no_backend:
-        raise without_effect("--ask-desk", "a back end of ours is asked anyway", "give --no-backend for one of yours")
+        raise without_effect("--ask-desk", "users ask our own back end anyway", "give --no-backend for one of yours")
     loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings)
     tracks = followed_tracks(loaded, vocabulary())
     tell_tracks(rows_left_out(tracks), track_findings(tracks))
@@ -127,7 +130,7 @@ def _live_options(connection: BrokerOptions, scenario: Scenario, *, tools: tuple
     if private:
         connection.refuse(
             ("ca", "cert_dir", "server_name", "credentials", "keep_sessions", "vin_as_client_id"),
-            "the private Mosquitto is made for this run, and gone after it",
+            "the private Mosquitto lives only as long as this run",
             "name a broker of yours with --broker URL",
         )
         replace(connection, broker=PRIVATE).open()  # what is wrong with the other options is told before anything starts

@@ -28,7 +28,7 @@ from fleet.wire.commands import command_type
 from fleet.wire.messages import CommandRequest, DeskAnswer, SetSpin
 
 app = typer.Typer()
-user_app = typer.Typer(help="People of a car.", no_args_is_help=True)
+user_app = typer.Typer(help="Users of a car.", no_args_is_help=True)
 app.add_typer(user_app, name="user", rich_help_panel=WATCH)
 
 
@@ -53,7 +53,7 @@ def find_store(path: Path | None) -> Path:
 @app.command(rich_help_panel=WATCH)
 def cars(
     store: StorePath = None,
-    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="So many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="Most rows to show.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List the cars that the back end knows, with their newest state.
@@ -139,8 +139,10 @@ def _shown(name: str, value: Any) -> str:
 def history(
     vin: Vin,
     store: StorePath = None,
-    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="So many of the newest.")] = 20,
-    kind: Annotated[Literal["status", "event", "response", "request"] | None, typer.Option(help="Only these.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="Most rows to show, the newest first.")] = 20,
+    kind: Annotated[
+        Literal["status", "event", "response", "request"] | None, typer.Option(help="Only messages of this kind.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a car has sent, the newest first.
@@ -256,7 +258,9 @@ def checked_user(user: str | None) -> str | None:
     return user
 
 
-User = Annotated[str | None, typer.Option("--user", help="Who asks \\[default: the primary user].", callback=checked_user)]
+User = Annotated[
+    str | None, typer.Option("--user", help="The user who asks \\[default: the primary user].", callback=checked_user)
+]
 
 
 def finite(number: float | None) -> float | None:
@@ -276,7 +280,7 @@ def command(
         typer.Argument(metavar="NAME", help="honk, lock, heater …: fleet catalogue lists them.", autocompletion=complete_command),
     ],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Parameters: fleet catalogue NAME tells which.")
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Parameters; fleet catalogue NAME lists them.")
     ] = None,
     position: Annotated[str | None, typer.Option("--from", metavar="LAT,LON", help="honk: where the user is.")] = None,
     mode: Annotated[
@@ -289,7 +293,7 @@ def command(
     spin: Annotated[str | None, typer.Option("--spin", metavar="-", help="The car's S-PIN: '-' asks for it.")] = None,
     user: User = None,
     ttl: Annotated[
-        float | None, typer.Option("--ttl", metavar="SECONDS", callback=finite, help="How long the car may act on it.")
+        float | None, typer.Option("--ttl", metavar="SECONDS", callback=finite, help="Time in which the car may execute it.")
     ] = None,
     connection: BrokerOptions,
     store: StorePath = None,

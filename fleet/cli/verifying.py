@@ -41,7 +41,9 @@ Rules = Annotated[
     list[str] | None,
     typer.Option("--rule", metavar="RULE", help="Require this rule, or all of this check, to be judged. May be repeated."),
 ]
-All = Annotated[bool, typer.Option("--all", help="Tell of every rule how often it was judged, and how often it could not be.")]
+All = Annotated[
+    bool, typer.Option("--all", help="Show for every rule how often it was judged, and how often that was not possible.")
+]
 
 
 @app.command("verify", rich_help_panel=JOURNALS)

@@ -126,7 +126,7 @@ class TestTheBackEndUnderTest:
         """Our own desk is asked anyway."""
         done = await fleet("run", "find-my-car", "--ask-desk", cwd=tmp_path)
         assert done.code == 2
-        assert "--ask-desk has no effect: a back end of ours is asked anyway" in str(done)
+        assert "--ask-desk has no effect: users ask our own back end anyway" in str(done)
 
 
 class TestWhoElseIsThere:
