@@ -59,7 +59,7 @@ _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
     "low_voltage_percent": lambda car, at: car.low_voltage.percent(at),
     "odometer_km": lambda car, at: car.levels(at).odometer_m / 1000,
     "trip_km": lambda car, at: car.journey.distance_at(at) / 1000 if car.journey is not None else None,
-    "trips": lambda car, _: car.trip_count,
+    "trips": lambda car, _: car.trips.count,
     "listed_routes": _listed_routes,
     "in_outbox": lambda car, _: car.outbox.in_outbox,
 }

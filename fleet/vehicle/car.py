@@ -15,7 +15,7 @@ from fleet.vehicle import living
 from fleet.vehicle.agenda import NEVER, Agenda
 from fleet.vehicle.body import Body
 from fleet.vehicle.catalogue import Equipment
-from fleet.vehicle.driver import Driver, PlannedTrip
+from fleet.vehicle.driver import Driver
 from fleet.vehicle.geo import offset
 from fleet.vehicle.happenings import happen
 from fleet.vehicle.journey import Journey
@@ -49,6 +49,7 @@ from fleet.vehicle.signals import (
     RepeatUnstored,
 )
 from fleet.vehicle.status import AtRest, asked_status, build_status
+from fleet.vehicle.trips import Trips
 from fleet.wire.messages import (
     CarMessage,
     Command,
@@ -73,6 +74,9 @@ STAY_AWAKE: Final = 3 * MINUTE
 NEXT_TRIP: Final = "next trip"
 """Key of the timer of the next trip of the plan."""
 
+_HERE, _NETWORK, _DEAD_ZONE = 1, 2, 4
+"""Causes of having no coverage: this very place, the network of all cars, this region."""
+
 STATIONS: Final = frozenset({"petrol_station", "charging_station"})
 """Kinds of places where one is on the way to another."""
 
@@ -83,10 +87,9 @@ class Car:
     """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
 
     __slots__ = (
-        "_due", "_in_dead_zone", "_network_works", "_now", "_outputs", "_place_covered", "_plan", "_power", "_stays",
-        "_true_position", "agenda", "at_rest", "body", "cabin", "comfort", "driver", "driving", "engine_is_on", "equipment",
-        "fix", "health", "in_deep_sleep", "journey", "kept", "key", "low_voltage", "outbox", "place_kind", "plugged_in",
-        "powertrain", "remote", "settings", "trip_count", "vin", "wear",
+        "_due", "_now", "_outputs", "_power", "_true_position", "_uncovered", "agenda", "at_rest", "body", "cabin", "comfort",
+        "driver", "driving", "engine_is_on", "equipment", "fix", "health", "journey", "kept", "key", "low_voltage", "outbox",
+        "place_kind", "plugged_in", "powertrain", "remote", "settings", "trips", "vin", "wear",
     )  # fmt: skip
 
     powertrain: Powertrain
@@ -128,22 +131,18 @@ class Car:
         self.kept: dict[type[Any], Any] | None = None
         self.engine_is_on = False
         self.plugged_in = bool(equipment.usable_kwh) and draws.chance(0.7)
-        self.in_deep_sleep = False
         parked_at = now - int(draws.uniform(2, 14) * HOUR)
         self.place_kind = driver.home.kind
-        self.trip_count = 0
+        self.trips = Trips()
         self._power: Literal["before", "on", "off"] = "before"
         self._now = now
         self._due: Instant = NEVER
         self._true_position = (driver.home.latitude, driver.home.longitude)
-        self._plan: tuple[PlannedTrip, ...] = ()
-        self._stays = False
         self._outputs: list[CarOutput] = []
         self.fix = self.receive_fix(self._true_position, parked_at, parked_at)
-        self._place_covered = not driver.home.garage
-        self._network_works = True
-        self._in_dead_zone = any(zone.holds(*self._true_position) for zone in self.settings.dead_zones)
-        self.outbox.has_coverage = self._place_covered and not self._in_dead_zone
+        in_dead_zone = any(zone.holds(*self._true_position) for zone in self.settings.dead_zones)
+        self._uncovered = _HERE * driver.home.garage | _DEAD_ZONE * in_dead_zone
+        self.outbox.has_coverage = not self._uncovered
         hooks.made(self, now)
 
     # --- the machine
@@ -418,28 +417,26 @@ class Car:
             self._outputs.append(Disconnect(self._presence("offline", "shutdown", now)))
 
     def _connect_if_possible(self) -> None:
-        if self.outbox.has_coverage and not self.in_deep_sleep and not self.outbox.wants_connection:
+        if self.outbox.has_coverage and not self.low_voltage.in_deep_sleep and not self.outbox.wants_connection:
             self.outbox.wants_connection = True
             self._outputs.append(Connect())
 
     def set_coverage(self, covered: bool, now: Instant) -> None:
         """Have coverage at this place or not; without it messages wait in the outbox."""
-        self._place_covered = covered
-        self._find_network(now)
+        self._find_network(_HERE, now, covered=covered)
 
     def set_dead_zone(self, inside: bool, now: Instant) -> None:
         """Drive into a dead zone or out of it."""
-        self._in_dead_zone = inside
-        self._find_network(now)
+        self._find_network(_DEAD_ZONE, now, covered=not inside)
 
     def set_network(self, works: bool, now: Instant) -> None:
         """Have a network that works, or fails for all cars wherever they are."""
-        self._network_works = works
-        self._find_network(now)
+        self._find_network(_NETWORK, now, covered=works)
 
-    def _find_network(self, now: Instant) -> None:
+    def _find_network(self, cause: int, now: Instant, *, covered: bool) -> None:
         """Lose the network or find it again: it must work, reach this region, and this very place."""
-        covered = self._place_covered and self._network_works and not self._in_dead_zone
+        self._uncovered = self._uncovered & ~cause if covered else self._uncovered | cause
+        covered = not self._uncovered
         if covered == self.outbox.has_coverage:
             return
         self.outbox.has_coverage = covered
@@ -463,7 +460,7 @@ class Car:
         percent = self.low_voltage.percent(now)
         if percent < DEEP_SLEEP_PERCENT:
             self.low_voltage.due_at = None
-            self.in_deep_sleep = True
+            self.low_voltage.in_deep_sleep = True
             if self.outbox.wants_connection:
                 self.outbox.wants_connection = False
                 self.outbox.connection_lost()
@@ -483,13 +480,13 @@ class Car:
             battery.drain(max(share, DEEP_SLEEP_PERCENT / 100), now)
             self._low_voltage_fell(now)
         battery.drain(share, now)
-        if battery.percent(now) < DEEP_SLEEP_PERCENT and not self.in_deep_sleep:
+        if battery.percent(now) < DEEP_SLEEP_PERCENT and not self.low_voltage.in_deep_sleep:
             self._low_voltage_fell(now)
 
     def leave_deep_sleep(self, now: Instant) -> None:
         """The engine runs, or the plug is in: the modem switches itself on again."""
-        if self.in_deep_sleep:
-            self.in_deep_sleep = False
+        if self.low_voltage.in_deep_sleep:
+            self.low_voltage.in_deep_sleep = False
             self.outbox.reachable_since = now
         self._connect_if_possible()
 
@@ -498,8 +495,7 @@ class Car:
     def plan_day(self, now: Instant) -> None:
         """Ask the driver for the day's trips; of yesterday's plan only a trip that has got as far as a station is left."""
         at_station = self.journey.station if self.journey else self.place_kind in STATIONS
-        begun = self._plan[:1] if at_station else ()
-        self._plan = begun + self.driver.plan_day(self.driver.local_date(now))
+        self.trips.plan_day(self.driver.plan_day(self.driver.local_date(now)), go_on=at_station)
         self.agenda.call(self.driver.next_midnight(now), _new_day)
         hooks.day_began(self, now)
         if self.journey is None:
@@ -507,40 +503,26 @@ class Car:
 
     def plan_next_trip(self, not_before: Instant) -> None:
         """Put the next trip of the day into the agenda; late trips start as soon as possible, past ones are skipped."""
-        while self._plan and not self._stays:
-            trip = self._plan[0]
-            if trip.departure >= not_before or self.trip_count:
-                self.start_next_trip_at(max(trip.departure, not_before))
-                return
-            self._plan = self._plan[1:]  # before the scenario began
-        self.agenda.cancel(NEXT_TRIP)
+        at = self.trips.departure_after(not_before)
+        if at is None:
+            self.agenda.cancel(NEXT_TRIP)
+        else:
+            self.start_next_trip_at(at)
 
     def stay_put(self) -> None:
         """Start no further trip."""
-        self._stays = True
+        self.trips.stays = True
         self.agenda.cancel(NEXT_TRIP)
 
     def start_next_trip_at(self, at: Instant) -> None:
         """Have the next trip of the plan begin then, and at no other time."""
         self.agenda.replace(NEXT_TRIP, at, _start)
 
-    def next_trip(self) -> PlannedTrip | None:
-        """Return the trip of the plan whose time has come."""
-        return self._plan[0] if self._plan else None
-
-    def plan_first(self, trip: PlannedTrip) -> None:
-        """Put a trip before all others of the plan."""
-        self._plan = (trip, *self._plan)
-
-    def trip_done(self) -> None:
-        """Strike the next trip off the plan: it starts now, or leads nowhere."""
-        self._plan = self._plan[1:]
-
     def count_trip(self) -> int:
         """Number the drive that starts now, from 1."""
-        self.trip_count += 1
+        self.trips.count += 1
         self.agenda.cancel(NEXT_TRIP)
-        return self.trip_count
+        return self.trips.count
 
     def arrive(self, place: Place | None, true_position: tuple[float, float]) -> None:
         """Be at a place, or (None) somewhere by the road."""

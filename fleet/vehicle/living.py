@@ -63,17 +63,8 @@ class Ports(
     def set_dead_zone(self, inside: bool, now: Instant) -> None:
         """Drive into a dead zone or out of it."""
 
-    def next_trip(self) -> PlannedTrip | None:
-        """Return the trip of the plan whose time has come."""
-
-    def plan_first(self, trip: PlannedTrip) -> None:
-        """Put a trip before all others of the plan."""
-
     def start_next_trip_at(self, at: Instant) -> None:
         """Have the next trip of the plan begin then."""
-
-    def trip_done(self) -> None:
-        """Strike the next trip off the plan."""
 
     def count_trip(self) -> int:
         """Number the drive that starts now."""
@@ -90,7 +81,7 @@ class Ports(
 
 def start_planned(car: Ports, now: Instant) -> None:
     """Start the next trip of the plan, by way of a station when the car needs one."""
-    trip = car.next_trip()
+    trip = car.trips.next()
     if trip is None:
         return
     locked_until = hooks.locked_until(car)
@@ -103,12 +94,12 @@ def start_planned(car: Ports, now: Instant) -> None:
         return
     path = road_path(_draws(car, "path"), here, trip.destination.position)
     if path.length_m < SAME_PLACE_M:
-        car.trip_done()
+        car.trips.strike()
         car.plan_next_trip(now)
     elif car.powertrain.must_stop_for_energy(now, path.length_m):
         _drive(car, _path_to_station(car, path, now), None, "station", now)
     else:
-        car.trip_done()
+        car.trips.strike()
         _drive(car, path, trip.destination, trip.purpose, now)
 
 
@@ -116,21 +107,20 @@ def _follow_track(car: Ports, trip: TrackTrip, now: Instant) -> None:
     """Drive as the track was driven; a car that is low is filled up where it stands, since its track knows no station."""
     if car.powertrain.must_stop_for_energy(now, trip.path.length_m):
         _refill(car, now)
-    car.trip_done()
+    car.trips.strike()
     _drive(car, trip.path, trip.destination, trip.purpose, now, track=trip.profile)
 
 
 def drive_to(car: Ports, place: Place, purpose: Purpose, now: Instant) -> None:
     """Drive to a place before all else that is planned; does nothing while another drive is under way."""
     if car.journey is None:
-        car.plan_first(PlannedTrip(now, place, purpose))
+        car.trips.put_first((PlannedTrip(now, place, purpose),))
         start_planned(car, now)
 
 
 def drive_legs(car: Ports, legs: Sequence[PlannedTrip], now: Instant) -> None:
     """Drive one leg after the other, before all else that is planned."""
-    for leg in reversed(legs):
-        car.plan_first(leg)
+    car.trips.put_first(legs)
     start_planned(car, now)
 
 
@@ -302,4 +292,4 @@ def drain(car: Ports, share: float, now: Instant) -> None:
 
 def _draws(car: Ports, purpose: str) -> Draws:
     """Open a stream for the drive that is next, or was last."""
-    return Draws(car.key, purpose, car.trip_count)
+    return Draws(car.key, purpose, car.trips.count)

@@ -40,6 +40,7 @@ class LowVoltageBattery:
         "comfort_a",
         "due_at",
         "engine_on",
+        "in_deep_sleep",
         "lights_on",
         "plugged_in",
     )
@@ -54,6 +55,7 @@ class LowVoltageBattery:
         self.plugged_in = False
         self.lights_on = False
         self.comfort_a = 0.0
+        self.in_deep_sleep = False
         self.due_at: Instant | None = None
 
     def charge_at(self, now: Instant) -> float:

@@ -88,6 +88,9 @@ class Place(Protocol):
 class LowVoltageLoad(Protocol):
     """The 12 V battery as a consumer sees it."""
 
+    in_deep_sleep: bool
+    """The modem has switched itself off for want of charge."""
+
     def percent(self, now: Instant) -> float:
         """Return the charge in percent."""
 
@@ -103,8 +106,6 @@ class LowVoltageLoad(Protocol):
 
 class Powered(Protocol):
     """Has a 12 V battery, sleeps and wakes."""
-
-    in_deep_sleep: bool
 
     @property
     def low_voltage(self) -> LowVoltageLoad:

@@ -282,7 +282,7 @@ class StoryLab(CarLab):
         """Bring all to its end: people go home, the network works, and nothing is left but what the car keeps for itself."""
         for world in (StayPut(), SwitchOff(), SetNetwork(works=True), SetCoverage(covered=True)):
             self.put(world)
-        if self.car.in_deep_sleep:
+        if self.car.low_voltage.in_deep_sleep:
             self.put(PressButton("sos"))  # which wakes a car from any sleep
         self.answering = True
         self.come_back()

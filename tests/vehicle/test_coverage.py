@@ -201,10 +201,10 @@ def test_a_driver_that_stays_put_ends_the_drive_and_starts_none() -> None:
     lab = CarLab(car_driver=drawn_driver(1, "courier"))
     while lab.car.journey is None:
         lab.run_for(MINUTE)
-    under_way = lab.car.trip_count
+    under_way = lab.car.trips.count
     lab.put(StayPut())
     lab.run_for(3 * DAY)
-    assert lab.car.trip_count == under_way
+    assert lab.car.trips.count == under_way
     assert lab.car.state(lab.now) == "parked"
     assert len(lab.events("engine_off")) == len(lab.events("engine_on")) == under_way
     assert lab.outcome("refresh") == ("succeeded", None)

@@ -90,7 +90,7 @@ def test_a_consumer_switched_off_in_time_is_no_second_warning() -> None:
     lab.outcome("heater", action="stop")
     lab.run_for(20 * DAY)
     assert len(lab.events("low_voltage_low")) == 1
-    assert lab.car.in_deep_sleep
+    assert lab.car.low_voltage.in_deep_sleep
 
 
 def test_many_refreshes_leave_no_traces() -> None:
@@ -220,7 +220,7 @@ def test_without_adblue_the_engine_does_not_restart() -> None:
         assert lab.events()[-1].data == {"reason": "adblue_empty"}
     assert not lab.car.engine_is_on
     assert lab.car.body.locked
-    assert lab.car.trip_count == 0
+    assert lab.car.trips.count == 0
 
 
 def test_refilling_fills_up() -> None:
@@ -303,9 +303,9 @@ def test_a_12_v_battery_that_is_drawn_down_is_told_low_and_then_sleeps() -> None
     assert not lab.events("low_voltage_low")
     lab.put(DrainLowVoltage(0.3))
     assert len(lab.events("low_voltage_low")) == 1
-    asleep = [lab.car.in_deep_sleep]
+    asleep = [lab.car.low_voltage.in_deep_sleep]
     lab.put(SwitchOn())
-    asleep.append(lab.car.in_deep_sleep)
+    asleep.append(lab.car.low_voltage.in_deep_sleep)
     assert asleep == [True, False]
     fed = lab.car.low_voltage.percent(lab.now)
     lab.put(DrainLowVoltage(0.1))

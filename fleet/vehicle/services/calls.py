@@ -18,6 +18,7 @@ from fleet.vehicle.services import health, privacy
 from fleet.vehicle.services.health import report
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal
+from fleet.vehicle.trips import Trips
 from fleet.wire.commands import CommandType
 from fleet.wire.messages import Position, Reply
 
@@ -77,7 +78,7 @@ class Ports(
 
     body: Body
     journey: Journey | None
-    trip_count: int
+    trips: Trips
 
     @property
     def registered_in(self) -> str:
@@ -139,7 +140,7 @@ def _emergency(car: Ports, now: Instant, sensor: Sensor | None) -> None:
         "position_trusted": fix.accuracy_m * AT_95_PERCENT <= TRUSTED_WITHIN_M,
         "direction_deg": _direction_deg(car, now),
         "recent_positions": [_place(_fix_before(car, fix, now - ago)) for ago in RECENT],
-        "passengers": 1 + car.draws("occupants", car.trip_count).weighted(OCCUPANTS),
+        "passengers": 1 + car.draws("occupants", car.trips.count).weighted(OCCUPANTS),
     }
     car.send_event("ecall", now, {name: value for name, value in data.items() if value is not None})
 

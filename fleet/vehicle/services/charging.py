@@ -131,7 +131,7 @@ def plug_in(car: Ports, now: Instant) -> None:
     """
     car.plugged_in = True
     car.low_voltage.plug(now, plugged_in=True)
-    if car.in_deep_sleep:
+    if car.low_voltage.in_deep_sleep:
         car.leave_deep_sleep(now)
     if not review(car, now):
         car.charge_changed(now)

@@ -168,7 +168,7 @@ def test_a_call_by_hand_wakes_a_car_from_deep_sleep() -> None:
 
     lab = CarLab(equipment("Born", "electric"), tune=nearly_empty)
     lab.run_for(3 * DAY)
-    assert (lab.car.in_deep_sleep, lab.wanted) == (True, False)
+    assert (lab.car.low_voltage.in_deep_sleep, lab.wanted) == (True, False)
     lab.put(PressButton("sos"))
     assert lab.wanted
     assert len(lab.events("ecall")) == 1

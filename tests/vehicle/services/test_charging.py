@@ -493,8 +493,8 @@ def test_the_plug_wakes_a_car_from_deep_sleep() -> None:
     """What slept for want of 12 V connects as soon as somebody plugs it in."""
     standing = lab(1.0, plugged_in=False)
     standing.run_for(90 * DAY)
-    assert (standing.car.in_deep_sleep, standing.wanted) == (True, False)
+    assert (standing.car.low_voltage.in_deep_sleep, standing.wanted) == (True, False)
     standing.put(SetPlug(True))
-    assert (standing.car.in_deep_sleep, standing.wanted) == (False, True)
+    assert (standing.car.low_voltage.in_deep_sleep, standing.wanted) == (False, True)
     standing.run_for(4 * HOUR)
     assert standing.car.low_voltage.percent(standing.now) == 100
