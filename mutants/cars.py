@@ -46,7 +46,7 @@ CARS: Final = (
     Mutant(
         name="power-budget-not-reset",
         told="starting the engine does not reset the budget",
-        file="vehicle/living.py",
+        file="vehicle/driver_actions.py",
         old=("    car.remote.wake_ups = 0\n"),
         new=(""),
         scenario="long-weekend",
@@ -85,7 +85,7 @@ CARS: Final = (
     Mutant(
         name="odometer-whole-drives",
         told="the odometer forgets the metres of each drive after its end",
-        file="vehicle/living.py",
+        file="vehicle/driver_actions.py",
         old=("    after = car.powertrain.settle(now, driven_m)"),
         new=("    after = car.powertrain.settle(now, 0.0)"),
         scenario="rush-hour",
@@ -189,7 +189,7 @@ CARS: Final = (
     Mutant(
         name="status-not-at-engine-off",
         told="no status is sent when the engine is switched off",
-        file="vehicle/living.py",
+        file="vehicle/driver_actions.py",
         old=('    car.send_status("engine_off", now)\n'),
         new=(""),
         scenario="rush-hour",
@@ -209,7 +209,7 @@ CARS: Final = (
     Mutant(
         name="left-untold",
         told="nobody tells how the car was left",
-        file="vehicle/living.py",
+        file="vehicle/driver_actions.py",
         old=('    car.send_status("left", now, groups)\n'),
         new=(""),
         scenario="rush-hour",
@@ -241,7 +241,7 @@ CARS: Final = (
     Mutant(
         name="engine-off-untold",
         told="engine_off is not told",
-        file="vehicle/living.py",
+        file="vehicle/driver_actions.py",
         old=('    car.send_event("engine_off", now)\n'),
         new=(""),
         scenario="rush-hour",
@@ -251,7 +251,7 @@ CARS: Final = (
     Mutant(
         name="engine-on-untold",
         told="engine_on is not told",
-        file="vehicle/living.py",
+        file="vehicle/driver_actions.py",
         old=('    car.send_event("engine_on", now)\n'),
         new=(""),
         scenario="rush-hour",
@@ -261,7 +261,7 @@ CARS: Final = (
     Mutant(
         name="drives-off-with-plug",
         told="a car drives off with its plug in",
-        file="vehicle/living.py",
+        file="vehicle/driver_actions.py",
         old=("    hooks.driver_gets_in(car, now)\n"),
         new=(""),
         scenario="rush-hour",
@@ -789,7 +789,7 @@ CARS: Final = (
     Mutant(
         name="dead-zones-have-network",
         told="the border has network",
-        file="vehicle/living.py",
+        file="vehicle/driver_actions.py",
         old=("            car.agenda.call(journey.reached_at(enter_m), _dead_zone_passed, True, key=DRIVE)"),
         new=("            pass"),
         scenario="border",

@@ -10,7 +10,6 @@ from fleet.vehicle.leaving import Leaving
 from fleet.wire.messages import Door, Doors, Lights, Windows
 
 OPENINGS: Final = ("front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot")
-WINDOWS: Final = ("front_left", "front_right", "rear_left", "rear_right", "sunroof")
 
 _NONE: Final[frozenset[str]] = frozenset()
 """One for all cars: each empty set of their own would take 200 bytes."""
@@ -25,7 +24,7 @@ _LIGHTS_ON, _LIGHTS_OFF = Lights(parking_lights_on=True), Lights(parking_lights_
 
 
 class Body:
-    """What stands open, whether it is locked, and whether the parking lights are on.
+    """The openings, whether it is locked, and whether the parking lights are on.
 
     The central lock acts on all openings together; an open one is not locked, whatever the others are.
     """

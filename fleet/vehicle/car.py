@@ -11,13 +11,13 @@ from typing import Any, Final, Literal
 
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, Instant
-from fleet.vehicle import living
+from fleet.vehicle import driver_actions
 from fleet.vehicle.agenda import NEVER, Agenda
 from fleet.vehicle.body import Body
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import Driver
 from fleet.vehicle.geo import offset
-from fleet.vehicle.happenings import happen
+from fleet.vehicle.inputs import apply_input
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.outbox import LEGAL_EVENTS, Outbox, is_priority
@@ -68,7 +68,7 @@ from fleet.wire.messages import (
 GPS_SIGMA_M: Final = 5.0
 """Rayleigh parameter of the receiver's error: 39 % of fixes within 5 m, 86 % within 10 m."""
 GPS_ACCURACY_M: Final = 8.0
-"""What the receiver says of itself, on average (ours)."""
+"""The accuracy that the receiver claims, on average (ours)."""
 STAY_AWAKE: Final = 3 * MINUTE
 """How long the car stays awake after a command or after its driver has gone (ours)."""
 NEXT_TRIP: Final = "next trip"
@@ -205,7 +205,7 @@ class Car:
                 raise AssertionError("taken already")
             case _:
                 self.at_rest = None
-                happen(self, message, now)
+                apply_input(self, message, now)
 
     def deadline(self) -> Instant | None:
         """Return when the car next does something by itself."""
@@ -547,4 +547,4 @@ def _new_day(car: Car, _data: None, now: Instant) -> None:
 def _start(car: Car, _data: None, now: Instant) -> None:
     """Set off, unless the car has been started meanwhile."""
     if not car.engine_is_on:
-        living.start_planned(car, now)
+        driver_actions.start_planned(car, now)

@@ -35,7 +35,7 @@ _MODEL_YEAR_BEGINS_WEEK: Final = 22
 
 
 class Equipment(msgspec.Struct, frozen=True, kw_only=True):
-    """What one car is and has. A figure that does not apply to its energy is 0.
+    """The equipment of one car. A figure that does not apply to its energy is 0.
 
     `battery_kwh` is the battery as it is sold, `usable_kwh` what the driver can use of it. `heater_chooses_mode`: the
     parking heater chooses heating or ventilation by the temperatures (Leon, Formentor). `build_week` is ISO year × 100 +
@@ -100,7 +100,7 @@ _consumptions_of: Final = attrgetter(*_CONSUMPTIONS)
 _FIXED: Final = (
     "generation", "mib3", "doors", "climatisation", "heater_chooses_mode", "tank_l", "reserve_l", "adblue_l", "charge_power_kw",
 )  # fmt: skip
-"""What follows from model and energy alone."""
+"""The facts that follow from model and energy alone."""
 _fixed_of: Final = attrgetter(*_FIXED)
 
 
@@ -180,12 +180,6 @@ def load_catalogue() -> Catalogue:
     """Return the catalogue from the package's own file."""
     text = resources.files("fleet.vehicle").joinpath("catalogue.toml").read_text(encoding="utf-8")
     return msgspec.toml.decode(text, type=Catalogue)
-
-
-def draw_model(catalogue: Catalogue, draws: Draws) -> str:
-    """Draw a model's name by its share of the fleet."""
-    names = list(catalogue.models)
-    return names[draws.weighted([catalogue.models[name].share for name in names])]
 
 
 def draw_equipment(

@@ -50,7 +50,7 @@ _TO_WORK: Final = (0,) * 5 + (4, 24, 36, 26, 10) + (0,) * 14
 _FROM_WORK: Final = (0,) * 14 + (10, 20, 30, 30, 10) + (0,) * 5
 _AFTER_WORK: Final = (0,) * 16 + (10, 20, 20, 20, 15, 10, 5) + (0,)
 _ERRANDS: Final = (0.7,) * 6 + (1.9,) * 3 + (9.2,) * 5 + (7.4,) * 3 + (6.9,) * 3 + (2.4,) * 3 + (0.9,)
-"""What is left of the published hours when the commuters' trips are taken out (fitted; ours)."""
+"""The rest of the published hours when the commuters' trips are taken out (fitted; ours)."""
 _WEEKEND: Final = (0.4,) * 6 + (1.5,) * 3 + (8.0,) * 5 + (8.0,) * 3 + (7.0,) * 3 + (3.0,) * 3 + (0.8,)
 """Hours of Saturdays and Sundays: later than on working days (ours)."""
 
@@ -88,7 +88,7 @@ class PlannedTrip:
 
 
 class Driver:
-    """Who drives one car. Plans a day at a time, from nothing but the key and the date."""
+    """The driver of one car. Plans a day at a time, from nothing but the key and the date."""
 
     __slots__ = ("garage_share", "home", "key", "profile", "region", "work")
 

@@ -168,7 +168,7 @@ def road_path(draws: Draws, start: LatLon, end: LatLon) -> Path:
 
 
 _WEIGHTS: Final = [0.4 + n / 1023 for n in range(1024)]
-"""What ten bits draw: how long a leg is beside the others."""
+"""The draw of ten bits: how long a leg is beside the others."""
 
 
 def _bends(draws: Draws) -> list[tuple[float, int]]:

@@ -1,4 +1,4 @@
-"""What can fail in a car: one table of warning lights and how often each comes on."""
+"""The faults that a car can have: one table of warning lights and how often each comes on."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ _SLOW_SHARE: Final = 0.06
 _TOWN_SPEEDS: Final = [(_TOWN_KMH[0] + n / 1023 * (_TOWN_KMH[1] - _TOWN_KMH[0])) * _KMH for n in range(1024)]
 _WAITS: Final = [0.2 + n / 1023 * 1.6 for n in range(1024)]
 _SHIFTS: Final = [n / 1023 * 0.6 - 0.3 for n in range(1024)]
-"""What ten bits draw in town: the speed aimed at in m/s, the wait by its mean, the place of the stop by their distance."""
+"""The draw of ten bits in town: the speed aimed at in m/s, the wait by its mean, the place of the stop by their distance."""
 _TWO_STRETCHES_M: Final = 20_000.0
 """A motorway section from this length on has a second stretch, at its own speed; only the first can be slow."""
 

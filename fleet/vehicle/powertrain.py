@@ -1,4 +1,4 @@
-"""What driving, heating and charging do to odometer, fuel, charge and AdBlue; all closed forms of distance and time."""
+"""The effect of driving, heating and charging on odometer, fuel, charge and AdBlue; all closed forms of distance and time."""
 
 # ruff: noqa: FURB136 (levels are worked out seven times for each drive, and min() and max() cost more than all the rest)
 
@@ -33,7 +33,7 @@ _SERVICE: Final = {"fixed": (15_000_000.0, 365), "long_life": (30_000_000.0, 730
 
 
 class Levels(msgspec.Struct, frozen=True, gc=False):
-    """What the tanks hold and the odometer shows at one instant."""
+    """The contents of the tanks and the reading of the odometer at one instant."""
 
     odometer_m: float
     fuel_l: float
@@ -54,7 +54,7 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
 
 
 class Consumption(msgspec.Struct, frozen=True, gc=False):
-    """What one drive uses per metre."""
+    """The consumption of one drive per metre."""
 
     fuel_l: float
     charge_kwh: float
@@ -62,7 +62,7 @@ class Consumption(msgspec.Struct, frozen=True, gc=False):
 
 
 class Draw(msgspec.Struct, frozen=True, gc=False):
-    """What climatisation takes out of the traction battery: `power_kw` from `since` on, after `used_kwh` before it."""
+    """The power that climatisation takes out of the traction battery: `power_kw` from `since` on, after `used_kwh` before it."""
 
     power_kw: float
     since: Instant

@@ -53,7 +53,7 @@ class Town(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class MapArea(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """What the maps in a car cover: degrees, edges included; none of them crosses the date line."""
+    """The area that the maps in a car cover: degrees, edges included; none of them crosses the date line."""
 
     south: float
     west: float

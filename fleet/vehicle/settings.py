@@ -1,4 +1,4 @@
-"""What the cars of a fleet have in common besides equipment: dead zones, how they deliver, what is set at the start."""
+"""The settings that all cars of a fleet share besides equipment: dead zones, how they deliver, what is set at the start."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DeadZone(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CarSettings:
-    """What a fleet's cars have in common besides equipment.
+    """The settings that all cars of a fleet share besides equipment.
 
     `fleet` is their fleet's name. `hole_share` is the share (0 to 1) of drives that pass a hole in the network;
     garages belong to the places. In a dead zone there is no network at all. `registered_in` is the country where they are

@@ -1,4 +1,4 @@
-"""What goes into a car and what comes out: one frozen type for each input and output."""
+"""The inputs and outputs of a car: one frozen type for each input and output."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Executed(_Signal, frozen=True):
 
 
 class Recall(_Signal, frozen=True):
-    """What the car has executed before its computer was started, the last answer to each command; comes before it is started."""
+    """The last answer to each command that the car executed before its computer was started; comes before it is started."""
 
     executed: tuple[Executed, ...]
 
@@ -264,9 +264,7 @@ ControlInput = (
     | PairCar
     | AskOnline
 )
-"""What people do at the car's own controls, and what happens to it."""
-JourneyInput = FollowRoute | ClearRoutes | SetUpdateConsent | FailUpdate
-"""What a driver does about routes and updates."""
+"""Actions of people at the car's own controls, and what happens to it."""
 WorldInput = (
     SetCoverage
     | SetNetwork
@@ -279,9 +277,12 @@ WorldInput = (
     | SetPlug
     | SetChargePoint
     | ControlInput
-    | JourneyInput
+    | FollowRoute
+    | ClearRoutes
+    | SetUpdateConsent
+    | FailUpdate
 )
-"""What people and the world do to a car."""
+"""The inputs by which people and the world act on a car."""
 CarInput = Recall | PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
 
 # --- outputs --------------------------------------------------------------------------------------------------

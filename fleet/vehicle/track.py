@@ -21,11 +21,11 @@ STANDS_FOR: Final = 5 * MINUTE
 """A car that stays within `STANDS_WITHIN_M` for so long has been parked: the drive has ended, and another one follows (ours)."""
 STANDS_WITHIN_M: Final = 60.0
 STROLL_MS: Final = 2.0
-"""Who was slower between two fixes that are STANDS_FOR apart was parked, and drove off unseen (ours) …"""
+"""A car that was slower between two fixes that are STANDS_FOR apart was parked, and drove off unseen (ours) …"""
 RESUMED_MS: Final = 8.0
 """… at this speed (ours)."""
 SHORTEST_M: Final = 100.0
-"""What is less is no drive but the noise of the receiver (ours)."""
+"""Less than this is no drive but the noise of the receiver (ours)."""
 
 
 Point = tuple[float, float, Instant]

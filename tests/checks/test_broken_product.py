@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleet.cloud.spin_guard import SpinGuard
-from fleet.vehicle import living, powertrain, rules
+from fleet.vehicle import driver_actions, powertrain, rules
 from fleet.vehicle.outbox import Outbox
 from fleet.vehicle.services import climatisation, comfort, hooks, horn, ventilation
 from fleet.vehicle.services.registry import SERVICES
@@ -76,7 +76,7 @@ def ventilates_in_spite_of_a_weak_battery(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_to_tell_who_left(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(living, "LEFT_GROUPS", ("windows", "lights"))
+    patch.setattr(driver_actions, "LEFT_GROUPS", ("windows", "lights"))
 
 
 def leaves_numbers_out(patch: pytest.MonkeyPatch) -> None:

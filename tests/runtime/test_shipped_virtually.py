@@ -24,7 +24,7 @@ from fleet.scenario.loader import Overrides, load
 from fleet.scenario.scalars import ClockFactor
 from fleet.scenario.schema import Scenario, Vocabulary
 from fleet.transport.link import BackOff
-from fleet.vehicle import catalogue, living, rules
+from fleet.vehicle import catalogue, driver_actions, rules
 from fleet.vehicle.car import Car
 from fleet.vehicle.hazards import FaultName
 from fleet.vehicle.kept import find
@@ -180,7 +180,7 @@ def two_of_a_kind_run_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_network_has_no_holes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(living, "_plan_dead_zones", lambda *_: None)
+    patch.setattr(driver_actions, "_plan_dead_zones", lambda *_: None)
 
 
 def the_night_window_is_forgotten(patch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ class AnyStory:
 
     # --- people and the world
 
-    def happen(self, what: WorldInput) -> None:
+    def apply(self, what: WorldInput) -> None:
         self.lab.put(what)
 
     def drive(self, place: Place, stay: int) -> None:

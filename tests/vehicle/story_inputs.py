@@ -1,6 +1,6 @@
 """Draws a random story of one car: how it is built, and step by step all that can come to it.
 
-A test holds `HAPPENINGS` to the union of a car's inputs, so that a new one is drawn as soon as it exists. Words and numbers of
+A test holds `WORLD_INPUTS` to the union of a car's inputs, so that a new one is drawn as soon as it exists. Words and numbers of
 commands come from the catalogue, so that those of a new command are drawn, too.
 """
 
@@ -238,7 +238,7 @@ def _draw_heater(draws: Draws) -> SetHeater:
 
 
 OPENINGS: Final[list[Any]] = ["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
-HAPPENINGS: Final[dict[type[WorldInput], Callable[[Draws], WorldInput]]] = {
+WORLD_INPUTS: Final[dict[type[WorldInput], Callable[[Draws], WorldInput]]] = {
     DriveTo: lambda draws: DriveTo(draws.choice(PLACES)),
     SwitchOn: lambda _: SwitchOn(),
     SwitchOff: lambda _: SwitchOff(),
@@ -272,12 +272,12 @@ HAPPENINGS: Final[dict[type[WorldInput], Callable[[Draws], WorldInput]]] = {
 
 
 class StoryDraws:
-    """Draws the steps of one story. It is of a few kinds of happenings and commands, which so come close to each other."""
+    """Draws the steps of one story. It is of a few kinds of inputs and commands, which so come close to each other."""
 
     def __init__(self, draws: Draws, fitted: Equipment) -> None:
         """Choose what this story of a car with this equipment is of."""
         self.draws = draws
-        self.happenings = some(draws, [*HAPPENINGS], draws.integer(3, 9))
+        self.world_inputs = some(draws, [*WORLD_INPUTS], draws.integer(3, 9))
         has = [name for name, each in COMMANDS.items() if all(getattr(fitted, part) for part in each.entry.equipment)]
         self.commands = some(draws, has, draws.integer(1, 5))
         self._weights = {name: weight * draws.choice([0.3, 1.0, 2.0]) for name, (weight, _) in STEPS.items()}
@@ -288,10 +288,10 @@ class StoryDraws:
         names = [kinds[self.draws.weighted(weights)] for _ in range(self.draws.integer(5, 80))]
         return [(name, *STEPS[name][1](self)) for name in names]
 
-    def happening(self) -> WorldInput:
+    def world_input(self) -> WorldInput:
         """Draw one of the kinds of this story, sometimes any other."""
-        kinds = self.happenings if self.draws.chance(0.9) else [*HAPPENINGS]
-        return HAPPENINGS[self.draws.choice(kinds)](self.draws)
+        kinds = self.world_inputs if self.draws.chance(0.9) else [*WORLD_INPUTS]
+        return WORLD_INPUTS[self.draws.choice(kinds)](self.draws)
 
     def command(self) -> tuple[str, dict[str, Any], int, int]:
         """Draw a command: name, parameters, time to live and age."""
@@ -308,7 +308,7 @@ class StoryDraws:
 STEPS: Final[dict[str, tuple[float, Callable[[StoryDraws], tuple[Any, ...]]]]] = {
     "wait": (14, lambda draw: (draw.moment(),)),
     "wait_long": (3, lambda draw: (draw.draws.choice(WHILES),)),
-    "happen": (24, lambda draw: (draw.happening(),)),
+    "apply": (24, lambda draw: (draw.world_input(),)),
     "drive": (10, lambda draw: (draw.draws.choice(PLACES), draw.moment())),
     "pair_and_open": (2, lambda _: ()),
     "ask_status": (2, lambda _: ()),

@@ -14,7 +14,7 @@ import pytest
 from fleet.vehicle.signals import WorldInput
 from tests.nightly import NIGHTLY, draws
 from tests.vehicle.any_story import AnyStory, failure, shortened
-from tests.vehicle.story_inputs import HAPPENINGS, STEPS, draw_story
+from tests.vehicle.story_inputs import STEPS, WORLD_INPUTS, draw_story
 
 STORIES: Final = 200
 """Stories of one part."""
@@ -37,5 +37,5 @@ def test_any_story(part: int) -> None:
 
 def test_stories_have_all_that_can_happen_to_a_car() -> None:
     """Each kind of input that people and the world have for a car is drawn, and each step can be taken."""
-    assert {*HAPPENINGS} == {*get_args(WorldInput)}
+    assert {*WORLD_INPUTS} == {*get_args(WorldInput)}
     assert all(callable(getattr(AnyStory, name)) for name in STEPS)

@@ -93,41 +93,41 @@ HERE: Final = {"latitude": HOME.latitude, "longitude": HOME.longitude}
 MOVED: Final = ("command", "speed_alert", {"limit_kmh": 30})
 UPDATE: Final = ("command", "system_update", {"campaign": "spring", "version": "2.0", "size_mb": 5_000, "consent": True})
 SMALL: Final = ("command", "system_update", {"campaign": "spring", "version": "1.0", "size_mb": 1, "consent": True})
-NOT_READY: Final = [("happen", SetPlug(False)), ("happen", DrainTo(0.2)), ("set_off_soon", "departure_timers", (15,), True)]
+NOT_READY: Final = [("apply", SetPlug(False)), ("apply", DrainTo(0.2)), ("set_off_soon", "departure_timers", (15,), True)]
 AWAKE: Final = ("wait", 2 * MINUTE)
 RESET: Final[Step] = ("command", "reset", {})
 OUT: Final = ("drive", NEAR, 1)
 """The car is parked, and its driver still in it."""
 BACK: Final = ("drive", HOME, 5 * MINUTE)
 FURTHER: Final = ("drive", WORK, 5 * MINUTE)
-PAIRED: Final = ("happen", PairCar())
+PAIRED: Final = ("apply", PairCar())
 FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
     "an electric car is charged between two trips": (
         "Born", "electric", OPEN,
-        [("drive", NEAR, 5 * MINUTE), ("happen", SetPlug(True)), ("happen", SwitchOn()), ("happen", SwitchOff()), AWAKE, BACK],
+        [("drive", NEAR, 5 * MINUTE), ("apply", SetPlug(True)), ("apply", SwitchOn()), ("apply", SwitchOff()), AWAKE, BACK],
     ),
     "the privacy switch is turned to where it is while an update is loaded": (
-        "Formentor", "petrol", OPEN, [UPDATE, FURTHER, ("happen", SetPrivacy(OPEN)), BACK, OUT, ("wait", HOUR)],
+        "Formentor", "petrol", OPEN, [UPDATE, FURTHER, ("apply", SetPrivacy(OPEN)), BACK, OUT, ("wait", HOUR)],
     ),
     "a paired car is paired while an update is loaded": (
         "Ateca", "diesel", OPEN, [UPDATE, FURTHER, PAIRED, BACK, OUT, ("wait", HOUR)],
     ),
     "a car with a new version is turned silent and open again": (
         "Leon", "petrol", OPEN,
-        [SMALL, FURTHER, ("wait", HOUR), ("happen", SetPrivacy("maximum_privacy")), ("pair_and_open",), OUT, UPDATE, BACK],
+        [SMALL, FURTHER, ("wait", HOUR), ("apply", SetPrivacy("maximum_privacy")), ("pair_and_open",), OUT, UPDATE, BACK],
     ),
     "departure times are set again while the car gets ready": (
         "Born", "electric", OPEN, [*NOT_READY, AWAKE, ("set_off_soon", "departure_timers", (13,), True), AWAKE],
     ),
     "a car is reset while its switch is touched that has no such position": (
         "Leon", "e-hybrid", "maximum_privacy",
-        [("hurry", False), RESET, AWAKE, ("happen", SetPrivacy("online")), ("hurry", True), PAIRED, AWAKE, OUT],
+        [("hurry", False), RESET, AWAKE, ("apply", SetPrivacy("online")), ("hurry", True), PAIRED, AWAKE, OUT],
     ),
     "a car is reset while it locks, and then driven": (
         "Born", "electric", OPEN, [OUT, ("command", "lock", {}), RESET, FURTHER, ("pair_and_open",)],
     ),
     "another user is deleted than the one who watches the speed": (
-        "Leon", "petrol", OPEN, [MOVED, AWAKE, ("happen", ResetCar("guest-1")), FURTHER],
+        "Leon", "petrol", OPEN, [MOVED, AWAKE, ("apply", ResetCar("guest-1")), FURTHER],
     ),
     "a reset overtakes the answer of what it wipes": (
         "Leon", "petrol", OPEN,
@@ -145,67 +145,67 @@ FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
     ),
     "several commands are busy since the car was silent": (
         "Born", "electric", OPEN,
-        [OUT, ("command", "lock", {}), ("happen", SetPrivacy("offline")), ("pair_and_open",), *[("command", "lock", {})] * 2],
+        [OUT, ("command", "lock", {}), ("apply", SetPrivacy("offline")), ("pair_and_open",), *[("command", "lock", {})] * 2],
     ),
     "a fault comes in the microsecond of a health report": (
         "Leon", "petrol", OPEN,
-        [("happen", SwitchOn()), ("command", "refresh", {}), ("happen", SwitchOff()), ("happen", SetFault("tyre_pressure")),
+        [("apply", SwitchOn()), ("command", "refresh", {}), ("apply", SwitchOff()), ("apply", SetFault("tyre_pressure")),
          ("command", "refresh", {})],
     ),
     "a car is conditioned at the station where it is filled up": (
         "Tavascan", "electric", OPEN,
         [("drive", FAR, HOUR), ("drive", HOME, 1), ("command", "climatisation", {}), ("wait", HOUR)],
     ),
-    "a car is driven with nothing left": ("Formentor", "petrol", OPEN, [("happen", DrainTo(0.0)), OUT]),
+    "a car is driven with nothing left": ("Formentor", "petrol", OPEN, [("apply", DrainTo(0.0)), OUT]),
     "fuel is drained from a car that has charge, too": (
-        "Leon", "e-hybrid", OPEN, [("happen", SetPlug(False)), OUT, AWAKE, ("happen", DrainTo(0.0)), ("wait", 1), BACK],
+        "Leon", "e-hybrid", OPEN, [("apply", SetPlug(False)), OUT, AWAKE, ("apply", DrainTo(0.0)), ("wait", 1), BACK],
     ),
     "a car is drained in the microsecond in which it sets off": (
-        "Formentor", "e-hybrid", OPEN, [("ask_status",), ("happen", DriveTo(FAR)), ("happen", DrainTo(0.3)), ("wait", DAY)],
+        "Formentor", "e-hybrid", OPEN, [("ask_status",), ("apply", DriveTo(FAR)), ("apply", DrainTo(0.3)), ("wait", DAY)],
     ),
     "a car charges of which no status has told": (
         "Born", "electric", OPEN,
-        [("command", "climatisation", {"target_c": 16.0}), ("wait", HOUR), ("happen", SwitchOn()), ("happen", SwitchOff())],
+        [("command", "climatisation", {"target_c": 16.0}), ("wait", HOUR), ("apply", SwitchOn()), ("apply", SwitchOff())],
     ),
     "a nearly full car is drained while it charges": (
         "Born", "electric", OPEN,
-        [("command", "charging_settings", {"limit_percent": 100}), ("wait", HOUR), ("happen", DrainTo(0.6)),
+        [("command", "charging_settings", {"limit_percent": 100}), ("wait", HOUR), ("apply", DrainTo(0.6)),
          ("command", "climatisation", {}), ("wait", HOUR)],
     ),
     "a car is drained that is ready to depart": (
         "Born", "electric", OPEN,
-        [("happen", SetPlug(True)), ("wait", DAY), ("set_off_soon", "departure_timers", (15,), True), AWAKE,
-         ("happen", DrainTo(0.05)), ("wait", HOUR)],
+        [("apply", SetPlug(True)), ("wait", DAY), ("set_off_soon", "departure_timers", (15,), True), AWAKE,
+         ("apply", DrainTo(0.05)), ("wait", HOUR)],
     ),
     "workshop mode is switched off and on before its word has left the car": (
         "Born", "electric", OPEN,
-        [("hurry", False), ("happen", SetWorkshop(True)), ("command", "lock", {}), ("happen", SetWorkshop(False)),
-         ("happen", SetWorkshop(True)), AWAKE],
+        [("hurry", False), ("apply", SetWorkshop(True)), ("command", "lock", {}), ("apply", SetWorkshop(False)),
+         ("apply", SetWorkshop(True)), AWAKE],
     ),
     "a limit is passed where no position may leave the car": (
         "Tavascan", "electric", OPEN,
-        [("command", "speed_alert", {"limit_kmh": 40}), AWAKE, ("happen", SetPrivacy("online")), ("drive", FAR, 5 * MINUTE)],
+        [("command", "speed_alert", {"limit_kmh": 40}), AWAKE, ("apply", SetPrivacy("online")), ("drive", FAR, 5 * MINUTE)],
     ),
     "the engine runs for a moment at the station": (
         "Leon", "e-hybrid", OPEN,
-        [("drive", FAR, 15 * SECOND), ("drive", HOME, 1), ("drive", FAR, 90 * SECOND), ("happen", SwitchOn()),
-         ("happen", SwitchOff()), ("drive", HOME, 1)],
+        [("drive", FAR, 15 * SECOND), ("drive", HOME, 1), ("drive", FAR, 90 * SECOND), ("apply", SwitchOn()),
+         ("apply", SwitchOff()), ("drive", HOME, 1)],
     ),
     "a reset and the pairing after it have one instant, and the reset is told after both": (
         "Leon", "petrol", OPEN,
-        [("happen", PressButton("sos")), ("hurry", False), ("command", "reset", {}), ("pair_and_open",), ("drive", WORK, SECOND),
+        [("apply", PressButton("sos")), ("hurry", False), ("command", "reset", {}), ("pair_and_open",), ("drive", WORK, SECOND),
          ("command", "lock", {})],
     ),
     "faults, and a switch that hides their repair, in one instant without a connection": (
         "Tavascan", "electric", OPEN,
-        [("break_link", True), ("happen", SetFault("drive_system")), ("happen", SetFault("washer_fluid")),
-         ("happen", SetPrivacy("offline")), ("happen", Repair()), ("happen", SetPrivacy("online")),
-         ("happen", SetFault("brake_pads")), ("happen", Repair())],
+        [("break_link", True), ("apply", SetFault("drive_system")), ("apply", SetFault("washer_fluid")),
+         ("apply", SetPrivacy("offline")), ("apply", Repair()), ("apply", SetPrivacy("online")),
+         ("apply", SetFault("brake_pads")), ("apply", Repair())],
     ),
     "a reset drops the word that workshop mode has ended": (
         "Leon", "petrol", OPEN,
-        [("hurry", False), ("happen", SetWorkshop(True)), ("drive", WORK, SECOND), ("command", "lock", {}), ("break_link", True),
-         ("wait", SECOND), ("happen", ResetCar("primary"))],
+        [("hurry", False), ("apply", SetWorkshop(True)), ("drive", WORK, SECOND), ("command", "lock", {}), ("break_link", True),
+         ("wait", SECOND), ("apply", ResetCar("primary"))],
     ),
 }  # fmt: skip
 

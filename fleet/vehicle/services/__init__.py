@@ -1,4 +1,4 @@
-"""What a car does for its users, one module for each service.
+"""The services of a car for its users, one module for each service.
 
 `registry` lists them all, `hooks` passes on to them what happens to the car.
 """

@@ -18,9 +18,9 @@ from fleet.vehicle.region import ambient_c
 from fleet.vehicle.services.listener import Listener
 
 COMFORT_C: Final = 22.0
-"""What a driver has set, and where a parking heater leaves it (ours)."""
+"""The temperature that a driver sets, and where a parking heater leaves it (ours)."""
 SUN_C: Final = 18.0
-"""What a sun overhead adds to a closed car (ours, of the size that road clubs measure; there is no shade)."""
+"""The warmth that a sun overhead adds to a closed car (ours, of the size that road clubs measure; there is no shade)."""
 COOLS_IN: Final[Duration] = 40 * MINUTE
 """Time constant of a car left alone (ours)."""
 AIR_IN: Final[Duration] = 8 * MINUTE

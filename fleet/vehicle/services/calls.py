@@ -42,7 +42,7 @@ ANSWERED_WITHIN: Final = 5 * MINUTE
 
 
 class Told(NamedTuple):
-    """What the driver was told of the last call."""
+    """The last display to the driver of how a call ended."""
 
     call: CallName
     state: Literal["connected", "failed", "unknown"]

@@ -1,4 +1,4 @@
-"""What counts for charging a car: what its user wants, here or anywhere, how long it takes to the limit, and what it reports.
+"""The settings that count for charging a car, here or anywhere, how long it takes to the limit, and what it reports.
 
 When it charges, `charging` decides.
 """
@@ -53,8 +53,8 @@ class Location(NamedTuple):
         )
 
 
-class Wishes(NamedTuple):
-    """What the user wants, and how it goes with the charge point: of a car that never heard of either there is none.
+class ChargingPreferences(NamedTuple):
+    """The preferences of the user, and whether the charge point works: a car that never heard of either has none.
 
     `override` is charging now, or not at all, whatever the night and departures say; it ends with the plug or at the limit.
     """
@@ -65,7 +65,7 @@ class Wishes(NamedTuple):
     point_works: bool = True
 
 
-NO_WISHES: Final = Wishes()
+NO_PREFERENCES: Final = ChargingPreferences()
 
 
 class Ports(ports.Place, ports.Timed, ports.Keeper, Protocol):
@@ -82,22 +82,22 @@ class Ports(ports.Place, ports.Timed, ports.Keeper, Protocol):
 # --- what counts
 
 
-def wishes_of(car: Ports) -> Wishes:
-    """Return the wishes of a car's user, those of nobody when there are none."""
-    return find(car, Wishes) or NO_WISHES
+def preferences_of(car: Ports) -> ChargingPreferences:
+    """Return the preferences of a car's user; the defaults when there are none."""
+    return find(car, ChargingPreferences) or NO_PREFERENCES
 
 
 def settings_here(car: Ports) -> Settings:
     """Return the settings that count where the car stands: those of the nearest location that holds it, or the general ones."""
-    wishes = wishes_of(car)
-    if not wishes.locations:
-        return wishes.general
+    preferences = preferences_of(car)
+    if not preferences.locations:
+        return preferences.general
     here = car.fix.latitude, car.fix.longitude
-    away = [(distance_m(*here, each.latitude, each.longitude), each) for each in wishes.locations]
+    away = [(distance_m(*here, each.latitude, each.longitude), each) for each in preferences.locations]
     holding = [(away_m, each) for away_m, each in away if away_m <= each.radius_m]
     if not holding:
-        return wishes.general
-    return min(holding, key=lambda found: found[0])[1].settings(wishes.general)
+        return preferences.general
+    return min(holding, key=lambda found: found[0])[1].settings(preferences.general)
 
 
 def charge_at(car: Ports, here: Settings, now: Instant) -> Charge:
@@ -129,12 +129,12 @@ def missing(car: Ports, now: Instant) -> Duration:
 
 def hindrance(car: Ports) -> Hindrance | None:
     """Return why a car below its limit will not be charged to it, whatever time it is given."""
-    wishes = wishes_of(car)
+    preferences = preferences_of(car)
     if not car.plugged_in:
         return "not_plugged_in"
-    if not wishes.point_works:
+    if not preferences.point_works:
         return "charging_error"
-    return "charging_stopped" if wishes.override == "stop" else None
+    return "charging_stopped" if preferences.override == "stop" else None
 
 
 def percent(car: Ports, now: Instant) -> float:
@@ -150,7 +150,7 @@ def report(car: Ports, levels: Levels) -> messages.Charging | None:
     e = car.equipment
     if not e.usable_kwh:
         return None
-    here, wishes, charge = settings_here(car), wishes_of(car), car.powertrain.charging
+    here, preferences, charge = settings_here(car), preferences_of(car), car.powertrain.charging
     power_kw = charge.curve.power_at(levels.charge_kwh) if charge is not None else 0.0
     state = _state(car, here, levels)
     return messages.Charging(
@@ -160,7 +160,7 @@ def report(car: Ports, levels: Levels) -> messages.Charging | None:
         max_current_a=here.max_current_a,
         power_kw=round(power_kw, 3),
         current_a=round(power_kw * 1000 / PHASE_V / PHASES[e.energy], 2),
-        limit_percent=wishes.general.limit_percent,
+        limit_percent=preferences.general.limit_percent,
         target_percent=here.limit_percent,
         starts_at=car.agenda.planned_at(REVIEW) if state == "plugged_in" else None,
     )
@@ -176,6 +176,6 @@ def _state(car: Ports, here: Settings, levels: Levels) -> Literal["unplugged", "
         return "unplugged"
     if car.powertrain.charging is not None:
         return "charging"
-    if not wishes_of(car).point_works:
+    if not preferences_of(car).point_works:
         return "error"
     return "complete" if levels.charge_kwh >= _target_kwh(car, here) - _REACHED_KWH else "plugged_in"

@@ -14,18 +14,18 @@ from fleet.vehicle.kept import find, keep
 from fleet.vehicle.powertrain import CHARGE_GROUPS, Charge, Levels
 from fleet.vehicle.services import charge_settings, departure_times
 from fleet.vehicle.services.charge_settings import (
-    NO_WISHES,
+    NO_PREFERENCES,
     REVIEW,
+    ChargingPreferences,
     Location,
     Settings,
-    Wishes,
     charge_at,
     hindrance,
     missing,
     missing_from,
     percent,
+    preferences_of,
     settings_here,
-    wishes_of,
 )
 from fleet.vehicle.services.departure_times import next_departure
 from fleet.vehicle.services.listener import Listener
@@ -65,12 +65,12 @@ class Verdict(NamedTuple):
 
 def _judge(car: Ports, here: Settings, levels: Levels, now: Instant) -> Verdict:
     """Say whether a car that is plugged in is to charge now."""
-    wishes = wishes_of(car)
+    preferences = preferences_of(car)
     takes = missing_from(car, here, levels)
     if not takes or hindrance(car) is not None:
         return Verdict(False, None)
     full_at = now + takes
-    if wishes.override == "start" or here.window is None:
+    if preferences.override == "start" or here.window is None:
         return Verdict(True, full_at)
     begins_at, ends_at = here.window.next_stretch(now, car.driver.region.zone)
     if begins_at <= now:
@@ -92,9 +92,9 @@ def review(car: Ports, now: Instant) -> bool:
     before = power.charging
     verdict = _judge(car, here, power.settle(now), now)
     power.charging = charge_at(car, here, now) if verdict.charge else None
-    wishes = wishes_of(car)
-    if wishes.override == "start" and not verdict.charge:
-        keep(car, wishes._replace(override=None))
+    preferences = preferences_of(car)
+    if preferences.override == "start" and not verdict.charge:
+        keep(car, preferences._replace(override=None))
     if verdict.until is not None:
         car.agenda.replace(REVIEW, verdict.until, _look_again)
     else:
@@ -143,9 +143,9 @@ def unplug(car: Ports, now: Instant) -> None:
     car.agenda.cancel(REVIEW)
     car.plugged_in = False
     car.low_voltage.plug(now, plugged_in=False)
-    wishes = find(car, Wishes)
-    if wishes is not None:
-        keep(car, wishes._replace(override=None, point_works=True))
+    preferences = find(car, ChargingPreferences)
+    if preferences is not None:
+        keep(car, preferences._replace(override=None, point_works=True))
     car.charge_changed(now)
 
 
@@ -172,10 +172,10 @@ def set_plug(car: Ports, *, plugged_in: bool, now: Instant) -> None:
 
 def set_point(car: Ports, *, works: bool, now: Instant) -> None:
     """The charge point fails, or gives power again; does nothing to a car that is not plugged in."""
-    wishes = wishes_of(car)
-    if not car.plugged_in or works == wishes.point_works:
+    preferences = preferences_of(car)
+    if not car.plugged_in or works == preferences.point_works:
         return
-    keep(car, wishes._replace(point_works=works))
+    keep(car, preferences._replace(point_works=works))
     review(car, now)
     if not works:
         car.send_event("charging_error", now, {"charge_percent": percent(car, now)})
@@ -201,7 +201,7 @@ def _start_refusal(car: Ports, _parameters: commands.Charging, now: Instant) -> 
 
 def _override(car: Ports, parameters: commands.Charging, now: Instant) -> None:
     if car.plugged_in:
-        keep(car, (wishes_of(car))._replace(override=parameters.action))
+        keep(car, (preferences_of(car))._replace(override=parameters.action))
         review(car, now)
     car.send_status("command", now, CHARGE_GROUPS)
 
@@ -232,15 +232,15 @@ def _settings_refusal(_car: Ports, parameters: commands.ChargingSettings, _now: 
 
 def _set(car: Ports, parameters: commands.ChargingSettings, now: Instant) -> None:
     """Take the settings that were named; the others stay."""
-    wishes = wishes_of(car)
-    general = wishes.general
+    preferences = preferences_of(car)
+    general = preferences.general
     window = _read_window(wanted=parameters.night_window, begins=parameters.begins, ends=parameters.ends)
     general = Settings(
         parameters.limit_percent or general.limit_percent,
         parameters.max_current_a or general.max_current_a,
         general.window if window is None and parameters.night_window is None else window,
     )
-    keep(car, wishes._replace(general=general))
+    keep(car, preferences._replace(general=general))
     review(car, now)
     car.send_status("command", now, CHARGE_GROUPS)
 
@@ -277,16 +277,16 @@ def _locations_refusal(_car: Ports, parameters: commands.ChargingLocations, _now
 def _locate(car: Ports, parameters: commands.ChargingLocations, now: Instant) -> None:
     """Know these places in place of those before."""
     locations = tuple(_read_location(each) for each in parameters.locations)
-    keep(car, (wishes_of(car))._replace(locations=locations))
+    keep(car, (preferences_of(car))._replace(locations=locations))
     review(car, now)
     car.send_status("command", now, CHARGE_GROUPS)
 
 
 def forget(car: Ports, now: Instant) -> None:
     """Forget what a user has set."""
-    wishes = find(car, Wishes)
-    if wishes is not None:
-        keep(car, Wishes(point_works=wishes.point_works))
+    preferences = find(car, ChargingPreferences)
+    if preferences is not None:
+        keep(car, ChargingPreferences(point_works=preferences.point_works))
         review(car, now)
 
 
@@ -295,12 +295,12 @@ SETTINGS: Final = Service(_set, _settings_refusal, takes=None)
 LOCATIONS: Final = Service(_locate, _locations_refusal, takes=None)
 
 
-def _is_personal(wishes: Wishes) -> bool:
-    return wishes._replace(point_works=True) != NO_WISHES
+def _is_personal(preferences: ChargingPreferences) -> bool:
+    return preferences._replace(point_works=True) != NO_PREFERENCES
 
 
 LISTENER: Final = Listener(
-    state=Wishes,
+    state=ChargingPreferences,
     is_personal=_is_personal,
     powered_on=_powered_on,
     driver_gets_in=_driver_gets_in,

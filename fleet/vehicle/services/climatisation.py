@@ -16,14 +16,14 @@ from fleet.wire.commands import Climatisation
 RUN: Final[Duration] = 30 * MINUTE
 """It ends by itself after this (ours)."""
 DEPARTURE_C: Final = 21.0
-"""What it is brought to for a departure, when nobody has said otherwise (ours)."""
+"""The target for a departure, when nobody has said otherwise (ours)."""
 LEAST_CHARGE: Final = 0.2
 """Share of the usable charge below which it does not run without a plug (ours)."""
 HEATS_BY_C: Final = 40.0
 HEATS_KW: Final = 4.0
 COOLS_BY_C: Final = 25.0
 COOLS_KW: Final = 2.5
-"""What it does to the inside in the end at full power, and that power (ours, of the size that road tests name)."""
+"""The change of the inside in the end at full power, and that power (ours, of the size that road tests name)."""
 WINDOWS_KW: Final = 0.5
 """Front and rear window heating together (ours)."""
 CONDITIONS_IN: Final[Duration] = 12 * MINUTE

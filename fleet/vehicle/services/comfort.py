@@ -1,4 +1,4 @@
-"""What heater, ventilation and climatisation have in common: one of them runs at a time, for a while, and tells its end.
+"""The common part of heater, ventilation and climatisation: one of them runs at a time, for a while, and tells its end.
 
 They are started by a command or, before a departure, by timers that the car itself keeps.
 """
@@ -22,7 +22,7 @@ Name = Literal["heater", "ventilation", "climatisation"]
 Mode = Literal["heating", "ventilation", "climatisation"]
 EndReason = Literal["time", "stopped", "restarted", "engine_start", "fuel_low", "battery_low"]
 Starter = Literal["command", "timer", "departure"]
-"""Who started it: a user from afar, a timer, or a departure time that also charges."""
+"""The starter of a run: a user from afar, a timer, or a departure time that also charges."""
 END: Final = "comfort end"
 TARGET: Final = "comfort target"
 DEPARTURE: Final = "departure of"

@@ -100,7 +100,7 @@ def filled(car: Ports, _now: Instant) -> None:
 
 
 def charge_changed(car: Ports, now: Instant) -> None:
-    """What an e-Hybrid takes from its plug begins nothing anew: its record goes from one filling to the next (ours)."""
+    """Begin the long record of an electric car anew; that of an e-Hybrid goes from one filling to the next (ours)."""
     if car.equipment.energy == "electric" and car.powertrain.charging is not None:
         filled(car, now)
 

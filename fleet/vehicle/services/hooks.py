@@ -1,4 +1,4 @@
-"""What happens to a car, passed on to the services that hear it, in the order of the registry."""
+"""Passes the events of a car on to the services that hear it, in the order of the registry."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _FITTING_PLUG: Final = {"electric": "ccs", "e-hybrid": "type2"}
 
 
 class Shown(NamedTuple):
-    """What the driver saw last: `reason` without an answer, and `data` with one. None of both: nobody answered in time."""
+    """The last display to the driver: `reason` without an answer, and `data` with one. None of both: nobody answered in time."""
 
     request: str
     reason: str | None

@@ -132,7 +132,7 @@ def break_off(car: Ports, _now: Instant) -> None:
 
 
 def engine_stopped(car: Ports, _now: Instant) -> None:
-    """What was not downloaded is offered again the next time."""
+    """Offer again the next time the routes that were not downloaded."""
     routes = find(car, Routes)
     if routes is not None:
         routes.told = False

@@ -33,7 +33,7 @@ def _at_once(_parameters: Any) -> Duration:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a car does with one type of parameters.
+    """The execution of one type of parameters.
 
     `carry_out` does it. `refusal` holds what the catalogue cannot say, and is asked last. `takes` is the time between
     `in_progress` and the end, None for what is done at once. What may have changed meanwhile is judged again by all

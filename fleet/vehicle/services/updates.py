@@ -19,7 +19,7 @@ from fleet.wire.commands import SystemUpdate
 from fleet.wire.messages import Software
 
 RATE_MBIT_S: Final = (8.0, 40.0)
-"""What the mobile network gives a car that is driven (ours)."""
+"""The rate of the mobile network for a car that is driven (ours)."""
 INSTALL_ABOVE_PERCENT: Final = 60.0
 """Of the 12 V battery: nobody can charge it once the system is being written (ours)."""
 INSTALL_MIN: Final = {"system": (15.0, 30.0), "infotainment": (4.0, 10.0)}

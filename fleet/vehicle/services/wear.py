@@ -21,13 +21,13 @@ from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import WarningLight
 
 _ADBLUE_WARNINGS: Final = ("low", "very_low", "critical", "empty")
-"""What a status says below each of ADBLUE_WARNINGS_KM."""
+"""The warnings of a status below each of ADBLUE_WARNINGS_KM."""
 VISIT_DAYS: Final = (1.0, 10.0)
 """So long after a fault, or after a service has come due, the driver has been to a workshop (ours)."""
 _REFILLED_L: Final = 0.1
 """More AdBlue than at a warning by so much was filled in: the warning can come again."""
 _INSPECTION, _OIL, _ADBLUE = 1, 2, 4
-"""What was told stands in one small number: a bit for each service, and above them how many AdBlue warnings."""
+"""All that was told stands in one small number: a bit for each service, and above them how many AdBlue warnings."""
 
 
 class Wear(msgspec.Struct, gc=False):
@@ -68,7 +68,7 @@ def begin(car: Ports, now: Instant) -> None:
 
 
 class _Hazards(NamedTuple):
-    """What competes to be the next fault, and how long that takes on average: metres, or microseconds."""
+    """The hazards that compete to be the next fault, and how long that takes on average: metres, or microseconds."""
 
     names: tuple[FaultName, ...]
     rates: tuple[float, ...]
@@ -221,7 +221,7 @@ def repair(car: Ports, now: Instant) -> None:
 
 
 def engine_started(car: Ports, now: Instant) -> None:
-    """What comes by time is noticed when the car's electronics wake: faults, and services that have come due."""
+    """Notice, when the car's electronics wake, all that comes by time: faults, and services that have come due."""
     while now >= car.wear.next_fault_at:
         arise(car, _draw_fault(car, car.wear.next_fault_at, by_time=True), now)
         _expect_visit(car, now)

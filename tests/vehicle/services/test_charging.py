@@ -17,7 +17,7 @@ from fleet.vehicle.geo import offset
 from fleet.vehicle.kept import find
 from fleet.vehicle.region import region
 from fleet.vehicle.services import charge_settings, hooks
-from fleet.vehicle.services.charge_settings import Wishes
+from fleet.vehicle.services.charge_settings import ChargingPreferences
 from fleet.vehicle.services.departure_times import Departures
 from fleet.vehicle.signals import DrainTo, SetChargePoint, SetPlug, SwitchOff, SwitchOn
 from fleet.wire.messages import Charging
@@ -241,7 +241,7 @@ def test_bad_settings_change_nothing(parameters: dict[str, Any], reason: str) ->
     born = lab()
     before = report(born)
     assert born.outcome("charging_settings", **parameters) == ("rejected", reason)
-    assert find(born.car, Wishes) is None
+    assert find(born.car, ChargingPreferences) is None
     assert (report(born).target_percent, report(born).state) == (before.target_percent, "charging")
 
 

@@ -71,7 +71,7 @@ def every_installation_works(monkeypatch: pytest.MonkeyPatch) -> None:
     def tidy(draws: Draws) -> Leaving:
         return replace(leaving_habits(draws), locks=True, boot_left_open=False)
 
-    monkeypatch.setattr("fleet.vehicle.living.leaving_habits", tidy)
+    monkeypatch.setattr("fleet.vehicle.driver_actions.leaving_habits", tidy)
 
 
 # --- the command

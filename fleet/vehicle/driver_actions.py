@@ -1,4 +1,4 @@
-"""What a driver does with the car: get in, drive, refuel on the way, switch off, walk away, plug in.
+"""The actions of a driver: get in, drive, refuel on the way, switch off, walk away, plug in.
 
 Functions on a car, called when its agenda or an input says so. What they decide by chance comes from the car's
 own streams, told apart by the number of the drive.
@@ -31,7 +31,7 @@ PLUGS_IN_AT_HOME: Final = 0.8
 STATION_WITHIN: Final = 0.5
 """Share of the shown range within which a driver stops at a station: the road there winds, and may cost more (ours)."""
 NEAR_TRACK_M: Final = 200.0
-"""Who is farther away from where the track goes on drives to the end of its drive by a road (ours)."""
+"""A driver who is farther away from where the track goes on drives to the end of its drive by a road (ours)."""
 STATION_STOP: Final = 6 * MINUTE
 LEFT_GROUPS: Final = ("doors", "windows", "lights")
 LEAVE: Final = "leave"

@@ -1,11 +1,11 @@
-"""What becomes of an input that tells what people do, or the world does, to a car: one line for each."""
+"""Applies the inputs by which people, or the world, act on a car: one line for each."""
 
 from __future__ import annotations
 
 from typing import Protocol, assert_never
 
 from fleet.kernel.instants import Instant
-from fleet.vehicle import living, ports
+from fleet.vehicle import driver_actions, ports
 from fleet.vehicle.services import calls, charging, heating, online, privacy, reset, routes, updates, wear, workshop
 from fleet.vehicle.signals import (
     AskOnline,
@@ -41,7 +41,7 @@ from fleet.vehicle.signals import (
 
 
 class Ports(
-    living.Ports,
+    driver_actions.Ports,
     reset.Ports,
     ports.Place,
     ports.Sender,
@@ -66,7 +66,7 @@ class Ports(
         """Start no further trip."""
 
 
-def happen(car: Ports, message: WorldInput, now: Instant) -> None:
+def apply_input(car: Ports, message: WorldInput, now: Instant) -> None:
     """Take what people and the world do to the car."""
     match message:
         case SetCoverage(covered):
@@ -80,16 +80,16 @@ def happen(car: Ports, message: WorldInput, now: Instant) -> None:
         case SetChargePoint(works):
             charging.set_point(car, works=works, now=now)
         case SwitchOn():
-            living.switch_on(car, now)
+            driver_actions.switch_on(car, now)
         case SwitchOff():
-            living.switch_off(car, now)
+            driver_actions.switch_off(car, now)
         case DriveTo(place, purpose):
-            living.drive_to(car, place, purpose, now)
+            driver_actions.drive_to(car, place, purpose, now)
         case DrainTo(share):
-            living.drain(car, share, now)
+            driver_actions.drain(car, share, now)
         case FollowRoute():
             if car.journey is None and (legs := routes.follow(car, now)):
-                living.drive_legs(car, legs, now)
+                driver_actions.drive_legs(car, legs, now)
         case ClearRoutes():
             routes.clear(car)
         case SetUpdateConsent(given):
@@ -107,7 +107,7 @@ def _handle(car: Ports, message: ControlInput, now: Instant) -> None:
     match message:
         case Crash(sensor):
             if calls.crash(car, sensor, now):
-                living.switch_off(car, now)
+                driver_actions.switch_off(car, now)
         case Repair():
             calls.repair(car, now)
             wear.repair(car, now)
