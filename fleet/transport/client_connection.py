@@ -50,9 +50,8 @@ from fleet.transport.reasons import (
     ended_early,
     name_of,
     publish_refused,
-    subscribe_refused,
 )
-from fleet.transport.remarks import GRANTED_LESS, LET_GO, NO_RETAIN, NOT_LET_GO, SHORTER_SESSIONS, Remarks
+from fleet.transport.remarks import Remarks
 from fleet.wire.frame import Frame
 
 WAITING_MAX: Final = 32_768
@@ -347,27 +346,20 @@ class ClientConnection:
 
     def _note_limits(self, packet: ConnackPacket) -> None:
         """Keep to what the broker does not offer, and tell it."""
-        remarks, settings = self._client.site.remarks, self.settings
         self._room = min(packet.receive_maximum, UNDER_WAY_MAX)
         self._packet_max = packet.packet_max
-        if not packet.retains:
-            self._retains = False
-            remarks.add(NO_RETAIN)
-        kept_s = packet.session_expiry_s
-        if kept_s is not None and kept_s < settings.session_expiry_s:
-            remarks.add(SHORTER_SESSIONS, f"{kept_s} s instead of {settings.session_expiry_s} s")
+        self._retains = packet.retains
+        self._client.site.remarks.note_limits(packet.retains, self.settings.session_expiry_s, packet.session_expiry_s)
 
     def _suback(self, codes: Sequence[int]) -> None:
         settings = self.settings
         if self.up or len(codes) != len(settings.subscriptions):
             raise Malformed("a SUBACK nobody asked for")
-        for (topic_filter, qos), code in zip(settings.subscriptions, codes, strict=True):
-            if code < qos:
-                self._client.site.remarks.add(GRANTED_LESS, repr(topic_filter))
-            if code >= REFUSAL:
-                self.finish(subscribe_refused(settings.client_id, topic_filter, code))
-                return
-        self._come_up()
+        refused = self._client.site.remarks.note_granted(settings.client_id, settings.subscriptions, codes)
+        if refused is not None:
+            self.finish(refused)
+        else:
+            self._come_up()
 
     def _come_up(self) -> None:
         assert self.session_present is not None
@@ -427,7 +419,7 @@ class ClientConnection:
         ended = None if leftovers is None else leftovers.answered(codes)
         if ended is None:
             raise Malformed("an UNSUBACK nobody asked for")
-        self._client.site.remarks.add(LET_GO if ended else NOT_LET_GO, f"{self.settings.client_id!r}: {', '.join(ended)}")
+        self._client.site.remarks.note_let_go(self.settings.client_id, ended)
 
     # --- keep-alive
 

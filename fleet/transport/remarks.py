@@ -1,10 +1,13 @@
-"""What a broker does otherwise than it was asked, in words and counted, for all the links of a process."""
+"""Counts, in words, where a broker does otherwise than it was asked, for all the links of a process."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
+
+from fleet.errors import SubscribeRefused
+from fleet.transport.reasons import REFUSAL, subscribe_refused
 
 KINDS_MAX: Final = 100
 
@@ -38,6 +41,26 @@ class Remarks:
             self._examples[kind] = example
             self._tell(f"{kind}: {example}" if example else kind)
         self.counts[kind] += 1
+
+    def note_limits(self, retains: bool, asked_s: int, kept_s: int | None) -> None:
+        """Note a CONNACK: whether the broker retains, and how long the session was to be kept and (None: as asked) is."""
+        if not retains:
+            self.add(NO_RETAIN)
+        if kept_s is not None and kept_s < asked_s:
+            self.add(SHORTER_SESSIONS, f"{kept_s} s instead of {asked_s} s")
+
+    def note_granted(self, client_id: str, filters: Iterable[tuple[str, int]], codes: Iterable[int]) -> SubscribeRefused | None:
+        """Note the codes of a SUBACK; return the error for the first filter that the broker refused, if it did one."""
+        for (topic_filter, qos), code in zip(filters, codes, strict=False):
+            if code < qos:
+                self.add(GRANTED_LESS, repr(topic_filter))
+            if code >= REFUSAL:
+                return subscribe_refused(client_id, topic_filter, code)
+        return None
+
+    def note_let_go(self, client_id: str, ended: Sequence[str]) -> None:
+        """Note the subscriptions of another client that an UNSUBSCRIBE has ended; none when there is no filter to name."""
+        self.add(LET_GO if ended else NOT_LET_GO, f"{client_id!r}: {', '.join(ended)}")
 
     def in_words(self) -> list[str]:
         """Return a sentence for each kind, with how often it was noted and its first example."""
