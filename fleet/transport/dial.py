@@ -42,7 +42,7 @@ _CERTIFICATE_HINTS: Final = {
     62: _NAME_HINT,
     64: _NAME_HINT,
 }
-"""What to do, by OpenSSL's verification codes (X509_V_ERR_…)."""
+"""The remedy, by OpenSSL's verification codes (X509_V_ERR_…)."""
 _OWN_CERTIFICATE: Final = "give the folder of cars' and tools' certificates with --cert-dir DIR."
 _ALERT_HINTS: Final = {
     "certificate required": f"This broker wants a certificate of every client: {_OWN_CERTIFICATE}",
@@ -56,7 +56,7 @@ _ALERT_HINTS: Final = {
     "alert unrecognized name": "The broker has no certificate for the name by which it is reached here.",
     "wrong version number": "The other side speaks no TLS: without TLS the address is mqtt://HOST:PORT.",
 }
-"""What to do, by the words of TLS alerts that clients meet."""
+"""The remedy, by the words of TLS alerts that clients meet."""
 
 
 async def dial(endpoint: Endpoint, source_address: str = "", user: str | None = None) -> socket.socket:

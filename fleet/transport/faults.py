@@ -1,4 +1,4 @@
-"""What can be wrong with a network on purpose: faults with their units, which clients they concern, and what they did.
+"""Faults of a network, caused on purpose: their units, the clients they concern, and counts of their effects.
 
 Knows neither sockets nor time. A proxy lets bytes suffer by it and the simulated network frames, by the same names. What
 is left to chance follows from the seed, the fault's name and the client alone: no other client changes it.
@@ -136,7 +136,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class _OfPackets:
-    """Which MQTT packets: of the packets of that name, way and topic, counted for each client and way from when it was set,
+    """Selects MQTT packets: of the packets of that name, way and topic, counted for each client and way from when it was set,
     every n-th, of these a share by chance, and of these the first so many.
     """
 
@@ -193,7 +193,7 @@ PacketFault = Drop | Duplicate | Reorder
 Fault = Latency | Bandwidth | Slicing | Stall | Refuse | Reset | HalfOpen | Truncate | Drop | Duplicate | Reorder
 FAULTS: Final[Mapping[str, type[Fault]]] = {kind.kind: kind for kind in get_args(Fault)}
 MOMENTARY: Final = (Reset, HalfOpen)
-"""What strikes the connections there are, when it is said without a duration; the others last."""
+"""Faults that strike the connections there are, when they are given without a duration; the others last."""
 
 
 def make_fault(kind: str, **parameters: Any) -> Fault:

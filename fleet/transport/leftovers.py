@@ -40,7 +40,7 @@ def filters_matching(topic: str) -> list[str]:
 
 
 class Leftovers:
-    """What one link knows of a session that it found, beyond its own filters."""
+    """Knowledge of one link about a session that it found, beyond its own filters."""
 
     __slots__ = ("_asked", "_ended", "_own", "_tried")
 

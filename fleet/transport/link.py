@@ -28,7 +28,7 @@ class ClientCertificates(Protocol):
     """The certificates of clients, for a broker that wants one of each."""
 
     def context(self, user: str | None) -> ssl.SSLContext:
-        """Return what a connection of that user is made with. Raises OSError for files that cannot be used."""
+        """Return the TLS context of a connection of that user. Raises OSError for files that cannot be used."""
         ...
 
 
@@ -71,13 +71,13 @@ class Endpoint:
         return f"mqtt{'s' if self.tls else ''}://{address_of(self.host, self.port)}"
 
     def context(self, user: str | None) -> ssl.SSLContext | None:
-        """Return what a connection of that user is encrypted with; None for plain TCP. Raises OSError."""
+        """Return the TLS context of a connection of that user; None for plain TCP. Raises OSError."""
         return self.certificates.context(user) if self.tls is not None and self.certificates is not None else self.tls
 
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker says in the client's name when it is gone without a DISCONNECT for `delay_s` seconds."""
+    """The broker publishes it in the client's name when that is gone without a DISCONNECT for `delay_s` seconds."""
 
     frame: Frame
     delay_s: int
@@ -158,7 +158,7 @@ class ConnectionEnds:
 
 
 class LinkOwner(Protocol):
-    """What a link calls. Must return quickly and raise nothing."""
+    """A link calls its owner. These return quickly and raise nothing."""
 
     def link_up(self, session_present: bool) -> None:
         """The broker accepted the connection, and all subscriptions are in force."""

@@ -134,7 +134,7 @@ class _Pair:
         self.run()
 
     def look(self) -> None:
-        """What is in force has changed."""
+        """Faults were set or cleared."""
         self.faulty.look(_now())
         self.run()
 

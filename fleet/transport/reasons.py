@@ -1,4 +1,4 @@
-"""What the reason codes of MQTT 5 mean: their names as the specification has them, and the next step after a refusal.
+"""Reason codes of MQTT 5: their names as in the specification, and the next step after a refusal.
 
 Shared by all links, so that one refusal reads the same and counts as the same whichever link met it.
 """
@@ -66,7 +66,7 @@ _NAMES: Final = {
 _TLS_ALERT: Final = 0x15
 _PORTS_HINT: Final = "MQTT usually has port 1883, or 8883 with TLS."
 _OLDER_CODES: Final = {2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87}
-"""What refusals of MQTT 3.1.1 are called in MQTT 5."""
+"""Refusals of MQTT 3.1.1 as codes of MQTT 5."""
 CONNECT_HINTS: Final = {
     UNSUPPORTED_VERSION: "The broker does not speak MQTT 5: it needs a newer version, or a setting.",
     0x85: "The broker does not accept this client id; where it must be the user name, give --vin-as-client-id.",

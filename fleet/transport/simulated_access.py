@@ -1,4 +1,4 @@
-"""Who may read and write which topic: the rules of Mosquitto's access control file, read and applied as Mosquitto does.
+"""Access to topics: the rules of Mosquitto's access control file, read and applied as Mosquitto does.
 
 A pure value. Knows the file's text, not the file.
 """
@@ -72,7 +72,7 @@ class AccessControl:
 
 
 class _Rights:
-    """What one user may, as expressions over user name, client id and topic."""
+    """Rights of one user, as expressions over user name, client id and topic."""
 
     __slots__ = ("read", "write")
 

@@ -53,14 +53,14 @@ Admits = Callable[[str | None, str | None], bool]
 
 
 class _Retained(NamedTuple):
-    """What is kept for those who subscribe later."""
+    """A message kept for later subscribers."""
 
     frame: Frame
     received_at: Instant
 
 
 class _Saved(NamedTuple):
-    """What is written down."""
+    """The content of the broker's file."""
 
     sessions: list[Session]
     retained: list[_Retained]

@@ -90,7 +90,7 @@ class FaultyNetwork(Protocol):
 
 
 class FaultState:
-    """What is on its way in one connection that some fault concerns, or has concerned."""
+    """Packets on their way in one connection that some fault concerns, or has concerned."""
 
     __slots__ = ("back", "carried", "free_at", "inbound_suspended", "last", "marks", "outbound_suspended", "over", "waiting")
 
@@ -105,9 +105,9 @@ class FaultState:
         self.marks: dict[tuple[InForce, Direction], int] = {}
         """For each fault that ends connections after so many bytes, how many had passed when it was set."""
         self.back: dict[Direction, tuple[Packet, int, ScheduledCall]] = {}
-        """What waits for the packet after it."""
+        """A packet that waits for the packet after it."""
         self.waiting: dict[Direction, deque[tuple[Packet, int]]] = {way: deque() for way in DIRECTIONS}
-        """What waits for the end of a stall."""
+        """Packets that wait for the end of a stall."""
 
 
 class FrameFaults(FaultControl):

@@ -1,8 +1,7 @@
 """`Link` in virtual time: no socket, no task, no bytes. Frames go to a simulated broker as they are, by a schedule.
 
 It connects, backs off, subscribes, numbers and waits as the links with sockets do, and says the same in its errors.
-Durations of its settings are wall seconds, which in virtual time are scenario seconds. Two faults are made by hand:
-`cut` and `fall_silent`; those of the broker's process are methods of `SimulatedNetwork`.
+Durations of its settings are wall seconds, which in virtual time are scenario seconds.
 """
 
 from __future__ import annotations
@@ -97,27 +96,6 @@ class SimulatedLink:
             over: asyncio.Future[None] = loop.create_future()
             self._closers = [*(self._closers or ()), over]
             await over
-
-    # --- faults
-
-    def cut(self) -> None:
-        """Break the connection, so that both ends notice now; what is on its way, either way, is lost."""
-        connection = self._connection
-        if connection is not None:
-            connection.break_off()
-            self.network.lost(connection)
-            connection.end("the connection was cut")
-
-    def fall_silent(self) -> None:
-        """Let nothing pass any more: a half-open connection, of which each end knows only after the keep-alive.
-
-        What is on its way is lost. A `drop` after it, as of a car that knows, is not noticed by the broker either.
-        """
-        connection = self._connection
-        if connection is not None:
-            connection.break_off()
-            connection.suspend_inbound()
-            self.network.silent(connection)
 
     # --- what the machine asks for
 

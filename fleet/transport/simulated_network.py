@@ -156,7 +156,7 @@ class SimulatedNetwork:
         self._set_alarm()
 
     def resume_outbound(self, connection: ConnectedPeer) -> None:
-        """What was silent is heard again."""
+        """Packets of a silent connection arrive again."""
         self.broker.heard(connection)
         self._set_alarm()
 

@@ -1,4 +1,4 @@
-"""What the simulated broker keeps of one client: its session, and the window and queue of what goes to it.
+"""The session of one client of the simulated broker, with the window and the queue of messages to it.
 
 Ten thousand sessions are normal, so what is rarely there is None until it is.
 """
@@ -38,7 +38,7 @@ class Peer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BrokerLimits:
-    """What the broker takes and keeps; the defaults are those of the shipped Mosquitto configuration.
+    """Limits of the broker; the defaults are those of the shipped Mosquitto configuration.
 
     `max_inflight_messages` is the Receive Maximum that clients are told. `max_queued_messages` is how many messages wait
     for one client; what comes then is dropped, though its sender is told it was taken.
@@ -52,7 +52,7 @@ class BrokerLimits:
 
 @dataclass(slots=True)
 class BrokerCounts:
-    """What became of messages: those that came in, and for the clients they were meant for, one by one."""
+    """Counts of messages that came in, and of their fate at each client they were meant for."""
 
     received: int = 0
     refused: int = 0

@@ -41,7 +41,7 @@ def is_topic_filter(topic_filter: str) -> bool:
 
 
 class Way(msgspec.Struct):
-    """What is known of a topic: the filters that would match it, and who was last found to be allowed to write and read it."""
+    """Knowledge about a topic: the filters that match it, and the last clients found to be allowed to write and to read it."""
 
     filters: list[str]
     writer: Client | None = None
@@ -49,7 +49,7 @@ class Way(msgspec.Struct):
 
 
 class SubscriptionIndex(Generic[SubscriberT]):
-    """Who subscribes to what.
+    """All subscriptions.
 
     Filters lie in one dictionary under their own text. For a topic, each shape that filters have gives the one filter of
     that shape which could match it; a fleet has a handful of shapes, however many cars it has. The same topics come again
@@ -60,7 +60,7 @@ class SubscriptionIndex(Generic[SubscriberT]):
 
     def __init__(self) -> None:
         self.by_filter: dict[str, dict[SubscriberT, int]] = {}
-        """Who subscribes to each filter, and at which QoS; not to be changed, nor kept."""
+        """The subscribers of each filter, with their QoS; not to be changed, nor kept."""
         self._shapes: dict[Shape, int] = {}
         self._ways: dict[str, Way] = {}
 

@@ -28,7 +28,7 @@ _CONNACK: Final = 0x20
 
 
 class SwarmSite(Protocol):
-    """What the links of a factory share, as far as their connections need it."""
+    """The parts that the links of a factory share, as far as their connections need them."""
 
     turns: Turns
     wheel: KeepAliveWheel

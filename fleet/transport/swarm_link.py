@@ -56,7 +56,7 @@ def swarm_links(
 
 
 class Swarm:
-    """What the links of one factory share."""
+    """The parts that the links of one factory share."""
 
     __slots__ = ("connects", "endpoint", "remarks", "retains", "sources", "turns", "wheel")
 

@@ -1,4 +1,4 @@
-"""What the connections of one factory share within a turn of the event loop: how much is published, and the last writes.
+"""A turn of the event loop, shared by the connections of one factory: it bounds what they publish, and joins their writes.
 
 Publishing without a bound starves the timers: an acknowledgement that arrives is answered by the next publish, and
 the event loop serves all sockets that are ready before any timer (0.8 s with 5 000 links).

@@ -19,7 +19,7 @@ _GOLDEN: Final = 0.618033988749895
 
 
 class Member(Protocol):
-    """What is kept alive."""
+    """A connection, as far as keep-alive is concerned."""
 
     wheel_slot: int
     wheel_period: int

@@ -1,4 +1,4 @@
-"""What every implementation of `Link` promises, against a broker and a scripted peer.
+"""The promises of every implementation of `Link`, against a broker and a scripted peer.
 
 To put an implementation with sockets to it: subclass `LinkConformance` in a test module, mark it live, and give it a
 fixture `make_links` that returns a function from an Endpoint to a LinkFactory. One without sockets has a broker and
@@ -41,7 +41,7 @@ async def own_lab(own_broker: LiveBroker, make_links: MakeLinks) -> AsyncIterato
 
 
 class Publishing:
-    """What becomes of a frame."""
+    """The outcome of a publish."""
 
     async def test_acknowledged(self, lab: Lab) -> None:
         """A frame nobody subscribed to (0x10) and one somebody did are both successes under their tokens."""
@@ -156,7 +156,7 @@ class Publishing:
 
 
 class Receiving:
-    """What comes in, and manual acknowledgement."""
+    """Deliveries, and manual acknowledgement."""
 
     async def test_properties_round_trip(self, lab: Lab) -> None:
         """All MQTT 5 properties arrive as sent; the expiry may have run down by a second."""
@@ -281,7 +281,7 @@ class Receiving:
 
 
 class Sessions:
-    """What the broker keeps between connections."""
+    """Sessions between connections."""
 
     async def test_resumed_without_subscribing_again(self, lab: Lab) -> None:
         """A link subscribes in whatever session it finds first; in one that it has subscribed in, it does not again."""
@@ -360,7 +360,7 @@ class Sessions:
             await link.close()
 
     async def test_messages_queued_while_away_arrive(self, lab: Lab) -> None:
-        """What was published at QoS 1 while the car was away arrives in order, after link_up."""
+        """Messages published at QoS 1 while the car was away arrive in order, after link_up."""
         vin = lab.broker.new_vin()
         link, car = await lab.car_up(vin)
         link.drop()
@@ -605,7 +605,7 @@ class Ending:
 
 
 class LinkBehaviour(Connecting, Publishing, Receiving, Sessions, Ending):
-    """What all links promise, whatever carries their frames."""
+    """The promises of all links, whatever carries their frames."""
 
 
 class LinkConformance(LinkBehaviour, ConnectingOnTheWire):

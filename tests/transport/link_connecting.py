@@ -130,7 +130,7 @@ class Connecting:
 
 
 class ConnectingOnTheWire:
-    """What only a link with a socket can meet: the names of hosts, and TLS. A simulated network has neither."""
+    """Names of hosts, and TLS: a simulated network has neither."""
 
     async def test_unknown_name_is_unreachable(self, lab: Lab) -> None:
         """A host name that does not resolve is Unreachable, not an error of another kind."""

@@ -27,7 +27,7 @@ Message = tuple[str, bytes, int]
 
 @dataclass(slots=True)
 class Script:
-    """What the peer answers; None for a packet is silence."""
+    """The answers of the peer; None for a packet is silence."""
 
     connack: int | None = 0
     session_present: bool = False
@@ -42,7 +42,7 @@ class Script:
 
 
 class ScriptedPeer(Protocol):
-    """What a test of behaviour needs of such a peer, with or without a socket; all counts are over all connections."""
+    """A scripted peer, with or without a socket; all counts are over all connections."""
 
     script: Script
     connects: int

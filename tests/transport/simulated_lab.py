@@ -92,7 +92,7 @@ def shipped_broker(admits: Callable[[str | None, str | None], bool] | None = Non
 
 
 class SimulatedProcess:
-    """What `PrivateMosquitto` is to the tests of the other links."""
+    """The simulated broker's process, as tests of links use `PrivateMosquitto`."""
 
     cars = CARS
     tools = TOOLS
@@ -165,7 +165,7 @@ class SimulatedScripted:
 
 
 class _ScriptedEnd:
-    """What the network takes for a broker."""
+    """The broker of a scripted network."""
 
     def __init__(self, told: SimulatedScripted) -> None:
         self._told = told

@@ -30,7 +30,7 @@ class TestAiomqttLink(LinkConformance):
 
 
 class TestParticulars:
-    """What only this implementation could get wrong."""
+    """Mistakes that only this implementation could make."""
 
     async def test_one_task_and_no_thread_per_link(self, lab: Lab) -> None:
         """A link that is up has one named task; aiomqtt's own is not started."""

@@ -265,7 +265,7 @@ class TestPublishing:
         assert [payload for payload, _ in rig.transport.published] == [b"x", b"waits", b"new"]
 
     def test_the_allowance_and_a_full_transport_hold_back(self) -> None:
-        """What may not be sent now waits in its order, at QoS 0 too, and asks to be pumped."""
+        """A frame that may not be sent now waits in its order, at QoS 0 too, and asks to be pumped."""
         rig = Rig().up()
         rig.transport.left = 1
         for token in range(3):

@@ -1,4 +1,4 @@
-"""What faults there are, how they are named and checked, and what they leave to chance."""
+"""The faults, their names and checks, and their chance."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class TestTexts:
 
     @given(FILTERS, TOPICS)
     def test_filters_are_those_of_the_simulated_broker(self, topic_filter: str, topic: str) -> None:
-        """What is a filter, and what it matches, is the same to both."""
+        """A filter, and its matches, are the same to both."""
         assert is_filter(topic_filter) == is_topic_filter(topic_filter)
         if is_filter(topic_filter):
             index: SubscriptionIndex[str] = SubscriptionIndex()

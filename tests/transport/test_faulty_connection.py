@@ -1,4 +1,4 @@
-"""What each fault does to bytes: virtual ones, at times the test sets."""
+"""Each fault on virtual bytes, at times that the test sets."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class TestBytes:
         assert len(wire.writes[UP]) < 200, "some came together with one that took longer"
 
     def test_shorter_latency_lets_nothing_overtake(self) -> None:
-        """What comes after the change waits for what is on its way."""
+        """Bytes after the change wait for those on their way."""
         wire = Wire().begin().set(Latency(200))
         wire.say(UP, puback(1))
         wire.clear()
@@ -239,7 +239,7 @@ class TestBytes:
         assert wire.fate() == "silent"
 
     def test_reset(self) -> None:
-        """What is on its way is lost."""
+        """Bytes on their way are lost."""
         wire = Wire().begin().set(Latency(50), name="slow")
         wire.say(UP, puback(1))
         wire.set(Reset())
@@ -307,7 +307,7 @@ class TestWhoseConnection:
 
     @given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.booleans())
     def test_a_connect_in_pieces(self, cuts: list[int], by_client: bool) -> None:
-        """Who it is is known when it is all there, and no byte is lost or comes twice; nobody waits without need."""
+        """The client is known once its CONNECT is all there, and no byte is lost or comes twice; nobody waits without need."""
         wire = Wire()
         if by_client:
             wire.set(Drop("PUBLISH"), "two")
@@ -427,7 +427,7 @@ class TestPackets:
 
     @given(st.integers(0, 400), st.integers(0, 400), st.sampled_from(["drop", "duplicate", "reorder"]))
     def test_a_rule_may_come_and_go_in_the_middle_of_a_packet(self, begins: int, ends: int, kind: str) -> None:
-        """What has begun before goes through as it is; no packet is ever cut."""
+        """A packet that has begun before goes through as it is; none is ever cut."""
         rules: dict[str, Any] = {"drop": Drop, "duplicate": Duplicate, "reorder": Reorder}
         packets = [publish(number, size=60 + number) for number in range(1, 5)]
         stream = b"".join(packets)

@@ -1,4 +1,4 @@
-"""What a link makes of a session that another client left: which filters it ends, and which it never touches."""
+"""A session that another client left: the filters that a link ends, and those it never touches."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class TestTransparent:
             writer.close()
 
     async def test_a_reader_that_does_not_read_holds_up_its_writer(self, rig: Rig) -> None:
-        """What is held on the way is bounded, with and without a fault."""
+        """Bytes held on the way are bounded, with and without a fault."""
         for fault in (None, Latency(1)):
             if fault is not None:
                 rig.proxy.set("slow", fault)

@@ -1,4 +1,4 @@
-"""What a broker offers less than is asked: both links keep to it and say it once for all clients."""
+"""A broker that offers less than is asked: both links keep to it and say it once for all clients."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class TestAccess:
         assert rig.broker.counts.denied == 4  # the retained one twice, at two filters; the live one twice, through both
 
     def test_one_who_may_opens_no_topic_for_another(self) -> None:
-        """Who may write and read a topic is one client's right, before and after others tried, and under another name none."""
+        """The right to write and read a topic is one client's, before and after others tried, and under another name none."""
         rig = Rig(SimulatedBroker(access=shipped_access()))
         backend, car, other = rig.client("backend"), rig.client(CAR), rig.client(OTHER)
         topic = f"fleet/v1/{CAR}/status"
@@ -257,7 +257,7 @@ class TestAccess:
         assert rig.client(CAR, username=OTHER).publish(topic) == 0x87
 
     def test_another_user_gets_nothing_of_a_session(self) -> None:
-        """Who resumes a session under another name is not sent what waited in it for the first."""
+        """A client that resumes a session under another name is not sent the messages that waited in it for the first."""
         rig = Rig(SimulatedBroker(access=shipped_access()))
         victim = rig.client(CAR, receive_maximum=1)
         victim.subscribe(f"fleet/v1/{CAR}/command/+")
@@ -274,7 +274,7 @@ class TestConnecting:
     """CONNECT and its answers."""
 
     def test_bad_credentials(self) -> None:
-        """Who is not admitted is refused with 0x87, as Mosquitto does, and has no session."""
+        """A client that is not admitted is refused with 0x87, as Mosquitto does, and has no session."""
         rig = Rig(SimulatedBroker(admits=lambda user, password: (user, password) == ("u", "right")))
         refused = rig.client("one", username="u", password="wrong")
         assert (refused.connacks, refused.ends) == ([(0x87, False)], [None])
@@ -466,7 +466,7 @@ class TestMessages:
         assert peer.publish("a") == 0x10
 
     def test_too_large(self) -> None:
-        """Who sends more than the broker takes is disconnected with 0x95."""
+        """A client that sends more than the broker takes is disconnected with 0x95."""
         rig = Rig(SimulatedBroker(limits=BrokerLimits(max_packet_size=100)))
         peer = rig.client()
         rig.broker.publish(peer, Frame(topic="a", payload=bytes(101)), 1, rig.now)
@@ -487,7 +487,7 @@ class TestMessages:
 
 
 class TestRetained:
-    """What is kept for later subscribers."""
+    """Messages kept for later subscribers."""
 
     def test_stored_replaced_and_cleared(self) -> None:
         """The last message of a topic is sent at each subscription, flagged; an empty one clears it and is sent on."""
@@ -552,7 +552,7 @@ class TestQueues:
         assert len({packet_id for _, packet_id in peer.deliveries if packet_id}) == 4
 
     def test_repeated_after_resuming(self) -> None:
-        """What was not acknowledged comes again first, under its packet ids and marked; then what waited."""
+        """Messages without acknowledgement come again first, under their packet ids and marked; then those that waited."""
         rig = Rig()
         peer = rig.client(receive_maximum=3)
         peer.subscribe("a")

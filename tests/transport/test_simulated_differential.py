@@ -175,7 +175,7 @@ def _frame(step: int, draws: Draws) -> Frame:
 
 
 class Told(NamedTuple):
-    """What a client was told in one step, as far as it is to be compared."""
+    """The packets for a client in one step, as far as they are to be compared."""
 
     deliveries: list[tuple[str, bytes, int, bool, bool]]
     refused: list[int]
@@ -333,7 +333,7 @@ async def simulated(operations: list[Operation]) -> list[dict[str, Told]]:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_same_story_same_deliveries(seed: int) -> None:
-    """What each client is delivered, refused and told about its connection is the same, step by step."""
+    """Deliveries, refusals and ends of each client are the same, step by step."""
     operations = list(story(seed))
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         here = runner.run(simulated(operations))

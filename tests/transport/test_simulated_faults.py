@@ -154,7 +154,7 @@ class TestConnections:
         assert one.link.is_up
 
     def test_half_open_for_a_while(self, here: Faulty) -> None:
-        """Who connects meanwhile is not heard."""
+        """A client that connects meanwhile is not heard."""
         here.set(HalfOpen())
         one = here.client("one", connect_timeout_s=2)
         assert not one.link.is_up
@@ -184,7 +184,7 @@ class TestConnections:
         assert (one.link.is_up, one.outcomes, here.heard(), two.downs) == (True, [], [], [])
 
     def test_truncate(self, here: Faulty) -> None:
-        """What fits gets through, then both sides hear of the end."""
+        """The bytes that fit get through, then both sides hear of the end."""
         one = here.client("one")
         here.set(Truncate(40, "to_broker"))
         here.say(one, 1, 2, 3, 4, 5, 6)

@@ -16,9 +16,11 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import MILLISECOND, SECOND, Duration
 from fleet.kernel.schedule import Schedule
 from fleet.transport.client_connection import WAITING_MAX
+from fleet.transport.faults import Fault, HalfOpen, Reset
 from fleet.transport.link import BackOff, Delivery, LinkSettings, Will
 from fleet.transport.mqtt_stream import packet_size
 from fleet.transport.simulated_broker import SimulatedBroker
+from fleet.transport.simulated_faults import FrameFaults
 from fleet.transport.simulated_link import SimulatedLink, simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.transport.swarm_codec import publish_packet
@@ -58,10 +60,10 @@ class TestSimulatedLink(LinkBehaviour):
 
 
 class TestParticulars:
-    """What only this implementation could get wrong; without an event loop, as the virtual runtime drives it."""
+    """Mistakes that only this implementation could make; without an event loop, as the virtual runtime drives it."""
 
-    def test_a_goodbye_needs_only_its_first_step(self) -> None:
-        """Without an event loop `close` returns at once, and the schedule finishes the goodbye: last word, then no will."""
+    def test_a_close_needs_only_its_first_step(self) -> None:
+        """Without an event loop `close` returns at once, and the schedule finishes the close: final publish, then no will."""
         here = Here()
         watcher = here.client("watcher", subscriptions=(("#", 1),))
         one = here.client("one", will=Will(Frame(topic="will", payload=b"will"), 0))
@@ -76,8 +78,8 @@ class TestParticulars:
         here.run(3600)
         assert watcher.payloads == [b"bye"]
 
-    def test_a_goodbye_is_bounded(self) -> None:
-        """A broker that answers nothing holds up a last word for five seconds and no longer."""
+    def test_a_close_is_bounded(self) -> None:
+        """A broker that answers nothing holds up a final publish for five seconds and no longer."""
         here = Here()
         one = here.client("one")
         here.network.pause()
@@ -91,8 +93,8 @@ class TestParticulars:
         here.run(1)
         assert (here.broker.connected, here.broker.counts.received) == (0, 1)
 
-    def test_a_second_goodbye_adds_nothing(self) -> None:
-        """What is said while the first goodbye is under way is not said: one last word, one link_down."""
+    def test_a_second_close_adds_nothing(self) -> None:
+        """A second close while the first is under way changes nothing: one final publish, one link_down."""
         here = Here()
         watcher = here.client("watcher", subscriptions=(("#", 1),))
         one = here.client("one")
@@ -183,13 +185,13 @@ class TestParticulars:
         mixed = [delivery.frame.topic for delivery in watcher.deliveries]
         assert mixed != sorted(mixed)
 
-    def test_cut(self) -> None:
+    def test_reset(self) -> None:
         """Both ends notice at once, what was on its way is lost, the will is sent, and the link comes back by itself."""
         here = Here()
         watcher = here.client("watcher", subscriptions=(("#", 1),))
         one = here.client("one", will=Will(Frame(topic="will", payload=b"will"), 0))
         one.link.publish(Frame(topic="a", payload=b"lost on its way"), 1)
-        one.link.cut()
+        here.strike(Reset(), one)
         assert (one.calls, one.link.is_up) == (["up", "down"], False)
         assert isinstance(one.downs[0], ConnectionLost)
         here.run(10)
@@ -202,7 +204,7 @@ class TestParticulars:
         here = Here()
         sender = here.client("sender")
         one = here.client("one", keep_alive_s=20, subscriptions=(("a", 1),), acknowledges=False)
-        one.link.fall_silent()
+        here.strike(HalfOpen(), one)
         sender.link.publish(Frame(topic="a", payload=b"into the void"), 1)
         here.run(29)
         assert (one.calls, here.broker.connected) == (["up"], 2)
@@ -220,7 +222,7 @@ class TestParticulars:
         here = Here()
         watcher = here.client("watcher", subscriptions=(("will", 1),))
         one = here.client("one", keep_alive_s=20, will=Will(Frame(topic="will", payload=b"will"), 10))
-        one.link.fall_silent()
+        here.strike(HalfOpen(), one)
         one.link.drop()
         here.run(1)
         assert one.downs == [None]
@@ -251,7 +253,7 @@ class TestParticulars:
         ],
     )
     def test_refused(self, frame: Frame, code: int) -> None:
-        """What cannot be sent is refused after the owner's call, in the broker's words, and the link stays up."""
+        """A frame that cannot be sent is refused after the owner's call, in the broker's words, and the link stays up."""
         here = Here()
         one = here.client("one")
         one.link.publish(frame, 5)
@@ -373,6 +375,13 @@ class Here:
             self.run(5)
         return owner
 
+    def strike(self, fault: Fault, owner: Owner) -> None:
+        """End the connection of a client, as the fault does."""
+        if self.network.faults is None:
+            self.network.faults = FrameFaults(self.network)
+        self.network.faults.strike(fault, [owner.name])
+        self.run(0)
+
     def run(self, seconds: float) -> None:
         self.schedule.run_until(self.schedule.now + round(seconds * SECOND))
 
@@ -387,9 +396,9 @@ def storm() -> list[tuple[list[str], list[int], list[bytes]]]:
         owner = draws.choice(owners)
         match draws.integer(0, 9):
             case 0:
-                owner.link.cut()
+                here.strike(Reset(), owner)
             case 1:
-                owner.link.fall_silent()
+                here.strike(HalfOpen(), owner)
             case 2:
                 owner.link.drop()
                 owner.link.open()

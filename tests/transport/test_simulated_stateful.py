@@ -17,7 +17,7 @@ KEEP_ALIVE_S = 10
 
 @dataclass(slots=True)
 class Expected:
-    """What a client must be told: all that was published since it first subscribed, from what it has acknowledged on."""
+    """Messages that a client must be sent: all since it first subscribed, from the last that it has acknowledged on."""
 
     messages: list[bytes] = field(default_factory=list)
     acknowledged: int = 0

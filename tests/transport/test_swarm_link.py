@@ -59,7 +59,7 @@ class TestSwarmLink(LinkConformance):
 
 
 class TestTogether:
-    """What the links of one factory share."""
+    """Links of one factory."""
 
     async def test_two_thousand_up_and_down_leave_nothing(self, lab: Lab) -> None:
         """An idle link has no task; after all have gone no task, file, timer or connection object is left."""
@@ -209,7 +209,7 @@ class TestTogether:
         owner.link.drop()
 
     def test_no_port_left_is_told_with_its_remedy(self) -> None:
-        """What the kernel calls an address that cannot be assigned is a lack of ports."""
+        """An address that cannot be assigned, as the kernel says, is a lack of ports."""
         cause, hint = explain(OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"))
         assert "no local port" in cause
         assert "--source" in hint
