@@ -44,6 +44,11 @@ class DeadlineTimer:
         self._handle: Cancellable | None = None
         self._armed_at: Instant | None = None
 
+    @property
+    def armed_at(self) -> Instant | None:
+        """The deadline for which a call is asked for; None for none."""
+        return self._armed_at
+
     def rearm(self, not_before_s: float = 0.0) -> None:
         """Have `due` called at the deadline as it is now, after `not_before_s` wall seconds at the earliest."""
         at, armed_at = self._deadline(), self._armed_at

@@ -14,11 +14,12 @@ from typing import Final, Self, cast
 
 from fleet.addresses import address_of
 from fleet.errors import UsageError
-from fleet.kernel.instants import SECOND, Instant
+from fleet.kernel.instants import Instant
 from fleet.transport.dial import explain
 from fleet.transport.faults import Direction, FaultControl
 from fleet.transport.faulty_connection import FaultyConnection
 from fleet.transport.link import Endpoint
+from fleet.transport.loop_time import loop_now, loop_timer
 
 HELD_MAX: Final = 1 << 20
 """Bytes one connection holds back one way before it stops reading."""
@@ -99,16 +100,17 @@ class FaultProxy(FaultControl):
 class _Pair:
     """Both connections of a client's way, and what is between them."""
 
-    __slots__ = ("_timer", "broker", "client", "dial", "faulty", "proxy")
+    __slots__ = ("_due_at", "_timer", "broker", "client", "dial", "faulty", "proxy")
 
     def __init__(self, proxy: FaultProxy) -> None:
         self.proxy = proxy
-        self.faulty = FaultyConnection(proxy.faults, _now())
+        self.faulty = FaultyConnection(proxy.faults, loop_now())
         self.client = _Side(self, "to_broker")
         self.broker = _Side(self, "to_client")
         self.client.other, self.broker.other = self.broker, self.client
         self.dial: asyncio.Task[None] | None = None
-        self._timer: asyncio.Handle | None = None
+        self._due_at: Instant | None = None
+        self._timer = loop_timer(lambda: self._due_at, self.run)
 
     def begin(self) -> None:
         """The client is there: connect to the target, and let the client wait meanwhile."""
@@ -135,12 +137,12 @@ class _Pair:
 
     def look(self) -> None:
         """Faults were set or cleared."""
-        self.faulty.look(_now())
+        self.faulty.look(loop_now())
         self.run()
 
     def run(self) -> None:
         """Write what is due, and come back when there is more."""
-        faulty, now = self.faulty, _now()
+        faulty, now = self.faulty, loop_now()
         if faulty.fate == "reset":
             self.reset()
             return
@@ -148,16 +150,8 @@ class _Pair:
         if self.client.said_all and self.broker.said_all:
             self.client.close()
             self.broker.close()
-        self._set_timer(min(due, default=None), now)
-
-    def _set_timer(self, at: Instant | None, now: Instant) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if at is None:
-            return
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_soon(self.run) if at <= now else loop.call_at(at / SECOND, self.run)
+        self._due_at = min(due, default=None)
+        self._timer.rearm()
 
     def reset(self) -> None:
         """End both connections with an RST."""
@@ -167,9 +161,7 @@ class _Pair:
 
     def forget(self) -> None:
         """Nothing more is to be done."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.cancel()
         self.proxy.pairs.discard(self)
 
 
@@ -214,7 +206,7 @@ class _Side(asyncio.Protocol):
             transport.write(data)  # first: nobody waits while the bytes are noted
             self.stream.pass_by(data)
             return
-        faulty.receive(self.direction, data, _now())
+        faulty.receive(self.direction, data, loop_now())
         self.throttle()
         pair.run()
 
@@ -222,7 +214,7 @@ class _Side(asyncio.Protocol):
         pair = self._pair
         if pair.faulty.fate == "silent":
             return False  # nobody is told
-        pair.faulty.receive_end(self.direction, _now())
+        pair.faulty.receive_end(self.direction, loop_now())
         pair.run()
         return True  # the other direction goes on
 
@@ -296,7 +288,3 @@ class _Side(asyncio.Protocol):
             if sock is not None and not transport.is_closing():
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             transport.abort()
-
-
-def _now() -> Instant:
-    return int(asyncio.get_running_loop().time() * SECOND)

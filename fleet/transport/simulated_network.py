@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, Protocol
 
+from fleet.kernel.deadline_timer import DeadlineTimer
 from fleet.kernel.instants import MILLISECOND, Duration, Instant
-from fleet.kernel.schedule import Schedule, ScheduledCall
+from fleet.kernel.schedule import Schedule
 from fleet.transport.client_packets import (
     ConnectionClosed,
     ConnectPacket,
@@ -78,8 +79,7 @@ class SimulatedNetwork:
         self._connections: dict[ConnectedPeer, None] = {}
         self._running = True
         self._held: list[_Held] | None = None
-        self._alarm: ScheduledCall | None = None
-        self._alarm_at: Instant | None = None
+        self._alarm = DeadlineTimer(lambda at, due, *_: schedule.call_at(at, due), broker.deadline, self._wake)
 
     # --- what arrives
 
@@ -218,17 +218,11 @@ class SimulatedNetwork:
             self._set_alarm()
 
     def _wake(self) -> None:
-        self._alarm = self._alarm_at = None
         if self._held is None:  # a paused broker does what is due when it goes on
             self.broker.wake(self.schedule.now)
             self._set_alarm()
 
     def _set_alarm(self) -> None:
-        """Wake the broker at its deadline."""
-        at = self.broker.deadline()
-        if at == self._alarm_at:
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = at
-        self._alarm = None if at is None else self.schedule.call_at(at, self._wake)
+        """Wake the broker at its deadline; while that stays the same the call keeps its place in the schedule."""
+        if self.broker.deadline() != self._alarm.armed_at:
+            self._alarm.rearm()

@@ -10,8 +10,9 @@ from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
-from fleet.kernel.instants import MILLISECOND, SECOND
+from fleet.kernel.instants import MILLISECOND, SECOND, Instant
 from fleet.kernel.timers import TimerHeap
+from fleet.transport.loop_time import loop_now, loop_timer
 
 _CATCH_UP_S: Final = 0.05
 """How much of a pause of the event loop is made up for in one go, at a limited rate."""
@@ -48,13 +49,12 @@ class Connects:
         self._ready: OrderedDict[Connecting, None] = OrderedDict()
         self._timers: TimerHeap[Connecting] = TimerHeap()
         self._under_way: set[asyncio.Task[None]] = set()
-        self._handle: asyncio.Handle | None = None
-        self._handle_at_s = 0.0
+        self._timer = loop_timer(self._deadline, self._pump, keeps_early=True)
 
     def add(self, link: Connecting) -> None:
         """Let the link attempt as soon as the limits allow."""
         self._ready[link] = None
-        self._arm()
+        self._timer.rearm()
 
     def remove(self, link: Connecting) -> None:
         """The link wants no attempt."""
@@ -67,38 +67,26 @@ class Connects:
             if self._timers.set(link, None):
                 self._rest()
         else:
-            self._timers.set(link, int((asyncio.get_running_loop().time() + wait_s) * SECOND))
-            self._arm()
+            self._timers.set(link, loop_now() + int(wait_s * SECOND))
+            self._timer.rearm()
 
     def _rest(self) -> None:
         """Set no timer for nothing."""
-        if not self._ready and self._handle is not None and not len(self._timers):
-            self._handle.cancel()
-            self._handle = None
+        if not self._ready and not len(self._timers):
+            self._timer.cancel()
 
-    def _arm(self) -> None:
-        """Set the timer to the moment at which something can be done, if nobody frees a place before."""
-        due_s: list[float] = []
-        if self._ready and len(self._under_way) < self._handshakes:
-            due_s.append(self._next_s if self._interval_s else 0.0)
-        first_us = self._timers.next_deadline()
-        if first_us is not None:
-            due_s.append(first_us / SECOND)
-        if not due_s:
-            return
-        at_s = min(due_s)
-        if self._handle is not None:
-            if self._handle_at_s <= at_s:
-                return
-            self._handle.cancel()
-        self._handle_at_s = at_s
-        self._handle = asyncio.get_running_loop().call_at(at_s, self._pump)
+    def _deadline(self) -> Instant | None:
+        """Return the moment at which something can be done, if nobody frees a place before."""
+        first = self._timers.next_deadline()
+        if not self._ready or len(self._under_way) >= self._handshakes:
+            return first
+        turn = int(self._next_s * SECOND) if self._interval_s else 0
+        return turn if first is None else min(turn, first)
 
     def _pump(self) -> None:
-        self._handle = None
         loop = asyncio.get_running_loop()
         # Rounded up: a timer that comes a hair early must not be set again and again for the same deadline.
-        for _, link in self._timers.pop_due(int(loop.time() * SECOND) + MILLISECOND, _POPPED_PER_TURN):
+        for _, link in self._timers.pop_due(loop_now() + MILLISECOND, _POPPED_PER_TURN):
             link.wake()
         while self._ready and len(self._under_way) < self._handshakes:
             if self._interval_s:
@@ -111,10 +99,10 @@ class Connects:
             self._under_way.add(task)
             task.add_done_callback(self._done)
             link.attempt_began(task)
-        self._arm()
+        self._timer.rearm()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             task.get_loop().call_exception_handler({"message": "a link died", "exception": error, "task": task})
-        self._arm()
+        self._timer.rearm()

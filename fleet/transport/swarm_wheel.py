@@ -7,10 +7,13 @@ nothing of this is on the path of a message. Between pings it may want more visi
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, Protocol
 
+from fleet.kernel.instants import MILLISECOND, SECOND, Instant
+from fleet.transport.loop_time import loop_now, loop_timer
+
 TICK_S: Final = 0.1
+_TICK: Final = round(TICK_S * SECOND)
 PING_AFTER: Final = 0.7
 """Of the keep-alive."""
 NOWHERE: Final = -1
@@ -37,8 +40,7 @@ class KeepAliveWheel:
     def __init__(self) -> None:
         self._slots: dict[int, set[Member]] = {}
         self._phase = 0.0
-        self._handle: asyncio.Handle | None = None
-        self._handle_tick = 0
+        self._timer = loop_timer(self._deadline, self._turn, keeps_early=True)
 
     def add(self, member: Member, every_s: float) -> None:
         """Visit the member from now on. First visits are spread, or all that connected at once would ping at once."""
@@ -55,34 +57,26 @@ class KeepAliveWheel:
         slot.discard(member)
         if not slot:
             del self._slots[tick]
-            if not self._slots and self._handle is not None:
-                self._handle.cancel()
-                self._handle = None
+            if not self._slots:
+                self._timer.cancel()
 
     def _now(self) -> int:
-        return int(asyncio.get_running_loop().time() / TICK_S)
+        return loop_now() // _TICK
+
+    def _deadline(self) -> Instant | None:
+        return min(self._slots) * _TICK if self._slots else None
 
     def _put(self, member: Member, tick: int) -> None:
         member.wheel_slot = tick
         slot = self._slots.get(tick)
         if slot is None:
             self._slots[tick] = {member}
-            self._arm(tick)
+            self._timer.rearm()
         else:
             slot.add(member)
 
-    def _arm(self, tick: int) -> None:
-        if self._handle is not None:
-            if self._handle_tick <= tick:
-                return
-            self._handle.cancel()
-        self._handle_tick = tick
-        self._handle = asyncio.get_running_loop().call_at(tick * TICK_S, self._turn)
-
     def _turn(self) -> None:
-        self._handle = None
-        # A timer may come a hair early; the slot it was set for is due in any case.
-        now = max(self._now(), self._handle_tick)
+        now = (loop_now() + MILLISECOND) // _TICK  # a timer may come a hair early
         for tick in sorted(tick for tick in self._slots if tick <= now):
             for member in self._slots.pop(tick):
                 if member.wheel_slot != tick:  # removed by what one before it did
@@ -90,5 +84,4 @@ class KeepAliveWheel:
                 # From now, not from when it was due: after a stall nobody is visited twice without a word read between.
                 self._put(member, now + member.wheel_period)
                 member.beat(late=now - tick > max(1, member.wheel_period // 4))
-        if self._slots:
-            self._arm(min(self._slots))
+        self._timer.rearm()
