@@ -20,7 +20,7 @@ class CallAt(Protocol):
 class DeadlineTimer:
     """The call that comes at the deadline of a machine, or of a heap of them. Its driver calls `rearm` after each input."""
 
-    __slots__ = ("_armed_at", "_call_at", "_deadline", "_due", "_handle", "_keeps_early", "_longest_wait_s")
+    __slots__ = ("_armed_at", "_call_at", "_deadline", "_due", "_handle", "_keeps_early", "_keeps_same", "_longest_wait_s")
 
     def __init__(
         self,
@@ -30,17 +30,20 @@ class DeadlineTimer:
         *,
         longest_wait_s: float = inf,
         keeps_early: bool = False,
+        keeps_same: bool = False,
     ) -> None:
         """Take a clock's `call_at`, a machine's `deadline`, and `due`, which wakes the machine, performs its outputs and rearms.
 
         After `longest_wait_s` `due` is called before the deadline has come. With `keeps_early` it is also when the deadline has
-        moved away meanwhile: cheaper where that happens with nearly every input.
+        moved away meanwhile: cheaper where that happens with nearly every input. With `keeps_same` the call of a
+        deadline that has not moved keeps its place among calls of the same instant.
         """
         self._call_at = call_at
         self._deadline = deadline
         self._due = due
         self._longest_wait_s = longest_wait_s
         self._keeps_early = keeps_early
+        self._keeps_same = keeps_same
         self._handle: Cancellable | None = None
         self._armed_at: Instant | None = None
 
@@ -53,6 +56,8 @@ class DeadlineTimer:
         """Have `due` called at the deadline as it is now, after `not_before_s` wall seconds at the earliest."""
         at, armed_at = self._deadline(), self._armed_at
         if self._keeps_early and armed_at is not None and (at is None or armed_at <= at):
+            return
+        if self._keeps_same and at == armed_at:
             return
         self.cancel()
         if at is not None:

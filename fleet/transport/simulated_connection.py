@@ -170,14 +170,16 @@ class SimulatedConnection:
         machine = self.machine
         if machine.inbound_closed:
             return
-        if type(packet) is PubackPacket:
-            self._sent.pop(packet.packet_id, None)
-            machine.acknowledged(packet.packet_id, packet.code)
-            if machine.waiting is not None:
-                machine.pump()
-            return
         try:
-            machine.receive(packet)
+            if type(packet) is PublishPacket:
+                machine.received(packet.frame, packet.packet_id)
+            elif type(packet) is PubackPacket:
+                self._sent.pop(packet.packet_id, None)
+                machine.acknowledged(packet.packet_id, packet.code)
+                if machine.waiting is not None:
+                    machine.pump()
+            else:
+                machine.receive(packet)
         except Malformed as error:
             machine.end(not_mqtt(error))
 

@@ -79,7 +79,7 @@ class SimulatedNetwork:
         self._connections: dict[ConnectedPeer, None] = {}
         self._running = True
         self._held: list[_Held] | None = None
-        self._alarm = DeadlineTimer(lambda at, due, *_: schedule.call_at(at, due), broker.deadline, self._wake)
+        self._alarm = DeadlineTimer(lambda at, due, *_: schedule.call_at(at, due), broker.deadline, self._wake, keeps_same=True)
 
     # --- what arrives
 
@@ -110,7 +110,9 @@ class SimulatedNetwork:
             case ConnectPacket() if self._running:
                 self._connections[connection] = None
                 broker.connect(connection, packet.settings, now, username_as_client_id=packet.username_as_client_id)
-                self._set_alarm()
+                self._alarm.rearm()
+            case ConnectionClosed():
+                self.lost(connection)
             case ConnectPacket():
                 connection.refused()
             case SubscribePacket():
@@ -120,9 +122,7 @@ class SimulatedNetwork:
             case DisconnectPacket():
                 self._connections.pop(connection, None)
                 broker.disconnect(connection, now, end_session=packet.end_session)
-                self._set_alarm()
-            case ConnectionClosed():
-                self.lost(connection)
+                self._alarm.rearm()
             case _:
                 pass  # neither pings nor QoS 2
 
@@ -136,14 +136,14 @@ class SimulatedNetwork:
         self._connections.pop(connection, None)
         if not self._holds(self.lost, connection):
             self.broker.lost(connection, self.schedule.now)
-            self._set_alarm()
+            self._alarm.rearm()
 
     def silent(self, connection: ConnectedPeer) -> None:
         """Nothing more arrives, and the broker does not know why."""
         self._connections.pop(connection, None)
         if not self._holds(self.silent, connection):
             self.broker.silent(connection, connection.settings.keep_alive_s, self.schedule.now)
-            self._set_alarm()
+            self._alarm.rearm()
 
     @property
     def connections(self) -> Collection[ConnectedPeer]:
@@ -153,12 +153,12 @@ class SimulatedNetwork:
     def suspend_outbound(self, connection: ConnectedPeer) -> None:
         """Nothing more arrives for a while; it is all the same connection when it is heard again."""
         self.broker.silent(connection, connection.settings.keep_alive_s, self.schedule.now)
-        self._set_alarm()
+        self._alarm.rearm()
 
     def resume_outbound(self, connection: ConnectedPeer) -> None:
         """Packets of a silent connection arrive again."""
         self.broker.heard(connection)
-        self._set_alarm()
+        self._alarm.rearm()
 
     def _holds(self, take: Callable[..., None], *packet: Any) -> bool:
         """Keep what arrives at a broker that is paused."""
@@ -191,14 +191,14 @@ class SimulatedNetwork:
                 ConnectionClosed()
             )  # for those the broker had not heard of yet; the others have their reason before
         self._connections.clear()
-        self._set_alarm()
+        self._alarm.rearm()
 
     def start(self) -> None:
         """Run the broker again. Does nothing while it runs."""
         if not self._running:
             self._running = True
             self.broker.start(self.schedule.now)
-            self._set_alarm()
+            self._alarm.rearm()
 
     def pause(self) -> None:
         """Stop the broker without ending it: it keeps its connections and answers nothing."""
@@ -215,14 +215,9 @@ class SimulatedNetwork:
         if held is not None:
             for connection in self._connections:
                 connection.resume_inbound()
-            self._set_alarm()
+            self._alarm.rearm()
 
     def _wake(self) -> None:
         if self._held is None:  # a paused broker does what is due when it goes on
             self.broker.wake(self.schedule.now)
-            self._set_alarm()
-
-    def _set_alarm(self) -> None:
-        """Wake the broker at its deadline; while that stays the same the call keeps its place in the schedule."""
-        if self.broker.deadline() != self._alarm.armed_at:
             self._alarm.rearm()
