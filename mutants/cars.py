@@ -225,14 +225,14 @@ CARS: Final = (
             "        captured_at=now,\n"
             "        trigger=trigger,\n"
             "        state=car.state(now),\n"
-            "        mileage_km"
+            "        **{name"
         ),
         new=(
             "        seq=car.outbox.next_seq(),\n"
             "        captured_at=now - 60 * MINUTE,\n"
             "        trigger=trigger,\n"
             "        state=car.state(now),\n"
-            "        mileage_km"
+            "        **{name"
         ),
         scenario="rush-hour",
         caught_by=("engine", "charge", "wear"),

@@ -1,4 +1,4 @@
-"""The newest known state of a car, merged from its statuses and presence. Knows no store and no clock.
+"""The newest known state of a car, from its statuses and presence. Knows no store and no clock.
 
 Messages arrive late and out of order, so each group remembers the (boot, seq) it came from and only a newer one
 replaces it. Presence is not numbered: within a boot the order of arrival decides, an earlier boot never does.
@@ -47,8 +47,8 @@ def ahead_at(factor: float) -> Duration:
     return max(HOUR, int(10 * SECOND * factor))
 
 
-class Stamp(NamedTuple):
-    """Which message a group came from, and the scenario time at which the car measured it."""
+class GroupOrigin(NamedTuple):
+    """The message that a group came from, and the scenario time at which the car measured it."""
 
     boot: int
     seq: int
@@ -56,7 +56,7 @@ class Stamp(NamedTuple):
 
 
 class Twin(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What is known of a car. A group that is None was never reported.
+    """The state of a car as far as it is known; the groups are those of `Status`. A group that is None was never reported.
 
     `stamps` names the origin of each group, and of `state`. `connection` is None until the first presence.
     `captured_at` is when the newest status was measured, the newest by its number: a clock that was wrong holds up nothing.
@@ -83,14 +83,14 @@ class Twin(msgspec.Struct, kw_only=True, omit_defaults=True):
     health: Health | None = None
     low_voltage: LowVoltage | None = None
     software: Software | None = None
-    stamps: dict[str, Stamp] = {}
+    stamps: dict[str, GroupOrigin] = {}
 
 
 def merge_status(twin: Twin, status: Status) -> bool:
     """Take over what `status` knows newer than `twin`; tell whether that was anything."""
     if status.vin != twin.vin:
         raise ValueError("a twin merges messages of its own car only")
-    stamp = Stamp(status.boot, status.seq, status.captured_at)
+    stamp = GroupOrigin(status.boot, status.seq, status.captured_at)
     stamps = twin.stamps
     changed = False
     held = stamps.get("state")
@@ -111,20 +111,6 @@ def merge_status(twin: Twin, status: Status) -> bool:
     return changed
 
 
-def merge_presence(twin: Twin, presence: Presence) -> bool:
-    """Take over the connection unless it belongs to an earlier boot; tell whether that changed anything."""
-    if presence.vin != twin.vin:
-        raise ValueError("a twin merges messages of its own car only")
-    if presence.boot < twin.connection_boot:
-        return False
-    before = (twin.connection, twin.connection_reason, twin.connection_boot)
-    twin.connection = presence.connection
-    twin.connection_reason = presence.reason
-    twin.connection_boot = presence.boot
-    twin.connection_at = presence.captured_at
-    return before != (twin.connection, twin.connection_reason, twin.connection_boot)
-
-
 class Origin(msgspec.Struct, frozen=True, order=True, gc=False):
     """A status, as far as a twin's overview needs it: its number, by which it is compared, and its groups as a bit for each."""
 
@@ -139,7 +125,7 @@ class Origin(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 def origin_of(status: Status) -> Origin:
-    """Return what of the status an overview needs."""
+    """Return the part of a status that an overview needs."""
     mileage_km = status.mileage_km
     groups = sum(compress(_STRUCT_BITS, _structs_of(status)))
     if mileage_km is not None:

@@ -54,7 +54,7 @@ class Ports(
     ports.Keeper,
     Protocol,
 ):
-    """All that a status tells of."""
+    """The parts of a car that a status reports."""
 
     at_rest: AtRest | None
     comfort: Run | None
@@ -106,9 +106,8 @@ def _next_charge(now: Instant) -> Instant:
 
 def build_status(car: Ports, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> Status:
     """Return the status with the named groups, all of them when None. Numbers it: it must be sent or dropped."""
-    if groups is None:
-        return _whole(car, trigger, now)
-    values = {name: _BUILDERS[name](car, now) for name in groups}
+    levels = _measured(car, now)
+    builders = _BUILDERS if groups is None else {name: _BUILDERS[name] for name in groups}
     return Status(
         vin=car.vin,
         boot=car.outbox.boot,
@@ -116,34 +115,7 @@ def build_status(car: Ports, trigger: Trigger, now: Instant, groups: tuple[str, 
         captured_at=now,
         trigger=trigger,
         state=car.state(now),
-        **values,
-    )
-
-
-def _whole(car: Ports, trigger: Trigger, now: Instant) -> Status:
-    """Return the status with all groups, each as `_BUILDERS` has it; one in two statuses is whole."""
-    power, body, levels = car.powertrain, car.body, _measured(car, now)
-    return Status(
-        vin=car.vin,
-        boot=car.outbox.boot,
-        seq=car.outbox.next_seq(),
-        captured_at=now,
-        trigger=trigger,
-        state=car.state(now),
-        mileage_km=_mileage_km(levels),
-        energy=power.energy(levels),
-        adblue=power.adblue(levels),
-        service=power.service(levels, _read_at(now)),
-        doors=body.doors(),
-        windows=body.windows(),
-        lights=body.lights(),
-        position=_position(car, now),
-        climate=_climate(car, now),
-        charging=charge_settings.report(car, levels),
-        driving=car.driving,
-        health=car.health,
-        low_voltage=car.low_voltage.report(_read_at(now)),
-        software=updates.versions(car),
+        **{name: build(car, levels, now) for name, build in builders.items()},
     )
 
 
@@ -161,7 +133,7 @@ def _measured(car: Ports, now: Instant) -> Levels:
 
 
 def _climate(car: Ports, now: Instant) -> Climate:
-    """Tell the climate; the inside is read anew when what moves it changes."""
+    """Return the climate; the inside is read anew when its cause changes."""
     read_at = _read_at(now)
     run = car.comfort
     return Climate(
@@ -174,27 +146,24 @@ def _climate(car: Ports, now: Instant) -> Climate:
     )
 
 
-def _mileage_km(levels: Levels) -> float:
-    return round(levels.odometer_m / 1000, 3)
-
-
 def _position(car: Ports, now: Instant) -> Position | None:
     return car.position(now) if privacy.may_locate(car) else None
 
 
-_BUILDERS: Final[dict[str, Callable[[Ports, Instant], Any]]] = {
-    "mileage_km": lambda car, now: _mileage_km(_measured(car, now)),
-    "energy": lambda car, now: car.powertrain.energy(_measured(car, now)),
-    "adblue": lambda car, now: car.powertrain.adblue(_measured(car, now)),
-    "service": lambda car, now: car.powertrain.service(_measured(car, now), _read_at(now)),
-    "doors": lambda car, _now: car.body.doors(),
-    "windows": lambda car, _now: car.body.windows(),
-    "lights": lambda car, _now: car.body.lights(),
-    "position": _position,
-    "climate": _climate,
-    "charging": lambda car, now: charge_settings.report(car, _measured(car, now)),
-    "driving": lambda car, _now: car.driving,
-    "health": lambda car, _now: car.health,
-    "low_voltage": lambda car, now: car.low_voltage.report(_read_at(now)),
-    "software": lambda car, _now: updates.versions(car),
+_BUILDERS: Final[dict[str, Callable[[Ports, Levels, Instant], Any]]] = {
+    "mileage_km": lambda _car, levels, _now: round(levels.odometer_m / 1000, 3),
+    "energy": lambda car, levels, _now: car.powertrain.energy(levels),
+    "adblue": lambda car, levels, _now: car.powertrain.adblue(levels),
+    "service": lambda car, levels, now: car.powertrain.service(levels, _read_at(now)),
+    "doors": lambda car, _levels, _now: car.body.doors(),
+    "windows": lambda car, _levels, _now: car.body.windows(),
+    "lights": lambda car, _levels, _now: car.body.lights(),
+    "position": lambda car, _levels, now: _position(car, now),
+    "climate": lambda car, _levels, now: _climate(car, now),
+    "charging": lambda car, levels, _now: charge_settings.report(car, levels),
+    "driving": lambda car, _levels, _now: car.driving,
+    "health": lambda car, _levels, _now: car.health,
+    "low_voltage": lambda car, _levels, now: car.low_voltage.report(_read_at(now)),
+    "software": lambda car, _levels, _now: updates.versions(car),
 }
+"""Each group of a status from the car, its levels and the time; a test holds names and types to `Status`."""

@@ -237,10 +237,8 @@ class Status(Header, frozen=True, kw_only=True, omit_defaults=True):
     software: Software | None = None
 
 
-STATUS_GROUPS: Final = (
-    "mileage_km", "energy", "adblue", "service", "doors", "windows", "lights", "position",
-    "climate", "charging", "driving", "health", "low_voltage", "software",
-)  # fmt: skip
+_NO_GROUPS: Final = {*Header.__struct_fields__, "trigger", "state"}
+STATUS_GROUPS: Final = tuple(name for name in Status.__struct_fields__ if name not in _NO_GROUPS)
 """The parts of a status that are sent, merged and shown as units."""
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.cloud.twin import Newest, Twin, merge_presence, merge_status, origin_of
+from fleet.cloud.twin import Newest, Twin, merge_status, origin_of
 from fleet.kernel.instants import DAY
-from fleet.wire.messages import Energy, Lights, Presence, Status
+from fleet.wire.messages import STATUS_GROUPS, Energy, Lights, Presence, Status
 
 VIN = "VSSZZZKMZPR000001"
 OTHER = "VSSZZZKMZPR000002"
@@ -50,21 +50,20 @@ def test_a_new_boot_is_newer_whatever_its_number() -> None:
 
 def test_presence_follows_arrival_within_a_boot_and_ignores_earlier_boots() -> None:
     """The will of an earlier run, delivered late, does not put a living car off-line."""
-    twin = Twin(vin=VIN)
-    assert merge_presence(twin, presence(2, "online"))
-    assert not merge_presence(twin, presence(1, "offline", "lost"))
-    assert twin.connection == "online"
-    assert merge_presence(twin, presence(2, "offline", "deep_sleep"))
-    assert (twin.connection, twin.connection_reason) == ("offline", "deep_sleep")
-    assert not merge_presence(twin, presence(2, "offline", "deep_sleep"))
+    newest = Newest()
+    for told, held in (
+        (presence(2, "online"), presence(2, "online")),
+        (presence(1, "offline", "lost"), presence(2, "online")),
+        (presence(2, "offline", "deep_sleep"), presence(2, "offline", "deep_sleep")),
+    ):
+        newest.take_presence(told)
+        assert newest.presence == held
 
 
 def test_foreign_messages_are_a_mistake_of_the_caller() -> None:
     twin = Twin(vin=OTHER)
     with pytest.raises(ValueError, match="own car"):
         merge_status(twin, status(1, 1))
-    with pytest.raises(ValueError, match="own car"):
-        merge_presence(twin, presence(1, "online"))
 
 
 @given(st.permutations(list(range(1, 7))), st.data())
@@ -150,3 +149,13 @@ def test_origins_make_the_twin_that_all_messages_make(order: list[int], data: st
     position = (None, None) if whole.position is None else (whole.position.latitude, whole.position.longitude)
     assert (newest.state, newest.mileage_km, newest.position) == (whole.state, whole.mileage_km, position)
     assert newest.captured_at == whole.captured_at
+
+
+def test_a_twin_has_the_groups_of_a_status() -> None:
+    """Under their names, with their types; what a status may report, a twin can hold."""
+
+    def typed(kind: type[msgspec.Struct]) -> dict[str, object]:
+        return {field.name: field.type for field in msgspec.structs.fields(kind) if field.name in STATUS_GROUPS}
+
+    assert typed(Twin) == typed(Status)
+    assert set(typed(Twin)) == set(STATUS_GROUPS)

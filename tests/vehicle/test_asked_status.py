@@ -140,5 +140,6 @@ def test_each_group_alone_says_what_the_whole_says(life: str) -> None:
         for name in STATUS_GROUPS:
             alone = build_status(lab.car, "load", lab.now, (name,))
             assert getattr(alone, name) == getattr(whole, name)
+            assert msgspec.convert(msgspec.to_builtins(alone), Status) == alone, "each group has the type of its field"
             assert all(getattr(alone, other) is None for other in STATUS_GROUPS if other != name)
         lab.car.outbox.created -= 1 + len(STATUS_GROUPS)  # nobody has sent them
