@@ -20,6 +20,7 @@ from fleet.wire.messages import (
     AdBlue,
     Charging,
     Climate,
+    Distance,
     Doors,
     DrivingData,
     Energy,
@@ -69,7 +70,7 @@ class Twin(msgspec.Struct, kw_only=True, omit_defaults=True):
     connection_reason: Literal["lost", "shutdown", "deep_sleep"] | None = None
     connection_boot: int = 0
     connection_at: int = 0
-    mileage_km: float | None = None
+    mileage_km: Distance | None = None
     energy: Energy | None = None
     adblue: AdBlue | None = None
     service: Service | None = None

@@ -10,14 +10,17 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Final, Literal
+from types import NoneType
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
 from fleet.kernel.instants import SECOND, Duration
+from fleet.wire.parameters import PARAMETERS
 
 ParameterKind = Literal["integer", "number", "text", "choice", "flag", "list"]
 State = Literal["any", "parked"]
+_KINDS: Final[dict[Any, ParameterKind]] = {int: "integer", float: "number", str: "text", bool: "flag"}
 _STEP_TOLERANCE: Final = 1e-9
 
 
@@ -191,6 +194,49 @@ class Services(_Entry, frozen=True, kw_only=True):
 
 @cache
 def load_services() -> Services:
-    """Return the catalogue from the package's own file."""
+    """Return the catalogue from the package's own file.
+
+    Names, types and defaults of the commands' parameters come from their structs, in the order of the file.
+    """
     text = resources.files("fleet.wire").joinpath("services.toml").read_text(encoding="utf-8")
-    return msgspec.toml.decode(text, type=Services)
+    raw = msgspec.toml.decode(text)
+    for name, entry in raw["commands"].items():
+        entry["parameters"] = _typed(PARAMETERS[name], entry.get("parameters", {}), name)
+    return msgspec.convert(raw, Services)
+
+
+def _typed(struct: type[msgspec.Struct], words: dict[str, Any], where: str) -> dict[str, Any]:
+    """Add to ranges and words of parameters, in their order, all that the struct says of them."""
+    fields = {field.name: field for field in msgspec.structs.fields(struct)}
+    if fields.keys() != words.keys():
+        raise ValueError(f"{where}: the struct has {sorted(fields)}, the catalogue {sorted(words)}")
+    return {name: told | _of_field(fields[name], told, f"{where}.{name}") for name, told in words.items()}
+
+
+def _of_field(field: msgspec.structs.FieldInfo, words: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return type, choices, items and default of one parameter."""
+    kind = _without_none(field.type)
+    found: dict[str, Any] = {"required": field.required}
+    if get_origin(kind) is tuple:
+        (kind, _) = get_args(kind)
+        found["type"] = "list"
+        if get_origin(kind) is Literal:
+            found["choices"] = get_args(kind)
+        else:
+            found["items"] = _typed(kind, words["items"], where)
+        return found
+    if get_origin(kind) is Literal:
+        return found | {"type": "choice", "choices": get_args(kind), "default": _plain_default(field)}
+    return found | {"type": _KINDS[kind], "default": _plain_default(field)}
+
+
+def _without_none(kind: Any) -> Any:
+    """Return the type of a value that is there."""
+    options = get_args(kind)
+    return next(each for each in options if each is not NoneType) if NoneType in options else kind
+
+
+def _plain_default(field: msgspec.structs.FieldInfo) -> Any:
+    """Return the default as people write it: a whole number without a fraction."""
+    default = None if field.required else field.default
+    return int(default) if isinstance(default, float) and default.is_integer() else default
