@@ -45,8 +45,9 @@ def _remarks(result: Mapping[str, Any], backend: Mapping[str, Any]) -> list[str]
 def _ends(who: str, ends: Mapping[str, int], *, harmed: bool) -> list[str]:
     taken_over, unexplained = ends.get("taken_over", 0), ends.get("unexplained", 0)
     if taken_over:
-        return [f"{taken_over} times another client took over the session of {who}: it uses the same client id. {OWN_CLIENT_IDS}"]
+        times = "once" if taken_over == 1 else f"{taken_over} times"
+        return [f"another client took over the session of {who} {times}: it uses the same client id. {OWN_CLIENT_IDS}"]
     if unexplained >= UNEXPLAINED_MIN and not harmed:
-        text = f"{unexplained} times the broker, or what is before it, closed a connection of {who} without a word"
-        return [f"{text}: brokers do so when another client comes with the same client id. {OWN_CLIENT_IDS}"]
+        text = f"the broker, or a proxy before it, closed a connection of {who} {unexplained} times and gave no reason"
+        return [f"{text}: brokers do so when another client connects with the same client id. {OWN_CLIENT_IDS}"]
     return []

@@ -22,10 +22,10 @@ def shipped(name: str) -> Scenario:
 @pytest.mark.parametrize(
     ("ends", "found"),
     [
-        ({"taken_over": 1, "unexplained": 0}, "1 times another client took over the session of cars"),
+        ({"taken_over": 1, "unexplained": 0}, "another client took over the session of cars once"),
         (
             {"taken_over": 0, "unexplained": 3},
-            "3 times the broker, or what is before it, closed a connection of cars without a word",
+            "the broker, or a proxy before it, closed a connection of cars 3 times and gave no reason",
         ),
     ],
 )
