@@ -73,7 +73,7 @@ def test_the_seed_is_the_tests_own_unless_it_is_given(suite: pytest.Pytester) ->
     source = """
         async def test_seed(fleet):
             car = await fleet.car()
-            print("seed", fleet.seed, "odometer", car.simulated.start_m)
+            print("seed", fleet.seed, "odometer", car.simulated.powertrain.start_m)
     """
     told = [run(suite, source, "-s", *options).outlines for options in ((), (), ("--fleet-seed", "7"), ("--fleet-seed", "7"))]
     seeds = [next(line for line in lines if line.startswith("seed ")) for lines in told]

@@ -190,7 +190,7 @@ def test_it_names_what_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(spin_guard, "TRIES", 4)
     monkeypatch.setitem(SERVICES, Unlock, SERVICES[Lock])
     monkeypatch.setitem(SERVICES, Lock, replace(SERVICES[Lock], refusal=lambda *_: None))
-    monkeypatch.setattr("fleet.vehicle.remote.refusal", lenient)
+    monkeypatch.setattr("fleet.vehicle.rules.refusal", lenient)
     monkeypatch.setattr(Remote, "_execute", timeless)
     monkeypatch.setattr(Remote, "arrive", forgetful)
     assert set(BROKEN) - unmet(run(loaded(), tmp_path)) == set()
