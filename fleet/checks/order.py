@@ -35,7 +35,7 @@ class LinesKept(Check):
 
     def finish(self, end: End | None, line: int) -> None:  # noqa: ARG002 (each gap has its own line)
         for gap in self._gaps:
-            self.breach(gap.line, "run", gap.told, subject="the file")
+            self.breach(gap.line, "run", gap.finding, subject="the file")
 
 
 class TimeRuns(Check):

@@ -23,7 +23,7 @@ _MIX_2: Final = 0x94D0_49BB_1331_11EB
 _TO_UNIT: Final = 1.0 / (1 << 53)
 
 _AHEAD: Final = 5
-"""Draws made at once: five cost what two or three do one by one, and most streams are read for three (a road) or five (a fix)."""
+"""Draws computed at once: five cost as much as two or three alone; most streams are read for three (a road) or five (a fix)."""
 _ONES: Final = sum(1 << (128 * lane) for lane in range(_AHEAD))
 _LOW_HALVES: Final = _ONES * _MASK
 _STEPS: Final = sum((n * _GOLDEN & _MASK) << (128 * (_AHEAD - n)) for n in range(1, _AHEAD + 1))

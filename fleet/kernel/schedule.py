@@ -78,7 +78,7 @@ class Schedule:
         return call
 
     def put_at(self, instant: Instant, call: ScheduledCall) -> None:
-        """Take a call that somebody has made, to be called as by `call_at`."""
+        """Take a call, to be called as by `call_at`."""
         self.asked_for = sequence = self.asked_for + 1
         if instant < self.now:  # noqa: PLR1730  calling `max` costs as much as all the rest
             instant = self.now
@@ -116,7 +116,7 @@ class Schedule:
         self.now = max(self.now, instant)
 
     def halt(self) -> None:
-        """Make no further call in this run: to be said by one that is being made."""
+        """Make no further call in this run. A call of the run says so."""
         self._halted = True
 
     def run_till(self, done: Callable[[], bool] | None, limit: Instant = END_OF_TIME) -> bool:
@@ -148,9 +148,9 @@ class Schedule:
                 callback(first, second)
             else:
                 pop(heap)
-                made, call._callback = call._callback, None
-                assert made is not None
-                made(*call._args)
+                scheduled, call._callback = call._callback, None
+                assert scheduled is not None
+                scheduled(*call._args)
             if self._halted:
                 self._halted = False
                 return True

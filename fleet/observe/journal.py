@@ -25,7 +25,7 @@ JOURNAL: Final = "journal.jsonl"
 BACKEND_PART: Final = "journal-backend.jsonl"
 """The part of a back end, beside `journal.jsonl` until the two are merged."""
 NOT_YET: Final = 0
-"""The time of what a back end does before it was told the scenario time."""
+"""The time of records of a back end that does not know the scenario time yet."""
 RECORDS_AT_ONCE: Final = 32
 """Records that are encoded together. More would be held longer: they fall out of the processor's cache, and the collector
 of garbage looks at what they hold."""
@@ -282,17 +282,17 @@ class Lines:
 
     def read(self, record: Record | None, text: bytes) -> str:
         """Take the next line of a file; return what is wrong with those before it, or nothing. Only a mark's record is needed."""
-        told = ""
+        finding = ""
         if self._ended:
-            told = "written after the last line"
+            finding = "written after the last line"
         elif isinstance(record, _MARKS):
             self._ended = isinstance(record, End)
             if record.line is not None:
-                told = self._differs(record.line, record.crc32)
+                finding = self._differs(record.line, record.crc32)
             self._marked, self._crc32 = self.count + 1, 0
         self.count += 1
         self._crc32 = crc32(text, self._crc32)
-        return told
+        return finding
 
     def _differs(self, line: int, check: int | None) -> str:
         shifted = self.count + 1 - line
@@ -394,8 +394,8 @@ class JournalWriter:
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             bare = KINDS[record.k](record.t, record.m, record.k)
             if isinstance(record, Input | Output):
-                of, told = record.of, {"not written": type(error).__name__}
-                bare = msgspec.structs.replace(cast("Input", bare), type=record.type, of=of, data=told)
+                of, data = record.of, {"not written": type(error).__name__}
+                bare = msgspec.structs.replace(cast("Input", bare), type=record.type, of=of, data=data)
             return self._encoder.encode(bare) + b"\n"
 
     def _put(self, block: bytes | bytearray) -> None:
@@ -428,7 +428,7 @@ class Gap(NamedTuple):
     """A line at which it shows that lines before it were cut out, added or changed, and what it shows."""
 
     line: int
-    told: str
+    finding: str
 
 
 class JournalReader:
@@ -448,7 +448,7 @@ class JournalReader:
         self.gaps: list[Gap] = []
         self.end: End | None = None
         self._head = msgspec.json.Decoder(Line).decode
-        self._decode = {kind: msgspec.json.Decoder(made).decode for kind, made in KINDS.items()}
+        self._decode = {kind: msgspec.json.Decoder(record).decode for kind, record in KINDS.items()}
         self.begin = self._begin(next(journal_lines(path, longest=_LONGEST_LINE), b""))
         beside = find(path.with_name(BACKEND_PART))
         if beside is not None and not path.name.startswith(BACKEND_PART) and "backend" not in self.begin.parts:
@@ -493,9 +493,9 @@ class JournalReader:
                 raise self._damaged(lines.count + 1, str(error)) from None
             if isinstance(record, End):
                 self.end = record
-            told = lines.read(record, line)
-            if told:
-                self.gaps.append(Gap(lines.count, told))
+            finding = lines.read(record, line)
+            if finding:
+                self.gaps.append(Gap(lines.count, finding))
             yield record
         whole = lines.count
         if self.end is None:

@@ -64,9 +64,9 @@ def _keyed(path: Path, part: int, start: Instant, ends: list[End | None]) -> Ite
         if not line.endswith(b"\n"):
             break
         record = _of_run(line)
-        told = lines.read(record, line)
-        if told:
-            raise JournalError(told, file=str(path), line=number, hint="fleet verify judges each part alone.")
+        finding = lines.read(record, line)
+        if finding:
+            raise JournalError(finding, file=str(path), line=number, hint="fleet verify judges each part alone.")
         if record is not None:
             ends[part] = record if isinstance(record, End) else None
             continue

@@ -1,4 +1,4 @@
-"""The report of a run: what happened, whether the account holds, and the verdict; as JSON for machines, Markdown for people.
+"""The report of a run: figures, whether the account holds, and the verdict; as JSON for machines, Markdown for people.
 
 Gets plain figures; knows no store and no scenario.
 """
@@ -121,16 +121,15 @@ def judge(
     broken: str = "",
     until_stored: bool = False,
 ) -> tuple[Verdict, str]:
-    """Return the verdict and its reason; what makes the figures worthless comes before what they say.
+    """Return the verdict and its reason; a reason that makes the figures worthless comes before all others.
 
-    That the broker refuses everything fails a run that expects nothing of `refused`.
-
-    `broken` tells which part of the run died under it, in words; `until_stored`, that cars kept what was not said to be stored.
+    A broker that refuses everything fails a run that expects nothing of `refused`. `broken` names the part of the run that died,
+    in words; with `until_stored` cars kept their messages until the back end said that they are stored.
     """
     if broken:
         return "invalid", f"{broken}; the figures hold for what ran before"
     if account.lost < 0:
-        return "invalid", f"the account does not add up: {-account.lost} more messages were stored than made"
+        return "invalid", f"the account does not add up: {-account.lost} more messages were stored than created"
     overload = overload_of(generator)
     if overload:
         return "invalid", overload
@@ -149,7 +148,7 @@ def judge(
 
 
 def untrue_of(account: Account, *, until_stored: bool) -> list[str]:
-    """Return what the store or its back end has said that is not so, whatever the scenario expects."""
+    """Return the false claims of the store and its back end, whatever the scenario expects."""
     found = []
     if account.rows_missing:
         found.append(f"{_messages(account.rows_missing)} taken for stored, and no row of the store has them")
@@ -165,9 +164,9 @@ def _messages(count: int) -> str:
 
 
 def overload_of(generator: Generator) -> str:
-    """Return how the generator was the limit, with advice; empty when it kept within all bounds.
+    """Return the bounds that the generator passed, with advice; empty when it kept within all.
 
-    The bounds are looked at from cause to effect: the first that is passed tells what to do, and the others are named.
+    The bounds go from cause to effect: the advice is for the first that is passed, and the others are named.
     """
     beyond: list[tuple[str, str]] = []
     if generator.cpu_percent > CPU_LIMIT_PERCENT:
@@ -199,7 +198,7 @@ def _advice(generator: Generator) -> str:
 
 
 def findings(generator: Generator, backend_cpu_percent: float | None) -> list[str]:
-    """Return what the run says about its limits beside the verdict; None when the back end's CPU is not known."""
+    """Return the findings about the limits of the run, beside the verdict; None when the back end's CPU is not known."""
     found = []
     if LOOP_IN_TIME_MS < generator.loop_lag_ms_p99 <= LOOP_LAG_LIMIT_MS:
         text = f"the simulator's loop turned {generator.loop_lag_ms_p99:.0f} ms late at p99, and latencies are so much too long"
@@ -246,7 +245,7 @@ _STAGE: Final = (
     "created", "published", "acknowledged", "commands", "succeeded", "publish to ack p99 (ms)", "round trip p99 (ms)",
 )  # fmt: skip
 _ACCOUNT: Final = (
-    ("created", "made by the cars"),
+    ("created", "created by the cars"),
     ("acknowledged", "acknowledged by the broker"),
     ("stored", "stored by the back end"),
     ("in_outbox", "still with the cars"),
@@ -291,7 +290,7 @@ def expectation_rows(expectations: Sequence[Mapping[str, Any]]) -> list[tuple[st
 
 
 def stage_rows(stages: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return what happened in each stage: messages, commands, and the slowest of a hundred."""
+    """Return the figures of each stage: messages, commands, and the slowest of a hundred."""
     return [
         (
             stage["name"],
@@ -308,7 +307,7 @@ def _slowest(figures: Mapping[str, float]) -> str:
 
 
 def fault_rows(faults: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str]]:
-    """Return what was done to the network on purpose, by kind of fault."""
+    """Return the planned faults of the network, by kind."""
     return [
         (kind, ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()) or "nothing")
         for kind, counts in faults.items()

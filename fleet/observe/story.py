@@ -23,7 +23,7 @@ CUT: Final = "…"
 
 
 def story(path: Path, machine: str, line: int, *, full: bool = False) -> list[str]:
-    """Return what the machine and its link did last, up to a line of the journal; `full` leaves nothing out of a record."""
+    """Return the last records of the machine and its link up to a line of the journal; `full` leaves nothing out of a record."""
     return stories(path, [(machine, line)], full=full)[0]
 
 
@@ -35,21 +35,21 @@ def stories(path: Path, asked: Sequence[tuple[str, int]], *, records: int = STOR
         name = machine.removeprefix(CAR).removeprefix(LINK)
         for each in {machine, CAR + name, LINK + name}:
             about.setdefault(each, []).append(index)
-    tellers = defaultdict[str, Teller](lambda: Teller(full=full))
+    writers = defaultdict[str, StoryWriter](lambda: StoryWriter(full=full))
     end = max((line for _, line in asked), default=0)
     for number, record in enumerate(JournalReader(path), 1):
         if number > end:
             break
-        told = ""
+        text = ""
         for index in about.get(record.m, ()):
             if number <= asked[index][1]:
-                told = told or f"{number}: {format_instant(record.t)}  {tellers[record.m].tell(record)}"
-                last[index].append(told)
+                text = text or f"{number}: {format_instant(record.t)}  {writers[record.m].line(record)}"
+                last[index].append(text)
     return [list(each) for each in last]
 
 
-class Teller:
-    """Writes the records of one machine for people, each on a line. Of a status, what is new comes first."""
+class StoryWriter:
+    """Writes the records of one machine for people, each on a line. The news of a status come first."""
 
     def __init__(self, *, full: bool = False) -> None:
         """With `full` everything is written, as it stands in the journal."""
@@ -57,8 +57,8 @@ class Teller:
         self._known: dict[str, Any] = {}
         """The newest of each group of the car's statuses."""
 
-    def tell(self, record: Record) -> str:
-        """Write the next record."""
+    def line(self, record: Record) -> str:
+        """Return the line of the next record."""
         if isinstance(record, Input | Output):
             head, data = f"{record.k:9} {named(record)}", record.data
         else:
@@ -73,7 +73,7 @@ class Teller:
         return f"{head} {fit(data, SHOWN_CHARACTERS - len(head) - 1) if data else ''}".rstrip()
 
     def _news(self, status: dict[str, Any]) -> str:
-        """Write a status: what has changed, states before quantities, then what is told the first time; the rest by name."""
+        """Write a status: changes, states before quantities, then groups that are there for the first time; the rest by name."""
         groups: dict[str, Any] = {name: status.pop(name) for name in STATUS_GROUPS if name in status}
         news = {name: _changes(self._known.get(name), now) for name, now in groups.items() if now != self._known.get(name)}
         left_out, room = [], STATUS_CHARACTERS
@@ -91,7 +91,7 @@ class Teller:
 
 
 def _without_known(record: Input | Output, data: dict[str, Any]) -> dict[str, Any]:
-    """Return what a car was given or wants without its VIN, its boot, the line's time, and that it is a message; times last."""
+    """Return an input or output of a car without its VIN, its boot, the line's time, and that it is a message; times last."""
     if isinstance(message := data.get("message"), dict):
         data = message | {name: value for name, value in data.items() if name != "message"}
     known = {"vin": record.m.removeprefix(CAR), "captured_at": record.t, "again": False}
@@ -101,7 +101,7 @@ def _without_known(record: Input | Output, data: dict[str, Any]) -> dict[str, An
 
 
 def _changes(before: Any, now: Any) -> Any:
-    """Return what is now different; a field that is gone is None."""
+    """Return the fields that differ, as they are now; a field that is gone is None."""
     if not isinstance(now, dict):
         return now
     if not isinstance(before, dict):
@@ -116,7 +116,7 @@ def _changes(before: Any, now: Any) -> Any:
 
 
 def _folded(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return fields of one kind, such as doors, with what most of them are as "*"."""
+    """Return fields of one kind, such as doors, with the value of most of them as "*"."""
     kinds = {tuple(value) if isinstance(value, dict) else type(value) for value in fields.values()}
     if len(fields) < 3 or len(kinds) != 1 or not all(isinstance(value, dict | bool) for value in fields.values()):
         return fields
@@ -128,7 +128,7 @@ def _folded(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tells_state(change: Any) -> bool:
-    """Whether it is more than a quantity that has changed."""
+    """Whether a state has changed, and not only a quantity."""
     values = change.values() if isinstance(change, dict) else change if isinstance(change, list) else None
     return isinstance(change, str | bool) if values is None else any(map(_tells_state, values))
 
@@ -144,7 +144,7 @@ def short(text: str) -> str:
 
 
 def fit(data: Any, room: int) -> str:
-    """Write plain data as JSON with so many characters at most: as much as fits from its beginning, "…" for what does not."""
+    """Write plain data as JSON with so many characters at most: as much as fits from its beginning, "…" for the rest."""
     whole = _text(data)
     if len(whole) <= room:
         return whole
@@ -161,7 +161,7 @@ def fit(data: Any, room: int) -> str:
 
 
 def _fit_parts(brackets: str, parts: Sequence[tuple[str, Any]], room: int) -> str:
-    """Write parts, each with what stands before it, as far as they fit."""
+    """Write parts, each with its name, as far as they fit."""
     left = room - len(brackets) - len(CUT)
     written = []
     for name, value in parts:

@@ -37,12 +37,12 @@ class CentreCodec:
         return Input(self._at(NOT_YET)[0], CENTRE, "in", CentreStart.__name__, data=plain_of({"state": state}))
 
     def input_record(self, message: CentreInput, now: Instant) -> Input:
-        self._t, told = self._at(now)
-        return Input(self._t, CENTRE, "in", type(message).__name__, None, told, plain_of(message))
+        self._t, machine_now = self._at(now)
+        return Input(self._t, CENTRE, "in", type(message).__name__, None, machine_now, plain_of(message))
 
     def wake_record(self, now: Instant) -> Wake:
-        self._t, told = self._at(now)
-        return Wake(self._t, CENTRE, "wake", told)
+        self._t, machine_now = self._at(now)
+        return Wake(self._t, CENTRE, "wake", machine_now)
 
     def output_record(self, output: CentreOutput) -> Output:
         return Output(self._t, CENTRE, "out", type(output).__name__, None, plain_of(output))

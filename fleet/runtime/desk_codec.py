@@ -34,7 +34,7 @@ from fleet.wire.commands import read_parameters
 DESK: Final = "desk"
 INPUTS: Final = {kind.__name__: kind for kind in get_args(DeskInput)}
 TOKENS: Final = 10_000
-"""Tokens that are told apart by their numbers; they live for five minutes."""
+"""Tokens that have numbers of their own; they live for five minutes."""
 RIGHT_FORM, WRONG_FORM = "0000", "-"
 """Stand-ins for an S-PIN when a desk decides again: its form is all that a desk itself looks at."""
 UNFIT: Final[dict[str, Any]] = {"not kept": True}
@@ -62,12 +62,12 @@ class DeskCodec:
         return Input(self._at(NOT_YET)[0], DESK, "in", DeskStart.__name__, data=plain)
 
     def input_record(self, message: DeskInput, now: Instant) -> Input:
-        self._t, told = self._at(now)
-        return Input(self._t, DESK, "in", type(message).__name__, None, told, self._plain_input(message))
+        self._t, machine_now = self._at(now)
+        return Input(self._t, DESK, "in", type(message).__name__, None, machine_now, self._plain_input(message))
 
     def wake_record(self, now: Instant) -> Wake:
-        self._t, told = self._at(now)
-        return Wake(self._t, DESK, "wake", told)
+        self._t, machine_now = self._at(now)
+        return Wake(self._t, DESK, "wake", machine_now)
 
     def output_record(self, output: DeskOutput) -> Output:
         return Output(self._t, DESK, "out", type(output).__name__, None, self._plain_output(output))
@@ -144,9 +144,9 @@ class DeskCodec:
 
     def comparable(self, record: Output) -> Any:
         """Leave out the words of a refusal that could have held an S-PIN."""
-        for told in (record.data, record.data.get("answer", {})):
-            if told.get("command_id", told.get("id")) in self._unfit:
-                told.pop("detail", None)
+        for fields in (record.data, record.data.get("answer", {})):
+            if fields.get("command_id", fields.get("id")) in self._unfit:
+                fields.pop("detail", None)
         return record.data
 
 

@@ -96,7 +96,7 @@ class Reexecution:
         except _Disagreed as disagreed:
             found.difference = self._difference(disagreed, line)
         found.machines = len(self._machines)
-        gaps = [f"{self._path}:{gap.line}: {gap.told}" for gap in self._reader.gaps]
+        gaps = [f"{self._path}:{gap.line}: {gap.finding}" for gap in self._reader.gaps]
         found.warnings = [*self._reader.warnings, *gaps]
         return found
 
@@ -192,7 +192,7 @@ class Reexecution:
         look_for_garbage_rarely()
         return machines
 
-    # --- what is told
+    # --- the difference
 
     def _difference(self, disagreed: _Disagreed, line: int) -> Difference:
         expected, got = disagreed.expected, disagreed.got

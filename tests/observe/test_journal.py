@@ -237,7 +237,7 @@ def test_parts_that_were_never_merged_are_said(tmp_path: Path) -> None:
 def gaps_in(path: Path) -> list[tuple[int, str]]:
     reader = JournalReader(path)
     assert list(reader)
-    return [(gap.line, gap.told) for gap in reader.gaps]
+    return [(gap.line, gap.finding) for gap in reader.gaps]
 
 
 @pytest.fixture(scope="module")

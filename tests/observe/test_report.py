@@ -69,7 +69,7 @@ class TestVerdict:
         assert judge(ACCOUNT, QUIET, [NOT_MET], interrupted=True)[0] == "interrupted"
 
     def test_a_negative_lost_is_invalid(self) -> None:
-        """More stored than made: the account itself is wrong, and that goes before everything else."""
+        """More stored than created: the account itself is wrong, and that goes before everything else."""
         wrong = msgspec.structs.replace(ACCOUNT, stored=93)
         for interrupted in (False, True):
             verdict, reason = judge(wrong, QUIET, [NOT_MET], interrupted=interrupted)
@@ -204,7 +204,7 @@ class TestMarkdown:
         assert text.startswith("# small: failed\n")
         for line in (
             "3 cars, seed 7, 2 h at clock x60, 120.0 s of wall time, fleet 0.",
-            "| made by the cars | 100 |",
+            "| created by the cars | 100 |",
             "| refused by the broker | 4 |",
             "| rejected (too_far) | 3 |",
             "| publish to ack | 1.2 | 2.0 | 3.0 | 4.0 | 5.0 |",

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fleet.observe.journal import Begin, Input, JournalWriter, Output, Record, Stored, Up
-from fleet.observe.story import Teller, fit, stories, story
+from fleet.observe.story import StoryWriter, fit, stories, story
 
 VIN = "VSSZZZKLZTR000000"
 
@@ -55,8 +55,8 @@ def status(t: int, trigger: str, **groups: Any) -> Output:
 
 def told_of(*records: Record, full: bool = False) -> list[str]:
     """Write the records of a machine one after the other."""
-    teller = Teller(full=full)
-    return [teller.tell(record) for record in records]
+    writer = StoryWriter(full=full)
+    return [writer.line(record) for record in records]
 
 
 def test_of_a_status_what_has_changed_comes_first() -> None:
