@@ -372,7 +372,7 @@ class InForce:
         return True
 
 
-class Faults:
+class FaultsInForce:
     """The faults that are set, each under a name of its own."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -415,7 +415,7 @@ class FaultControl:
 
     def __init__(self, seed: int) -> None:
         """Take the seed of all that is left to chance."""
-        self.faults = Faults(seed)
+        self.faults = FaultsInForce(seed)
 
     def set(self, name: str, fault: Fault, clients: Collection[str] | None = None) -> None:
         """Put a fault in force, in place of the one of that name: for these client ids, or (None) for all."""

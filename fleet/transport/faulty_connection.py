@@ -18,7 +18,7 @@ from fleet.transport.faults import (
     Drop,
     Duplicate,
     Fault,
-    Faults,
+    FaultsInForce,
     HalfOpen,
     InForce,
     Latency,
@@ -315,7 +315,7 @@ class FaultyConnection:
 
     __slots__ = ("_admitted", "_faults", "_forwarded", "_silencer", "_start", "_streams", "client_id", "fate", "plain")
 
-    def __init__(self, faults: Faults, now: Instant) -> None:
+    def __init__(self, faults: FaultsInForce, now: Instant) -> None:
         """Begin with the connection; `fate` may be sealed at once."""
         self.client_id: str | None = None
         self.fate: Fate | None = None

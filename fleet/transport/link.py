@@ -24,8 +24,8 @@ DEFAULT_PORT: Final = 1883
 DEFAULT_TLS_PORT: Final = 8883
 
 
-class ClientCertificates(Protocol):
-    """The certificates of clients, for a broker that wants one of each."""
+class ClientContexts(Protocol):
+    """TLS contexts of clients, for a broker that wants a certificate of each."""
 
     def context(self, user: str | None) -> ssl.SSLContext:
         """Return the TLS context of a connection of that user. Raises OSError for files that cannot be used."""
@@ -44,7 +44,7 @@ class Endpoint:
     port: int
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
-    certificates: ClientCertificates | None = None
+    certificates: ClientContexts | None = None
 
     @staticmethod
     def from_url(url: str, tls: ssl.SSLContext | None = None) -> Endpoint:

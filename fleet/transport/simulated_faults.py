@@ -75,7 +75,7 @@ class FaultyPeer(Protocol):
     def __hash__(self) -> int: ...
 
 
-class FaultyNetwork(Protocol):
+class CarryingNetwork(Protocol):
     """The network, as faults see it."""
 
     schedule: Schedule
@@ -113,7 +113,7 @@ class FaultState:
 class FrameFaults(FaultControl):
     """The faults of one simulated network. `set`, `clear`, `strike` and `counts` are those of `FaultControl`."""
 
-    def __init__(self, network: FaultyNetwork, seed: int = 0) -> None:
+    def __init__(self, network: CarryingNetwork, seed: int = 0) -> None:
         """Take the network they are on, and the seed of all chance."""
         super().__init__(seed)
         self._network = network

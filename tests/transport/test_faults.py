@@ -16,7 +16,7 @@ from fleet.transport.faults import (
     FAULTS,
     Drop,
     Duplicate,
-    Faults,
+    FaultsInForce,
     Latency,
     PacketFault,
     Reorder,
@@ -148,7 +148,7 @@ class TestTexts:
 class TestInForce:
     def test_whom_it_concerns(self) -> None:
         """Some clients, or all, those included that have not said who they are."""
-        faults = Faults()
+        faults = FaultsInForce()
         faults.set("some", Stall(), ["one"])
         faults.set("all", Reset())
         assert [[one.name for one in faults.concerning(who)] for who in ("one", "two", None)] == [
@@ -164,7 +164,7 @@ class TestInForce:
 
     def test_a_rule_counts_for_each_client_and_way(self) -> None:
         """Every second one, at most two of them, wherever other clients are."""
-        rule = Faults().set("rule", Drop("PUBLISH", topic="a/+", every=2, first=2))
+        rule = FaultsInForce().set("rule", Drop("PUBLISH", topic="a/+", every=2, first=2))
 
         def strikes(client: str, packet: str = "PUBLISH", topic: str = "a/b") -> bool:
             return rule.strikes(client, "to_broker", packet, topic)
@@ -180,7 +180,7 @@ class TestInForce:
         """The same ones each time; another client, name or seed gives others; as many as it says."""
 
         def struck(seed: int, name: str, client: str, *, beside: bool = False) -> list[int]:
-            rule = Faults(seed).set(name, Drop("PUBLISH", share=0.2))
+            rule = FaultsInForce(seed).set(name, Drop("PUBLISH", share=0.2))
             found = []
             for number in range(5000):
                 if beside:
@@ -197,7 +197,7 @@ class TestInForce:
 
     def test_jitter_is_even_around_the_latency(self) -> None:
         """Within its bounds, with its mean."""
-        latency = Faults(7).set("slow", Latency(200, 50))
+        latency = FaultsInForce(7).set("slow", Latency(200, 50))
         drawn = [latency.delay("one", "to_broker") for _ in range(2000)]
         assert 150_000 <= min(drawn) < 152_000
         assert 248_000 < max(drawn) <= 250_000
@@ -206,7 +206,7 @@ class TestInForce:
 
     def test_counts_stay_when_it_is_over(self) -> None:
         """By name, over all the times it was set."""
-        faults = Faults()
+        faults = FaultsInForce()
         for _ in range(2):
             faults.set("rule", Drop("PUBACK")).strikes("one", "to_client", "PUBACK", None)
             faults.clear("rule")

@@ -15,7 +15,7 @@ from fleet.transport.faults import (
     Drop,
     Duplicate,
     Fault,
-    Faults,
+    FaultsInForce,
     HalfOpen,
     Latency,
     PacketFault,
@@ -50,7 +50,7 @@ class Wire:
     """A connection, its time, and each write with its instant, both ways."""
 
     def __init__(self, *, seed: int = 0) -> None:
-        self.faults = Faults(seed)
+        self.faults = FaultsInForce(seed)
         self.now: Instant = 0
         self.writes: dict[Direction, list[tuple[Instant, bytes]]] = {UP: [], DOWN: []}
         self.connection: FaultyConnection | None = None
