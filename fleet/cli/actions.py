@@ -88,6 +88,7 @@ def page() -> str:
         "A service that fails at something is undone, and whoever asked is told `failed(internal)`. The operator gets the",
         "notice `rule_failed`; an event is given to the service again for half an hour of scenario time, and then",
         "`rule_gave_up` says that it is not any more. An emergency call goes to the emergency centre at once, whatever fails.",
+        "An event whose data cannot be read, such as a breakdown call without an id, becomes the notice `unreadable_event`.",
     ]
     for name, entry in load_actions().items():
         lines += ["", f"## {name}", "", f"{entry.summary[0].upper()}{entry.summary[1:]}.", "", *map(_item, _told_of(name, entry))]

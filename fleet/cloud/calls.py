@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import msgspec
 
 from fleet.cloud.countries import country_at, load_countries
+from fleet.cloud.failures import unreadable
 from fleet.cloud.rule import Notify, Rule, RuleOutput, SendReply
 from fleet.kernel.instants import MINUTE, Duration, Instant
 from fleet.wire.messages import Event, Reply
@@ -45,13 +46,13 @@ class Calls(Rule):
     events = frozenset({"ecall", "breakdown_call", "info_call"})
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002 (a call is for whoever is there)
-        """Pass a call on, once. An emergency goes on whatever is written in it."""
+        """Pass a call on, once. An emergency goes on whatever is written in it; another call needs an id to be answered."""
         if event.name == "ecall":
             return (Notify(event.vin, "emergency_centre", "ecall", {**event.data, "country": _country_of(event)}),)
         try:
             call = msgspec.convert(event.data, _Call)
-        except msgspec.ValidationError:
-            return ()
+        except msgspec.ValidationError as error:
+            return (unreadable(self.name, event, error),)
         return _breakdown(event, call) if event.name == "breakdown_call" else _info(event, call)
 
 

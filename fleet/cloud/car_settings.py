@@ -85,13 +85,18 @@ def _told(held: CarSettings, event: Event) -> CarSettings:
 
 
 def reset_of(event: Event) -> Reset | None:
-    """Return what a reset takes away, None for what is none or cannot be read. Without its primary user a car has no users."""
+    """Return the users that a car has forgotten, None for another event or one that cannot be read."""
     if event.name != "car_reset":
         return None
     try:
-        reset = msgspec.convert(event.data, Reset)
+        return read_reset(event)
     except msgspec.ValidationError:
         return None
+
+
+def read_reset(event: Event) -> Reset:
+    """Read a `car_reset`; without its primary user a car has no users. Raises ValidationError."""
+    reset = msgspec.convert(event.data, Reset)
     return Reset() if reset.user == PRIMARY else reset
 
 

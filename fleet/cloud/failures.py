@@ -20,7 +20,7 @@ TRIES: Final = 6
 """In all: the last one half an hour after the first."""
 LONGEST_PAUSE: Final[Duration] = 60 * MINUTE
 FAILURE_KINDS: Final = ("rule_failed", "rule_gave_up")
-"""Of what an operator is told: that a rule raised, and that a message is not tried again."""
+"""Notices to an operator: a rule raised, or a message is not tried again."""
 KEPT_MOST: Final = 1_000
 """Messages that wait; one more is given up at once."""
 
@@ -105,6 +105,12 @@ class Failures:
         count = self._pauses[failed.rule][0] + 1 if failed.rule in self._pauses else 1
         self._pauses[failed.rule] = count, now + min(FIRST_AFTER * 2 ** min(count - 1, 10), LONGEST_PAUSE)
         return [self.told(failed, "deadline", now)] if count == 1 else []
+
+
+def unreadable(rule: str, event: Event, error: msgspec.ValidationError) -> Notify:
+    """Return the notice to the operator that a rule cannot read an event, with its number and the kind of misfit."""
+    data = {"rule": rule, "at": event.name, "car": event.vin, "error": str(error), "boot": event.boot, "seq": event.seq}
+    return Notify("", "operator", "unreadable_event", data)
 
 
 def _key(rule: str, message: Event | CommandEnded) -> str:

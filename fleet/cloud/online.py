@@ -18,7 +18,8 @@ import msgspec
 
 from fleet.cloud import places
 from fleet.cloud.actions import load_actions
-from fleet.cloud.car_settings import NEVER, NOT_PAIRED, Number, reset_of
+from fleet.cloud.car_settings import NEVER, NOT_PAIRED, Number, read_reset
+from fleet.cloud.failures import unreadable
 from fleet.cloud.places import Position, World, load_world
 from fleet.cloud.rule import Done, Notes, Notify, Refused, Rule, RuleOutput, SendReply
 from fleet.errors import Undecodable
@@ -388,7 +389,12 @@ class OnlineRule(Rule):
         owned = _owned(self.notes, vin)
         if event.name == "car_paired":
             self.notes[f"owned/{vin}"] = [owned.reset, max(owned.paired, number)]
-        elif (reset := reset_of(event)) is not None and reset.user is None:
+            return ()
+        try:
+            user = read_reset(event).user
+        except msgspec.ValidationError as error:
+            return (unreadable(self.name, event, error),)
+        if user is None:
             self.notes[f"owned/{vin}"] = [max(owned.reset, number), owned.paired]
             self._forget_users(vin, number)
             for kind in ("holder", "certificate"):
@@ -396,10 +402,10 @@ class OnlineRule(Rule):
                 if kept is not None and (isinstance(kept, str) or _number(kept.get("given")) < number):
                     del self.notes[f"{kind}/{vin}"]
             self.notes.pop(f"maps/{vin}", None)  # should some be of after it, the car gets them once more
-        elif reset is not None and _joins(self.notes, vin, str(reset.user)):
-            key = f"deleted/{vin}/{reset.user}"
+        elif _joins(self.notes, vin, user):
+            key = f"deleted/{vin}/{user}"
             self.notes[key] = max(_number(self.notes.get(key)), number)
-            self._forget_profile(f"profile/{vin}/{reset.user}", number)
+            self._forget_profile(f"profile/{vin}/{user}", number)
         return ()
 
     def _forget_users(self, vin: str, before: Number) -> None:

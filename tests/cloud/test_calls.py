@@ -113,5 +113,8 @@ def test_an_info_call_tells_no_position_and_no_service_data() -> None:
 
 @pytest.mark.parametrize("name", ["breakdown_call", "info_call"])
 @pytest.mark.parametrize("data", [{}, {"id": 5}, {"id": "c", "registered_in": ["DE"]}])
-def test_what_is_no_call_is_left(name: str, data: dict[str, Any]) -> None:
-    assert taken(name, data) == []
+def test_a_call_that_cannot_be_read_becomes_a_notice_to_the_operator(name: str, data: dict[str, Any]) -> None:
+    """Nobody could answer it; it is counted, and found by its number."""
+    (notice,) = taken(name, data)
+    assert (notice.to, notice.kind) == ("operator", "unreadable_event")
+    assert notice.data.items() >= {"rule": "calls", "at": name, "car": VIN, "boot": 1, "seq": 1}.items()

@@ -356,6 +356,15 @@ def test_a_reset_forgets_the_users_and_keeps_what_was_bought(desk: Desk) -> None
     assert desk.ask("store_purchase", product="radio_1_year").data["purchase"] == 2
 
 
+def test_a_reset_that_cannot_be_read_becomes_a_notice_and_forgets_nobody(desk: Desk) -> None:
+    desk.ask("personalisation", action="save", settings=SETTINGS)
+    desk.happens("car_reset", by="app", user=5)
+    assert [(notice.to, notice.kind, notice.data["at"]) for notice in desk.notices] == [
+        ("operator", "unreadable_event", "car_reset")
+    ]
+    assert desk.ask("personalisation").error is None
+
+
 def test_deleting_one_user_forgets_that_one(desk: Desk) -> None:
     for user in ("primary", "anna"):
         desk.ask("personalisation", action="save", user=user, settings=SETTINGS)
