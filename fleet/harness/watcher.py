@@ -8,23 +8,18 @@ from collections.abc import Callable, Container, Sequence
 from typing import Final, TypeVar
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
-from fleet.kernel.deadline_timer import DeadlineTimer
-from fleet.kernel.instants import SECOND
-from fleet.runtime.unanswered import CarRequest, Unanswered
+from fleet.runtime.desk_client import DeskClient
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
-from fleet.wire.dialect import Dialect, is_secret
+from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
     TERMINAL_STATES,
     CarMessage,
-    CommandRequest,
     DeskAnswer,
     DeskRequest,
-    EnrolCar,
     FromCar,
     Presence,
     Response,
-    SetSpin,
 )
 
 T = TypeVar("T")
@@ -115,30 +110,29 @@ class Watcher(_Client):
             self.messages.setdefault(message.vin, []).append(message)
 
 
-class Asker(_Client):
+class Asker:
     """Asks the desk, as a tool does; answers are kept by request."""
 
     def __init__(self, links: LinkFactory, dialect: Dialect, *, password: str | None, name: str) -> None:
         """Take how to connect; `name` tells it from others."""
-        client_id = f"users-{name}"
-        self._dialect = dialect
-        self._topic = dialect.topics.desk_answer(client_id)
+        self.seen = 0
+        self.refusal: LinkError | None = None
         self.answers: dict[str, list[DeskAnswer]] = {}
         self._open: set[str] = set()
-        self._unsent: list[DeskRequest] = []
-        self._unanswered = Unanswered(self._send_once)
-        self._timer = DeadlineTimer(_call_at, self._unanswered.deadline, self._send_again)
-        super().__init__(links, user="tool", password=password, client_id=client_id, subscriptions=((self._topic, 1),))
+        self._desk = DeskClient(
+            links, dialect, client_id=f"users-{name}", password=password, back_off=BackOff(lambda: 0.5, first_s=0.1, cap_s=0.5),
+            answered=self._take, up=self._up, down=self._down, clean_start=True, receive_maximum=4_000,
+        )  # fmt: skip
+
+    @property
+    def link(self) -> Link:
+        return self._desk.link
 
     def ask(self, request: DeskRequest) -> None:
         """Send now, or as soon as there is a connection."""
         self.answers[request.id] = []
         self._open.add(request.id)
-        if isinstance(request, EnrolCar | SetSpin) or (isinstance(request, CommandRequest) and is_secret(request)):
-            self._unanswered.ask(request, _now_us())
-            self._timer.rearm()
-        else:
-            self._publish(request)
+        self._desk.ask(request)
 
     def waits_for_desk(self, ended: Container[str]) -> bool:
         """Whether the desk is about to say something: to what was just asked, or that a car has `ended` a command."""
@@ -148,55 +142,17 @@ class Asker(_Client):
             for answers in (self.answers[request_id],)
         )
 
-    def link_up(self, session_present: bool) -> None:
-        super().link_up(session_present)
-        self._send()
-        self._unanswered.send_all()
+    def _up(self) -> None:
+        self.refusal = None
 
-    def link_down(self, error: LinkError | None) -> None:
-        super().link_down(error)
-        if error is None:  # closed for good
-            self._unanswered.clear()
-            self._timer.rearm()
+    def _down(self, error: LinkError | None) -> None:
+        self.refusal = error
 
-    def _send_once(self, request: CarRequest) -> None:
-        if not is_secret(request):
-            self._publish(request)
-        elif self.link.is_up:
-            with contextlib.suppress(ConnectionLost):
-                self.link.publish(self._dialect.desk_request(request, answer_topic=self._topic, expiry_s=120), 1)
-
-    def _send_again(self) -> None:
-        self._unanswered.wake(_now_us() + 1)  # the loop rounds
-        self._timer.rearm()
-
-    def _publish(self, request: DeskRequest) -> None:
-        self._unsent.append(request)
-        self._send()
-
-    def _send(self) -> None:
-        with contextlib.suppress(ConnectionLost):
-            while self._unsent and self.link.is_up:
-                self.link.publish(self._dialect.desk_request(self._unsent[0], answer_topic=self._topic, expiry_s=120), 1)
-                del self._unsent[0]
-
-    def _take(self, frame: Frame) -> None:
-        with contextlib.suppress(Undecodable):
-            answer = self._dialect.read_desk_answer(frame)
-            self.seen += 1
-            self.answers.setdefault(answer.id, []).append(answer)
-            self._unanswered.answered(answer.id, _now_us())
-            self._timer.rearm()
-            if answer.final:
-                self._open.discard(answer.id)
-
-
-def _now_us() -> int:
-    return round(asyncio.get_running_loop().time() * SECOND)
-
-
-def _call_at(at_us: int, callback: Callable[[], object], *_bounds_s: float) -> asyncio.TimerHandle:
-    return asyncio.get_running_loop().call_at(at_us / SECOND, callback)
+    def _take(self, answer: DeskAnswer) -> None:
+        self.seen += 1
+        self.answers.setdefault(answer.id, []).append(answer)
+        if answer.final:
+            self._open.discard(answer.id)
 
 
 def first_from(messages: Sequence[T], begin: int, fits: Callable[[T], bool]) -> int | None:

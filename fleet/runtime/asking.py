@@ -7,23 +7,18 @@ one id the desk does a thing once, and answers as often as it is asked.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable
 from typing import Final
 
-from fleet.errors import ConnectionLost, FleetError, LinkError, PublishRefused, Undecodable
+from fleet.errors import FleetError, LinkError
 from fleet.runtime.access import Access
-from fleet.transport.link import BackOff, Delivery, LinkSettings
-from fleet.wire.dialect import Dialect, is_secret
+from fleet.runtime.desk_client import DeskClient
+from fleet.transport.link import BackOff
 from fleet.wire.messages import DeskAnswer, DeskRequest
 
 FIRST_ANSWER_S: Final = 10.0
 """The desk itself answers at once; silence for this long means that there is none."""
-
-
-AGAIN_S: Final = 2.0
-"""How long to wait for an answer before a secret request is sent again."""
 
 
 class NoAnswer(FleetError):
@@ -31,73 +26,38 @@ class NoAnswer(FleetError):
 
 
 class _Asker:
-    """Owner of the link of one request."""
+    """Asks one request, and keeps the answers."""
 
-    def __init__(self, dialect: Dialect, request: DeskRequest, client_id: str) -> None:
+    def __init__(self, access: Access, request: DeskRequest) -> None:
         self.answers: asyncio.Queue[DeskAnswer | LinkError] = asyncio.Queue()
-        self.topic = dialect.topics.desk_answer(client_id)
         self.lost: LinkError | None = None
         """Why there is no connection, when there was one."""
-        self._dialect = dialect
         self._request = request
         self._was_up = False
-        self._is_answered = False
-        self._again: asyncio.TimerHandle | None = None
-
-    def attach(self, access: Access, client_id: str) -> None:
-        settings = LinkSettings(
-            client_id=client_id,
-            username="tool",
-            password=access.password_for("tool"),
-            clean_start=True,
+        self._desk = DeskClient(
+            access.tool_links(), access.dialect(), client_id=f"tool-{secrets.token_hex(8)}",
+            password=access.password_for("tool"), back_off=BackOff(lambda: 1.0), answered=self._take, up=self._up,
+            down=self._down, refused=self.answers.put_nowait, clean_start=True,
             session_expiry_s=0,
-            subscriptions=((self.topic, 1),),
-        )
-        self.link = access.tool_links()(settings, self, BackOff(lambda: 1.0))
-        self.link.open()
+        )  # fmt: skip
+        self._desk.ask(request)
+        self._desk.link.open()
 
     async def close(self) -> None:
-        self._is_answered = True
-        self._stop_repeating()
-        await self.link.close(end_session=True)
+        await self._desk.close()
 
-    def link_up(self, session_present: bool) -> None:  # noqa: ARG002
+    def _up(self) -> None:
         self._was_up = True
         self.lost = None
-        self._send()
 
-    def _send(self) -> None:
-        self._stop_repeating()
-        with contextlib.suppress(ConnectionLost):  # sent with the next connection
-            self.link.publish(self._dialect.desk_request(self._request, answer_topic=self.topic), 1)
-            if is_secret(self._request) and not self._is_answered:
-                self._again = asyncio.get_running_loop().call_later(AGAIN_S, self._send)
-
-    def _stop_repeating(self) -> None:
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
-
-    def link_down(self, error: LinkError | None) -> None:
-        self._stop_repeating()
+    def _down(self, error: LinkError | None) -> None:
         if self._was_up:
             self.lost = error
         elif error is not None:
             self.answers.put_nowait(error)
 
-    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:  # noqa: ARG002
-        if error is not None:
-            self.answers.put_nowait(error)
-
-    def link_received(self, delivery: Delivery) -> None:
-        self.link.acknowledge(delivery)
-        try:
-            answer = self._dialect.read_desk_answer(delivery.frame)
-        except Undecodable:
-            return  # not an answer to this request
+    def _take(self, answer: DeskAnswer) -> None:
         if answer.id == self._request.id:
-            self._is_answered = True
-            self._stop_repeating()
             self.answers.put_nowait(answer)
 
 
@@ -108,9 +68,7 @@ async def ask_desk(
 
     Raises LinkError when no connection ever came about, NoAnswer when `timeout_s` wall seconds pass without an answer.
     """
-    client_id = f"tool-{secrets.token_hex(8)}"
-    asker = _Asker(access.dialect(), request, client_id)
-    asker.attach(access, client_id)
+    asker = _Asker(access, request)
     wait_s = FIRST_ANSWER_S
     try:
         while True:

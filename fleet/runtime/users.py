@@ -15,29 +15,27 @@ from typing import Any, Final
 import structlog
 from geographiclib.geodesic import Geodesic
 
-from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
+from fleet.errors import LinkError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant, format_instant
 from fleet.observe.histogram import Histogram
+from fleet.runtime.desk_client import DeskClient
 from fleet.runtime.naming import NAMED
 from fleet.runtime.places import placed
 from fleet.runtime.shard import CarOnLink, Shard
-from fleet.runtime.unanswered import CarRequest, Unanswered
 from fleet.scenario.actions import Action, TimelineStep, draw_destination_m
 from fleet.scenario.drawn import Distances
 from fleet.scenario.schema import CommandLoad, Scenario
-from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkSettings
+from fleet.transport.link import BackOff, LinkFactory
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
 from fleet.wire.commands import COMMANDS
-from fleet.wire.dialect import Dialect, is_secret
-from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, ServiceRequest, SetSpin
+from fleet.wire.dialect import Dialect
+from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, EnrolCar, ServiceRequest, SetSpin
 from fleet.wire.vin import LENGTH
 
 LIST_MOST: Final = 2_000
 """Cars that one request to a service can name; more come in several, as a message has its bound."""
-_UNTRACKED: Final = 0
-"""The token of what is repeated until the desk answers, whatever the broker says."""
 WAITING_LIMIT: Final = 50_000
 """Commands without an outcome that are kept for measuring; more are not measured, and that is counted."""
 
@@ -142,8 +140,6 @@ class Users:
         self._scheduled = scheduled
         self._next = 0
         self._shard = shard
-        self._dialect = dialect
-        self._answer_topic = dialect.topics.desk_answer(client_id)
         self._waiting: dict[str, PendingCommand] = {}
         self._services: dict[str, str] = {}
         self._told: dict[str, list[Answered]] = {}
@@ -151,39 +147,30 @@ class Users:
         self._with_spin: set[str] = set()
         self._tokens: dict[str, str] = {}
         self._spins_set = 0
-        self._unsent: dict[int, DeskRequest] = {}
-        self._token = _UNTRACKED
-        self._unanswered = Unanswered(self._send)
         self._cars: dict[str | None, list[CarOnLink]] = {None: list(shard.cars.values())}
         for held in shard.cars.values():
             self._cars.setdefault(held.car.settings.fleet, []).append(held)
-        settings = LinkSettings(
-            client_id=client_id,
-            username="tool",
-            password=password,
-            receive_maximum=1024,
-            session_expiry_s=3600,
-            subscriptions=((self._answer_topic, 1),),
-        )
         self._key = key
         self._run = stream_key(scenario.seed, client_id)
-        self._link = links(settings, self, BackOff(Draws(key, "back-off").unit))
+        self._desk = DeskClient(
+            links, dialect, client_id=client_id, password=password, back_off=BackOff(Draws(key, "back-off").unit),
+            answered=self._take, up=self._up, down=self._down, schedule=self,
+        )  # fmt: skip
         if announce is not None:
-            self._publish(announce)
+            self._desk.ask(announce)
 
     def open(self) -> None:
         """Connect to the desk."""
-        self._link.open()
+        self._desk.link.open()
 
     async def close(self) -> None:
         """Disconnect and end the session; requests without an answer are dropped."""
-        self._unanswered.clear()
-        await self._link.close(end_session=True)
+        await self._desk.close()
 
     @property
     def is_up(self) -> bool:
         """Whether the desk can be asked."""
-        return self._link.is_up
+        return self._desk.link.is_up
 
     @property
     def asked(self) -> int:
@@ -219,7 +206,7 @@ class Users:
     def deadline(self) -> Instant | None:
         """Return when a command is next due, or a request is repeated; None when neither is."""
         scheduled = self._scheduled[self._next].at if self._next < len(self._scheduled) else None
-        due_us = self._unanswered.deadline()
+        due_us = self._desk.deadline()
         if due_us is None:
             return scheduled
         clock = self._shard.clock
@@ -235,9 +222,9 @@ class Users:
         self._next = due
 
     def _ask_again(self) -> None:
-        given_up = self._unanswered.given_up
-        self._unanswered.wake(self._shard.clock.wall_us())
-        if not given_up and self._unanswered.given_up:
+        given_up = self._desk.given_up
+        self._desk.wake(self._shard.clock.wall_us())
+        if not given_up and self._desk.given_up:
             log.warning("a request with an S-PIN was given up", reason="the desk has not answered it for two minutes")
 
     def _send_scheduled(self, scheduled: ScheduledCommand) -> None:
@@ -277,10 +264,7 @@ class Users:
         else:
             self.unmeasured += 1
         self._listen(request.id, answered)
-        if name in COMMANDS and COMMANDS[name].needs_spin:
-            self._ask_in_turn(request)
-        else:
-            self._publish(request)
+        self._desk.ask(request, in_turn=name in COMMANDS and COMMANDS[name].needs_spin)
 
     def _listen(self, request_id: str, answered: Answered | None) -> None:
         if answered is not None:
@@ -304,13 +288,13 @@ class Users:
             if answered is None:
                 self._services[request.id] = f"{step.service} {step.action}"
             self._listen(request.id, answered)
-            self._publish(request)
+            self._desk.ask(request)
 
     def _enrol(self, vin: str) -> None:
         """Make the car known to the desk, so that it can be commanded before it was ever heard of."""
         if vin not in self._enrolled:
             self._enrolled.add(vin)
-            self._ask_in_turn(EnrolCar(id=f"{self._run:016x}-enrol-{vin}", vin=vin))
+            self._desk.ask(EnrolCar(id=f"{self._run:016x}-enrol-{vin}", vin=vin))
 
     def _stage_at(self, at: Instant) -> str:
         return next((name for name, end in self._stage_ends if at < end), "")
@@ -350,63 +334,26 @@ class Users:
             number = f"{self._spins_set}-" if car.vin in self._with_spin else ""
             self._with_spin.add(car.vin)
             self._spins_set += 1
-            self._ask_in_turn(SetSpin(id=f"{self._run:016x}-spin-{number}{car.vin}", vin=car.vin, spin=right))
+            self._desk.ask(SetSpin(id=f"{self._run:016x}-spin-{number}{car.vin}", vin=car.vin, spin=right))
         if kind in {"none", "token"}:
             return None
         return f"{(int(right) + 1) % 10_000:04d}" if kind == "wrong" else right
 
-    def _ask_in_turn(self, request: CarRequest) -> None:
-        """Ask what no broker may keep, and what must come before it, each until it is answered."""
-        self._unanswered.ask(request, self._shard.clock.wall_us())
+    # --- the desk's client
+
+    def wall_us(self) -> int:
+        return self._shard.clock.wall_us()
+
+    def rearm(self) -> None:
         self._shard.reschedule(self)
 
-    def _send(self, request: CarRequest) -> None:
-        if not is_secret(request):
-            self._publish(request)
-        elif self._link.is_up:
-            self._transmit(_UNTRACKED, request)
-
-    def _publish(self, request: DeskRequest) -> None:
-        """Send to the desk; while there is no connection requests wait, since users would try again."""
-        self._token += 1
-        self._unsent[self._token] = request
-        if self._link.is_up:
-            self._transmit(self._token, request)
-
-    def _transmit(self, token: int, request: DeskRequest) -> None:
-        try:
-            self._link.publish(self._dialect.desk_request(request, answer_topic=self._answer_topic, expiry_s=120), token)
-        except ConnectionLost:
-            return  # it stays unsent, and goes out when the link is up again
-
-    # --- the link's calls
-
-    def link_up(self, session_present: bool) -> None:  # noqa: ARG002
+    def _up(self) -> None:
         self.error = None
-        for token, request in list(self._unsent.items()):
-            self._transmit(token, request)
-        self._unanswered.send_all()
 
-    def link_down(self, error: LinkError | None) -> None:
+    def _down(self, error: LinkError | None) -> None:
         if error is not None and self.error is None:
             log.warning("the users have no connection to the desk", error=str(error), hint=error.hint)
         self.error = error
-
-    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
-        self._unsent.pop(token, None)
-        if error is not None:
-            log.warning("a request to the desk was refused", error=str(error), hint=error.hint)
-
-    def link_received(self, delivery: Delivery) -> None:
-        self._link.acknowledge(delivery)
-        try:
-            answer = self._dialect.read_desk_answer(delivery.frame)
-        except Undecodable as error:
-            log.warning("an answer of the desk cannot be read", reason=error.reason)
-            return
-        self._unanswered.answered(answer.id, self._shard.clock.wall_us())
-        self._shard.reschedule(self)
-        self._take(answer)
 
     def _take(self, answer: DeskAnswer) -> None:
         if answer.reason == "not_paired" and "-spin-" in answer.id:
