@@ -1,4 +1,4 @@
-"""What the consumer collects until the next commit, and what is to be done once that is through."""
+"""A batch as it is collected until the next commit, and the actions that follow that."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_WAIT_S = 0.02
 LONGEST_PAUSE_S = 60.0
 
 Action = SendCommand | Answer | ReplyGiven
-"""What is published once a batch is stored."""
+"""Published once a batch is stored."""
 _PATIENT = (Notify, Keep, ReplyPublished, AnswerPublished)
 """Writes that nobody waits for."""
 

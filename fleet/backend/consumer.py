@@ -1,7 +1,7 @@
-"""Takes what cars and tools send, has it stored in batches, and acknowledges it only then.
+"""Takes the messages of cars and tools, has them stored in batches, and acknowledges them only then.
 
-Nothing that arrives can stop it: what is not understood goes to quarantine with its reason. When a decision or a commit fails,
-all that is not committed is undone as a restart would undo it: desk and centre begin anew from the store, and the messages are
+Nothing that arrives can stop it: a message that is not understood goes to quarantine with its reason. When a decision or a
+commit fails, all that is not committed is undone as a restart would undo it: desk and centre begin anew from the store, and the messages are
 taken again, each committed alone; the one that fails again goes to quarantine as `internal`. The broker's Receive Maximum bounds
 how much can be collected while a batch is being committed.
 """
@@ -158,7 +158,7 @@ class Consumer:
     # --- LinkOwner
 
     def link_up(self, session_present: bool) -> None:
-        """Publish what waited."""
+        """Publish everything that waited."""
         self.refusal = None
         _log.info("connected to the broker", session_present=session_present)
         self.publisher.link_up()
@@ -312,7 +312,7 @@ class Consumer:
         return DeskAnswer(id=asked, state=state, reason=reason, detail=detail, final=True, at=self._clock.now())
 
     def _quarantine(self, frame: Frame, error: Undecodable, received_at: int) -> None:
-        """Keep what is not understood with its reason, and tell who asked; an emergency call is passed on all the same."""
+        """Keep a frame that is not understood, and answer whoever asked; an emergency call is passed on all the same."""
         self._hold(frame, error, received_at)
         if frame.topic == self._desk_topic and error.reason not in UNANSWERED:
             self._tell_asker(frame, "rejected", "malformed", error.reason)
@@ -356,7 +356,7 @@ class Consumer:
                 context.due.set()
 
     async def _commit_batch(self) -> bool:
-        """Commit what was collected, and let it have its effect; what fails is taken again. False when told to give up."""
+        """Commit what was collected, and let it have its effect; what fails is taken again. False once `abandon` was called."""
         pending = self._context.take_batch()
         try:
             committed = await self._commit(pending)
@@ -368,7 +368,7 @@ class Consumer:
         return committed is not None and self._finish(pending, committed)
 
     async def _take_again(self, undone: Pending) -> bool:
-        """Undo this batch and the one being collected, and commit their messages one by one. False when told to give up.
+        """Undo this batch and the one being collected, and commit their messages one by one. False once `abandon` was called.
 
         Raises what keeps even a message in quarantine from being stored: then it is the store's fault.
         """
@@ -384,7 +384,7 @@ class Consumer:
         return True
 
     async def _take_alone(self, delivery: Delivery) -> bool:
-        """Commit one delivery with what comes of it, or else the delivery in quarantine. False when told to give up."""
+        """Commit one delivery with what comes of it, or else the delivery in quarantine. False once `abandon` was called."""
         where = f"what came on {delivery.frame.topic[:120]!r}"
         context = self._context
         for step in (self._receive, self._give_up, self._let_go):
@@ -420,7 +420,7 @@ class Consumer:
         self._centre.begin_anew(loaded)
 
     def _give_up(self, delivery: Delivery) -> None:
-        """Have a message in quarantine that cannot be taken, and tell whoever asked; an emergency goes on all the same."""
+        """Have a message in quarantine that cannot be taken, and answer whoever asked; an emergency goes on all the same."""
         frame, now = delivery.frame, self._clock.now()
         if frame.qos:
             self._context.pending.deliveries.append(delivery)
@@ -456,7 +456,7 @@ class Consumer:
             self._copied_s = loop.time()
 
     async def _commit(self, pending: Pending) -> Committed | None:
-        """Commit, however long the disk stays full; None when told to give up. Nothing is acknowledged meanwhile."""
+        """Commit, however long the disk stays full; None once `abandon` was called. Nothing is acknowledged meanwhile."""
         loop = asyncio.get_running_loop()
         wait_s = _RETRY_FIRST_S
         while True:

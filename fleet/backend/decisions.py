@@ -1,4 +1,4 @@
-"""How what desk and service centre have decided becomes rows of the store. Opens no file and no transaction."""
+"""Writes decisions of desk and service centre as rows of the store. Opens no file and no transaction."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ StoredWrite = (
     | AnswerGiven
     | AnswerPublished
 )
-"""What desk and service centre want kept."""
+"""Decisions of desk and service centre that are stored."""
 
 
 class Decided(NamedTuple):

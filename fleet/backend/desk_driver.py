@@ -20,7 +20,7 @@ from fleet.backend.machine_driver import MachineDriver
 from fleet.backend.schema import CLOCK
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded
-from fleet.cloud.car_settings import MODULE, CarSettings
+from fleet.cloud.car_settings import MODULE, ReportedSettings
 from fleet.cloud.centre import ASKED_BY_CENTRE
 from fleet.cloud.desk import LONGEST_ID, Desk
 from fleet.cloud.desk_io import (
@@ -89,7 +89,7 @@ class DeskDriver:
             users=list(loaded.users),
             known_vins=list(loaded.vins),
             presence=list(loaded.presence),
-            settings=msgspec.convert(loaded.services.get(MODULE, {}), dict[str, CarSettings]),
+            settings=msgspec.convert(loaded.services.get(MODULE, {}), dict[str, ReportedSettings]),
         )
         self.desk = Desk.begin(start)
         self._to_restore = loaded.commands
@@ -159,7 +159,7 @@ class DeskDriver:
                 self._announced(request, answer_topic)
 
     def _keep_in_case_of_a_kill(self, request: SetSpin, topic: str) -> None:
-        """Keep what is told when we end before the S-PIN is hashed; the real answer takes its place."""
+        """Keep the answer for the case that the process ends before the S-PIN is hashed; the real answer takes its place."""
         detail = "the back end was restarted before the S-PIN was set; ask again"
         answer = DeskAnswer(
             id=request.id[:LONGEST_ID], state="rejected", reason="busy", detail=detail, final=True, at=self._clock.now()

@@ -1,4 +1,4 @@
-"""Finds out whether what the broker has for us still comes, by a message to ourselves. Pure; is told the time.
+"""Finds out whether messages of the broker still come, by a message to ourselves. Pure; time is an argument.
 
 Where our acknowledgements get lost on the way, a broker with as many unacknowledged messages as it allows sends no more, on
 a connection that is well in all other respects, and MQTT repeats nothing within one. Silence alone may be a quiet night.
@@ -21,7 +21,7 @@ LONGEST_S: Final = 600.0
 
 
 class Echo:
-    """What one silence means. Times are seconds of any clock."""
+    """Judges a silence of the broker. Times are seconds of any clock."""
 
     def __init__(self, after_s: float = AFTER_S, wait_s: float = WAIT_S) -> None:
         """Take how long silence lasts before it is asked about, and how long the answer may take."""

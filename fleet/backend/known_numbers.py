@@ -1,4 +1,4 @@
-"""Which numbers of its cars a store knows, within bounds: what is held in memory, what has a row, and what is given up.
+"""The sequence numbers that a store knows of its cars, within bounds: in memory, in rows, and given up.
 
 A car that keeps to its contract never meets one of the bounds. One that does not shall cost no other car anything: what is
 beyond a bound is counted by name in `beyond`, and what comes of it later goes to quarantine.
@@ -23,14 +23,14 @@ BOOTS_OF_CAR: Final = 1_000
 BOOTS_IN_MEMORY: Final = 4
 """Of a car; of others the row is read when a message of them comes."""
 MARKED_GAPS: Final = 200
-"""Gaps told to a car at once: what was dropped or lost never comes, and must not hold up the rest."""
+"""Gaps that one mark names: dropped and lost messages never come, and must not hold up the rest."""
 
 BootKey = tuple[str, int]
 """VIN and boot."""
 
 
 class Seen:
-    """The numbers of one boot: how often one came again, how many are in quarantine, and how often marks were made of them.
+    """The numbers of one boot: how often one came again, how many are in quarantine, and how many marks were sent.
 
     `is_beyond` notes that some were given up, once that was counted.
     """

@@ -16,7 +16,7 @@ import msgspec
 
 from fleet.backend.known_numbers import KnownNumbers, Seen
 from fleet.backend.quarantine import PAYLOAD_KEPT, Room
-from fleet.backend.store import Arrival, Batch, Prepared, Quarantined
+from fleet.backend.store import Arrival, Batch, Prepared, QuarantinedFrame
 from fleet.cloud.twin import Newest, origin_of
 from fleet.wire.messages import Presence, Status
 
@@ -30,7 +30,7 @@ _PUT_ASIDE: Final = "SELECT 1 FROM quarantine WHERE vin = ? AND boot = ? AND seq
 
 
 class BatchPreparer:
-    """What a store knows of its messages. `next_id` is the id of the next new one."""
+    """The messages that a store knows. `next_id` is the id of the next new one."""
 
     def __init__(self, connection: sqlite3.Connection, bring_up: Callable[[], None]) -> None:
         """Read from this connection; `bring_up` writes the rows of batches that are still held, before a row is looked for."""
@@ -107,14 +107,14 @@ class BatchPreparer:
             return
         vin, boot, seq, kind, name, *_ = arrival
         detail = f"{kind} {name or ''} {seq} of boot {boot}: so many {'boots' if seen is None else 'gaps'} came after it"
-        held = Quarantined(
+        held = QuarantinedFrame(
             arrival.received_at, f"{vin}/{kind}", "too_late", detail, len(arrival.payload), arrival.payload[:PAYLOAD_KEPT],
             vin, None, None,
         )  # fmt: skip
         prepared.refused.append((arrival, held))
         self._put_aside(held, prepared)
 
-    def _put_aside(self, held: Quarantined, prepared: Prepared) -> None:
+    def _put_aside(self, held: QuarantinedFrame, prepared: Prepared) -> None:
         """Note the number of a message in quarantine as seen, so that its car need not send it again; keep it if there is room.
 
         One whose number is stored already was damaged on its second way only: it is kept, but not counted. The same one
@@ -135,7 +135,7 @@ class BatchPreparer:
         else:
             self.beyond[NOT_KEPT] += 1
 
-    def _is_put_aside(self, held: Quarantined) -> bool:
+    def _is_put_aside(self, held: QuarantinedFrame) -> bool:
         self._bring_up()
         number = (held.vin, held.boot, held.seq)
         return self._connection.execute(_PUT_ASIDE, number).fetchone() is not None

@@ -1,7 +1,7 @@
 """Publishes commands, replies and answers, and again after a lost connection, until the broker has said yes or no.
 
-A command or a reply may so be published twice: a car executes an id once, and takes one reply to a request. What cannot be
-published at all is told, and whoever waits for it gets `internal` in its place.
+A command or a reply may so be published twice: a car executes an id once, and takes one reply to a request. A message
+that cannot be published at all is warned of, and whoever waits for it gets `internal` in its place.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Publisher:
-    """What the back end sends. Its owner passes on what the link says."""
+    """The frames that a back end sends. Its owner passes on the events of the link."""
 
     def __init__(self, context: BackendContext, link: Link, desk: DeskDriver, centre: CentreDriver) -> None:
         """Take the link to publish on, and desk and centre, which hear what became of their commands, answers and replies."""
@@ -63,7 +63,7 @@ class Publisher:
         self._publish(token, action)
 
     def send_stored(self, marks: Iterable[tuple[str, Stored]]) -> None:
-        """Tell cars what is stored. Not repeated when lost: the next mark covers this one."""
+        """Send cars their stored numbers. Not repeated when lost: the next mark covers this one."""
         link = self._link
         if not link.is_up:
             return
@@ -118,7 +118,7 @@ class Publisher:
             self._failed(action, error)
 
     def _failed(self, action: Action, error: Exception) -> None:
-        """Tell what cannot be published, and give whoever waits for it an answer that can."""
+        """Warn of an action that cannot be published, and give whoever waits for it an answer that can."""
         self._context.warn(f"a {type(action).__name__} could not be published: {type(error).__name__}")
         if isinstance(action, SendCommand):
             self._outcome_of(action, INTERNAL)

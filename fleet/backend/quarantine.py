@@ -1,4 +1,4 @@
-"""How much of what was not understood is kept: whoever sends garbage shall fill neither the disk nor anybody's commit."""
+"""Bounds of the quarantine: whoever sends garbage shall fill neither the disk nor anybody's commit."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class TransitionRow:
 
 @dataclass(frozen=True, slots=True)
 class NoticeRow:
-    """What somebody was told about a car; `at` is scenario µs."""
+    """A notice about a car to its recipient; `at` is scenario µs."""
 
     vin: str
     to: str
@@ -129,7 +129,7 @@ class NoticeRow:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRow:
-    """What a car was answered; `at` and `expires_at` are scenario µs, `published_wall_us` None until the broker took it."""
+    """A reply to a car; `at` and `expires_at` are scenario µs, `published_wall_us` None until the broker took it."""
 
     vin: str
     request_id: str
@@ -143,7 +143,7 @@ class ReplyRow:
 
 @dataclass(frozen=True, slots=True)
 class BootAccount:
-    """What arrived of one boot of a car: all numbers up to `high` but those in `gaps`; `duplicates` came again."""
+    """The messages that arrived of one boot of a car: all numbers up to `high` but those in `gaps`; `duplicates` came again."""
 
     high: int
     gaps: tuple[Gap, ...]
@@ -283,7 +283,7 @@ class StoreReader:
         return [TransitionRow(*row) for row in found]
 
     def notices(self, *, vin: str | None = None, limit: int = 100) -> list[NoticeRow]:
-        """Return what was told, the newest first."""
+        """Return notices, the newest first."""
         found = self._rows(
             "SELECT vin, recipient, kind, data, at, wall_us FROM notice WHERE (:vin IS NULL OR vin = :vin)"
             " ORDER BY id DESC LIMIT :limit",
@@ -292,7 +292,7 @@ class StoreReader:
         return [NoticeRow(*[*row[:3], msgspec.json.decode(row[3]), *row[4:]]) for row in found]
 
     def replies(self, vin: str, *, limit: int = 100) -> list[ReplyRow]:
-        """Return what a car was answered, the newest first."""
+        """Return the replies to a car, the newest first."""
         found = self._rows(
             "SELECT vin, request_id, name, error, data, at, expires_at, published_wall_us FROM reply WHERE vin = :vin"
             " ORDER BY id DESC LIMIT :limit",
@@ -325,7 +325,7 @@ class StoreReader:
         return dict(self._rows("SELECT name, count(*) FROM message WHERE kind = 'event' GROUP BY name ORDER BY name"))
 
     def notices_by_kind(self) -> dict[str, int]:
-        """Return how often somebody was told each kind of thing."""
+        """Return how many notices there are of each kind."""
         return dict(self._rows("SELECT kind, count(*) FROM notice GROUP BY kind ORDER BY kind"))
 
     def replies_by_name(self) -> dict[str, int]:

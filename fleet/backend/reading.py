@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fleet.backend.quarantine import PAYLOAD_KEPT
-from fleet.backend.store import Arrival, Quarantined
+from fleet.backend.store import Arrival, QuarantinedFrame
 from fleet.cloud.twin import origin_of
 from fleet.errors import Undecodable
 from fleet.wire.dialect import Dialect
@@ -23,7 +23,7 @@ _LONGEST_TOPIC: Final = 200
 
 
 class FrameReader:
-    """What cars and tools send, as the back end takes it."""
+    """Reads the frames of cars and tools."""
 
     def __init__(self, dialect: Dialect) -> None:
         """Take the dialect."""
@@ -55,7 +55,7 @@ class FrameReader:
             message.sent_wall_us, received_at, frame.content_type, payload, origin,
         ))  # fmt: skip
 
-    def held(self, frame: Frame, error: Undecodable, received_at: int, *, bare: bool = False) -> Quarantined:
+    def held(self, frame: Frame, error: Undecodable, received_at: int, *, bare: bool = False) -> QuarantinedFrame:
         """Return the row in quarantine of a frame that is no message, or could not be handled; `bare`: without its number.
 
         Nothing of what tools ask is kept, as there may be an S-PIN in it.
@@ -67,7 +67,7 @@ class FrameReader:
             vin = header.vin if is_vin(header.vin) else None
             if self._dialect.topics.belongs_to(frame.topic, header.vin):
                 boot, seq = header.boot, header.seq
-        return Quarantined(
+        return QuarantinedFrame(
             received_at=received_at,
             topic=storable(frame.topic[:_LONGEST_TOPIC]),
             reason=error.reason,

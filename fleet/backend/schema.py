@@ -106,12 +106,12 @@ CREATE TABLE service_state (
     + _BOUNDS
 )
 _MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN, 5: _BOUNDS + _COUNTED}
-"""What brings a store from a version to the next one."""
+"""Statements that bring a store from a version to the next one."""
 
 CLOCK: Final = "clock"
 """Where meta keeps the last announcement of scenario time."""
 NULL: Final = math.nan
-"""What SQLite keeps as NULL. So it would None; but for each None, bool or `bytes` Python's sqlite3 looks for an adapter, which
+"""SQLite keeps it as NULL. So it would None; but for each None, bool or `bytes` Python's sqlite3 looks for an adapter, which
 costs a tenth of a row. It does not for a float, an int or a `bytearray`."""
 LOG_PAGES_MAX: Final = 64_000
 """Pages in the log (4 KB each) at which a commit itself copies them back, however long that takes: nobody else did."""

@@ -40,13 +40,13 @@ class SpinCost:
 
     @staticmethod
     def parse(text: str) -> SpinCost:
-        """Read what `str` wrote, so that a hash is verified at the cost it was made with."""
+        """Read the text of `str`, so that a hash is verified at its own cost."""
         _, n, r, p = text.split(":")
         return SpinCost(int(n), int(r), int(p))
 
 
 class SpinVault:
-    """Makes and checks hashes; every method is slow and safe to call from any thread."""
+    """Creates and checks hashes; every method is slow and safe to call from any thread."""
 
     def __init__(self, pepper: bytes, cost: SpinCost | None = None) -> None:
         """Take the pepper, at least 16 bytes that are not in the store, and the cost of new hashes."""

@@ -41,7 +41,7 @@ class Arrival(NamedTuple):
     origin: Origin | None
 
 
-class Quarantined(NamedTuple):
+class QuarantinedFrame(NamedTuple):
     """A frame that was not understood, and why. `payload` is None where it may hold a secret."""
 
     received_at: int
@@ -56,11 +56,11 @@ class Quarantined(NamedTuple):
 
 
 class Batch(msgspec.Struct):
-    """What is committed together. `writes` are those of desk and centre."""
+    """The messages and decisions that are committed together. `writes` are the decisions of desk and centre."""
 
     arrivals: list[Arrival] = []
     presences: list[Presence] = []
-    quarantined: list[Quarantined] = []
+    quarantined: list[QuarantinedFrame] = []
     writes: list[Decided] = []
     meta: dict[str, str] = {}
     prepared: Prepared | None = None
@@ -78,8 +78,8 @@ class Prepared(msgspec.Struct):
     first_id: int = 0
     newest: dict[str, Newest] = {}
     sequences: dict[BootKey, Seen] = {}
-    quarantined: list[Quarantined] = []
-    refused: list[tuple[Arrival, Quarantined]] = []
+    quarantined: list[QuarantinedFrame] = []
+    refused: list[tuple[Arrival, QuarantinedFrame]] = []
     forgotten: list[BootKey] = []
     put_aside: dict[str, int] = {}
     duplicates: int = 0
@@ -91,7 +91,7 @@ class Prepared(msgspec.Struct):
 
 
 class Committed(msgspec.Struct):
-    """What a commit did: the messages that were new, how many were not, and the numbers that are now stored of each boot.
+    """The outcome of a commit: the messages that were new, how many were not, and the numbers that are now stored of each boot.
 
     `refused` messages are in quarantine: nobody can tell any more whether they are new.
     """
@@ -99,16 +99,16 @@ class Committed(msgspec.Struct):
     fresh: list[Arrival]
     duplicates: int
     sequences: Iterable[tuple[BootKey, Seen]]
-    refused: list[tuple[Arrival, Quarantined]] = []
+    refused: list[tuple[Arrival, QuarantinedFrame]] = []
 
     @property
     def marks(self) -> list[tuple[str, Stored]]:
-        """What to tell the cars, until the next commit."""
+        """The stored numbers to send to the cars, until the next commit."""
         return [(vin, seen.mark(boot)) for (vin, boot), seen in self.sequences]
 
 
 class Loaded(msgspec.Struct):
-    """What the back end needs to go on after a restart; `answers` each with the wall time at which it was given."""
+    """Everything that a back end needs to go on after a restart; `answers` each with the wall time at which it was given."""
 
     users: list[UserRecord]
     vins: list[str]

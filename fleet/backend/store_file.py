@@ -1,4 +1,4 @@
-"""The file behind a store's path: one writer holds it, and it is looked at before anybody is told that something is stored.
+"""The file behind a store's path: one writer holds it, and it is looked at with each commit.
 
 A file can have many names (links, other ways to its folder), so what is locked is the file itself. And a path can come to
 mean another file while a back end runs, or none: rows then go where nobody will find them.
@@ -68,7 +68,7 @@ class StoreFile(HeldName):
     """A store's file, held from the beginning and watched once it is `opened`."""
 
     def __init__(self, path: Path) -> None:
-        """Hold name and file, which is made empty where there is none. Raises StoreError, also when another back end has it."""
+        """Hold name and file; it is created empty where there is none. Raises StoreError, also when another back end has it."""
         super().__init__(path)
         real = Path(os.path.realpath(path))
         try:

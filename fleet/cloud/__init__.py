@@ -1,1 +1,1 @@
-"""What the back end decides, as pure state machines: the newest state of a car, the command desk. Performs nothing."""
+"""Decisions of the back end as pure state machines: the newest state of a car, the command desk. Performs nothing."""

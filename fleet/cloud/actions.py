@@ -1,4 +1,4 @@
-"""What can be asked of the services of the back end, from actions.toml: what tools, scenarios and docs know of it beforehand.
+"""The actions of the services of the back end, from actions.toml, for tools, scenarios and docs.
 
 Each rule judges itself what it is asked; that both say the same is a test's affair.
 """

@@ -1,4 +1,4 @@
-"""Who answers a call from a car: the emergency centre where it is, the breakdown centre of its country, the information centre.
+"""Passes calls of cars on: to the emergency centre where the car is, the breakdown centre of its country, the information centre.
 
 What is written in a call is the car's: the back end has no accounts yet, so the car tells where it is registered.
 """
@@ -20,10 +20,10 @@ ANSWERED_WITHIN: Final[Duration] = 5 * MINUTE
 """After that a driver has hung up."""
 _OF_INFO_CALL: Final = ("id", "registered_in")
 _OF_BREAKDOWN_CALL: Final = (*_OF_INFO_CALL, "position", "mileage_km", "warnings")
-"""What is passed on of a call: nothing that does not belong to it."""
+"""The data of a call that are passed on: nothing that does not belong to it."""
 
 
-class _Place(msgspec.Struct):
+class _Position(msgspec.Struct):
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
@@ -31,7 +31,7 @@ class _Place(msgspec.Struct):
 class _Located(msgspec.Struct):
     """Of an emergency call, all that is read here; the rest is passed on as it is."""
 
-    position: _Place
+    position: _Position
 
 
 class _Call(msgspec.Struct):
@@ -39,7 +39,7 @@ class _Call(msgspec.Struct):
     registered_in: str = ""
 
 
-class Calls(Rule):
+class CallRule(Rule):
     """Keeps no notes: the service centre gives it each call once, also across restarts."""
 
     name = "calls"
@@ -57,7 +57,7 @@ class Calls(Rule):
 
 
 def _country_of(event: Event) -> str | None:
-    """Return the country whose emergency centre it is; None when that cannot be told, and all are asked."""
+    """Return the country whose emergency centre it is; None when the call has no usable position, and all are asked."""
     try:
         place = msgspec.convert(event.data, _Located).position
     except msgspec.ValidationError:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fleet.cloud.car_settings import NEVER, Number
-from fleet.cloud.rule import AskCar, CommandEnded, Done, Notes, Notify, Refused, Rule, RuleOutput
+from fleet.cloud.rule import AskCar, CommandEnded, Done, Notes, Notify, RequestRefused, Rule, RuleOutput
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, MINUTE, SECOND, Duration, Instant
 from fleet.wire.messages import Event, ServiceRequest
@@ -57,11 +57,11 @@ WAVES_MOST: Final = 100
 LEAST_DECIDED: Final = 0.01
 LONGEST_ID: Final = 40
 LARGEST_MB: Final = 50_000
-"""What cars take, as the catalogue says: a plan beyond it would be refused by each of them."""
+"""The range that cars take, from the catalogue: each of them would refuse a plan beyond it."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is rolled out, to which cars, and how carefully. The figures are ours, and each campaign may have its own.
+    """An update, the cars that get it, and how carefully. The figures are ours, and each campaign may have its own.
 
     `waves` are the shares (0 to 1, rising to 1) of the cars that have been asked with each wave. A wave is judged when
     `decided_share` of its cars are decided: at most `failure_limit` of its installations may have failed.
@@ -121,7 +121,7 @@ class Progress(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What has changed: these cars, and of the campaign itself what an operator is told, as (kind, words)."""
+    """Changes of a campaign: these cars, and the notices to an operator, as (kind, words)."""
 
     cars: tuple[str, ...]
     told: tuple[tuple[str, str], ...]
@@ -186,7 +186,7 @@ class Campaign:
         return self._cars.get(vin)
 
     def take_changes(self) -> Changed:
-        """Return which cars have moved since the last call, and what is to be told of the campaign."""
+        """Return the cars that have moved since the last call, and the notices about the campaign."""
         changed = Changed(tuple(self._changed), tuple(self._told))
         self._changed.clear()
         self._told.clear()
@@ -416,22 +416,22 @@ class CampaignRule(Rule):
 
     # --- what operators ask
 
-    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:
         """`plan`, `start`, `pause`, `resume`, `status`, and `consent` of a car's user, each with the `campaign` it is about."""
         name = str(request.data.get("campaign", ""))
         if request.action == "plan" or (request.action == "start" and len(request.data) > 1):
             planned = self._plan(request.data, now)
-            if isinstance(planned, Refused) or request.action == "plan":
+            if isinstance(planned, RequestRefused) or request.action == "plan":
                 return planned
         elif request.data.keys() - {"campaign"}:
-            return Refused("malformed", f"{request.action} needs the name of the campaign alone")
+            return RequestRefused("malformed", f"{request.action} needs the name of the campaign alone")
         if request.action == "start" and (draft := self._drafts.pop(name, None)) is not None:
             del self.notes[f"draft/{name}"]
             self.notes[f"plan/{name}"] = msgspec.to_builtins(draft)
             self._campaigns[name] = Campaign(draft, now=now)
         campaign = self._campaigns.get(name)
         if campaign is None:
-            return Refused("not_found", f"there is no campaign {name[:LONGEST_ID]!r} that was started")
+            return RequestRefused("not_found", f"there is no campaign {name[:LONGEST_ID]!r} that was started")
         match request.action:
             case "pause":
                 done = campaign.pause()
@@ -442,26 +442,26 @@ class CampaignRule(Rule):
             case "start" | "status":
                 done = True
             case _:
-                return Refused("unsupported", "a campaign can be asked: plan, start, pause, resume, consent, status")
+                return RequestRefused("unsupported", "a campaign can be asked: plan, start, pause, resume, consent, status")
         if not done:
             why = f"it is {campaign.phase}" if request.action != "consent" else "the car is not part of it"
-            return Refused("not_possible", f"campaign {name}: {why}")
+            return RequestRefused("not_possible", f"campaign {name}: {why}")
         return Done(self._note(campaign), _summary(campaign))
 
-    def _plan(self, data: Mapping[str, Any], now: Instant) -> Done | Refused:
+    def _plan(self, data: Mapping[str, Any], now: Instant) -> Done | RequestRefused:
         """Keep a plan until it is started. The same one with other cars adds them: a long list comes in parts."""
         listed = {name: data[name].split(",") for name in ("cars", "waves") if isinstance(data.get(name), str)}
         try:
             plan = msgspec.convert({**data, **listed}, Plan, strict=False)  # a command line has nothing but text
         except msgspec.ValidationError as error:
-            return Refused("malformed", str(error))
+            return RequestRefused("malformed", str(error))
         name, begun = plan.campaign, self._campaigns.get(plan.campaign)
         known = begun.plan if begun is not None else self._drafts.get(name)
         wrong = plan.misfit()
         if wrong is None and known is not None and replace(known, cars=plan.cars) != plan:
             wrong = f"there is another campaign {name}"
         if wrong is not None:
-            return Refused("argument_out_of_range", wrong)
+            return RequestRefused("argument_out_of_range", wrong)
         if begun is not None:
             self.notes[f"added/{name}"] = [*self.notes.get(f"added/{name}", ()), *begun.add(plan.cars, now)]
             return Done(self._note(begun), _summary(begun))

@@ -1,9 +1,9 @@
-"""What a car has said of its own switches: privacy mode, services that are off, whether anybody is at home in it.
+"""The switches of a car as it reports them: privacy mode, services that are off, whether it has any user.
 
-The desk need not send what the car would refuse. It goes by what it has heard: what the car says itself is final.
+The desk need not send a command that the car would refuse. It goes by the last report; the answer of the car itself is final.
 
 A message may come late, overtaken by others of its car. So each thing is known with the number of the message that said it,
-and a newer word on one thing does not make an older word on another one old. Whatever the order: the same is known in the end.
+and a newer report on one switch does not make an older report on another one old. In any order the same is known in the end.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Number = tuple[int, int]
 NEVER: Final[Number] = (0, 0)
 
 
-class CarSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds in a car. `boot` and `seq` are the number of the word on `mode` and `services_off`, a reset being one.
+class ReportedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The switches of a car as it last reported them. `boot` and `seq` number the message about `mode` and `services_off`.
 
     `paired` holds since the message `since`; `pairing` is the newest pairing that was heard of.
     """
@@ -44,7 +44,7 @@ class CarSettings(msgspec.Struct, frozen=True, kw_only=True):
     pairing: Number = NEVER
 
 
-class Reset(msgspec.Struct, frozen=True):
+class ReportedReset(msgspec.Struct, frozen=True):
     """A car has forgotten all its users, or one: the rights that they were given before are gone."""
 
     user: str | None = None
@@ -55,14 +55,14 @@ class _Changed(msgspec.Struct):
     services_off: tuple[str, ...] = ()
 
 
-def after(held: CarSettings | None, event: Event) -> CarSettings | None:
+def after(held: ReportedSettings | None, event: Event) -> ReportedSettings | None:
     """Return what holds after an event; None when that is nothing new, or the event cannot be read."""
-    before = held or CarSettings()
+    before = held or ReportedSettings()
     told = _told(before, event)
     return None if told == before else told
 
 
-def _told(held: CarSettings, event: Event) -> CarSettings:
+def _told(held: ReportedSettings, event: Event) -> ReportedSettings:
     number = (event.boot, event.seq)
     privacy = {"boot": event.boot, "seq": event.seq} if number > (held.boot, held.seq) else None
     match event.name:
@@ -84,7 +84,7 @@ def _told(held: CarSettings, event: Event) -> CarSettings:
             return held
 
 
-def reset_of(event: Event) -> Reset | None:
+def reset_of(event: Event) -> ReportedReset | None:
     """Return the users that a car has forgotten, None for another event or one that cannot be read."""
     if event.name != "car_reset":
         return None
@@ -94,14 +94,14 @@ def reset_of(event: Event) -> Reset | None:
         return None
 
 
-def read_reset(event: Event) -> Reset:
+def read_reset(event: Event) -> ReportedReset:
     """Read a `car_reset`; without its primary user a car has no users. Raises ValidationError."""
-    reset = msgspec.convert(event.data, Reset)
-    return Reset() if reset.user == PRIMARY else reset
+    reset = msgspec.convert(event.data, ReportedReset)
+    return ReportedReset() if reset.user == PRIMARY else reset
 
 
-def refusal(settings: CarSettings | None, name: str) -> tuple[str, str] | None:
-    """Judge a command by what the car has said: None, or the reason (and words for people) why it would be sent in vain."""
+def refusal(settings: ReportedSettings | None, name: str) -> tuple[str, str] | None:
+    """Judge a command by the reports of the car: None, or the reason (and words for people) why it would be sent in vain."""
     if settings is None:
         return None
     if not settings.paired:

@@ -22,7 +22,7 @@ from fleet.cloud.rule import (
     Keep,
     Notes,
     Notify,
-    Refused,
+    RequestRefused,
     Rule,
     RuleFailed,
     RuleOutput,
@@ -37,7 +37,7 @@ from fleet.wire.vin import fault_of, is_vin
 REMEMBERED: Final = 1_000
 """Answers that are kept for requests of tools that come again."""
 ASKED_BY_CENTRE: Final = "centre-"
-"""What ids of commands begin with that a rule asked for; then follow its name and its own id."""
+"""Prefix of the ids of commands that a rule asked for; its name and its own id follow."""
 LONGEST_ID: Final = 100
 NAMED: Final = 20
 """Unknown cars that an answer names."""
@@ -73,7 +73,7 @@ class ServiceCentre:
                 self._of_request[request] = name
 
     def wants(self, message: Event | Request) -> bool:
-        """Tell whether anything could come of the message; what is not wanted need not be given."""
+        """Tell whether a rule hears the message; others need not be given."""
         return message.name in self._of_event or type(message) is Request
 
     # --- Machine
@@ -135,15 +135,15 @@ class ServiceCentre:
     def _asked(self, message: ServiceAsked, now: Instant) -> list[CentreOutput]:
         request, topic = message.request, message.answer_topic
         if not 0 < len(request.id) <= LONGEST_ID:
-            refusal = Refused("malformed", f"an id has 1 to {LONGEST_ID} characters")
+            refusal = RequestRefused("malformed", f"an id has 1 to {LONGEST_ID} characters")
             return [_answer(topic, request.id[:LONGEST_ID], refusal, now)]
         earlier = self._answered.get(request.id)
         if earlier is not None:
             return [Answer(topic, DeskAnswer(final=True, **earlier))]
         outputs: list[CentreOutput] = []
-        done: Done | Refused | None = self._unfit(request)
+        done: Done | RequestRefused | None = self._unfit(request)
         if done is None:
-            judged: list[Done | Refused] = []
+            judged: list[Done | RequestRefused] = []
 
             def judge(rule: Rule) -> Sequence[RuleOutput]:
                 judged.append(self._of_known(rule, request, message.unknown, now))
@@ -161,25 +161,25 @@ class ServiceCentre:
         self._remember(given.answer)
         return [*outputs, given]
 
-    def _unfit(self, request: ServiceRequest) -> Refused | None:
+    def _unfit(self, request: ServiceRequest) -> RequestRefused | None:
         if request.service not in self._rules:
-            return Refused(
+            return RequestRefused(
                 "unsupported", f"there is no service {request.service[:40]!r}; known: {', '.join(sorted(self._rules))}"
             )
         if request.vin is not None and (fault := fault_of(request.vin)) is not None:
-            return Refused("invalid_vin", f"{fault}; a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
+            return RequestRefused("invalid_vin", f"{fault}; a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
         return None
 
-    def _of_known(self, rule: Rule, request: ServiceRequest, unknown: Sequence[str], now: Instant) -> Done | Refused:
+    def _of_known(self, rule: Rule, request: ServiceRequest, unknown: Sequence[str], now: Instant) -> Done | RequestRefused:
         """Have it done for the cars that are known, and tell which are not."""
         if not unknown:
             return rule.asked(request, now)
         known = [vin for vin in listed_cars(request) if vin not in unknown]
         told = f"{_named(unknown)}: {_NEVER_HEARD_OF}"
         if not known or request.vin in unknown:
-            return Refused("unknown_vin", told)
+            return RequestRefused("unknown_vin", told)
         done = rule.asked(msgspec.structs.replace(request, data={**request.data, "cars": known}), now)
-        if isinstance(done, Refused):
+        if isinstance(done, RequestRefused):
             return done
         return replace(done, data={**(done.data or {}), "unknown": list(unknown[:NAMED])}, detail=f"left out: {told}")
 
@@ -276,8 +276,8 @@ def _named(vins: Sequence[str]) -> str:
     return ", ".join(vins[:NAMED]) + more
 
 
-def _answer(topic: str, request_id: str, done: Done | Refused, now: Instant) -> Answer:
-    if isinstance(done, Refused):
+def _answer(topic: str, request_id: str, done: Done | RequestRefused, now: Instant) -> Answer:
+    if isinstance(done, RequestRefused):
         answer = DeskAnswer(id=request_id, state="rejected", reason=done.reason, detail=done.detail, final=True, at=now)
     else:
         data = None if done.data is None else dict(done.data)

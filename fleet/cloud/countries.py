@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 FARTHEST_KM: Final = 400.0
-"""Who is farther from all the towns is in none of the countries."""
+"""A place farther from all the towns is in none of the countries."""
 _KM_PER_DEGREE: Final = 111.2
 
 

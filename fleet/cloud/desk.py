@@ -14,7 +14,7 @@ from typing import Final, assert_never
 from msgspec.structs import replace
 
 from fleet.cloud import car_settings
-from fleet.cloud.car_settings import NEVER, NOT_PAIRED, CarSettings, Number
+from fleet.cloud.car_settings import NEVER, NOT_PAIRED, Number, ReportedSettings
 from fleet.cloud.desk_io import (
     INTERNAL,
     Answer,
@@ -44,7 +44,17 @@ from fleet.cloud.desk_io import (
     Transition,
     UserRecord,
 )
-from fleet.cloud.spin_guard import BAD_FORMAT, BUSY, MISPLACED, PRIMARY, Decision, Refusal, SpinGuard, is_spin, looks_like_spin
+from fleet.cloud.spin_guard import (
+    BAD_FORMAT,
+    BUSY,
+    MISPLACED,
+    PRIMARY,
+    Decision,
+    DeskRefusal,
+    SpinGuard,
+    is_spin,
+    looks_like_spin,
+)
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
 from fleet.kernel.timers import TimerHeap
@@ -58,11 +68,11 @@ REMEMBERED_SPINS: Final = 2_000
 """Requests to set an S-PIN, kept in memory for those that are repeated: more than can be under way."""
 OPEN_PER_CAR: Final = 64
 BACK_END: Final = "back_end"
-"""What stands for a user where there is none."""
+"""Stands for a user where there is none."""
 LONGEST_ID: Final = 100
 SHORTEST_EXPIRY_S: Final = 5
 LONGEST_EXPIRY_S: Final = 2**32 - 1
-"""What MQTT can say; beyond it a broker would keep a message for 136 years."""
+"""The longest that MQTT can say; beyond it a broker would keep a message for 136 years."""
 _SKEW: Final = 30 * SECOND
 _SKEW_WALL: Final = 7 * SECOND
 """A broker keeps a command at least 5 wall seconds, with a second of slack, and the answer has to come back."""
@@ -73,7 +83,7 @@ _ENDED: Final = 4
 _FROM_CAR: Final = frozenset({"accepted", "in_progress"}) | TERMINAL_STATES
 
 
-UNKNOWN_VIN: Final = Refusal("unknown_vin", "nobody is enrolled on this car, and no message of it has ever arrived")
+UNKNOWN_VIN: Final = DeskRefusal("unknown_vin", "nobody is enrolled on this car, and no message of it has ever arrived")
 
 
 class _Open:
@@ -106,7 +116,7 @@ class Desk:
         users: Iterable[UserRecord] = (),
         known_vins: Iterable[str] = (),
         presence: Iterable[PresenceChanged] = (),
-        settings: Mapping[str, CarSettings] | None = None,
+        settings: Mapping[str, ReportedSettings] | None = None,
     ) -> None:
         """Start from what the store holds; `factor` is scenario seconds per wall second."""
         self._factor = factor
@@ -252,7 +262,7 @@ class Desk:
         if refusal is None and not by_back_end:
             user, outputs = self._guard.enrol(request.vin, user_name, self._pairing(request.vin))
             if user is None:
-                refusal = Refusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car")
+                refusal = DeskRefusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car")
         record = CommandRecord(
             id=request.id,
             vin=request.vin[:40],
@@ -280,7 +290,7 @@ class Desk:
                 return outputs + started
         return outputs + self._refuse(held, refusal or BUSY, now)
 
-    def _unfit(self, request: CommandRequest) -> Refusal | None:
+    def _unfit(self, request: CommandRequest) -> DeskRefusal | None:
         """Return what is wrong with a request whoever asks."""
         if (invalid := _invalid(request.vin)) is not None:
             return invalid
@@ -290,13 +300,15 @@ class Desk:
             read_parameters(request.name, request.parameters)
         except Undecodable as error:
             hidden = request.spin is not None and request.spin in error.detail
-            return Refusal(error.reason, "the parameters do not fit the command" if hidden else error.detail)
+            return DeskRefusal(error.reason, "the parameters do not fit the command" if hidden else error.detail)
         if _time_to_live(request) is None:
-            return Refusal("argument_out_of_range", f"a time to live is above 0 and at most {LONGEST_TIME_TO_LIVE // SECOND} s")
+            return DeskRefusal(
+                "argument_out_of_range", f"a time to live is above 0 and at most {LONGEST_TIME_TO_LIVE // SECOND} s"
+            )
         if len(self._by_vin.get(request.vin, ())) >= OPEN_PER_CAR:
-            return Refusal("busy", f"{OPEN_PER_CAR} commands of this car are under way")
+            return DeskRefusal("busy", f"{OPEN_PER_CAR} commands of this car are under way")
         unwanted = car_settings.refusal(self._settings.get(request.vin), request.name)
-        return None if unwanted is None else Refusal(*unwanted)
+        return None if unwanted is None else DeskRefusal(*unwanted)
 
     def _queue(self, held: _Open, now: Instant, token: str | None = None) -> list[DeskOutput]:
         """Send what passed all checks, unless the car cannot be woken."""
@@ -304,7 +316,7 @@ class Desk:
         presence = self._presence.get(record.vin)
         offline = presence is not None and presence.connection == "offline"
         if offline and presence is not None and presence.reason == "deep_sleep":
-            refusal = Refusal("deep_sleep", "the car saves its battery and cannot be reached until it is driven")
+            refusal = DeskRefusal("deep_sleep", "the car saves its battery and cannot be reached until it is driven")
             return self._refuse(held, refusal, now, token)
         held.seen = presence is not None and not offline  # a car without presence has never been connected
         # Time to live counts from here: how long the S-PIN took is not the car's affair.
@@ -346,7 +358,7 @@ class Desk:
             refusal = BUSY
         return [*outputs, _answer(topic, request_id, now, refusal.reason, refusal.detail)]
 
-    def _unfit_for_a_spin(self, request: SetSpin) -> tuple[Refusal | None, list[DeskOutput]]:
+    def _unfit_for_a_spin(self, request: SetSpin) -> tuple[DeskRefusal | None, list[DeskOutput]]:
         """Return why this S-PIN cannot be set, or None; and what comes of enrolling its user."""
         if looks_like_spin(request.vin) or looks_like_spin(request.user):
             return MISPLACED, []
@@ -358,11 +370,11 @@ class Desk:
             return BAD_FORMAT, []
         settings = self._settings.get(request.vin)
         if settings is not None and not settings.paired:
-            return Refusal(*NOT_PAIRED), []  # it would be a right of whoever had the car before
+            return DeskRefusal(*NOT_PAIRED), []  # it would be a right of whoever had the car before
         user_name = request.user or PRIMARY
         user, outputs = self._guard.enrol(request.vin, user_name, self._pairing(request.vin))
         if user is None:
-            return Refusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car"), outputs
+            return DeskRefusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car"), outputs
         return None, outputs
 
     def _enrol(self, message: EnrolmentAsked, now: Instant) -> list[DeskOutput]:
@@ -456,7 +468,7 @@ class Desk:
         reason = None if response.reason is None else response.reason[:60]
         return [LateResult(response.command_id, response.vin, response.state, reason, now)]
 
-    def _refuse(self, held: _Open, refusal: Refusal, now: Instant, token: str | None = None) -> list[DeskOutput]:
+    def _refuse(self, held: _Open, refusal: DeskRefusal, now: Instant, token: str | None = None) -> list[DeskOutput]:
         return self._move(held, "rejected", now, reason=refusal.reason, detail=refusal.detail, token=token)
 
     def _move(
@@ -549,9 +561,11 @@ def _present(record: CommandRecord, token: str | None = None) -> DeskAnswer:
     )
 
 
-def _invalid(vin: str) -> Refusal | None:
+def _invalid(vin: str) -> DeskRefusal | None:
     fault = fault_of(vin)
-    return None if fault is None else Refusal("invalid_vin", f"{fault}; a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
+    return (
+        None if fault is None else DeskRefusal("invalid_vin", f"{fault}; a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
+    )
 
 
 def _answer(topic: str, request_id: str, now: Instant, reason: str, detail: str) -> Answer:

@@ -1,4 +1,4 @@
-"""What goes into the command desk and what comes out: frozen, documented, one union each. Decides nothing.
+"""Inputs and outputs of the command desk: frozen, documented, one union each. Decides nothing.
 
 An S-PIN passes through some of these; it is left out of every `repr`. Those are dataclasses, as a `Struct` shows all its fields.
 """
@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from fleet.cloud.car_settings import NEVER, CarSettings, Number
+from fleet.cloud.car_settings import NEVER, Number, ReportedSettings
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswer, EnrolCar, Event, Response, SetSpin
 
@@ -24,7 +24,7 @@ INTERNAL: Final = "internal"
 
 @dataclass(frozen=True, slots=True)
 class SpinHash:
-    """An S-PIN as it is kept: `cost` says how `digest` was made, in the words of whoever made it."""
+    """An S-PIN as it is kept: `cost` names the parameters of `digest`, in the format of the hash."""
 
     salt: bytes = field(repr=False)
     digest: bytes = field(repr=False)
@@ -140,7 +140,7 @@ class CarSeen(msgspec.Struct, frozen=True):
 
 
 class PresenceChanged(msgspec.Struct, frozen=True):
-    """What the twin of the car now says of its connection."""
+    """The connection of a car has changed."""
 
     vin: str
     connection: Literal["online", "offline"] | None
@@ -191,7 +191,7 @@ class DeskStart(msgspec.Struct, frozen=True):
     users: list[UserRecord]
     known_vins: list[str]
     presence: list[PresenceChanged]
-    settings: dict[str, CarSettings] = {}
+    settings: dict[str, ReportedSettings] = {}
 
 
 # --- outputs ------------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class KeepSettings(msgspec.Struct, frozen=True):
     """To be stored: what a car has said of its switches; the newest is all that counts."""
 
     vin: str
-    settings: CarSettings
+    settings: ReportedSettings
 
 
 @dataclass(frozen=True, slots=True)

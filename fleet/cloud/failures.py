@@ -1,4 +1,4 @@
-"""What rules have failed at: kept and tried again, later each time, and at last given up and told. Bounded; knows no rule.
+"""Messages that rules failed at: kept and tried again, later each time, and at last given up with a notice. Bounded.
 
 What waits stands in notes of its own, so that a restart forgets nothing. An emergency call does not wait: its centre is told at
 once by whom it is, with what is written in it.
@@ -25,7 +25,7 @@ KEPT_MOST: Final = 1_000
 """Messages that wait; one more is given up at once."""
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class WaitingMessage(msgspec.Struct, frozen=True):
     """A message that a rule failed at; one of `event` and `ended` is there."""
 
     rule: str
@@ -43,7 +43,7 @@ class Failures:
     def __init__(self, notes: Notes) -> None:
         """Go on from the notes."""
         self.notes = notes
-        self._waiting = {key: msgspec.convert(held, Waiting) for key, held in notes.items()}
+        self._waiting = {key: msgspec.convert(held, WaitingMessage) for key, held in notes.items()}
         self._pauses: dict[str, tuple[int, Instant]] = {}
 
     def next_try(self) -> Instant | None:
@@ -65,7 +65,7 @@ class Failures:
         del self.notes[key]
 
     def failed(self, failed: RuleFailed, message: Event | CommandEnded, now: Instant, key: str | None) -> list[Notify]:
-        """Keep a message for another try, or give it up; return who is to be told."""
+        """Keep a message for another try, or give it up; return the notices."""
         called = message.name if isinstance(message, Event) else "command_ended"
         if called in EMERGENCIES and isinstance(message, Event):
             call = Notify(message.vin, "emergency_centre", called, {**message.data, "country": None}, now)
@@ -78,14 +78,14 @@ class Failures:
         at = now + FIRST_AFTER * 2 ** (tries - 1)
         key = key or _key(failed.rule, message)
         event, ended = (message, None) if isinstance(message, Event) else (None, message)
-        held = self._waiting[key] = Waiting(failed.rule, tries, at, event, ended)
+        held = self._waiting[key] = WaitingMessage(failed.rule, tries, at, event, ended)
         self.notes[key] = msgspec.to_builtins(held)
         return [self.told(failed, called, now, vin=message.vin, tries=tries, again_at=at)] if tries == 1 else []
 
     def told(
         self, failed: RuleFailed, called: str, now: Instant, *, vin: str = "", kind: str = "rule_failed", **more: Any
     ) -> Notify:
-        """Return what the operator is told."""
+        """Return the notice to the operator."""
         data = {"rule": failed.rule, "at": called, "car": vin, "error": failed.error, **more}
         return Notify("", "operator", kind, data, now)
 

@@ -20,8 +20,8 @@ from fleet.cloud import places
 from fleet.cloud.actions import load_actions
 from fleet.cloud.car_settings import NEVER, NOT_PAIRED, Number, read_reset
 from fleet.cloud.failures import unreadable
-from fleet.cloud.places import Position, World, load_world
-from fleet.cloud.rule import Done, Notes, Notify, Refused, Rule, RuleOutput, SendReply
+from fleet.cloud.places import Position, WorldMap, load_world
+from fleet.cloud.rule import Done, Notes, Notify, RequestRefused, Rule, RuleOutput, SendReply
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, Instant, from_datetime, to_datetime
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
@@ -55,7 +55,7 @@ class Asked(NamedTuple):
     parameters: Any
     now: Instant
     notes: Notes
-    world: World
+    world: WorldMap
 
     @property
     def here(self) -> Position:
@@ -64,7 +64,7 @@ class Asked(NamedTuple):
 
     @property
     def there(self) -> Position | None:
-        """Where it is going, when that was told."""
+        """The destination, where the car has sent one."""
         latitude, longitude = self.parameters.to_latitude, self.parameters.to_longitude
         return None if latitude is None or longitude is None else (latitude, longitude)
 
@@ -114,7 +114,7 @@ def role_of(user: str) -> Role:
 # --- the world --------------------------------------------------------------------------------------------------------
 
 
-def _region(asked: Asked, position: Position | None = None) -> places.Region | None:
+def _region(asked: Asked, position: Position | None = None) -> places.MapRegion | None:
     found = asked.world.regions_at(position or asked.here)
     return asked.world.regions[found[0]] if found else None
 
@@ -348,9 +348,9 @@ class _Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: str
 
 
-def _misfit(action: str, words: msgspec.Struct) -> Refused | None:
+def _misfit(action: str, words: msgspec.Struct) -> RequestRefused | None:
     wrong = misfit(load_actions()[OnlineRule.name].actions[action].parameters, words)
-    return None if wrong is None else Refused("argument_out_of_range", wrong)
+    return None if wrong is None else RequestRefused("argument_out_of_range", wrong)
 
 
 class OnlineRule(Rule):
@@ -430,11 +430,11 @@ class OnlineRule(Rule):
         else:
             self.notes.pop(key, None)
 
-    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:  # noqa: ARG002
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:  # noqa: ARG002
         """Do what the users of a car do elsewhere than in it."""
         vin = request.vin
         if vin is None:
-            return Refused("malformed", "it needs a VIN")
+            return RequestRefused("malformed", "it needs a VIN")
         try:
             match request.action:
                 case "show":
@@ -445,27 +445,27 @@ class OnlineRule(Rule):
                 case "install_certificate" | "remove_certificate":
                     return self._certificate(vin, request)
                 case _:
-                    return Refused("unsupported", "possible: show, set_holder, install_certificate, remove_certificate")
+                    return RequestRefused("unsupported", "possible: show, set_holder, install_certificate, remove_certificate")
         except msgspec.ValidationError as error:
-            return Refused("malformed", str(error))
+            return RequestRefused("malformed", str(error))
 
-    def _set_holder(self, vin: str, request: ServiceRequest) -> Done | Refused:
+    def _set_holder(self, vin: str, request: ServiceRequest) -> Done | RequestRefused:
         words = msgspec.convert(request.data, _Holder)
         if (wrong := _misfit(request.action, words)) is not None:
             return wrong
         return self._give(vin, "holder", {"name": words.name})
 
-    def _give(self, vin: str, kind: str, what: dict[str, Any]) -> Done | Refused:
+    def _give(self, vin: str, kind: str, what: dict[str, Any]) -> Done | RequestRefused:
         """Keep what a user of the car gives, until the car is reset."""
         owned = _owned(self.notes, vin)
         if not owned.enrolled:
-            return Refused(*NOT_PAIRED)
+            return RequestRefused(*NOT_PAIRED)
         self.notes[f"{kind}/{vin}"] = what | {"given": owned.paired}
         return Done()
 
-    def _certificate(self, vin: str, request: ServiceRequest) -> Done | Refused:
+    def _certificate(self, vin: str, request: ServiceRequest) -> Done | RequestRefused:
         if role_of(request.user or PRIMARY) != "primary":
-            return Refused("insufficient_rights", "the primary user alone installs and removes it")
+            return RequestRefused("insufficient_rights", "the primary user alone installs and removes it")
         if request.action == "remove_certificate":
             msgspec.convert(request.data, _Nothing)
             self.notes.pop(f"certificate/{vin}", None)

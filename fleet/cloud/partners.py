@@ -1,4 +1,4 @@
-"""Service partners: who is told that a car is due for service or has a fault, so that somebody contacts its user.
+"""Service partners: they get a notice when a car is due for service or has a fault, so that somebody contacts its user.
 
 The preferred partner is, and contacts the user by e-mail or phone. Without one nobody is told, until one is chosen; what came
 before is not told later (ours). When a partner closes, its users are told and choose again. Whoever switches automatic scheduling
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from fleet.cloud.rule import Done, Notify, Refused, Rule, RuleOutput
+from fleet.cloud.rule import Done, Notify, RequestRefused, Rule, RuleOutput
 from fleet.kernel.instants import Instant
 from fleet.wire.messages import Event, ServiceRequest
 
@@ -54,7 +54,7 @@ ACTIONS: Final[dict[str, type[_Asked]]] = {"choose": Choose, "automatic": Automa
 
 
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user of a car has chosen."""
+    """The choices of the user of a car."""
 
     partner: str | None = None
     contact: Literal["email", "phone"] = "email"
@@ -63,7 +63,7 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> State:
-        """What becomes of an event of this car."""
+        """Return the outputs for an event of this car."""
         if self.partner is None:
             return "awaiting_activation"
         if self.closed:
@@ -72,7 +72,7 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultTold(msgspec.Struct, frozen=True, kw_only=True):
-    """What the partner needs of the event `fault`."""
+    """The part of the event `fault` that the partner needs."""
 
     id: str
     text: str
@@ -82,7 +82,7 @@ class FaultTold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceDueTold(msgspec.Struct, frozen=True, kw_only=True):
-    """What the partner needs of the event `service_due`."""
+    """The part of the event `service_due` that the partner needs."""
 
     service: str
     left_km: float
@@ -103,7 +103,7 @@ class PartnerRule(Rule):
         return msgspec.convert(self.notes.get(_CAR + vin, {}), Preference)
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002 (its own time counts)
-        """Tell the partner, if there is one to be told."""
+        """Return a notice to the partner, if there is one."""
         preference = self.preference(event.vin)
         if preference.state != "active":
             return ()
@@ -114,19 +114,19 @@ class PartnerRule(Rule):
         who = {"partner": preference.partner, "contact_by": preference.contact, "happened_at": event.captured_at}
         return [Notify(event.vin, "service_partner", event.name, who | msgspec.structs.asdict(told))]
 
-    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:  # noqa: ARG002 (nothing depends on the time)
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:  # noqa: ARG002 (nothing depends on the time)
         """Choose a partner, switch automatic scheduling, close a partner, or show what holds for a car."""
         wanted = ACTIONS.get(request.action)
         if wanted is None:
-            return Refused("unsupported", f"partner knows {', '.join(sorted(ACTIONS))}, not {request.action[:40]!r}")
+            return RequestRefused("unsupported", f"partner knows {', '.join(sorted(ACTIONS))}, not {request.action[:40]!r}")
         try:
             words = msgspec.convert(request.data, wanted)
         except msgspec.ValidationError as error:
-            return Refused("malformed", str(error))
+            return RequestRefused("malformed", str(error))
         if isinstance(words, Close):
             return self._close(words)
         if request.vin is None:
-            return Refused("malformed", f"{request.action} needs the VIN of a car")
+            return RequestRefused("malformed", f"{request.action} needs the VIN of a car")
         before = self.preference(request.vin)
         if isinstance(words, Choose):
             return self._choose(request.vin, before, words)
@@ -134,18 +134,18 @@ class PartnerRule(Rule):
             return self._keep(request.vin, msgspec.structs.replace(before, automatic=words.on))
         return Done(data=_shown(before))
 
-    def _choose(self, vin: str, before: Preference, words: Choose) -> Done | Refused:
+    def _choose(self, vin: str, before: Preference, words: Choose) -> Done | RequestRefused:
         if (wrong := _misnamed(words.partner)) is not None:
             return wrong
         if _CLOSED + words.partner in self.notes:
-            return Refused("partner_closed", f"{words.partner} is closed; choose another one")
+            return RequestRefused("partner_closed", f"{words.partner} is closed; choose another one")
         return self._keep(vin, msgspec.structs.replace(before, partner=words.partner, contact=words.contact, closed=False))
 
     def _keep(self, vin: str, preference: Preference) -> Done:
         self.notes[_CAR + vin] = msgspec.to_builtins(preference)
         return Done(data=_shown(preference))
 
-    def _close(self, words: Close) -> Done | Refused:
+    def _close(self, words: Close) -> Done | RequestRefused:
         """Note it, and tell the user of each car that had chosen this partner; once, however often it is asked."""
         if (wrong := _misnamed(words.partner)) is not None:
             return wrong
@@ -164,10 +164,10 @@ def _has(preference: Preference, partner: str) -> bool:
     return preference.partner == partner and not preference.closed
 
 
-def _misnamed(partner: str) -> Refused | None:
+def _misnamed(partner: str) -> RequestRefused | None:
     if len(partner.strip()) > 0 and len(partner) <= LONGEST_NAME:
         return None
-    return Refused("argument_out_of_range", f"a partner's name has 1 to {LONGEST_NAME} characters")
+    return RequestRefused("argument_out_of_range", f"a partner's name has 1 to {LONGEST_NAME} characters")
 
 
 def _shown(preference: Preference) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What online services know of the world: places, hold-ups, distances, from places.toml. Pure lookups by position and time.
+"""The world of the online services: places, hold-ups, distances, from places.toml. Pure lookups by position and time.
 
 Knows no road: a way is the straight line times a detour, and its duration comes from its length (ours).
 """
@@ -20,7 +20,7 @@ from fleet.kernel.instants import HOUR, Instant, to_datetime
 
 EARTH_M: Final = 6_371_000.0
 MOST_FOUND: Final = 5
-"""Places that are told at once."""
+"""Places in one reply."""
 DETOUR: Final = 1.3
 """A road is that many times as long as the straight line; road networks are commonly put at about this."""
 SPEEDS: Final = ((5.0, 30.0), (20.0, 60.0), (math.inf, 100.0))
@@ -97,8 +97,8 @@ class _Area(_Data, frozen=True, kw_only=True):
     east: float
 
 
-class Region(_Data, frozen=True, kw_only=True):
-    """What is known of one part of the world."""
+class MapRegion(_Data, frozen=True, kw_only=True):
+    """The places of one part of the world."""
 
     timezone: str
     country: str
@@ -115,7 +115,7 @@ class Region(_Data, frozen=True, kw_only=True):
 
 
 class Product(_Data, frozen=True, kw_only=True):
-    """What the store sells: `months` is how long it is active."""
+    """A product of the store: it is active for `months`."""
 
     price_eur: float
     months: int
@@ -125,10 +125,10 @@ class _Sanctions(_Data, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
-class World(_Data, frozen=True, kw_only=True):
+class WorldMap(_Data, frozen=True, kw_only=True):
     """All of places.toml. `radio` has the kbit/s of each station."""
 
-    regions: dict[str, Region]
+    regions: dict[str, MapRegion]
     store: dict[str, Product]
     radio: dict[str, int]
     sanctions: _Sanctions
@@ -140,10 +140,10 @@ class World(_Data, frozen=True, kw_only=True):
 
 
 @cache
-def load_world() -> World:
+def load_world() -> WorldMap:
     """Return the data, from the package's own file."""
     text = resources.files("fleet.cloud").joinpath("places.toml").read_text(encoding="utf-8")
-    return msgspec.toml.decode(text, type=World)
+    return msgspec.toml.decode(text, type=WorldMap)
 
 
 def _at(spot: _Spot) -> Position:
@@ -164,7 +164,7 @@ def is_open(hours: str, minute: int) -> bool:
     return begin <= minute < end if begin < end else minute >= begin or minute < end
 
 
-def _minute(region: Region, now: Instant) -> int:
+def _minute(region: MapRegion, now: Instant) -> int:
     local = to_datetime(now).astimezone(ZoneInfo(region.timezone))
     return local.hour * 60 + local.minute
 
@@ -185,7 +185,7 @@ def _nearest(found: Iterable[tuple[float, dict[str, Any]]], radius_km: float) ->
 
 
 def petrol_places(
-    region: Region, here: Position, now: Instant, *, fuel: Literal["petrol", "diesel"], radius_km: float, open_now: bool
+    region: MapRegion, here: Position, now: Instant, *, fuel: Literal["petrol", "diesel"], radius_km: float, open_now: bool
 ) -> list[dict[str, Any]]:
     """Return petrol stations with their hours and the price of that fuel."""
     minute = _minute(region, now)
@@ -202,7 +202,7 @@ def petrol_places(
 
 
 def charging_places(
-    region: Region,
+    region: MapRegion,
     here: Position,
     now: Instant,
     *,
@@ -225,7 +225,7 @@ def charging_places(
     return _nearest(found, radius_km)
 
 
-def parking_places(region: Region, here: Position, now: Instant, *, radius_km: float, free_now: bool) -> list[dict[str, Any]]:
+def parking_places(region: MapRegion, here: Position, now: Instant, *, radius_km: float, free_now: bool) -> list[dict[str, Any]]:
     """Return car parks with spaces, hours and price."""
     minute = _minute(region, now)
     found = []
@@ -244,7 +244,7 @@ def parking_places(region: Region, here: Position, now: Instant, *, radius_km: f
 # --- ways -------------------------------------------------------------------------------------------------------------
 
 
-def incidents(region: Region, here: Position, now: Instant, *, radius_km: float, to: Position | None) -> list[dict[str, Any]]:
+def incidents(region: MapRegion, here: Position, now: Instant, *, radius_km: float, to: Position | None) -> list[dict[str, Any]]:
     """Return what holds up traffic now: around, or on the way to a destination; the nearest first."""
     local = to_datetime(now).astimezone(ZoneInfo(region.timezone))
     found = []
@@ -282,7 +282,7 @@ def duration_min(length_km: float) -> float:
     return minutes
 
 
-def route(region: Region, here: Position, to: Position, now: Instant) -> dict[str, Any] | None:
+def route(region: MapRegion, here: Position, to: Position, now: Instant) -> dict[str, Any] | None:
     """Return the way there: length, duration with hold-ups, and some points of it; None when one is there already."""
     straight_km = distance_km(here, to)
     if straight_km < ALREADY_THERE_KM:

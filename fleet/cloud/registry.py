@@ -1,14 +1,14 @@
-"""Which rules the service centre has: one line for each service that the back end has a part in."""
+"""The rules of the service centre: one line for each service that the back end has a part in."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from fleet.cloud.calls import Calls
+from fleet.cloud.calls import CallRule
 from fleet.cloud.campaigns import CampaignRule
 from fleet.cloud.online import OnlineRule
 from fleet.cloud.partners import PartnerRule
 from fleet.cloud.rule import Rule
 
-RULES: Final[tuple[type[Rule], ...]] = (PartnerRule, CampaignRule, Calls, OnlineRule)
+RULES: Final[tuple[type[Rule], ...]] = (PartnerRule, CampaignRule, CallRule, OnlineRule)
 """In the order in which they are given an event that several of them want."""

@@ -31,7 +31,7 @@ from fleet.wire.messages import CommandState, Event, Reply, Request, ServiceRequ
 Recipient = Literal[
     "primary_user", "user", "service_partner", "emergency_centre", "breakdown_centre", "info_centre", "operator"
 ]  # fmt: skip
-"""Who can be told something."""
+"""Recipients of notices."""
 
 # --- outputs ----------------------------------------------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ class SendReply:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """To be stored: somebody is told something about a car. `at` is filled in by the centre."""
+    """A notice about a car to a recipient, to be stored. `at` is filled in by the centre."""
 
     vin: str
     to: Recipient
@@ -105,14 +105,14 @@ class CommandEnded:
 
 
 CentreInput = Event | Request | ServiceAsked | CommandEnded
-"""What a centre is given. An event or a request is new: its sequence number was never seen before."""
+"""Inputs of a service centre. An event or a request is new: its sequence number was never seen before."""
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was asked is done; `data` is for whoever asked, `detail` words for people."""
+    """A request to a service is done; `data` is for whoever asked, `detail` words for people."""
 
     outputs: Sequence[RuleOutput] = ()
     data: Mapping[str, Any] | None = None
@@ -120,7 +120,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RequestRefused:
     """Why what was asked is not done: a reason for machines, words for people."""
 
     reason: str
@@ -131,7 +131,7 @@ _ABSENT: Final = object()
 
 
 class Notes(MutableMapping[str, Any]):
-    """What a rule remembers: plain data by key. Notes which entries were assigned or removed, and what they were before."""
+    """The memory of a rule: plain data by key. Notes which entries were assigned or removed, and what they were before."""
 
     def __init__(self, held: Mapping[str, Any] | None = None) -> None:
         """Start from what the store holds."""
@@ -207,9 +207,9 @@ class Rule:
         """Take a request of a car, and reply to it now or later."""
         return ()
 
-    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:  # noqa: ARG002
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:  # noqa: ARG002
         """Take what a tool or a scenario asks. Its VIN, if any, is one by its form; nothing else of it has been checked."""
-        return Refused("unsupported", f"nothing can be asked of {self.name}")
+        return RequestRefused("unsupported", f"nothing can be asked of {self.name}")
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take the end of a command that this rule asked for."""

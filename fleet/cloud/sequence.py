@@ -1,4 +1,4 @@
-"""Which sequence numbers of one boot have been seen: a high-water mark and the gaps below it. Pure bookkeeping."""
+"""The sequence numbers of one boot that have been seen: a high-water mark and the gaps below it. Pure bookkeeping."""
 
 from __future__ import annotations
 

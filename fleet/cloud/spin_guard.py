@@ -36,18 +36,18 @@ _LIKE_ONE: Final = re.compile(r"\s*(\d\s*){4}")
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class DeskRefusal:
     """Why not: a reason of the contract and words for people."""
 
     reason: str
     detail: str
 
 
-BUSY: Final = Refusal("busy", "too many S-PINs are being checked; ask again in a moment")
-LOCKED: Final = Refusal("spin_locked", "three wrong S-PINs locked it; setting a new one unlocks it")
-FORGOTTEN: Final = Refusal("insufficient_rights", "this user was deleted meanwhile")
-BAD_FORMAT: Final = Refusal("malformed", "an S-PIN has exactly 4 digits")
-MISPLACED: Final = Refusal("malformed", "VIN, name or user has the form of an S-PIN (4 digits); it is kept nowhere")
+BUSY: Final = DeskRefusal("busy", "too many S-PINs are being checked; ask again in a moment")
+LOCKED: Final = DeskRefusal("spin_locked", "three wrong S-PINs locked it; setting a new one unlocks it")
+FORGOTTEN: Final = DeskRefusal("insufficient_rights", "this user was deleted meanwhile")
+BAD_FORMAT: Final = DeskRefusal("malformed", "an S-PIN has exactly 4 digits")
+MISPLACED: Final = DeskRefusal("malformed", "VIN, name or user has the form of an S-PIN (4 digits); it is kept nowhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Decision:
     """How a job ended: passed when `refusal` is None; a right S-PIN brings a token."""
 
     job: SpinJob
-    refusal: Refusal | None = None
+    refusal: DeskRefusal | None = None
     token: str | None = field(default=None, repr=False)
 
 
@@ -99,26 +99,26 @@ class SpinGuard:
         user = self._users[vin, name] = UserRecord(vin, name, given=given)
         return user, [StoreUser(user)]
 
-    def refusal(self, key: UserKey, spin: str | None) -> Refusal | None:
+    def refusal(self, key: UserKey, spin: str | None) -> DeskRefusal | None:
         """Return why `spin` of a user need not be verified at all, None when it has to be."""
         standing = self._standing(key)
         if standing is not None and not self._is_being_set(key):
             return standing
         if spin is None:
-            return Refusal("spin_required", "this command needs the S-PIN, or a token that is still valid")
+            return DeskRefusal("spin_required", "this command needs the S-PIN, or a token that is still valid")
         return None if is_spin(spin) else BAD_FORMAT
 
-    def _standing(self, key: UserKey) -> Refusal | None:
+    def _standing(self, key: UserKey) -> DeskRefusal | None:
         """Return why no S-PIN of this user can be right as things stand."""
         user = self._users[key]
         if user.locked:
             return LOCKED
         if user.spin is None:
-            return Refusal("spin_required", f"no S-PIN is set for this car; set one: fleet user set-spin {key[0]}")
+            return DeskRefusal("spin_required", f"no S-PIN is set for this car; set one: fleet user set-spin {key[0]}")
         return None
 
     def _is_being_set(self, key: UserKey) -> bool:
-        """Tell whether a new S-PIN is on its way: what is asked after it is judged by it."""
+        """Tell whether a new S-PIN is being hashed: later requests are judged by it."""
         lane = self._lanes.get(key)
         return lane is not None and any(job.sets for job in (lane.running, *lane.waiting))
 
@@ -167,7 +167,7 @@ class SpinGuard:
         else:
             wrong = user.wrong_tries + 1
             outputs.append(self._change(key, replace(user, wrong_tries=wrong, locked=wrong >= TRIES)))
-            decision = Decision(job, Refusal("spin_wrong", _tries_left(TRIES - wrong)))
+            decision = Decision(job, DeskRefusal("spin_wrong", _tries_left(TRIES - wrong)))
             if wrong >= TRIES:
                 self._tokens.pop(key, None)
         return self._go_on(number, decision, outputs)

@@ -137,7 +137,7 @@ def origin_of(status: Status) -> Origin:
 
 
 class Newest:
-    """Which statuses a car's twin comes from, the newest first and each with where it is kept, and the presence that holds.
+    """The statuses that a car's twin comes from, the newest first and each with its place in the store, and the newest presence.
 
     The twin that `merge_status` makes of the statuses in `origins` is the one it makes of all that were taken.
     """

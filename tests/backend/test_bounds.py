@@ -17,14 +17,14 @@ from fleet.backend.known_numbers import MARKED_GAPS, Seen
 from fleet.backend.preparing import BOOTS_FORGOTTEN, GAPS_GIVEN_UP, NOT_KEPT
 from fleet.backend.reader import StoreReader
 from fleet.backend.sqlite_store import SqliteStore
-from fleet.backend.store import Batch, Quarantined
+from fleet.backend.store import Batch, QuarantinedFrame
 from fleet.cloud.sequence import SeenSequence
 from fleet.errors import StoreFull
 from fleet.wire.frame import Frame
 from tests.backend.fake_link import FakeSession
 from tests.backend.lab import BOOT, DIALECT, OTHER, VIN, OpenSqlite, arrival, buffered, presence, running, status
 
-GARBAGE = Quarantined(1, "t", "type", "d", 3, b"abc", VIN, None, None)
+GARBAGE = QuarantinedFrame(1, "t", "type", "d", 3, b"abc", VIN, None, None)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from fleet.backend.service import Backend
 from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import Batch, Committed
-from fleet.cloud.rule import AskCar, CommandEnded, Done, Notify, Refused, Rule, RuleOutput, SendReply
+from fleet.cloud.rule import AskCar, CommandEnded, Done, Notify, RequestRefused, Rule, RuleOutput, SendReply
 from fleet.kernel.instants import MINUTE, SECOND, Instant
 from fleet.wire.messages import EnrolCar, Event, Reply, Request, ServiceRequest
 from tests.backend.fake_link import FakeSession
@@ -55,7 +55,7 @@ class Echo(Rule):
         self.notes[request.vin] = self.notes.get(request.vin, 0) + 1
         return [SendReply(request.vin, Reply(id=request.id, name="echo", data={"count": self.notes[request.vin]}), 10 * MINUTE)]
 
-    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:
         if request.action == "wait":
             self.notes["due"] = now + request.data["s"] * SECOND
             return Done()

@@ -20,7 +20,7 @@ from fleet.backend.service import Backend
 from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import Arrival, Batch, Committed
 from fleet.cloud import desk
-from fleet.cloud.calls import Calls
+from fleet.cloud.calls import CallRule
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import CarAnswered, CommandAsked, CommandPublished, EnrolmentAsked, PresenceChanged
@@ -326,7 +326,7 @@ async def test_commands_under_way_survive_what_fails_beside_them(path: Path, mon
 
 async def test_an_emergency_goes_on_when_its_rule_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, with what is written in it; the message is stored."""
-    Plant(Calls, "event").put(monkeypatch)
+    Plant(CallRule, "event").put(monkeypatch)
     async with running(path) as lab:
         lab.session.deliver(*car(trip(1)))
         await the_next_is_stored(lab)

@@ -19,7 +19,7 @@ from fleet.backend.known_numbers import MARKED_GAPS
 from fleet.backend.reader import StoreReader
 from fleet.backend.schema import OLDEST_SCHEMA, SCHEMA
 from fleet.backend.sqlite_store import SqliteStore
-from fleet.backend.store import Batch, Quarantined
+from fleet.backend.store import Batch, QuarantinedFrame
 from fleet.cloud.desk_io import CommandOpened, CommandRecord, LateResult, SpinHash, StoreUser, Transition, UserRecord
 from fleet.errors import StoreError, StoreFull, StoreTooNew
 from fleet.wire.messages import Event, Lights, Status, Stored
@@ -232,7 +232,7 @@ def test_many_gaps_are_told_in_part(store: SqliteStore) -> None:
 
 def test_a_number_in_quarantine_is_not_missing_and_not_stored(store: SqliteStore, path: Path) -> None:
     """Its car need not send it again; and damaged a second time, after it was stored, it counts as stored."""
-    held = Quarantined(1, "t", "type", "d", 3, b"abc", VIN, BOOT, 2)
+    held = QuarantinedFrame(1, "t", "type", "d", 3, b"abc", VIN, BOOT, 2)
     [(_, mark)] = store.commit(Batch(arrivals=[arrival(status(1)), arrival(status(3))], quarantined=[held]), 1).marks
     assert mark == Stored(boot=BOOT, through=3)
     store.commit(Batch(quarantined=[held._replace(seq=3)]), 2)
@@ -243,8 +243,8 @@ def test_a_number_in_quarantine_is_not_missing_and_not_stored(store: SqliteStore
 
 def test_quarantine_keeps_one_row_of_a_message_that_comes_again(store: SqliteStore, path: Path) -> None:
     """With a readable header the same message counts once, as the account demands; without one nobody can tell."""
-    known = Quarantined(1, "t", "type", "d", 3, b"abc", VIN, BOOT, 4)
-    unknown = Quarantined(1, "t", "encoding", "d", 3, b"abc", None, None, None)
+    known = QuarantinedFrame(1, "t", "type", "d", 3, b"abc", VIN, BOOT, 4)
+    unknown = QuarantinedFrame(1, "t", "encoding", "d", 3, b"abc", None, None, None)
     for _ in range(2):
         store.commit(Batch(quarantined=[known, unknown]), 1)
     with StoreReader(path) as reader:

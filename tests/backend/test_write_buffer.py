@@ -11,7 +11,7 @@ import pytest
 
 from fleet.backend.reader import StoreReader
 from fleet.backend.sqlite_store import SqliteStore
-from fleet.backend.store import Batch, Quarantined
+from fleet.backend.store import Batch, QuarantinedFrame
 from fleet.backend.write_buffer import BUFFERED
 from tests.backend.lab import BOOT, OTHER, VIN, OpenSqlite, arrival, buffered, event, presence, status
 
@@ -20,7 +20,7 @@ POSITION = {"latitude": 41.5, "longitude": 2.5, "accuracy_m": 5.0, "fixed_at": 1
 
 def batches() -> list[Batch]:
     """Return two cars' messages: with and without what may be NULL, late ones, duplicates, presence alone, quarantine."""
-    held = Quarantined(1, "t", "type", "d", 3, b"abc", VIN, BOOT, 9)
+    held = QuarantinedFrame(1, "t", "type", "d", 3, b"abc", VIN, BOOT, 9)
     return [
         Batch(presences=[presence("online", vin=OTHER), presence("online")]),
         Batch(arrivals=[arrival(status(1)), arrival(event(2, sent_wall_us=5)), arrival(status(1))]),

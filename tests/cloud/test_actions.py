@@ -14,7 +14,7 @@ from fleet import cloud
 from fleet.cli.centre import read_data
 from fleet.cloud.actions import ActionEntry, load_actions
 from fleet.cloud.registry import RULES
-from fleet.cloud.rule import Done, Notes, Refused, Rule
+from fleet.cloud.rule import Done, Notes, RequestRefused, Rule
 from fleet.wire.messages import ServiceRequest
 from fleet.wire.services import Parameter
 
@@ -44,11 +44,11 @@ def rule_of(service: str, notes: dict[str, Any] | None = None) -> Rule:
     return next(rule for rule in RULES if rule.name == service)(Notes(notes))
 
 
-def ask(rule: Rule, action: str, data: dict[str, Any], vin: str | None) -> Done | Refused:
+def ask(rule: Rule, action: str, data: dict[str, Any], vin: str | None) -> Done | RequestRefused:
     return rule.asked(ServiceRequest(id="a", service=rule.name, action=action, vin=vin, data=data), NOW)
 
 
-def asked(service: str, action: str, data: dict[str, Any], vin: str | None = VIN) -> Done | Refused:
+def asked(service: str, action: str, data: dict[str, Any], vin: str | None = VIN) -> Done | RequestRefused:
     """Return the answer of a rule that knows what the examples are about."""
     rule = rule_of(service)
     before = {"start": ["plan"] if len(data) == 1 else [], "resume": ["start", "pause"]}.get(action, ["start"])
@@ -67,7 +67,7 @@ def test_what_is_not_told_of_is_no_action(service: str) -> None:
     if service == "campaign":
         ask(rule, "start", example("campaign", "start"), None)
     refused = ask(rule, "dance", {"campaign": "spring"} if service == "campaign" else {}, VIN)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RequestRefused)
     assert refused.reason == "unsupported"
 
 
@@ -94,20 +94,20 @@ def test_what_there_is_later_is_told_too() -> None:
 @pytest.mark.parametrize(("service", "action"), EACH)
 def test_a_word_that_is_not_told_of_is_malformed(service: str, action: str) -> None:
     refused = asked(service, action, example(service, action) | {"colour": "red"})
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RequestRefused)
     assert refused.reason == "malformed"
 
 
 @pytest.mark.parametrize(("service", "action"), [each for each in EACH if entry_of(*each).car])
 def test_where_a_car_is_told_of_one_is_needed(service: str, action: str) -> None:
-    assert isinstance(asked(service, action, example(service, action), vin=None), Refused)
+    assert isinstance(asked(service, action, example(service, action), vin=None), RequestRefused)
 
 
 @pytest.mark.parametrize(("service", "action", "name", "parameter"), PARAMETERS)
 def test_what_is_required_is_needed_and_nothing_else(service: str, action: str, name: str, parameter: Parameter) -> None:
     data = example(service, action)
     data.pop(name, None)
-    assert isinstance(asked(service, action, data), Refused if parameter.required else Done)
+    assert isinstance(asked(service, action, data), RequestRefused if parameter.required else Done)
 
 
 def outside(parameter: Parameter) -> list[Any]:
@@ -135,7 +135,7 @@ def test_ranges_are_those_of_the_rule(service: str, action: str, name: str, para
     """What is just outside is refused; what is just inside, there where it stands alone, is taken."""
     for value in outside(parameter):
         refused = asked(service, action, example(service, action) | {name: value})
-        assert isinstance(refused, Refused), value
+        assert isinstance(refused, RequestRefused), value
         assert refused.reason in FORM | set(entry_of(service, action).reasons)
     for value in (parameter.minimum, parameter.maximum) if parameter.type in {"integer", "number"} else ():
         assert isinstance(asked(service, action, example(service, action) | {name: value}), Done), value

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.cloud.car_settings import CarSettings, after
+from fleet.cloud.car_settings import ReportedSettings, after
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import CarSwitched, KeepSettings, RemoveUser, SendCommand, StoreUser, UserRecord
 from fleet.cloud.online import USERS_OF_CAR, OnlineRule
-from fleet.cloud.rule import Done, Notes, Refused
+from fleet.cloud.rule import Done, Notes, RequestRefused
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
 from tests.cloud.desk_lab import VIN, DeskLab, outcome
 
@@ -39,7 +39,7 @@ class Lab(DeskLab):
     def __init__(self) -> None:
         super().__init__()
         self.enrolled: dict[str, UserRecord] = {}
-        self.settings: dict[str, CarSettings] = {}
+        self.settings: dict[str, ReportedSettings] = {}
 
     def restart(self) -> None:
         for output in self.outputs:
@@ -49,7 +49,7 @@ class Lab(DeskLab):
                 case RemoveUser(_, name):
                     self.enrolled.pop(name, None)
                 case KeepSettings(vin, settings):
-                    self.settings[vin] = msgspec.json.decode(msgspec.json.encode(settings), type=CarSettings)
+                    self.settings[vin] = msgspec.json.decode(msgspec.json.encode(settings), type=ReportedSettings)
         self.desk = Desk(users=self.enrolled.values(), known_vins=[VIN], settings=self.settings)
 
     def hears(self, events: Iterable[Event], *, restarts: bool = False) -> None:
@@ -67,11 +67,11 @@ class Lab(DeskLab):
 def test_the_same_is_known_in_the_end(last: tuple[Event, ...]) -> None:
     """Of everything the newest word counts: a newer one on something else makes no word old."""
     events = (SILENT, RESET, PAIRED, *last)
-    expected: CarSettings | None = None
+    expected: ReportedSettings | None = None
     for each in sorted(events, key=lambda each: (each.boot, each.seq)):
         expected = after(expected, each) or expected
     for order in permutations(events):
-        known: CarSettings | None = None
+        known: ReportedSettings | None = None
         for each in (*order, *order):  # each comes twice
             known = after(known, each) or known
         assert known == expected, [(each.name, each.boot, each.seq) for each in order]
@@ -237,7 +237,7 @@ class Centre:
         reply: Reply = output.reply  # type: ignore[union-attr]
         return reply
 
-    def tool(self, action: str, **data: Any) -> Done | Refused:
+    def tool(self, action: str, **data: Any) -> Done | RequestRefused:
         rule = self._rule()
         done = rule.asked(ServiceRequest(id="t", service="online", action=action, vin=VIN, data=data), 1)
         self._keep(rule)
@@ -327,7 +327,7 @@ def test_nobody_gives_a_car_anything_that_is_nobodys() -> None:
     centre.hears(RESET)
     for action, data in (("install_certificate", {"contract": "C"}), ("set_holder", {"name": "N"})):
         done = centre.tool(action, **data)
-        assert isinstance(done, Refused)
+        assert isinstance(done, RequestRefused)
         assert done.reason == "not_paired"
     assert centre.ask("store_purchase", 10, product="radio_1_year").error == "not_enrolled"
     centre.hears(PAIRED)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleet.cloud.calls import Calls
+from fleet.cloud.calls import CallRule
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.countries import country_at, load_countries
 from fleet.cloud.rule import Notify, Rule, SendReply
@@ -16,7 +16,7 @@ from fleet.wire.messages import Event
 VIN = "VSSZZZKMZPR000001"
 NOW = 1_772_000_000_000_000
 MUNICH = {"latitude": 48.137, "longitude": 11.575, "accuracy_m": 8.0}
-RULES: tuple[type[Rule], ...] = (Calls,)
+RULES: tuple[type[Rule], ...] = (CallRule,)
 
 
 def taken(name: str, data: dict[str, Any]) -> list[Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from fleet.cloud.campaigns import LARGEST_MB, LONGEST_ID, LOT_EVERY, TIME_TO_LIVE, CampaignRule
 from fleet.cloud.centre import ServiceCentre
-from fleet.cloud.rule import AskCar, CommandEnded, Done, Keep, Notes, Notify, Refused, ServiceAsked
+from fleet.cloud.rule import AskCar, CommandEnded, Done, Keep, Notes, Notify, RequestRefused, ServiceAsked
 from fleet.kernel.instants import MINUTE, SECOND
 from fleet.wire.messages import Event, ServiceRequest
 from fleet.wire.services import load_services
@@ -31,7 +31,7 @@ class Lab:
         self.told: list[Notify] = []
         self.answer = self.ask("start", **{**PLAN, **changed})
 
-    def ask(self, action: str, vin: str | None = None, **data: Any) -> Done | Refused:
+    def ask(self, action: str, vin: str | None = None, **data: Any) -> Done | RequestRefused:
         request = ServiceRequest(id=action, service="campaign", action=action, vin=vin, data={"campaign": "v4", **data})
         answer = self.rule.asked(request, self.now)
         if isinstance(answer, Done):
@@ -205,7 +205,7 @@ def test_a_plan_waits_for_its_start() -> None:
         lab.restart()
     assert isinstance(answer, Done)
     assert answer.data == {"campaign": "v4", "phase": "planned", "cars": 200}
-    assert isinstance(lab.ask("pause"), Refused)
+    assert isinstance(lab.ask("pause"), RequestRefused)
     lab.asked.clear()
     for _ in range(2):
         assert isinstance(lab.ask("start"), Done)
@@ -219,7 +219,7 @@ def test_another_plan_under_its_name_is_refused() -> None:
     lab.ask("plan", **{**PLAN, "campaign": "v5"})
     for name in ("v4", "v5"):
         refused = lab.ask("plan", **{**PLAN, "campaign": name, "version": "6"})
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, RequestRefused)
         assert refused.reason == "argument_out_of_range"
 
 
@@ -263,7 +263,7 @@ def test_what_does_not_fit_its_phase(action: str) -> None:
     if action == "pause":
         lab.ask("pause")
     refused = lab.ask(action)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RequestRefused)
     assert refused.reason == "not_possible"
 
 
@@ -408,7 +408,7 @@ def test_an_answer_to_an_earlier_command_changes_nothing() -> None:
 def test_a_plan_that_cannot_be(changed: dict[str, Any], reason: str) -> None:
     """It is refused with its reason, and nothing is remembered of it."""
     lab = Lab(**changed)
-    assert isinstance(lab.answer, Refused)
+    assert isinstance(lab.answer, RequestRefused)
     assert lab.answer.reason == reason
     assert (dict(lab.notes), lab.run()) == ({}, [])
 
@@ -423,7 +423,7 @@ def test_a_plan_that_cannot_be(changed: dict[str, Any], reason: str) -> None:
 )
 def test_a_wrong_car_is_named(cars: list[str], told: str) -> None:
     answer = Lab(cars=cars).answer
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RequestRefused)
     assert told in answer.detail
 
 
@@ -438,7 +438,7 @@ def test_a_plan_takes_what_cars_take() -> None:
 def test_what_is_missing(missing: str) -> None:
     data = {name: value for name, value in PLAN.items() if name != missing}
     answer = CampaignRule(Notes()).asked(ServiceRequest(id="x", service="campaign", action="start", data=data), START)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RequestRefused)
     assert answer.reason == "malformed"
 
 
@@ -446,7 +446,7 @@ def test_nothing_was_planned() -> None:
     answer = CampaignRule(Notes()).asked(
         ServiceRequest(id="x", service="campaign", action="start", data={"campaign": "v4"}), START
     )
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RequestRefused)
     assert answer.reason == "not_found"
 
 
@@ -458,7 +458,7 @@ def test_text_is_read_as_a_command_line_writes_it() -> None:
 @pytest.mark.parametrize("action", ["pause", "resume", "status", "consent"])
 def test_a_campaign_that_is_not(action: str) -> None:
     refused = Lab().ask(action, campaign="v5")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RequestRefused)
     assert refused.reason == "not_found"
 
 
@@ -466,7 +466,7 @@ def test_other_words() -> None:
     """An action that is none, and consent for a car that is not part of it."""
     lab = Lab(cars=CARS[:1])
     for answer, reason in ((lab.ask("stop"), "unsupported"), (lab.ask("consent", CARS[1]), "not_possible")):
-        assert isinstance(answer, Refused)
+        assert isinstance(answer, RequestRefused)
         assert answer.reason == reason
 
 
@@ -475,7 +475,7 @@ def test_the_same_plan_again_is_none_more_and_another_is_refused() -> None:
     lab.run()
     assert isinstance(lab.ask("start", **PLAN), Done)
     assert lab.run() == []
-    assert isinstance(lab.ask("start", **{**PLAN, "version": "5"}), Refused)
+    assert isinstance(lab.ask("start", **{**PLAN, "version": "5"}), RequestRefused)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.cloud.car_settings import CarSettings, after, refusal
+from fleet.cloud.car_settings import ReportedSettings, after, refusal
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import CarSwitched, KeepSettings, RemoveUser, SendCommand
 from fleet.wire.messages import Event
@@ -67,7 +67,7 @@ def test_what_cannot_be_read_changes_nothing(unread: Event) -> None:
 
 
 def test_a_restarted_desk_goes_on_with_what_it_knew() -> None:
-    held = {VIN: CarSettings(boot=1, seq=5, mode="offline")}
+    held = {VIN: ReportedSettings(boot=1, seq=5, mode="offline")}
     lab = DeskLab(desk=Desk(settings=held))
     assert outcome(lab.ask("a", "refresh")) == ("rejected", "privacy_offline")
 

@@ -20,7 +20,7 @@ from fleet.cloud.rule import (
     Keep,
     Notes,
     Notify,
-    Refused,
+    RequestRefused,
     Rule,
     RuleOutput,
     SendReply,
@@ -52,9 +52,9 @@ class Counting(Rule):
         reply = Reply(id=request.id, name=request.name, data={"count": self.notes.get(request.vin, 0)})
         return [SendReply(request.vin, reply, 30 * SECOND)]
 
-    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:
         if request.action != "clear":
-            return Refused("unsupported", "it can be cleared")
+            return RequestRefused("unsupported", "it can be cleared")
         assert request.vin is not None
         count = self.notes.pop(request.vin, 0)
         return Done([Notify(request.vin, "operator", "cleared", {})], {"count": count})
@@ -148,8 +148,8 @@ class Listing(Rule):
 
     name: ClassVar[str] = "listing"
 
-    def asked(self, request: ServiceRequest, now: Instant) -> Done | Refused:
-        return Refused("malformed", "no") if request.action == "no" else Done(data={"cars": request.data.get("cars")})
+    def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:
+        return RequestRefused("malformed", "no") if request.action == "no" else Done(data={"cars": request.data.get("cars")})
 
 
 STRANGERS = tuple(f"VSSZZZKMZPR9000{number:02}" for number in range(25))

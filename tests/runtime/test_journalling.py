@@ -11,7 +11,7 @@ from zlib import crc32
 import msgspec
 import pytest
 
-from fleet.backend.store import Arrival, Batch, Committed, Quarantined
+from fleet.backend.store import Arrival, Batch, Committed, QuarantinedFrame
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import CommandAsked, SpinVerified, StoreUser
 from fleet.errors import ConnectionLost
@@ -296,7 +296,7 @@ def test_a_commit_says_what_was_new_and_what_was_not(tmp_path: Path) -> None:
     hooks = BackendRecorder(writer)
     hooks.follow(lambda: START)
     one, two, three = arrival(1), arrival(2), arrival(1)
-    held = Quarantined(1, "a/topic", "encoding", "no MessagePack", 12, b"x", VIN, 7, 3)
+    held = QuarantinedFrame(1, "a/topic", "encoding", "no MessagePack", 12, b"x", VIN, 7, 3)
     hooks.committed(Batch(arrivals=[one, two, three], quarantined=[held]), Committed([one, two], 1, []))
     writer.close(START, {})
     _, stored, known, quarantined, _ = JournalReader(tmp_path / "journal.jsonl")
