@@ -1,9 +1,9 @@
 """Takes the messages of cars and tools, has them stored in batches, and acknowledges them only then.
 
 Nothing that arrives can stop it: a message that is not understood goes to quarantine with its reason. When a decision or a
-commit fails, all that is not committed is undone as a restart would undo it: desk and centre begin anew from the store, and the messages are
-taken again, each committed alone; the one that fails again goes to quarantine as `internal`. The broker's Receive Maximum bounds
-how much can be collected while a batch is being committed.
+commit fails, all that is not committed is undone as a restart would undo it: desk and centre begin anew from the store, and the
+messages are taken again, each committed alone; the one that fails again goes to quarantine as `internal`. The broker's Receive
+Maximum bounds how much can be collected while a batch is being committed.
 """
 
 from __future__ import annotations
