@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +17,7 @@ from fleet.backend.config import BackendConfig
 from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend
 from fleet.backend.sqlite_store import SqliteStore
-from fleet.backend.store import Arrival
+from fleet.backend.store import Arrival, Batch
 from fleet.backend.write_buffer import BUFFERED, IN_MEMORY
 from fleet.cloud.twin import origin_of
 from fleet.runtime.backend_configs import live_backend
@@ -89,12 +91,28 @@ def arrival(message: Status | Event) -> Arrival:
     )  # fmt: skip
 
 
+def batch(*messages: Status | Event) -> Batch:
+    return Batch(arrivals=[arrival(message) for message in messages])
+
+
 def car(*messages: FromCar) -> list[Frame]:
     return [DIALECT.from_car(message) for message in messages]
 
 
 def config(path: Path, session: FakeSession, **changes: Any) -> BackendConfig:
     return replace(live_backend(path, session, key=0, password=None), **({"echo": None} | changes))
+
+
+def changed(frame: Frame, **changes: Any) -> Frame:
+    return msgspec.structs.replace(frame, **changes)
+
+
+def kept_answers(path: Path) -> list[tuple[str, str]]:
+    """Return id and state of the answers that the store keeps."""
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT answer FROM answer ORDER BY request_id").fetchall()
+    connection.close()
+    return [(answer["id"], answer["state"]) for (row,) in rows if (answer := json.loads(row))]
 
 
 class BackendLab:

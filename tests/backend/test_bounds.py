@@ -27,11 +27,6 @@ from tests.backend.lab import BOOT, DIALECT, OTHER, VIN, OpenSqlite, arrival, bu
 GARBAGE = QuarantinedFrame(1, "t", "type", "d", 3, b"abc", VIN, None, None)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fleet.sqlite"
-
-
 def batch(*numbers: int, vin: str = VIN, boot: int = BOOT) -> Batch:
     return Batch(arrivals=[arrival(status(number, vin, boot)) for number in numbers])
 

@@ -18,37 +18,17 @@ import pytest
 from fleet.backend import consumer
 from fleet.backend.consumer import RECEIVE_MAXIMUM
 from fleet.backend.service import Backend
-from fleet.backend.spin import SpinVault
 from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import Batch, Committed
 from fleet.errors import StoreError, StoreFull
-from fleet.kernel.instants import DAY, HOUR, LATEST
+from fleet.kernel.instants import DAY
 from fleet.runtime.clocks import wall_us
 from fleet.wire.fleet_dialect import FleetDialect, json_codec
 from fleet.wire.frame import Frame
-from fleet.wire.messages import AnnounceClock, EnrolCar, Event, ServiceRequest, SetSpin
+from fleet.wire.messages import AnnounceClock, Event, SetSpin
 from tests.backend.fake_link import FakeSession
-from tests.backend.lab import (
-    ANSWERS,
-    BOOT,
-    DIALECT,
-    OTHER,
-    VIN,
-    BackendLab,
-    car,
-    config,
-    event,
-    presence,
-    response,
-    running,
-    status,
-)
+from tests.backend.lab import ANSWERS, BOOT, DIALECT, OTHER, VIN, car, changed, config, event, presence, response, running, status
 from tests.cli.lab import call
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fleet.sqlite"
 
 
 class Gate:
@@ -186,10 +166,6 @@ async def test_a_stopped_back_end_has_stored_what_arrived_and_keeps_its_session(
 
 
 # --- quarantine
-
-
-def changed(frame: Frame, **changes: Any) -> Frame:
-    return msgspec.structs.replace(frame, **changes)
 
 
 STATUS = DIALECT.from_car(status(1))
@@ -363,36 +339,6 @@ async def test_a_command_is_stored_before_it_is_sent(path: Path, gate: Gate) -> 
         await lab.state("a", "sent")
 
 
-async def test_a_refused_publish_is_told_as_failed(path: Path) -> None:
-    session = FakeSession()
-    session.takes_publishes = False
-    async with running(path, session) as lab:
-        lab.session.deliver(*car(presence()))
-        lab.command("a")
-        await session.wait_for(lambda: bool(lab.commands()))
-        assert session.link is not None
-        for token in (1, 2):
-            session.link.refuse(token)
-        answer = await lab.state("a", "failed")
-        assert answer.reason == "publish_refused"
-        assert lab.backend.snapshot().publishes_refused == 2
-
-
-async def test_what_had_no_outcome_is_published_again(path: Path) -> None:
-    """After a lost connection: commands that are still open, and answers."""
-    session = FakeSession()
-    session.takes_publishes = False
-    async with running(path, session) as lab:
-        lab.session.deliver(*car(presence()))
-        lab.command("a")
-        await session.wait_for(lambda: bool(lab.commands()))
-        session.lose_connection()
-        session.takes_publishes = True
-        session.reconnect()
-        await lab.state("a", "sent")
-        assert len(lab.commands()) == 2
-
-
 async def test_a_restart_sends_again_what_was_queued_and_answers_what_was_asked(path: Path) -> None:
     """A back end that dies between commit and publish leaves nobody waiting; the same id is never a second command."""
     session = FakeSession()
@@ -411,81 +357,6 @@ async def test_a_restart_sends_again_what_was_queued_and_answers_what_was_asked(
         lab.command("a")
         await lab.state("a", "succeeded")
         assert lab.commands() == []
-
-
-async def test_the_announced_clock_rules_deadlines_and_survives_a_restart(path: Path) -> None:
-    """At a high factor the broker keeps a command 5 wall seconds; after a restart the scenario is where it was."""
-    async with running(path) as lab:
-        lab.session.deliver(*car(presence()))
-        await lab.announce(1_000.0)
-        lab.command("a")
-        await lab.state("a", "sent")
-        (command,) = lab.commands()
-        assert BOOT <= command.issued_at < BOOT + 10_000_000_000
-        assert command.expires_at - command.issued_at == 60_000_000
-        assert [frame.expiry_s for frame in lab.session.published if "/command/" in frame.topic] == [5]
-    async with running(path) as lab:
-        assert lab.backend.clock.clock.factor == 1_000.0
-        assert BOOT <= lab.backend.clock.now() < BOOT + 100_000_000_000
-
-
-async def test_a_deadline_wakes_the_desk(path: Path) -> None:
-    """No answer of a connected car: the desk itself ends the command."""
-    async with running(path) as lab:
-        lab.session.deliver(*car(presence()))
-        await lab.announce(1_000_000.0)
-        lab.command("a", ttl_s=1.0)
-        lab.backend.desk.desk._factor = 1e-6  # lets the deadline come within wall milliseconds
-        lab.command("b", ttl_s=1.0)
-        assert (await lab.state("b", "unknown")).final
-
-
-async def test_a_clock_that_cannot_be_is_refused(path: Path) -> None:
-    async with running(path) as lab:
-        for factor in (0.0, -1.0, float("nan"), float("inf")):
-            lab.ask(AnnounceClock(id=f"c{factor}", start=1, epoch_wall_us=1, factor=factor))
-            assert (await lab.state(f"c{factor}", "rejected")).reason == "argument_out_of_range"
-
-
-NOW_US = wall_us()
-
-
-@pytest.mark.parametrize(
-    ("start", "epoch_wall_us", "factor"),
-    [(1, 0, 1e6), (BOOT, 0, 1e6), (-(10**15), NOW_US, 1.0), (2**62, NOW_US, 1.0), (1, NOW_US + 10**15, 1.0), (1, NOW_US, 1e-300),
-     (-(2**63), 2**63 - 1, 1e6), (LATEST - HOUR, NOW_US, 2.0)],
-    ids=range(8),  # each worker of xdist has a now of its own
-)  # fmt: skip
-async def test_a_clock_whose_present_no_calendar_holds_is_refused_with_the_reason(
-    path: Path, start: int, epoch_wall_us: int, factor: float
-) -> None:
-    """Now or within an hour; a command that is open goes on, and the next clock is taken."""
-    async with running(path) as lab:
-        lab.session.deliver(*car(presence()))
-        lab.command("open")
-        await lab.state("open", "sent")
-        lab.ask(AnnounceClock(id="bad", start=start, epoch_wall_us=epoch_wall_us, factor=factor))
-        answer = await lab.state("bad", "rejected")
-        assert answer.reason == "argument_out_of_range"
-        assert "this clock shows" in (answer.detail or "") or "factor of 0.001" in (answer.detail or "")
-        await lab.announce(10.0)
-        (command,) = lab.commands()
-        lab.session.deliver(*car(response(1, command, "succeeded")))
-        await lab.state("open", "succeeded")
-
-
-async def test_a_clock_that_has_run_out_while_nobody_looked_stands_at_its_end(path: Path) -> None:
-    """A store whose clock went on at x1 000 000 for years is opened and used all the same."""
-    async with running(path) as lab:
-        lab.session.deliver(*car(presence()))
-        await lab.announce(1e6)
-    with sqlite3.connect(path) as connection:
-        kept = AnnounceClock(id="c", start=BOOT, epoch_wall_us=0, factor=1e6)
-        connection.execute("UPDATE meta SET value = ? WHERE name = 'clock'", (msgspec.json.encode(kept).decode(),))
-    connection.close()
-    async with running(path) as lab:
-        lab.command("a")
-        assert (await lab.state("a", "sent")).at == LATEST
 
 
 @pytest.mark.parametrize("frame", [*BAD.values()])
@@ -528,99 +399,6 @@ async def test_cars_are_told_what_is_stored_where_they_want_it(path: Path) -> No
 
 
 # --- answers that outlive the back end
-
-
-def kept_answers(path: Path) -> list[tuple[str, str]]:
-    """Return id and state of the answers that the store keeps."""
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT answer FROM answer ORDER BY request_id").fetchall()
-    connection.close()
-    return [(answer["id"], answer["state"]) for (row,) in rows if (answer := json.loads(row))]
-
-
-async def test_an_answer_is_told_after_a_restart_until_the_broker_has_taken_it(path: Path) -> None:
-    """Killed between commit and publish: the next back end tells it, once, and keeps it no longer."""
-    deaf = FakeSession()
-    deaf.takes_publishes = False
-    async with running(path, deaf) as lab:
-        lab.ask(EnrolCar(id="enrol", vin=VIN))
-        lab.command("wrong", name="nonsense")
-        lab.ask(ServiceRequest(id="service", service="nothing", action="at_all"))
-        for request_id in ("enrol", "wrong", "service"):
-            await lab.state(request_id, "succeeded", "rejected")
-    told = [("enrol", "succeeded"), ("service", "rejected"), ("wrong", "rejected")]
-    assert kept_answers(path) == told
-    async with running(path) as lab:
-        for request_id, state in told:
-            assert (await lab.state(request_id, state)).final
-    assert kept_answers(path) == []
-    async with running(path) as lab:
-        lab.ask(EnrolCar(id="again", vin=VIN))
-        await lab.state("again", "succeeded")
-        assert lab.answers("enrol") == []
-
-
-async def test_an_answer_that_is_too_old_is_let_go(path: Path) -> None:
-    """Whoever asked a quarter of an hour ago has stopped waiting."""
-    deaf = FakeSession()
-    deaf.takes_publishes = False
-    async with running(path, deaf) as lab:
-        lab.ask(EnrolCar(id="enrol", vin=VIN))
-        await lab.state("enrol", "succeeded")
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE answer SET wall_us = wall_us - 901000000")
-    connection.close()
-    async with running(path) as lab:
-        lab.ask(EnrolCar(id="again", vin=VIN))
-        await lab.state("again", "succeeded")
-        assert lab.answers("enrol") == []
-    assert kept_answers(path) == []
-
-
-async def test_a_kill_while_an_s_pin_is_hashed_is_answered_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The request was acknowledged and its S-PIN is nowhere kept: the asker is told to ask again."""
-    opened = threading.Event()
-    monkeypatch.setattr(SpinVault, "hash", lambda *_: opened.wait(10) and None)
-    killed = FakeSession()
-    backend = Backend(config(path, killed))
-    await backend.start()
-    lab = BackendLab(path, killed, backend)
-    lab.session.deliver(*car(presence()))
-    request = DIALECT.desk_request(SetSpin(id="pin", vin=VIN, spin="2580"), answer_topic=ANSWERS)
-    lab.session.deliver(changed(request, qos=1))  # as somebody asks who trusts in the broker
-    await killed.wait_for_acknowledged(2)
-    assert kept_answers(path) == [("pin", "rejected")]
-    copy = path.with_name("as_killed.sqlite")
-    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
-        source.backup(target)
-    source.close()
-    target.close()
-    opened.set()
-    await backend.stop()
-    async with running(copy) as again:
-        assert "ask again" in ((await again.state("pin", "rejected")).detail or "")
-        again.session.deliver(changed(request, qos=1))  # the broker never heard our acknowledgement
-        await again.session.wait_for(lambda: len(again.answers("pin")) == 2)
-        assert {answer.state for answer in again.answers("pin")} == {"rejected"}
-
-
-async def test_a_token_is_in_no_answer_that_anybody_keeps(path: Path) -> None:
-    """Neither the broker (QoS 0) nor the store: a token given with a final answer is told beside it."""
-    deaf = FakeSession()
-    async with running(path, deaf) as lab:
-        lab.session.deliver(*car(presence("offline", reason="deep_sleep")))
-        await lab.set_spin("2580", "pin")
-        deaf.takes_publishes = False
-        lab.command("a", name="lock", spin="2580")
-        await deaf.wait_for(lambda: len(lab.answers("a")) == 2)
-        with_token, kept = lab.answers("a")
-        assert with_token.token
-        assert (kept.token, kept.state, kept.reason) == (None, "rejected", "deep_sleep")
-        qos = [frame.qos for frame in deaf.published if frame.correlation == b"a"]
-        assert qos == [0, 1]
-        token = with_token.token
-    assert kept_answers(path) == [("a", "rejected")]
-    assert token.encode() not in b"".join(file.read_bytes() for file in path.parent.iterdir())
 
 
 # --- messages that overtake each other

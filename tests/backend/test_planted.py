@@ -63,11 +63,6 @@ class Plant:
         monkeypatch.setattr(self.owner, self.name, planted)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fleet.sqlite"
-
-
 def of(kind: type) -> Callable[..., bool]:
     """Choose calls of a machine (self, message, now) with a message of this kind."""
     return lambda _self, message, *_: isinstance(message, kind)

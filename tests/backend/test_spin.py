@@ -19,11 +19,6 @@ from tests.backend.lab import DIALECT, VIN, WHERE, car, presence, running
 PEPPER = b"a pepper for the tests"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fleet.sqlite"
-
-
 def test_a_hash_belongs_to_its_user_its_salt_and_its_pepper() -> None:
     """The same S-PIN of somebody else, or with another pepper, does not match; two hashes of it differ."""
     vault = SpinVault(PEPPER, QUICK)

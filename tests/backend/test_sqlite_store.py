@@ -17,29 +17,12 @@ from hypothesis import strategies as st
 from fleet.backend.decisions import StoredWrite, decided
 from fleet.backend.known_numbers import MARKED_GAPS
 from fleet.backend.reader import StoreReader
-from fleet.backend.schema import OLDEST_SCHEMA, SCHEMA
 from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import Batch, QuarantinedFrame
 from fleet.cloud.desk_io import CommandOpened, CommandRecord, LateResult, SpinHash, StoreUser, Transition, UserRecord
-from fleet.errors import StoreError, StoreFull, StoreTooNew
-from fleet.wire.messages import Event, Lights, Status, Stored
-from tests.backend.lab import BOOT, OTHER, VIN, arrival, event, presence, status
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fleet.sqlite"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(path, created_by="test")
-    yield store
-    store.close()
-
-
-def batch(*messages: Status | Event) -> Batch:
-    return Batch(arrivals=[arrival(message) for message in messages])
+from fleet.errors import StoreError, StoreFull
+from fleet.wire.messages import Lights, Stored
+from tests.backend.lab import BOOT, OTHER, VIN, arrival, batch, event, presence, status
 
 
 def opened(command_id: str = "a", **more: object) -> CommandOpened:
@@ -70,15 +53,6 @@ def test_rows_newest_and_sequence_are_written_together(store: SqliteStore, path:
         assert twin.mileage_km == 1.0
         assert reader.status(OTHER) is None
         assert reader.account().stored == 2
-
-
-def test_history_is_cut_by_limit_time_and_kind(store: SqliteStore, path: Path) -> None:
-    store.commit(batch(*[status(n) for n in range(1, 9)], event(9), status(1, vin=OTHER)), 1)
-    with StoreReader(path) as reader:
-        assert [row.seq for row in reader.history(VIN, limit=3)] == [9, 8, 7]
-        assert [row.seq for row in reader.history(VIN, since=7_000)] == [9, 8, 7]
-        assert [row.seq for row in reader.history(VIN, kind="event")] == [9]
-        assert reader.history("nobody") == []
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -138,60 +112,6 @@ def test_the_newest_state_is_put_together_from_messages_of_before_a_restart(stor
     assert (twin.mileage_km, twin.lights, twin.climate) == (4.0, Lights(parking_lights_on=True), late.climate)
     assert (twin.connection, twin.connection_reason, twin.captured_at) == ("offline", "lost", 4_000)
     assert (row.mileage_km, row.connection, row.captured_at) == (4.0, "offline", 4_000)
-
-
-def test_a_store_of_a_schema_that_is_too_old_is_refused(store: SqliteStore, path: Path) -> None:
-    store.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute(f"PRAGMA user_version = {OLDEST_SCHEMA - 1}")
-    connection.close()
-    for open_it in (SqliteStore, StoreReader):
-        with pytest.raises(StoreError, match=f"schema version {OLDEST_SCHEMA - 1}") as caught:
-            open_it(path)
-        assert caught.value.hint
-
-
-def tables_of(path: Path) -> set[tuple[str, str]]:
-    with sqlite3.connect(path) as connection:
-        found = set(connection.execute("SELECT name, sql FROM sqlite_schema").fetchall())
-    connection.close()
-    return found
-
-
-UNDONE = {
-    3: ("DROP TABLE answer",),
-    4: ("ALTER TABLE user DROP COLUMN given_boot", "ALTER TABLE user DROP COLUMN given_seq"),
-    5: (
-        "DROP TABLE quarantine_count",
-        "ALTER TABLE sequence DROP COLUMN floor",
-        "ALTER TABLE sequence DROP COLUMN quarantined",
-    ),
-}
-"""What makes a store of the next schema one of this."""
-
-
-@pytest.mark.parametrize("schema", UNDONE)
-def test_a_store_of_an_earlier_schema_is_read_and_brought_up_to_date(store: SqliteStore, path: Path, schema: int) -> None:
-    """What is in it stays; a reader needs no writer for it, and afterwards it is as a store made anew."""
-    store.commit(batch(status(1)), 1)
-    store.close()
-    as_new = tables_of(path)
-    with sqlite3.connect(path) as connection:
-        for step in range(SCHEMA - 1, schema - 1, -1):
-            for statement in UNDONE[step]:
-                connection.execute(statement)
-        connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(schema),))
-        connection.execute(f"PRAGMA user_version = {schema}")
-    connection.close()
-    with StoreReader(path) as reader:
-        assert reader.account().stored == 1
-    again = SqliteStore(path)
-    assert again.load().answers == []
-    assert again.load().meta["schema"] == str(SCHEMA)
-    again.close()
-    assert tables_of(path) == as_new
-    with StoreReader(path) as reader:
-        assert reader.account().stored == 1
 
 
 def test_the_log_begins_anew_once_it_is_copied_back(store: SqliteStore, path: Path) -> None:
@@ -313,62 +233,12 @@ def test_a_command_keeps_its_steps_and_its_end(store: SqliteStore, path: Path) -
 # --- what a store is not
 
 
-def test_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
-    """The version is named, and nothing is touched."""
-    store.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
-    connection.close()
-    for open_it in (SqliteStore, StoreReader):
-        with pytest.raises(StoreTooNew, match=f"schema version {SCHEMA + 1}") as caught:
-            open_it(path)
-        assert caught.value.hint
-
-
-def test_refusals_are_in_words(tmp_path: Path) -> None:
-    """Each says what is wrong and what to do."""
-    text = tmp_path / "notes.txt"
-    text.write_text("not a database at all, but long enough to look at " * 20)
-    foreign = tmp_path / "foreign.sqlite"
-    with sqlite3.connect(foreign) as connection:
-        connection.execute("CREATE TABLE t (x)")
-    connection.close()
-    empty = tmp_path / "empty.sqlite"
-    empty.touch()
-    cases = [
-        (SqliteStore, tmp_path / "no" / "fleet.sqlite", "does not exist"),
-        (SqliteStore, tmp_path, "is a folder"),
-        (SqliteStore, text, "not a database"),
-        (SqliteStore, foreign, "something else"),
-        (StoreReader, tmp_path / "none.sqlite", "no store"),
-        (StoreReader, text, "not a database"),
-        (StoreReader, foreign, "something else"),
-        (StoreReader, empty, "is empty"),
-    ]
-    for open_it, path, words in cases:
-        with pytest.raises(StoreError, match=words) as caught:
-            open_it(path)
-        assert caught.value.hint
-        assert not isinstance(caught.value, StoreFull | StoreTooNew)
-
-
 def test_one_writer_only(store: SqliteStore, path: Path) -> None:
     """A second back end would count sequences of its own."""
     with pytest.raises(StoreError, match="in use by another back end"):
         SqliteStore(path)
     store.close()
     SqliteStore(path).close()
-
-
-def test_a_closed_store_is_read_without_the_right_to_write(store: SqliteStore, path: Path) -> None:
-    """Tools may run where they cannot create the files that WAL wants."""
-    store.commit(batch(status(1)), 1)
-    store.close()
-    copy = path.with_name("copy ? #.sqlite")
-    shutil.copy(path, copy)
-    with StoreReader(copy) as reader:
-        assert reader.account().stored == 1
-        assert reader.meta()["created_by"] == '"test"'
 
 
 # --- no room

@@ -76,11 +76,6 @@ class Echo(Rule):
 RULES: dict[str, Any] = {"rules": (Echo,)}
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "fleet.sqlite"
-
-
 def request(seq: int, request_id: str = "r1", **more: Any) -> Request:
     return Request(vin=VIN, boot=BOOT, seq=seq, captured_at=1_000 * seq, id=request_id, name="echo", **more)
 

@@ -1,0 +1,107 @@
+"""The tables of a store, and files that are none."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from fleet.backend.reader import StoreReader
+from fleet.backend.schema import OLDEST_SCHEMA, SCHEMA
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.errors import StoreError, StoreFull, StoreTooNew
+from tests.backend.lab import batch, status
+
+
+def test_a_store_of_a_schema_that_is_too_old_is_refused(store: SqliteStore, path: Path) -> None:
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {OLDEST_SCHEMA - 1}")
+    connection.close()
+    for open_it in (SqliteStore, StoreReader):
+        with pytest.raises(StoreError, match=f"schema version {OLDEST_SCHEMA - 1}") as caught:
+            open_it(path)
+        assert caught.value.hint
+
+
+def tables_of(path: Path) -> set[tuple[str, str]]:
+    with sqlite3.connect(path) as connection:
+        found = set(connection.execute("SELECT name, sql FROM sqlite_schema").fetchall())
+    connection.close()
+    return found
+
+
+UNDONE = {
+    3: ("DROP TABLE answer",),
+    4: ("ALTER TABLE user DROP COLUMN given_boot", "ALTER TABLE user DROP COLUMN given_seq"),
+    5: (
+        "DROP TABLE quarantine_count",
+        "ALTER TABLE sequence DROP COLUMN floor",
+        "ALTER TABLE sequence DROP COLUMN quarantined",
+    ),
+}
+"""What makes a store of the next schema one of this."""
+
+
+@pytest.mark.parametrize("schema", UNDONE)
+def test_a_store_of_an_earlier_schema_is_read_and_brought_up_to_date(store: SqliteStore, path: Path, schema: int) -> None:
+    """What is in it stays; a reader needs no writer for it, and afterwards it is as a store made anew."""
+    store.commit(batch(status(1)), 1)
+    store.close()
+    as_new = tables_of(path)
+    with sqlite3.connect(path) as connection:
+        for step in range(SCHEMA - 1, schema - 1, -1):
+            for statement in UNDONE[step]:
+                connection.execute(statement)
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(schema),))
+        connection.execute(f"PRAGMA user_version = {schema}")
+    connection.close()
+    with StoreReader(path) as reader:
+        assert reader.account().stored == 1
+    again = SqliteStore(path)
+    assert again.load().answers == []
+    assert again.load().meta["schema"] == str(SCHEMA)
+    again.close()
+    assert tables_of(path) == as_new
+    with StoreReader(path) as reader:
+        assert reader.account().stored == 1
+
+
+def test_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
+    """The version is named, and nothing is touched."""
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    connection.close()
+    for open_it in (SqliteStore, StoreReader):
+        with pytest.raises(StoreTooNew, match=f"schema version {SCHEMA + 1}") as caught:
+            open_it(path)
+        assert caught.value.hint
+
+
+def test_refusals_are_in_words(tmp_path: Path) -> None:
+    """Each says what is wrong and what to do."""
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database at all, but long enough to look at " * 20)
+    foreign = tmp_path / "foreign.sqlite"
+    with sqlite3.connect(foreign) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    empty = tmp_path / "empty.sqlite"
+    empty.touch()
+    cases = [
+        (SqliteStore, tmp_path / "no" / "fleet.sqlite", "does not exist"),
+        (SqliteStore, tmp_path, "is a folder"),
+        (SqliteStore, text, "not a database"),
+        (SqliteStore, foreign, "something else"),
+        (StoreReader, tmp_path / "none.sqlite", "no store"),
+        (StoreReader, text, "not a database"),
+        (StoreReader, foreign, "something else"),
+        (StoreReader, empty, "is empty"),
+    ]
+    for open_it, path, words in cases:
+        with pytest.raises(StoreError, match=words) as caught:
+            open_it(path)
+        assert caught.value.hint
+        assert not isinstance(caught.value, StoreFull | StoreTooNew)
