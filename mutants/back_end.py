@@ -106,7 +106,7 @@ BACK_END: Final = (
         name="spin-not-needed",
         told="no S-PIN is good enough",
         file="cloud/spin_guard.py",
-        old=('            return Refusal("spin_required", "this command needs the S-PIN, or a token that is still valid")'),
+        old=('            return DeskRefusal("spin_required", "this command needs the S-PIN, or a token that is still valid")'),
         new=('            return Refusal("spin_wrong", "")'),
         scenario="long-weekend",
         caught_by=("commands.rejected.spin_required / cars == 1",),
