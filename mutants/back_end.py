@@ -107,7 +107,7 @@ BACK_END: Final = (
         told="no S-PIN is good enough",
         file="cloud/spin_guard.py",
         old=('            return DeskRefusal("spin_required", "this command needs the S-PIN, or a token that is still valid")'),
-        new=('            return Refusal("spin_wrong", "")'),
+        new=('            return DeskRefusal("spin_wrong", "")'),
         scenario="long-weekend",
         caught_by=("commands.rejected.spin_required / cars == 1",),
     ),
