@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 import fleet
 from fleet.runtime.credentials import FleetSecret
@@ -18,6 +19,8 @@ from tests.nightly import NIGHTLY
 IS_CHECKOUT: Final = Path(fleet.__file__).parents[1] == Path(__file__).parents[1]
 """Whether the tests meet the sources beside them."""
 
+settings.register_profile("fleet", deadline=None)  # how long a draw takes is the machine's affair
+settings.load_profile("fleet")
 pytest.register_assert_rewrite("tests.transport.link_conformance", "tests.transport.link_connecting", "tests.runtime.faults")
 
 
