@@ -550,7 +550,7 @@ class Shard:
             log.warning("publish refused", error=str(error), hint=error.hint)
         self.counts.refusals[refusal] += 1
 
-    # --- what is known
+    # --- account and states
 
     def account(self) -> dict[str, int]:
         """Return the cars' part of the account, summed up."""

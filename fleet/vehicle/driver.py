@@ -44,8 +44,6 @@ _LONGEST_KM: Final = {2: 300.0, 3: 250.0, 4: 250.0, 5: 250.0}
 """By the number of trips of the day: all of them fit into it (ours)."""
 _LONGEST_COMMUTE_KM: Final = 100.0
 
-DEPARTURES_WEEKDAY: Final = (0.5,) * 6 + (4.8,) * 3 + (5.2,) * 5 + (6.9,) * 3 + (8.5,) * 3 + (3.3,) * 3 + (0.5,)
-"""Percent of a working day's trips that start in each hour (emobpy 0.6.2): what both profiles give together."""
 _TO_WORK: Final = (0,) * 5 + (4, 24, 36, 26, 10) + (0,) * 14
 _FROM_WORK: Final = (0,) * 14 + (10, 20, 30, 30, 10) + (0,) * 5
 _AFTER_WORK: Final = (0,) * 16 + (10, 20, 20, 20, 15, 10, 5) + (0,)

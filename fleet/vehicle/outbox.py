@@ -61,7 +61,7 @@ class Outbox:
     """An outbox with one message under way, so that messages of a car arrive in their order.
 
     With `until_stored` a message the broker took stays here until the back end has said that it is stored; at every
-    new connection, and when asked to, what is not stored is sent again under its number. Without, the broker's
+    new connection, and when asked to, each message that is not stored is sent again under its number. Without, the broker's
     acknowledgement is its end. The counters make the car's part of the account:
     created = done + refused + dropped + in_outbox, where done is `stored` or `acknowledged`.
 

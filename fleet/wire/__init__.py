@@ -1,1 +1,1 @@
-"""What car and cloud agree on: messages, topics, codec. Not who sends, and not how."""
+"""The agreement between car and cloud: messages, topics, dialect. It knows neither sender nor transport."""

@@ -42,7 +42,7 @@ _SCHEMA: Final = ("schema", SCHEMA_VERSION)
 MAX_PAYLOAD: Final = 64 * 1024
 """Bytes; what is larger is no message of ours."""
 NOT_PLAIN: Final = {"not plain data": True}
-"""What stands for a command's parameters that are none."""
+"""Stands for parameters of a command that are no plain data."""
 _FROM_CARS: Final[dict[Channel, type[FromCar]]] = {
     "status": Status,
     "event": Event,

@@ -1,4 +1,4 @@
-"""What may come in, for every dialect: plain data, storable texts and instants. Decides by value only, and knows no sender.
+"""The limits of incoming messages, for every dialect: plain data, storable texts and instants. Decides by value alone.
 
 Fields with a type of their own carry their ranges in `messages`, where they cost nothing. This is for the rest: free data that
 is written as JSON later, and texts that become a row, a topic or a header. Errors name the kind of misfit and never a value,

@@ -1,6 +1,6 @@
 """The messages of the contract as msgspec Structs: maps with readable names on the wire, units last in the names.
 
-A field that is None is left out; any other value is written, so that nobody has to know our defaults. Readers ignore
+A field that is None is left out; any other value is written, so that no reader has to know our defaults. Readers ignore
 fields they do not know, so new ones may be added.
 
 Nothing derives from those that cars send: `type(message) is Event` takes a tenth of the time in which `isinstance` says no of
@@ -33,7 +33,7 @@ Amount = Annotated[float, msgspec.Meta(ge=-10_000_000, le=10_000_000)]
 """kW, kWh, litres, amperes, volts, minutes, km/h: signed, as energy flows both ways."""
 Count = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-"""What becomes part of a topic, a header or a key of the store."""
+"""Part of a topic, a header or a key of the store."""
 Words = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
@@ -42,7 +42,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What every message of a car starts with.
+    """The fields with which every message of a car starts.
 
     `boot` is one run of the car's computer, `seq` counts its messages from 1 without a gap (presence is not
     counted and has 0), `captured_at` is the scenario time of measuring in µs. `due_wall_us` and `sent_wall_us`
@@ -325,7 +325,7 @@ class Response(Header, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the desk asks of a car. The S-PIN is never part of it.
+    """A command of the desk to a car. The S-PIN is never part of it.
 
     `issued_at` and `expires_at` are scenario µs; the car alone decides that it is too late. `parameters` is
     judged by the car, so that one it cannot read is answered `malformed` and not lost.
@@ -367,7 +367,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 CarMessage = Status | WrittenStatus | Event | Response | Request
-"""What a car numbers, keeps in its outbox and accounts for."""
+"""The messages that a car numbers, keeps in its outbox and accounts for."""
 FromCar = Status | Event | Response | Request | Presence
 ToCar = Command | Reply | Stored
 

@@ -83,7 +83,7 @@ class Charging(_Parameters, frozen=True, kw_only=True):
 
 
 class ChargingSettings(_Parameters, frozen=True, kw_only=True):
-    """What is not given stays as it is."""
+    """A setting that is not given stays as it is."""
 
     limit_percent: int | None = None
     max_current_a: int | None = None

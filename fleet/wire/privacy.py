@@ -15,7 +15,7 @@ MODES: Final[dict[str, tuple[PrivacyMode, ...]]] = {
     "G3": ("online_with_location", "maximum_privacy"),
     "G4": ("online_with_location", "online", "offline"),
 }
-"""What the switch of each generation can be set to."""
+"""The positions of the switch, by generation."""
 
 
 def mode_of(asked: PrivacyMode, generation: str) -> PrivacyMode | None:

@@ -1,4 +1,4 @@
-"""The online services: what a car may ask, with its parameters, as the catalogue has it. Who answers and how is `cloud`'s."""
+"""The online services: what a car may ask, with its parameters, as the catalogue has it. `fleet.cloud.online` answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN: Final[dict[str, Any]] = {"integer": int, "number": float, "text": str, "
 
 
 class RequestType(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an online service. `parameters` is a Struct made of its entry in the catalogue."""
+    """An online service; `parameters` is a struct made from its entry in the catalogue."""
 
     name: str
     parameters: type[msgspec.Struct]

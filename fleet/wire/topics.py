@@ -10,7 +10,7 @@ from fleet.wire.vin import checked_vin, is_vin
 DEFAULT_PREFIX: Final = "fleet/v1"
 
 Channel = Literal["status", "event", "presence", "command", "response", "request", "reply", "stored", "desk"]
-"""What kind of message a topic carries; `desk` is the one topic that belongs to no car."""
+"""The kind of message that a topic carries; `desk` is the one topic that belongs to no car."""
 
 _NAMED: Final = {"event", "command", "response", "request", "reply"}
 _CHANNELS: Final = frozenset(get_args(Channel))
@@ -34,7 +34,7 @@ def checked_prefix(prefix: str) -> str:
 
 
 class Address(NamedTuple):
-    """What a topic says: the channel, whose car (empty for the desk), and the name where the channel has names."""
+    """The parts of a topic: the channel, the VIN (empty for the desk), and the name where the channel has names."""
 
     channel: Channel
     vin: str
@@ -82,7 +82,7 @@ class Topics:
         return f"{self._head}desk/request"
 
     def desk_answer(self, client_id: str) -> str:
-        """Where one tool wants its answers: the response topic of its requests."""
+        """Return the topic of the answers to one tool: the response topic of its requests."""
         return f"{self._head}desk/answer/{client_id}"
 
     def desk_head(self) -> str:
