@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from collections.abc import Collection
+from typing import Final, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -15,14 +15,16 @@ from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.services import cabin, charge_settings, health, privacy, updates
 from fleet.vehicle.services.comfort import Run
 from fleet.wire.messages import (
+    STATUS_GROUPS,
     Climate,
     DrivingData,
-    Position,
     Status,
     Trigger,
     Written,
     WrittenStatus,
 )
+
+_ALL: Final = frozenset(STATUS_GROUPS)
 
 
 class AtRest(NamedTuple):
@@ -104,10 +106,10 @@ def _next_charge(now: Instant) -> Instant:
     return now - now % SECOND + SECOND
 
 
-def build_status(car: Ports, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> Status:
+def build_status(car: Ports, trigger: Trigger, now: Instant, groups: Collection[str] | None = None) -> Status:
     """Return the status with the named groups, all of them when None. Numbers it: it must be sent or dropped."""
-    levels = _measured(car, now)
-    builders = _BUILDERS if groups is None else {name: _BUILDERS[name] for name in groups}
+    groups = _ALL if groups is None else groups
+    power, body, levels = car.powertrain, car.body, _measured(car, now)
     return Status(
         vin=car.vin,
         boot=car.outbox.boot,
@@ -115,7 +117,20 @@ def build_status(car: Ports, trigger: Trigger, now: Instant, groups: tuple[str, 
         captured_at=now,
         trigger=trigger,
         state=car.state(now),
-        **{name: build(car, levels, now) for name, build in builders.items()},
+        mileage_km=round(levels.odometer_m / 1000, 3) if "mileage_km" in groups else None,
+        energy=power.energy(levels) if "energy" in groups else None,
+        adblue=power.adblue(levels) if "adblue" in groups else None,
+        service=power.service(levels, _read_at(now)) if "service" in groups else None,
+        doors=body.doors() if "doors" in groups else None,
+        windows=body.windows() if "windows" in groups else None,
+        lights=body.lights() if "lights" in groups else None,
+        position=car.position(now) if "position" in groups and privacy.may_locate(car) else None,
+        climate=_climate(car, now) if "climate" in groups else None,
+        charging=charge_settings.report(car, levels) if "charging" in groups else None,
+        driving=car.driving if "driving" in groups else None,
+        health=car.health if "health" in groups else None,
+        low_voltage=car.low_voltage.report(_read_at(now)) if "low_voltage" in groups else None,
+        software=updates.versions(car) if "software" in groups else None,
     )
 
 
@@ -144,26 +159,3 @@ def _climate(car: Ports, now: Instant) -> Climate:
         inside_c=round(cabin.inside_c(car, read_at if car.cabin is None else max(read_at, car.cabin.since)), 1),
         window_heating=(run is not None and run.window_heating) if car.equipment.window_heating else None,
     )
-
-
-def _position(car: Ports, now: Instant) -> Position | None:
-    return car.position(now) if privacy.may_locate(car) else None
-
-
-_BUILDERS: Final[dict[str, Callable[[Ports, Levels, Instant], Any]]] = {
-    "mileage_km": lambda _car, levels, _now: round(levels.odometer_m / 1000, 3),
-    "energy": lambda car, levels, _now: car.powertrain.energy(levels),
-    "adblue": lambda car, levels, _now: car.powertrain.adblue(levels),
-    "service": lambda car, levels, now: car.powertrain.service(levels, _read_at(now)),
-    "doors": lambda car, _levels, _now: car.body.doors(),
-    "windows": lambda car, _levels, _now: car.body.windows(),
-    "lights": lambda car, _levels, _now: car.body.lights(),
-    "position": lambda car, _levels, now: _position(car, now),
-    "climate": lambda car, _levels, now: _climate(car, now),
-    "charging": lambda car, levels, _now: charge_settings.report(car, levels),
-    "driving": lambda car, _levels, _now: car.driving,
-    "health": lambda car, _levels, _now: car.health,
-    "low_voltage": lambda car, _levels, now: car.low_voltage.report(_read_at(now)),
-    "software": lambda car, _levels, _now: updates.versions(car),
-}
-"""Each group of a status from the car, its levels and the time; a test holds names and types to `Status`."""
