@@ -16,8 +16,9 @@ from fleet.vehicle.services import privacy
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.service import Refusal
 from fleet.vehicle.signals import Executed
-from fleet.wire.commands import COMMANDS, Parameters, is_stop, read_parameters
+from fleet.wire.commands import COMMANDS, is_stop, read_parameters
 from fleet.wire.messages import TERMINAL_STATES, Command, CommandState
+from fleet.wire.parameters import Parameters
 
 REMEMBERED: Final = 64
 """Command ids whose last answer is kept, so that one delivered twice runs once. Beyond it those go that have expired."""

@@ -13,7 +13,8 @@ from fleet.vehicle.low_voltage import LOW_PERCENT
 from fleet.vehicle.services import calls, privacy, workshop
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.service import Refusal
-from fleet.wire.commands import CommandType, Parameters, is_stop
+from fleet.wire.commands import CommandType, is_stop
+from fleet.wire.parameters import Parameters
 from fleet.wire.services import misfit
 
 WAKE_UPS_WITHOUT_DRIVE: Final = 40

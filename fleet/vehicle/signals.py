@@ -10,8 +10,8 @@ from fleet.kernel.instants import Instant
 from fleet.vehicle.driver import Purpose
 from fleet.vehicle.hazards import FaultName
 from fleet.vehicle.region import Place
-from fleet.wire.commands import Day
 from fleet.wire.messages import CarMessage, CommandState, Presence, ToCar
+from fleet.wire.parameters import Day
 from fleet.wire.privacy import PrivacyMode
 
 

@@ -8,69 +8,8 @@ import msgspec
 
 from fleet.errors import Undecodable, UnknownName
 from fleet.kernel.instants import DAY, Duration
-from fleet.wire.parameters import (
-    PARAMETERS,
-    AreaAlert,
-    Charging,
-    ChargingLocation,
-    ChargingLocations,
-    ChargingSettings,
-    Climatisation,
-    Day,
-    DepartureTimer,
-    DepartureTimers,
-    Heater,
-    HonkAndFlash,
-    ImportedTrip,
-    Lock,
-    Parameters,
-    Refresh,
-    Reset,
-    RouteImport,
-    SpeedAlert,
-    SystemUpdate,
-    Unlock,
-    Ventilation,
-    VentilationTimer,
-    VentilationTimers,
-    Waypoint,
-    Zone,
-)
+from fleet.wire.parameters import PARAMETERS, Parameters
 from fleet.wire.services import CommandEntry, load_services
-
-__all__ = [
-    "COMMANDS",
-    "LONGEST_TIME_TO_LIVE",
-    "AreaAlert",
-    "Charging",
-    "ChargingLocation",
-    "ChargingLocations",
-    "ChargingSettings",
-    "Climatisation",
-    "CommandType",
-    "Day",
-    "DepartureTimer",
-    "DepartureTimers",
-    "Heater",
-    "HonkAndFlash",
-    "ImportedTrip",
-    "Lock",
-    "Parameters",
-    "Refresh",
-    "Reset",
-    "RouteImport",
-    "SpeedAlert",
-    "SystemUpdate",
-    "Unlock",
-    "Ventilation",
-    "VentilationTimer",
-    "VentilationTimers",
-    "Waypoint",
-    "Zone",
-    "command_type",
-    "is_stop",
-    "read_parameters",
-]
 
 
 class CommandType(msgspec.Struct, frozen=True, kw_only=True):

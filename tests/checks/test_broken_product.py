@@ -13,7 +13,7 @@ from fleet.vehicle import driver_actions, powertrain, rules
 from fleet.vehicle.outbox import Outbox
 from fleet.vehicle.services import climatisation, comfort, hooks, horn, ventilation
 from fleet.vehicle.services.registry import SERVICES
-from fleet.wire.commands import Lock
+from fleet.wire.parameters import Lock
 from tests.checks.lab import DAY, broken, judged, run_day
 
 Defect = Callable[[pytest.MonkeyPatch], None]

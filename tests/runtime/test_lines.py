@@ -14,7 +14,7 @@ from fleet.runtime.verdicts import Verdicts, line_outcomes, unjudged
 from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import parse
 from fleet.vehicle.services.registry import SERVICES
-from fleet.wire.commands import Lock, Unlock
+from fleet.wire.parameters import Lock, Unlock
 from tests.runtime.test_virtual import Quiet
 
 HEAD = """\

@@ -49,7 +49,7 @@ from fleet.vehicle.services import (
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.updates import Updates
 from fleet.vehicle.signals import Transmit
-from fleet.wire.commands import Charging, Heater, SystemUpdate
+from fleet.wire.parameters import Charging, Heater, SystemUpdate
 from tests.listening import hear_instead
 from tests.runtime.test_virtual import Quiet
 from tests.shipped import FILES

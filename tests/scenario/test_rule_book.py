@@ -21,8 +21,9 @@ from fleet.vehicle.remote import Remote
 from fleet.vehicle.rules import refusal
 from fleet.vehicle.services import horn
 from fleet.vehicle.services.registry import SERVICES
-from fleet.wire.commands import COMMANDS, Lock, Unlock
+from fleet.wire.commands import COMMANDS
 from fleet.wire.messages import Command
+from fleet.wire.parameters import Lock, Unlock
 from fleet.wire.requests import requests
 from fleet.wire.services import CommandEntry, Parameter, load_services
 from tests.rule_book.commands import STOPS_IN_S

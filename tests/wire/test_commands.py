@@ -8,7 +8,8 @@ import pytest
 
 from fleet.errors import Undecodable, UnknownName
 from fleet.kernel.instants import DAY, MINUTE, SECOND
-from fleet.wire.commands import COMMANDS, HonkAndFlash, command_type, read_parameters
+from fleet.wire.commands import COMMANDS, command_type, read_parameters
+from fleet.wire.parameters import HonkAndFlash
 
 
 def test_times_to_live_are_the_contracts() -> None:

@@ -19,7 +19,7 @@ from fleet.vehicle.kept import drop, find, keep
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Window, clock_minute
-from fleet.wire.commands import AreaAlert, Zone
+from fleet.wire.parameters import AreaAlert, Zone
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

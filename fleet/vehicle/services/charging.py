@@ -31,7 +31,7 @@ from fleet.vehicle.services.departure_times import next_departure
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Window, clock_minute
-from fleet.wire import commands
+from fleet.wire.parameters import Charging, ChargingLocation, ChargingLocations, ChargingSettings
 
 READY_AHEAD: Final[Duration] = 10 * MINUTE
 """Charging for a departure is to be over so long before it (ours)."""
@@ -185,7 +185,7 @@ def set_point(car: Ports, *, works: bool, now: Instant) -> None:
 # --- the commands
 
 
-def _start_refusal(car: Ports, _parameters: commands.Charging, now: Instant) -> Refusal | None:
+def _start_refusal(car: Ports, _parameters: Charging, now: Instant) -> Refusal | None:
     """Plugged in, at a charge point that works, and below the limit."""
     match hindrance(car):
         case "not_plugged_in":
@@ -199,7 +199,7 @@ def _start_refusal(car: Ports, _parameters: commands.Charging, now: Instant) -> 
     return None
 
 
-def _override(car: Ports, parameters: commands.Charging, now: Instant) -> None:
+def _override(car: Ports, parameters: Charging, now: Instant) -> None:
     if car.plugged_in:
         keep(car, (preferences_of(car))._replace(override=parameters.action))
         review(car, now)
@@ -220,8 +220,8 @@ def _read_window(*, wanted: bool | None, begins: str | None, ends: str | None) -
     return window
 
 
-def _settings_refusal(_car: Ports, parameters: commands.ChargingSettings, _now: Instant) -> Refusal | None:
-    if parameters == commands.ChargingSettings():
+def _settings_refusal(_car: Ports, parameters: ChargingSettings, _now: Instant) -> Refusal | None:
+    if parameters == ChargingSettings():
         return Refusal("argument_out_of_range", "nothing is set: name one setting at least")
     try:
         _read_window(wanted=parameters.night_window, begins=parameters.begins, ends=parameters.ends)
@@ -230,7 +230,7 @@ def _settings_refusal(_car: Ports, parameters: commands.ChargingSettings, _now: 
     return None
 
 
-def _set(car: Ports, parameters: commands.ChargingSettings, now: Instant) -> None:
+def _set(car: Ports, parameters: ChargingSettings, now: Instant) -> None:
     """Take the settings that were named; the others stay."""
     preferences = preferences_of(car)
     general = preferences.general
@@ -245,7 +245,7 @@ def _set(car: Ports, parameters: commands.ChargingSettings, now: Instant) -> Non
     car.send_status("command", now, CHARGE_GROUPS)
 
 
-def _read_location(each: commands.ChargingLocation) -> Location:
+def _read_location(each: ChargingLocation) -> Location:
     """Return a location; raises ValueError for a name or window that is none."""
     if not each.name.strip():
         raise ValueError("the name is empty")
@@ -262,7 +262,7 @@ def _read_location(each: commands.ChargingLocation) -> Location:
     )
 
 
-def _locations_refusal(_car: Ports, parameters: commands.ChargingLocations, _now: Instant) -> Refusal | None:
+def _locations_refusal(_car: Ports, parameters: ChargingLocations, _now: Instant) -> Refusal | None:
     names = [each.name for each in parameters.locations]
     for number, each in enumerate(parameters.locations, start=1):
         try:
@@ -274,7 +274,7 @@ def _locations_refusal(_car: Ports, parameters: commands.ChargingLocations, _now
     return None
 
 
-def _locate(car: Ports, parameters: commands.ChargingLocations, now: Instant) -> None:
+def _locate(car: Ports, parameters: ChargingLocations, now: Instant) -> None:
     """Know these places in place of those before."""
     locations = tuple(_read_location(each) for each in parameters.locations)
     keep(car, (preferences_of(car))._replace(locations=locations))

@@ -11,7 +11,7 @@ from fleet.vehicle.services import cabin, comfort
 from fleet.vehicle.services.comfort import Run, Starter
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
-from fleet.wire.commands import Climatisation
+from fleet.wire.parameters import Climatisation
 
 RUN: Final[Duration] = 30 * MINUTE
 """It ends by itself after this (ours)."""

@@ -16,7 +16,7 @@ from fleet.vehicle.services.departure_times import Departures, next_departure
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import Timer, read_timer
-from fleet.wire.commands import DepartureTimer, DepartureTimers
+from fleet.wire.parameters import DepartureTimer, DepartureTimers
 
 LEAD: Final[Duration] = 20 * MINUTE
 """So long before a departure the car wakes, conditions the cabin, and sees whether it will be ready (ours)."""

@@ -13,7 +13,7 @@ from fleet.vehicle.services.comfort import Departure, Mode, Run, Starter
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import ACTUATION, Refusal, Service
 from fleet.vehicle.timers import read_timer
-from fleet.wire.commands import Heater
+from fleet.wire.parameters import Heater
 
 if TYPE_CHECKING:
     from fleet.vehicle.signals import HeaterTimer

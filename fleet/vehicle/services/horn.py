@@ -8,7 +8,7 @@ from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.vehicle import ports
 from fleet.vehicle.geo import geodesic_m
 from fleet.vehicle.services.service import Refusal, Service
-from fleet.wire.commands import HonkAndFlash
+from fleet.wire.parameters import HonkAndFlash
 
 HONK_WITHIN_M: Final = 500.0
 """The user may be as far away as this, itself included."""

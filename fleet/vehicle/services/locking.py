@@ -8,7 +8,7 @@ from fleet.kernel.instants import Instant
 from fleet.vehicle import ports
 from fleet.vehicle.body import Body
 from fleet.vehicle.services.service import Refusal, Service
-from fleet.wire.commands import Lock, Unlock
+from fleet.wire.parameters import Lock, Unlock
 
 
 class Ports(ports.Sender, Protocol):

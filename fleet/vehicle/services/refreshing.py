@@ -7,7 +7,7 @@ from typing import Final
 from fleet.kernel.instants import Instant
 from fleet.vehicle.services import health
 from fleet.vehicle.services.service import Service
-from fleet.wire.commands import Refresh
+from fleet.wire.parameters import Refresh
 
 
 def _refresh(car: health.Ports, _parameters: Refresh, now: Instant) -> None:

@@ -30,7 +30,7 @@ from fleet.vehicle.services import (
 )
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Service
-from fleet.wire.commands import (
+from fleet.wire.parameters import (
     AreaAlert,
     Charging,
     ChargingLocations,

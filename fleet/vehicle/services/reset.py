@@ -15,8 +15,8 @@ from fleet.vehicle import ports
 from fleet.vehicle.outbox import is_priority
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.service import Service
-from fleet.wire.commands import Reset
 from fleet.wire.messages import CarMessage, Response
+from fleet.wire.parameters import Reset
 
 PRIMARY: Final = "primary"
 

@@ -15,7 +15,7 @@ from fleet.vehicle.kept import drop, find, obtain
 from fleet.vehicle.region import Place
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
-from fleet.wire.commands import ImportedTrip, RouteImport, Waypoint
+from fleet.wire.parameters import ImportedTrip, RouteImport, Waypoint
 
 ROUTES_MOST: Final = 5
 WAITING_TIME: Final[Duration] = 7 * DAY

@@ -14,7 +14,7 @@ from fleet.vehicle.journey import Journey
 from fleet.vehicle.kept import drop, find, keep
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Service
-from fleet.wire.commands import SpeedAlert
+from fleet.wire.parameters import SpeedAlert
 
 if TYPE_CHECKING:
     from fleet.vehicle.kinematics import SpeedPiece

@@ -15,8 +15,8 @@ from fleet.vehicle.body import Body
 from fleet.vehicle.kept import find, obtain
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
-from fleet.wire.commands import SystemUpdate
 from fleet.wire.messages import Software
+from fleet.wire.parameters import SystemUpdate
 
 RATE_MBIT_S: Final = (8.0, 40.0)
 """The rate of the mobile network for a car that is driven (ours)."""

@@ -10,7 +10,7 @@ from fleet.vehicle.services import cabin, comfort
 from fleet.vehicle.services.comfort import Departure, Run, Starter
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import read_timer
-from fleet.wire.commands import Ventilation, VentilationTimer, VentilationTimers
+from fleet.wire.parameters import Ventilation, VentilationTimer, VentilationTimers
 
 
 def start(car: comfort.Ports, minutes: int, now: Instant, by: Starter = "command") -> None:

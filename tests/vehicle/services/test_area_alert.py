@@ -18,7 +18,7 @@ from fleet.vehicle.region import Place
 from fleet.vehicle.services.area_alert import MARGIN_M, Watch, Watched
 from fleet.vehicle.services.speed_alert import Limit
 from fleet.vehicle.signals import DriveTo, ResetCar, SetPrivacy, SwitchOff
-from fleet.wire.commands import Zone
+from fleet.wire.parameters import Zone
 from tests.vehicle.car_lab import HOME, NOON_IN_JULY, SHOP, START, CarLab, drawn_driver, driver, equipment
 
 CENTRE = (48.1, 11.5)
