@@ -43,7 +43,7 @@ class FleetError(Exception):
 
     @property
     def hint(self) -> str:
-        """What to do next, or ""; whoever does not catch the error sees it as a note below the message."""
+        """Advice on the next step, or "". An uncaught error shows it as a note below its message."""
         return self._hint
 
     @hint.setter
@@ -83,7 +83,7 @@ def _kinds(root: type[FleetError]) -> Iterable[type[FleetError]]:
 
 
 class UsageError(FleetError):
-    """What was asked for cannot be done as it was asked."""
+    """A request that cannot be fulfilled as it stands: a wrong option, name or combination."""
 
 
 class UnknownName(UsageError):

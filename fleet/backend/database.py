@@ -16,7 +16,7 @@ from typing import Final
 
 from fleet.backend.known_numbers import BootKey, Seen
 from fleet.backend.rows import Part, write_messages, write_newest, write_rest, write_sequences
-from fleet.backend.schema import in_words, open_for_reading, open_for_writing, open_in_memory
+from fleet.backend.schema import open_for_reading, open_for_writing, open_in_memory, store_error
 from fleet.backend.store_file import HeldName, StoreFile
 from fleet.cloud.twin import Newest
 from fleet.errors import StoreError, StoreGone
@@ -123,7 +123,7 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                raise in_words(error, self.path) from error
+                raise store_error(error, self.path) from error
             raise
 
     def copy_back(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.backend.schema import CLOCK, COUNTS_QUARANTINE, in_words, open_for_reading
+from fleet.backend.schema import CLOCK, COUNTS_QUARANTINE, open_for_reading, store_error
 from fleet.cloud.sequence import Gap
 from fleet.cloud.twin import Twin, ahead_at, merge_status
 from fleet.errors import StoreError
@@ -412,7 +412,7 @@ class StoreReader:
         try:
             yield
         except sqlite3.Error as error:
-            raise in_words(error, self.path) from error
+            raise store_error(error, self.path) from error
 
 
 def discard_unused(path: Path) -> None:

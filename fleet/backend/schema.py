@@ -142,7 +142,7 @@ def open_for_writing(path: Path, *, created_by: str, survives_kill: bool = True)
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
-        raise in_words(error, path) from error
+        raise store_error(error, path) from error
     except StoreError:
         if connection is not None:
             connection.close()
@@ -169,13 +169,13 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         # A store that nobody has open, in a folder we may not write, cannot get the shared memory that WAL wants.
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or Path(f"{path}-wal").exists():
-            raise in_words(error, path) from error
+            raise store_error(error, path) from error
     except sqlite3.Error as error:
-        raise in_words(error, path) from error
+        raise store_error(error, path) from error
     try:
         return _opened_for_reading(address + "&immutable=1", path)
     except sqlite3.Error as error:
-        raise in_words(error, path) from error
+        raise store_error(error, path) from error
 
 
 def _opened_for_reading(address: str, path: Path) -> sqlite3.Connection:
@@ -189,7 +189,7 @@ def _opened_for_reading(address: str, path: Path) -> sqlite3.Connection:
     return connection
 
 
-def in_words(error: sqlite3.Error, path: Path) -> StoreError:
+def store_error(error: sqlite3.Error, path: Path) -> StoreError:
     """Say what an SQLite error means for the user."""
     code = getattr(error, "sqlite_errorcode", None) or 0
     if code in _NO_ROOM or code & 0xFF == sqlite3.SQLITE_FULL:

@@ -18,7 +18,7 @@ from fleet.backend.decisions import AnswerGiven, ReplyGiven
 from fleet.backend.known_numbers import NUMBERS
 from fleet.backend.preparing import BatchPreparer
 from fleet.backend.rows import Part
-from fleet.backend.schema import in_words
+from fleet.backend.schema import store_error
 from fleet.backend.store import Batch, Committed, Loaded
 from fleet.backend.write_buffer import AT_ONCE, WriteBuffer, WritePolicy
 from fleet.cloud.desk_io import CommandRecord, PresenceChanged, SpinHash, UserRecord
@@ -72,7 +72,7 @@ class SqliteStore:
             try:
                 prepared = batch.prepared = self._preparer.prepare(batch)
             except sqlite3.Error as error:
-                raise in_words(error, self.path) from error
+                raise store_error(error, self.path) from error
         self._buffer.take(Part(batch, prepared, stored_at))
         return Committed(prepared.fresh, prepared.duplicates, prepared.sequences.items(), prepared.refused)
 
@@ -114,7 +114,7 @@ class SqliteStore:
                 meta=dict(run("SELECT name, value FROM meta").fetchall()),
             )
         except sqlite3.Error as error:
-            raise in_words(error, self.path) from error
+            raise store_error(error, self.path) from error
 
     def is_stored(self, vin: str, boot: int, seq: int) -> bool:
         seen = self._numbers.holds((vin, boot))
@@ -123,7 +123,7 @@ class SqliteStore:
         try:
             row = self.database.reader.execute(NUMBERS, (vin, boot)).fetchone()
         except sqlite3.Error as error:
-            raise in_words(error, self.path) from error
+            raise store_error(error, self.path) from error
         return row is not None and seq in self._numbers.read(row).numbers
 
     def find_command(self, command_id: str) -> CommandRecord | None:
@@ -132,7 +132,7 @@ class SqliteStore:
         try:
             row = self.database.reader.execute(_RECORD + " WHERE id = ?", (command_id,)).fetchone()
         except sqlite3.Error as error:
-            raise in_words(error, self.path) from error
+            raise store_error(error, self.path) from error
         return None if row is None else _command(row)
 
 

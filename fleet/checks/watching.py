@@ -147,7 +147,7 @@ class _Side:
         return beyond_m < 0
 
 
-class Settings(Check):
+class SettingsCheck(Check):
     """The base of checks of settings that a reset wipes. The event of a reset overtakes the answers to commands before it.
 
     Of a car that is `unsure` nobody knows whether it was reset before or after its last setting: both have the same instant.
@@ -183,7 +183,7 @@ class Settings(Check):
         return parameters
 
 
-class AreaAlertsAgree(Settings):
+class AreaAlertsAgree(SettingsCheck):
     """An alert names a zone that is watched and a direction that was wanted, where the car is on that side of the edge.
 
     Entering and leaving take turns; who is parked on another side than before has been told of it. The edge has a band of 25 m to
@@ -271,7 +271,7 @@ def _judge_alert(side: _Side | None, data: Mapping[str, Any]) -> Iterator[str]:
         yield f"expected {data['zone']!r} to be left at least {BAND_M:.0f} m outside, but the fix is at {beyond_m:.0f} m"
 
 
-class SpeedAlertsAgree(Settings):
+class SpeedAlertsAgree(SettingsCheck):
     """An alert tells the limit that is watched and a higher speed; a trip that was faster on average has had one.
 
     Unless no position may leave the car: an alert tells one.

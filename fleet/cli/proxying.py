@@ -18,7 +18,7 @@ from fleet.runtime.limits import run_fast
 from fleet.runtime.processes import stop_on_signals
 from fleet.runtime.shard import wait_until
 from fleet.runtime.streams import need_no_reader
-from fleet.transport.faults import Fault, Way, in_words, make_fault, parse_bytes, parse_bytes_per_s, parse_rule
+from fleet.transport.faults import Fault, Way, describe_fault, make_fault, parse_bytes, parse_bytes_per_s, parse_rule
 from fleet.transport.link import Endpoint
 from fleet.transport.proxy import FaultProxy
 from fleet.wire.clients import car_of
@@ -155,7 +155,7 @@ async def _run(
             out.say(f"listens on {here}, connects to {there}; Ctrl-C ends it")
             for _, fault in faults:
                 for_whom = "all" if clients is None else ", ".join(clients)
-                out.say(f"{in_words(fault)}, for {for_whom}")
+                out.say(f"{describe_fault(fault)}, for {for_whom}")
         await _tell_failures_until(stop, running)
     if as_json:
         failures = {cause: count for (cause, _), count in running.failures.items()}

@@ -337,7 +337,7 @@ class JournalWriter:
         self._file: BinaryIO = path.open("wb", buffering=0)
         self._records: list[Record] = []
         self._block = bytearray()
-        self._encoder = msgspec.json.Encoder(enc_hook=in_words)
+        self._encoder = msgspec.json.Encoder(enc_hook=encode_unknown)
         self._lines = Lines()
         self._at_once = RECORDS_AT_ONCE
         self._good_bytes = 0
@@ -414,7 +414,7 @@ class JournalWriter:
             self._good_bytes += len(frame)
 
 
-def in_words(value: object) -> str:
+def encode_unknown(value: object) -> str:
     """Name what JSON has no form for."""
     return f"a {type(value).__name__}"
 

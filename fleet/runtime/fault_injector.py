@@ -13,7 +13,7 @@ from fleet.runtime.car_selector import CarSelector
 from fleet.runtime.stage import FaultyNetwork
 from fleet.scenario.actions import lasts_on
 from fleet.scenario.schema import Scenario
-from fleet.transport.faults import Fault, in_words
+from fleet.transport.faults import Fault, describe_fault
 
 
 class _Planned(NamedTuple):
@@ -50,7 +50,7 @@ class FaultInjector:
             if begins:
                 self._network.set(name, fault, clients)
                 cars = "1 car" if len(clients) == 1 else f"{len(clients)} cars"
-                self._say(f"network: {in_words(fault)} for {cars}, as the scenario says")
+                self._say(f"network: {describe_fault(fault)} for {cars}, as the scenario says")
             if begins and not lasts:
                 self._network.clear(name)
             elif not begins and lasts:

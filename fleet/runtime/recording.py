@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.kernel.instants import Instant
 from fleet.kernel.machine import Machine
-from fleet.observe.journal import Input, Output, Record, Wake, in_words
+from fleet.observe.journal import Input, Output, Record, Wake, encode_unknown
 
 Write = Callable[[Record], None]
 ScenarioTime = Callable[[], Instant]
@@ -125,7 +125,7 @@ class Replayed(Generic[In, Out]):
         return outputs
 
 
-_encode = msgspec.json.Encoder(enc_hook=in_words).encode
+_encode = msgspec.json.Encoder(enc_hook=encode_unknown).encode
 _decode = msgspec.json.Decoder(Output).decode
 
 
@@ -141,5 +141,5 @@ def as_it_is(now: Instant) -> tuple[Instant, None]:
 
 def plain_of(value: object) -> dict[str, Any]:
     """Return the fields of an input or output as plain data."""
-    plain: dict[str, Any] = msgspec.to_builtins(value, enc_hook=in_words)
+    plain: dict[str, Any] = msgspec.to_builtins(value, enc_hook=encode_unknown)
     return plain

@@ -27,7 +27,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused
-from fleet.transport.dial import hint_for, in_words
+from fleet.transport.dial import error_text, hint_for
 from fleet.transport.link import Delivery, Endpoint, LinkSettings
 from fleet.transport.mqtt_stream import packet_size
 from fleet.transport.overdue import Overdue
@@ -315,7 +315,7 @@ class AiomqttConnection(aiomqtt.Client):
             self.was_taken_over = reason.value == SESSION_TAKEN_OVER
             return broker_ended(self._settings.client_id, reason.value)
         if self._complaints.last is not None:
-            cause = in_words(self._complaints.last)
+            cause = error_text(self._complaints.last)
         elif reason.getName() == "Keep alive timeout":
             cause = f"the broker was silent for longer than the keep-alive of {self._settings.keep_alive_s} s"
         else:

@@ -206,7 +206,7 @@ def explain(error: OSError) -> tuple[str, str]:
             "no local port is left for another connection",
             "A source address has about 28 000 ports: connect from several, such as --source 127.0.1.0/28.",
         )
-    return in_words(error), _hint_of_tls(error) if isinstance(error, ssl.SSLError) else ""
+    return error_text(error), _hint_of_tls(error) if isinstance(error, ssl.SSLError) else ""
 
 
 def _of_source(error: _NotOurAddress | _OtherKind | _OneKindOnly) -> tuple[str, str]:
@@ -226,7 +226,7 @@ def _of_source(error: _NotOurAddress | _OtherKind | _OneKindOnly) -> tuple[str, 
 def _hint_of_tls(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATE_HINTS.get(error.verify_code, _CERTIFICATE_HINT)
-    return hint_for(in_words(error)) or _TLS_PORT_HINT
+    return hint_for(error_text(error)) or _TLS_PORT_HINT
 
 
 def hint_for(cause: str) -> str:
@@ -234,7 +234,7 @@ def hint_for(cause: str) -> str:
     return next((hint for words, hint in _ALERT_HINTS.items() if words in cause), "")
 
 
-def in_words(error: OSError) -> str:
+def error_text(error: OSError) -> str:
     """Return the cause of a failed connection for people, without numbers of errors or lines of C."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate verify failed: {error.verify_message}"

@@ -211,7 +211,7 @@ def make_fault(kind: str, **parameters: Any) -> Fault:
     return wanted(**parameters)
 
 
-def in_words(fault: Fault) -> str:
+def describe_fault(fault: Fault) -> str:
     """Return the fault with what differs from its defaults: `latency latency_ms=200, jitter_ms=50`."""
     said = [
         f"{field.name}={value:g}" if isinstance(value, int | float) else f"{field.name}={value}"

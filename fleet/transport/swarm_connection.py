@@ -13,7 +13,7 @@ from fleet.errors import PublishRefused
 from fleet.transport.client_connection import ClientConnection
 from fleet.transport.client_machine import ClientMachine
 from fleet.transport.client_packets import Malformed, ToBroker
-from fleet.transport.dial import hint_for, in_words
+from fleet.transport.dial import error_text, hint_for
 from fleet.transport.drain import disconnect_and_drain
 from fleet.transport.link import LinkSettings
 from fleet.transport.overdue import LOOKS, Overdue
@@ -183,7 +183,7 @@ class SwarmConnection(asyncio.Protocol):
         self.opening = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        cause = in_words(exc) if isinstance(exc, OSError) else CLOSED if exc is None else str(exc)
+        cause = error_text(exc) if isinstance(exc, OSError) else CLOSED if exc is None else str(exc)
         self.machine.end(cause, hint_for(cause))
 
     def pause_writing(self) -> None:

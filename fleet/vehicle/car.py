@@ -26,7 +26,7 @@ from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
 from fleet.vehicle.services import hooks, privacy
 from fleet.vehicle.services.cabin import Cabin
-from fleet.vehicle.services.comfort import Run
+from fleet.vehicle.services.comfort import ComfortRun
 from fleet.vehicle.services.wear import Wear
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
@@ -124,7 +124,7 @@ class Car:
         self.agenda = Agenda()
         self.journey: Journey | None = None
         self.cabin: Cabin | None = None
-        self.comfort: Run | None = None
+        self.comfort: ComfortRun | None = None
         self.health: Health | None = None
         self.at_rest: AtRest | None = None
         self.driving: DrivingData | None = None

@@ -40,7 +40,7 @@ LEAVE: Final = "leave"
 
 class Ports(
     hooks.Ports,
-    ports.Place,
+    ports.Located,
     ports.Sender,
     ports.Timed,
     ports.Chance,

@@ -43,7 +43,7 @@ from fleet.vehicle.signals import (
 class Ports(
     driver_actions.Ports,
     reset.Ports,
-    ports.Place,
+    ports.Located,
     ports.Sender,
     ports.Timed,
     ports.Chance,

@@ -70,7 +70,7 @@ class Engine(Protocol):
     engine_is_on: bool
 
 
-class Place(Protocol):
+class Located(Protocol):
     """Knows where it is: the last fix, and where it really is."""
 
     fix: Position

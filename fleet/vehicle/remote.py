@@ -33,7 +33,7 @@ COMMAND: Final = "command"
 
 class Ports(
     rules.Ports,
-    ports.Place,
+    ports.Located,
     ports.Sender,
     ports.Timed,
     ports.Chance,
@@ -70,7 +70,7 @@ class Ports(
         """Send a step of a command's life."""
 
 
-class Answer(NamedTuple):
+class KnownAnswer(NamedTuple):
     """The last answer to a command, to be repeated when it comes again; what comes after `expires_at` runs no more anyway."""
 
     name: str
@@ -97,7 +97,7 @@ class Remote:
     def __init__(self) -> None:
         self._waiting: list[Command] | None = None
         self._running: dict[str, Running] | None = None
-        self._answers: OrderedDict[str, Answer] | None = None
+        self._answers: OrderedDict[str, KnownAnswer] | None = None
         self._interrupted: tuple[Executed, ...] | None = None
         self._woken = 0
         self.wake_ups = 0
@@ -231,7 +231,7 @@ class Remote:
         known = self._answers = self._answers or OrderedDict()
         for done in executed:
             state, reason = (done.state, done.reason) if done.state in TERMINAL_STATES else ("failed", "interrupted")
-            known[done.id] = Answer(done.name, done.expires_at, state, reason, None, done.awake)
+            known[done.id] = KnownAnswer(done.name, done.expires_at, state, reason, None, done.awake)
             if state != done.state:
                 self._interrupted = (*(self._interrupted or ()), done)
 
@@ -256,7 +256,7 @@ class Remote:
         reason, detail = refused or (None, None)
         if self._answers is None:
             self._answers = OrderedDict()
-        self._answers[command.id] = Answer(command.name, command.expires_at, state, reason, detail, awake)
+        self._answers[command.id] = KnownAnswer(command.name, command.expires_at, state, reason, detail, awake)
         if len(self._answers) > REMEMBERED:
             self._forget(now)
         if state != "in_progress":  # which says no more than that it was accepted

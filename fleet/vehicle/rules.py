@@ -24,7 +24,7 @@ WAKE_UPS_WITHOUT_DRIVE: Final = 40
 class Ports(
     calls.Ports,
     workshop.Ports,
-    ports.Place,
+    ports.Located,
     ports.Sender,
     ports.Timed,
     ports.Chance,

@@ -13,7 +13,7 @@ from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import LowVoltageBattery
 from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.services import cabin, charge_settings, health, privacy, updates
-from fleet.vehicle.services.comfort import Run
+from fleet.vehicle.services.comfort import ComfortRun
 from fleet.wire.messages import (
     STATUS_GROUPS,
     Climate,
@@ -46,7 +46,7 @@ class Ports(
     updates.Ports,
     health.Ports,
     privacy.Ports,
-    ports.Place,
+    ports.Located,
     ports.Sender,
     ports.Timed,
     ports.Chance,
@@ -59,7 +59,7 @@ class Ports(
     """The parts of a car that a status reports."""
 
     at_rest: AtRest | None
-    comfort: Run | None
+    comfort: ComfortRun | None
     driving: DrivingData | None
     journey: Journey | None
     low_voltage: LowVoltageBattery

@@ -75,7 +75,7 @@ _SMALL_MAP: Final = 0x80
 _LARGE_MAP: Final = 0xDE
 
 
-class Codec(Protocol):
+class PayloadCodec(Protocol):
     """Bytes to objects of a type and back."""
 
     content_type: str
@@ -108,12 +108,12 @@ class _Codec:
             raise Undecodable("encoding", f"{len(payload)} bytes nest too deeply") from None
 
 
-def messagepack_codec() -> Codec:
+def messagepack_codec() -> PayloadCodec:
     """Return the codec that is used unless the user asks for JSON."""
     return _Codec(MESSAGEPACK, msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder)
 
 
-def json_codec() -> Codec:
+def json_codec() -> PayloadCodec:
     """Return the codec for people and for back ends without MessagePack."""
     return _Codec(JSON, msgspec.json.Encoder(), msgspec.json.Decoder)
 
@@ -121,13 +121,13 @@ def json_codec() -> Codec:
 class FleetDialect:
     """Our own topics and payloads. Writes with one codec, reads both, told by the content type."""
 
-    def __init__(self, topics: Topics | None = None, codec: Codec | None = None) -> None:
+    def __init__(self, topics: Topics | None = None, codec: PayloadCodec | None = None) -> None:
         """Take the topics (default prefix when None) and the codec to write with (MessagePack when None)."""
         self.topics = topics or Topics()
         codec = codec or messagepack_codec()
         self._encode, self._content_type = codec.encode, codec.content_type
         self._encode_stored = messagepack_codec().encode
-        self._readers: dict[str | None, Codec] = {MESSAGEPACK: messagepack_codec(), JSON: json_codec()}
+        self._readers: dict[str | None, PayloadCodec] = {MESSAGEPACK: messagepack_codec(), JSON: json_codec()}
         self._readers[None] = codec
 
     @property

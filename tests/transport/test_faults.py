@@ -22,8 +22,8 @@ from fleet.transport.faults import (
     Reorder,
     Reset,
     Stall,
+    describe_fault,
     fits,
-    in_words,
     is_filter,
     make_fault,
     parse_bytes,
@@ -80,9 +80,9 @@ class TestNames:
 
     def test_they_say_what_they_are(self) -> None:
         """Only what differs from the default."""
-        assert in_words(Latency(200, 50)) == "latency latency_ms=200, jitter_ms=50"
-        assert in_words(Stall()) == "stall"
-        assert in_words(Drop("PUBACK", "to_client", first=3)) == "drop packet=PUBACK, way=to_client, first=3"
+        assert describe_fault(Latency(200, 50)) == "latency latency_ms=200, jitter_ms=50"
+        assert describe_fault(Stall()) == "stall"
+        assert describe_fault(Drop("PUBACK", "to_client", first=3)) == "drop packet=PUBACK, way=to_client, first=3"
 
     def test_the_page_tells_of_each(self) -> None:
         """With all its parameters."""

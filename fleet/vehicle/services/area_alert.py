@@ -144,7 +144,7 @@ class Watch:
         self.watched = tuple(Watched(zone, here) for zone in zones)
 
 
-class Ports(ports.Place, ports.Sender, ports.Timed, ports.Keeper, Protocol):
+class Ports(ports.Located, ports.Sender, ports.Timed, ports.Keeper, Protocol):
     """A car that knows the way ahead of it."""
 
     driver: Driver

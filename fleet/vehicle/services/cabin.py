@@ -60,7 +60,7 @@ class Cabin(msgspec.Struct, frozen=True, gc=False):
         return self.since + max(0, math.ceil(self.time_constant * math.log(self.gap_c / missing_c)))
 
 
-class Ports(ports.Place, Protocol):
+class Ports(ports.Located, Protocol):
     """The inside of the car, and where it stands."""
 
     cabin: Cabin | None

@@ -64,7 +64,7 @@ class Calls:
 class Ports(
     health.Ports,
     privacy.Ports,
-    ports.Place,
+    ports.Located,
     ports.Sender,
     ports.Timed,
     ports.Chance,

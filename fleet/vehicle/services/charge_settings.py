@@ -68,7 +68,7 @@ class ChargingPreferences(NamedTuple):
 NO_PREFERENCES: Final = ChargingPreferences()
 
 
-class Ports(ports.Place, ports.Timed, ports.Keeper, Protocol):
+class Ports(ports.Located, ports.Timed, ports.Keeper, Protocol):
     """The plug, the traction battery, and where the car stands."""
 
     equipment: Equipment

@@ -42,7 +42,7 @@ _SLACK: Final[Duration] = MINUTE
 class Ports(
     charge_settings.Ports,
     departure_times.Ports,
-    ports.Place,
+    ports.Located,
     ports.Sender,
     ports.Timed,
     ports.Powered,
@@ -56,32 +56,32 @@ class Ports(
         """Let all services know that the plug is in or out, or that charging has begun or ended."""
 
 
-class Verdict(NamedTuple):
+class ChargingPlan(NamedTuple):
     """Whether to charge, and until when that holds if nothing but time passes; None for ever."""
 
     charge: bool
     until: Instant | None
 
 
-def _judge(car: Ports, here: Settings, levels: Levels, now: Instant) -> Verdict:
+def _judge(car: Ports, here: Settings, levels: Levels, now: Instant) -> ChargingPlan:
     """Say whether a car that is plugged in is to charge now."""
     preferences = preferences_of(car)
     takes = missing_from(car, here, levels)
     if not takes or hindrance(car) is not None:
-        return Verdict(False, None)
+        return ChargingPlan(False, None)
     full_at = now + takes
     if preferences.override == "start" or here.window is None:
-        return Verdict(True, full_at)
+        return ChargingPlan(True, full_at)
     begins_at, ends_at = here.window.next_stretch(now, car.driver.region.zone)
     if begins_at <= now:
-        return Verdict(True, min(full_at, ends_at))
+        return ChargingPlan(True, min(full_at, ends_at))
     leaves_at = next_departure(car, now)
     if leaves_at is None:
-        return Verdict(False, begins_at)
+        return ChargingPlan(False, begins_at)
     latest_at = leaves_at - takes - READY_AHEAD
     if now >= latest_at - (_SLACK if car.powertrain.charging is not None else 0):
-        return Verdict(True, min(full_at, leaves_at))
-    return Verdict(False, min(begins_at, latest_at))
+        return ChargingPlan(True, min(full_at, leaves_at))
+    return ChargingPlan(False, min(begins_at, latest_at))
 
 
 def review(car: Ports, now: Instant) -> bool:

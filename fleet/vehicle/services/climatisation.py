@@ -8,7 +8,7 @@ from fleet.kernel.instants import HOUR, MINUTE, Duration, Instant
 from fleet.vehicle import ports
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.services import cabin, comfort
-from fleet.vehicle.services.comfort import Run, Starter
+from fleet.vehicle.services.comfort import ComfortRun, Starter
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.parameters import Climatisation
@@ -30,7 +30,7 @@ CONDITIONS_IN: Final[Duration] = 12 * MINUTE
 """Time constant of the cabin meanwhile (ours)."""
 
 
-class Ports(comfort.Ports, ports.Place, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
+class Ports(comfort.Ports, ports.Located, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
     """A car whose traction battery, or plug, heats and cools it."""
 
     equipment: Equipment
@@ -43,7 +43,7 @@ def start(car: Ports, target_c: float, now: Instant, *, window_heating: bool = F
     alone_c = cabin.left_alone_c(car, now)
     end_c = alone_c + HEATS_BY_C if cabin.inside_c(car, now) < target_c else alone_c - COOLS_BY_C
     reached_at = cabin.move_to(car, end_c, CONDITIONS_IN, now, goal_c=target_c).reached_at()
-    run = Run("climatisation", "climatisation", now, now + RUN, target_c=target_c, window_heating=window_heating)
+    run = ComfortRun("climatisation", "climatisation", now, now + RUN, target_c=target_c, window_heating=window_heating)
     comfort.begin(car, run, current_a=0.0, by=by, now=now)  # the traction battery feeds the 12 V side meanwhile
     if reached_at is not None and reached_at < run.ends_at:
         car.agenda.replace(comfort.TARGET, reached_at, _reached)
@@ -69,7 +69,7 @@ def feed(car: Ports, now: Instant) -> None:
         comfort.end_at(car, over_at, "time")
 
 
-def _power_kw(car: Ports, run: Run, now: Instant) -> float:
+def _power_kw(car: Ports, run: ComfortRun, now: Instant) -> float:
     """Return what it takes now: all it can until the target is reached, then what holds it there."""
     assert car.cabin is not None
     assert run.target_c is not None

@@ -29,7 +29,7 @@ DEPARTURE: Final = "departure of"
 """Keys of timers: the end of the run, its target, and (with the service) its next start by a departure time."""
 
 
-class Run(NamedTuple):
+class ComfortRun(NamedTuple):
     """A comfort service at work. `reason` is why it will end at `ends_at`; `target_c` is None where nobody chose one."""
 
     service: Name
@@ -41,10 +41,10 @@ class Run(NamedTuple):
     window_heating: bool = False
 
 
-class Ports(cabin.Ports, ports.Place, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
+class Ports(cabin.Ports, ports.Located, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
     """The comfort slot, and all that heats, ventilates and feeds it."""
 
-    comfort: Run | None
+    comfort: ComfortRun | None
     powertrain: Powertrain
 
 
@@ -56,7 +56,7 @@ def runs(car: Ports, service: Name) -> bool:
     return car.comfort is not None and car.comfort.service == service
 
 
-def begin(car: Ports, run: Run, *, current_a: float, by: Starter, now: Instant) -> None:
+def begin(car: Ports, run: ComfortRun, *, current_a: float, by: Starter, now: Instant) -> None:
     """Let it run until `ends_at`; `current_a` is what it takes from the 12 V battery."""
     car.comfort = run
     car.agenda.replace(END, run.ends_at, _over)
@@ -110,7 +110,7 @@ def stop(car: Ports, service: Name, now: Instant) -> None:
         end(car, "stopped", now)
 
 
-def _used(run: Run, drawn: Draw | None, now: Instant) -> dict[str, float]:
+def _used(run: ComfortRun, drawn: Draw | None, now: Instant) -> dict[str, float]:
     """Return the fuel, or the charge of the traction battery, that it took: neither what came from a plug nor the 12 V."""
     if drawn is not None:
         return {"energy_kwh": round(drawn.used_kwh, 3)}

@@ -28,7 +28,7 @@ DEPARTURE: Final = "departure"
 class Ports(
     charging.Ports,
     climatisation.Ports,
-    ports.Place,
+    ports.Located,
     ports.Sender,
     ports.Timed,
     ports.Powered,

@@ -21,7 +21,7 @@ _ADBLUE_PRIORITY: Final = {"low": 3, "very_low": 2, "critical": 1, "empty": 1}
 
 
 class Ports(
-    wear.Ports, ports.Place, ports.Sender, ports.Timed, ports.Chance, ports.Powered, ports.Engine, ports.Connected, Protocol
+    wear.Ports, ports.Located, ports.Sender, ports.Timed, ports.Chance, ports.Powered, ports.Engine, ports.Connected, Protocol
 ):
     """All that a report tells of."""
 

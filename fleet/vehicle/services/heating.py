@@ -9,7 +9,7 @@ from fleet.vehicle import ports
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.low_voltage import BLOWER_A, HEATER_A
 from fleet.vehicle.services import cabin, comfort
-from fleet.vehicle.services.comfort import Departure, Mode, Run, Starter
+from fleet.vehicle.services.comfort import ComfortRun, Departure, Mode, Starter
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import ACTUATION, Refusal, Service
 from fleet.vehicle.timers import read_timer
@@ -30,7 +30,7 @@ HEATS_IN: Final[Duration] = 25 * MINUTE
 """Time constant of that (ours)."""
 
 
-class Ports(comfort.Ports, ports.Place, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
+class Ports(comfort.Ports, ports.Located, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
     """A car whose heater burns its fuel."""
 
     equipment: Equipment
@@ -48,7 +48,7 @@ def start(car: Ports, minutes: int, now: Instant, by: Starter = "command") -> No
     """Run the heater, anew when it runs; it ends by itself, or when the fuel reaches the reserve."""
     comfort.end(car, "restarted", now)
     mode = chosen_mode(car, now)
-    run = Run("heater", mode, now, now + minutes * MINUTE)
+    run = ComfortRun("heater", mode, now, now + minutes * MINUTE)
     if mode == "ventilation":
         cabin.let_air_in(car, now)
         comfort.begin(car, run, current_a=BLOWER_A, by=by, now=now)

@@ -38,7 +38,7 @@ class Ports(
     updates.Ports,
     workshop.Ports,
     driving.Ports,
-    ports.Place,
+    ports.Located,
     ports.Sender,
     ports.Timed,
     ports.Chance,

@@ -14,7 +14,7 @@ HONK_WITHIN_M: Final = 500.0
 """The user may be as far away as this, itself included."""
 
 
-class Ports(ports.Place, ports.Engine, Protocol):
+class Ports(ports.Located, ports.Engine, Protocol):
     """The place of the car, and its engine."""
 
 

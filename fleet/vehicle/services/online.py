@@ -43,7 +43,7 @@ class Online:
         self.shown: Shown | None = None
 
 
-class Ports(privacy.Ports, ports.Place, ports.Sender, ports.Timed, ports.Connected, ports.Keeper, Protocol):
+class Ports(privacy.Ports, ports.Located, ports.Sender, ports.Timed, ports.Connected, ports.Keeper, Protocol):
     """A car that asks, and what it knows itself."""
 
     plugged_in: bool

@@ -69,7 +69,7 @@ def _faster(piece: SpeedPiece, limit_kmh: float) -> tuple[float, float] | None:
     return (piece.begin_us, crossed_us) if begins else (crossed_us, piece.end_us)
 
 
-class Ports(ports.Place, ports.Sender, ports.Timed, ports.Keeper, Protocol):
+class Ports(ports.Located, ports.Sender, ports.Timed, ports.Keeper, Protocol):
     """A car that knows the speeds ahead of it."""
 
     journey: Journey | None

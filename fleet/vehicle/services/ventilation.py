@@ -7,7 +7,7 @@ from typing import Final
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.vehicle.low_voltage import BLOWER_A
 from fleet.vehicle.services import cabin, comfort
-from fleet.vehicle.services.comfort import Departure, Run, Starter
+from fleet.vehicle.services.comfort import ComfortRun, Departure, Starter
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.vehicle.timers import read_timer
 from fleet.wire.parameters import Ventilation, VentilationTimer, VentilationTimers
@@ -17,7 +17,7 @@ def start(car: comfort.Ports, minutes: int, now: Instant, by: Starter = "command
     """Ventilate, anew when it runs already; it ends by itself."""
     comfort.end(car, "restarted", now)
     cabin.let_air_in(car, now)
-    run = Run("ventilation", "ventilation", now, now + minutes * MINUTE)
+    run = ComfortRun("ventilation", "ventilation", now, now + minutes * MINUTE)
     comfort.begin(car, run, current_a=BLOWER_A, by=by, now=now)
 
 
