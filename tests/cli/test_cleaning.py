@@ -16,7 +16,7 @@ async def test_what_a_scenario_alone_can_say_wants_a_scenario(tmp_path: Path) ->
     """Without a scenario nobody knows which 50 cars are meant."""
     done = await fleet("clean", "--broker", "mqtt://127.0.0.1:1", "--cars", "50", cwd=tmp_path)
     assert done.code == 2
-    assert "--cars, --set and --seed are of a scenario" in done.text
+    assert "--cars, --set and --seed change a scenario, and none is named" in done.text
     assert "Name the scenario" in done.text
 
 

@@ -256,8 +256,10 @@ class TestARun:
 
     async def test_a_terminal_that_is_closed(self, tmp_path: Path) -> None:
         """SIGHUP ends it as SIGTERM does: with the report, and neither processes nor the secret stay behind."""
+        inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests themselves run under nohup
         async with running("run", street(tmp_path), "--out", "out", cwd=tmp_path) as run:
             await run.says("online")
+            signal.signal(signal.SIGHUP, inherited)
             started = children_of(run.process.pid)
             run.send(signal.SIGHUP)
             done = await run.done()
