@@ -7,6 +7,7 @@ both ways. Faults may be set, changed and cleared at any time. It only moves byt
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from collections import Counter
@@ -112,13 +113,17 @@ class _Pair:
         self._due_at: Instant | None = None
         self._timer = loop_timer(lambda: self._due_at, self.run)
 
-    def begin(self) -> None:
+    def begin(self, client: socket.socket) -> None:
         """The client is there: connect to the target, and let the client wait meanwhile."""
         proxy = self.proxy
         proxy.connections += 1
         proxy.pairs.add(self)
         if self.faulty.fate is not None:
             self.run()
+            return
+        if (error := _lack_of_files(client)) is not None:
+            proxy.failures[explain(error)] += 1
+            self.reset()
             return
         self.client.throttle()
         dial = self.dial = asyncio.create_task(self._dial(), name="proxy connects")
@@ -165,6 +170,23 @@ class _Pair:
         self.proxy.pairs.discard(self)
 
 
+def _lack_of_files(client: socket.socket) -> OSError | None:
+    """Return the error of a process without room for the way to the broker and for one client more.
+
+    That client would be accepted and dropped by uvloop without a word, so it is this one that is refused and counted.
+    """
+    spare: list[int] = []
+    try:
+        spare += [os.dup(client.fileno())]
+        spare += [os.dup(client.fileno())]
+    except OSError as error:
+        return error
+    finally:
+        for number in spare:
+            os.close(number)
+    return None
+
+
 class _Side(asyncio.Protocol):
     """One of the two connections of a pair. What it reads goes in a direction, what it writes comes from the other side."""
 
@@ -193,7 +215,7 @@ class _Side(asyncio.Protocol):
         transport.set_write_buffer_limits(0)  # uvloop then writes at once, and what does not go out holds up the reading
         pair = self._pair
         if self is pair.client:
-            pair.begin()
+            pair.begin(connection)
         elif self.gone or self.other.gone:
             transport.abort()
         else:

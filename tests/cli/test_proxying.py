@@ -125,7 +125,7 @@ async def test_in_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize(("ulimit", "served"), [("-Sn 60", 80), ("-n 60", 0)])
+@pytest.mark.parametrize(("ulimit", "served"), [("-Sn 60", 80), ("-n 60", 0), ("-n 61", 0)])
 async def test_many_clients_with_few_open_files(live_broker: LiveBroker, tmp_path: Path, ulimit: str, served: int) -> None:
     """A soft limit is raised; a hard one is named when it is met, and those who found room are carried on."""
     lab = Lab(live_broker, swarm_links)
@@ -145,7 +145,7 @@ async def test_many_clients_with_few_open_files(live_broker: LiveBroker, tmp_pat
             for owner in owners:
                 await owner.wait_for_up()
         else:
-            await proxy.says("this process may not have more than 60 files and connections open")
+            await proxy.says(f"this process may not have more than {ulimit.removeprefix('-n ')} files and connections open")
         await lab.close()
         proxy.send(signal.SIGTERM)
         done = await proxy.done()
