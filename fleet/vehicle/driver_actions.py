@@ -38,19 +38,7 @@ LEAVE: Final = "leave"
 """Key of the timer after which the driver has walked away."""
 
 
-class Ports(
-    hooks.Ports,
-    ports.Located,
-    ports.Sender,
-    ports.Timed,
-    ports.Chance,
-    ports.Powered,
-    ports.Engine,
-    ports.Connected,
-    ports.Commanded,
-    ports.Keeper,
-    Protocol,
-):
+class Ports(hooks.Ports, ports.Commanded, Protocol):
     """A car in the hands of its driver."""
 
     place_kind: PlaceKind

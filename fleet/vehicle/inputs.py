@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, assert_never
 
 from fleet.kernel.instants import Instant
-from fleet.vehicle import driver_actions, ports
+from fleet.vehicle import driver_actions
 from fleet.vehicle.services import calls, charging, heating, online, privacy, reset, routes, updates, wear, workshop
 from fleet.vehicle.signals import (
     AskOnline,
@@ -40,20 +40,7 @@ from fleet.vehicle.signals import (
 )
 
 
-class Ports(
-    driver_actions.Ports,
-    reset.Ports,
-    ports.Located,
-    ports.Sender,
-    ports.Timed,
-    ports.Chance,
-    ports.Powered,
-    ports.Engine,
-    ports.Connected,
-    ports.Commanded,
-    ports.Keeper,
-    Protocol,
-):
+class Ports(driver_actions.Ports, reset.Ports, Protocol):
     """A car in the hands of people and the world."""
 
     def set_network(self, works: bool, now: Instant) -> None:

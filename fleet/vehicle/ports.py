@@ -1,6 +1,7 @@
 """Ports of a car: what its services use of it, each as small as it is used. Structural, so a car names none of them.
 
-A service declares in its own `Ports` the ones it takes, and the physical parts (powertrain, body, equipment) by their classes.
+A service declares in its own `Ports` those of the services it calls, the ones it takes beside them, and the physical parts
+(powertrain, body, equipment) by their classes.
 """
 
 from __future__ import annotations

@@ -21,20 +21,7 @@ WAKE_UPS_WITHOUT_DRIVE: Final = 40
 """Comfort and location commands that may wake the car until the engine is started again (ours)."""
 
 
-class Ports(
-    calls.Ports,
-    workshop.Ports,
-    ports.Located,
-    ports.Sender,
-    ports.Timed,
-    ports.Chance,
-    ports.Powered,
-    ports.Engine,
-    ports.Connected,
-    ports.Commanded,
-    ports.Keeper,
-    Protocol,
-):
+class Ports(calls.Ports, workshop.Ports, ports.Commanded, Protocol):
     """All that the common rules judge by."""
 
     def state(self, now: Instant) -> Literal["parked", "ignition_on", "driving"]:

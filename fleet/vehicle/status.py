@@ -8,7 +8,6 @@ from typing import Final, Literal, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from fleet.kernel.instants import MINUTE, SECOND, Instant
-from fleet.vehicle import ports
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import LowVoltageBattery
 from fleet.vehicle.powertrain import Levels
@@ -40,22 +39,7 @@ class AtRest(NamedTuple):
     written: Written | None = None
 
 
-class Ports(
-    charge_settings.Ports,
-    cabin.Ports,
-    updates.Ports,
-    health.Ports,
-    privacy.Ports,
-    ports.Located,
-    ports.Sender,
-    ports.Timed,
-    ports.Chance,
-    ports.Powered,
-    ports.Engine,
-    ports.Connected,
-    ports.Keeper,
-    Protocol,
-):
+class Ports(charge_settings.Ports, cabin.Ports, updates.Ports, health.Ports, privacy.Ports, Protocol):
     """The parts of a car that a status reports."""
 
     at_rest: AtRest | None

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from fleet.kernel.instants import MINUTE, SECOND, Instant
-from fleet.vehicle import ports
 from fleet.vehicle.body import Body
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.kept import find, obtain
@@ -61,19 +60,7 @@ class Calls:
         self.told: Told | None = None
 
 
-class Ports(
-    health.Ports,
-    privacy.Ports,
-    ports.Located,
-    ports.Sender,
-    ports.Timed,
-    ports.Chance,
-    ports.Powered,
-    ports.Engine,
-    ports.Connected,
-    ports.Keeper,
-    Protocol,
-):
+class Ports(privacy.Ports, health.Ports, Protocol):
     """All that a call tells of the car."""
 
     body: Body

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from fleet.kernel.instants import HOUR, MINUTE, Duration, Instant
-from fleet.vehicle import ports
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.services import cabin, comfort
 from fleet.vehicle.services.comfort import ComfortRun, Starter
@@ -30,7 +29,7 @@ CONDITIONS_IN: Final[Duration] = 12 * MINUTE
 """Time constant of the cabin meanwhile (ours)."""
 
 
-class Ports(comfort.Ports, ports.Located, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
+class Ports(comfort.Ports, Protocol):
     """A car whose traction battery, or plug, heats and cools it."""
 
     equipment: Equipment

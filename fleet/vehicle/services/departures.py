@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from fleet.kernel.instants import MINUTE, Duration, Instant
-from fleet.vehicle import ports
 from fleet.vehicle.kept import drop, find, keep
 from fleet.vehicle.powertrain import CHARGE_GROUPS
 from fleet.vehicle.services import charge_settings, charging, climatisation
@@ -25,17 +24,7 @@ DEPARTURE: Final = "departure"
 """Key of the timers of the next departure."""
 
 
-class Ports(
-    charging.Ports,
-    climatisation.Ports,
-    ports.Located,
-    ports.Sender,
-    ports.Timed,
-    ports.Powered,
-    ports.Engine,
-    ports.Keeper,
-    Protocol,
-):
+class Ports(charging.Ports, climatisation.Ports, Protocol):
     """A car that charges and conditions itself."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
-from fleet.vehicle import ports
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.low_voltage import BLOWER_A, HEATER_A
 from fleet.vehicle.services import cabin, comfort
@@ -30,7 +29,7 @@ HEATS_IN: Final[Duration] = 25 * MINUTE
 """Time constant of that (ours)."""
 
 
-class Ports(comfort.Ports, ports.Located, ports.Sender, ports.Timed, ports.Powered, ports.Engine, ports.Keeper, Protocol):
+class Ports(comfort.Ports, Protocol):
     """A car whose heater burns its fuel."""
 
     equipment: Equipment

@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any, Final, Protocol
 
 from fleet.kernel.instants import Instant
-from fleet.vehicle import ports
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.services import (
@@ -38,14 +37,6 @@ class Ports(
     updates.Ports,
     workshop.Ports,
     driving.Ports,
-    ports.Located,
-    ports.Sender,
-    ports.Timed,
-    ports.Chance,
-    ports.Powered,
-    ports.Engine,
-    ports.Connected,
-    ports.Keeper,
     Protocol,
 ):
     """All that the services that hear of a car use of it; those that are not named are within these."""

@@ -26,7 +26,7 @@ class _Answers(ports.Commands, Protocol):
         """Forget the details of all answers."""
 
 
-class Ports(privacy.Ports, ports.Sender, ports.Connected, ports.Commanded, ports.Keeper, Protocol):
+class Ports(privacy.Ports, ports.Commanded, Protocol):
     """All that a reset wipes."""
 
     @property
