@@ -14,10 +14,10 @@ from typing import Final, Protocol
 import structlog
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
-from fleet.kernel.deadline_timer import DeadlineTimer
 from fleet.kernel.instants import SECOND, Instant
 from fleet.runtime.unanswered import CarRequest, Unanswered
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
+from fleet.transport.loop_time import loop_timer
 from fleet.wire.dialect import Dialect, is_secret
 from fleet.wire.messages import CommandRequest, DeskAnswer, DeskRequest, EnrolCar, SetSpin
 
@@ -192,7 +192,7 @@ class _LoopSchedule:
 
     def __init__(self, client: DeskClient) -> None:
         self._client = client
-        self._timer = DeadlineTimer(_call_at, client.deadline, self._wake)
+        self._timer = loop_timer(client.deadline, self._wake)
 
     def wall_us(self) -> Instant:
         return round(asyncio.get_running_loop().time() * SECOND)
@@ -203,7 +203,3 @@ class _LoopSchedule:
     def _wake(self) -> None:
         self._client.wake(self.wall_us() + 1)  # the loop rounds
         self._timer.rearm()
-
-
-def _call_at(at_us: int, callback: Callable[[], object], *_bounds_s: float) -> asyncio.TimerHandle:
-    return asyncio.get_running_loop().call_at(at_us / SECOND, callback)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import paho.mqtt.client as paho
 
-from fleet.errors import ConnectRefused, LinkError, PublishRefused
+from fleet.errors import ConnectRefused, LinkError
 from fleet.transport.aiomqtt_connection import AiomqttConnection
 from fleet.transport.client_machine import CLOSE_TIMEOUT_S
 from fleet.transport.dial import dial
@@ -28,7 +28,7 @@ from fleet.wire.frame import Frame
 def aiomqtt_links(endpoint: Endpoint, *, handshakes: int = 90, remarks: Remarks | None = None) -> LinkFactory:
     """Return a factory of links to `endpoint`; its links together have at most `handshakes` connects under way.
 
-    Beyond the broker's listen backlog (100 in Mosquitto) the kernel repeats a connect only after a second. `remarks` is told
+    Beyond the broker's listen backlog (100 in Mosquitto) the kernel repeats a connect only after a second. `remarks` counts
     what the broker does otherwise than asked.
     """
     gate = asyncio.Semaphore(handshakes)
@@ -147,7 +147,7 @@ class AiomqttLink:
             self._settings,
             self._connections,
             self._received,
-            self._outcome,
+            self._owner.link_acknowledged,
             unreleased=self._unreleased,
             remarks=self._remarks,
         )
@@ -225,9 +225,6 @@ class AiomqttLink:
             self._owner.link_received(delivery)
         else:
             self._early.append(delivery)
-
-    def _outcome(self, token: int, error: PublishRefused | None) -> None:
-        self._owner.link_acknowledged(token, error)
 
 
 def _report_defect(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ from fleet.errors import ConnectRefused, LinkError
 from fleet.transport.client_connection import BrokerSite, ClientConnection
 from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import BackOff, Delivery, LinkOwner, LinkSettings
-from fleet.transport.reasons import RETAIN_NOT_SUPPORTED, timed_out
+from fleet.transport.reasons import RETAIN_NOT_SUPPORTED, not_connected, timed_out
 from fleet.wire.frame import Frame
 
 CLOSE_TIMEOUT_S: Final = 5.0
@@ -248,3 +248,35 @@ class ClientMachine:
         """Return whether the broker refused a will that was to be retained, and takes it otherwise."""
         will = connection.settings.will
         return isinstance(error, ConnectRefused) and error.code == RETAIN_NOT_SUPPORTED and will is not None and will.frame.retain
+
+
+class ClientLink:
+    """The part of a `Link` that its machine answers alone; a driver inherits it, and adds `close`."""
+
+    __slots__ = ("machine",)
+
+    machine: ClientMachine
+
+    @property
+    def is_up(self) -> bool:
+        """True between link_up and link_down."""
+        return self.machine.state is _UP
+
+    def open(self) -> None:
+        """Start connecting, and stay connected."""
+        self.machine.open()
+
+    def publish(self, frame: Frame, token: int) -> None:
+        """Send; the outcome comes through `link_acknowledged`. Raises ConnectionLost while the link is not up."""
+        connection = self.machine.connection
+        if connection is None or not connection.up:
+            raise not_connected(self.machine.settings.client_id)
+        connection.publish(frame, token)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Tell the broker it may forget the delivery."""
+        self.machine.acknowledge(delivery)
+
+    def drop(self) -> None:
+        """Cut the connection without a DISCONNECT. `is_up` is false at once, link_down(None) follows in a call of its own."""
+        self.machine.drop()

@@ -7,19 +7,15 @@ Durations of its settings are wall seconds, which in virtual time are scenario s
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from fleet.errors import LinkError
 from fleet.kernel.schedule import ScheduledCall, virtual_duration
 from fleet.transport.client_connection import ClientConnection
-from fleet.transport.client_machine import ClientMachine, ClientState
-from fleet.transport.link import BackOff, Delivery, LinkFactory, LinkOwner, LinkSettings
-from fleet.transport.reasons import not_connected
+from fleet.transport.client_machine import ClientLink, ClientMachine
+from fleet.transport.link import BackOff, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.simulated_connection import SimulatedConnection
 from fleet.transport.simulated_network import SimulatedNetwork
 from fleet.wire.frame import Frame
-
-_UP: Final = ClientState.UP
 
 
 def simulated_links(network: SimulatedNetwork, *, username_as_client_id: bool = False) -> LinkFactory:
@@ -31,10 +27,13 @@ def simulated_links(network: SimulatedNetwork, *, username_as_client_id: bool = 
     return make
 
 
-class SimulatedLink:
-    """One client of a simulated broker; `fleet.transport.link.Link` says what its methods promise."""
+class SimulatedLink(ClientLink):
+    """One client of a simulated broker; `fleet.transport.link.Link` says what its methods promise.
 
-    __slots__ = ("_closers", "_connection", "_timer", "_unheard_ends", "_username_as_client_id", "machine", "network")
+    After a `drop` whatever was sent before still arrives, and only then the broker notices.
+    """
+
+    __slots__ = ("_closers", "_connection", "_timer", "_unheard_ends", "_username_as_client_id", "network")
 
     def __init__(
         self,
@@ -52,33 +51,6 @@ class SimulatedLink:
         self._timer: ScheduledCall | None = None
         self._unheard_ends = 0  # ends that owner or broker have not heard of yet
         self._closers: list[asyncio.Future[None]] | None = None
-
-    @property
-    def is_up(self) -> bool:
-        """True between link_up and link_down."""
-        return self.machine.state is _UP
-
-    def open(self) -> None:
-        """Start connecting, and stay connected."""
-        self.machine.open()
-
-    def publish(self, frame: Frame, token: int) -> None:
-        """Send; the outcome comes through `link_acknowledged`. Raises ConnectionLost while the link is not up."""
-        connection = self.machine.connection
-        if connection is None or not connection.up:
-            raise not_connected(self.machine.settings.client_id)
-        connection.publish(frame, token)
-
-    def acknowledge(self, delivery: Delivery) -> None:
-        """Tell the broker it may forget the delivery."""
-        self.machine.acknowledge(delivery)
-
-    def drop(self) -> None:
-        """Cut the connection without a word. `is_up` is false at once, link_down(None) follows by the schedule.
-
-        What was sent before still arrives, and after it the broker notices.
-        """
-        self.machine.drop()
 
     async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
         """Publish `last`, disconnect and stop. While the link is down there is nobody to end the session with.

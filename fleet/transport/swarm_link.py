@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
 
 from fleet.errors import LinkError, Unreachable
 from fleet.transport.client_connection import ClientConnection
-from fleet.transport.client_machine import CLOSE_TIMEOUT_S, ClientMachine, ClientState
+from fleet.transport.client_machine import CLOSE_TIMEOUT_S, ClientLink, ClientMachine
 from fleet.transport.dial import dial_protocol
-from fleet.transport.link import BackOff, Delivery, Endpoint, LinkFactory, LinkOwner, LinkSettings
-from fleet.transport.reasons import not_connected
+from fleet.transport.link import BackOff, Endpoint, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_codec import connect_packet
 from fleet.transport.swarm_connection import SwarmConnection
@@ -29,8 +27,6 @@ from fleet.transport.swarm_connects import Connects
 from fleet.transport.swarm_turns import Turns
 from fleet.transport.swarm_wheel import KeepAliveWheel
 from fleet.wire.frame import Frame
-
-_UP: Final = ClientState.UP
 
 
 def swarm_links(
@@ -44,7 +40,7 @@ def swarm_links(
     """Return a factory of links to `endpoint`.
 
     Its links together have at most `handshakes` connects under way and start at most `connects_per_s`. They connect
-    from the `source_addresses` in turn, unless their settings name one. `remarks` is told what the broker does otherwise
+    from the `source_addresses` in turn, unless their settings name one. `remarks` counts what the broker does otherwise
     than asked.
     """
     swarm = Swarm(endpoint, handshakes, source_addresses, connects_per_s, remarks or Remarks())
@@ -81,10 +77,10 @@ class Swarm:
         asyncio.get_running_loop().call_exception_handler({"message": "a link could not go on", "exception": error})
 
 
-class SwarmLink:
+class SwarmLink(ClientLink):
     """One client of a broker; `fleet.transport.link.Link` says what its methods promise."""
 
-    __slots__ = ("_closing", "_connection", "_dialled", "_parting", "_swarm", "_task", "machine")
+    __slots__ = ("_closing", "_connection", "_dialled", "_parting", "_swarm", "_task")
 
     def __init__(self, swarm: Swarm, settings: LinkSettings, owner: LinkOwner, back_off: BackOff) -> None:
         """Take what is shared, how to connect, whom to call and how long to wait."""
@@ -95,30 +91,6 @@ class SwarmLink:
         self._dialled: asyncio.Future[None] | None = None  # holds the attempt's place until it is over
         self._closing: asyncio.Lock | None = None
         self._parting: asyncio.Future[SwarmConnection | None] | None = None  # tells a close when to disconnect
-
-    @property
-    def is_up(self) -> bool:
-        """True between link_up and link_down."""
-        return self.machine.state is _UP
-
-    def open(self) -> None:
-        """Start connecting, and stay connected."""
-        self.machine.open()
-
-    def publish(self, frame: Frame, token: int) -> None:
-        """Send; the outcome comes through `link_acknowledged`. Raises ConnectionLost while the link is not up."""
-        connection = self.machine.connection
-        if connection is None or not connection.up:
-            raise not_connected(self.machine.settings.client_id)
-        connection.publish(frame, token)
-
-    def acknowledge(self, delivery: Delivery) -> None:
-        """Tell the broker it may forget the delivery."""
-        self.machine.acknowledge(delivery)
-
-    def drop(self) -> None:
-        """Cut the connection without a word. `is_up` is false at once, link_down(None) follows on the loop."""
-        self.machine.drop()
 
     async def close(self, *, end_session: bool = False, last: Frame | None = None) -> None:
         """Publish `last`, disconnect and stop. While the link is down there is nobody to end the session with."""
@@ -147,11 +119,8 @@ class SwarmLink:
         """Keep the task of the attempt while it lasts."""
         self._task = task
 
-    def attempt(self) -> Coroutine[Any, Any, None]:
+    async def attempt(self) -> None:
         """Try to come up once."""
-        return self._attempt()
-
-    async def _attempt(self) -> None:
         self.machine.attempt()
         connection = self._connection
         assert connection is not None
