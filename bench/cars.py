@@ -1,7 +1,9 @@
 """What real cars cost on the swarm link: `python bench/cars.py [--seconds 5] [--runs 1] [PART …]`.
 
 Each line is a fresh process with so many cars at a fresh private Mosquitto: MQTT 5, QoS 1, the whole car (driver, energy, body,
-telematics), a will and three subscriptions each. The first line of a part is its reference in the same run. Parts:
+12 V battery), a will and three subscriptions each. The first line of a part is its reference in the same run.
+All lines are without a journal, which `fleet run` keeps by default: `bench/journal.py saturate` measures the
+same cars with one. A status takes the same path in both. Parts:
 
 connect    from the first `open` until all are up, and the memory of the whole process then (KB/car, everything counted)
 saturate   every car is asked for its whole status again as soon as the last one is acknowledged: one under way a car. It finds
