@@ -66,8 +66,8 @@ class Pending(msgspec.Struct):
     def answer(self, topic: str, answer: DeskAnswer, wall_us: int) -> None:
         """Answer a tool once everything collected so far is stored; without a topic nobody listens.
 
-        A final answer is kept with the same commit until the broker has taken it. What brings a token is told once, and neither
-        we nor the broker keep it: a final one is then told a second time without.
+        A final answer is kept with the same commit until the broker has taken it. A token is published once, and neither we nor
+        the broker keep it: a final answer that is repeated comes without.
         """
         if not topic:
             return

@@ -56,7 +56,7 @@ UNREADABLE_CALLS: Final = 100
 UNREADABLE_CALLERS: Final = 1_000
 CALLS_LEFT_OUT: Final = "unreadable emergency calls were not passed on: there had been too many"
 UNSAFE_DROPPED: Final = "messages at QoS 0 were dropped: they came faster than they could be stored"
-AT_ONCE: Final = RECEIVE_MAXIMUM
+LOOP_ROWS_MAX: Final = RECEIVE_MAXIMUM
 """Rows that are committed on the event loop: some 15 ms for a batch, 50 ms for all the broker sends without an acknowledgement.
 In the writer thread the same commit takes twice as long and more CPU, as both threads wait for the interpreter's lock in
 turn; it is there for floods that nothing holds back."""
@@ -462,7 +462,7 @@ class Consumer:
         while True:
             begun = self._wall_us()
             try:
-                if pending.batch.size <= AT_ONCE:
+                if pending.batch.size <= LOOP_ROWS_MAX:
                     committed = self._store.commit(pending.batch, begun)
                 else:
                     committed = await loop.run_in_executor(self._writer, self._store.commit, pending.batch, begun)

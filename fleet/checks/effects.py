@@ -50,7 +50,7 @@ WAKINGS: Final = 20
 DEVIATIONS: Final = 5.0
 
 
-AT_ONCE: Final = frozenset({"privacy_offline", "not_paired", "interrupted"})
+REFUSED_ASLEEP: Final = frozenset({"privacy_offline", "not_paired", "interrupted"})
 """For these reasons the modem refuses, and the car sleeps on."""
 
 
@@ -251,7 +251,7 @@ class WakingTakes(Check):
         if received is None:
             return
         asked.clear()
-        if answer.get("awake", False) or answer.get("reason") in AT_ONCE:
+        if answer.get("awake", False) or answer.get("reason") in REFUSED_ASLEEP:
             return
         if self._cars.of(record.m).repeats(answer):
             return

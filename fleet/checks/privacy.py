@@ -1,7 +1,7 @@
 """Whether cars keep to their own switches: no position, nothing at all, no commands; and what a silence makes unknown.
 
 Source: the privacy switch, the reset and the services of the domain description. What is said here to leave a car in every mode
-is what the law requires, and the word of the switch itself.
+is what the law requires, and the event of the switch itself.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from fleet.cli.connecting import BrokerOptions, connecting
 from fleet.errors import UsageError
 from fleet.runtime.access import need_users
 from fleet.runtime.assembly import vins
-from fleet.runtime.cleaning import AT_ONCE, Cleaned, Visitor, cars_of, clean, left_behind
+from fleet.runtime.cleaning import VISITS_MAX, Cleaned, Visitor, cars_of, clean, left_behind
 from fleet.runtime.limits import need_open_files, run_fast
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.loader import find_scenario
@@ -68,7 +68,7 @@ def clean_broker(
     known = None
     if scenario is not None:
         known = vins(load_scenario(find_scenario(no_folder(scenario), resource_dir("scenarios")), cars, seed, None, settings))
-    need_open_files(AT_ONCE)
+    need_open_files(VISITS_MAX)
     if not backend:
         connection.refuse(("client_id",), "the back end's session is left alone", "give --backend, too")
         if known is not None:

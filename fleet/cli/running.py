@@ -133,7 +133,7 @@ def _live_options(connection: BrokerOptions, scenario: Scenario, *, tools: tuple
             "the private Mosquitto lives only as long as this run",
             "name a broker of yours with --broker URL",
         )
-        replace(connection, broker=PRIVATE).open()  # what is wrong with the other options is told before anything starts
+        replace(connection, broker=PRIVATE).open()  # a fault in the other options ends the command before anything starts
     else:
         need_no_broker_of_ours(scenario)
         if "backend" not in tools:

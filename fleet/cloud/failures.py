@@ -1,7 +1,7 @@
 """Messages that rules failed at: kept and tried again, later each time, and at last given up with a notice. Bounded.
 
-What waits stands in notes of its own, so that a restart forgets nothing. An emergency call does not wait: its centre is told at
-once by whom it is, with what is written in it.
+What waits stands in notes of its own, so that a restart forgets nothing. An emergency call does not wait: its centre is notified
+at once, with the car and the content of the call.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ A service's own rules are a `Rule` in a module of their own, with one line in `r
 - `events` and `requests` name what the rule is given; each (VIN, boot, number) comes once, also across restarts. What is in
   `data` was written by a car: read it with `msgspec.convert`, and expect anything.
 - `asked` answers what tools and scenarios ask (`fleet service NAME ACTION [VIN] key=value …`), NAME being the rule's `name`. Of a
-  list of `cars` it gets those that the back end knows; whoever asked is told of the others.
+  list of `cars` it gets those that the back end knows; the answer names the others.
 - Each method returns outputs, in their order: `Notify` somebody, `AskCar` for a command, `SendReply` to a request.
 - What must outlive a restart stands in `self.notes`, a mapping of text to plain data (as JSON has it). Assign an entry anew to
   change it: `notes[key] = {**notes[key], "closed": True}`. It is stored in the transaction that stores the message itself and

@@ -123,12 +123,12 @@ class HarnessCar:
 
     # --- what its driver does
 
-    def put(self, happening: WorldInput | PowerOn) -> None:
+    def put(self, message: WorldInput | PowerOn) -> None:
         """Let something happen to it: any input of `fleet.vehicle.signals`."""
         self._world.steps.check()
         self._world.must_be_open()
         with self._world.stage.inside():
-            self._held.put(happening)
+            self._held.put(message)
 
     @step
     async def switch_on(self) -> None:

@@ -125,7 +125,7 @@ class SimulatedProcess:
 
 
 class WorldStage(Stage, Protocol):
-    """A place for cars, back end and watcher; `shard` is set before time moves, and `clock_moved` is told when it was."""
+    """A place for cars, back end and watcher; `shard` is set before time moves, and `clock_moved` is called after it has."""
 
     clock: ScaledClock
     shard: Shard

@@ -469,7 +469,7 @@ class World:
         return "\n".join([*story, *self._where()])
 
     def _story(self, machine: str, line: int | None) -> list[str]:
-        """Return what a machine did last; what failed is told also where the journal was lost."""
+        """Return the last records of a machine; without a journal, the reason why there is none."""
         try:
             last = line if line is not None else sum(1 for _ in JournalReader(self.journal_path))
             told = stories(self.journal_path, [(machine, last)], records=STORY_RECORDS)[0]

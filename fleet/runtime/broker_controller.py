@@ -14,7 +14,7 @@ from fleet.scenario.actions import BrokerAction
 
 
 class BrokerController:
-    """`do` returns at once; what it is told is done in its order. `error` is why the broker did not start again."""
+    """Carries out actions in their order; `do` returns at once. `error` is why the broker did not start again."""
 
     def __init__(self, broker: BrokerProcess, say: Callable[[str], None]) -> None:
         """Take a running broker, and whom to tell what is done."""

@@ -19,7 +19,7 @@ from fleet.runtime.access import Access
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
 from fleet.wire.frame import Frame
 
-AT_ONCE: Final = 500
+VISITS_MAX: Final = 500
 """Visits under way at a time."""
 PATIENCE_S: Final = 30.0
 """How long one visit may take, other tries after a lost connection included."""
@@ -116,7 +116,7 @@ async def clean(links: LinkFactory, visitors: Iterable[Visitor]) -> Cleaned:
                     return  # all the others would meet the same
 
     async with asyncio.TaskGroup() as workers:
-        for _ in range(AT_ONCE):
+        for _ in range(VISITS_MAX):
             workers.create_task(work())
     return cleaned
 

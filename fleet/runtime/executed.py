@@ -82,7 +82,7 @@ class CommandMemory:
         return tuple(self._held.pop(vin, {}).values())
 
     def remember(self, vin: str, done: Executed, until_wall_us: Instant) -> None:
-        """Write down what a car does, or has done; a disk that takes nothing is told once, and counted."""
+        """Write down what a car does, or has done; a disk that takes nothing is reported once, and counted."""
         self._write(_Line(vin=vin, until=until_wall_us + GRACE_US, done=done))
         if self._size > max(COMPACT_ABOVE_BYTES, 2 * self._compacted):
             with suppress(OSError):  # what is there stays, and is tried again with the next line

@@ -163,7 +163,7 @@ def _store_side(
             in_outbox=still_out,
             quarantined=store.quarantined_of_boots,
             duplicates=store.duplicates,
-            # By the store's own notes, or by the word of the back end, whose store was empty when it began.
+            # By the store's own notes, or by the count of the back end, whose store was empty when it began.
             rows_missing=max(store.missing, backend.get("stored", 0) - store.stored - store.of_others),
             rows_twice=store.twice,
         )

@@ -507,7 +507,7 @@ class Shard:
     def close_link(self, link: Link, last: Frame) -> None:
         """Close in the background; `stop` waits for it."""
         if self.plan.clear_presence:
-            # Whoever listens is told first; then the broker forgets what it would tell those who come later.
+            # Those who listen hear of it first; then the broker forgets what it would send to those who come later.
             if link.is_up:
                 link.publish(last, PRESENCE_TOKEN)
                 self.counts.presences.published += 1

@@ -44,7 +44,7 @@ HOPELESS_S: Final = 3.0
 PROGRESS_EVERY_S: Final = 0.5
 WAITS_EVERY_S: Final = 1.0
 VIRTUAL_LOOKS: Final = 50
-"""How often in a virtual run progress is told."""
+"""How often a virtual run reports its progress."""
 BOOT_SHIFT: Final = 16
 """A virtual boot is 48 bits of the seed; a live one is the wall time of the start."""
 LAST_OUTCOMES_S: Final = 45.0
@@ -276,7 +276,7 @@ class Simulation:
         for actor in (*actors, self._stages):
             self.shard.add(actor)
 
-    # --- what is told
+    # --- reports
 
     def _figures(self) -> dict[str, float]:
         cars = (held.car for held in self.shard.cars.values())

@@ -1,7 +1,7 @@
 """The standard streams of a command: it goes on to its end, whatever becomes of whoever reads what it prints.
 
 A reader that leaves (`fleet run … | head -1`) or a terminal that is closed is no error of the command: the rest is dropped,
-and the exit code is its own. What could not be written for another reason, such as a full disk, is told at the end.
+and the exit code is its own. What could not be written for another reason, such as a full disk, is an error at the end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests to the desk that no broker keeps, and what must come before them. Pure; is told the time."""
+"""Requests to the desk that no broker keeps, and what must come before them. Pure; time is an argument."""
 
 from __future__ import annotations
 

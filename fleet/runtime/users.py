@@ -118,7 +118,7 @@ def _within(spans: list[tuple[Instant, Instant]], point: float) -> Instant:
 
 
 class Users:
-    """Sends the planned commands when their time comes, and those it is told to; measures. An actor, owner of a link.
+    """Sends the planned commands when their time comes, and others on request; measures. An actor, owner of a link.
 
     `stages` has the outcomes of the commands that were asked in each stage, `whole` those of all.
     """

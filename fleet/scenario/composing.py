@@ -1,6 +1,6 @@
 """From the text of a scenario file to one tree of YAML nodes: imports joined, parameters put in. Each node knows its file.
 
-Works on nodes and not on data, so that whatever is found wrong later is told at the place where it was written.
+Works on nodes and not on data, so that whatever is found wrong later is reported at the place where it was written.
 """
 
 from __future__ import annotations

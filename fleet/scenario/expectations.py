@@ -33,7 +33,7 @@ COUNTS_BY_REASON: Final = ("commands.rejected.", "commands.failed.")
 """Followed by a reason: a count that is absent while the reason never came."""
 
 COUNTS_BY_NAME: Final = ("events.", "notices.", "replies.", "replies_failed.")
-"""Followed by the name of an event, what somebody was told, the name of a car's request, or why one got an error."""
+"""Followed by the name of an event, the kind of a notice, the name of a car's request, or why one got an error."""
 
 COUNTS_OF_FAULTS: Final = tuple(
     f"faults.{kind}.{what}" for kind in FAULTS for what in ("connections", "packets", "delayed", "bytes", "pieces", "too_large")

@@ -112,7 +112,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class HalfOpen:
-    """Connections go silent for ever, once so many bytes have passed either way: bytes vanish, and neither side is told."""
+    """Connections go silent for ever, once so many bytes have passed either way: bytes vanish, and neither side notices."""
 
     kind: ClassVar[str] = "half_open"
     after_bytes: int = 0

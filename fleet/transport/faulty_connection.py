@@ -39,7 +39,7 @@ STEPS_PER_S: Final = 20
 """Into so many pieces a second a narrow connection divides what it carries."""
 
 Fate = Literal["reset", "end", "silent"]
-"""Both sides get an RST; both sides are ended when what is held has gone out; bytes vanish and nobody is told."""
+"""Both sides get an RST; both sides are ended when what is held has gone out; bytes vanish and neither side notices."""
 
 
 class FaultyStream:

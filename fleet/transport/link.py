@@ -151,7 +151,7 @@ class ConnectionEnds:
     unexplained: int = 0
 
     def note(self, error: LinkError | None) -> None:
-        """Take what an owner was told by link_down."""
+        """Count the cause of a link_down; None is none of these."""
         if isinstance(error, ConnectionLost):
             self.taken_over += error.taken_over is True
             self.unexplained += error.taken_over is None

@@ -25,7 +25,7 @@ GRANTED_LESS: Final = "the broker grants a subscription QoS 0 only, and may lose
 
 
 class Remarks:
-    """Counts remarks by their kind; the first of each kind keeps its example, and is told at once."""
+    """Counts remarks by their kind; the first of each kind keeps its example, and is passed on at once."""
 
     def __init__(self, tell: Callable[[str], None] = lambda _remark: None) -> None:
         """Take whom to tell the first remark of each kind."""

@@ -6,7 +6,7 @@ SUBSCRIBE to topics one may not read is granted and filtered at delivery, a clie
 each of them, and wills are sent when the broker stops.
 
 QoS 2 is not taken: it is granted as QoS 1 to subscribers, and links refuse to publish at it. Keep-alives are not sent
-between perfect peers; a client that falls silent is told through `silent`.
+between perfect peers; `silent` reports a client that falls silent.
 """
 
 from __future__ import annotations

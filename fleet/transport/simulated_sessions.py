@@ -40,8 +40,8 @@ class Peer(Protocol):
 class BrokerLimits:
     """Limits of the broker; the defaults are those of the shipped Mosquitto configuration.
 
-    `max_inflight_messages` is the Receive Maximum that clients are told. `max_queued_messages` is how many messages wait
-    for one client; what comes then is dropped, though its sender is told it was taken.
+    `max_inflight_messages` is the Receive Maximum that clients get. `max_queued_messages` is how many messages wait
+    for one client; what comes then is dropped, though its sender gets an acknowledgement.
     """
 
     max_queued_messages: int = 100_000

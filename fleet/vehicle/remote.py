@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import SECOND, Duration, Instant
-from fleet.vehicle import ports, rules
+from fleet.vehicle import rules
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.service import Refusal
@@ -31,19 +31,7 @@ COMMAND: Final = "command"
 """With its id: key of the timer of a command that is being executed."""
 
 
-class Ports(
-    rules.Ports,
-    ports.Located,
-    ports.Sender,
-    ports.Timed,
-    ports.Chance,
-    ports.Powered,
-    ports.Engine,
-    ports.Connected,
-    ports.Commanded,
-    ports.Keeper,
-    Protocol,
-):
+class Ports(rules.Ports, Protocol):
     """A car that executes commands, and answers."""
 
     @property
@@ -246,7 +234,7 @@ class Remote:
     # --- answers
 
     def forget_details(self) -> None:
-        """Forget what was told to people; that a command was run is remembered, so that it runs once."""
+        """Forget the details of answers, which are for people. That a command was run is remembered, so that it runs once."""
         for command_id, answer in (self._answers or {}).items():
             self._answers[command_id] = answer._replace(detail=None)  # type: ignore[index]
 

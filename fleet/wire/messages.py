@@ -209,7 +209,7 @@ class LowVoltage(Group, frozen=True, kw_only=True):
 
 
 class Software(Group, frozen=True, kw_only=True):
-    """Versions that came over the air; None is what the car was built with. The group is told once there is one."""
+    """Versions that came over the air; None is what the car was built with. The group is part of a status once there is one."""
 
     system: Words | None = None
     infotainment: Words | None = None

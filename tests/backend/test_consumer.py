@@ -45,7 +45,7 @@ class Gate:
             return self._gated(store, batch, stored_at)
 
         monkeypatch.setattr(SqliteStore, "commit", commit)
-        monkeypatch.setattr(consumer, "AT_ONCE", -1)
+        monkeypatch.setattr(consumer, "LOOP_ROWS_MAX", -1)
 
     def _gated(self, store: SqliteStore, batch: Batch, stored_at: int) -> Committed:
         self._begun.set()
@@ -110,10 +110,10 @@ async def test_a_batch_is_committed_at_once_and_what_piled_up_in_the_writer_thre
     async with running(path) as lab:
         lab.session.deliver(*car(*[status(n) for n in range(1, 1_001)]))
         await lab.session.wait_for_acknowledged(1_000)
-        lab.session.deliver(*car(*[status(n) for n in range(1_001, 1_002 + consumer.AT_ONCE)]))
-        await lab.session.wait_for_acknowledged(1_001 + consumer.AT_ONCE)
-    assert commits == [(1_000, True, 0), (consumer.AT_ONCE + 1, False, 1_000)]
-    assert lab.session.acknowledged == list(range(1, 1_002 + consumer.AT_ONCE))
+        lab.session.deliver(*car(*[status(n) for n in range(1_001, 1_002 + consumer.LOOP_ROWS_MAX)]))
+        await lab.session.wait_for_acknowledged(1_001 + consumer.LOOP_ROWS_MAX)
+    assert commits == [(1_000, True, 0), (consumer.LOOP_ROWS_MAX + 1, False, 1_000)]
+    assert lab.session.acknowledged == list(range(1, 1_002 + consumer.LOOP_ROWS_MAX))
 
 
 async def test_what_was_not_acknowledged_comes_again_and_is_stored_once(path: Path, gate: Gate) -> None:

@@ -28,9 +28,9 @@ async def test_a_deadline_wakes_the_desk(path: Path) -> None:
 
 async def test_an_answer_is_told_after_a_restart_until_the_broker_has_taken_it(path: Path) -> None:
     """Killed between commit and publish: the next back end tells it, once, and keeps it no longer."""
-    deaf = FakeSession()
-    deaf.takes_publishes = False
-    async with running(path, deaf) as lab:
+    stuck = FakeSession()
+    stuck.takes_publishes = False
+    async with running(path, stuck) as lab:
         lab.ask(EnrolCar(id="enrol", vin=VIN))
         lab.command("wrong", name="nonsense")
         lab.ask(ServiceRequest(id="service", service="nothing", action="at_all"))
@@ -50,9 +50,9 @@ async def test_an_answer_is_told_after_a_restart_until_the_broker_has_taken_it(p
 
 async def test_an_answer_that_is_too_old_is_let_go(path: Path) -> None:
     """Whoever asked a quarter of an hour ago has stopped waiting."""
-    deaf = FakeSession()
-    deaf.takes_publishes = False
-    async with running(path, deaf) as lab:
+    stuck = FakeSession()
+    stuck.takes_publishes = False
+    async with running(path, stuck) as lab:
         lab.ask(EnrolCar(id="enrol", vin=VIN))
         await lab.state("enrol", "succeeded")
     with sqlite3.connect(path) as connection:

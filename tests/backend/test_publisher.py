@@ -40,17 +40,17 @@ async def test_what_had_no_outcome_is_published_again(path: Path) -> None:
 
 async def test_a_token_is_in_no_answer_that_anybody_keeps(path: Path) -> None:
     """Neither the broker (QoS 0) nor the store: a token given with a final answer is told beside it."""
-    deaf = FakeSession()
-    async with running(path, deaf) as lab:
+    stuck = FakeSession()
+    async with running(path, stuck) as lab:
         lab.session.deliver(*car(presence("offline", reason="deep_sleep")))
         await lab.set_spin("2580", "pin")
-        deaf.takes_publishes = False
+        stuck.takes_publishes = False
         lab.command("a", name="lock", spin="2580")
-        await deaf.wait_for(lambda: len(lab.answers("a")) == 2)
+        await stuck.wait_for(lambda: len(lab.answers("a")) == 2)
         with_token, kept = lab.answers("a")
         assert with_token.token
         assert (kept.token, kept.state, kept.reason) == (None, "rejected", "deep_sleep")
-        qos = [frame.qos for frame in deaf.published if frame.correlation == b"a"]
+        qos = [frame.qos for frame in stuck.published if frame.correlation == b"a"]
         assert qos == [0, 1]
         token = with_token.token
     assert kept_answers(path) == [("a", "rejected")]

@@ -58,7 +58,7 @@ def test_a_car_that_says_it_is_offline(
 
 @pytest.mark.parametrize("reason", ["privacy_offline", "service_deactivated", "not_paired", "privacy_location"])
 def test_a_refusal_of_what_the_car_has_not_said(paper: Paper, tmp_path: Path, reason: str) -> None:
-    """Each reason needs the word of the car, and an older word is none."""
+    """Each reason needs a message of the car, and an older one is none."""
     says(paper, 5, "privacy_changed", mode="online_with_location", services_off=["lock"])
     says(paper, 4, "privacy_changed", mode="offline", services_off=["honk"])
     ask(paper, "honk", reason)

@@ -334,7 +334,7 @@ def refused_for_consent(lab: Lab) -> None:
 
 
 def test_consent_in_the_car_has_it_asked_again() -> None:
-    """Under another id, without the word of the app."""
+    """Under another id, without the consent given in the app."""
     lab = Lab(cars=CARS[:1])
     refused_for_consent(lab)
     lab.event(CARS[0], "update_consent", given=False)

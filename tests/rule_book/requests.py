@@ -23,7 +23,7 @@ CERTIFICATE: Final = ("online", "install_certificate", {"contract": "C1"})
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """What the book knows of an online service: cars that can ask it, words that are answered, and words or deeds for each error.
+    """An online service: cars that can ask it, parameters that it answers, and parameters or actions for each error.
 
     `first` is asked of a service of the back end before. `edges`: what values within the range fail with, by parameter and value.
     """

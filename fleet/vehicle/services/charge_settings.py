@@ -138,7 +138,7 @@ def hindrance(car: Ports) -> Hindrance | None:
 
 
 def percent(car: Ports, now: Instant) -> float:
-    """Return the state of charge, as it is told."""
+    """Return the state of charge in percent, to a tenth, as messages have it."""
     return round(car.levels(now).charge_kwh / car.equipment.usable_kwh * 100, 1)
 
 

@@ -23,7 +23,7 @@ class Ports(ports.Keeper, Protocol):
 class Departures:
     """The timers of a car.
 
-    `preparing` is the departure for which the car has woken, until somebody drives off or it is told not to be ready;
+    `preparing` is the departure for which the car has woken, until somebody drives off or it reports that it is not ready;
     `charged` whether the car had its charge then.
     """
 

@@ -272,7 +272,7 @@ def give_up(car: Ports, reason: str, now: Instant) -> None:
     _tell_result(car, update, "cancelled", now, reason=reason)
 
 
-# --- what is told
+# --- events and status
 
 
 def _under_way(car: Ports) -> Update | None:

@@ -27,11 +27,11 @@ VISIT_DAYS: Final = (1.0, 10.0)
 _REFILLED_L: Final = 0.1
 """More AdBlue than at a warning by so much was filled in: the warning can come again."""
 _INSPECTION, _OIL, _ADBLUE = 1, 2, 4
-"""All that was told stands in one small number: a bit for each service, and above them how many AdBlue warnings."""
+"""All that was reported stands in one small number: a bit for each service, and above them how many AdBlue warnings."""
 
 
 class Wear(msgspec.Struct, gc=False):
-    """The faults there are, the next ones by odometer and by time, and in `told` what was told."""
+    """The faults there are, the next ones by odometer and by time, and in `told` the warnings that were sent."""
 
     next_fault_m: float = 0.0
     next_fault_at: Instant = 0
@@ -51,7 +51,7 @@ class Ports(ports.Sender, ports.Timed, ports.Chance, ports.Engine, Protocol):
 
 
 def begin(car: Ports, now: Instant) -> None:
-    """Draw the first faults; what came due before the scenario began was told then."""
+    """Draw the first faults; what came due before the scenario began was reported then."""
     p = car.powertrain
     car.wear = Wear()
     _draw_by_distance(car, p.odometer_m)

@@ -253,7 +253,7 @@ def test_an_unfinished_command_is_answered_when_the_car_speaks_again() -> None:
 
 
 def test_what_waited_goes_on_waiting() -> None:
-    """Underground, then offline, then back: nothing of before is lost, and it comes after the word of the change."""
+    """Underground, then offline, then back: nothing of before is lost, and it comes after the event of the change."""
     lab = electric()
     lab.put(SetCoverage(False))
     lab.put(SwitchOn())
@@ -281,7 +281,7 @@ def test_nothing_is_repeated_while_the_car_is_silent() -> None:
     status = lab.sent[0]
     assert [output for output in lab.put(RepeatUnstored()) if isinstance(output, Transmit)] == [
         Transmit(lab.sent[1], lab.now, again=True)
-    ], "the word of the change alone"
+    ], "the event of the change alone"
     lab.put(SetPrivacy("online"))
     again = [output.message for output in lab.put(RepeatUnstored()) if isinstance(output, Transmit)]
     assert status in again
