@@ -1,4 +1,4 @@
-"""Whether desk and service centre do what follows from what they were told: partners, campaigns, answers to cars, what is sent.
+"""Whether desk and service centre do what follows from their messages: partners, campaigns, answers to cars, what is sent.
 
 Source: events, requests, and who decides what, of the domain description; what can be asked of the centre, in its catalogue. What
 a check knows it has read from the inputs of desk and centre, and judged by rules of its own.
@@ -32,7 +32,7 @@ FOUND_MOST: Final = 5
 KNOWN_PLACES: Final = 500
 ALWAYS: Final = "00:00-24:00"
 SPHERE: Final = 0.01
-"""How far the distances that are told may be off, as a share: they are those of a sphere."""
+"""How far the distances in answers may be off, as a share: they are those of a sphere."""
 ROUNDED_KM: Final = 0.011
 FUELS: Final = {"petrol": "petrol", "e-hybrid": "petrol", "diesel": "diesel"}
 PLUGS: Final = {"electric": "ccs", "e-hybrid": "type2"}
@@ -213,7 +213,7 @@ class CampaignsKept(Check):
             yield f"{len(lot)} cars are asked within {LOT // SECOND} s, expected {per_min} in a minute"
 
     def _most(self, name: str, plan: Data) -> int | None:
-        """Return how many cars may have been asked by now; None when all, or when the waves cannot be told."""
+        """Return how many cars may have been asked by now; None when all, or when the waves are unknown."""
         waves = plan.get("waves", (0.01, 0.1, 1.0))
         shares = [float(each) for each in (waves.split(",") if isinstance(waves, str) else waves)]
         ends: list[int] = []
@@ -244,7 +244,7 @@ class RepliesTrue(Check):
         self._asked: dict[tuple[str, str], Data] = {}
         self._words: dict[str, set[str]] = {}
         self._known: dict[str, dict[str, Data]] = {name: {} for name in self.PLACES}
-        """All places that were ever told, by request and name."""
+        """All places of all answers, by request and name."""
         self._requests = load_services().requests
 
     def handlers(self) -> Handlers:
@@ -290,7 +290,7 @@ class RepliesTrue(Check):
             self.breach(line, CENTRE, f"{name} {reply['id']}: {each}", subject=vin)
 
     def _nearer(self, request: Data, places: list[Data]) -> Iterator[str]:
-        """Look for a place that was told to somebody, fits as well, and is nearer than what is told now."""
+        """Look for a place of another answer that fits as well, and is nearer than those of this one."""
         known, wanted = self._known[request["name"]], self._wanted(request)
         told = {place["name"] for place in places}
         is_full = len(places) >= FOUND_MOST
@@ -492,7 +492,7 @@ class DeskSends(Check):
 
 
 class WillSays(Check):
-    """The will of a car says that it is offline, and lost: told by its length, as online it would be another one.
+    """The will of a car says that it is offline, and lost: known by its length, as online it would be another one.
 
     A car that is connected says that it is online, and one that goes says that it is offline, and why.
     """

@@ -75,7 +75,7 @@ class Level:
             self.percent = None
 
     def within(self, at: Instant, full: float, *, per_hour: float, drains: bool = True) -> tuple[float, float] | None:
-        """Return the least and the most that it holds at an instant, None when nobody has told.
+        """Return the least and the most that it holds at an instant, None when no message says.
 
         `full` is what it holds at most, `per_hour` what a parked car takes at most. `drains` tells whether it is what is drawn
         down in this car; what that did in the same microsecond may come before or after.
@@ -107,7 +107,7 @@ class KnownCar:
         self.open_doors: frozenset[str] | None = frozenset()
         self.locked: bool | None = None
         self.fresh = True
-        """Whether all that it has not told is still as it was at the start."""
+        """Whether all that it has not reported is still as it was at the start."""
         self.position: LatLon | None = None
         self.plugged_in: bool | None = None
         self.low_voltage_percent: float | None = None
@@ -126,7 +126,7 @@ class KnownCar:
         self.low_voltage_low = self.fresh = False
 
     def begin(self, beginning: Beginning) -> None:
-        """Take how the car has begun, of what it has not told yet."""
+        """Take how the car has begun, where it has not reported yet."""
         for level, percent in ((self.fuel, beginning.fuel_percent), (self.charge, beginning.charge_percent)):
             if level.percent is None and percent is not None:
                 level.tell(percent, beginning.at, driving=False)

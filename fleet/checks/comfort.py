@@ -30,7 +30,7 @@ COMFORT: Final = frozenset(STATES)
 
 
 class _Run:
-    """A service that was started; it must be over at `ends_at`. `left` is when a status told how many minutes were left."""
+    """A service that was started; it must be over at `ends_at`. `left` is when a status said how many minutes were left."""
 
     __slots__ = ("ends_at", "left", "minutes", "service", "started_at", "target_c", "windows")
 
@@ -57,7 +57,7 @@ def _tells_start(message: dict[str, Any]) -> bool:
 
 
 class ComfortAgrees(Check):
-    """One of heater, ventilation and climatisation runs at a time, from its start to its end as told, never with the engine on.
+    """One of heater, ventilation and climatisation runs at a time, from its start to its reported end, never with the engine on.
 
     A start is the success of a command, or `…_started`; it runs as long as asked for (climatisation 30 min) at most, and ends by
     itself when its time is over, when the driver starts the engine, on a stop, on another start, when the fuel gets low, or the
@@ -80,7 +80,7 @@ class ComfortAgrees(Check):
         return {("out", "Transmit"): self._sent}
 
     def forget(self, machine: str) -> None:
-        """Whether something runs is not known, until a status says that nothing does, or its end is told."""
+        """Whether something runs is not known, until a status says that nothing does, or its end is reported."""
         super().forget(machine)
         self._unknown.add(machine)
 

@@ -63,7 +63,7 @@ class CommandRule(AnswersJudged):
 
     commands: frozenset[str]
     asks: ClassVar[bool] = False
-    """Whether the beginning of a car is wanted, besides what it has told."""
+    """Whether the beginning of a car is wanted, besides what it has reported."""
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment] | None = None) -> None:
         """Take what is known of the cars, and their equipment by VIN as far as it is known."""

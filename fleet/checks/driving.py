@@ -275,7 +275,7 @@ class DrivesAgree(Check):
 
 
 def _held(level: Level, at: Instant, full: float, per_hour: float, *, drains: bool = True) -> tuple[float, float] | None:
-    """Return the least and the most that a car had at an instant; None when nobody has told, or it was driven before."""
+    """Return the least and the most that a car had at an instant; None when no message says, or it was driven before."""
     return None if level.percent is None or level.driven else level.within(at, full, per_hour=per_hour, drains=drains)
 
 

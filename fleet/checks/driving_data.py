@@ -1,4 +1,4 @@
-"""Driving data: the last trip, and the sums of the day and since filling up, judged by the trips that a car has told.
+"""Driving data: the last trip, and the sums of the day and since filling up, judged by the trips that a car has reported.
 
 Source: the tables of what a car reports of the domain description. Figures marked ours there are in the words of the checks.
 """
@@ -19,7 +19,7 @@ SUMMED: Final = frozenset({"distance_km", "duration_min", "fuel_l", "energy_kwh"
 
 
 class DrivingDataAgrees(Check):
-    """The last trip of a status is the last that was told, and adds up: with the day's others, and with those since filling up.
+    """The last trip of a status is the last that was reported, and adds up with the others of its day and since filling up.
 
     A trip belongs to the day on which it began (ours); which that is the record says. Filling up begins the long record anew, and
     in an electric car so does its plug. A reset wipes them all.
@@ -113,7 +113,7 @@ class DrivingDataAgrees(Check):
 
 
 def _sums(told: Mapping[str, Any], so_far: Mapping[str, Any] | None, trip: Mapping[str, Any], *, anew: bool) -> Iterator[str]:
-    """Yield what is neither the sum with what was told before nor, where a record may begin `anew`, the trip alone."""
+    """Yield what is neither the sum with what was reported before nor, where a record may begin `anew`, the trip alone."""
     for key in sorted(SUMMED & trip.keys()):
         possible = [trip[key]] if anew else []
         if so_far is not None:

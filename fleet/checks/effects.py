@@ -1,4 +1,4 @@
-"""Whether a car does what it says: a command that succeeds is told in its effects, a stop ends what runs, waking takes its time.
+"""Whether a car does what it says: a command that succeeds shows in its effects, a stop ends what runs, waking takes its time.
 
 Source: the table of remote commands, and how cars wake, of the domain description; figures marked ours are named in the words.
 """

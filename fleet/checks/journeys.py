@@ -1,4 +1,4 @@
-"""Routes and updates over the air, judged by what a car was told and says.
+"""Routes and updates over the air, judged by the commands and the messages of a car.
 
 Source: the rows route import and over-the-air update of the domain description. Figures marked ours there are in the words of the
 checks. What a car does not say, because its privacy mode keeps it silent or a message was dropped, leaves unknown what follows.
@@ -24,7 +24,7 @@ ONE_ROUTE_UNTIL: Final = 202224
 SIZES_MB: Final = (1, 50_000)
 LASTS_MIN: Final = {"system": (15, 30), "infotainment": (4, 10)}
 ROUNDED: Final = 0.051
-"""Progress is told in tenths of a percent."""
+"""Messages have progress in tenths of a percent."""
 UNTOLD: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
 """Behind these there may be something that the car did not say."""
 

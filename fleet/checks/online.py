@@ -47,7 +47,7 @@ def _remember(known: OrderedDict[str, Any], key: str, value: Any) -> None:
 
 
 class RequestEnds(Check):
-    """A request that was sent ends once, at its time-out at the latest: whoever sends a status of a later time has told its end.
+    """A request that was sent ends once, at its time-out at the latest; who sends a status of a later time has reported its end.
 
     A car that falls silent, or is reset, need not tell any more.
     """

@@ -34,7 +34,7 @@ NO_PLACE: Final = "no position of the car is known"
 
 
 class _Pending(NamedTuple):
-    """A honk that was decided before a status told where the car stands."""
+    """A honk that was decided before a status said where the car stands."""
 
     answer: Answer
     user: LatLon
@@ -115,7 +115,7 @@ class HonkRule(CommandRule):
             self._give_up(record.m, line)
 
     def _give_up(self, machine: str, line: int) -> None:
-        """The car has not told where it stood."""
+        """The car has not reported where it stood."""
         for answer, _ in self._pending.pop(machine, ()):
             self.compare(Verdict(self.DISTANCE, None, NO_PLACE), answer, line)
 

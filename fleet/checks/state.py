@@ -1,4 +1,4 @@
-"""Whether what a car reports agrees with what it was told and has told before: engine, doors and locks.
+"""Whether what a car reports agrees with its commands and its earlier messages: engine, doors and locks.
 
 Source: what a car reports and when, and its events, in the domain description.
 """

@@ -135,7 +135,7 @@ class _Side:
         self.inside: bool | None = None
 
     def wants(self, direction: str) -> bool:
-        """Tell whether each crossing of that direction is told, at whatever time."""
+        """Tell whether each crossing of that direction has its alert, at whatever time."""
         always = self.zone.get("days", "every_day") == "every_day" and self.zone.get("begins") is None
         return always and self.zone.get("on", "both") in {"both", direction}
 

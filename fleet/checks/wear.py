@@ -26,7 +26,7 @@ class _Known:
         self.faults: set[str] = set()
         self.due: set[str] = set()
         self.due_before: dict[str, bool] = {}
-        """Whether each service was due already when a status told of it for the first time."""
+        """Whether each service was due already in the first status that has it."""
         self.adblue = -1
         self.since = 0
         self.driven_km = 0.0
@@ -35,7 +35,7 @@ class _Known:
 
 
 class WearTold(Check):
-    """A fault is told when it comes and not again before it is mended, and stands in every report made in between.
+    """A fault is reported when it comes and not again before it is mended, and stands in every report made in between.
 
     So are services that come due. AdBlue warnings come in their order, each once, until AdBlue is filled in. The first health
     report comes after 20 km with an engine off, or with a refresh while the engine runs; a later one is never older.
@@ -144,7 +144,7 @@ class WearTold(Check):
 
 
 def _untold(known: _Known, status: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what has come due on the way, or by time a day before, and was told by no event."""
+    """Yield what has come due on the way, or by time a day before, and has no event."""
     service = status.get("service", {})
     for name in ("inspection", "oil_change"):
         km, days = service.get(f"{name}_km"), service.get(f"{name}_days")

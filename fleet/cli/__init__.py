@@ -71,7 +71,7 @@ def _log_level(name: str) -> int:
 
 
 def main(streams: Streams) -> NoReturn:
-    """Run the command line; errors raised on purpose, and those of files, are told in words and end with exit code 2."""
+    """Run the command line; errors raised on purpose, and those of files, are shown in words and end with exit code 2."""
     code = _exit_code()
     lost = streams.finish()
     if lost is not None:

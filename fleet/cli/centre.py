@@ -1,4 +1,4 @@
-"""Asks the service centre of a running fleet, and shows whom it told what."""
+"""Asks the service centre of a running fleet, and shows its notices."""
 
 from __future__ import annotations
 

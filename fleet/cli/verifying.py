@@ -29,7 +29,7 @@ from fleet.scenario.schema import Scenario
 app = typer.Typer()
 
 SHOWN = 3
-"""Breaches of each check that are told with their story."""
+"""Breaches of each check that are shown with their story."""
 STORY_RECORDS = 8
 
 
@@ -165,7 +165,7 @@ def _has_to_do(judged: Judged) -> bool:
 
 
 def _side(side: Side, tally: Tally, *, every: bool) -> str:
-    """Say how often one side was judged, and where it never was, or all is told, why not."""
+    """Say how often one side was judged, and where it never was, or all is shown, why not."""
     words = f"{side} {tally.judged}"
     if tally.undecided and (every or not tally.judged):
         reasons = "; ".join(f"{why}: {count}" if len(tally.undecided) > 1 else why for why, count in tally.undecided.items())

@@ -66,7 +66,7 @@ class Traffic(Protocol):
         ...
 
     def gave_up(self) -> None:
-        """Be told that what is under way has not arrived in time. Raises ExpectationFailed unless something explains it."""
+        """Take note that something under way has not arrived in time. Raises ExpectationFailed unless something explains it."""
         ...
 
 
@@ -309,7 +309,7 @@ class VirtualWorldStage:
         """Nothing runs outside of this object."""
 
     async def stop(self) -> None:
-        """So nothing is to be ended."""
+        """End nothing."""
 
     def network(self) -> Network:
         return self._network.faults()
@@ -318,7 +318,7 @@ class VirtualWorldStage:
         return self._loop.inside()
 
     async def admit(self, vins: Sequence[str]) -> None:
-        """Nobody has to be told: the simulated broker asks for no password."""
+        """Do nothing: the simulated broker asks for no password."""
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._loop.run_until_complete(work)

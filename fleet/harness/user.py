@@ -36,7 +36,7 @@ class SentCommand:
 
     @property
     def states(self) -> list[str]:
-        """The states the desk has told so far, oldest first."""
+        """The states in the answers of the desk so far, oldest first."""
         return [answer.state for answer in self._answers]
 
     @property

@@ -47,7 +47,7 @@ class Cancellable(Protocol):
 
 
 class Clock(Protocol):
-    """Where scenario time comes from. Real and scaled clocks live in `runtime`; a virtual one will, too."""
+    """Where scenario time comes from. Real, scaled and virtual clocks are in `runtime/clocks.py`."""
 
     @property
     def factor(self) -> float:

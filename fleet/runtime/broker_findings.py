@@ -15,7 +15,7 @@ UNEXPLAINED_MIN: Final = 3
 
 
 def broker_findings(scenario: Scenario, result: Mapping[str, Any], backend: Mapping[str, Any]) -> list[str]:
-    """Return the findings from what simulator and back end told at their end."""
+    """Return the findings from the results of simulator and back end."""
     found = []
     harmed = harms_network(scenario) or any(step.broker is not None for step in scenario.steps())
     for who, told in (("cars", result), ("the back end", backend)):

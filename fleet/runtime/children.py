@@ -116,7 +116,7 @@ class Child:
         return self.seen[kind]
 
     def _too_late(self, kind: str, timeout_s: float | None) -> ChildFailed:
-        """Return why it was not ready: by the trouble it told of, or by what it wrote last."""
+        """Return why it was not ready: by the trouble it reported, or by the last that it wrote."""
         what = f"the {self.name} was not {kind} within {timeout_s:g} s"
         trouble = self.seen.get("progress", {}).get("trouble")
         if trouble is not None:

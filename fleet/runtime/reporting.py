@@ -42,7 +42,7 @@ def compose_report(
     faults: Mapping[str, Mapping[str, int]] | None = None,
     broken: str = "",
 ) -> dict[str, Any]:
-    """Return the report of a run from what simulator and back end told at their end.
+    """Return the report of a run from the results of simulator and back end.
 
     `store` is None without a back end of ours; what nobody has looked at is None then, and where the store cannot be read.
     `faults` is what was done to the network on purpose, by kind; None where nobody has counted. `broken` tells which part of

@@ -59,7 +59,7 @@ class VirtualRunStage:
         """Nothing runs outside of this object."""
 
     async def stop(self) -> None:
-        """So nothing is to be ended."""
+        """End nothing."""
 
     def network(self) -> FaultyNetwork:
         """Return the simulated network's faults."""

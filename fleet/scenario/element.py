@@ -1,4 +1,4 @@
-"""The base of everything a scenario file is made of."""
+"""The base of all elements of a scenario file."""
 
 from __future__ import annotations
 

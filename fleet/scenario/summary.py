@@ -12,7 +12,7 @@ from fleet.scenario.following import followed_tracks
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Vocabulary
 
 STEPS_MOST: Final = 100
-"""Steps of a timeline that are told one by one."""
+"""Steps of a timeline that are listed one by one."""
 
 
 def summary(scenario: Scenario, vocabulary: Vocabulary) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rows of recorded drives out of files as devices, apps and spreadsheets write them: CSV, GPX and KML, told by their content."""
+"""Rows of recorded drives out of files as devices, apps and spreadsheets write them: CSV, GPX and KML, known by their content."""
 
 from __future__ import annotations
 

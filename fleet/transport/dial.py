@@ -230,7 +230,7 @@ def _hint_of_tls(error: ssl.SSLError) -> str:
 
 
 def hint_for(cause: str) -> str:
-    """Return what to do about a refusal that the other side told by TLS; "" when nothing special."""
+    """Return what to do about a refusal that came by TLS; "" when nothing special."""
     return next((hint for words, hint in _ALERT_HINTS.items() if words in cause), "")
 
 

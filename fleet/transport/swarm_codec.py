@@ -34,7 +34,7 @@ from fleet.transport.swarm_text import check_text
 from fleet.wire.frame import Frame
 
 RECEIVED_PACKET_MAX: Final = 16 << 20
-"""The largest packet taken, in bytes; told to the broker, which then sends no larger one."""
+"""The largest packet taken, in bytes; CONNECT says so, and the broker sends no larger one."""
 
 _PINGREQ: Final = b"\xc0\x00"
 _ID_NOT_FOUND: Final = 0x92

@@ -23,7 +23,7 @@ class Connecting(Protocol):
     """A link, as far as connecting and its one deadline are concerned."""
 
     def attempt(self) -> Coroutine[Any, Any, None]:
-        """Try once, until the link is up or has told its owner why not."""
+        """Try once, until the link is up or its owner knows why not."""
         ...
 
     def attempt_began(self, task: asyncio.Task[None]) -> None:

@@ -361,7 +361,7 @@ class Car:
         detail: str | None,
         awake: bool,
     ) -> None:
-        """Send a step of a command's life; what would tell where the car is when that may not be told is left out."""
+        """Send a step of a command's life; a detail that gives away where the car is is left out where privacy forbids it."""
         response = Response(
             vin=self.vin,
             boot=self.outbox.boot,

@@ -39,7 +39,7 @@ class Watched:
     __slots__ = ("_east", "_north", "inside", "zone")
 
     def __init__(self, zone: Zone, here: LatLon) -> None:
-        """Take a zone that was judged; a car that is in it already is not told so."""
+        """Take a zone that was judged; for a car that is in it already there is no alert."""
         self.zone = zone
         self._north, self._east = metres_per_degree(zone.latitude)
         x, y = self._plane(here)

@@ -178,7 +178,7 @@ def repair(car: Ports, now: Instant) -> None:
 
 
 def _press_breakdown(car: Ports, now: Instant) -> None:
-    """The driver calls for help with the car: what it knows of itself goes along, where it is only when that may be told."""
+    """The driver calls for help with the car: what it knows of itself goes along, its position only where privacy allows it."""
     known = report(car, now)
     data: dict[str, Any] = {"mileage_km": known.mileage_km, "warnings": [light.id for light in known.warnings]}
     if privacy.may_locate(car):

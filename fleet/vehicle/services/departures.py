@@ -88,7 +88,7 @@ def _wake(car: Ports, planned: tuple[Departures, Instant], now: Instant) -> None
 
 
 def _leave(car: Ports, planned: tuple[Departures, Instant], now: Instant) -> None:
-    """The time has come: tell that the car is ready, unless it is away or has told otherwise; then look to the next departure."""
+    """Report that the car is ready, unless it is away or has reported otherwise; then plan the next departure."""
     departures, leaves_at = planned
     if departures.preparing == leaves_at:
         if not departures.charged and charge_settings.missing(car, now):

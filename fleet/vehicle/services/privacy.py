@@ -129,7 +129,7 @@ def silence(car: Ports, name: str) -> Refusal | None:
 
 
 def refusal(car: Ports, command: CommandType) -> Refusal | None:
-    """Judge whether the service is switched off, or would tell where the car is when that must not be told."""
+    """Judge whether the service is switched off, or gives away where the car is and must not."""
     privacy = find(car, Privacy)
     if privacy is None:
         return None

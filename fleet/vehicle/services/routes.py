@@ -30,7 +30,7 @@ DOWNLOAD: Final = "route download"
 
 
 class Waiting(NamedTuple):
-    """Routes that one command brought and the driver has not been told of, or not long enough; until then they wait."""
+    """Routes that one command brought and the driver has not been offered, or not long enough; until then they wait."""
 
     trips: tuple[ImportedTrip, ...]
     until: Instant

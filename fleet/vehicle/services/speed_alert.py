@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fleet.vehicle.kinematics import SpeedPiece
 
 LASTS: Final = 3 * SECOND
-"""Faster than the limit for less long, at the end of overtaking perhaps, is not told (ours)."""
+"""Faster than the limit for less long, at the end of overtaking perhaps, is no alert (ours)."""
 AGAIN_BELOW_KMH: Final = 5.0
 """After an alert the car has to slow down by so much below the limit before there is another one (ours)."""
 
