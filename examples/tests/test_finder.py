@@ -55,12 +55,12 @@ async def test_a_trip_that_comes_twice_counts_once(
     fleet: World, fleet_car: HarnessCar, finder: Finder, network: FaultProxy
 ) -> None:
     """Finder 1.1 counted it twice. What the broker saw no acknowledgement of it sends again."""
-    network.set("deaf", make_fault("drop", packet="PUBACK", way="to_broker"))
+    network.set("no PUBACK", make_fault("drop", packet="PUBACK", way="to_broker"))
     await fleet_car.drive(km=12)
     await fleet_car.switch_off()
     trip = await fleet_car.wait_for_event("trip")
     await fleet.eventually(lambda: finder.store.known(fleet_car.vin), len(fleet_car.messages))
-    network.clear("deaf")
+    network.clear("no PUBACK")
     network.strike(make_fault("reset"))
 
     await fleet_car.switch_on()  # comes after all that comes again
