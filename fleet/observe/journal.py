@@ -333,6 +333,7 @@ class JournalWriter:
         """Create the file, in the place of any other. Raises OSError."""
         self.path = path
         self.failure = ""
+        self._has_warned = False
         self._pack = pack_of(path)
         self._file: BinaryIO = path.open("wb", buffering=0)
         self._records: list[Record] = []
@@ -406,7 +407,9 @@ class JournalWriter:
                 left = left[self._file.write(left) :]
         except OSError as error:
             self.failure = f"the journal could not be written on: {error.strerror}"
-            log.warning(f"{self.path}: {self.failure}; the run goes on without it")
+            if not self._has_warned:  # the last line of a full disk fails, too: that is nothing new
+                log.warning(f"{self.path}: {self.failure}; the run goes on without it")
+            self._has_warned = True
             with contextlib.suppress(OSError):  # no half line, and what it took is room for the last one
                 self._file.truncate(self._good_bytes)
                 self._file.seek(self._good_bytes)

@@ -177,6 +177,14 @@ def test_a_disk_without_any_room_leaves_a_journal_that_is_cut_off(tmp_path: Path
     assert (tmp_path / "journal.jsonl").read_bytes() == b""
 
 
+def test_a_full_disk_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The last line finds no room either, and the user has read why before."""
+    writer, _ = on_small_disk(tmp_path / "journal.jsonl", room=0)
+    writer.flush()
+    writer.close(START, {})
+    assert caplog.text.count("the run goes on without it") == 1
+
+
 # --- what is broken -------------------------------------------------------------------------------------------------
 
 
