@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from fleet.errors import JournalError
 from fleet.observe.journal import (
@@ -177,12 +178,13 @@ def test_a_disk_without_any_room_leaves_a_journal_that_is_cut_off(tmp_path: Path
     assert (tmp_path / "journal.jsonl").read_bytes() == b""
 
 
-def test_a_full_disk_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_one_warning(tmp_path: Path) -> None:
     """The last line finds no room either, and the user has read why before."""
     writer, _ = on_small_disk(tmp_path / "journal.jsonl", room=0)
-    writer.flush()
-    writer.close(START, {})
-    assert caplog.text.count("the run goes on without it") == 1
+    with capture_logs() as logs:
+        writer.flush()
+        writer.close(START, {})
+    assert [entry["event"] for entry in logs] == [f"{tmp_path / 'journal.jsonl'}: {writer_note()}; the run goes on without it"]
 
 
 # --- what is broken -------------------------------------------------------------------------------------------------
