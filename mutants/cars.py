@@ -235,7 +235,7 @@ CARS: Final = (
             "        mileage_km"
         ),
         scenario="rush-hour",
-        caught_by=("engine", "charge", "wear"),
+        caught_by=("engine", "wear", "fixes", "captured_at"),
         cars=200,
     ),
     Mutant(
@@ -356,9 +356,14 @@ CARS: Final = (
         told="AdBlue warnings come again",
         file="vehicle/services/wear.py",
         old=("    car.wear.told += _ADBLUE\n    warning"),
-        new=("    warning"),
+        new=(
+            "    car.wear.told += _ADBLUE\n"
+            "    again = _ADBLUE_WARNINGS[number]\n"
+            '    car.send_event("adblue_warning", now, {"warning": again, "range_km": ADBLUE_WARNINGS_KM[number][0]})\n'
+            "    warning"
+        ),
         scenario="geofence-evening",
-        caught_by=("events.adblue_warning / cars >= 25 %",),
+        caught_by=("wear",),
         cars=40,
     ),
     Mutant(
