@@ -38,6 +38,8 @@ class FrameReader:
         if not frame.payload and self._dialect.topics.parse(frame.topic).channel == "presence":
             return None, None  # how a retained presence is removed from the broker
         message = self._dialect.read_from_car(frame)
+        if message is None:
+            return None, None
         if message.boot > received_at:
             check_boot(message.boot, received_at)
         if type(message) is Presence:

@@ -97,8 +97,10 @@ class Watcher(_Client):
             with contextlib.suppress(Undecodable):  # what strangers write is a back end's affair
                 self._heard(self._dialect.read_from_car(frame))
 
-    def _heard(self, message: FromCar) -> None:
+    def _heard(self, message: FromCar | None) -> None:
         self.seen += 1
+        if message is None:
+            return
         if isinstance(message, Presence):
             self.presences.setdefault(message.vin, []).append(message)
             return

@@ -44,8 +44,8 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.driver import Profile
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import PowerOn
-from fleet.wire.dialect import TopicScheme
 from fleet.wire.messages import AnnounceClock, DeskRequest
+from fleet.wire.topics import Topics
 
 MONDAY: Final = from_datetime(datetime(2026, 3, 2, 7, 0, tzinfo=UTC))
 """When a world begins unless the test says otherwise: 8 h in Munich."""
@@ -265,9 +265,15 @@ class World:
         return self.topics.prefix
 
     @property
-    def topics(self) -> TopicScheme:
-        """All topics of this world, such as `topics.status(car.vin)`."""
-        return self.stage.dialect.topics
+    def topics(self) -> Topics:
+        """All topics of this world, such as `topics.status(car.vin)`. Raises UsageError in a dialect with topics of its own."""
+        topics = self.stage.dialect.topics
+        if not isinstance(topics, Topics):
+            raise UsageError(
+                f"the topics of the dialect {self.stage.dialect.name!r} have no such names",
+                hint="Write them as your back end does: `fleet dialect show` lists them.",
+            )
+        return topics
 
     @step
     async def eventually(self, look: Callable[[], Any], expected: Any = TRUE, *, within_s: float = PATIENCE_S) -> Any:

@@ -2,12 +2,18 @@
 
 `FleetDialect` is ours, in MessagePack or JSON. Other systems' topics and payloads are further dialects. Whoever sends or receives
 takes one, and composes no topic and no payload itself; `fleet.runtime.dialects` alone chooses which.
+
+In our own a message is a frame, and neither end remembers anything. In another a message may be many frames, or none, and a car
+may send what is no message of ours: there each car has a `CarEnd` of its own, and the back end reads through a dialect that
+remembers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
 
 from fleet.kernel.instants import Instant
 from fleet.wire.frame import Frame
@@ -18,6 +24,7 @@ from fleet.wire.messages import (
     Event,
     FromCar,
     Header,
+    Presence,
     Status,
     ToCar,
     Written,
@@ -29,19 +36,81 @@ ANSWER_OF_USE_S: Final = 900
 """How long an answer of the desk is of use, in wall seconds: as long as any tool of ours waits."""
 
 
+class CarFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts about a car that topics and payloads may name; they stay as they are for as long as it lives."""
+
+    vin: str
+    client_id: str
+    model: str = ""
+    fleet: str = ""
+    name: str = ""
+
+
+class Access(NamedTuple):
+    """The topics that a dialect uses, for a broker's access control list, as filters.
+
+    In those of a car `%u` stands for its user name, the VIN: what has no VIN in it is open to all cars.
+    """
+
+    car_writes: tuple[str, ...]
+    car_reads: tuple[str, ...]
+    cloud_writes: tuple[str, ...]
+    cloud_reads: tuple[str, ...]
+
+
+class Heard(NamedTuple):
+    """The outcome of a frame at a car's end: messages for the car, and frames that answer without it."""
+
+    messages: tuple[ToCar, ...] = ()
+    frames: tuple[Frame, ...] = ()
+
+
+class CarEnd(Protocol):
+    """A car's end of a dialect that is more than one frame a message: a machine with the car's time as an argument.
+
+    Each frame that it returns is published at once, in this order. The frames of a numbered message bear its number: the broker
+    has the message when it has acknowledged them all. All others, as those of presence, are in no account.
+    """
+
+    @property
+    def subscriptions(self) -> tuple[tuple[str, int], ...]:
+        """The filters of the car, with their QoS."""
+        ...
+
+    def will(self, presence: Presence) -> Frame | None:
+        """Return the will of a connection, None for a system that knows none."""
+        ...
+
+    def connected(self, now: Instant) -> Sequence[Frame]:
+        """Begin a connection: return the frames that announce the car. Nothing that was sent before counts as known any more."""
+        ...
+
+    def write(self, message: FromCar, now: Instant) -> Sequence[Frame]:
+        """Write a message; empty where the system has no place for it, or knows everything in it already."""
+        ...
+
+    def read(self, frame: Frame, now: Instant) -> Heard:
+        """Read a frame for the car. Raises Undecodable, and no other error."""
+        ...
+
+    def deadline(self) -> Instant | None:
+        """Return when it wants to send by itself, None for never."""
+        ...
+
+    def wake(self, now: Instant) -> Sequence[Frame]:
+        """Return what is due by `now`."""
+        ...
+
+    def clear(self) -> Sequence[Frame]:
+        """Return empty retained frames for all that the broker retains of this car."""
+        ...
+
+
 class TopicScheme(Protocol):
-    """The topics of one system. Filters come with their QoS; a text that is no VIN raises InvalidVin."""
+    """The topics of one system, as those use them who write no car's message. Filters come with their QoS."""
 
     prefix: str
 
-    def status(self, vin: str) -> str: ...
-    def event(self, vin: str, name: str) -> str: ...
-    def presence(self, vin: str) -> str: ...
-    def response(self, vin: str, name: str) -> str: ...
-    def request(self, vin: str, name: str) -> str: ...
-    def command(self, vin: str, name: str) -> str: ...
-    def reply(self, vin: str, name: str) -> str: ...
-    def stored(self, vin: str) -> str: ...
     def desk_request(self) -> str: ...
 
     def desk_answer(self, client_id: str) -> str:
@@ -53,11 +122,15 @@ class TopicScheme(Protocol):
         ...
 
     def car_subscriptions(self, vin: str) -> tuple[tuple[str, int], ...]:
-        """Return the filters of a car."""
+        """Return the filters of a car without an end of its own."""
         ...
 
     def backend_subscriptions(self) -> tuple[tuple[str, int], ...]:
         """Return the filters of a back end: all that cars send, and `desk_request`."""
+        ...
+
+    def presence(self, vin: str) -> str:
+        """Return the topic of a car's presence. Raises InvalidVin."""
         ...
 
     def presence_of_all(self) -> str:
@@ -84,8 +157,30 @@ class Dialect(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """The name under which it was chosen: `fleet`, `json`, `vss` …, or a file."""
+        ...
+
+    @property
     def topics(self) -> TopicScheme:
         """The topics of the same system."""
+        ...
+
+    @property
+    def access(self) -> Access | None:
+        """The topics for a broker's access control list; None for our own, which the shipped list has."""
+        ...
+
+    @property
+    def says_stored(self) -> bool:
+        """Whether a back end can tell a car in it which messages are stored."""
+        ...
+
+    def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:
+        """Return a new end for a car, None where `from_car` and `read_to_car` do.
+
+        `snapshot` returns the car's status as it is at the moment, whole, under the number 0.
+        """
         ...
 
     @property
@@ -104,8 +199,11 @@ class Dialect(Protocol):
         """The function that writes a status ahead, to be sent again as `WrittenStatus`; None where that saves nothing."""
         ...
 
-    def read_from_car(self, frame: Frame) -> FromCar:
-        """Read a message of a car; the topic and the message name the same car."""
+    def read_from_car(self, frame: Frame) -> FromCar | None:
+        """Read a message of a car; the topic and the message name the same car.
+
+        None: the frame is part of a message that others complete, or says nothing to a back end.
+        """
         ...
 
     def header_of(self, frame: Frame) -> Header | None:

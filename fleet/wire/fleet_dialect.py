@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
-from fleet.wire.dialect import ANSWER_OF_USE_S, is_secret
+from fleet.wire.dialect import ANSWER_OF_USE_S, Access, CarEnd, CarFacts, is_secret
 from fleet.wire.frame import Frame
 from fleet.wire.intake import check_fields, misfit, plain_part
 from fleet.wire.messages import (
@@ -131,9 +131,28 @@ class FleetDialect:
         self._readers[None] = codec
 
     @property
+    def name(self) -> str:
+        """`fleet`, or `json` where it writes that."""
+        return "json" if self._content_type == JSON else "fleet"
+
+    @property
     def content_type(self) -> str:
         """The MQTT content type of what it writes; it reads both."""
         return self._content_type
+
+    @property
+    def access(self) -> Access | None:
+        """None: the shipped access control list is about these topics."""
+        return None
+
+    @property
+    def says_stored(self) -> bool:
+        """True: there is a topic for it."""
+        return True
+
+    def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:  # noqa: ARG002
+        """Return None: a message is a frame, and nothing of a car need be remembered."""
+        return None
 
     # --- car to cloud
 
