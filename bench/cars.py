@@ -51,7 +51,8 @@ from fleet.observe.journal import JournalWriter
 from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.car_codec import status_writer_of
 from fleet.runtime.clocks import ScaledClock, wall_us
-from fleet.runtime.shard import CarOnLink, LinkPlan, Shard, wait_until
+from fleet.runtime.link_plan import LinkPlan
+from fleet.runtime.shard import CarOnLink, Shard, wait_until
 from fleet.runtime.simulation import CARS_PER_CONNECT_SECOND
 from fleet.scenario.loader import parse
 from fleet.transport.link import Endpoint

@@ -23,9 +23,10 @@ from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.limits import look_for_garbage_rarely
+from fleet.runtime.link_plan import LinkPlan
 from fleet.runtime.load import OpenLoop
 from fleet.runtime.mosquitto import PrivateMosquitto
-from fleet.runtime.shard import LinkPlan, Shard, wait_until
+from fleet.runtime.shard import Shard, wait_until
 from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.transport.swarm_link import swarm_links

@@ -4,9 +4,9 @@
     ├── UsageError                what the user asked for cannot be done as asked
     │   ├── UnknownName           with the nearest right name
     │   ├── InvalidVin
-    │   └── FileError             file:line:column, what was expected
-    │       └── ScenarioError
+    │   └── ScenarioError         file:line:column, what was expected
     ├── Undecodable               bytes that are not a message; goes to quarantine
+    ├── Unwritable                a message that a dialect has no words for
     ├── LinkError                 the connection to a broker
     │   ├── Unreachable           no connection came about
     │   ├── ConnectRefused        the broker answered no, with its reason
@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any
 
 from fleet.addresses import address_of
 
@@ -107,8 +107,8 @@ class InvalidVin(UsageError):
         )
 
 
-class FileError(UsageError):
-    """A file written by people that cannot be used; says where and what was expected."""
+class ScenarioError(UsageError):
+    """A scenario file that cannot be used; says where and what was expected."""
 
     def __init__(self, message: str, *, file: str, line: int, column: int, hint: str = "") -> None:
         self.file = file
@@ -116,19 +116,18 @@ class FileError(UsageError):
         self.column = column
         super().__init__(f"{file}:{line}:{column}: {message}", hint=hint)
 
-    def and_more(self, count: int, command: str) -> Self:
-        """Return this error, the first of `count` more in its file; `command` shows them all."""
-        message = str(self).removeprefix(f"{self.file}:{self.line}:{self.column}: ")
-        hint = f"{self.hint} And {count} more: {command}".strip()
-        return type(self)(message, file=self.file, line=self.line, column=self.column, hint=hint)
-
-
-class ScenarioError(FileError):
-    """A scenario file that cannot be used."""
-
 
 class Undecodable(FleetError):
     """A payload or a topic that is no message of ours. `reason` is one word for counting."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
+
+
+class Unwritable(FleetError):
+    """A message that a dialect should write and cannot, such as a value without a word. `reason` is one word for counting."""
 
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason

@@ -221,14 +221,14 @@ CARS: Final = (
         told="a status says to be measured an hour before",
         file="vehicle/status.py",
         old=(
-            "        seq=car.outbox.next_seq(),\n"
+            "        seq=car.outbox.next_seq() if seq is None else seq,\n"
             "        captured_at=now,\n"
             "        trigger=trigger,\n"
             "        state=car.state(now),\n"
             "        mileage_km"
         ),
         new=(
-            "        seq=car.outbox.next_seq(),\n"
+            "        seq=car.outbox.next_seq() if seq is None else seq,\n"
             "        captured_at=now - 60 * MINUTE,\n"
             "        trigger=trigger,\n"
             "        state=car.state(now),\n"

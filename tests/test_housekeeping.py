@@ -380,8 +380,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 OWN_DIALECT = "fleet.wire.fleet_dialect"
-CHOOSES_THE_DIALECT = {"fleet.runtime.dialects", "fleet.dialects.base"}
-"""The one that chooses, and the base of other systems' dialects, in which tools and desk speak ours."""
+CHOOSES_THE_DIALECT = {"fleet.runtime.dialects", "fleet.dialects.opening", "fleet.dialects.many", "fleet.dialects.base"}
+"""Those that choose, and the base of other systems' dialects, in which tools and desk speak ours."""
 
 
 def test_one_module_chooses_the_dialect() -> None:
@@ -399,7 +399,7 @@ def test_only_the_dialect_has_topics_of_its_own() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Topics"
     }
-    assert making == {"fleet/runtime/dialects.py", "fleet/wire/fleet_dialect.py"}
+    assert making == {"fleet/runtime/dialects.py", "fleet/dialects/opening.py", "fleet/wire/fleet_dialect.py"}
 
 
 # --- planted bugs ---------------------------------------------------------------------------------------------------

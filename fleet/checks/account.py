@@ -133,7 +133,7 @@ class AccountHolds(Check):
     """
 
     name = "account"
-    rule = "created = stored + in_outbox + dropped + quarantined + refused + lost, and the records say the same"
+    rule = "created = stored + in_outbox + dropped + quarantined + refused + left_out + lost, and the records say the same"
     looks_at = "messages"
     remembers = True
 
@@ -141,13 +141,14 @@ class AccountHolds(Check):
         super().__init__(begin)
         self._outboxes: dict[str, _Outbox] = {}
         self._counts = dict.fromkeys(
-            ("published", "repeated", "acknowledged", "refused", "left", "stored", "duplicates", "quarantined"), 0
+            ("published", "repeated", "acknowledged", "refused", "left_out", "left", "stored", "duplicates", "quarantined"), 0
         )
 
     def handlers(self) -> Handlers:
         return {
             ("out", "Transmit"): self._sent,
             ("in", "Acknowledged"): self._answered,
+            ("in", "LeftOut"): self._is_left_out,
             ("in", "Received", "Stored"): self._marked,
             ("in", "RepeatUnstored"): self._goes_again,
             ("in", "LinkUp"): self._goes_again,
@@ -203,6 +204,14 @@ class AccountHolds(Check):
         else:
             self._leaves(outbox, seq)
 
+    def _is_left_out(self, record: Input, _line: int) -> None:
+        outbox, seq = self._of(record.m), record.data["seq"]
+        if outbox.in_flight == seq:
+            outbox.in_flight = None
+            self._counts["published"] -= 1
+            self._counts["left_out"] += 1
+            self._note(outbox, seq, _LEFT | _TAKEN)
+
     def _marked(self, record: Input, _line: int) -> None:
         told = record.data["message"]
         outbox = self._of(record.m)
@@ -252,11 +261,11 @@ class AccountHolds(Check):
         if end is None or not {"simulator", "backend"} <= set(self.begin.parts):
             return
         account, counts = end.account, self._counts
-        for name in ("published", "repeated", "acknowledged", "refused", "stored", "duplicates", "quarantined"):
+        for name in ("published", "repeated", "acknowledged", "refused", "left_out", "stored", "duplicates", "quarantined"):
             if account.get(name, 0) != counts[name]:
                 self.breach(line, "run", f"the account says {account.get(name, 0)} {name}, but the records {counts[name]}")
         self._rows(account, line)
-        held = account["created"] - account["dropped"] - account["refused"] - counts["left"]
+        held = account["created"] - account["dropped"] - account["refused"] - counts["left_out"] - counts["left"]
         doubtful = sum(len(outbox.doubt) for outbox in self._outboxes.values())
         if not held <= account["in_outbox"] <= held + doubtful:
             self.breach(line, "run", f"the account says {account['in_outbox']} in_outbox, but by the records {held} are left")
@@ -286,9 +295,9 @@ class AccountHolds(Check):
         both = states.count(_SENT | _TAKEN)  # stored, and the car does not know it yet
         lost = states.count(_SENT | _LEFT)
         kept = account["in_outbox"] - both - stays
-        found = account["stored"] + kept + account["dropped"] + account["quarantined"] + account["refused"] + lost
+        parts = {name: account.get(name, 0) for name in ("stored", "dropped", "quarantined", "refused", "left_out")}
+        found = sum(parts.values()) + kept + lost
         if account["created"] != found:
-            parts = {name: account[name] for name in ("stored", "dropped", "quarantined", "refused")}
             told = ", ".join(f"{count} {name}" for name, count in {**parts, "in_outbox": kept, "lost": lost}.items())
             self.breach(line, "run", f"{account['created']} messages were created, but {found} accounted for: {told}")
 

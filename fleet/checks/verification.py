@@ -186,7 +186,6 @@ def _service_checks(
         PartnersTold(begin),
         CampaignsKept(begin),
         DeskSends(begin),
-        WillSays(begin),
         PositionKept(begin, cars, equipment, begun),
         SilenceKept(begin, cars, equipment, begun),
         SwitchRule(begin, cars, equipment, privacy),
@@ -220,8 +219,7 @@ def _report_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment],
         CapturedInOrder(begin),
         TimeRuns(begin),
         Connection(begin),
-        Frames(begin),
-        Acknowledgements(begin),
+        *([Frames(begin), Acknowledgements(begin), WillSays(begin)] if begin.dialect is None else []),
     ]
 
 
@@ -271,6 +269,8 @@ def verify(
         lacks = f"it lacks {error}" if isinstance(error, KeyError) else repr(error)
         raise JournalError(f"the last line is damaged: {lacks}", file=str(path), line=line) from error
     warnings = [*reader.warnings, *([f"{unread} records whose data could not be written are not judged"] if unread else [])]
+    if reader.begin.dialect is not None:
+        warnings.append(f"the cars spoke {reader.begin.dialect}: whether a frame is the message it stands for is not judged")
     return Verification(
         records=line,
         complete=end is not None,

@@ -18,6 +18,7 @@ from fleet.cli.printing import PlainConsole
 from fleet.errors import FleetError, UsageError
 from fleet.runtime.access import LinkKind
 from fleet.runtime.assembly import vocabulary
+from fleet.runtime.dialects import dialect_of
 from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.loader import Overrides, load, read_settings
@@ -94,6 +95,14 @@ Delivery = Annotated[
     DeliveryMode,
     typer.Option("--delivery", help="A car keeps a message until the broker acknowledges it (puback) or it is stored."),
 ]
+ChosenDialect = Annotated[
+    str | None,
+    typer.Option(
+        "--dialect",
+        metavar="NAME|FILE",
+        help=r"Topics and payloads of the cars: see fleet dialects \[default: that of the scenario, or fleet].",
+    ),
+]
 Link = Annotated[LinkKind, typer.Option("--link", help="swarm carries masses of cars; aiomqtt is the reference.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
 Full = Annotated[bool, typer.Option("--full", help="Show the whole story of a machine, without cuts.")]
@@ -126,14 +135,20 @@ def make_table(*names: str) -> Table:
 
 
 def load_scenario(
-    file: Path, cars: int | None, seed: int | None, clock: str | None, settings: Iterable[str] | None = None
+    file: Path,
+    cars: int | None,
+    seed: int | None,
+    clock: str | None,
+    settings: Iterable[str] | None = None,
+    dialect: str | None = None,
 ) -> Scenario:
     """Load a scenario with what the command line changes in it. Raises UsageError."""
     try:
         factor = None if clock is None else ClockFactor.parse(clock)
     except Misread as error:
         raise UsageError(f"--clock: {error}", hint=error.hint) from None
-    return load(file, vocabulary(), Overrides(settings=read_settings(settings or ()), cars=cars, seed=seed, clock=factor))
+    changes = Overrides(settings=read_settings(settings or ()), cars=cars, seed=seed, clock=factor, dialect=dialect)
+    return load(file, vocabulary(), changes)
 
 
 def need_live_clock(scenario: Scenario) -> None:
@@ -141,6 +156,15 @@ def need_live_clock(scenario: Scenario) -> None:
     if scenario.clock.is_virtual:
         raise UsageError(
             "a run against a broker cannot have a virtual clock", hint="Give --clock real, or a fast one such as --clock x600."
+        )
+
+
+def need_marks(scenario: Scenario, delivery: DeliveryMode) -> None:
+    """Raise UsageError for delivery until stored in a dialect that knows no word for it."""
+    if delivery is DeliveryMode.STORED and not dialect_of(scenario).says_stored:
+        raise UsageError(
+            "--delivery stored: in the cars' dialect no back end can say what it has stored",
+            hint="Leave --delivery out, or give the mapping file a `confirm` with a topic.",
         )
 
 

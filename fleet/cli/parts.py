@@ -6,6 +6,7 @@ import asyncio
 import functools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -20,6 +21,7 @@ from fleet.cli.common import (
     AsJson,
     BackendClientId,
     Cars,
+    ChosenDialect,
     Clock,
     Delivery,
     DeliveryMode,
@@ -34,6 +36,7 @@ from fleet.cli.common import (
     err,
     load_scenario,
     need_live_clock,
+    need_marks,
     need_no_broker_of_ours,
     no_folder,
     out,
@@ -98,6 +101,7 @@ def simulate(
     ] = None,
     no_state: Annotated[bool, typer.Option("--no-state", help="Remember nothing for the next start.")] = False,
     journal: JournalFile = None,
+    dialect: ChosenDialect = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
     resolved: Resolved = False,
@@ -114,8 +118,9 @@ def simulate(
     if resolved:
         loaded = read_resolved_scenario()
     else:
-        loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings)
+        loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings, dialect)
     need_live_clock(loaded)
+    need_marks(loaded, delivery)
     if journal is not None and not until_eof:
         _keep_journal(journal, as_json)
     memory = None if no_state else (state or STATE) / _memory_name(loaded.scenario, connection.topic_prefix)
@@ -187,6 +192,10 @@ def backend(
     end_session: Annotated[bool, typer.Option("--end-session", help="Leave no session with the broker at the end.")] = False,
     spin_cost: Annotated[int, typer.Option("--spin-cost", help="scrypt's n for S-PINs, a power of two.")] = SpinCost().n,
     journal: JournalFile = None,
+    dialect: Annotated[
+        list[str] | None,
+        typer.Option("--dialect", metavar="NAME|FILE", help="Topics and payloads of cars; may be repeated, see fleet dialects."),
+    ] = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
 ) -> None:
@@ -196,7 +205,7 @@ def backend(
     """
     if not as_json:
         need_no_reader()
-    access = connection.open()
+    access = replace(connection.open(), dialects=tuple(dialect or ()))
     need_users(access, tools=("backend",))
     if journal is not None and not until_eof:
         _keep_journal(journal, as_json)

@@ -19,6 +19,7 @@ from fleet.cli.common import (
     RUN,
     AsJson,
     Cars,
+    ChosenDialect,
     Clock,
     Delivery,
     DeliveryMode,
@@ -27,6 +28,7 @@ from fleet.cli.common import (
     Set,
     err,
     load_scenario,
+    need_marks,
     need_no_broker_of_ours,
     out,
     tell_tracks,
@@ -84,6 +86,7 @@ def run(
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Write no journal.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
+    dialect: ChosenDialect = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a scenario: broker, back end and cars, until its end or Ctrl-C; then the report.
@@ -96,7 +99,8 @@ def run(
     """
     if ask_desk and not no_backend:
         raise without_effect("--ask-desk", "users ask our own back end anyway", "give --no-backend for one of yours")
-    loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings)
+    loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings, dialect)
+    need_marks(loaded, delivery)
     tracks = followed_tracks(loaded, vocabulary())
     tell_tracks(rows_left_out(tracks), track_findings(tracks))
     if loaded.clock.is_virtual:

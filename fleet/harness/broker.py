@@ -20,6 +20,7 @@ from fleet.harness.stages import Reach
 from fleet.harness.watcher import Watcher
 from fleet.runtime.access import Access, open_access
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
+from fleet.runtime.dialects import open_dialect
 from fleet.runtime.mosquitto import BrokerCertificates, PrivateMosquitto
 from fleet.runtime.shard import wait_until
 from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
@@ -38,8 +39,8 @@ FOUND_WITHIN_S: Final = 5.0
 class HarnessBroker:
     """A private Mosquitto. `reach` gives each test a topic prefix of its own; cars are admitted as tests make them."""
 
-    def __init__(self, kind: Kind = "plain") -> None:
-        """Nothing runs before `start`, or `async with`.
+    def __init__(self, kind: Kind = "plain", dialect: str | None = None) -> None:
+        """Nothing runs before `start`, or `async with`. Cars may speak our own dialect and `dialect`.
 
         With `tls` cars check the broker's certificate, with `mutual_tls` each has one of its own besides: then it names the car.
         Back ends and tools connect without, on this machine. Raises UsageError where `cryptography` is not installed.
@@ -47,7 +48,9 @@ class HarnessBroker:
         self._secret = FleetSecret.new()
         self._authority = _authority() if kind != "plain" else None
         self._kind = kind
-        self.mosquitto = PrivateMosquitto(secret=self._secret, any_prefix=True, certificates=self._certificates())
+        self.mosquitto = PrivateMosquitto(
+            secret=self._secret, any_prefix=True, certificates=self._certificates(), topics=open_dialect(dialect).access
+        )
         self._numbers = itertools.count(1)
 
     def _certificates(self) -> BrokerCertificates | None:

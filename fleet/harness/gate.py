@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 from fleet.errors import LinkError
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkOwner, LinkSettings
@@ -11,12 +10,11 @@ from fleet.wire.frame import Frame
 
 
 class Gate:
-    """A factory of links that connect only while it is open, and that lets `arrived` see what comes for which client."""
+    """A factory of links that connect only while it is open."""
 
-    def __init__(self, links: LinkFactory, arrived: Callable[[str, Frame], None]) -> None:
+    def __init__(self, links: LinkFactory) -> None:
         """Take what makes the links; the gate is open."""
         self._links = links
-        self.arrived = arrived
         self._wanted: dict[GatedLink, None] = {}
         self.is_open = True
         self.losses: Counter[str] = Counter()
@@ -52,9 +50,9 @@ class Gate:
 
 
 class SeenOwner:
-    """The owner of a link, and what comes for it is seen."""
+    """The owner of a link, whose losses are counted."""
 
-    __slots__ = ("_client_id", "_gate", "_owner", "link_acknowledged", "link_up")
+    __slots__ = ("_client_id", "_gate", "_owner", "link_acknowledged", "link_received", "link_up")
 
     def __init__(self, gate: Gate, client_id: str, owner: LinkOwner) -> None:
         self._gate = gate
@@ -62,14 +60,11 @@ class SeenOwner:
         self._owner = owner
         self.link_up = owner.link_up
         self.link_acknowledged = owner.link_acknowledged
+        self.link_received = owner.link_received
 
     def link_down(self, error: LinkError | None) -> None:
         self._gate.losses[self._client_id] += error is not None
         self._owner.link_down(error)
-
-    def link_received(self, delivery: Delivery) -> None:
-        self._gate.arrived(self._client_id, delivery.frame)
-        self._owner.link_received(delivery)
 
 
 class GatedLink:

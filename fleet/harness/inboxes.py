@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fleet.errors import Undecodable
-from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
-from fleet.wire.messages import Command
+from fleet.wire.messages import Command, ToCar
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +20,16 @@ class ArrivedCommand:
 class Inboxes:
     """Keeps what comes, by VIN."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+    def __init__(self) -> None:
         self._commands: dict[str, list[ArrivedCommand]] = {}
         self._unreadable: dict[str, list[str]] = {}
 
-    def arrived(self, vin: str, frame: Frame) -> None:
-        """Note what comes for a car."""
-        try:
-            message = self._dialect.read_to_car(frame)
-        except Undecodable as error:
-            self._unreadable.setdefault(vin, []).append(f"{frame.topic}: {error.detail}")
-        else:
-            if isinstance(message, Command):
-                self.commands(vin).append(ArrivedCommand(message, frame))
+    def arrived(self, vin: str, frame: Frame, message: ToCar | Undecodable) -> None:
+        """Note what comes for a car: a message, or why it cannot read the frame."""
+        if isinstance(message, Undecodable):
+            self._unreadable.setdefault(vin, []).append(f"{frame.topic}: {message.detail}")
+        elif isinstance(message, Command):
+            self.commands(vin).append(ArrivedCommand(message, frame))
 
     def commands(self, vin: str) -> list[ArrivedCommand]:
         """Return the commands that came to a car, oldest first; the list grows as they come."""

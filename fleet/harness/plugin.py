@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["live", "virtual"]
 MODES: Final = ("live", "virtual")
-WORDS: Final = ("mode", "seed", "start", "checks", "car", "backend", "until_stored", "broker")
+WORDS: Final = ("mode", "seed", "start", "checks", "car", "backend", "until_stored", "broker", "dialect")
 OWN: Final = "own"
 """The kind of broker that no other test shares."""
 WORLD: Final = pytest.StashKey["World"]()
@@ -97,11 +97,11 @@ class Brokers:
 
     def __init__(self, config: pytest.Config) -> None:
         self._option = config.getoption
-        self._shared: dict[str, HarnessBroker] = {}
+        self._shared: dict[tuple[str, str | None], HarnessBroker] = {}
         self._foreign: ForeignBroker | None = None
 
-    def shared(self, kind: str) -> HarnessBroker | ForeignBroker:
-        """Return the one of a kind, or the user's. Raises UsageError for a kind that does not exist."""
+    def shared(self, kind: str, dialect: str | None = None) -> HarnessBroker | ForeignBroker:
+        """Return the one of a kind for cars of a dialect, or the user's. Raises UsageError for a kind that does not exist."""
         from fleet.errors import UnknownName, UsageError
         from fleet.harness.broker import KINDS, ForeignBroker
 
@@ -120,15 +120,16 @@ class Brokers:
                 prefix=self._option("--fleet-prefix") or "fleet/test",
             )
             return self._foreign
-        if kind not in self._shared:
-            self._shared[kind] = self.started(known)
-        return self._shared[kind]
+        key = (kind, dialect)
+        if key not in self._shared:
+            self._shared[key] = self.started(known, dialect)
+        return self._shared[key]
 
-    def started(self, kind: Kind) -> HarnessBroker:
+    def started(self, kind: Kind, dialect: str | None = None) -> HarnessBroker:
         """Return a new private one that runs."""
         from fleet.harness.broker import HarnessBroker
 
-        broker = HarnessBroker(kind)
+        broker = HarnessBroker(kind, dialect)
         try:
             _run(broker.start())
         except BaseException:
@@ -160,11 +161,12 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 @pytest.fixture
 def fleet_broker(request: pytest.FixtureRequest, fleet_brokers: Brokers) -> Iterator[HarnessBroker | ForeignBroker]:
     """Give the broker: a private Mosquitto that the tests of a session share, one of this test's `own`, or the user's."""
-    kind = str(_words(request).get("broker", "plain"))
+    words = _words(request)
+    kind, dialect = str(words.get("broker", "plain")), words.get("dialect")
     if kind != OWN:
-        yield fleet_brokers.shared(kind)
+        yield fleet_brokers.shared(kind, dialect)
         return
-    broker = fleet_brokers.started("plain")
+    broker = fleet_brokers.started("plain", dialect)
     yield broker
     _run(broker.stop())
 
@@ -202,6 +204,7 @@ def _world(request: pytest.FixtureRequest, broker: HarnessBroker | ForeignBroker
         "checks": words.get("checks", True),
         "backend": words.get("backend", "fleet_backend" in request.fixturenames),
         "until_stored": words.get("until_stored", False),
+        "dialect": words.get("dialect"),
         "faults": "fleet_faults" in request.fixturenames,
         "reproduce": _again(request, seed),
     }

@@ -136,6 +136,8 @@ class WorldStage(Stage, Protocol):
     tool_links: LinkFactory
     password_for: Callable[[str], str | None]
     dialect: Dialect
+    make_dialect: Callable[[], Dialect]
+    """Makes another one: whoever reads has one of its own."""
     tells_clients: bool
     """Whether faults of the network know who is who, and packets from bytes."""
     slower_s: float
@@ -176,7 +178,16 @@ class LiveWorldStage:
     clock_moved: Callable[[], None] | None = None
     shard: Shard
 
-    def __init__(self, reach: Reach, start: Instant, *, patience_s: float = 5.0, faults: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        reach: Reach,
+        start: Instant,
+        *,
+        patience_s: float = 5.0,
+        faults: bool = False,
+        seed: int = 0,
+        dialect: str | None = None,
+    ) -> None:
         """Take how the broker is reached; `patience_s` is the wall time that the network may take for one thing.
 
         With `faults` cars connect through a proxy, with `seed` for what it leaves to chance.
@@ -202,7 +213,8 @@ class LiveWorldStage:
         self.car_links = reach.car_links(cars)
         self.tool_links = access.consumer_links()
         self.password_for = access.password_for
-        self.dialect = access.dialect()
+        self.make_dialect: Callable[[], Dialect] = partial(open_dialect, dialect, access.prefix)
+        self.dialect = self.make_dialect()
 
     async def start(self) -> None:
         if self._proxy is not None:
@@ -281,7 +293,7 @@ class LiveWorldStage:
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
         key, password = stream_key(seed, "backend"), self.password_for("backend")
         config = live_backend(store, self.tool_links, key=key, password=password, clock=self._clock)
-        return replace(config, dialect=self.dialect)
+        return replace(config, dialect=self.make_dialect())
 
 
 class VirtualWorldStage:
@@ -291,7 +303,7 @@ class VirtualWorldStage:
     launch: Launch | None = None
     shard: Shard
 
-    def __init__(self, start: Instant, *, seed: int = 0) -> None:
+    def __init__(self, start: Instant, *, seed: int = 0, dialect: str | None = None) -> None:
         """Begin at `start`; what faults of the network leave to chance follows from the seed."""
         self.slower_s = 0.0
         self.tells_clients = True
@@ -303,7 +315,8 @@ class VirtualWorldStage:
         self.car_links = self._network.car_links
         self.tool_links = self._network.tool_links
         self.password_for: Callable[[str], str | None] = lambda _user: None
-        self.dialect: Dialect = open_dialect()
+        self.make_dialect: Callable[[], Dialect] = partial(open_dialect, dialect)
+        self.dialect = self.make_dialect()
 
     async def start(self) -> None:
         """Nothing runs outside of this object."""
@@ -340,4 +353,4 @@ class VirtualWorldStage:
 
     def backend_config(self, store: Path, seed: int) -> BackendConfig:
         config = virtual_backend(store, self.tool_links, self._schedule, key=stream_key(seed, "backend"), clock=self.clock)
-        return replace(config, open_store=partial(SqliteStore, policy=IN_MEMORY))
+        return replace(config, dialect=self.make_dialect(), open_store=partial(SqliteStore, policy=IN_MEMORY))

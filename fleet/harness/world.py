@@ -38,8 +38,10 @@ from fleet.harness.watcher import Asker, Watcher
 from fleet.kernel.instants import Instant, from_datetime
 from fleet.observe.journal import JOURNAL, Begin, JournalReader, JournalWriter
 from fleet.observe.story import CAR, stories
+from fleet.runtime.dialects import foreign_name, open_dialect
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendRecorder
-from fleet.runtime.shard import LinkPlan, Shard
+from fleet.runtime.link_plan import LinkPlan
+from fleet.runtime.shard import Shard
 from fleet.vehicle.car import Car
 from fleet.vehicle.driver import Profile
 from fleet.vehicle.settings import CarSettings
@@ -65,14 +67,16 @@ class WorldSettings:
     """Settings of a world.
 
     `backend`: our own within this process, "process" for one that can be killed, False for none. With `until_stored` cars keep
-    messages until it has stored them. With `faults` cars beside a real broker connect through a proxy, so that their network
-    can be harmed. `reproduce` is the line that runs the same test again; `folder` keeps journal and store.
+    messages until it has stored them. `dialect` is theirs, by its name or file, None for our own. With `faults` cars beside a
+    real broker connect through a proxy, so that their network can be harmed. `reproduce` is the line that runs the same test
+    again; `folder` keeps journal and store.
     """
 
     seed: int = 1
     start: Instant = MONDAY
     backend: bool | Literal["process"] = True
     until_stored: bool = False
+    dialect: str | None = None
     faults: bool = False
     checks: bool = True
     folder: Path | None = None
@@ -88,6 +92,9 @@ class WorldSettings:
             raise UsageError(f"the start is {self.start!r}", hint=hint)
         if self.backend not in BACKENDS:
             raise UnknownName("kind of back end", str(self.backend), map(str, BACKENDS))
+        if self.until_stored and not open_dialect(self.dialect).says_stored:
+            hint = "Leave until_stored out, or give the mapping file a `confirm` with a topic."
+            raise UsageError(f"in the dialect {self.dialect!r} no back end can say what it has stored", hint=hint)
 
 
 class World:
@@ -119,19 +126,26 @@ class World:
         begin = Begin(
             t=settings.start, m="run", k="begin", version=__version__, parts=parts, seed=settings.seed, start=settings.start,
             boot=self._boot, clock="by hand", until_stored=settings.until_stored,
+            dialect=foreign_name(stage.dialect),
         )  # fmt: skip
         self._journal = JournalWriter(self.journal_path, begin)
-        self.inboxes = Inboxes(stage.dialect)
-        self.gate = Gate(stage.car_links, self.inboxes.arrived)
+        self.inboxes = Inboxes()
+        self.gate = Gate(stage.car_links)
         plan = LinkPlan(
             password_for=stage.password_for, will_delay_s=1, first_back_off_s=0.1, longest_back_off_s=0.5,
             acknowledge_timeout_s=GIVEN_UP_S, end_session=True, clear_presence=True, until_stored=settings.until_stored,
         )  # fmt: skip
         self.shard = stage.shard = Shard(
-            clock=stage.clock, cars=(), links=self.gate, dialect=stage.dialect, plan=plan, record=self._journal.write
+            clock=stage.clock,
+            cars=(),
+            links=self.gate,
+            dialect=stage.dialect,
+            plan=plan,
+            record=self._journal.write,
+            arrives=self.inboxes.arrived,
         )
         name = f"{self._boot:x}"
-        self.watcher = Watcher(stage.tool_links, stage.dialect, password=stage.password_for("backend"), name=name)
+        self.watcher = Watcher(stage.tool_links, stage.make_dialect(), password=stage.password_for("backend"), name=name)
         self.asker = Asker(stage.tool_links, stage.dialect, password=stage.password_for("tool"), name=name)
         self._backend = self._make_backend()
         stage.clock_moved = self._backend.look_at_clock if self._backend is not None else None
@@ -143,6 +157,8 @@ class World:
         if settings.backend == "process":
             launch = self.stage.launch
             assert launch is not None, "looked at before"
+            if settings.dialect is not None:
+                launch = replace(launch, arguments=(*launch.arguments, "--dialect", settings.dialect))
             return BackendProcess(launch, store, until_stored=settings.until_stored, clock_moved=self._tell_time)
         hooks = BackendRecorder(self._journal, before=settings.start)
         hooks.follow(self.stage.clock.now)
@@ -514,7 +530,9 @@ async def _entered(make: Callable[[Path], World], settings: WorldSettings) -> As
 def virtual_world(**settings: Any) -> contextlib.AbstractAsyncContextManager[World]:
     """Return a world in virtual time, with a simulated broker; `settings` are those of WorldSettings."""
     known = WorldSettings(**settings)
-    return _entered(lambda folder: World(VirtualWorldStage(known.start, seed=known.seed), known, folder), known)
+    return _entered(
+        lambda folder: World(VirtualWorldStage(known.start, seed=known.seed, dialect=known.dialect), known, folder), known
+    )
 
 
 def live_world(reach: Reach, **settings: Any) -> contextlib.AbstractAsyncContextManager[World]:
@@ -522,7 +540,9 @@ def live_world(reach: Reach, **settings: Any) -> contextlib.AbstractAsyncContext
     known = WorldSettings(**settings)
 
     def make(folder: Path) -> World:
-        stage = LiveWorldStage(reach, known.start, patience_s=PATIENCE_S, faults=known.faults, seed=known.seed)
+        stage = LiveWorldStage(
+            reach, known.start, patience_s=PATIENCE_S, faults=known.faults, seed=known.seed, dialect=known.dialect
+        )
         return World(stage, known, folder)
 
     return _entered(make, known)

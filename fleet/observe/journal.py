@@ -53,7 +53,8 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class Begin(Line, frozen=True):
     """The first line: of which run this is the journal, and all that is needed to make its cars again.
 
-    `parts` are the processes whose records are here. A back end alone knows nothing of the rest.
+    `parts` are the processes whose records are here. A back end alone knows nothing of the rest. `dialect` is the name
+    of one whose frames are not ours.
     """
 
     format: str = msgspec.field(default_factory=lambda: FORMAT)
@@ -68,6 +69,7 @@ class Begin(Line, frozen=True):
     index: int = 0
     count: int = 1
     scenario: dict[str, Any] | None = None
+    dialect: str | None = None
 
 
 class Mark(Line, frozen=True):

@@ -41,9 +41,10 @@ BACKEND_LIMIT_PERCENT: Final = 90.0
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """created = stored + in_outbox + dropped + quarantined + refused + lost; the other figures stand beside it.
+    """created = stored + in_outbox + dropped + quarantined + refused + left_out + lost; the other figures stand beside it.
 
-    Of a store that was looked into: `rows_missing` messages taken for stored have no row, and `rows_twice` rows are too many.
+    `left_out` are messages for which the cars' dialect has no place. Of a store that was looked into: `rows_missing` messages
+    taken for stored have no row, and `rows_twice` rows are too many.
     """
 
     created: int
@@ -55,13 +56,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int
     refused: int
     duplicates: int
+    left_out: int = 0
     rows_missing: int = 0
     rows_twice: int = 0
 
     @property
     def lost(self) -> int:
         """Messages that the cars created and nobody has; below 0 the account itself is wrong."""
-        return self.created - self.stored - self.in_outbox - self.dropped - self.quarantined - self.refused
+        found = self.stored + self.in_outbox + self.dropped + self.quarantined + self.refused + self.left_out
+        return self.created - found
 
 
 class Generator(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +231,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             _run_line(report),
             "## Account\n\n" + _table(("messages", "count"), account_rows(report)),
             *([f"Counted by {report['counted_by']}."] if report.get("counted_by") else []),
+            *_left_out(report.get("left_out_by")),
             "## Commands\n\n" + _table(("outcome", "count"), command_rows(report["commands"])),
             f"## Latency in ms ({time}, from the due time)\n\n" + _table(("", *_FIGURES), latency_rows(report["latency_ms"])),
             "## Expectations\n\n" + _table(("expectation", "value", ""), expectation_rows(report["expectations"])),
@@ -252,6 +256,7 @@ _ACCOUNT: Final = (
     ("dropped", "dropped, outbox full"),
     ("quarantined", "quarantined"),
     ("refused", "refused by the broker"),
+    ("left_out", "left out by the dialect"),
     ("lost", "lost"),
     ("duplicates", "stored once, came again"),
 )
@@ -259,9 +264,20 @@ _ACCOUNT: Final = (
 
 def account_rows(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return the account, line by line."""
-    rows = [(text, "not looked at" if report[name] is None else report[name]) for name, text in _ACCOUNT]
+    rows = [
+        (text, "not looked at" if report[name] is None else report[name])
+        for name, text in _ACCOUNT
+        if name != "left_out" or report.get(name)
+    ]
     presences = ", ".join(f"{count} {name}" for name, count in report.get("presences", {}).items())
     return [*rows, ("presence, in no account", presences)] if presences else rows
+
+
+def _left_out(counts: Mapping[str, int] | None) -> list[str]:
+    if not counts:
+        return []
+    rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ["## Left out by the dialect\n\n" + _table(("message", "count"), rows)]
 
 
 def command_rows(commands: Mapping[str, Any]) -> list[tuple[str, Any]]:

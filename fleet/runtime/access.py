@@ -15,7 +15,7 @@ import structlog
 from fleet.errors import UsageError
 from fleet.runtime.certificates import ClientCertificates, open_certificates, trust
 from fleet.runtime.credentials import FleetSecret
-from fleet.runtime.dialects import open_dialect
+from fleet.runtime.dialects import dialect_of_all
 from fleet.runtime.limits import need_one_kind, source_addresses
 from fleet.scenario.text import read_text
 from fleet.transport.aiomqtt_link import aiomqtt_links
@@ -56,7 +56,7 @@ class Access:
     cars: Endpoint
     tools: Endpoint
     prefix: str = DEFAULT_PREFIX
-    json: bool = False
+    dialects: tuple[str, ...] = ()
     link: LinkKind = "swarm"
     source_addresses: tuple[str, ...] = ()
     connects_per_s: float | None = None
@@ -101,8 +101,8 @@ class Access:
         return aiomqtt_links(self.tools, remarks=self.remarks)
 
     def dialect(self) -> Dialect:
-        """Return a dialect for this topic prefix."""
-        return open_dialect(self.prefix, json=self.json)
+        """Return a new dialect for this topic prefix, in which the frames of all `dialects` can be read. Raises UsageError."""
+        return dialect_of_all(self.dialects, self.prefix)
 
 
 def _tell_remark(remark: str) -> None:
@@ -119,7 +119,7 @@ def open_access(
     credentials: Path | None = None,
     secret: FleetSecret | None = None,
     prefix: str = DEFAULT_PREFIX,
-    json: bool = False,
+    dialects: Sequence[str] = (),
     link: LinkKind = "swarm",
     source: str | None = None,
     connects_per_s: float | None = None,
@@ -138,7 +138,7 @@ def open_access(
         cars=cars,
         tools=endpoint(tools_broker or broker),
         prefix=checked_prefix(prefix),
-        json=json,
+        dialects=tuple(dialects),
         link=link,
         source_addresses=sources,
         connects_per_s=connects_per_s,

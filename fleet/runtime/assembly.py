@@ -14,6 +14,7 @@ from fleet.cloud.countries import load_countries
 from fleet.errors import UsageError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant
+from fleet.runtime.dialects import open_dialect
 from fleet.scenario.following import tracks_begin
 from fleet.scenario.schema import Fleet, Scenario, Vocabulary
 from fleet.scenario.tracks import read_track
@@ -46,6 +47,7 @@ def vocabulary() -> Vocabulary:
         privacy={name: MODES[model.generation] for name, model in catalogue.models.items()},
         switchable=(*(name for name, entry in known.commands.items() if not entry.legal), *known.requests),
         countries=tuple(load_countries()),
+        open_dialect=open_dialect,
     )
 
 

@@ -9,7 +9,7 @@ from fleet.kernel.instants import Instant
 from fleet.runtime.users import Outcomes
 from fleet.vehicle.car import Car
 
-ACCOUNT: Final = ("created", "published", "acknowledged", "refused", "dropped", "in_outbox", "repeated")
+ACCOUNT: Final = ("created", "published", "acknowledged", "refused", "dropped", "left_out", "in_outbox", "repeated")
 """The counters of a car's outbox."""
 ENDS: Final = ("succeeded", "rejected", "failed", "expired", "unknown")
 

@@ -21,6 +21,7 @@ from fleet.kernel.instants import Instant
 from fleet.observe.journal import NOT_YET, Begin, JournalWriter, Quarantined, Stored
 from fleet.runtime.centre_codec import CentreCodec
 from fleet.runtime.desk_codec import DeskCodec
+from fleet.runtime.dialects import dialect_of, foreign_name
 from fleet.runtime.recorded_link import recorded_links
 from fleet.runtime.recording import Recorded
 from fleet.scenario.resolved import from_plain, to_plain
@@ -62,6 +63,7 @@ def begin_of(
         index=index,
         count=count,
         scenario=to_plain(scenario),
+        dialect=foreign_name(dialect_of(scenario)),
     )
 
 

@@ -21,6 +21,7 @@ from fleet.runtime.assembly import vins
 from fleet.runtime.broker_controller import BrokerController
 from fleet.runtime.children import Child, ChildFailed
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
+from fleet.runtime.dialects import choices_of, dialect_of
 from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
 from fleet.runtime.limits import run_fast
@@ -130,7 +131,8 @@ class LiveRunStage:
 
     async def _start_broker(self) -> None:
         scenario, say = self._config.scenario, self._view.say
-        broker = PrivateMosquitto(secret=self._secret, vins=vins(scenario), prefix=self._options.prefix)
+        topics = dialect_of(scenario, self._options.prefix).access
+        broker = PrivateMosquitto(secret=self._secret, vins=vins(scenario), prefix=self._options.prefix, topics=topics)
         self._broker = await self._running.enter_async_context(broker)
         say(f"broker: private Mosquitto on {broker.cars} (cars) and {broker.tools} (tools)")
         self._controller = await self._running.enter_async_context(BrokerController(broker, say))
@@ -243,6 +245,7 @@ class LiveRunStage:
             [
                 "backend", "--broker", self._tools, "--store", str(config.store), "--json", "--until-eof",
                 *(["--spin-cost", str(cost)] if cost else []), *self._guest_options(), *self._shared_options(),
+                *(word for choice in choices_of(config.scenario) for word in ("--dialect", choice)),
                 *(["--journal", str(self._journals()[1])] if config.journal else []),
             ],
             environment=self._environment(),

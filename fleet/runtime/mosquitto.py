@@ -26,10 +26,12 @@ from types import TracebackType
 from typing import IO, Final, NamedTuple, Self
 
 from fleet.errors import BrokerError, UsageError
+from fleet.runtime.broker_acl import acl_text
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.limits import raise_open_files
 from fleet.runtime.resources import resource_dir
 from fleet.transport.link import Endpoint
+from fleet.wire.dialect import Access
 from fleet.wire.topics import DEFAULT_PREFIX, checked_prefix
 
 TOOL_USERS: Final = ("backend", "desk", "tool")
@@ -96,16 +98,19 @@ class PrivateMosquitto:
         binary: Path | None = None,
         any_prefix: bool = False,
         certificates: BrokerCertificates | None = None,
+        topics: Access | None = None,
     ) -> None:
         """Take the users' VINs and where to listen. Nothing is touched before `start`.
 
         With `any_prefix` the last level of the topic prefix may be anything: tests that share a broker have one each. With
         `certificates` cars connect by TLS; their common name is then their user name, where each has one.
+        `topics` are those of a dialect that has its own.
         """
         self._prefix = checked_prefix(prefix)
         if any_prefix:
             self._prefix = self._prefix.rpartition("/")[0] + "/+"
         self._certificates = certificates
+        self._topics = topics
         self._secret = secret
         self._vins = tuple(vins)
         self._listen = listen
@@ -274,8 +279,7 @@ class PrivateMosquitto:
             self.folder.chmod(0o700)
             shutil.chown(self.folder, *_owner())
             self._write("passwords", password_file((*TOOL_USERS, *self._vins), self._secret))
-            acl = (resource_dir("broker") / "acl").read_text(encoding="utf-8")
-            self._write("acl", acl.replace(f" {DEFAULT_PREFIX}/", f" {self._prefix}/"))
+            self._write("acl", acl_text(self._prefix, self._topics))
         except OSError as error:
             raise BrokerError(
                 f"the folder of the private broker cannot be prepared: {error}",

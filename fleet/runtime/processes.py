@@ -24,6 +24,7 @@ from fleet.runtime.assembly import vocabulary
 from fleet.runtime.backend_configs import live_backend
 from fleet.runtime.clocks import wall_us
 from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.dialects import dialect_of
 from fleet.runtime.executed import CommandMemory
 from fleet.runtime.journalling import SIMULATOR, BackendRecorder, account_of_rows, backend_account, begin_of, begin_of_backend
 from fleet.runtime.limits import look_for_garbage_rarely, need_open_files
@@ -179,7 +180,7 @@ async def run_simulator(
             cars=access.car_links(),
             tools=access.tool_links() if with_desk else None,
             password_for=access.password_for,
-            dialect=access.dialect(),
+            dialect=dialect_of(scenario, access.prefix),
             end_session=not keep_sessions,
             clear_presence=not keep_sessions,
             until_stored=until_stored,

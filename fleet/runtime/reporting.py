@@ -61,7 +61,7 @@ def compose_report(
         **({} if store is not None else dict.fromkeys(_OF_STORE)),
         "counted_by": BY_ACKNOWLEDGEMENTS if store is None else BY_ROWS,
         "repeated": result["account"]["repeated"],
-        **{name: result[name] for name in ("presences", "refusals")},
+        **{name: result[name] for name in ("presences", "refusals", "left_out_by")},
         **told,
         "commands": reports.command_figures(commands),
         "latency_ms": _latency(result, backend),
@@ -144,8 +144,8 @@ def _store_side(
     Without a back end of ours acknowledged counts as stored.
     """
     cars = result["account"]
-    names = ("created", "published", "acknowledged", "dropped", "refused")
-    taken = {name: cars[name] for name in names}
+    names = ("created", "published", "acknowledged", "dropped", "refused", "left_out")
+    taken = {name: cars.get(name, 0) for name in names}
     if store_file is None:
         account = Account(
             **taken, stored=cars["acknowledged"], in_outbox=cars["in_outbox"], quarantined=0, duplicates=cars["repeated"]

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from msgspec.structs import replace
@@ -20,11 +19,14 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Clock, Instant
 from fleet.kernel.machine import Machine
 from fleet.kernel.timers import TimerHeap
-from fleet.observe.histogram import Histogram
 from fleet.runtime.car_codec import recorded_car
+from fleet.runtime.car_ends import EndOnLink, end_of
+from fleet.runtime.link_plan import LinkPlan
 from fleet.runtime.recorded_link import recorded_links
 from fleet.runtime.recording import Write
-from fleet.transport.link import BackOff, ConnectionEnds, Delivery, Link, LinkFactory, LinkSettings, Will
+from fleet.runtime.shard_counts import Counts, Outage, account_of
+from fleet.runtime.shard_ports import Actor, Arrives, Memory
+from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings, Will
 from fleet.vehicle.car import Car
 from fleet.vehicle.signals import (
     Acknowledged,
@@ -35,6 +37,7 @@ from fleet.vehicle.signals import (
     Disconnect,
     Drop,
     Executed,
+    LeftOut,
     LinkDown,
     LinkUp,
     PowerOff,
@@ -48,7 +51,7 @@ from fleet.vehicle.signals import (
 )
 from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
-from fleet.wire.messages import Event, Stored
+from fleet.wire.messages import Event, FromCar, Presence, Stored, ToCar, WrittenStatus
 
 DEADLINES_PER_TURN: Final = 400
 """Cars woken before the loop may serve its sockets again; more starves them, and the other way round."""
@@ -67,87 +70,18 @@ REPEAT_UNSTORED_S: Final = 15.0
 log = structlog.get_logger()
 
 
-class Actor(Protocol):
-    """A member of the shard's timer heap: a car on its link, or the users."""
-
-    def deadline(self) -> Instant | None: ...
-    def wake(self, at: Instant) -> None: ...
-    def __hash__(self) -> int: ...
-
-
-class Memory(Protocol):
-    """Executed commands of this process's cars, kept beyond its life."""
-
-    def recall(self, vin: str) -> tuple[Executed, ...]: ...
-    def remember(self, vin: str, done: Executed, until_wall_us: int) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class LinkPlan:
-    """How cars connect: durations in wall seconds, and where a car's password comes from."""
-
-    password_for: Callable[[str], str | None]
-    keep_alive_s: int = 60
-    acknowledge_timeout_s: float = 30.0
-    session_expiry_s: int = 3600
-    will_delay_s: int = 10
-    first_back_off_s: float = 1.0
-    longest_back_off_s: float = 30.0
-    jitter: bool = True
-    end_session: bool = False
-    clear_presence: bool = False
-    until_stored: bool = False
-    stamped: bool = True
-    """Whether messages carry the wall times at which they were due and sent; virtual time knows none."""
-
-
-@dataclass(slots=True)
-class Outage:
-    """A time during which no car had a connection, because it broke; wall µs, `to_wall_us` None while it lasts."""
-
-    from_wall_us: int
-    scenario_time: Instant
-    to_wall_us: int | None = None
-
-
-@dataclass(slots=True)
-class Presences:
-    """Counts of presence messages; they stand in no account, as they have no numbers."""
-
-    published: int = 0
-    acknowledged: int = 0
-    refused: int = 0
-
-
-class Counts:
-    """Counters of the shard, for progress and report."""
-
-    def __init__(self) -> None:
-        self.publish_to_ack = Histogram()
-        self.lag = Histogram()
-        self.late = 0
-        self.connects = 0
-        self.losses = 0
-        self.unreadable: Counter[str] = Counter()
-        self.refusals: Counter[str] = Counter()
-        """Publishes that were refused, by reason and topic with + for the VIN; presence counts, too."""
-        self.presences = Presences()
-        self.outages: list[Outage] = []
-        self.link_errors: Counter[str] = Counter()
-        self.ends = ConnectionEnds()
-
-
 class CarOnLink:
     """One car and its connection; the owner of the link."""
 
     __slots__ = (
-        "_link", "_machine", "_oldest_unstored", "_resumes", "_scheduled", "_shard", "_unstored_since_us", "car",
+        "_end", "_link", "_machine", "_oldest_unstored", "_resumes", "_scheduled", "_shard", "_unstored_since_us", "car",
     )  # fmt: skip
 
     def __init__(self, shard: Shard, car: Car) -> None:
         self.car = car
         self._machine = shard.machine_of(car)
         self._shard = shard
+        self._end = end_of(car, shard.dialect, shard.clock, shard.counts.left_out)
         self._link: Link | None = None
         self._resumes: bool | None = None  # a session that was there before this process; None before the first connection
         self._unstored_since_us = 0
@@ -158,10 +92,19 @@ class CarOnLink:
 
     def deadline(self) -> Instant | None:
         """Return it to the heap, which holds it from now on."""
-        self._scheduled = self.car.deadline()
+        self._scheduled = self._next_deadline()
         return self._scheduled
 
+    def _next_deadline(self) -> Instant | None:
+        deadline = self.car.deadline()
+        return deadline if self._end is None else self._end.sooner(deadline)
+
     def wake(self, at: Instant) -> None:
+        if self._end is not None:
+            self._publish_unnumbered(self._end.wake(at))
+            deadline = self.car.deadline()
+            if deadline is None or deadline > at:
+                return
         self._perform(self._machine.wake(at), at)
 
     def put(self, message: CarInput, at: Instant | None = None) -> None:
@@ -170,7 +113,10 @@ class CarOnLink:
         outputs = self._machine.receive(message, now)
         if outputs:
             self._perform(outputs, now)
-        deadline = self.car.deadline()
+        self._reschedule()
+
+    def _reschedule(self) -> None:
+        deadline = self.car.deadline() if self._end is None else self._next_deadline()
         if deadline != self._scheduled:
             self._scheduled = deadline
             self._shard.reschedule(self)
@@ -183,7 +129,7 @@ class CarOnLink:
                 case Transmit():
                     self._transmit(output)
                 case Announce(presence):
-                    self._publish(self._shard.dialect.from_car(presence), PRESENCE_TOKEN)
+                    self._announce(presence, now)
                 case Remember(done):
                     self._shard.remember(self.car.vin, done)
                 case Connect():
@@ -194,7 +140,7 @@ class CarOnLink:
                         self._link.drop()
                 case Disconnect(last):
                     if self._link is not None:
-                        self._shard.close_link(self._link, self._shard.dialect.from_car(last))
+                        self._shard.close_link(self._link, *self._last_frames(last, now))
                         self._link = None
 
     def _transmit(self, output: Transmit) -> None:
@@ -206,7 +152,42 @@ class CarOnLink:
             entry.due_wall_us, entry.sent_wall_us = clock.wall_us_at(output.due_at), clock.wall_us()
         if shard.plan.stamped:
             message = replace(message, due_wall_us=entry.due_wall_us, sent_wall_us=entry.sent_wall_us)
-        self._publish(shard.dialect.from_car(message), message.seq)
+        if self._end is None:
+            self._publish(shard.dialect.from_car(message), message.seq)
+        else:
+            assert not isinstance(message, WrittenStatus), "only a dialect without ends writes ahead"
+            self._transmit_by_end(self._end, message, shard.clock.now())
+
+    def _transmit_by_end(self, end: EndOnLink, message: FromCar, now: Instant) -> None:
+        """Publish the frames of a message, or tell the car that it has none."""
+        frames = end.frames_of(message, now)
+        for frame in frames:
+            self._publish(frame, message.seq)
+        if frames:
+            return
+        end.waiting.append(message.seq)
+        if len(end.waiting) > 1:
+            return  # the loop below, further up the stack, takes it: one by one, however many wait in the outbox
+        while end.waiting:
+            self._perform(self._machine.receive(LeftOut(end.waiting[0]), now), now)
+            end.waiting.popleft()
+
+    def _announce(self, presence: Presence, now: Instant) -> None:
+        if self._end is None:
+            self._publish(self._shard.dialect.from_car(presence), PRESENCE_TOKEN)
+        else:
+            self._publish_unnumbered(self._end.announcement(presence, now))
+
+    def _last_frames(self, last: Presence, now: Instant) -> tuple[Sequence[Frame], Sequence[Frame]]:
+        """Return what is said at the end, and what makes the broker forget what it retains."""
+        if self._end is not None:
+            return self._end.farewell(last, now), self._end.clear()
+        frame = self._shard.dialect.from_car(last)
+        return (frame,), (Frame(topic=frame.topic, payload=b"", retain=True),)
+
+    def _publish_unnumbered(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            self._publish(frame, PRESENCE_TOKEN)
 
     def _publish(self, frame: Frame, token: int) -> None:
         if self._link is None:
@@ -216,6 +197,17 @@ class CarOnLink:
         except ConnectionLost:
             return  # link_down is on its way, and the car repeats what has no outcome
         self._shard.counts.presences.published += token == PRESENCE_TOKEN
+
+    # --- how it connects
+
+    def will(self, now: Instant) -> Frame | None:
+        """Return the frame with which the broker tells that the car is lost."""
+        presence = self.car.will(now)
+        return self._shard.dialect.from_car(presence) if self._end is None else self._end.will(presence)
+
+    def subscriptions(self) -> tuple[tuple[str, int], ...]:
+        """Return the filters of the car."""
+        return self._shard.dialect.topics.car_subscriptions(self.car.vin) if self._end is None else self._end.subscriptions
 
     # --- the link's calls
 
@@ -243,6 +235,10 @@ class CarOnLink:
             presences.refused += error is not None
             return
         shard, outbox = self._shard, self.car.outbox
+        if self._end is not None:
+            is_last, error = self._end.outcome(error)
+            if not is_last:
+                return
         now_us = shard.clock.wall_us()
         entry = outbox.awaiting(token)
         if entry is not None and error is None and entry.due_wall_us is not None:
@@ -277,15 +273,28 @@ class CarOnLink:
 
     def link_received(self, delivery: Delivery) -> None:
         try:
-            message = self._shard.dialect.read_to_car(delivery.frame)
+            if self._end is None:
+                self._take(self._shard.dialect.read_to_car(delivery.frame), delivery)
+            else:
+                self._hear(self._end, delivery)
         except Undecodable as error:
-            self._shard.message_refused(self.car.vin, delivery.frame.topic, error)
-        else:
-            self.put(Received(message, before=self._came_before(delivery)))
-            if isinstance(message, Stored):
-                self._look_at_oldest_unstored()
+            self._shard.message_refused(self.car.vin, delivery.frame, error)
         if self._link is not None:
             self._link.acknowledge(delivery)
+
+    def _take(self, message: ToCar, delivery: Delivery) -> None:
+        self._shard.took(self.car.vin, delivery.frame, message)
+        self.put(Received(message, before=self._came_before(delivery)))
+        if isinstance(message, Stored):
+            self._look_at_oldest_unstored()
+
+    def _hear(self, end: EndOnLink, delivery: Delivery) -> None:
+        heard = end.read(delivery.frame, self._shard.clock.now())
+        self._publish_unnumbered(heard.frames)
+        for message in heard.messages:
+            self._take(message, delivery)
+        if not heard.messages:
+            self._reschedule()
 
 
 class HeardCar(CarOnLink):
@@ -329,17 +338,19 @@ class Shard:
         hears: Callable[[Event], None] | None = None,
         memory: Memory | None = None,
         record: Write | None = None,
+        arrives: Arrives | None = None,
     ) -> None:
         """Take the cars, and what makes their links; nothing happens before `connect`.
 
-        `hears` listens to the cars' events; `memory` outlives this process; `record` takes the part of a journal that is
-        about the cars and their links.
+        `hears` listens to the cars' events, `arrives` to what comes to them; `memory` outlives this process; `record` takes the
+        part of a journal that is about the cars and their links.
         """
         self.clock = clock
         self.dialect = dialect
         self.counts = Counts()
         self._record = record
         self.hears = hears or (lambda _event: None)
+        self._arrives = arrives
         on_link = CarOnLink if hears is None else HeardCar
         self.cars = {car.vin: on_link(self, car) for car in cars}
         self.first_error: LinkError | None = None
@@ -496,22 +507,23 @@ class Shard:
             keep_alive_s=self.plan.keep_alive_s,
             acknowledge_timeout_s=self.plan.acknowledge_timeout_s,
             session_expiry_s=self.plan.session_expiry_s,
-            will=Will(self.dialect.from_car(owner.car.will(now)), self.plan.will_delay_s),
-            subscriptions=self.dialect.topics.car_subscriptions(vin),
+            will=None if (will := owner.will(now)) is None else Will(will, self.plan.will_delay_s),
+            subscriptions=owner.subscriptions(),
         )
         draws = Draws(owner.car.key, "back-off")
         draw = draws.unit if self.plan.jitter else _no_jitter
         back_off = BackOff(draw, first_s=self.plan.first_back_off_s, cap_s=self.plan.longest_back_off_s)
         return self._links(settings, owner, back_off)
 
-    def close_link(self, link: Link, last: Frame) -> None:
-        """Close in the background; `stop` waits for it."""
-        if self.plan.clear_presence:
-            # Those who listen hear of it first; then the broker forgets what it would send to those who come later.
-            if link.is_up:
-                link.publish(last, PRESENCE_TOKEN)
+    def close_link(self, link: Link, said: Sequence[Frame], cleared: Sequence[Frame]) -> None:
+        """Publish what is `said` at the end, and close in the background; `stop` waits for it."""
+        # Those who listen hear of it first; then the broker forgets what it would send to those who come later.
+        frames = (*said, *cleared) if self.plan.clear_presence else tuple(said)
+        if link.is_up:
+            for frame in frames[:-1]:
+                link.publish(frame, PRESENCE_TOKEN)
                 self.counts.presences.published += 1
-            last = Frame(topic=last.topic, payload=b"", retain=True)
+        last = frames[-1] if frames else None
         task = asyncio.create_task(link.close(end_session=self.plan.end_session, last=last), name="close link")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -537,10 +549,17 @@ class Shard:
         self.counts.ends.note(error)
         self.first_error = self.first_error or error
 
-    def message_refused(self, vin: str, topic: str, error: Undecodable) -> None:
+    def took(self, vin: str, frame: Frame, message: ToCar) -> None:
+        """Tell whoever listens which message a car has got."""
+        if self._arrives is not None:
+            self._arrives(vin, frame, message)
+
+    def message_refused(self, vin: str, frame: Frame, error: Undecodable) -> None:
         """Count a message that a car cannot read, and tell the first of each reason."""
+        if self._arrives is not None:
+            self._arrives(vin, frame, error)
         if not self.counts.unreadable[error.reason]:
-            log.warning("car refused a message", vin=vin, topic=topic, reason=error.reason)
+            log.warning("car refused a message", vin=vin, topic=frame.topic, reason=error.reason)
         self.counts.unreadable[error.reason] += 1
 
     def publish_refused(self, error: PublishRefused) -> None:
@@ -554,25 +573,7 @@ class Shard:
 
     def account(self) -> dict[str, int]:
         """Return the cars' part of the account, summed up."""
-        created = published = acknowledged = refused = dropped = in_outbox = repeated = 0
-        for held in self.cars.values():
-            outbox = held.car.outbox
-            created += outbox.created
-            published += outbox.published
-            acknowledged += outbox.acknowledged
-            refused += outbox.refused
-            dropped += outbox.dropped
-            in_outbox += outbox.in_outbox
-            repeated += outbox.repeated
-        return {
-            "created": created,
-            "published": published,
-            "acknowledged": acknowledged,
-            "refused": refused,
-            "dropped": dropped,
-            "in_outbox": in_outbox,
-            "repeated": repeated,
-        }
+        return account_of(held.car.outbox for held in self.cars.values())
 
     def outboxes(self) -> dict[str, dict[str, object]]:
         """Return boot and sequence numbers of what cars still hold, by VIN, for those that hold any."""

@@ -25,10 +25,11 @@ from fleet.runtime.executed import CommandMemory
 from fleet.runtime.figures import live_figures
 from fleet.runtime.health import GeneratorHealth
 from fleet.runtime.lines import LineJudge
+from fleet.runtime.link_plan import LinkPlan
 from fleet.runtime.naming import named
 from fleet.runtime.phases import StageMarks, make_actors, stage_results
 from fleet.runtime.recorded_link import recorded_links
-from fleet.runtime.shard import LinkPlan, Shard, wait_until
+from fleet.runtime.shard import Shard, wait_until
 from fleet.runtime.users import Users, schedule_commands
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import LinkFactory
@@ -367,6 +368,7 @@ class Simulation:
             "link_errors": dict(counts.link_errors),
             "ends": msgspec.to_builtins(counts.ends),
             "refusals": dict(counts.refusals),
+            "left_out_by": dict(counts.left_out),
             "presences": msgspec.to_builtins(counts.presences),
             "unreadable": dict(counts.unreadable),
             "stages": self._stage_results(),

@@ -22,7 +22,7 @@ from fleet.observe.journal import JOURNAL, NOT_YET, JournalWriter
 from fleet.observe.packing import packed
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.backend_configs import virtual_backend
-from fleet.runtime.dialects import open_dialect
+from fleet.runtime.dialects import dialect_of
 from fleet.runtime.health import monotonic_us
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendRecorder, account_of_rows, backend_account, begin_of
 from fleet.runtime.limits import look_for_garbage_rarely
@@ -51,6 +51,7 @@ class VirtualRunStage:
         self._view = view
         self._schedule = Schedule(vocabulary().start_of(config.scenario))
         self._network = VirtualNetwork(self._schedule, seed=config.scenario.seed)
+        self._dialect = dialect_of(config.scenario)
         self._simulation: Simulation | None = None
         self._boot = new_boot(config.scenario, self._schedule)
         self._broken = ""
@@ -142,6 +143,7 @@ class VirtualRunStage:
         key = stream_key(self._config.scenario.seed, "backend")
         return replace(
             virtual_backend(self._config.store, self._network.tool_links, self._schedule, key=key),
+            dialect=self._dialect,
             announce_stored=until_stored,
             batch_wait_s=BATCH_WAIT_STORED_S if until_stored else BATCH_WAIT_S,
         )
@@ -152,7 +154,7 @@ class VirtualRunStage:
             cars=self._network.car_links,
             tools=self._network.tool_links,
             password_for=lambda _: None,
-            dialect=open_dialect(),
+            dialect=self._dialect,
             until_stored=self._config.until_stored,
             schedule=self._schedule,
             boot=self._boot,

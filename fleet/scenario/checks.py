@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from fleet.errors import nearest_hint
+from fleet.errors import UsageError, nearest_hint
 from fleet.kernel.instants import DAY, SECOND, Instant, format_duration, to_datetime
 from fleet.scenario.action_checks import check_command_load, check_expect, check_load, check_network, check_selection, check_step
 from fleet.scenario.actions import (
@@ -219,6 +219,14 @@ def _check_stage(stage: ScenarioStage, _: Vocabulary) -> Iterator[Problem]:
         yield Problem(("duration",), "a duration above 0 is expected")
 
 
+def _check_dialect(part: Scenario | Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
+    if part.dialect is not None and vocabulary.open_dialect is not None:
+        try:
+            vocabulary.open_dialect(part.dialect)
+        except UsageError as error:
+            yield Problem(("dialect",), str(error), error.hint)
+
+
 def _check_fleet_name(fleet: Fleet, _: Vocabulary) -> Iterator[Problem]:
     yield from check_name(("name",), fleet.name)
 
@@ -302,9 +310,9 @@ Check = Callable[[Any, Vocabulary], Iterable[Problem]]
 CHECKS: Final[dict[type[msgspec.Struct], tuple[Check, ...]]] = {
     Scenario: (
         _check_scenario_name, _check_purpose, _check_seed, _check_duration, _check_size, _check_fleet_names, _check_stages,
-        _check_targets, _check_expectations, _check_region, _check_times,
+        _check_targets, _check_expectations, _check_region, _check_times, _check_dialect,
     ),
-    Fleet: (_check_fleet_name, _check_count, _check_models, _check_tracks, _check_fleet_words, _check_privacy),
+    Fleet: (_check_fleet_name, _check_count, _check_models, _check_tracks, _check_fleet_words, _check_privacy, _check_dialect),
     GeoPoint: (_check_place,),
     DeadZone: (_check_zone,),
     CommandLoad: (check_command_load,),

@@ -10,7 +10,6 @@ from fleet.scenario.actions import Destination, Numbers
 from fleet.scenario.arrivals import Burst, Ramp
 from fleet.scenario.conditions import Condition
 from fleet.scenario.drawn import Distances, Given, Plain, PrivacyMix, SpinMix, Values
-from fleet.scenario.element import without_none
 from fleet.scenario.expect import Ending
 from fleet.scenario.expectations import Expectation
 from fleet.scenario.scalars import (
@@ -26,7 +25,7 @@ from fleet.scenario.scalars import (
     Share,
     Size,
 )
-from fleet.scenario.schema import INSTEAD, Scenario
+from fleet.scenario.schema import INSTEAD, Scenario, without_none
 
 _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Duration: {"type": "string", "examples": ["10 min", "1 h 30 min"]},

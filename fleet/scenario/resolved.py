@@ -17,6 +17,9 @@ from fleet.scenario.schema import Scenario
 def to_plain(scenario: Scenario) -> dict[str, Any]:
     """Return the scenario as plain data, which JSON can hold."""
     plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=_number)
+    for part in (plain, *plain["fleets"]):
+        if part["dialect"] is None:
+            del part["dialect"]  # journals of our own dialect name none
     return plain
 
 

@@ -6,9 +6,10 @@ which whoever assembles the program fills from the vehicle catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
@@ -58,6 +59,7 @@ class Fleet(Element, frozen=True, kw_only=True):
     `models` and `energies` are weights; a model without energies takes its catalogue's own mix. `region` None is
     the scenario's, and `profile` None the usual mix of commuters and others. `equipment` overrides what the catalogue would draw.
     `privacy` None is every car as it comes, and `registered_in` None the country of the region (two letters, ISO 3166).
+    `dialect` None is the scenario's.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Fleet(Element, frozen=True, kw_only=True):
     tracks: Tracks | None = None
     privacy: PrivacyMix | None = None
     registered_in: str | None = None
+    dialect: str | None = None
 
 
 class CommandLoad(Element, frozen=True, kw_only=True):
@@ -128,7 +131,10 @@ class Phase:
 
 
 class Scenario(Element, frozen=True, kw_only=True):
-    """A whole scenario. `start` without an offset is local time in `region`; stages follow each other and make the duration."""
+    """A whole scenario. `start` without an offset is local time in `region`; stages follow each other and make the duration.
+
+    `dialect` is a shipped one, a mapping file (relative to this one), or `module:Class`; None is our own.
+    """
 
     scenario: str
     purpose: str
@@ -139,6 +145,7 @@ class Scenario(Element, frozen=True, kw_only=True):
     written_duration: Duration | None = msgspec.field(name="duration", default=None)
     clock: ClockFactor = ClockFactor(1)
     region: str
+    dialect: str | None = None
     reconnect: Reconnect = Reconnect()
     fleets: tuple[Fleet, ...]
     commands: tuple[CommandLoad, ...] = ()
@@ -160,6 +167,10 @@ class Scenario(Element, frozen=True, kw_only=True):
     def cars_in(self, fleet: str | None) -> int:
         """Return how many cars there are in the fleet of that name, or in all."""
         return sum(each.count for each in self.fleets if fleet in (None, each.name))
+
+    def dialects(self) -> dict[str, str | None]:
+        """Return the dialect of each fleet, by its name; None is our own."""
+        return {fleet.name: fleet.dialect or self.dialect for fleet in self.fleets}
 
     def region_of(self, fleet: Fleet) -> str:
         """Return the region a fleet lives in."""
@@ -221,6 +232,8 @@ class Vocabulary:
     privacy: Mapping[str, Collection[str]] = field(default_factory=dict)
     switchable: Collection[str] = ()
     countries: Collection[str] = ()
+    open_dialect: Callable[[str], object] | None = None
+    """Opens the dialect that is named so; raises UsageError. None: no name is looked at."""
 
     def zone_of(self, scenario: Scenario) -> str:
         """Return the IANA time zone the scenario's clock times are in."""
@@ -229,6 +242,14 @@ class Vocabulary:
     def start_of(self, scenario: Scenario) -> Instant:
         """Return the scenario time at which the run starts."""
         return scenario.start.instant(self.zone_of(scenario))
+
+
+def without_none(kind: Any) -> Any:
+    """Return the type that is not None of `X | None`, and any other as it is."""
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:
+        options = [option for option in get_args(kind) if option is not NoneType]
+        return options[0] if len(options) == 1 else kind
+    return kind
 
 
 INSTEAD: Final[dict[type[msgspec.Struct], dict[str, str]]] = {Scenario: {"duration": "stages"}}

@@ -39,6 +39,7 @@ from fleet.vehicle.signals import (
     Disconnect,
     Drop,
     Executed,
+    LeftOut,
     LinkDown,
     LinkUp,
     PowerOff,
@@ -61,6 +62,7 @@ from fleet.wire.messages import (
     Presence,
     Reply,
     Response,
+    Status,
     Stored,
     Trigger,
 )
@@ -159,7 +161,7 @@ class Car:
             if isinstance(message, LinkDown):
                 self.outbox.connection_lost()
             self._catch_up(now)
-        if self._power != "on" and not isinstance(message, Recall | PowerOn | Acknowledged | LinkDown):
+        if self._power != "on" and not isinstance(message, Recall | PowerOn | Acknowledged | LeftOut | LinkDown):
             return ()
         if isinstance(message, Acknowledged):  # nearly all there is under load are these two, and they put off nothing
             sent = self.outbox.acknowledge(message.seq, refused=message.refused)
@@ -188,6 +190,8 @@ class Car:
                     hooks.replied(self, reply, now)
             case RepeatUnstored():
                 self._extend(self.outbox.repeat_unstored())
+            case LeftOut(seq):
+                self._extend(self.outbox.leave_out(seq))
             case LinkUp() if self.outbox.wants_connection:
                 self._outputs.append(Announce(self._presence("online", None, now)))
                 self._extend(self.outbox.connection_made(now))
@@ -327,6 +331,10 @@ class Car:
         if self.outbox.muted:
             return
         self.send(build_status(self, trigger, now, groups))
+
+    def snapshot(self, now: Instant) -> Status:
+        """Return the whole status as it is, under the number 0: for a dialect that answers by itself, in no account."""
+        return build_status(self, "refresh", now, seq=0)
 
     def send_event(self, name: str, now: Instant, data: Mapping[str, Any] | None = None) -> None:
         """Send an event, unless the car's privacy forbids it."""

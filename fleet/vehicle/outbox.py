@@ -63,7 +63,7 @@ class Outbox:
     With `until_stored` a message the broker took stays here until the back end has said that it is stored; at every
     new connection, and when asked to, each message that is not stored is sent again under its number. Without, the broker's
     acknowledgement is its end. The counters make the car's part of the account:
-    created = done + refused + dropped + in_outbox, where done is `stored` or `acknowledged`.
+    created = done + refused + dropped + left_out + in_outbox, where done is `stored` or `acknowledged`.
 
     Priority messages stand before all else that waits. Numbers follow the order of sending: a priority message gets the
     lowest number that was never sent, and those behind it move up by one. While the car is `muted` the rest stays here.
@@ -71,8 +71,8 @@ class Outbox:
 
     __slots__ = (
         "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "connected_since", "created", "dropped",
-        "has_coverage", "is_connected", "limit", "muted", "published", "reachable_since", "refused", "repeated", "stored",
-        "until_stored", "wants_connection",
+        "has_coverage", "is_connected", "left_out", "limit", "muted", "published", "reachable_since", "refused", "repeated",
+        "stored", "until_stored", "wants_connection",
     )  # fmt: skip
 
     def __init__(self, boot: int, *, limit: int = OUTBOX_LIMIT, until_stored: bool = False) -> None:
@@ -92,6 +92,7 @@ class Outbox:
         self.stored = 0
         self.refused = 0
         self.dropped = 0
+        self.left_out = 0
         self.repeated = 0
         self._highest_sent = 0
         self._in_flight: Entry | None = None
@@ -216,6 +217,16 @@ class Outbox:
                 self._unstored = deque()
             self._unstored.append(entry)
         return self._next() if self._waiting else None
+
+    def leave_out(self, seq: int) -> Transmit | None:
+        """Forget the message under way when `seq` is its number: it was not sent in any form. Send the next."""
+        entry = self._in_flight
+        if entry is None or entry.message.seq != seq:
+            return None
+        self._in_flight = None
+        self.published -= 1
+        self.left_out += 1
+        return self._next()
 
     def mark_stored(self, mark: Stored) -> Transmit | None:
         """Forget what the back end has committed; send more where that makes room."""

@@ -65,6 +65,12 @@ class Acknowledged(_Signal, frozen=True):
     refused: bool = False
 
 
+class LeftOut(_Signal, frozen=True):
+    """The message with this sequence number is not sent: the dialect has no place for it, or the cloud knows all of it."""
+
+    seq: int
+
+
 class RepeatUnstored(_Signal, frozen=True):
     """The back end has not said for long that what the broker took is stored: send it again."""
 
@@ -283,7 +289,9 @@ WorldInput = (
     | FailUpdate
 )
 """The inputs by which people and the world act on a car."""
-CarInput = Recall | PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | RepeatUnstored | Received | AskStatus | WorldInput
+CarInput = (
+    Recall | PowerOn | PowerOff | LinkUp | LinkDown | Acknowledged | LeftOut | RepeatUnstored | Received | AskStatus | WorldInput
+)
 
 # --- outputs --------------------------------------------------------------------------------------------------
 

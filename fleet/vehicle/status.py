@@ -90,14 +90,16 @@ def _next_charge(now: Instant) -> Instant:
     return now - now % SECOND + SECOND
 
 
-def build_status(car: Ports, trigger: Trigger, now: Instant, groups: Collection[str] | None = None) -> Status:
-    """Return the status with the named groups, all of them when None. Numbers it: it must be sent or dropped."""
+def build_status(
+    car: Ports, trigger: Trigger, now: Instant, groups: Collection[str] | None = None, *, seq: int | None = None
+) -> Status:
+    """Return the status with the named groups, all of them when None. Without `seq` it numbers it: it must be sent or dropped."""
     groups = _ALL if groups is None else groups
     power, body, levels = car.powertrain, car.body, _measured(car, now)
     return Status(
         vin=car.vin,
         boot=car.outbox.boot,
-        seq=car.outbox.next_seq(),
+        seq=car.outbox.next_seq() if seq is None else seq,
         captured_at=now,
         trigger=trigger,
         state=car.state(now),

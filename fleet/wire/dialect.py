@@ -153,7 +153,8 @@ class TopicScheme(Protocol):
 class Dialect(Protocol):
     """The topics and payloads of one system, for each kind of message that cars, desk and tools exchange.
 
-    Each `read_…` raises Undecodable, and no other error, for a frame that is no such message.
+    Each `read_…` raises Undecodable, and no other error, for a frame that is no such message. Whoever reads what cars send has
+    one of its own: it may remember the parts of a message.
     """
 
     @property

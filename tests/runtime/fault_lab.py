@@ -29,8 +29,9 @@ from fleet.runtime.car_codec import status_writer_of
 from fleet.runtime.children import Child
 from fleet.runtime.clocks import ScaledClock, wall_us
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
+from fleet.runtime.link_plan import LinkPlan
 from fleet.runtime.mosquitto import PrivateMosquitto
-from fleet.runtime.shard import LinkPlan, Shard, wait_until
+from fleet.runtime.shard import Shard, wait_until
 from fleet.scenario.scalars import ClockFactor
 from fleet.transport.link import BackOff, Delivery, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.proxy import FaultProxy

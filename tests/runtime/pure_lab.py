@@ -14,8 +14,9 @@ from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import MINUTE, Cancellable, Instant
 from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.car_codec import status_writer_of
+from fleet.runtime.link_plan import LinkPlan
 from fleet.runtime.recording import Write
-from fleet.runtime.shard import LinkPlan, Shard
+from fleet.runtime.shard import Shard
 from fleet.runtime.users import ScheduledCommand, Users
 from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario

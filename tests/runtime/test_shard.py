@@ -12,6 +12,7 @@ import structlog
 from fleet.errors import ConnectRefused, Unreachable
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
 from fleet.runtime import shard as shard_module
+from fleet.runtime.link_plan import LinkPlan
 from fleet.vehicle.signals import AskStatus, SetCoverage
 from fleet.wire.frame import Frame
 from fleet.wire.messages import Command, Presence, Response, Status, Stored
@@ -343,7 +344,7 @@ class TestEnd:
         """A fleet smaller than the number of shards leaves some empty."""
         lab = ShardLab()
         empty = shard_module.Shard(
-            clock=lab.clock, cars=[], links=lab.links, dialect=DIALECT, plan=shard_module.LinkPlan(password_for=lambda _: None)
+            clock=lab.clock, cars=[], links=lab.links, dialect=DIALECT, plan=LinkPlan(password_for=lambda _: None)
         )
         empty.connect()
         empty.run()

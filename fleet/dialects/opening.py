@@ -1,0 +1,77 @@
+"""Opens a dialect by its name: one that is shipped or that a package registers, a mapping file, or a class of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+from fleet.errors import UnknownName, UsageError
+from fleet.scenario.text import is_mapping_file
+from fleet.wire.dialect import Dialect
+from fleet.wire.fleet_dialect import FleetDialect, json_codec, messagepack_codec
+from fleet.wire.topics import DEFAULT_PREFIX, Topics
+
+GROUP: Final = "fleet.dialects"
+"""The group of entry points under which a package registers dialects by name."""
+
+Make = Callable[[FleetDialect], Dialect]
+"""Makes a dialect, mostly a class: from ours, in which tools and desk go on to speak."""
+
+OWN: Final = "fleet"
+JSON: Final = "json"
+SHIPPED: Final[Mapping[str, Make]] = {}
+"""The dialects of other systems that are shipped."""
+
+
+def open_named(choice: str | None, prefix: str = DEFAULT_PREFIX) -> Dialect:
+    """Return the dialect of a name, None for ours; `prefix` begins our own topics, those of tools and desk among them.
+
+    A path is a mapping file, `module:Class` a class. Raises UsageError for what cannot be opened, UnknownName with the nearest
+    name.
+    """
+    own = FleetDialect(Topics(prefix), json_codec() if choice == JSON else messagepack_codec())
+    if choice in (None, OWN, JSON):
+        return own
+    assert choice is not None
+    return _maker(choice)(own)
+
+
+def names() -> list[str]:
+    """Return all names that `open_named` knows."""
+    return [OWN, JSON, *sorted({*SHIPPED, *(point.name for point in entry_points(group=GROUP))})]
+
+
+def _maker(choice: str) -> Make:
+    if is_mapping_file(choice):
+        return _mapping(Path(choice))
+    if ":" in choice:
+        return _named_class(choice)
+    if choice in SHIPPED:
+        return SHIPPED[choice]
+    for point in entry_points(group=GROUP, name=choice):
+        return _loaded(point.value, point.load)
+    raise UnknownName("dialect", choice, names())
+
+
+def _mapping(file: Path) -> Make:
+    raise UsageError(f"{file}: mapping files are not read")
+
+
+def _named_class(choice: str) -> Make:
+    module, _, name = choice.partition(":")
+    return _loaded(choice, lambda: getattr(import_module(module), name))
+
+
+def _loaded(choice: str, load: Callable[[], Any]) -> Make:
+    """Return what a package or the user brings; what happens on the way is theirs, and told as it is."""
+    try:
+        made: Make = load()
+    except (ImportError, AttributeError, ValueError) as error:
+        hint = "Write module:Class, of a module that Python finds (PYTHONPATH)."
+        raise UsageError(f"the dialect {choice!r} cannot be loaded: {error}", hint=hint) from error
+    if not callable(made):
+        raise UsageError(f"the dialect {choice!r} is no class, but {made!r}", hint="See docs/dialects.md for what it must have.")
+    return made

@@ -1,0 +1,40 @@
+"""The access control list of a private broker: that of broker/, under a topic prefix, and the topics of the cars' dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fleet.runtime.resources import resource_dir
+from fleet.wire.dialect import Access
+from fleet.wire.topics import DEFAULT_PREFIX
+
+
+def acl_text(prefix: str = DEFAULT_PREFIX, topics: Access | None = None) -> str:
+    """Return the list; `topics` are what a dialect adds that has topics of its own."""
+    text = (resource_dir("broker") / "acl").read_text(encoding="utf-8").replace(f" {DEFAULT_PREFIX}/", f" {prefix}/")
+    if topics is None:
+        return text
+    added = [
+        "",
+        "# The topics of the cars' dialect.",
+        *(
+            line
+            for user in ("backend", "desk")
+            for line in (
+                f"user {user}",
+                *_lines("topic read", topics.cloud_reads),
+                *_lines("topic write", topics.cloud_writes),
+                "",
+            )
+        ),
+        "user tool",
+        *_lines("topic read", topics.cloud_reads),
+        "",
+        *_lines("pattern write", topics.car_writes),
+        *_lines("pattern read", topics.car_reads),
+    ]
+    return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
+
+
+def _lines(kind: str, filters: Iterable[str]) -> Iterable[str]:
+    return (f"{kind} {each}" for each in filters)

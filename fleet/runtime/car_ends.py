@@ -1,0 +1,131 @@
+"""Cars' ends of a dialect in which a message is more than one frame: what of them is under way, and what they leave out."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from fleet.errors import PublishRefused, Unwritable
+from fleet.kernel.instants import Clock, Instant
+from fleet.vehicle.car import Car
+from fleet.wire.dialect import CarEnd, CarFacts, Dialect, Heard
+from fleet.wire.frame import Frame
+from fleet.wire.messages import FromCar, Presence, Status
+
+REASONS_NAMED: Final = 100
+"""Different reasons for leaving a message out that are counted apart."""
+
+log = structlog.get_logger()
+
+
+def facts_of(car: Car) -> CarFacts:
+    """Return what topics and payloads may name of a car."""
+    model = car.equipment.model
+    return CarFacts(vin=car.vin, client_id=car.vin, model=model, fleet=car.settings.fleet, name=f"{model} {car.vin[-6:]}")
+
+
+class EndOnLink:
+    """A car's end of a dialect on its link. One message is under way at a time; it is published when all its frames are."""
+
+    __slots__ = ("_awaited", "_car", "_end", "_left_out", "_refusal", "waiting")
+
+    def __init__(self, car: Car, end: CarEnd, left_out: Counter[str]) -> None:
+        """Take the car, its end, and where to count what is left out."""
+        self._car = car
+        self._end = end
+        self._left_out = left_out
+        self._awaited = 0
+        self._refusal: PublishRefused | None = None
+        self.waiting: deque[int] = deque()
+        """The numbers of messages that are left out, and of which the car has not been told."""
+
+    @property
+    def subscriptions(self) -> tuple[tuple[str, int], ...]:
+        """The filters of the car."""
+        return self._end.subscriptions
+
+    def will(self, presence: Presence) -> Frame | None:
+        """Return the will of a connection."""
+        return self._end.will(presence)
+
+    # --- messages of the car
+
+    def frames_of(self, message: FromCar, now: Instant) -> Sequence[Frame]:
+        """Return the frames of a numbered message, whose outcomes are awaited; empty, and counted, for one that is left out."""
+        self._refusal = None
+        try:
+            frames = self._end.write(message, now)
+        except Unwritable as error:
+            self._count(f"{error.reason}: {error.detail}")
+            frames = ()
+        else:
+            if not frames:
+                self._count(_kind_of(message))
+        self._awaited = len(frames)
+        return frames
+
+    def announcement(self, presence: Presence, now: Instant) -> Sequence[Frame]:
+        """Return the frames that begin a connection."""
+        return (*self._end.connected(now), *self.farewell(presence, now))
+
+    def farewell(self, presence: Presence, now: Instant) -> Sequence[Frame]:
+        """Return the frames of a presence."""
+        try:
+            return self._end.write(presence, now)
+        except Unwritable as error:
+            self._count(f"{error.reason}: {error.detail}")
+            return ()
+
+    def clear(self) -> Sequence[Frame]:
+        """Return what makes the broker forget what it retains of the car."""
+        return self._end.clear()
+
+    def _count(self, reason: str) -> None:
+        known = self._left_out
+        if reason not in known and len(known) >= REASONS_NAMED:
+            reason = "other reasons"
+        if not known[reason]:
+            log.info("the dialect leaves a message out", vin=self._car.vin, message=reason)
+        known[reason] += 1
+
+    # --- acknowledgements
+
+    def outcome(self, error: PublishRefused | None) -> tuple[bool, PublishRefused | None]:
+        """Take the outcome of a frame; tell whether it was the message's last, and the first refusal of one of them."""
+        self._refusal = self._refusal or error
+        self._awaited -= 1
+        return self._awaited == 0, self._refusal
+
+    # --- by itself
+
+    def read(self, frame: Frame, now: Instant) -> Heard:
+        """Read a frame for the car; a car that is silent answers nothing by itself. Raises Undecodable."""
+        heard = self._end.read(frame, now)
+        return Heard(heard.messages) if self._car.outbox.muted else heard
+
+    def wake(self, now: Instant) -> Sequence[Frame]:
+        """Return the frames that are due; none of a car that is silent or has no connection."""
+        due = self._end.deadline()
+        if due is None or due > now:
+            return ()
+        frames = self._end.wake(now)
+        return frames if self._car.outbox.is_connected and not self._car.outbox.muted else ()
+
+    def sooner(self, deadline: Instant | None) -> Instant | None:
+        """Return the earlier of the car's deadline and its own."""
+        own = self._end.deadline()
+        return deadline if own is None else own if deadline is None else min(own, deadline)
+
+
+def _kind_of(message: FromCar) -> str:
+    kind = type(message).__name__.lower()
+    return kind if isinstance(message, Status | Presence) else f"{kind} {message.name}"
+
+
+def end_of(car: Car, dialect: Dialect, clock: Clock, left_out: Counter[str]) -> EndOnLink | None:
+    """Return a car's end of a dialect, None where a message is a frame."""
+    end = dialect.car_end(facts_of(car), lambda: car.snapshot(clock.now()))
+    return None if end is None else EndOnLink(car, end, left_out)

@@ -1,0 +1,86 @@
+"""Cars with an end of their own in a dialect: pieces that make a message, frames by themselves, and what is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.harness import World
+from fleet.harness.backend import HarnessBackend
+
+PIECES = "tests.dialects.pieces:PiecesDialect"
+pytestmark = pytest.mark.fleet(dialect=PIECES)
+
+
+@pytest.mark.fleet(mode="virtual")
+async def test_a_message_is_stored_once_all_its_pieces_have_come(fleet: World, fleet_backend: HarnessBackend) -> None:
+    """A status of many frames is one message for the car, for the back end, and in the account."""
+    car = await fleet.car()
+    await car.drive(km=3)
+    status = await car.wait_for_status(trigger="engine_off", within="10 min")
+    assert status.doors is not None
+    assert status.position is not None
+    await fleet.settle()
+    outbox = fleet.shard.cars[car.vin].car.outbox
+    assert outbox.created == outbox.acknowledged + outbox.left_out
+    assert outbox.in_outbox == 0
+    counts = fleet.shard.counts
+    assert counts.presences.published == 2, "its presence, and a beat by itself: in no account"
+
+
+@pytest.mark.fleet(mode="virtual")
+async def test_what_is_left_out_is_counted_by_its_kind(fleet: World, fleet_backend: HarnessBackend) -> None:
+    """Requests have no place in the dialect, and one event no word: the car goes on with the next message."""
+    car = await fleet.car("Leon", fuel_percent=20.0)
+    held = fleet.shard.cars[car.vin].car
+    before = held.outbox.acknowledged
+    for _ in range(2):
+        await car.drive(km=2)
+    held.send_event("refuelled", fleet.now, {"litres": 1.0})
+    held.send_event("bell", fleet.now)
+    await car.open("boot")
+    await car.close("boot")
+    await fleet.settle()
+    assert fleet.shard.counts.left_out["word: no word for refuelled"] == 1
+    assert held.outbox.left_out == sum(fleet.shard.counts.left_out.values())
+    assert held.outbox.acknowledged > before
+    assert held.outbox.in_outbox == 0
+
+
+@pytest.mark.fleet(mode="virtual")
+async def test_a_car_beats_by_itself_as_long_as_it_is_connected(fleet: World) -> None:
+    """Its own deadline wakes it beside those of the car; without a connection nothing is sent."""
+    car = await fleet.car()
+    published = fleet.shard.counts.presences.published
+    await fleet.clock.advance(minutes=60)
+    beats = fleet.shard.counts.presences.published - published
+    assert beats == 6
+    await car.lose_coverage()
+    published = fleet.shard.counts.presences.published
+    await fleet.clock.advance(minutes=60)
+    assert fleet.shard.counts.presences.published == published
+
+
+@pytest.mark.fleet(mode="virtual")
+async def test_many_messages_that_are_left_out_one_after_the_other(fleet: World) -> None:
+    """However many wait, they leave the outbox without ado: the stack does not grow with them."""
+    car = await fleet.car()
+    held = fleet.shard.cars[car.vin].car
+    await car.lose_coverage()
+    for number in range(3_000):
+        held.send_event("refuelled", fleet.now, {"litres": number})
+    await car.regain_coverage()
+    await fleet.settle()
+    assert held.outbox.left_out == 3_000
+    assert held.outbox.in_outbox == 0
+
+
+@pytest.mark.live
+async def test_the_same_beside_a_real_broker(fleet: World, fleet_backend: HarnessBackend) -> None:
+    """The broker acknowledges each piece; a command comes and is answered."""
+    car = await fleet.car()
+    await car.drive(km=2)
+    status = await car.wait_for_status(trigger="engine_off", within="10 min")
+    assert status.energy is not None
+    await fleet.user.lock(car).succeeds()
+    held = fleet.shard.cars[car.vin].car.outbox
+    assert held.created == held.acknowledged + held.left_out
