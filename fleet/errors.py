@@ -4,7 +4,8 @@
     ├── UsageError                what the user asked for cannot be done as asked
     │   ├── UnknownName           with the nearest right name
     │   ├── InvalidVin
-    │   └── ScenarioError         file:line:column, what was expected
+    │   └── FileError             file:line:column, what was expected
+    │       └── ScenarioError
     ├── Undecodable               bytes that are not a message; goes to quarantine
     ├── Unwritable                a message that a dialect has no words for
     ├── LinkError                 the connection to a broker
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from fleet.addresses import address_of
 
@@ -107,14 +108,24 @@ class InvalidVin(UsageError):
         )
 
 
-class ScenarioError(UsageError):
-    """A scenario file that cannot be used; says where and what was expected."""
+class FileError(UsageError):
+    """A file written by people that cannot be used; says where and what was expected."""
 
     def __init__(self, message: str, *, file: str, line: int, column: int, hint: str = "") -> None:
         self.file = file
         self.line = line
         self.column = column
         super().__init__(f"{file}:{line}:{column}: {message}", hint=hint)
+
+    def and_more(self, count: int, command: str) -> Self:
+        """Return this error, the first of `count` more in its file; `command` shows them all."""
+        message = str(self).removeprefix(f"{self.file}:{self.line}:{self.column}: ")
+        hint = f"{self.hint} And {count} more: {command}".strip()
+        return type(self)(message, file=self.file, line=self.line, column=self.column, hint=hint)
+
+
+class ScenarioError(FileError):
+    """A scenario file that cannot be used."""
 
 
 class Undecodable(FleetError):

@@ -6,22 +6,23 @@ Works on nodes and not on data, so that whatever is found wrong later is reporte
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import ReaderError
 
-from fleet.errors import ScenarioError, UnknownName, UsageError, nearest_hint
+from fleet.errors import FileError, ScenarioError, UnknownName, UsageError, nearest_hint
 from fleet.scenario.text import is_mapping_file
+from fleet.scenario.yaml_nodes import FileKind, parse_nodes, walk
 
 JOINED: Final = ("fleets", "commands", "load", "timeline", "expectations")
 """Lists of an imported file, which come before those of the file that imports it."""
 IMPORTABLE: Final = ("imports", "parameters", *JOINED)
+_SCENARIO: Final = FileKind("scenario", ScenarioError, "`fleet scenarios` lists examples to start from.")
 _PARAMETER: Final = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 Read = Callable[[Path], str]
@@ -32,7 +33,7 @@ class Composed:
     """The tree of a scenario and of all it imports (None when there is none), and what is wrong so far."""
 
     node: Node | None = None
-    errors: list[ScenarioError] = field(default_factory=list)
+    errors: list[FileError] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
     def fail(self, node: Node, message: str, hint: str = "") -> None:
@@ -71,29 +72,10 @@ class _Joiner:
         """Return the file's nodes, which know its name, or None after noting why there are none."""
         self._composed.files.append(file)
         try:
-            node: Node | None = YAML(typ="safe", pure=True).compose(text)
-        except ReaderError as error:
-            before = text[: error.position]
-            line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-            character = error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
-            self._note(f"the character U+{character:04X} is not allowed", file, line, column)
+            return parse_nodes(text, file, _SCENARIO)
+        except FileError as error:
+            self._composed.errors.append(error)
             return None
-        except MarkedYAMLError as error:
-            self._composed.errors.append(_syntax_error(error, file, text))
-            return None
-        except (YAMLError, RecursionError) as error:
-            self._note(f"no YAML: {'nested too deeply' if isinstance(error, RecursionError) else error}", file, 1, 1)
-            return None
-        if node is None:
-            hint = "`fleet scenarios` lists examples to start from."
-            self._note("the file is empty: a scenario is expected", file, 1, 1, hint)
-            return None
-        for each in _walk(node):
-            each.start_mark.name = file
-        return node
-
-    def _note(self, message: str, file: str, line: int, column: int, hint: str = "") -> None:
-        self._composed.errors.append(ScenarioError(message, file=file, line=line, column=column, hint=hint))
 
     def join(self, node: MappingNode, chain: tuple[Path, ...]) -> None:
         """Join all that `node`, the file at the end of `chain`, imports; what it says itself about a parameter wins."""
@@ -121,7 +103,7 @@ class _Joiner:
             return None
         try:
             text = self._read(path)
-        except ScenarioError as error:
+        except FileError as error:
             self._composed.files.append(error.file)
             self._composed.errors.append(error)
             return None
@@ -185,22 +167,6 @@ def _find_mappings(root: MappingNode) -> None:
                 value.value = str(Path(value.start_mark.name).parent / str(value.value))
 
 
-def _walk(root: Node) -> Iterator[Node]:
-    """Yield each node once, aliases and circles notwithstanding."""
-    seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        yield node
-        if isinstance(node, SequenceNode):
-            waiting += node.value
-        elif isinstance(node, MappingNode):
-            waiting += [each for pair in node.value for each in pair]
-
-
 # --- parameters
 
 
@@ -228,7 +194,7 @@ def _put_in(
     """Put the values where `${name}` stands: alone it keeps its type, within a text it becomes part of it."""
     values = {id(value) for _, value in declared.values()}
     used: set[str] = set()
-    for node in list(_walk(root)):
+    for node in list(walk(root)):
         if not isinstance(node, ScalarNode) or id(node) in values or "${" not in str(node.value):
             continue
         names = set(_PARAMETER.findall(str(node.value)))
@@ -248,24 +214,3 @@ def _put_in(
             composed.fail(value, f"parameters.{name}: a default is a plain value and has no parameter in it")
         if name not in used:
             composed.fail(key, f"the parameter {name!r} is nowhere used", f"Write ${{{name}}} where its value belongs.")
-
-
-# --- YAML's own errors
-
-
-def _syntax_error(error: MarkedYAMLError, file: str, text: str) -> ScenarioError:
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    problem = str(error.problem or error.context or "it is no YAML")
-    hint = ""
-    if "'\\t'" in problem:
-        problem, hint = "a tab cannot indent", "Indent with spaces."
-    elif "${" in (text.splitlines() or [""])[min(line, len(text.splitlines())) - 1]:
-        hint = 'Inside { } and [ ] put "${…}" in quotes.'
-    elif "'%'" in problem or "'@'" in problem or "'`'" in problem:
-        hint = "Put the value in quotes."
-    elif "mapping values are not allowed" in problem:
-        hint = "Is a value with a colon missing its quotes, or a line indented too far?"
-    elif "another document" in problem:
-        problem, hint = "a second document begins: one scenario in a file is expected", "Remove the '---'."
-    return ScenarioError(f"no YAML: {problem}", file=file, line=line, column=column, hint=hint)

@@ -10,6 +10,7 @@ from fleet.scenario.actions import Destination, Numbers
 from fleet.scenario.arrivals import Burst, Ramp
 from fleet.scenario.conditions import Condition
 from fleet.scenario.drawn import Distances, Given, Plain, PrivacyMix, SpinMix, Values
+from fleet.scenario.element import without_none
 from fleet.scenario.expect import Ending
 from fleet.scenario.expectations import Expectation
 from fleet.scenario.scalars import (
@@ -25,7 +26,7 @@ from fleet.scenario.scalars import (
     Share,
     Size,
 )
-from fleet.scenario.schema import INSTEAD, Scenario, without_none
+from fleet.scenario.schema import INSTEAD, Scenario
 
 _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Duration: {"type": "string", "examples": ["10 min", "1 h 30 min"]},

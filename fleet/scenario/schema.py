@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import NoneType, UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final
 
 import msgspec
 
@@ -242,14 +241,6 @@ class Vocabulary:
     def start_of(self, scenario: Scenario) -> Instant:
         """Return the scenario time at which the run starts."""
         return scenario.start.instant(self.zone_of(scenario))
-
-
-def without_none(kind: Any) -> Any:
-    """Return the type that is not None of `X | None`, and any other as it is."""
-    if isinstance(kind, UnionType) or get_origin(kind) is Union:
-        options = [option for option in get_args(kind) if option is not NoneType]
-        return options[0] if len(options) == 1 else kind
-    return kind
 
 
 INSTEAD: Final[dict[type[msgspec.Struct], dict[str, str]]] = {Scenario: {"duration": "stages"}}
