@@ -40,6 +40,7 @@ from fleet.transport.leftovers import Leftovers
 from fleet.transport.link import Delivery, Endpoint, LinkOwner, LinkSettings
 from fleet.transport.reasons import (
     CLOSED,
+    PROTOCOL_ERROR,
     QOS_NOT_SUPPORTED,
     QUOTA_EXCEEDED,
     REFUSAL,
@@ -280,6 +281,8 @@ class ClientConnection:
         under_way = self._under_way
         entry = None if under_way is None else under_way.pop(packet_id, None)
         if entry is None:
+            if not packet_id:
+                raise Malformed("a PUBACK with a packet identifier of 0")
             return
         token, topic = entry
         if not under_way:
@@ -324,13 +327,15 @@ class ClientConnection:
     def _connack(self, packet: ConnackPacket) -> None:
         client, settings = self._client, self.settings
         if self.session_present is not None:
-            raise Malformed("CONNACK out of place")
+            raise Malformed("CONNACK out of place", PROTOCOL_ERROR)
         if packet.code >= REFUSAL:
             self.finish(connect_refused(settings.client_id, packet.code, *packet.said))
             return
         if not packet.takes_qos_1:
             self.finish(connect_refused(settings.client_id, QOS_NOT_SUPPORTED))
             return
+        if packet.session_present and settings.clean_start:
+            raise Malformed("a session in the CONNACK, though a clean start was asked for", PROTOCOL_ERROR)
         self.session_present = packet.session_present
         self._note_limits(packet)
         if not packet.session_present:
@@ -354,7 +359,7 @@ class ClientConnection:
     def _suback(self, codes: Sequence[int]) -> None:
         settings = self.settings
         if self.up or len(codes) != len(settings.subscriptions):
-            raise Malformed("a SUBACK nobody asked for")
+            raise Malformed("a SUBACK nobody asked for", PROTOCOL_ERROR)
         refused = self._client.site.remarks.note_granted(settings.client_id, settings.subscriptions, codes)
         if refused is not None:
             self.finish(refused)
@@ -418,7 +423,7 @@ class ClientConnection:
         leftovers = self._client.leftovers
         ended = None if leftovers is None else leftovers.answered(codes)
         if ended is None:
-            raise Malformed("an UNSUBACK nobody asked for")
+            raise Malformed("an UNSUBACK nobody asked for", PROTOCOL_ERROR)
         self._client.site.remarks.note_let_go(self.settings.client_id, ended)
 
     # --- keep-alive

@@ -12,13 +12,19 @@ import msgspec
 
 from fleet.transport.faults import PacketName
 from fleet.transport.link import LinkSettings
+from fleet.transport.reasons import MALFORMED_PACKET
 from fleet.wire.frame import Frame
 
 NO_PACKET_MAX: Final = 0xFFFF_FFFF
 
 
 class Malformed(Exception):
-    """Bytes that are no MQTT 5, or a packet out of place; says in words what is wrong with them."""
+    """Bytes that are no MQTT 5, or a packet out of place; says in words what is wrong with them, and by which reason code."""
+
+    def __init__(self, words: str, code: int = MALFORMED_PACKET) -> None:
+        """Take the words and the reason code."""
+        super().__init__(words)
+        self.code = code
 
 
 class _Packet(msgspec.Struct, frozen=True, eq=False, gc=False):

@@ -13,7 +13,9 @@ REFUSAL: Final = 0x80
 """Reason codes from here on are refusals."""
 UNSUPPORTED_VERSION: Final = 0x84
 MALFORMED_PACKET: Final = 0x81
+PROTOCOL_ERROR: Final = 0x82
 SESSION_TAKEN_OVER: Final = 0x8E
+TOPIC_ALIAS_INVALID: Final = 0x94
 PACKET_TOO_LARGE: Final = 0x95
 QUOTA_EXCEEDED: Final = 0x97
 RETAIN_NOT_SUPPORTED: Final = 0x9A

@@ -5,7 +5,7 @@ Knows no connection: bytes in, packets out, and the other way round.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import mqtt5
 
@@ -30,6 +30,7 @@ from fleet.transport.client_packets import (
     UnsubscribePacket,
 )
 from fleet.transport.link import LinkSettings
+from fleet.transport.reasons import MALFORMED_PACKET, PACKET_TOO_LARGE, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID
 from fleet.transport.swarm_text import check_text
 from fleet.wire.frame import Frame
 
@@ -37,6 +38,12 @@ RECEIVED_PACKET_MAX: Final = 16 << 20
 """The largest packet taken, in bytes; CONNECT says so, and the broker sends no larger one."""
 
 _PINGREQ: Final = b"\xc0\x00"
+_OF_CLIENTS: Final = {1: "CONNECT", 8: "SUBSCRIBE", 10: "UNSUBSCRIBE", 12: "PINGREQ"}
+"""Packets that only clients send, by type."""
+_IN_NO_TOPIC: Final = ("+", "#", "\0")
+_PROTOCOL_ERRORS: Final = ("Duplicate value for unique property", "Invalid property type", "Receive maximum must be")
+"""How the codec's words begin for what is well formed and still wrong."""
+_PUBLISH: Final = 0x30
 _ID_NOT_FOUND: Final = 0x92
 _QOS: Final = (mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE, mqtt5.QoS.EXACTLY_ONCE)
 
@@ -52,7 +59,7 @@ def packet_length(data: bytes, start: int) -> int:
         if byte < 0x80:
             total = position + 1 - start + length
             if total > RECEIVED_PACKET_MAX:
-                raise Malformed(f"a packet of {total} bytes, more than it was told to send")
+                raise Malformed(f"a packet of {total} bytes, more than it was told to send", PACKET_TOO_LARGE)
             return total
         shift += 7
     if len(data) >= start + 5:
@@ -64,20 +71,40 @@ def read_packet(packet: memoryview) -> mqtt5.Packet:
     """Read one whole packet. Raises Malformed."""
     try:
         check_text(packet)
-        return mqtt5.read(packet)[0]
+        found = mqtt5.read(packet)[0]
     except UnicodeDecodeError:
         raise Malformed("text that is not UTF-8") from None
     except (ValueError, IndexError) as error:  # IndexError: the fields claim more than the packet holds
-        raise Malformed(str(error)) from None
+        words = str(error)
+        raise Malformed(words, PROTOCOL_ERROR if words.startswith(_PROTOCOL_ERRORS) else MALFORMED_PACKET) from None
+    if packet[0] & 0xF0 == _PUBLISH:
+        _check_publish(cast("mqtt5.PublishPacket", found))
+    return found
+
+
+def _check_publish(packet: mqtt5.PublishPacket) -> None:
+    """Raise Malformed for the rules of a PUBLISH that the codec lets pass."""
+    topic, answers = packet.topic, packet.response_topic
+    if packet.packet_id == 0:
+        raise Malformed("PUBLISH with a packet identifier of 0", PROTOCOL_ERROR)
+    if any(character in topic for character in _IN_NO_TOPIC):
+        raise Malformed(f"PUBLISH to {topic!r}, a topic with a character that none may have")
+    if answers is not None and any(character in answers for character in _IN_NO_TOPIC):
+        raise Malformed(f"PUBLISH with the response topic {answers!r}, which has a character that none may have", PROTOCOL_ERROR)
+    if packet.payload_format_indicator > 1:
+        raise Malformed("PUBLISH whose payload format indicator is neither 0 nor 1", PROTOCOL_ERROR)
 
 
 def packet_from(data: memoryview) -> ToClient:
     """Read one whole packet of a broker. Raises Malformed, also for one that a broker does not send."""
+    sender = _OF_CLIENTS.get(data[0] >> 4)
+    if sender is not None:  # the codec need not look at them
+        raise Malformed(f"{sender} out of place", PROTOCOL_ERROR)
     packet = read_packet(data)
     match packet:
         case mqtt5.PublishPacket():
             if packet.topic_alias is not None:
-                raise Malformed("a topic alias, of which it may use none")
+                raise Malformed("a topic alias, of which it may use none", TOPIC_ALIAS_INVALID)
             return PublishPacket(frame_from(packet), packet.packet_id or 0)
         case mqtt5.PubAckPacket():
             return PubackPacket(packet.packet_id, int(packet.reason_code))
@@ -94,9 +121,9 @@ def packet_from(data: memoryview) -> ToClient:
         case mqtt5.DisconnectPacket():
             return DisconnectPacket(int(packet.reason_code))
         case mqtt5.SubAckPacket() | mqtt5.UnsubAckPacket():
-            raise Malformed(f"{_kind(packet)} nobody asked for")
+            raise Malformed(f"{_kind(packet)} nobody asked for", PROTOCOL_ERROR)
         case _:
-            raise Malformed(f"{_kind(packet)} out of place")
+            raise Malformed(f"{_kind(packet)} out of place", PROTOCOL_ERROR)
 
 
 def _connack_from(packet: mqtt5.ConnAckPacket) -> ConnackPacket:

@@ -208,6 +208,7 @@ class SwarmConnection(asyncio.Protocol):
             if machine.waiting is not None and not machine.over:
                 self.pump()
         except Malformed as error:
+            self._say_why(error.code)
             machine.end(not_mqtt(error))
         except Exception as defect:  # noqa: BLE001  an owner's defect must not reach other links
             self._broke(defect)
@@ -250,6 +251,14 @@ class SwarmConnection(asyncio.Protocol):
         self._need = need or len(self._tail) + 1
 
     # --- the end
+
+    def _say_why(self, code: int) -> None:
+        """Tell a broker that has taken the client by which reason code it is left; not one that takes nothing more."""
+        transport = self._transport
+        if self.machine.session_present is not None and transport is not None and not transport.get_write_buffer_size():
+            transport.write(b"\xe0\x01" + bytes((code,)))
+            transport.close()
+            self._transport = None
 
     def _broke(self, defect: Exception) -> None:
         self._site.defect(defect)

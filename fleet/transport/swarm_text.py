@@ -1,7 +1,8 @@
-"""Checks that the text in a packet is UTF-8 before the codec sees it.
+"""Checks that the text in a packet is UTF-8, and that its properties end where they say, before the codec sees it.
 
 mqtt5 0.8 panics at text that is not: a message on standard error, an error outside `Exception` and one nobody can
-catch. Looks at nothing else; what is malformed otherwise the codec tells.
+catch. It reads the last property of a packet beyond the end of the properties. Looks at nothing else; what is malformed
+otherwise the codec tells.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _BEFORE_PROPERTIES: Final = {2: 2, 4: 3, 5: 3, 6: 3, 7: 3, 9: 2, 11: 2, 14: 1, 1
 
 
 def check_text(packet: memoryview) -> None:
-    """Raise UnicodeDecodeError for text that is not UTF-8."""
+    """Raise UnicodeDecodeError for text that is not UTF-8, ValueError for properties that run past their end."""
     kind = packet[0] >> 4
     position = 1
     while packet[position] & 0x80:
@@ -60,6 +61,8 @@ def _check_properties(packet: memoryview, position: int) -> None:
             position += 2 + int.from_bytes(packet[position : position + 2], "big")
         else:
             return
+    if position != end:
+        raise ValueError("a property that runs past the end of the properties")
 
 
 def _is_plain(properties: bytes) -> bool:

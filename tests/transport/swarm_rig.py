@@ -22,12 +22,20 @@ class FakeTransport(asyncio.Transport):
         super().__init__()
         self.writes: list[bytes] = []
         self.aborted = False
+        self.closed = False
+        self.held = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.writes.append(bytes(data))
 
+    def get_write_buffer_size(self) -> int:
+        return self.held
+
     def abort(self) -> None:
         self.aborted = True
+
+    def close(self) -> None:
+        self.closed = True
 
     def sent(self) -> bytes:
         """Return what was written since the last call."""

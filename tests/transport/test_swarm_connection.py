@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import mqtt5
 import pytest
@@ -60,36 +61,69 @@ class TestConnection:
         await rig.end()
 
     @pytest.mark.parametrize(
-        ("packet", "words"),
+        ("packet", "words", "code"),
         [
-            (b"\xf0\x00", "property length"),
-            (b"\x00\x00", "PacketType"),
-            (b"\x40\xff\xff\xff\xff\xff", "never ends"),
-            (b"\x30\xff\xff\xff\x7f", "more than it was told"),
-            (b"\x40\x01\x00", "no MQTT 5"),
-            (b"\x36\x05\0\1a\0\1\0", "QoS"),
-            (b"\x30\x06\0\0\3\x23\0\1", "topic alias"),
-            (CONNACK, "CONNACK out of place"),
-            (b"\x90\x04\0\7\0\0", "SUBACK"),
-            (b"\x30\4\0\1\xff\0", "UTF-8"),
-            (b"\x30\x0d\0\1a\x09\x0b\1\x26\0\1a\0\1\xff", "UTF-8"),
-            (b"\xe0\6\x8b\4\x1f\0\1\xff", "UTF-8"),
-            (b"\x40\x08\0\1\x87\4\x1f\0\1\xff", "UTF-8"),
-            (b"\x82\x06\0\1\0\0\1a\0", "no MQTT 5"),
+            (b"\xf0\x00", "property length", 0x81),
+            (b"\x00\x00", "PacketType", 0x81),
+            (b"\x40\xff\xff\xff\xff\xff", "never ends", 0x81),
+            (b"\x30\xff\xff\xff\x7f", "more than it was told", 0x95),
+            (b"\x40\x01\x00", "no MQTT 5", 0x81),
+            (b"\x40\x02\0\0", "PUBACK with a packet identifier of 0", 0x81),
+            (b"\x36\x05\0\1a\0\1\0", "QoS", 0x81),
+            (b"\x32\x06\0\1a\0\0\0", "PUBLISH with a packet identifier of 0", 0x82),
+            (b"\x30\x06\0\0\3\x23\0\1", "topic alias", 0x94),
+            (b"\x30\x06\0\3a/+\0", "'a/+'", 0x81),
+            (b"\x30\x06\0\3a/#\0", "'a/#'", 0x81),
+            (b"\x30\x06\0\3a\0b\0", r"'a\x00b'", 0x81),
+            (b"\x30\x08\0\1a\4\x08\0\1#", "response topic '#'", 0x82),
+            (b"\x30\x06\0\1a\2\1\2", "payload format indicator", 0x82),
+            (b"\x30\x06\0\1a\1\1\0", "runs past the end", 0x81),
+            (b"\x30\x08\0\1a\4\1\0\1\0", "Duplicate", 0x82),
+            (b"\x30\x06\0\1a\2\x17\0", "Invalid property type", 0x82),
+            (CONNACK, "CONNACK out of place", 0x82),
+            (b"\x90\x04\0\7\0\0", "SUBACK", 0x82),
+            (b"\x30\4\0\1\xff\0", "UTF-8", 0x81),
+            (b"\x30\x0d\0\1a\x09\x0b\1\x26\0\1a\0\1\xff", "UTF-8", 0x81),
+            (b"\xe0\6\x8b\4\x1f\0\1\xff", "UTF-8", 0x81),
+            (b"\x40\x08\0\1\x87\4\x1f\0\1\xff", "UTF-8", 0x81),
+            (b"\x82\x07\0\1\0\0\1\xff\0", "SUBSCRIBE out of place", 0x82),
+            (b"\xa2\x06\0\1\0\0\1\xff", "UNSUBSCRIBE out of place", 0x82),
+            (b"\x10\x0e\0\4MQTT\5\2\0\0\0\0\1\xff", "CONNECT out of place", 0x82),
         ],
     )
     async def test_malformed_packets_end_it_in_words(
-        self, packet: bytes, words: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+        self, packet: bytes, words: str, code: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Link_down tells what is wrong, nothing is logged, and the link tries again."""
+        """Link_down tells what is wrong, the broker hears its reason code, nothing is logged, and the link tries again."""
         rig = Rig(QUIET)
         rig.up(CONNACK)
         rig.connection.data_received(packet)
         [error] = rig.owner.downs
         assert isinstance(error, ConnectionLost)
         assert words in str(error)
-        assert rig.transport.aborted
+        assert rig.transport.sent() == bytes((0xE0, 1, code))
+        assert rig.transport.closed
         assert not caplog.records
+        assert not capfd.readouterr().err
+        await rig.end()
+
+    async def test_a_session_after_a_clean_start_is_no_answer(self) -> None:
+        """The broker must have thrown the session away."""
+        rig = Rig(replace(QUIET, clean_start=True))
+        rig.connection.data_received(scripted.packet(0x20, b"\1\0\0"))
+        [error] = rig.owner.downs
+        assert "a clean start was asked for" in str(error)
+        assert rig.transport.aborted
+        await rig.end()
+
+    async def test_a_broker_that_takes_nothing_is_left_without_a_word(self) -> None:
+        """A DISCONNECT would hold the socket open until the broker reads again."""
+        rig = Rig(QUIET)
+        rig.up(CONNACK)
+        rig.transport.held = 1
+        rig.connection.data_received(b"\x00\x00")
+        assert rig.transport.sent() == b""
+        assert rig.transport.aborted
         await rig.end()
 
     async def test_anything_before_the_connack_is_not_a_broker(self) -> None:
