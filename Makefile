@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 # The targets share one environment, so `make -j` must not start two of them at once.
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-wheel test-nightly mutants rule-book check build clean
+.PHONY: help demo test test-fast test-wheel test-nightly conformance mutants rule-book check build clean
 
 ARGS ?=
 # Live tests wait more than they work: two of them for each core keep it busy.
@@ -36,6 +36,10 @@ test-nightly: ## Set up and run what takes too long for every run: many more ran
 	@bash tools/setup.sh dev broker
 	@FLEET_NIGHTLY=1 .venv/bin/python -m pytest -n auto --dist loadgroup -m "nightly or random" $(ARGS)
 	@$(if $(ARGS),,bash tools/test_in_chroot.sh)  # the fast ones, on Debian 13's Python 3.13
+
+conformance: ## Run the foreign suites in FLEET_SUITES (see CONTRIBUTING.md) and hold each case against what is known of it
+	@bash tools/setup.sh dev broker
+	@.venv/bin/python -m tests.conformance $(ARGS)
 
 rule-book: ## Write scenarios/rule-book.yaml anew, from the catalogue of services and tests/rule_book/
 	@bash tools/setup.sh dev

@@ -59,6 +59,7 @@ def test_make_has_what_is_promised() -> None:
         "test-fast",
         "test-wheel",
         "test-nightly",
+        "conformance",
         "mutants",
         "rule-book",
         "check",
