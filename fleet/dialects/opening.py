@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
+from fleet.dialects.vss.dialect import VssDialect
 from fleet.errors import UnknownName, UsageError
 from fleet.scenario.text import is_mapping_file
 from fleet.wire.dialect import Dialect
@@ -22,7 +23,7 @@ Make = Callable[[FleetDialect], Dialect]
 
 OWN: Final = "fleet"
 JSON: Final = "json"
-SHIPPED: Final[Mapping[str, Make]] = {}
+SHIPPED: Final[Mapping[str, Make]] = {"vss": VssDialect}
 """The dialects of other systems that are shipped."""
 
 

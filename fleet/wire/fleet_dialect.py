@@ -177,7 +177,7 @@ class FleetDialect:
             case _:
                 assert_never(message)
 
-    def _numbered(self, topic: str, message: Status | Event) -> Frame:
+    def _numbered(self, topic: str, message: Header) -> Frame:
         trace = traceparent_of(boot_trace(message.vin, message.boot), message.seq)
         return Frame(
             topic=topic,
