@@ -40,6 +40,7 @@ from fleet.observe import report as reports
 from fleet.runtime.access import need_users
 from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.clocks import local_time
+from fleet.runtime.confirmations import checked_filter
 from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.limits import need_open_files
 from fleet.runtime.live_stage import LiveOptions, live_run
@@ -83,6 +84,14 @@ def run(
             "--ask-desk", help="With --no-backend: users ask your back end on PREFIX/desk/request; it answers as ours does."
         ),
     ] = False,
+    confirm_topic: Annotated[
+        str | None,
+        typer.Option(
+            "--confirm-topic",
+            metavar="FILTER",
+            help="With --no-backend: each message there says that your back end has stored one of a car.",
+        ),
+    ] = None,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Write no journal.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
@@ -99,6 +108,8 @@ def run(
     """
     if ask_desk and not no_backend:
         raise without_effect("--ask-desk", "users ask our own back end anyway", "give --no-backend for one of yours")
+    if confirm_topic is not None and not no_backend:
+        raise without_effect("--confirm-topic", "our own back end's store is counted", "give --no-backend for one of yours")
     loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings, dialect)
     need_marks(loaded, delivery)
     tracks = followed_tracks(loaded, vocabulary())
@@ -106,13 +117,13 @@ def run(
     if loaded.clock.is_virtual:
         broker = () if connection.broker == "auto" else ("broker",)
         connection.refuse(
-            (*broker, "no_backend", "ask_desk", "keep_sessions", *OF_CARS, *EVERYWHERE),
+            (*broker, "no_backend", "ask_desk", "confirm_topic", "keep_sessions", *OF_CARS, *EVERYWHERE),
             "with --clock virtual broker, network and back end are part of the run",
             "give a live clock such as --clock x600",
         )
         make: Callable[[RunConfig, View], Run] = virtual_run
     else:
-        tools = () if no_backend and not ask_desk else ("tool",) if no_backend else ("tool", "backend")
+        tools = ("tool", "backend") if not no_backend else ("tool",) if ask_desk or confirm_topic else ()
         options = _live_options(connection, loaded, tools=tools, keep_sessions=keep_sessions)
         make = partial(live_run, options=options)
     config = RunConfig(
@@ -121,6 +132,7 @@ def run(
         until_stored=delivery is DeliveryMode.STORED,
         with_backend=not no_backend,
         asks_desk=ask_desk,
+        confirm_topic=None if confirm_topic is None else checked_filter(confirm_topic),
         journal=not no_journal,
     )
     _start(config, make, as_json=as_json)

@@ -36,5 +36,13 @@ def acl_text(prefix: str = DEFAULT_PREFIX, topics: Access | None = None) -> str:
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
 
 
+def with_confirmations(topics: Access | None, confirm_topic: str | None) -> Access | None:
+    """Return the topics with the one on which a back end confirms what it has stored."""
+    if confirm_topic is None:
+        return topics
+    topics = topics or Access((), (), (), ())
+    return topics._replace(cloud_reads=(*topics.cloud_reads, confirm_topic), cloud_writes=(*topics.cloud_writes, confirm_topic))
+
+
 def _lines(kind: str, filters: Iterable[str]) -> Iterable[str]:
     return (f"{kind} {each}" for each in filters)

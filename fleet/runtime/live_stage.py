@@ -16,10 +16,13 @@ from fleet.errors import FleetError, JournalError, UsageError
 from fleet.observe.journal import BACKEND_PART, JOURNAL
 from fleet.observe.merging import merge_journals
 from fleet.observe.packing import packed
-from fleet.runtime.access import ENDPOINT_FILE, SECRET_FILE_VARIABLE, Access, EndpointFile, write_endpoint
+from fleet.runtime.access import ENDPOINT_FILE, SECRET_FILE_VARIABLE, Access, EndpointFile, open_access, write_endpoint
 from fleet.runtime.assembly import vins
+from fleet.runtime.broker_acl import with_confirmations
 from fleet.runtime.broker_controller import BrokerController
 from fleet.runtime.children import Child, ChildFailed
+from fleet.runtime.clocks import wall_us
+from fleet.runtime.confirmations import Confirmations
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.dialects import choices_of, dialect_of
 from fleet.runtime.fault_injector import harms_network
@@ -82,6 +85,7 @@ class LiveRunStage:
         self._broker: PrivateMosquitto | None = None
         self._controller: BrokerController | None = None
         self._proxy: FaultProxy | None = None
+        self._confirmations: Confirmations | None = None
         self._cars = self._tools = options.broker or ""
         self._simulator: Message = {}
         self._backend: Message = {}
@@ -131,7 +135,7 @@ class LiveRunStage:
 
     async def _start_broker(self) -> None:
         scenario, say = self._config.scenario, self._view.say
-        topics = dialect_of(scenario, self._options.prefix).access
+        topics = with_confirmations(dialect_of(scenario, self._options.prefix).access, self._config.confirm_topic)
         broker = PrivateMosquitto(secret=self._secret, vins=vins(scenario), prefix=self._options.prefix, topics=topics)
         self._broker = await self._running.enter_async_context(broker)
         say(f"broker: private Mosquitto on {broker.cars} (cars) and {broker.tools} (tools)")
@@ -169,12 +173,29 @@ class LiveRunStage:
             part.unlink(missing_ok=True)
         waits = asyncio.create_task(self._show_waits(), name="waits")
         try:
+            await self._start_counting()
             result = await self._run_processes(hear)
         finally:
+            if self._confirmations is not None:
+                with self._waiting_for("the last confirmations"):
+                    await self._confirmations.stop()
             waits.cancel()
         self._merge_journals()
         cpu = self._backend_cpu.figures() if self._backend_cpu else {}
-        return Played(result=result, backend=self._backend, backend_cpu=cpu, broken=self._broken)
+        confirmed = None if self._confirmations is None else self._confirmations.to_plain()
+        return Played(result=result, backend=self._backend, backend_cpu=cpu, broken=self._broken, confirmed=confirmed)
+
+    async def _start_counting(self) -> None:
+        """Listen to what the back end under test confirms."""
+        topic = self._config.confirm_topic
+        if topic is None:
+            return
+        access = self._options.access or open_access(broker=self._tools, secret=self._secret, prefix=self._options.prefix)
+        confirmations = Confirmations(
+            access.consumer_links(), topic, username="tool", password=access.password_for("tool"), wall_us=wall_us
+        )
+        await confirmations.start()
+        self._confirmations = confirmations
 
     async def _show_waits(self) -> None:
         while True:

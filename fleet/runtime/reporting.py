@@ -27,7 +27,9 @@ _TRACK_FINDINGS: Final = 10
 
 
 _OF_STORE: Final = ("stored", "quarantined", "lost", "duplicates", "rows_missing", "rows_twice")
+_OF_ROWS: Final = ("quarantined", "rows_missing", "rows_twice")
 BY_ROWS: Final = "the rows of the store, as they were at the end"
+BY_MARKS: Final = "what the back end told the cars to be stored: nobody has looked into a store"
 BY_ACKNOWLEDGEMENTS: Final = "the broker's acknowledgements: nobody has looked into a store"
 
 
@@ -41,25 +43,32 @@ def compose_report(
     verdicts: Verdicts,
     faults: Mapping[str, Mapping[str, int]] | None = None,
     broken: str = "",
+    confirmed: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the report of a run from the results of simulator and back end.
 
     `store` is None without a back end of ours; what nobody has looked at is None then, and where the store cannot be read.
     `faults` is what was done to the network on purpose, by kind; None where nobody has counted. `broken` tells which part of
-    the run died under it, in words.
+    the run died under it, in words. `confirmed` is what a back end under test has confirmed, see `Confirmations`.
     """
     try:
         account, commands, told = _store_side(result, backend, store, scenario)
     except StoreError as error:
         store, broken = None, broken or str(error)
         account, commands, told = _store_side(result, backend, None, scenario)
+    if confirmed is not None:
+        account = msgspec.structs.replace(account, stored=confirmed["stored"], duplicates=confirmed["duplicates"])
+        backend = {**backend, "publish_to_stored": confirmed["publish_to_stored"]}
+    marked = store is None and confirmed is None and result.get("until_stored", False)
+    if marked:
+        account = msgspec.structs.replace(account, stored=result["stored_by_marks"])
     generator, lines = _generator(result), result.get("lines", ())
     report: dict[str, Any] = {
         **_of_run(scenario),
         **{name: result[name] for name in ("wall_s", "cars", "connected")},
         **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
-        **({} if store is not None else dict.fromkeys(_OF_STORE)),
-        "counted_by": BY_ACKNOWLEDGEMENTS if store is None else BY_ROWS,
+        **dict.fromkeys(() if store is not None else _OF_ROWS if marked or confirmed is not None else _OF_STORE),
+        "counted_by": BY_MARKS if marked else _counted_by(store, confirmed),
         "repeated": result["account"]["repeated"],
         **{name: result[name] for name in ("presences", "refusals", "left_out_by")},
         **told,
@@ -75,13 +84,16 @@ def compose_report(
             *broker_findings(scenario, result, backend),
             *_of_tracks(scenario),
             *unjudged(verdicts, lines),
+            *_of_confirmations(confirmed, account),
             *(f"beyond the bounds of the back end: {count} {what}" for what, count in backend.get("beyond", {}).items()),
         ],
         "stages": stage_figures(result["stages"]),
     }
     report["expectations"] = verdicts.outcomes(report, report["stages"]) + line_outcomes(lines)
     report["verdict"], report["reason"] = judge(
-        account,
+        account
+        if confirmed is None
+        else msgspec.structs.replace(account, stored=min(account.stored, account.stored + account.lost)),
         generator,
         report["expectations"],
         interrupted=result["stopped_early"],
@@ -89,6 +101,26 @@ def compose_report(
         until_stored=result.get("until_stored", False) and store is not None,
     )
     return report
+
+
+def _counted_by(store: Path | None, confirmed: Mapping[str, Any] | None) -> str:
+    if store is not None:
+        return BY_ROWS
+    if confirmed is None:
+        return BY_ACKNOWLEDGEMENTS
+    return f"what the back end under test confirmed on {confirmed['topic']!r}: nobody has looked into a store"
+
+
+def _of_confirmations(confirmed: Mapping[str, Any] | None, account: Account) -> list[str]:
+    """Return what confirmations cannot tell, or tell too often."""
+    if confirmed is None:
+        return []
+    found = []
+    if confirmed["stored"] and not confirmed["numbered"]:
+        found.append("the confirmations bear no number, so it cannot be told which message each is of, nor one that came twice")
+    if account.lost < 0:
+        found.append(f"the back end confirmed {-account.lost} messages more than there were")
+    return found
 
 
 def _of_run(scenario: Scenario) -> dict[str, Any]:

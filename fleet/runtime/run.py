@@ -26,7 +26,7 @@ class RunConfig:
     """The properties of a run, live or virtual.
 
     With `until_stored` cars keep their messages until they are stored. `asks_desk` says, without a back end of ours, that users
-    ask the one under test, which answers as our desk does.
+    ask the one under test, which answers as our desk does; `confirm_topic` is where that confirms what it has stored.
     """
 
     scenario: Scenario
@@ -34,6 +34,7 @@ class RunConfig:
     until_stored: bool = False
     with_backend: bool = True
     asks_desk: bool = False
+    confirm_topic: str | None = None
     journal: bool = True
 
     @property
@@ -51,13 +52,14 @@ class RunConfig:
 class Played:
     """The end of a scenario on a stage: the results of simulator and back end.
 
-    `broken` says in words which part of the run died under it.
+    `broken` says in words which part of the run died under it, `confirmed` what a back end under test has confirmed.
     """
 
     result: dict[str, Any]
     backend: Message
     backend_cpu: Message = field(default_factory=dict)
     broken: str = ""
+    confirmed: Message | None = None
 
 
 class RunStage(Stage, Protocol):
@@ -95,7 +97,12 @@ class Run:
         self._config = config
         self._stage = stage
         self._view = view
-        self._verdicts = Verdicts(config.scenario, backend=config.with_backend, desk=config.with_desk)
+        self._verdicts = Verdicts(
+            config.scenario,
+            backend=config.with_backend,
+            desk=config.with_desk,
+            confirms=config.confirm_topic is not None,
+        )
         self._injector: FaultInjector | None = None
 
     def execute(self, *, signals: Iterable[int] = ()) -> dict[str, Any]:
@@ -136,6 +143,7 @@ class Run:
                 verdicts=self._verdicts,
                 faults=None if self._injector is None else self._injector.counts(),
                 broken=played.broken,
+                confirmed=played.confirmed,
             )
             if report["verdict"] in {"failed", "invalid"}:
                 stage.save_logs(config.out)

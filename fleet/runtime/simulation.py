@@ -369,6 +369,7 @@ class Simulation:
             "ends": msgspec.to_builtins(counts.ends),
             "refusals": dict(counts.refusals),
             "left_out_by": dict(counts.left_out),
+            "stored_by_marks": sum(held.car.outbox.stored for held in self.shard.cars.values()),
             "presences": msgspec.to_builtins(counts.presences),
             "unreadable": dict(counts.unreadable),
             "stages": self._stage_results(),

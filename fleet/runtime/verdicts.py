@@ -17,17 +17,18 @@ _CONNECTED = ("online", "reachable")
 class Verdicts:
     """Whoever runs the scenario calls `look` now and then, and `outcomes` once with its report."""
 
-    def __init__(self, scenario: Scenario, *, backend: bool = True, desk: bool = True) -> None:
+    def __init__(self, scenario: Scenario, *, backend: bool = True, desk: bool = True, confirms: bool = False) -> None:
         """Take the expectations of the run and of its stages.
 
-        Without a back end of ours, or a desk that answers, nobody sees what some are about: they are not judged, and counted.
+        Without a back end of ours, or one that `confirms`, or a desk that answers, nobody sees what some are about: they are not
+        judged, and counted.
         """
         self.unjudged = 0
         self._parts: list[tuple[str, Duration, Duration, list[tuple[Expectation, ExpectationWatch | None]]]] = []
         for phase, expectations in zip(
             scenario.phases(), (scenario.expectations, *(stage.expectations for stage in scenario.stages)), strict=True
         ):
-            seen = [each for each in expectations if each.is_seen_by(backend=backend, desk=desk)]
+            seen = [each for each in expectations if each.is_seen_by(backend=backend, desk=desk, confirms=confirms)]
             self.unjudged += len(expectations) - len(seen)
             watched = [(each, ExpectationWatch(each) if each.mode is not None else None) for each in seen]
             self._parts.append((phase.name, phase.after_us, phase.after_us + phase.duration, watched))

@@ -74,6 +74,9 @@ OF_BACKEND: Final = frozenset({
 })  # fmt: skip
 OF_BACKEND_BY_NAME: Final = (*COUNTS_BY_NAME, "latency_ms.publish_to_stored.")
 """Figures that only a back end of ours knows."""
+OF_CONFIRMATIONS: Final = frozenset({"stored", "lost", "duplicates"})
+OF_CONFIRMATIONS_BY_NAME: Final = ("latency_ms.publish_to_stored.",)
+"""Those of them that a back end's confirmations tell, too."""
 OF_DESK: Final = ("commands.", "latency_ms.command_round_trip")
 """Figures that need a desk that answers."""
 
@@ -130,10 +133,13 @@ class Expectation(Readable):
         mode = next((known for known in _MODES if known == word), None)
         return cls(text=str(raw).strip(), path=path, divisor=divisor, comparison=comparison, bound=bound, mode=mode)
 
-    def is_seen_by(self, *, backend: bool, desk: bool) -> bool:
-        """Tell whether its figures are known without a back end of ours, or without a desk that answers."""
+    def is_seen_by(self, *, backend: bool, desk: bool, confirms: bool = False) -> bool:
+        """Tell whether its figures are known without a back end of ours, or without a desk that answers.
+
+        `confirms`: another back end tells what it has stored.
+        """
         named = [path for path in (self.path, self.divisor) if path is not None]
-        if not backend and any(path in OF_BACKEND or path.startswith(OF_BACKEND_BY_NAME) for path in named):
+        if not backend and any(_is_of_backend(path) and not (confirms and _is_confirmed(path)) for path in named):
             return False
         return desk or not any(path.startswith(OF_DESK) for path in named)
 
@@ -259,3 +265,11 @@ def _value(report: Mapping[str, Any], path: str) -> float | None:
     if found is None:
         return None if path in MEASURES else 0
     return found if isinstance(found, int | float) else None
+
+
+def _is_of_backend(path: str) -> bool:
+    return path in OF_BACKEND or path.startswith(OF_BACKEND_BY_NAME)
+
+
+def _is_confirmed(path: str) -> bool:
+    return path in OF_CONFIRMATIONS or path.startswith(OF_CONFIRMATIONS_BY_NAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pytest
 
 from fleet.runtime.assembly import vins, vocabulary
@@ -41,6 +43,27 @@ COMMANDS = "  - {command: refresh, burst: 1 per car, at: 1 min, time_to_live: 1 
 async def foreign(tmp_path: Path) -> AsyncIterator[ForeignMosquitto]:
     async with foreign_mosquitto(tmp_path / "broker") as broker:
         yield broker
+
+
+@contextlib.asynccontextmanager
+async def confirming(broker: ForeignMosquitto) -> AsyncIterator[None]:
+    """Run a back end of somebody else's that confirms each message of a car."""
+
+    async def confirm() -> None:
+        async with aiomqtt.Client(broker.host, broker.port) as client:
+            for kind in ("status", "event/+", "response/+", "request/+"):
+                await client.subscribe(f"fleet/v1/+/{kind}", qos=1)
+            ready.set()
+            async for message in client.messages:
+                await client.publish(f"acks/{message.topic.value.split('/')[2]}", b"", qos=1)
+
+    ready = asyncio.Event()
+    backend = asyncio.create_task(confirm())
+    await ready.wait()
+    try:
+        yield
+    finally:
+        backend.cancel()
 
 
 def small(folder: Path, more: str = "") -> Path:
@@ -121,6 +144,44 @@ class TestTheBackEndUnderTest:
         report = report_of(tmp_path / "out")
         assert [line["text"] for line in report["expectations"]] == ["press_sos: event ecall"]
         assert "2 of 3 lines were not judged: they ask the desk, and there is none" in report["findings"]
+
+    async def test_what_it_confirms_is_counted(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """Each message on its topic is one that it has stored; figures of the store are judged by them."""
+        scenario = small(tmp_path, "expectations:\n  - lost == 0\n  - stored >= 40\n  - notices == 0\n")
+        out = tmp_path / "out"
+        run = ("run", scenario, "--broker", foreign.url, "--no-backend", "--confirm-topic", "acks/+", "--out", out)
+        async with confirming(foreign):
+            done = await fleet(*run, cwd=tmp_path)
+        report = report_of(out)
+        assert (done.code, report["verdict"]) == (0, "passed"), done
+        assert report["stored"] == report["created"] >= 40
+        assert (report["lost"], report["quarantined"]) == (0, None)
+        assert report["counted_by"] == "what the back end under test confirmed on 'acks/+': nobody has looked into a store"
+        assert [line["text"] for line in report["expectations"]] == ["lost == 0", "stored >= 40"]
+        assert any("bear no number" in finding for finding in report["findings"])
+
+    async def test_what_it_does_not_confirm_is_lost(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """A back end that confirms nothing has stored nothing, as far as anybody knows."""
+        scenario, out = small(tmp_path, "expectations:\n  - lost == 0\n"), tmp_path / "out"
+        run = ("run", scenario, "--broker", foreign.url, "--no-backend", "--confirm-topic", "acks/+", "--out", out)
+        done = await fleet(*run, cwd=tmp_path)
+        report = report_of(out)
+        assert (done.code, report["verdict"]) == (1, "failed"), done
+        assert report["stored"] == 0
+        assert report["lost"] == report["created"] - report["in_outbox"] > 0
+
+    async def test_its_marks_are_counted(self, foreign: ForeignMosquitto, tmp_path: Path) -> None:
+        """Cars that keep their messages until they are stored know how many that are."""
+        out = tmp_path / "out"
+        run = ("run", small(tmp_path), "--broker", foreign.url, "--no-backend", "--delivery", "stored", "--out", out)
+        store = ("--store", tmp_path / "s.sqlite", "--delivery", "stored")
+        async with running("backend", "--broker", foreign.url, *store, cwd=tmp_path) as backend:
+            await backend.says("connected, storing")
+            done = await fleet(*run, cwd=tmp_path)
+        report = report_of(out)
+        assert (done.code, report["verdict"]) == (0, "passed"), done
+        assert report["stored"] == report["created"] - report["in_outbox"] >= 40
+        assert report["counted_by"].startswith("what the back end told the cars to be stored")
 
     async def test_ask_desk_alone_has_no_meaning(self, tmp_path: Path) -> None:
         """Our own desk is asked anyway."""
