@@ -1,0 +1,124 @@
+"""The memory of a back end that reads a mapped dialect, bounded: parts of messages, last known values, open commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from fleet.wire.messages import TERMINAL_STATES, Command, Header
+from fleet.wire.numbering import Part
+
+OPEN_MESSAGES: Final = 1 << 14
+"""Messages of which some parts are there; the oldest is given up."""
+KNOWN_CARS: Final = 1 << 16
+OPEN_COMMANDS: Final = 100
+"""Of one car."""
+
+ValueT = TypeVar("ValueT")
+
+
+class Bounded(Generic[ValueT]):
+    """A mapping with so many entries at most: the one that was made first goes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[Any, ValueT] = {}
+
+    def get(self, key: Any) -> ValueT | None:
+        """Return what is held, None for nothing."""
+        return self._held.get(key)
+
+    def put(self, key: Any, value: ValueT) -> ValueT:
+        """Hold a value."""
+        if key not in self._held and len(self._held) >= self._most:
+            del self._held[next(iter(self._held))]
+        self._held[key] = value
+        return value
+
+    def pop(self, key: Any) -> None:
+        """Forget a value."""
+        self._held.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+class Parts:
+    """Messages that came in several frames, until the last of them is there."""
+
+    def __init__(self, most: int = OPEN_MESSAGES) -> None:
+        self._open: Bounded[tuple[set[int], dict[str, Any]]] = Bounded(most)
+
+    def add(self, part: Part, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the values of the whole message with its last part, None before."""
+        if part.parts == 1:
+            return dict(values)
+        key = (part.header.vin, part.header.boot, part.header.seq)
+        seen, found = self._open.get(key) or self._open.put(key, (set(), {}))
+        seen.add(part.part)
+        found.update(values)
+        if len(seen) < part.parts:
+            return None
+        self._open.pop(key)
+        return found
+
+
+class LastKnown:
+    """The last known values of cars, for those of whom only changes come."""
+
+    def __init__(self, most: int = KNOWN_CARS) -> None:
+        self._cars: Bounded[dict[str, Any]] = Bounded(most)
+
+    def completed(self, vin: str, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values with all that is known of the groups that they belong to."""
+        known = self._cars.get(vin)
+        if known is None:
+            known = self._cars.put(vin, {})
+        known.update(values)
+        groups = {path.partition(".")[0] for path in values} | {"state"}
+        return {path: value for path, value in known.items() if path.partition(".")[0] in groups}
+
+
+class OpenCommands:
+    """The commands of our own desk that have no end yet: answers without an id are theirs."""
+
+    def __init__(self, most: int = KNOWN_CARS) -> None:
+        self._cars: Bounded[dict[str, str]] = Bounded(most)
+
+    def sent(self, command: Command) -> None:
+        """Note a command."""
+        of_car = self._cars.get(command.vin)
+        if of_car is None:
+            of_car = self._cars.put(command.vin, {})
+        if len(of_car) >= OPEN_COMMANDS:
+            del of_car[next(iter(of_car))]
+        of_car[command.id] = command.name
+
+    def find(self, vin: str, *, correlation: str | None, command_id: str | None, name: str | None) -> tuple[str, str] | None:
+        """Return id and name of the command that an answer is for: by what it echoes, its own id, or the oldest of its name."""
+        of_car = self._cars.get(vin) or {}
+        for found in (correlation, command_id):
+            if found is not None and found in of_car:
+                return found, of_car[found]
+        if command_id is not None:
+            return None
+        return next(((found, each) for found, each in of_car.items() if name in {None, each}), None)
+
+    def ended(self, vin: str, command_id: str, state: str) -> None:
+        """Forget a command that has come to its end."""
+        of_car = self._cars.get(vin)
+        if of_car is not None and state in TERMINAL_STATES:
+            of_car.pop(command_id, None)
+
+
+class Numbers:
+    """Numbers for the messages of a system that has none: counted as they come, from the first one's time on."""
+
+    def __init__(self, most: int = KNOWN_CARS) -> None:
+        self._cars: Bounded[list[int]] = Bounded(most)
+
+    def next(self, vin: str, captured_at: int) -> Header:
+        """Return the header of a car's next message."""
+        of_car = self._cars.get(vin) or self._cars.put(vin, [captured_at, 0])
+        of_car[1] += 1
+        return Header(vin=vin, boot=of_car[0], seq=of_car[1], captured_at=captured_at)
