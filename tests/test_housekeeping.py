@@ -386,6 +386,7 @@ CHOOSES_THE_DIALECT = {
     "fleet.dialects.opening",
     "fleet.dialects.many",
     "fleet.dialects.base",
+    "fleet.dialects.mapped",
     "fleet.dialects.vss.dialect",
 }
 """Those that choose, the base of other systems' dialects, where tools and desk speak ours, and what is ours but for a status."""

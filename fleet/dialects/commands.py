@@ -15,9 +15,8 @@ from fleet.dialects.values import ABSENT
 from fleet.errors import Undecodable, Unwritable
 from fleet.kernel.instants import Instant
 from fleet.wire.commands import COMMANDS
-from fleet.wire.fleet_dialect import NOT_PLAIN
 from fleet.wire.frame import Frame
-from fleet.wire.intake import check_fields, misfit
+from fleet.wire.intake import NOT_PLAIN, check_fields, misfit
 from fleet.wire.messages import Command, Reply, Stored
 
 LONGEST_ID: Final = 100

@@ -10,7 +10,7 @@ import msgspec
 
 from fleet.dialects.spec import Payload
 from fleet.errors import Undecodable, Unwritable
-from fleet.wire.fleet_dialect import MAX_PAYLOAD
+from fleet.wire.intake import MAX_PAYLOAD
 
 
 class Codec(NamedTuple):

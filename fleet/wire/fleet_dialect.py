@@ -12,7 +12,7 @@ from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
 from fleet.wire.dialect import ANSWER_OF_USE_S, Access, CarEnd, CarFacts, is_secret
 from fleet.wire.frame import Frame
-from fleet.wire.intake import check_fields, misfit, plain_part
+from fleet.wire.intake import MAX_PAYLOAD, NOT_PLAIN, check_fields, misfit, plain_part
 from fleet.wire.messages import (
     EMERGENCIES,
     SCHEMA_VERSION,
@@ -39,10 +39,6 @@ from fleet.wire.trace import boot_trace, traceparent, traceparent_of
 MESSAGEPACK: Final = "application/vnd.msgpack"
 JSON: Final = "application/json"
 _SCHEMA: Final = ("schema", SCHEMA_VERSION)
-MAX_PAYLOAD: Final = 64 * 1024
-"""Bytes; what is larger is no message of ours."""
-NOT_PLAIN: Final = {"not plain data": True}
-"""Stands for parameters of a command that are no plain data."""
 _FROM_CARS: Final[dict[Channel, type[FromCar]]] = {
     "status": Status,
     "event": Event,

@@ -15,6 +15,10 @@ import msgspec
 from fleet.errors import Undecodable
 from fleet.kernel.instants import DAY, format_duration
 
+MAX_PAYLOAD: Final = 64 * 1024
+"""Bytes; what is larger is no message of ours."""
+NOT_PLAIN: Final = {"not plain data": True}
+"""Stands for parameters of a command that are no plain data."""
 MAX_NESTING: Final = 32
 """How deep free data may nest: it is written again, and must not exhaust the stack there."""
 BOOT_AHEAD: Final = DAY

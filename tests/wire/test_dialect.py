@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.errors import Undecodable
-from fleet.wire.fleet_dialect import JSON, MAX_PAYLOAD, MESSAGEPACK, FleetDialect, json_codec
+from fleet.wire.fleet_dialect import JSON, MESSAGEPACK, FleetDialect, json_codec
 from fleet.wire.frame import Frame
+from fleet.wire.intake import MAX_PAYLOAD
 from fleet.wire.messages import (
     AdBlue,
     AnnounceClock,

@@ -11,9 +11,9 @@ import pytest
 
 from fleet.errors import Undecodable
 from fleet.wire.commands import read_parameters
-from fleet.wire.fleet_dialect import MAX_PAYLOAD, MESSAGEPACK, FleetDialect, json_codec
+from fleet.wire.fleet_dialect import MESSAGEPACK, FleetDialect, json_codec
 from fleet.wire.frame import Frame
-from fleet.wire.intake import BOOT_AHEAD, MAX_NESTING, check_boot, is_storable, misfit, plain_part, storable
+from fleet.wire.intake import BOOT_AHEAD, MAX_NESTING, MAX_PAYLOAD, check_boot, is_storable, misfit, plain_part, storable
 from fleet.wire.messages import (
     AnnounceClock,
     Command,
