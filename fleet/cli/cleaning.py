@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from fleet.cli.common import (
     PARTS,
     BackendClientId,
     Cars,
+    ChosenDialect,
     Seed,
     Set,
     err,
@@ -23,7 +25,7 @@ from fleet.cli.connecting import BrokerOptions, connecting
 from fleet.errors import UsageError
 from fleet.runtime.access import need_users
 from fleet.runtime.assembly import vins
-from fleet.runtime.cleaning import VISITS_MAX, Cleaned, Visitor, cars_of, clean, left_behind
+from fleet.runtime.cleaning import VISITS_MAX, Cleaned, Visitor, cars_of, clean, left_behind, left_by
 from fleet.runtime.limits import need_open_files, run_fast
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.loader import find_scenario
@@ -54,6 +56,7 @@ def clean_broker(
         bool, typer.Option("--backend", help="End the back end's session as well; what waits in it is never stored.")
     ] = False,
     client_id: BackendClientId = None,
+    dialect: ChosenDialect = None,
 ) -> None:
     """Remove what a broken run left with a broker: its cars' sessions and their retained presence.
 
@@ -71,17 +74,18 @@ def clean_broker(
     need_open_files(VISITS_MAX)
     if not backend:
         connection.refuse(("client_id",), "the back end's session is left alone", "give --backend, too")
-        if known is not None:
+        if known is not None and dialect is None:
             connection.refuse(("tools_broker",), "only the named cars come, and they connect elsewhere", "give --backend, too")
     connection.refuse_secret_beside_credentials()
-    access = connection.open()
-    asked = (*(() if known is not None else ("tool",)), *(("backend",) if backend else ()))
+    access = replace(connection.open(), dialects=() if dialect is None else (dialect,))
+    listens = known is None or access.dialect().access is not None
+    asked = (*(("tool",) if listens else ()), *(("backend",) if backend else ()))
     need_users(access, cars=known or (), tools=asked)
     backend_id = client_id or client_id_of(CLIENT_ID, access.prefix)
 
     async def main() -> tuple[Cleaned, Cleaned]:
-        cars_left = await left_behind(access) if known is None else known
-        of_cars = await clean(access.car_links(), cars_of(access, cars_left))
+        left = await left_behind(access) if known is None else await left_by(access, known)
+        of_cars = await clean(access.car_links(), cars_of(access, left))
         session = (Visitor(backend_id, "backend", access.password_for("backend")),) if backend else ()
         return of_cars, await clean(access.consumer_links(), session)
 

@@ -8,7 +8,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
-from fleet.dialects.vss.dialect import VssDialect
 from fleet.errors import UnknownName, UsageError
 from fleet.scenario.text import is_mapping_file
 from fleet.wire.dialect import Dialect
@@ -23,8 +22,8 @@ Make = Callable[[FleetDialect], Dialect]
 
 OWN: Final = "fleet"
 JSON: Final = "json"
-SHIPPED: Final[Mapping[str, Make]] = {"vss": VssDialect}
-"""The dialects of other systems that are shipped."""
+SHIPPED: Final[Mapping[str, str]] = {"vss": "fleet.dialects.vss.dialect:VssDialect"}
+"""The dialects of other systems that are shipped, and their classes: each is loaded when it is asked for."""
 
 
 def open_named(choice: str | None, prefix: str = DEFAULT_PREFIX) -> Dialect:
@@ -51,7 +50,7 @@ def _maker(choice: str) -> Make:
     if ":" in choice:
         return _named_class(choice)
     if choice in SHIPPED:
-        return SHIPPED[choice]
+        return _named_class(SHIPPED[choice])
     for point in entry_points(group=GROUP, name=choice):
         return _loaded(point.value, point.load)
     raise UnknownName("dialect", choice, names())

@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from fleet.errors import ConnectionLost, ConnectRefused, FleetError, LinkError, PublishRefused, Undecodable, Unreachable
+from fleet.errors import ConnectionLost, ConnectRefused, FleetError, LinkError, PublishRefused, Unreachable
 from fleet.kernel.draws import Draws, stream_key
 from fleet.runtime.access import Access
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
+from fleet.wire.dialect import Dialect
 from fleet.wire.frame import Frame
+from fleet.wire.vin import is_vin
 
 VISITS_MAX: Final = 500
 """Visits under way at a time."""
@@ -25,17 +27,17 @@ PATIENCE_S: Final = 30.0
 """How long one visit may take, other tries after a lost connection included."""
 QUIET_S: Final = 0.5
 """After so long without another retained message the broker has sent all it has."""
-_PRESENCE: Final = 1
+_RETAINED: Final = 1
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """A client whose session is to end: its id, user name and password, and the topic it may have left a message on."""
+    """A client whose session is to end: its id, user name and password, and the topics it may have left a message on."""
 
     client_id: str
     username: str
     password: str | None = field(repr=False)
-    retained_on: str | None = None
+    retained_on: tuple[str, ...] = ()
 
 
 @dataclass
@@ -54,6 +56,7 @@ class _Visit:
         self._retained_on = visitor.retained_on
         self._over: asyncio.Future[FleetError | None] = asyncio.get_running_loop().create_future()
         self._last_error: LinkError | None = None
+        self._unanswered = 0
         settings = LinkSettings(
             client_id=visitor.client_id,
             username=visitor.username,
@@ -79,18 +82,21 @@ class _Visit:
             self._over.set_result(error)
 
     def link_up(self, session_present: bool) -> None:  # noqa: ARG002  a clean start has none
-        if self._retained_on is None:
+        self._unanswered = len(self._retained_on)
+        for topic in self._retained_on:
+            self._link.publish(Frame(topic=topic, payload=b"", retain=True), _RETAINED)
+        if not self._retained_on:
             self._end(None)
-        else:
-            self._link.publish(Frame(topic=self._retained_on, payload=b"", retain=True), _PRESENCE)
 
     def link_down(self, error: LinkError | None) -> None:
         self._last_error = error or self._last_error
         if isinstance(error, ConnectRefused | Unreachable):
             self._end(error)
 
-    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:  # noqa: ARG002  there is only one
-        self._end(error)
+    def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:  # noqa: ARG002  all have the same
+        self._unanswered -= 1
+        if error is not None or not self._unanswered:
+            self._end(error)
 
     def link_received(self, delivery: Delivery) -> None:
         """A clean session has no subscription."""
@@ -122,20 +128,19 @@ async def clean(links: LinkFactory, visitors: Iterable[Visitor]) -> Cleaned:
 
 
 class _Listener:
-    """Hears which cars have left retained presence; the owner of a tool's link."""
+    """Hears which messages of cars a broker retains; the owner of a tool's link."""
 
-    def __init__(self, access: Access) -> None:
-        self.vins: dict[str, None] = {}
+    def __init__(self, access: Access, dialect: Dialect) -> None:
+        self.topics: dict[str, list[str]] = {}
         self.error: FleetError | None = None
         self.changed = asyncio.Event()
-        self._topics = access.dialect().topics
         settings = LinkSettings(
             client_id=f"clean-{os.getpid()}",
             username="tool",
             password=access.password_for("tool"),
             clean_start=True,
             session_expiry_s=0,
-            subscriptions=((self._topics.presence_of_all(), 0),),
+            subscriptions=tuple((each, 0) for each in _retained_filters(dialect)),
         )
         self.link: Link = access.tool_links()(settings, self, BackOff(lambda: 0.5))
 
@@ -151,14 +156,23 @@ class _Listener:
         """Listeners publish nothing."""
 
     def link_received(self, delivery: Delivery) -> None:
-        with suppress(Undecodable):  # what is no car's is none of ours
-            self.vins[self._topics.parse(delivery.frame.topic).vin] = None
+        frame = delivery.frame
+        vin = next(filter(is_vin, frame.topic.split("/")), None)
+        if vin is not None and frame.retain and frame.payload:
+            self.topics.setdefault(vin, []).append(frame.topic)
         self.changed.set()
 
 
-async def left_behind(access: Access) -> list[str]:
-    """Return the VINs of the cars whose presence a broker retains. Raises LinkError when it cannot be asked."""
-    listener = _Listener(access)
+def _retained_filters(dialect: Dialect) -> tuple[str, ...]:
+    """Return the filters under which cars may have left messages: in our own dialect their presence alone is retained."""
+    if dialect.access is None:
+        return (dialect.topics.presence_of_all(),)
+    return tuple(dict.fromkeys(each.replace("%u", "+") for each in dialect.access.car_writes))
+
+
+async def left_behind(access: Access) -> dict[str, tuple[str, ...]]:
+    """Return the topics on which a broker retains messages of cars, by VIN. Raises LinkError when it cannot be asked."""
+    listener = _Listener(access, access.dialect())
     listener.link.open()
     try:
         await asyncio.wait_for(listener.changed.wait(), PATIENCE_S)
@@ -172,10 +186,18 @@ async def left_behind(access: Access) -> list[str]:
         await listener.link.close(end_session=True)
     if listener.error is not None:
         raise listener.error
-    return list(listener.vins)
+    return {vin: tuple(topics) for vin, topics in listener.topics.items()}
 
 
-def cars_of(access: Access, vins: Iterable[str]) -> Iterable[Visitor]:
-    """Return the visits of cars, as they connect."""
-    topics = access.dialect().topics
-    return (Visitor(vin, vin, access.password_for(vin), topics.presence(vin)) for vin in vins)
+async def left_by(access: Access, vins: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the topics on which these cars may have left messages. Raises LinkError if a broker that must be asked cannot."""
+    dialect = access.dialect()
+    if dialect.access is None:
+        return {vin: (dialect.topics.presence(vin),) for vin in vins}
+    found = await left_behind(access)
+    return {vin: found.get(vin, ()) for vin in vins}
+
+
+def cars_of(access: Access, left: Mapping[str, tuple[str, ...]]) -> Iterable[Visitor]:
+    """Return the visits of cars, as they connect, by VIN and the topics on which they left messages."""
+    return (Visitor(vin, vin, access.password_for(vin), topics) for vin, topics in left.items())

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import aiomqtt
 import pytest
 
 from fleet.errors import ConnectRefused, Unreachable
-from fleet.runtime.access import Access
-from fleet.runtime.cleaning import cars_of, clean, left_behind
+from fleet.runtime.access import Access, open_access
+from fleet.runtime.cleaning import cars_of, clean, left_behind, left_by
 from fleet.runtime.mosquitto import free_port
 from fleet.transport.link import Endpoint
 from fleet.transport.swarm_link import swarm_links
+from fleet.wire.dialect import Access as Topics
 from fleet.wire.frame import Frame
+from tests.dialects.pieces import PiecesDialect
+from tests.foreign_mosquitto import foreign_mosquitto
 from tests.lab import TOPICS, VINS, Lab, LiveBroker
 
 pytestmark = pytest.mark.live
@@ -48,8 +55,8 @@ async def test_sessions_and_presence_are_gone(own_broker: LiveBroker) -> None:
             await leave_behind(lab, vin)
         access = access_to(own_broker)
         assert sorted(await left_behind(access)) == sorted((gone, kept))
-        cleaned = await clean(access.car_links(), cars_of(access, [gone]))
-        assert await left_behind(access) == [kept]
+        cleaned = await clean(access.car_links(), cars_of(access, await left_by(access, [gone])))
+        assert await left_behind(access) == {kept: (TOPICS.presence(kept),)}
         assert (cleaned.done, dict(cleaned.failed), cleaned.first_error) == (1, {}, None)
 
         _, kept_car = await lab.car_up(kept)
@@ -68,10 +75,10 @@ async def test_sessions_and_presence_are_gone(own_broker: LiveBroker) -> None:
 async def test_who_is_refused_is_told(own_broker: LiveBroker) -> None:
     """A car the broker does not know keeps none of the others; nobody who is let in ends it before the rest had a try."""
     access = access_to(own_broker)
-    cleaned = await clean(access.car_links(), cars_of(access, [*VINS[:2], "VSSZZZKMZTP999999"]))
+    cleaned = await clean(access.car_links(), cars_of(access, await left_by(access, [*VINS[:2], "VSSZZZKMZTP999999"])))
     assert (cleaned.done, dict(cleaned.failed)) == (2, {"ConnectRefused": 1})
     access = access_to(own_broker, password="wrong")
-    cleaned = await clean(access.car_links(), cars_of(access, VINS[:2]))
+    cleaned = await clean(access.car_links(), cars_of(access, await left_by(access, VINS[:2])))
     assert (cleaned.done, isinstance(cleaned.first_error, ConnectRefused)) == (0, True)
 
 
@@ -79,8 +86,32 @@ async def test_no_broker_is_no_wait() -> None:
     """Where nobody listens it ends with the first who came, however many there are."""
     nowhere = Endpoint("127.0.0.1", free_port("127.0.0.1"))
     access = Access(cars=nowhere, tools=nowhere, password_for=lambda _: None)
-    cleaned = await clean(access.car_links(), cars_of(access, [f"VSSZZZKMZTP{number:06d}" for number in range(5_000)]))
+    left = await left_by(access, [f"VSSZZZKMZTP{number:06d}" for number in range(5_000)])
+    cleaned = await clean(access.car_links(), cars_of(access, left))
     assert (cleaned.done, isinstance(cleaned.first_error, Unreachable)) == (0, True)
     assert cleaned.failed.total() < 5_000
     with pytest.raises(Unreachable):
         await left_behind(access)
+
+
+async def test_all_that_cars_retain_in_another_dialect(tmp_path: Path) -> None:
+    """Their retained topics are found by the dialect's own filters; what has no VIN in it stays."""
+    vin = VINS[0]
+    async with foreign_mosquitto(tmp_path / "broker") as foreign:
+        access = replace(open_access(broker=foreign.url), dialects=(f"{__name__}:RetainingDialect",))
+        async with aiomqtt.Client(foreign.host, foreign.port) as client:
+            for topic in (f"theirs/{vin}/a", f"theirs/{vin}/b", "theirs/other/a", f"elsewhere/{vin}"):
+                await client.publish(topic, b"x", qos=1, retain=True)
+        assert await left_behind(access) == {vin: (f"theirs/{vin}/a", f"theirs/{vin}/b")}
+        assert await left_by(access, VINS[:2]) == {vin: (f"theirs/{vin}/a", f"theirs/{vin}/b"), VINS[1]: ()}
+        cleaned = await clean(access.car_links(), cars_of(access, await left_behind(access)))
+        assert (cleaned.done, cleaned.first_error) == (1, None)
+        assert await left_behind(access) == {}
+
+
+class RetainingDialect(PiecesDialect):
+    """One whose cars may leave anything under their own level."""
+
+    @property
+    def access(self) -> Topics:
+        return Topics(("theirs/%u/#",), (), (), ())
