@@ -113,10 +113,13 @@ class CarOnLink:
         outputs = self._machine.receive(message, now)
         if outputs:
             self._perform(outputs, now)
-        self._reschedule()
+        deadline = self.car.deadline() if self._end is None else self._next_deadline()  # as below: a call more would cost 1 %
+        if deadline != self._scheduled:
+            self._scheduled = deadline
+            self._shard.reschedule(self)
 
     def _reschedule(self) -> None:
-        deadline = self.car.deadline() if self._end is None else self._next_deadline()
+        deadline = self._next_deadline()
         if deadline != self._scheduled:
             self._scheduled = deadline
             self._shard.reschedule(self)
