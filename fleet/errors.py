@@ -128,6 +128,10 @@ class ScenarioError(FileError):
     """A scenario file that cannot be used."""
 
 
+class RegionError(FileError):
+    """A region file that cannot be used."""
+
+
 class Undecodable(FleetError):
     """A payload or a topic that is no message of ours. `reason` is one word for counting."""
 

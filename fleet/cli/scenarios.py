@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,10 +12,11 @@ from fleet.kernel.instants import format_duration
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
 from fleet.scenario.following import followed_tracks, rows_left_out, track_findings
-from fleet.scenario.json_schema import json_schema
+from fleet.scenario.json_schema import json_schema, region_schema
 from fleet.scenario.loader import Overrides, check, find_scenario, load_text, read_settings, shipped
 from fleet.scenario.summary import summary
 from fleet.scenario.text import read_text
+from fleet.vehicle.regions import load_regions
 
 app = typer.Typer()
 
@@ -80,9 +82,42 @@ def check_file(scenario: ScenarioName, settings: Set = None, as_json: AsJson = F
 
 
 @app.command(rich_help_panel=SCENARIOS)
-def schema(as_json: AsJson = True) -> None:  # noqa: ARG001  accepted as everywhere; it is JSON anyway
-    """Print the JSON Schema of scenario files, for completion in editors.
+def regions(as_json: AsJson = False) -> None:
+    """List the shipped regions, where cars can live; `region:` of a scenario names one, or a file of yours (docs/scenarios.md).
 
-    Example: fleet schema > scenario.json
+    Examples: fleet regions
+
+    fleet regions --json
     """
-    out.print_json(json.dumps(json_schema()))
+    found = load_regions()
+    if as_json:
+        lines = [
+            {
+                "name": name,
+                "country": each.country,
+                "timezone": each.timezone,
+                "latitude": each.centre[0],
+                "longitude": each.centre[1],
+            }
+            for name, each in sorted(found.items())
+        ]
+        out.print_json(json.dumps(lines))
+        return
+    table = make_table("region", "country", "time zone", "middle")
+    for name, each in sorted(found.items()):
+        table.add_row(name, each.country, each.timezone, f"{each.centre[0]:.3f}, {each.centre[1]:.3f}")
+    out.print(table)
+
+
+@app.command(rich_help_panel=SCENARIOS)
+def schema(
+    kind: Annotated[Literal["scenario", "region"], typer.Argument(help="Of which kind of file")] = "scenario",
+    as_json: AsJson = True,  # noqa: ARG001  accepted as everywhere; it is JSON anyway
+) -> None:
+    """Print the JSON Schema of scenario files, or of region files, for completion in editors.
+
+    Examples: fleet schema > scenario.json
+
+    fleet schema region > region.json
+    """
+    out.print_json(json.dumps(json_schema() if kind == "scenario" else region_schema()))

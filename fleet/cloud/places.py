@@ -1,4 +1,4 @@
-"""The world of the online services: places, hold-ups, distances, from places.toml. Pure lookups by position and time.
+"""The world of the online services: places, hold-ups, distances, from places.toml and places.json. Pure lookups.
 
 Knows no road: a way is the straight line times a detour, and its duration comes from its length (ours).
 """
@@ -126,7 +126,7 @@ class _Sanctions(_Data, frozen=True, kw_only=True):
 
 
 class WorldMap(_Data, frozen=True, kw_only=True):
-    """All of places.toml. `radio` has the kbit/s of each station."""
+    """All of places.toml, and the regions of places.json. `radio` has the kbit/s of each station."""
 
     regions: dict[str, MapRegion]
     store: dict[str, Product]
@@ -141,9 +141,11 @@ class WorldMap(_Data, frozen=True, kw_only=True):
 
 @cache
 def load_world() -> WorldMap:
-    """Return the data, from the package's own file."""
-    text = resources.files("fleet.cloud").joinpath("places.toml").read_text(encoding="utf-8")
-    return msgspec.toml.decode(text, type=WorldMap)
+    """Return the data, from the package's own files."""
+    folder = resources.files("fleet.cloud")
+    world = msgspec.toml.decode(folder.joinpath("places.toml").read_text(encoding="utf-8"), type=WorldMap)
+    cities = msgspec.json.decode(folder.joinpath("places.json").read_bytes(), type=dict[str, MapRegion])
+    return msgspec.structs.replace(world, regions=world.regions | cities)
 
 
 def _at(spot: _Spot) -> Position:

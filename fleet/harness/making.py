@@ -13,20 +13,22 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import PROFILES, Driver, Profile
 from fleet.vehicle.geo import LatLon
-from fleet.vehicle.region import Place, region
+from fleet.vehicle.region import Place, Region
 from fleet.vehicle.settings import CarSettings
 
-MUNICH: Final = (48.137, 11.575)
 MOST_KM: Final = 5_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCar:
-    """A car to be made. None leaves a property to the draw; `equipment` are fields of `Equipment`."""
+    """A car to be made; `equipment` are fields of `Equipment`.
+
+    None leaves a property to the draw, and has `at` be the middle of the region.
+    """
 
     model: str
     energy: str | None = None
-    at: tuple[float, float] = MUNICH
+    at: tuple[float, float] | None = None
     fuel_percent: float | None = None
     charge_percent: float | None = None
     odometer_km: float | None = None
@@ -35,21 +37,19 @@ class ModelCar:
     settings: CarSettings | None = None
     equipment: Mapping[str, object] = field(default_factory=dict)
 
-    def make(self, number: int, *, seed: int, boot: int, now: Instant, region_name: str, until_stored: bool) -> Car:
+    def make(self, number: int, *, seed: int, boot: int, now: Instant, region: Region, until_stored: bool) -> Car:
         """Make the car of that number. Raises UsageError for what no such car can be or hold."""
         catalogue = load_catalogue()
         first = next(iter(catalogue.model(self.model).energies))
         if self.profile not in PROFILES:
             raise UnknownName("profile of a driver", self.profile, PROFILES)
-        at = position(self.at)
+        at = position(region.centre if self.at is None else self.at)
         draws = Draws(stream_key(seed, "car", str(number)), "equipment")
         fitted = draw_equipment(catalogue, draws, model=self.model, energy=self.energy or first, overrides=self.equipment)
         home, work = Place(*at, "home", "home"), Place(at[0] + 0.1, at[1], "work", "work")
         car = Car(
             vin=make_vin(fitted, number), key=stream_key(seed, "car", str(number)), equipment=fitted, boot=boot, now=now,
-            driver=Driver(
-                stream_key(seed, "driver", str(number)), region(region_name), home=home, work=work, profile=self.profile
-            ),
+            driver=Driver(stream_key(seed, "driver", str(number)), region, home=home, work=work, profile=self.profile),
             settings=self.settings or CarSettings(hole_share=0.0, until_stored=until_stored),
         )  # fmt: skip
         self._set_levels(car, fitted)

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from fleet.harness.clock import HarnessClock
     from fleet.harness.faults import Faults
     from fleet.harness.world import World
+    from fleet.scenario.schema import RegionChoice
 
 Mode = Literal["live", "virtual"]
 MODES: Final = ("live", "virtual")
-WORDS: Final = ("mode", "seed", "start", "checks", "car", "backend", "until_stored", "broker", "dialect")
+WORDS: Final = ("mode", "seed", "start", "checks", "car", "backend", "until_stored", "broker", "dialect", "region")
 OWN: Final = "own"
 """The kind of broker that no other test shares."""
 WORLD: Final = pytest.StashKey["World"]()
@@ -206,11 +207,23 @@ def _world(request: pytest.FixtureRequest, broker: HarnessBroker | ForeignBroker
         "until_stored": words.get("until_stored", False),
         "dialect": words.get("dialect"),
         "faults": "fleet_faults" in request.fixturenames,
+        "region": _region(request, words.get("region", "munich")),
         "reproduce": _again(request, seed),
     }
     if broker is None:
         return virtual_world(**settings)
     return live_world(broker.reach(), **settings)
+
+
+def _region(request: pytest.FixtureRequest, named: object) -> RegionChoice:
+    """Return where the cars live: a shipped region by its name, or the one in a file beside the test."""
+    from fleet.errors import UsageError
+    from fleet.runtime.assembly import vocabulary
+    from fleet.scenario.region_files import load_region
+
+    if not isinstance(named, str | os.PathLike):
+        raise UsageError(f"{named!r} is no region", hint="Name a shipped one, or a file beside the test.")
+    return load_region(os.fspath(named), request.node.path.parent, vocabulary())
 
 
 def _again(request: pytest.FixtureRequest, seed: int) -> str:

@@ -28,7 +28,7 @@ from fleet.harness.errors import ExpectationFailed, InvariantBroken
 from fleet.harness.faults import Faults
 from fleet.harness.gate import Gate
 from fleet.harness.inboxes import Inboxes
-from fleet.harness.making import MUNICH, ModelCar
+from fleet.harness.making import ModelCar
 from fleet.harness.matching import Matcher, as_matcher
 from fleet.harness.stages import LiveWorldStage, Reach, VirtualWorldStage, WorldStage
 from fleet.harness.steps import Steps, step
@@ -42,8 +42,10 @@ from fleet.runtime.dialects import foreign_name, open_dialect
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendRecorder
 from fleet.runtime.link_plan import LinkPlan
 from fleet.runtime.shard import Shard
+from fleet.scenario.schema import RegionChoice
 from fleet.vehicle.car import Car
 from fleet.vehicle.driver import Profile
+from fleet.vehicle.regions import region_of
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import PowerOn
 from fleet.wire.messages import AnnounceClock, DeskRequest
@@ -81,7 +83,7 @@ class WorldSettings:
     checks: bool = True
     folder: Path | None = None
     reproduce: str = ""
-    region: str = "munich"
+    region: RegionChoice = "munich"
 
     def __post_init__(self) -> None:
         """Raises UsageError for what means nothing."""
@@ -92,6 +94,7 @@ class WorldSettings:
             raise UsageError(f"the start is {self.start!r}", hint=hint)
         if self.backend not in BACKENDS:
             raise UnknownName("kind of back end", str(self.backend), map(str, BACKENDS))
+        region_of(self.region)
         if self.until_stored and not open_dialect(self.dialect).says_stored:
             hint = "Leave until_stored out, or give the mapping file a `confirm` with a topic."
             raise UsageError(f"in the dialect {self.dialect!r} no back end can say what it has stored", hint=hint)
@@ -383,7 +386,7 @@ class World:
         model: str = "Leon",
         energy: str | None = None,
         *,
-        at: tuple[float, float] = MUNICH,
+        at: tuple[float, float] | None = None,
         fuel_percent: float | None = None,
         charge_percent: float | None = None,
         odometer_km: float | None = None,
@@ -393,7 +396,7 @@ class World:
         switched_on: bool = True,
         **equipment: object,
     ) -> HarnessCar:
-        """Add a car that stands at a place with its engine off; it connects before this returns.
+        """Add a car that stands at a place (None: the middle of its region) with its engine off; it connects before this returns.
 
         `energy` is the first of the model's unless it is given (petrol, or electric). `equipment` are fields of `Equipment`,
         such as parking_heater=True; what the test does not say is drawn. With the profile parked (default) its driver does only
@@ -420,7 +423,7 @@ class World:
         made: list[HarnessCar] = []
         for model_car in wanted:
             car = model_car.make(
-                len(self.cars) + len(made), seed=self.seed, boot=self._boot, now=self.now, region_name=self.settings.region,
+                len(self.cars) + len(made), seed=self.seed, boot=self._boot, now=self.now, region=region_of(self.settings.region),
                 until_stored=self.settings.until_stored,
             )  # fmt: skip
             made.append(HarnessCar(self, self.shard.add_car(car)))

@@ -22,8 +22,8 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Catalogue, Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import PROFILES, Driver, draw_driver
 from fleet.vehicle.geo import offset
-from fleet.vehicle.region import Place, load_regions
-from fleet.vehicle.region import region as region_named
+from fleet.vehicle.region import Place, Region
+from fleet.vehicle.regions import load_regions, region_of
 from fleet.vehicle.settings import CarSettings, DeadZone
 from fleet.vehicle.track import TrackDriver, TrackTrip
 from fleet.wire.messages import Status, Written
@@ -129,12 +129,13 @@ class _Maker:
         self._start = start
         self._boot = boot
         self._settings = {fleet.name: _settings(scenario, fleet, common or CarSettings()) for fleet in scenario.fleets}
+        self._regions = {fleet.name: region_of(scenario.region_of(fleet)) for fleet in scenario.fleets}
         self._tracks = {fleet.name: _trips(scenario, fleet) for fleet in scenario.fleets if fleet.tracks is not None}
 
     def make(self, fleet: Fleet, number: int, vin: str, equipment: Equipment) -> Car:
         followed = self._tracks.get(fleet.name)
         trips = followed[number % len(followed)] if followed else None
-        driver = _make_driver(self._scenario, fleet, vin, trips)
+        driver = _make_driver(fleet, self._regions[fleet.name], stream_key(self._scenario.seed, vin), trips)
         settings = self._settings[fleet.name]
         if fleet.privacy is not None:
             settings = replace(settings, privacy=_privacy(self._scenario, fleet, vin))
@@ -193,10 +194,8 @@ def _trips(scenario: Scenario, fleet: Fleet) -> list[list[TrackTrip]]:
     return [read_track(Path(file)).trips(begin) for file in fleet.tracks.files]
 
 
-def _make_driver(scenario: Scenario, fleet: Fleet, vin: str, trips: Sequence[TrackTrip] | None) -> Driver:
+def _make_driver(fleet: Fleet, region: Region, key: int, trips: Sequence[TrackTrip] | None) -> Driver:
     """Draw who drives a car; one that follows a track has its `trips` and no plan of its own."""
-    key = stream_key(scenario.seed, vin)
-    region = region_named(scenario.region_of(fleet))
     if trips is not None:
         return TrackDriver(key, region, home=Place(*trips[0].path.points[0], "on its track", "home"), trips=trips)
     driver = draw_driver(key, region, fleet.profile, garage_share=float(fleet.coverage.garages))

@@ -24,8 +24,10 @@ from fleet.scenario.actions import (
 from fleet.scenario.expect import Expect
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
 from fleet.scenario.problems import Problem, Steps, check_known, check_name, check_value, check_weights, unknown
+from fleet.scenario.region_checks import check_coordinates
 from fleet.scenario.scalars import Misread
 from fleet.scenario.schema import CommandLoad, DeadZone, Fleet, Phase, Reconnect, Scenario, ScenarioStage, Vocabulary
+from fleet.vehicle.place_region import RegionFile
 
 MOST_CARS: Final = 1_000_000
 _LONGEST_DAYS: Final = 3660
@@ -54,8 +56,9 @@ def _check_duration(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
         yield Problem(("duration",), f"a duration above 0 and at most {_LONGEST_DAYS} days is expected")
 
 
-def _check_region(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
-    yield from check_known(("region",), "region", scenario.region, vocabulary.regions)
+def _check_region(part: Scenario | Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
+    if isinstance(part.region, str):
+        yield from check_known(("region",), "region", part.region, vocabulary.regions)
 
 
 def oversized(fleets: Sequence[Fleet]) -> str | None:
@@ -145,7 +148,7 @@ def _check_reasons(at: Steps, expectation: Expectation, vocabulary: Vocabulary) 
 
 
 def _check_times(scenario: Scenario, vocabulary: Vocabulary) -> Iterator[Problem]:
-    if scenario.region not in vocabulary.regions:
+    if not isinstance(scenario.region, RegionFile) and scenario.region not in vocabulary.regions:
         return
     try:
         start = vocabulary.start_of(scenario)
@@ -266,8 +269,6 @@ def _check_tracks(fleet: Fleet, _: Vocabulary) -> Iterator[Problem]:
 def _check_fleet_words(fleet: Fleet, vocabulary: Vocabulary) -> Iterator[Problem]:
     if fleet.profile is not None:
         yield from check_known(("profile",), "profile", fleet.profile, vocabulary.profiles)
-    if fleet.region is not None:
-        yield from check_known(("region",), "region", fleet.region, vocabulary.regions)
     if fleet.registered_in is not None:
         yield from check_known(("registered_in",), "country", fleet.registered_in, vocabulary.countries)
     for item, value in fleet.equipment.items():
@@ -293,9 +294,7 @@ def _check_zone(zone: DeadZone, vocabulary: Vocabulary) -> Iterator[Problem]:
 
 
 def _check_place(place: GeoPoint | DeadZone, _: Vocabulary) -> Iterator[Problem]:
-    for name, value, limit in (("latitude", place.latitude, 90), ("longitude", place.longitude, 180)):
-        if not -limit <= value <= limit:
-            yield Problem((name,), f"{value:g} is out of range: {-limit} to {limit} degrees are expected")
+    yield from check_coordinates(place.latitude, place.longitude)
 
 
 def _check_reconnect(again: Reconnect, _: Vocabulary) -> Iterator[Problem]:
@@ -312,7 +311,10 @@ CHECKS: Final[dict[type[msgspec.Struct], tuple[Check, ...]]] = {
         _check_scenario_name, _check_purpose, _check_seed, _check_duration, _check_size, _check_fleet_names, _check_stages,
         _check_targets, _check_expectations, _check_region, _check_times, _check_dialect,
     ),
-    Fleet: (_check_fleet_name, _check_count, _check_models, _check_tracks, _check_fleet_words, _check_privacy, _check_dialect),
+    Fleet: (
+        _check_fleet_name, _check_count, _check_models, _check_tracks, _check_region, _check_fleet_words, _check_privacy,
+        _check_dialect,
+    ),
     GeoPoint: (_check_place,),
     DeadZone: (_check_zone,),
     CommandLoad: (check_command_load,),

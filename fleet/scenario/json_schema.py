@@ -26,7 +26,8 @@ from fleet.scenario.scalars import (
     Share,
     Size,
 )
-from fleet.scenario.schema import INSTEAD, Scenario
+from fleet.scenario.schema import INSTEAD, RegionChoice, Scenario
+from fleet.vehicle.place_region import RegionFile
 
 _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Duration: {"type": "string", "examples": ["10 min", "1 h 30 min"]},
@@ -53,20 +54,38 @@ _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Numbers: {"type": ["integer", "array"], "items": {"type": "integer", "minimum": 0}},
 }
 """How the project's own types are written in a file."""
+_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _PARAMETER: Final = {"type": "string", "pattern": r"^\$\{\w+\}$"}
 """Instead of a number or a word there may be a parameter."""
 
 
+_REGION: Final = {
+    "type": "string",
+    "description": "a shipped region, or the path of a region file, relative to this one",
+    "examples": ["munich", "regions/malmo.yaml"],
+}
+_CHOICES: Final[tuple[tuple[Any, dict[str, Any]], ...]] = (
+    (Plain, {"type": ["string", "number", "boolean"]}),
+    (RegionChoice, _REGION),
+)
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of scenario files."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "fleet scenario", **_schema_of(Scenario)}
+    return {"$schema": _DRAFT, "title": "fleet scenario", **_schema_of(Scenario)}
+
+
+def region_schema() -> dict[str, Any]:
+    """Return the JSON Schema of region files."""
+    return {"$schema": _DRAFT, "title": "fleet region", **_schema_of(RegionFile)}
 
 
 def _schema_of(kind: Any) -> dict[str, Any]:
     # msgspec's own generator would describe our types by their fields; in a file they are written as one text.
-    if kind == Plain:
-        return {"type": ["string", "number", "boolean"]}
     kind = without_none(kind)
+    for choice, written in _CHOICES:
+        if kind == choice:
+            return written
     origin = get_origin(kind)
     if origin is tuple:
         return {"type": "array", "items": _schema_of(get_args(kind)[0])}

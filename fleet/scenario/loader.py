@@ -17,12 +17,15 @@ from ruamel.yaml.nodes import Node
 from fleet.errors import FileError, ScenarioError, UnknownName, UsageError
 from fleet.scenario.checks import CHECKS, oversized
 from fleet.scenario.composing import compose
+from fleet.scenario.element import without_none
 from fleet.scenario.problems import Steps, ValueUnknown
-from fleet.scenario.reader import Language, Reader, descend
-from fleet.scenario.scalars import ClockFactor
-from fleet.scenario.schema import INSTEAD, Fleet, Scenario, Vocabulary
+from fleet.scenario.reader import BROKEN, Language, Reader, descend, plain
+from fleet.scenario.region_files import is_region_path, read_region
+from fleet.scenario.scalars import ClockFactor, shown
+from fleet.scenario.schema import INSTEAD, Fleet, RegionChoice, Scenario, Vocabulary
 from fleet.scenario.text import STANDARD_INPUT, read_text
 from fleet.scenario.tracks import read_track
+from fleet.vehicle.place_region import RegionFile
 
 _SUFFIXES: Final = (".yaml", ".yml")
 
@@ -209,15 +212,42 @@ def scale(counts: list[int], total: int) -> list[int]:
 _LANGUAGE: Final = Language(checks=CHECKS, error=ScenarioError, instead=INSTEAD)
 
 
+class _ScenarioReader(Reader[Vocabulary]):
+    """Reads a scenario; `regions` are those of the region files that it names."""
+
+    def __init__(self, language: Language[Vocabulary], words: Vocabulary, errors: list[FileError]) -> None:
+        super().__init__(language, words, errors)
+        self.regions: dict[Path, RegionFile | None] = {}
+
+    def read(self, node: Node, wanted: Any, steps: Steps) -> Any:
+        return self._region(node, steps) if without_none(wanted) == RegionChoice else super().read(node, wanted, steps)
+
+    def _region(self, node: Node, steps: Steps) -> object:
+        """Return the name of a region, or the region in the file that is named; a path is relative to the file it stands in."""
+        name = plain(node)
+        if not isinstance(name, str):
+            return self.fail(node, steps, f"the name of a region, or the path of a region file, is expected, not {shown(name)}")
+        if not is_region_path(name):
+            return name
+        path = Path(node.start_mark.name).parent / name
+        if path not in self.regions:
+            try:
+                self.regions[path] = read_region(path, self.words, self.errors)
+            except UsageError as error:
+                return self.fail(node, steps, str(error), error.hint)
+        return self.regions[path] or BROKEN
+
+
 def _read(text: str, file: str, vocabulary: Vocabulary, settings: Mapping[str, str]) -> tuple[Scenario | None, list[FileError]]:
     composed = compose(text, file, settings, read_text)
     if composed.node is None:
         return None, composed.errors
-    reader = Reader(_LANGUAGE, vocabulary, composed.errors)
+    reader = _ScenarioReader(_LANGUAGE, vocabulary, composed.errors)
     scenario = reader.read_root(composed.node, Scenario)
     if scenario is not None:
         _read_tracks(reader, composed.node, scenario)
-    reader.errors.sort(key=lambda error: (composed.files.index(error.file), error.line, error.column))
+    files = [*composed.files, *(str(path) for path in reader.regions)]
+    reader.errors.sort(key=lambda error: (files.index(error.file), error.line, error.column))
     return (None if reader.errors else scenario), reader.errors
 
 

@@ -40,7 +40,7 @@ class _Broken:
         return UNKNOWN if self.partial is None else self.partial
 
 
-_BROKEN: Final = _Broken()
+BROKEN: Final = _Broken()
 
 
 @cache
@@ -81,10 +81,10 @@ class Reader(Generic[WordsT]):
         mark = node.start_mark
         text = f"{label}: {message}" if label else message
         self.errors.append(self.language.error(text, file=str(mark.name), line=mark.line + 1, column=mark.column + 1, hint=hint))
-        return _BROKEN
+        return BROKEN
 
     def read(self, node: Node, wanted: Any, steps: Steps) -> Any:
-        """Return the value of `node` as `wanted`, or _BROKEN after reporting why not."""
+        """Return the value of `node` as `wanted`, or BROKEN after reporting why not."""
         if wanted == Plain:
             return self._anything(node, steps)
         wanted = without_none(wanted)
@@ -105,18 +105,18 @@ class Reader(Generic[WordsT]):
         if isinstance(node, MappingNode):
             self._entries(node, steps)  # only for keys that come twice
         try:
-            return wanted.parse(_plain(node))
+            return wanted.parse(plain(node))
         except Misread as error:
             return self.fail(descend(node, error.at), (*steps, *error.at), str(error), error.hint)
 
     def _word(self, node: Node, words: tuple[str, ...], steps: Steps) -> object:
-        value = _plain(node)
+        value = plain(node)
         if value in words:
             return value
         return self.fail(node, steps, f"{shown(value)} is not one of {', '.join(words)}", nearest_hint(str(value), words))
 
     def _scalar(self, node: Node, wanted: type, steps: Steps) -> object:
-        value = _plain(node)
+        value = plain(node)
         expected = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[wanted]
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
@@ -125,14 +125,14 @@ class Reader(Generic[WordsT]):
         return value
 
     def _anything(self, node: Node, steps: Steps) -> object:
-        value = _plain(node)
+        value = plain(node)
         if value is None or isinstance(value, list | dict):
             return self.fail(node, steps, f"a word, a number, true or false is expected, not {shown(value)}")
         return value
 
     def _list(self, node: Node, item: Any, steps: Steps) -> object:
         if not isinstance(node, SequenceNode):
-            return self.fail(node, steps, f"a list is expected, not {shown(_plain(node))}")
+            return self.fail(node, steps, f"a list is expected, not {shown(plain(node))}")
         values = [self.read(child, item, (*steps, index)) for index, child in enumerate(node.value)]
         if not any(isinstance(value, _Broken) for value in values):
             return tuple(values)
@@ -141,19 +141,19 @@ class Reader(Generic[WordsT]):
     def _table(self, node: Node, item: Any, steps: Steps) -> object:
         entries = self._entries(node, steps)
         if entries is None:
-            return _BROKEN
+            return BROKEN
         values = {key: self.read(child, item, (*steps, key)) for key, (_, child) in entries.items()}
-        return _BROKEN if any(isinstance(value, _Broken) for value in values.values()) else values
+        return BROKEN if any(isinstance(value, _Broken) for value in values.values()) else values
 
     def _entries(self, node: Node, steps: Steps) -> dict[str, tuple[Node, Node]] | None:
         """Return key -> (key node, value node), reporting keys that come twice or are no text."""
         if not isinstance(node, MappingNode):
-            self.fail(node, steps, f"a mapping (key: value) is expected, not {shown(_plain(node))}")
+            self.fail(node, steps, f"a mapping (key: value) is expected, not {shown(plain(node))}")
             return None
         entries: dict[str, tuple[Node, Node]] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                self.fail(key_node, steps, f"a key is a word, not {shown(_plain(key_node))}")
+                self.fail(key_node, steps, f"a key is a word, not {shown(plain(key_node))}")
             elif key_node.value in entries:
                 first = entries[key_node.value][0].start_mark.line + 1
                 self.fail(key_node, steps, f"the key {shown(key_node.value)} comes twice, first in line {first}")
@@ -166,7 +166,7 @@ class Reader(Generic[WordsT]):
     def _struct(self, node: Node, wanted: type[msgspec.Struct], steps: Steps) -> object:
         entries = self._entries(node, steps)
         if entries is None:
-            return _BROKEN
+            return BROKEN
         fields = _fields(wanted)
         hints = []
         for key, (key_node, _) in entries.items():
@@ -180,7 +180,7 @@ class Reader(Generic[WordsT]):
             if key in entries:
                 value = self.read(entries[key][1], described.type, (*steps, key))
             elif hints and nearest_hint(key, [key]) in hints:
-                value = _BROKEN  # it is there, misspelt, and that has been said
+                value = BROKEN  # it is there, misspelt, and that has been said
             elif described.required or (key in instead and instead[key] not in entries):
                 value = self.fail(node, steps, f"the key {key!r} is missing{_wanted(described.type)}")
             else:
@@ -206,14 +206,14 @@ class Reader(Generic[WordsT]):
                         self.fail(place, (*steps, *problem.at), problem.message, problem.hint)
 
 
-def _plain(node: Node, depth: int = 0) -> Any:
+def plain(node: Node, depth: int = 0) -> Any:
     """Return the node as plain data; what lies too deep becomes a list that no type reads."""
     if depth > _DEEPEST:
         return []
     if isinstance(node, SequenceNode):
-        return [_plain(child, depth + 1) for child in node.value]
+        return [plain(child, depth + 1) for child in node.value]
     if isinstance(node, MappingNode):
-        return {str(key.value): _plain(child, depth + 1) for key, child in node.value}
+        return {str(key.value): plain(child, depth + 1) for key, child in node.value}
     return _plain_scalar(str(node.tag).rpartition(":")[2], str(node.value))
 
 

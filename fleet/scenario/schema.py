@@ -19,7 +19,11 @@ from fleet.scenario.drawn import Distances, Plain, PrivacyMix, SpinMix, Values
 from fleet.scenario.element import Element
 from fleet.scenario.expectations import Expectation
 from fleet.scenario.scalars import ClockFactor, DayWindow, Distance, Duration, LocalTime, Moment, Rate, Share
+from fleet.vehicle.place_region import RegionFile
 from fleet.wire.commands import COMMANDS, CommandType
+
+RegionChoice = str | RegionFile
+"""The name of a shipped region, or a region of one's own. In a file it is written as a name or as the path of a region file."""
 
 
 class DeadZone(Element, frozen=True, kw_only=True):
@@ -66,7 +70,7 @@ class Fleet(Element, frozen=True, kw_only=True):
     models: dict[str, float]
     energies: dict[str, dict[str, float]] = msgspec.field(default_factory=dict)
     profile: str | None = None
-    region: str | None = None
+    region: RegionChoice | None = None
     coverage: Coverage = Coverage()
     equipment: dict[str, Plain] = msgspec.field(default_factory=dict)
     places: Places | None = None
@@ -143,7 +147,7 @@ class Scenario(Element, frozen=True, kw_only=True):
     start: LocalTime
     written_duration: Duration | None = msgspec.field(name="duration", default=None)
     clock: ClockFactor = ClockFactor(1)
-    region: str
+    region: RegionChoice
     dialect: str | None = None
     reconnect: Reconnect = Reconnect()
     fleets: tuple[Fleet, ...]
@@ -171,9 +175,14 @@ class Scenario(Element, frozen=True, kw_only=True):
         """Return the dialect of each fleet, by its name; None is our own."""
         return {fleet.name: fleet.dialect or self.dialect for fleet in self.fleets}
 
-    def region_of(self, fleet: Fleet) -> str:
+    def region_of(self, fleet: Fleet) -> RegionChoice:
         """Return the region a fleet lives in."""
         return fleet.region or self.region
+
+    def own_regions(self) -> list[RegionFile]:
+        """Return the regions that came from files, each once."""
+        chosen = [self.region, *(fleet.region for fleet in self.fleets)]
+        return list(dict.fromkeys(region for region in chosen if isinstance(region, RegionFile)))
 
     def phases(self) -> list[Phase]:
         """Return the whole run (without a name) and then its stages, with what goes on in each."""
@@ -236,7 +245,8 @@ class Vocabulary:
 
     def zone_of(self, scenario: Scenario) -> str:
         """Return the IANA time zone the scenario's clock times are in."""
-        return self.regions[scenario.region]
+        region = scenario.region
+        return region.timezone if isinstance(region, RegionFile) else self.regions[region]
 
     def start_of(self, scenario: Scenario) -> Instant:
         """Return the scenario time at which the run starts."""

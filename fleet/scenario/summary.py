@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from fleet.kernel.instants import SECOND, Instant, format_duration, to_datetime
 from fleet.scenario.actions import Action, Selection, TimelineStep
 from fleet.scenario.following import followed_tracks
 from fleet.scenario.schema import CommandLoad, Fleet, Phase, Scenario, Vocabulary
+from fleet.vehicle.place_region import RegionFile
 
 STEPS_MOST: Final = 100
 """Steps of a timeline that are listed one by one."""
@@ -26,6 +28,7 @@ def summary(scenario: Scenario, vocabulary: Vocabulary) -> list[str]:
         f"{scenario.cars} cars: {', '.join(_fleet(scenario, fleet) for fleet in scenario.fleets)}",
         f"{when}: {format_duration(scenario.duration)} at clock {scenario.clock}{takes}, seed {scenario.seed}",
     ]
+    lines += [f"region {each.region}: {_places(each)} in {each.country}, {each.timezone}" for each in scenario.own_regions()]
     lines += [f"  {track.line(zone)}" for track in followed_tracks(scenario, vocabulary)]
     for phase in scenario.phases():
         if phase.name:
@@ -40,8 +43,14 @@ def summary(scenario: Scenario, vocabulary: Vocabulary) -> list[str]:
 
 
 def _fleet(scenario: Scenario, fleet: Fleet) -> str:
-    where = "" if fleet.region in (None, scenario.region) else f" in {fleet.region}"
+    region = fleet.region.region if isinstance(fleet.region, RegionFile) else fleet.region
+    where = "" if fleet.region in (None, scenario.region) else f" in {region}"
     return f"{fleet.count} {fleet.name}{where}"
+
+
+def _places(region: RegionFile) -> str:
+    kinds = Counter(place.kind for place in region.places)
+    return ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
 
 
 def _local(at: Instant, zone: str) -> str:

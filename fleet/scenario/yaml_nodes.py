@@ -18,13 +18,15 @@ class FileKind(NamedTuple):
 
     noun: str
     error: type[FileError]
-    examples: str
+    examples: str = ""
 
 
 def parse_nodes(text: str, file: str, kind: FileKind) -> Node:
     """Return the root of the nodes. Raises the kind's error for text that is no YAML, or no document in it."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # an anchor may come again, and Python's warning names no file
     try:
-        node: Node | None = YAML(typ="safe", pure=True).compose(text)
+        node: Node | None = yaml.compose(text)
     except ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")

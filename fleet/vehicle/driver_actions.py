@@ -13,7 +13,7 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant
 from fleet.vehicle import ports
 from fleet.vehicle.driver import PlannedTrip, Purpose
-from fleet.vehicle.geo import Path, distance_m, road_path
+from fleet.vehicle.geo import DETOUR_MOST, Path, distance_m, road_path
 from fleet.vehicle.journey import DRIVE, Journey
 from fleet.vehicle.kinematics import speed_plan
 from fleet.vehicle.leaving import Leaving, leaving_habits
@@ -85,7 +85,7 @@ def start_planned(car: Ports, now: Instant) -> None:
         car.trips.strike()
         car.plan_next_trip(now)
     elif car.powertrain.must_stop_for_energy(now, path.length_m):
-        _drive(car, _path_to_station(car, path, now), None, "station", now)
+        _drive_to_station(car, path, now)
     else:
         car.trips.strike()
         _drive(car, path, trip.destination, trip.purpose, now)
@@ -112,10 +112,24 @@ def drive_legs(car: Ports, legs: Sequence[PlannedTrip], now: Instant) -> None:
     start_planned(car, now)
 
 
-def _path_to_station(car: Ports, path: Path, now: Instant) -> Path:
-    """Return a road to a station that lies on the way and within reach."""
+def _drive_to_station(car: Ports, path: Path, now: Instant) -> None:
+    """Drive to the nearest station that the region knows within reach, or else to one that lies on the way."""
     reach_m = STATION_WITHIN * sum(car.powertrain.range_m(car.levels(now)))
     draws = _draws(car, "station")
+    here = path.position_at(0.0)
+    station = car.driver.region.station_near(here, _station_kind(car), reach_m / DETOUR_MOST)
+    if station is not None:
+        _drive(car, road_path(draws, here, station.position), station, "station", now)
+    else:
+        _drive(car, _path_to_station(draws, path, reach_m), None, "station", now)
+
+
+def _station_kind(car: Ports) -> PlaceKind:
+    return "petrol_station" if car.equipment.tank_l else "charging_station"
+
+
+def _path_to_station(draws: Draws, path: Path, reach_m: float) -> Path:
+    """Return a road to a station that lies on the way and within reach."""
     nearby_m = draws.uniform(800, 4_000)
     far_enough = path.length_m > reach_m > 4 * nearby_m
     at_m = min(reach_m if far_enough else nearby_m, 0.6 * path.length_m)
@@ -130,7 +144,7 @@ def _drive(car: Ports, path: Path, place: Place | None, purpose: str, now: Insta
     draws = car.draws("drive", index)
     if place is None:
         latitude, longitude = path.position_at(path.length_m)
-        place = Place(latitude, longitude, "on the way", "petrol_station" if car.equipment.tank_l else "charging_station")
+        place = Place(latitude, longitude, "on the way", _station_kind(car))
     profile = track or speed_plan(draws, path.length_m)
     lead = int(draws.uniform(5, 25) * SECOND)
     journey = Journey(

@@ -1,24 +1,21 @@
-"""Regions with real towns: where drivers live, where they go, and how warm it is there.
+"""A region: where drivers live and where they go, its time zone, its maps, and how warm it is there.
 
-Places are drawn; roads between them are made by `geo`. Knows no car and no driver.
+Which kinds of regions there are is in `town_region` and `place_region`, and which are shipped in `regions`.
 """
 
 from __future__ import annotations
 
+import abc
 import math
-from bisect import bisect_left, bisect_right
-from functools import cache, lru_cache
-from importlib import resources
-from itertools import accumulate
+from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from fleet.errors import UnknownName
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import DAY, HOUR, Instant
-from fleet.vehicle.geo import DETOUR_MEAN, LatLon, distance_m, metres_per_degree, offset
+from fleet.vehicle.geo import LatLon, distance_m
 
 PlaceKind = Literal["home", "work", "errand", "delivery", "petrol_station", "charging_station"]
 
@@ -41,17 +38,6 @@ class Place(msgspec.Struct, frozen=True, gc=False):
         return self.latitude, self.longitude
 
 
-class Town(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A real town; see regions.toml."""
-
-    name: str
-    latitude: float
-    longitude: float
-    population_k: float
-    radius_km: float
-    homes: bool = True
-
-
 class MapArea(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The area that the maps in a car cover: degrees, edges included; none of them crosses the date line."""
 
@@ -61,100 +47,64 @@ class MapArea(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True)
     east: float
 
 
-class _RegionData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    timezone: str
-    country: str
-    limit_km: float
-    maps: MapArea
-    towns: tuple[Town, ...]
+class Climate(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """The air at the centre of a region in °C: the mean of the year, and how far summer and winter are from it."""
+
+    mean_c: float
+    swing_c: float = 10.0
 
 
-class _Neighbours:
-    """The towns as seen from one of them, nearest (itself) first, with cumulative population."""
+class Region(abc.ABC):
+    """Where drivers live and travel: a time zone, a country, maps, a climate, places that are drawn. Shared by all drivers."""
 
-    __slots__ = ("cumulative_k", "distances_m", "towns")
-
-    def __init__(self, town: Town, towns: tuple[Town, ...]) -> None:
-        seen = sorted(
-            ((distance_m(town.latitude, town.longitude, other.latitude, other.longitude), n) for n, other in enumerate(towns))
-        )
-        self.distances_m: Final = [distance for distance, _ in seen]
-        self.towns: Final = [towns[n] for _, n in seen]
-        self.cumulative_k: Final = [0.0, *accumulate(other.population_k for other in self.towns)]
-
-
-class Region:
-    """A region: its towns and its time zone. Made once by `load_regions` and shared by all drivers."""
-
-    __slots__ = (
-        "_home_towns",
-        "_home_weights",
-        "_neighbours",
-        "_town_centres",
-        "centre",
-        "country",
-        "limit_m",
-        "maps",
-        "name",
-        "timezone",
-        "towns",
-        "weather_key",
-        "zone",
-    )
+    __slots__ = ("_swing", "_warmer_c", "centre", "country", "limit_m", "maps", "name", "timezone", "weather_key", "zone")
 
     def __init__(
-        self, name: str, timezone: str, country: str, limit_km: float, towns: tuple[Town, ...], *, maps: MapArea
+        self,
+        name: str,
+        *,
+        timezone: str,
+        country: str,
+        maps: MapArea,
+        centre: LatLon,
+        limit_m: float,
+        climate: Climate | None = None,
     ) -> None:
+        """`limit_m` is how far a place may lie from the centre; without a climate it follows from the latitude."""
         self.name: Final = name
         self.country: Final = country
         self.timezone: Final = timezone
         self.zone: Final = ZoneInfo(timezone)
         self.weather_key: Final = stream_key(0, "weather", name)
-        self.limit_m: Final = limit_km * 1000.0
+        self.limit_m: Final = limit_m
         self.maps: Final = maps
-        self.towns: Final = towns
-        self.centre: Final[LatLon] = (towns[0].latitude, towns[0].longitude)
-        self._town_centres: Final = [(town.latitude, town.longitude) for town in towns]
-        self._neighbours: Final = {town.name: _Neighbours(town, towns) for town in towns}
-        self._home_towns: Final = [town for town in towns if town.homes]
-        self._home_weights: Final = list(accumulate(town.population_k for town in self._home_towns))
+        self.centre: Final = centre
+        self._warmer_c: Final = climate.mean_c - mean_c(centre[0]) if climate is not None else 0.0
+        self._swing: Final = climate.swing_c / SWING_C if climate is not None else 1.0
 
     def has_map(self, latitude: float, longitude: float) -> bool:
         """Tell whether cars that are sold here have map data there."""
         return self.maps.south <= latitude <= self.maps.north and self.maps.west <= longitude <= self.maps.east
 
-    def draw_home(self, draws: Draws, garage_share: float = GARAGE_SHARE) -> Place:
-        """Draw where a driver lives: a town by its population, and a point in it, denser towards its centre."""
-        town = self._home_towns[bisect_right(self._home_weights, draws.unit() * self._home_weights[-1])]
-        distance = town.radius_km * 1000.0 * draws.unit()
-        bearing = math.tau * draws.unit()
-        lat, lon = offset(town.latitude, town.longitude, distance * math.sin(bearing), distance * math.cos(bearing))
-        return Place(round(lat, 6), round(lon, 6), town.name, "home", draws.chance(garage_share))
+    def contains(self, lat: float, lon: float) -> bool:
+        """Tell whether a point is within the region's limit."""
+        return distance_m(*self.centre, lat, lon) <= self.limit_m
 
+    def ambient_c(self, latitude: float, instant: Instant) -> float:
+        """Return the outside temperature in °C; all cars of the region share the weather."""
+        return ambient_c(latitude, instant, self.weather_key, warmer_c=self._warmer_c, swing=self._swing)
+
+    @abc.abstractmethod
+    def draw_home(self, draws: Draws, garage_share: float = GARAGE_SHARE) -> Place:
+        """Draw where a driver lives."""
+
+    @abc.abstractmethod
     def draw_destination(
         self, draws: Draws, home: Place, road_km: float, kind: PlaceKind = "errand", garage_share: float = GARAGE_SHARE
     ) -> Place:
-        """Draw where a drive of about `road_km` from `home` (any place of this region) leads.
+        """Draw where a drive of about `road_km` from `home` (any place of this region) leads."""
 
-        The straight line is `road_km` / 1.3, at most the region's limit. It leads to or towards a town at about that
-        distance, the larger the likelier, or to somewhere in the same town when that is large enough.
-        """
-        straight_m = min(road_km * 1000.0 / DETOUR_MEAN, self.limit_m)
-        seen = self._seen_from(home)
-        town = self._draw_town(draws, seen, straight_m)
-        if town is seen.towns[0]:
-            bearing = math.tau * draws.unit()
-        else:
-            scatter = 2.0 * town.radius_km * 1000.0
-            bearing = _bearing(home, town.latitude, town.longitude, scatter * (draws.unit() - 0.5))
-        garage = draws.chance(garage_share)
-        lat, lon = _from(home, bearing, straight_m)
-        if not self.contains(lat, lon):
-            # Towards the middle of the region there is always room for limit_km.
-            lat, lon = _from(home, _bearing(home, *self.centre, 0.0), straight_m)
-            town = self.nearest_town(lat, lon)
-        return Place(round(lat, 6), round(lon, 6), town.name, kind, garage)
-
+    @abc.abstractmethod
     def place_beyond(
         self,
         home: Place,
@@ -166,90 +116,32 @@ class Region:
         kind: PlaceKind = "errand",
         garage: bool = False,
     ) -> Place:
-        """Return the place `home_m` from `home` and `via_m` from `via` in a straight line, left or right of their line.
+        """Return a place about `home_m` from `home` and `via_m` from `via` in a straight line, left or right of their line."""
 
-        Where the three distances make no triangle, the one to `via` gives way; where the place would be
-        outside the region, it is the middle between the two.
-        """
-        base_m = distance_m(*home.position, *via.position)
-        cosine = (base_m**2 + home_m**2 - via_m**2) / max(2.0 * base_m * home_m, 1.0)
-        angle = math.acos(max(-1.0, min(1.0, cosine)))
-        lat, lon = _from(home, _bearing(home, *via.position, 0.0) + (-angle if left else angle), home_m)
-        if not self.contains(lat, lon):
-            lat, lon = (home.latitude + via.latitude) / 2.0, (home.longitude + via.longitude) / 2.0
-        return Place(round(lat, 6), round(lon, 6), self.nearest_town(lat, lon).name, kind, garage)
-
-    def contains(self, lat: float, lon: float) -> bool:
-        """Tell whether a point is within the region's limit, and so on dry land."""
-        return distance_m(*self.centre, lat, lon) <= self.limit_m
-
-    def nearest_town(self, lat: float, lon: float) -> Town:
-        """Return the town whose centre is nearest."""
-        north, east = metres_per_degree(lat)
-        away = [math.hypot((town_lat - lat) * north, (town_lon - lon) * east) for town_lat, town_lon in self._town_centres]
-        return self.towns[away.index(min(away))]
-
-    def _seen_from(self, place: Place) -> _Neighbours:
-        seen = self._neighbours.get(place.name)
-        return seen or self._neighbours[self.nearest_town(place.latitude, place.longitude).name]
-
-    @staticmethod
-    def _draw_town(draws: Draws, seen: _Neighbours, straight_m: float) -> Town:
-        """Draw a town at about `straight_m`, by population; without one, take the one that comes nearest to it."""
-        slack_m = max(2_000.0, 0.2 * straight_m)
-        first = 0 if straight_m <= seen.towns[0].radius_km * 1000.0 else bisect_left(seen.distances_m, straight_m - slack_m)
-        last = bisect_right(seen.distances_m, straight_m + slack_m)
-        point = draws.unit()
-        if first < last:
-            low, high = seen.cumulative_k[first], seen.cumulative_k[last]
-            return seen.towns[bisect_right(seen.cumulative_k, low + point * (high - low), first, last) - 1]
-        if first == len(seen.towns):
-            return seen.towns[-1]
-        return seen.towns[first]
+    def station_near(self, position: LatLon, kind: PlaceKind, within_m: float) -> Place | None:  # noqa: ARG002
+        """Return the nearest station of a kind that the region knows within a distance; None: stations are along the roads."""
+        return None
 
 
-def _from(place: Place, bearing: float, distance: float) -> LatLon:
-    return offset(place.latitude, place.longitude, distance * math.sin(bearing), distance * math.cos(bearing))
+def mean_c(latitude: float) -> float:
+    """Return the mean temperature of the year in °C: 9.7 °C at 48.1° and 0.75 °C more for each degree towards the equator."""
+    return 9.7 + 0.75 * (48.1 - abs(latitude))
 
 
-def _bearing(place: Place, lat: float, lon: float, aside_m: float) -> float:
-    """Return the direction (radians from north) to a point `aside_m` east of the given one."""
-    north, east = metres_per_degree((place.latitude + lat) * 0.5)
-    return math.atan2((lon - place.longitude) * east + aside_m, (lat - place.latitude) * north)
-
-
-@cache
-def load_regions() -> dict[str, Region]:
-    """Return the regions by name, from the package's own file."""
-    text = resources.files("fleet.vehicle").joinpath("regions.toml").read_text(encoding="utf-8")
-    data = msgspec.toml.decode(text, type=dict[str, _RegionData])
-    return {
-        name: Region(name, entry.timezone, entry.country, entry.limit_km, entry.towns, maps=entry.maps)
-        for name, entry in data.items()
-    }
-
-
-def region(name: str) -> Region:
-    """Return a region by name; raises UnknownName with the nearest one."""
-    regions = load_regions()
-    if name not in regions:
-        raise UnknownName("region", name, regions)
-    return regions[name]
-
-
-def ambient_c(latitude: float, instant: Instant, draws_key: int) -> float:
+def ambient_c(latitude: float, instant: Instant, draws_key: int, *, warmer_c: float = 0.0, swing: float = 1.0) -> float:
     """Return the outside temperature in °C: a closed form of season, hour and the day's weather.
 
-    Yearly mean 9.7 °C at 48.1° and 0.75 °C more for each degree towards the equator, ±10 °C over the year (coldest
-    in mid January, south of the equator in mid July), ±4.5 °C over the day (warmest at 14 h UTC), and weather with a
-    deviation of 3 °C that passes from one noon to the next (ours, after the climate of Munich and Madrid). Cars with the
-    same `draws_key` share their weather.
+    The mean of the year and `warmer_c`, ±10 °C times `swing` over the year (coldest in mid January, south of the equator in
+    mid July), ±4.5 °C over the day (warmest at 14 h UTC), and weather with a deviation of 3 °C that passes from one noon to
+    the next (ours, after the climate of Munich and Madrid). Cars with the same `draws_key` share their weather.
     """
     yearly_c, daily_c = _air(instant, draws_key)
-    yearly_c = yearly_c if latitude >= 0.0 else -yearly_c
-    return 9.7 + 0.75 * (48.1 - abs(latitude)) - yearly_c + daily_c
+    yearly_c = (yearly_c if latitude >= 0.0 else -yearly_c) * swing
+    return mean_c(latitude) + warmer_c - yearly_c + daily_c
 
 
+SWING_C: Final = 10.0
+"""How far the warmest and the coldest time of the year are from its mean, unless a region says otherwise."""
 _NOON: Final = 12 * HOUR
 _WARMEST: Final = 14 * HOUR
 
@@ -262,7 +154,7 @@ def _air(instant: Instant, draws_key: int) -> tuple[float, float]:
     time_of_day = since_noon + _NOON if since_noon < _NOON else since_noon - _NOON
     daily = math.cos(math.tau * (time_of_day - _WARMEST) / DAY)
     today_c, tomorrow_c = _weather_c(draws_key, day)
-    return 10.0 * math.cos(season), 4.5 * daily + (today_c + (tomorrow_c - today_c) * since_noon / DAY)
+    return SWING_C * math.cos(season), 4.5 * daily + (today_c + (tomorrow_c - today_c) * since_noon / DAY)
 
 
 @lru_cache(maxsize=1024)

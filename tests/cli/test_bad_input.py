@@ -251,6 +251,25 @@ def test_the_live_run_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_regions_are_listed() -> None:
+    """With country, time zone and middle; the schema of their files is there, too."""
+    assert {"amsterdam", "madrid", "munich", "stockholm"} <= {each["name"] for each in json.loads(call("regions", "--json").out)}
+    assert "Europe/Stockholm" in call("regions").out
+    schema = json.loads(call("schema", "region").out)
+    assert schema["title"] == "fleet region"
+    assert {"region", "country", "timezone", "places"} == set(schema["required"])
+
+
+def test_a_broken_region_file_is_told_by_check() -> None:
+    """With its own name, line and column; exit code 2."""
+    Path("mine.yaml").write_text("region: mine\ncountry: SE\ntimezone: Europe/Stokholm\nplaces: []\n", encoding="utf-8")
+    Path("own.yaml").write_text(GOOD_SCENARIO.replace("region: munich", "region: mine.yaml"), encoding="utf-8")
+    done = call("check", "own.yaml")
+    assert done.code == 2
+    assert "mine.yaml:3:11: timezone: unknown time zone 'Europe/Stokholm'" in done.text
+    assert "mine.yaml:4:9: places: nobody lives here" in done.text
+
+
 @pytest.mark.parametrize("line", ["schema", "schema --json"])
 def test_the_schema_is_json(line: str) -> None:
     """It is the schema of scenario files, with or without --json."""

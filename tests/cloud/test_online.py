@@ -16,7 +16,8 @@ from fleet.cloud.places import CarPark, ChargingStation, PetrolStation, distance
 from fleet.cloud.rule import CentreOutput, Keep, Notify, SendReply, ServiceAsked
 from fleet.kernel.instants import HOUR, MINUTE, SECOND, Instant, from_datetime
 from fleet.vehicle.geo import geodesic_m
-from fleet.vehicle.region import load_regions
+from fleet.vehicle.regions import load_regions
+from fleet.vehicle.town_region import TownRegion
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
 from fleet.wire.requests import requests
 
@@ -471,21 +472,23 @@ def test_roles_follow_from_names(user: str, role: str) -> None:
 
 
 def test_the_data_fits_the_regions_that_drivers_live_in() -> None:
-    """Places are within 30 km of a town, names are unique, hours can be read, and maps are those of the cars."""
+    """Places are within 30 km of a town or the middle, names are unique, hours can be read, and maps are those of the cars."""
     names: list[str] = []
+    assert load_world().regions.keys() == load_regions().keys()
     for name, region in load_world().regions.items():
-        towns = load_regions()[name].towns
-        maps = load_regions()[name].maps
-        assert msgspec.to_builtins(region.maps) == msgspec.to_builtins(maps)
-        assert region.timezone == load_regions()[name].timezone
+        home = load_regions()[name]
+        towns = [(town.latitude, town.longitude) for town in home.towns] if isinstance(home, TownRegion) else [home.centre]
+        assert msgspec.to_builtins(region.maps) == msgspec.to_builtins(home.maps)
+        assert (region.timezone, region.country) == (home.timezone, home.country)
         spots: list[PetrolStation | ChargingStation | CarPark] = [*region.petrol, *region.charging, *region.parking]
         names += [spot.name for spot in spots]
+        assert min(len(region.petrol), len(region.charging), len(region.parking), len(region.incidents)) >= 4
         for spot in spots:
-            assert min(distance_km((spot.latitude, spot.longitude), (town.latitude, town.longitude)) for town in towns) < 30
+            assert min(distance_km((spot.latitude, spot.longitude), town) for town in towns) < 30
         for hours in [*(each.hours for each in region.petrol), *(each.hours for each in region.parking)]:
             assert is_open(hours, 12 * 60)
         assert all(0 <= each.from_h < each.to_h <= 24 and set(each.days) <= set(range(7)) for each in region.incidents)
-    assert load_world().regions.keys() == load_regions().keys()
+        assert load_world().regions_at(home.centre)[0] == name
     assert len(set(names)) == len(names)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from fleet.errors import UnknownName, UsageError
 from fleet.harness import World, virtual_world
+from tests.scenario.test_region_files import GOOD
 
 VIRTUAL = """
 [pytest]
@@ -365,3 +366,35 @@ def test_without_pytest_the_same_is_a_context_manager(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "parked"
+
+
+def test_cars_live_in_the_region_that_the_mark_names(suite: pytest.Pytester) -> None:
+    """A shipped one, or a file beside the test; the car stands in its middle. A broken file is told with its place."""
+    suite.path.joinpath("malmo.yaml").write_text(GOOD, encoding="utf-8")
+    suite.path.joinpath("broken.yaml").write_text(GOOD.replace("errand", "erand"), encoding="utf-8")
+    done = run(suite, """
+        import pytest
+
+        @pytest.mark.fleet(region="malmo.yaml")
+        async def test_own(fleet_car):
+            region = fleet_car.simulated.driver.region
+            assert (region.name, region.timezone) == ("malmo", "Europe/Stockholm")
+            assert fleet_car.simulated.fix.latitude == pytest.approx(55.605, abs=0.01)
+
+        @pytest.mark.fleet(region="stockholm")
+        async def test_shipped(fleet_car):
+            assert fleet_car.simulated.driver.region.country == "SE"
+            assert fleet_car.simulated.fix.latitude == pytest.approx(59.353, abs=0.01)
+
+        @pytest.mark.fleet(region="broken.yaml")
+        async def test_broken(fleet_car):
+            pass
+
+        @pytest.mark.fleet(region="stokholm")
+        async def test_misspelt(fleet_car):
+            pass
+    """)  # fmt: skip
+    done.assert_outcomes(passed=2, errors=2)
+    done.stdout.fnmatch_lines(
+        ["*broken.yaml:5:12: places[[]0[]].kind: 'erand' is not one of home, *", "*Did you mean 'stockholm'?*"]
+    )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from fleet.kernel.instants import DAY, HOUR, MINUTE, Instant, to_datetime
-from fleet.vehicle.region import Place, region
+from fleet.vehicle.region import Place
+from fleet.vehicle.regions import region
 from fleet.vehicle.signals import (
     AskStatus,
     DriveTo,

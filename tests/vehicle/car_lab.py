@@ -18,7 +18,8 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import Driver, Profile
 from fleet.vehicle.driver import draw_driver as draw_any_driver
-from fleet.vehicle.region import Place, region
+from fleet.vehicle.region import Place
+from fleet.vehicle.regions import region
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
     Acknowledged,

@@ -28,7 +28,7 @@ from fleet.vehicle.driver import (
 )
 from fleet.vehicle.geo import road_path
 from fleet.vehicle.kinematics import speed_plan
-from fleet.vehicle.region import region
+from fleet.vehicle.regions import region
 
 DEPARTURES_WEEKDAY = (0.5,) * 6 + (4.8,) * 3 + (5.2,) * 5 + (6.9,) * 3 + (8.5,) * 3 + (3.3,) * 3 + (0.5,)
 """Percent of a working day's trips that start in each hour (emobpy 0.6.2): what both profiles give together."""

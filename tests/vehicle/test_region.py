@@ -1,114 +1,18 @@
-"""Real towns, places on dry land, and a climate."""
+"""A climate: seasons, days and weather, and what a region says of its own."""
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 
-from fleet.errors import UnknownName
-from fleet.kernel.draws import Draws, stream_key
+from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import HOUR, MINUTE, from_datetime
-from fleet.vehicle.geo import DETOUR_MEAN, distance_m, geodesic_m
-from fleet.vehicle.region import Place, Region, ambient_c, load_regions, region
+from fleet.vehicle.region import ambient_c
+from fleet.vehicle.regions import region
 
 SEED = 20
-
-
-@pytest.fixture(params=["munich", "madrid"])
-def here(request: pytest.FixtureRequest) -> Region:
-    return region(request.param)
-
-
-def test_regions_are_named() -> None:
-    """Both are there, with their time zones; another name is answered with the nearest."""
-    assert {name: entry.timezone for name, entry in load_regions().items()} == {
-        "munich": "Europe/Berlin",
-        "madrid": "Europe/Madrid",
-    }
-    with pytest.raises(UnknownName) as caught:
-        region("madird")
-    assert "madrid" in caught.value.hint
-
-
-@pytest.mark.parametrize(("name", "one", "other", "km"), [
-    ("munich", "München", "Augsburg", 56.5),
-    ("munich", "München", "Nürnberg", 150.5),
-    ("madrid", "Madrid", "Toledo", 67.5),
-    ("madrid", "Madrid", "Zaragoza", 273.0),
-])  # fmt: skip
-def test_towns_lie_where_they_are(name: str, one: str, other: str, km: float) -> None:
-    """Straight distances between known towns are right to 3 km."""
-    towns = {town.name: town for town in region(name).towns}
-    a, b = towns[one], towns[other]
-    assert geodesic_m(a.latitude, a.longitude, b.latitude, b.longitude) / 1000 == pytest.approx(km, abs=3.0)
-
-
-def test_towns_are_many_distinct_and_inside(here: Region) -> None:
-    """25 to 40 of them, each once, none beyond the limit, and the first the largest."""
-    assert 25 <= len(here.towns) <= 40
-    assert len({town.name for town in here.towns}) == len(here.towns)
-    assert all(here.contains(town.latitude, town.longitude) for town in here.towns)
-    assert max(here.towns, key=lambda town: town.population_k) is here.towns[0]
-
-
-def test_homes_are_in_towns_by_population(here: Region) -> None:
-    """Each home is within its town's radius; about half of them are in the largest town, as the people are."""
-    towns = {town.name: town for town in here.towns}
-    homes = [here.draw_home(Draws(SEED, "home", n)) for n in range(1000)]
-    for home in homes:
-        town = towns[home.name]
-        assert town.homes
-        assert home.kind == "home"
-        assert distance_m(home.latitude, home.longitude, town.latitude, town.longitude) <= town.radius_km * 1000 + 1
-    living = [town for town in here.towns if town.homes]
-    expected = here.towns[0].population_k / sum(town.population_k for town in living)
-    share = Counter(home.name for home in homes)[here.towns[0].name] / len(homes)
-    assert share == pytest.approx(expected, abs=0.05), f"seed {SEED}"
-
-
-@pytest.mark.parametrize("road_km", [0.6, 3.0, 7.0, 20.0, 60.0, 150.0, 300.0])
-def test_destinations_lie_at_the_distance_asked_for(here: Region, road_km: float) -> None:
-    """The straight line is road / 1.3 (to 1 m), and every place is on dry land, however far."""
-    for n in range(100):
-        home = here.draw_home(Draws(SEED, "home", n))
-        there = here.draw_destination(Draws(SEED, "there", n), home, road_km)
-        straight = distance_m(*home.position, *there.position)
-        assert straight == pytest.approx(road_km * 1000 / DETOUR_MEAN, abs=1.0), f"seed {SEED}, {n}"
-        assert here.contains(*there.position), f"seed {SEED}, {n}"
-        assert there.name in {town.name for town in here.towns}
-
-
-def test_destinations_favour_towns() -> None:
-    """Of 56 km straight from the middle of Munich, most drives go to the large town there: Augsburg."""
-    munich = region("munich")
-    centre = Place(48.137, 11.575, "München", "home")
-    names = Counter(munich.draw_destination(Draws(SEED, "there", n), centre, 73.0).name for n in range(300))
-    assert names.most_common(1)[0][0] == "Augsburg"
-    assert len(names) > 3
-
-
-def test_place_beyond_closes_the_triangle(here: Region) -> None:
-    """Three distances that make a triangle are kept; otherwise the way between the two stops gives way."""
-    home = Place(*here.centre, here.towns[0].name, "home")
-    via = here.draw_destination(Draws(SEED, "there"), home, 13.0)
-    for left in (False, True):
-        place = here.place_beyond(home, via, 8_000.0, 5_000.0, left=left)
-        assert distance_m(*home.position, *place.position) == pytest.approx(8_000, abs=1)
-        assert distance_m(*via.position, *place.position) == pytest.approx(5_000, abs=5)
-    far = here.place_beyond(home, via, 30_000.0, 5_000.0, left=True)
-    assert distance_m(*home.position, *far.position) == pytest.approx(30_000, abs=1)
-    outside = here.place_beyond(home, via, 400_000.0, 400_000.0, left=True)
-    assert here.contains(*outside.position)
-
-
-def test_garages_are_drawn_by_their_share() -> None:
-    """None unless asked for, all when all are."""
-    munich = region("munich")
-    assert not any(munich.draw_home(Draws(SEED, "home", n)).garage for n in range(50))
-    assert all(munich.draw_home(Draws(SEED, "home", n), 1.0).garage for n in range(50))
 
 
 def at(month: int, hour: int, day: int = 15) -> int:
@@ -137,3 +41,18 @@ def test_temperature_depends_on_time_and_key_alone_and_never_jumps() -> None:
     assert max(abs(a - b) for a, b in pairwise(values)) < 0.1
     assert ambient_c(48.1, start + 5 * HOUR, 7) == values[300]
     assert ambient_c(48.1, start + 5 * HOUR, 8) != values[300]
+
+
+def test_a_region_says_how_warm_it_is() -> None:
+    """Stockholm's year has the mean and the swing of its file; Munich's is what follows from its latitude, to the last bit."""
+    stockholm, munich = region("stockholm"), region("munich")
+    days = range(0, 365 * 40, 3)
+    year = [
+        (stockholm.ambient_c(59.35, at(1, 2) + n * 24 * HOUR) + stockholm.ambient_c(59.35, at(1, 14) + n * 24 * HOUR)) / 2
+        for n in days
+    ]
+    assert sum(year) / len(year) == pytest.approx(7.5, abs=0.3)
+    july = [stockholm.ambient_c(59.35, at(7, 14, day) - 6 * HOUR) for day in range(1, 29)]
+    assert sum(july) / len(july) == pytest.approx(17.5, abs=2.5)
+    instants = [at(month, hour) for month in range(1, 13) for hour in (2, 14)]
+    assert [munich.ambient_c(48.1, each) for each in instants] == [ambient_c(48.1, each, munich.weather_key) for each in instants]

@@ -14,7 +14,6 @@ import msgspec
 from fleet.kernel.instants import DAY, HOUR, MINUTE, Duration, Instant
 from fleet.vehicle import ports
 from fleet.vehicle.driver import Driver
-from fleet.vehicle.region import ambient_c
 from fleet.vehicle.services.listener import Listener
 
 COMFORT_C: Final = 22.0
@@ -69,7 +68,7 @@ class Ports(ports.Located, Protocol):
 
 def outside_c(car: Ports, now: Instant) -> float:
     """Return the temperature of the air where the car stands."""
-    return ambient_c(car.fix.latitude, now, car.driver.region.weather_key)
+    return car.driver.region.ambient_c(car.fix.latitude, now)
 
 
 def left_alone_c(car: Ports, now: Instant) -> float:

@@ -15,7 +15,7 @@ from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, Instant, from_datet
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
 from fleet.vehicle.kept import find
-from fleet.vehicle.region import region
+from fleet.vehicle.regions import region
 from fleet.vehicle.services import charge_settings, hooks
 from fleet.vehicle.services.charge_settings import ChargingPreferences
 from fleet.vehicle.services.departure_times import Departures

@@ -10,7 +10,7 @@ import pytest
 from fleet.kernel.instants import DAY, HOUR, MINUTE, Instant, from_datetime
 from fleet.vehicle.car import Car
 from fleet.vehicle.kept import find
-from fleet.vehicle.region import region
+from fleet.vehicle.regions import region
 from fleet.vehicle.services import cabin, charge_settings
 from fleet.vehicle.services.charging import READY_AHEAD
 from fleet.vehicle.services.departure_times import Departures

@@ -126,10 +126,14 @@ def test_there_must_be_map_data(latitude: float, longitude: float) -> None:
 
 def test_every_region_has_maps_of_itself() -> None:
     """Wherever a driver lives or goes."""
-    from fleet.vehicle.region import load_regions
+    from fleet.vehicle.place_region import PlaceRegion
+    from fleet.vehicle.regions import load_regions
+    from fleet.vehicle.town_region import TownRegion
 
     for region in load_regions().values():
-        assert all(region.has_map(town.latitude, town.longitude) for town in region.towns)
+        assert isinstance(region, TownRegion | PlaceRegion)
+        places = region.towns if isinstance(region, TownRegion) else region.places
+        assert all(region.has_map(place.latitude, place.longitude) for place in places)
 
 
 @pytest.mark.parametrize(("held", "sent", "fits"), [(4, 1, True), (5, 1, False), (0, 5, True), (3, 3, False), (1, 4, True)])
