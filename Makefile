@@ -14,7 +14,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Set up and let 2 000 cars live a working day in under a minute
-	@bash tools/setup.sh broker
+	@bash tools/setup.sh some-broker
 	@.venv/bin/fleet run rush-hour $(ARGS)
 
 test: ## Set up and run all tests on all cores: those without a broker, the live ones, alone those that measure time, and examples/

@@ -4,6 +4,7 @@
 #   tools/setup.sh                 what `fleet` needs to run
 #   tools/setup.sh dev             … and what the tests and checks need
 #   tools/setup.sh broker          … and a Mosquitto, if there is none (words can be combined)
+#   tools/setup.sh some-broker     … and a Mosquitto, if there is none and this user may install it: fleet has a broker of its own
 #
 # Running it again does nothing until pyproject.toml or this file changes. PYTHON=/path/to/python chooses an interpreter.
 # Run on Debian and Ubuntu; the macOS and Fedora branches are written with care, but were not run.
@@ -19,11 +20,13 @@ fail() {
 
 with_dev=no
 with_broker=no
+with_some_broker=no
 for word in "$@"; do
   case $word in
     dev) with_dev=yes ;;
     broker) with_broker=yes ;;
-    *) fail "unknown word '$word'" "Use: tools/setup.sh [dev] [broker]" ;;
+    some-broker) with_some_broker=yes ;;
+    *) fail "unknown word '$word'" "Use: tools/setup.sh [dev] [broker] [some-broker]" ;;
   esac
 done
 
@@ -177,12 +180,23 @@ install_mosquitto() {
   find_mosquitto >/dev/null || fail "Mosquitto was installed, but is in none of the usual places." "Put its folder on the PATH."
 }
 
+can_install_mosquitto() {
+  if command -v apt-get >/dev/null || command -v dnf >/dev/null; then rights >/dev/null; else command -v brew >/dev/null; fi
+}
+
 # --- main ------------------------------------------------------------------------------------------------------------
 
 wanted=run
 [ "$with_dev" = yes ] && wanted=dev
 needs_broker=no
 if [ "$with_broker" = yes ] && ! find_mosquitto >/dev/null; then needs_broker=yes; fi
+if [ "$with_some_broker" = yes ] && [ "$needs_broker" = no ] && ! find_mosquitto >/dev/null; then
+  if can_install_mosquitto; then
+    needs_broker=if-possible
+  else
+    say "there is no Mosquitto, and this user may not install one: fleet takes its embedded broker"
+  fi
+fi
 if is_current "$wanted" && [ "$needs_broker" = no ]; then exit 0; fi
 
 # Two set-ups at once (make demo and make test in two terminals) would tear the environment apart.
@@ -192,5 +206,11 @@ if command -v flock >/dev/null; then flock 9; fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 is_current "$wanted" || install_project
-if [ "$needs_broker" = yes ] && ! find_mosquitto >/dev/null; then install_mosquitto; fi
+if [ "$needs_broker" != no ] && ! find_mosquitto >/dev/null; then
+  if [ "$needs_broker" = yes ]; then
+    install_mosquitto
+  else
+    (install_mosquitto) || say "without a Mosquitto fleet takes its embedded broker"
+  fi
+fi
 say "ready"

@@ -174,7 +174,7 @@ def need_no_broker_of_ours(scenario: Scenario) -> None:
     if done:
         raise UsageError(
             f"{scenario.scenario} does something to its broker ({', '.join(dict.fromkeys(done))}), and this one is not ours",
-            hint="Run it without --broker, on a private Mosquitto.",
+            hint="Run it without --broker, or with --broker embedded, on a private broker.",
         )
     if harms_network(scenario):
         raise UsageError(

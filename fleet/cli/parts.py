@@ -41,19 +41,23 @@ from fleet.cli.common import (
     no_folder,
     out,
 )
-from fleet.cli.connecting import OF_CARS, BrokerOptions, SecretFile, TopicPrefix, connecting
+from fleet.cli.connecting import OF_CARS, BrokerOptions, SecretFile, TopicPrefix, connecting, without_effect
 from fleet.errors import FleetError, UsageError
 from fleet.observe.journal import set_aside
 from fleet.runtime.access import find_secret, need_users
 from fleet.runtime.assembly import vins
+from fleet.runtime.certificates import AUTHORITY
 from fleet.runtime.credentials import FleetSecret
+from fleet.runtime.embedded import EMBEDDED_STATE, EmbeddedOptions, run_embedded
 from fleet.runtime.limits import lack_of_open_files, run_fast
-from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.mosquitto import BrokerCertificates, PrivateMosquitto
 from fleet.runtime.processes import pepper_of, read_resolved_scenario, run_backend, run_broker, run_simulator, stop_on_signals
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.streams import need_no_reader
 from fleet.runtime.view import View, make_view
 from fleet.scenario.loader import find_scenario
+from fleet.transport.embedded_server import EmbeddedServer
+from fleet.transport.link import Endpoint
 from fleet.wire.clients import client_id_of
 from fleet.wire.topics import DEFAULT_PREFIX
 
@@ -249,15 +253,42 @@ def broker(
     ),
     secret_file: SecretFile = None,
     topic_prefix: TopicPrefix = DEFAULT_PREFIX,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Run the broker of fleet itself, which needs no Mosquitto.")
+    ] = False,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="With --embedded: anybody may connect, and do anything.")
+    ] = False,
+    cert_dir: Annotated[
+        Path | None,
+        typer.Option("--cert-dir", metavar="DIR", help="With --embedded: TLS for cars; DIR holds server.pem and server.key."),
+    ] = None,
+    need_certificates: Annotated[
+        bool, typer.Option("--need-certificates", help="With --cert-dir: each car has a certificate, signed by its ca.pem.")
+    ] = False,
 ) -> None:
-    """Run a Mosquitto with the configuration of broker/ that knows the cars of some scenarios.
+    """Run a broker that knows the cars of some scenarios: a Mosquitto with the configuration of broker/, or the embedded one.
 
-    Example: fleet broker --scenario rush-hour --cars 1000
+    Examples: fleet broker --scenario rush-hour --cars 1000
+
+    fleet broker --embedded --anonymous
     """
     need_no_reader()
     listen = _host(listen)
     if port == tools_port:
         raise UsageError(f"--port and --tools-port are both {port}", hint="Cars and tools have a listener each: give two ports.")
+    for option, is_given in (("--anonymous", anonymous), ("--cert-dir", cert_dir is not None)):
+        if is_given and not embedded:
+            raise without_effect(option, "it is for the embedded broker", "give --embedded")
+    if need_certificates and cert_dir is None:
+        raise without_effect("--need-certificates", "cars connect without TLS", "give --cert-dir")
+    if anonymous:
+        options = EmbeddedOptions(
+            anonymous=True, prefix=topic_prefix, listen=listen, cars_port=port, tools_port=tools_port,
+            certificates=_certificates(cert_dir, need_certificates),
+        )  # fmt: skip
+        _run_embedded(options, folder, "anybody")
+        return
     secret = find_secret(secret_file)
     directory = resource_dir("scenarios")
     files = [find_scenario(no_folder(name), directory) for name in scenario or ["rush-hour"]]
@@ -270,6 +301,13 @@ def broker(
             FleetSecret.new().write(own)
         secret = FleetSecret.from_file(own)
         hint = f"export FLEET_SECRET_FILE={own.resolve()}"
+    if embedded:
+        options = EmbeddedOptions(
+            secret=secret, users=set(known), prefix=topic_prefix, listen=listen, cars_port=port, tools_port=tools_port,
+            certificates=_certificates(cert_dir, need_certificates),
+        )  # fmt: skip
+        _run_embedded(options, folder, f"{len(known)} cars", hint)
+        return
     mosquitto = PrivateMosquitto(
         secret=secret, vins=known, prefix=topic_prefix, listen=listen, cars_port=port, tools_port=tools_port, folder=folder
     )
@@ -285,6 +323,33 @@ def broker(
         await run_broker(mosquitto, stop=stop_on_signals(until_eof=False), started=started)
 
     asyncio.run(main())
+
+
+def _certificates(folder: Path | None, of_clients: bool) -> BrokerCertificates | None:
+    if folder is None:
+        return None
+    return BrokerCertificates(folder / "server.pem", folder / "server.key", folder / f"{AUTHORITY}.pem" if of_clients else None)
+
+
+def _run_embedded(options: EmbeddedOptions, folder: Path, for_whom: str, hint: str = "") -> None:
+    """Run the embedded broker until a signal, and say what came."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def started(cars: Endpoint, tools: Endpoint) -> None:
+        scheme = "mqtts" if options.certificates is not None else "mqtt"
+        where = f"{scheme}://{str(cars).partition('://')[2]}"
+        out.say(f"the embedded broker listens on {where} (cars) and {tools} (tools) for {for_whom}")
+        if hint:
+            out.say(f"for the other commands:  {hint}")
+
+    async def main() -> EmbeddedServer:
+        return await run_embedded(options, stop=stop_on_signals(until_eof=False), started=started, state=folder / EMBEDDED_STATE)
+
+    counts = run_fast(main()).machine.counts
+    out.say(
+        f"{counts.opened} connections; ended for what is no MQTT: {counts.bad_packets}, for another version of it: "
+        f"{counts.refused_version}, for silence: {counts.timed_out}; times that a client did not read: {counts.held_up}"
+    )
 
 
 def _host(text: str) -> str:

@@ -58,9 +58,15 @@ from fleet.wire.topics import checked_prefix
 app = typer.Typer()
 
 PRIVATE: Final = "mqtt://127.0.0.1"
-"""Stands for the address of a private Mosquitto while options are checked, before it runs."""
+"""Stands for the address of a private broker while options are checked, before it runs."""
+PRIVATE_KINDS: Final = ("auto", "embedded")
 RunBroker = Annotated[
-    str, typer.Option("--broker", metavar="auto|URL", help="auto starts a private Mosquitto; a URL uses a running broker.")
+    str,
+    typer.Option(
+        "--broker",
+        metavar="auto|embedded|URL",
+        help="auto starts a private Mosquitto, or without one the embedded broker; a URL uses a running broker.",
+    ),
 ]
 
 
@@ -115,7 +121,7 @@ def run(
     tracks = followed_tracks(loaded, vocabulary())
     tell_tracks(rows_left_out(tracks), track_findings(tracks))
     if loaded.clock.is_virtual:
-        broker = () if connection.broker == "auto" else ("broker",)
+        broker = () if connection.broker in PRIVATE_KINDS else ("broker",)
         connection.refuse(
             (*broker, "no_backend", "ask_desk", "confirm_topic", "keep_sessions", *OF_CARS, *EVERYWHERE),
             "with --clock virtual broker, network and back end are part of the run",
@@ -141,12 +147,12 @@ def run(
 def _live_options(connection: BrokerOptions, scenario: Scenario, *, tools: tuple[str, ...], keep_sessions: bool) -> LiveOptions:
     """Return how a live run reaches its broker, on which these `tools` log in. Raises UsageError for what cannot be used."""
     prefix = checked_prefix(connection.topic_prefix)
-    private = connection.broker == "auto"
+    private = connection.broker in PRIVATE_KINDS
     access = None
     if private:
         connection.refuse(
             ("ca", "cert_dir", "server_name", "credentials", "keep_sessions", "vin_as_client_id"),
-            "the private Mosquitto lives only as long as this run",
+            "the private broker lives only as long as this run",
             "name a broker of yours with --broker URL",
         )
         replace(connection, broker=PRIVATE).open()  # a fault in the other options ends the command before anything starts
@@ -159,6 +165,7 @@ def _live_options(connection: BrokerOptions, scenario: Scenario, *, tools: tuple
     need_open_files(scenario.cars * (3 if harms_network(scenario) else 1))  # the proxy has two more for each car
     return LiveOptions(
         broker=None if private else connection.broker,
+        embedded=connection.broker == "embedded",
         access=access,
         prefix=prefix,
         passthrough=tuple(connection.words("link")),

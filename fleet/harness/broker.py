@@ -1,4 +1,4 @@
-"""The broker of a test run: a private Mosquitto that many tests share, each under a topic prefix of its own; or the user's."""
+"""The broker of a test run: a private one that many tests share, each under a topic prefix of its own; or the user's."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
-from fleet.errors import LinkError, Unreachable
+from fleet.errors import LinkError, Unreachable, UsageError
 from fleet.harness.backends import Launch
 from fleet.harness.stages import Reach
 from fleet.harness.watcher import Watcher
 from fleet.runtime.access import Access, open_access
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.dialects import open_dialect
-from fleet.runtime.mosquitto import BrokerCertificates, PrivateMosquitto
+from fleet.runtime.embedded import EmbeddedOptions, EmbeddedThread
+from fleet.runtime.mosquitto import BrokerCertificates, PrivateMosquitto, has_mosquitto
 from fleet.runtime.shard import wait_until
 from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.swarm_link import swarm_links
@@ -30,49 +31,56 @@ if TYPE_CHECKING:
     from fleet.runtime.authority import Authority
 
 
-Kind = Literal["plain", "tls", "mutual_tls"]
+Kind = Literal["plain", "tls", "mutual_tls", "embedded", "embedded_tls", "embedded_mutual_tls"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_EMBEDDED: Final = "embedded"
 FOUND_WITHIN_S: Final = 5.0
 """Wall time that a broker of the user's is given to let us in, once a session: it may just be starting."""
 
 
 class HarnessBroker:
-    """A private Mosquitto. `reach` gives each test a topic prefix of its own; cars are admitted as tests make them."""
+    """A private broker. `reach` gives each test a topic prefix of its own; cars are admitted as tests make them."""
 
     def __init__(self, kind: Kind = "plain", dialect: str | None = None) -> None:
         """Nothing runs before `start`, or `async with`. Cars may speak our own dialect and `dialect`.
 
         With `tls` cars check the broker's certificate, with `mutual_tls` each has one of its own besides: then it names the car.
-        Back ends and tools connect without, on this machine. Raises UsageError where `cryptography` is not installed.
+        Back ends and tools connect without, on this machine. It is a Mosquitto; those whose kind begins with `embedded`, and all
+        where no Mosquitto is installed, are our own broker in a thread of this process. Raises UsageError where `cryptography`
+        is not installed.
         """
         self._secret = FleetSecret.new()
-        self._authority = _authority() if kind != "plain" else None
-        self._kind = kind
-        self.mosquitto = PrivateMosquitto(
-            secret=self._secret, any_prefix=True, certificates=self._certificates(), topics=open_dialect(dialect).access
-        )
+        self._security = kind.removeprefix(_EMBEDDED).removeprefix("_") or "plain"
+        self._authority = _authority() if self._security != "plain" else None
+        topics = open_dialect(dialect).access
+        self.broker: PrivateMosquitto | EmbeddedThread
+        if kind.startswith(_EMBEDDED) or not has_mosquitto():
+            options = EmbeddedOptions(secret=self._secret, any_prefix=True, certificates=self._certificates(), topics=topics)
+            self.broker = EmbeddedThread(options)
+        else:
+            self.broker = PrivateMosquitto(secret=self._secret, any_prefix=True, certificates=self._certificates(), topics=topics)
         self._numbers = itertools.count(1)
 
     def _certificates(self) -> BrokerCertificates | None:
         if self._authority is None:
             return None
         certificate, key = self._authority.sign("broker", "broker of a test")
-        return BrokerCertificates(certificate, key, self._authority.file if self._kind == "mutual_tls" else None)
+        return BrokerCertificates(certificate, key, self._authority.file if self._security == "mutual_tls" else None)
 
     async def start(self) -> None:
-        """Run it. Raises BrokerError, with how to install Mosquitto where there is none."""
-        await self.mosquitto.start()
+        """Run it. Raises BrokerError."""
+        await self.broker.start()
 
     async def stop(self) -> None:
         """Stop it and remove its folder."""
         try:
-            await self.mosquitto.stop()
+            await self.broker.stop()
         finally:
             self.discard()
 
     def discard(self) -> None:
         """Kill it if it still runs, and remove all its files."""
-        self.mosquitto.discard()
+        self.broker.discard()
         if self._authority is not None:
             shutil.rmtree(self._authority.folder, ignore_errors=True)
 
@@ -86,12 +94,12 @@ class HarnessBroker:
     def reach(self, prefix: str | None = None) -> Reach:
         """Return how a world reaches it, under a topic prefix that no other has unless one is given."""
         prefix = prefix or f"fleet/t{os.getpid()}-{next(self._numbers)}"
-        mosquitto, secret = self.mosquitto, self._secret
-        access = Access(cars=mosquitto.cars, tools=mosquitto.tools, prefix=prefix, password_for=secret.password_for)
-        arguments = ["--broker", str(mosquitto.tools), "--topic-prefix", prefix, "--client-id", f"backend {prefix}"]
+        broker, secret = self.broker, self._secret
+        access = Access(cars=broker.cars, tools=broker.tools, prefix=prefix, password_for=secret.password_for)
+        arguments = ["--broker", str(broker.tools), "--topic-prefix", prefix, "--client-id", f"backend {prefix}"]
         launch = Launch([*arguments, "--end-session"], {SECRET_VARIABLE: secret.reveal()})
         return Reach(
-            access, admit=self._admit, broker=mosquitto, launch=launch, car_links=self._car_links,
+            access, admit=self._admit, broker=broker, launch=launch, car_links=self._car_links,
             encrypted=self._authority is not None,
         )  # fmt: skip
 
@@ -99,7 +107,7 @@ class HarnessBroker:
         """Return what makes the links of cars, by TLS where that is wanted."""
         if self._authority is None:
             return swarm_links(endpoint)
-        if self._kind == "tls":
+        if self._security == "tls":
             return swarm_links(replace(endpoint, tls=self._authority.trusting()))
         return partial(self._car_link, endpoint)
 
@@ -110,24 +118,32 @@ class HarnessBroker:
         return links(replace(settings, username=None, password=None), owner, back_off)
 
     async def _admit(self, vins: Sequence[str]) -> None:
-        await self.mosquitto.admit(vins)
+        await self.broker.admit(vins)
+
+    @property
+    def mosquitto(self) -> PrivateMosquitto:
+        """The process, with its log and its folder. Raises UsageError where the broker is the embedded one."""
+        if isinstance(self.broker, PrivateMosquitto):
+            return self.broker
+        hint = 'Ask for one with @pytest.mark.fleet(broker="plain"), where Mosquitto is installed.'
+        raise UsageError("this broker is the embedded one, and no Mosquitto", hint=hint)
 
     # --- for a back end of the user's
 
     @property
     def endpoint(self) -> Endpoint:
         """Where back ends and tools connect, as a `FaultProxy` takes it."""
-        return self.mosquitto.tools
+        return self.broker.tools
 
     @property
     def host(self) -> str:
         """Where it listens."""
-        return self.mosquitto.tools.host
+        return self.broker.tools.host
 
     @property
     def port(self) -> int:
         """The port for back ends and tools; cars have another."""
-        return self.mosquitto.tools.port
+        return self.broker.tools.port
 
     def login(self, user: str = "backend") -> tuple[str, str]:
         """Return user name and password of `backend`, `desk` or `tool`."""

@@ -106,6 +106,11 @@ def run_fast(main: Coroutine[Any, Any, T], *, fast: bool = True) -> T:
         return runner.run(main)
 
 
+def fast_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop: uvloop's where it is there."""
+    return (_uvloop() or asyncio.new_event_loop)()
+
+
 def _uvloop() -> LoopFactory | None:
     if sys.platform == "win32":
         return None

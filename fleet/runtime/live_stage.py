@@ -25,10 +25,11 @@ from fleet.runtime.clocks import wall_us
 from fleet.runtime.confirmations import Confirmations
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
 from fleet.runtime.dialects import choices_of, dialect_of
+from fleet.runtime.embedded_process import EmbeddedProcess
 from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
 from fleet.runtime.limits import run_fast
-from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.mosquitto import PrivateMosquitto, has_mosquitto
 from fleet.runtime.reaching import look_for, look_in
 from fleet.runtime.run import Hear, Message, Played, Run, RunConfig
 from fleet.runtime.shard import wait_until
@@ -51,13 +52,16 @@ SIMULATED_SPIN_COST: Final = 1 << 10
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions:
-    """How a live run reaches its broker; `broker` None is a private one. `passthrough` are options for both children.
+    """How a live run reaches its broker; `broker` None is a private one: with `embedded` our own, else Mosquitto if there is one.
+
+    `passthrough` are options for both children.
 
     `access` is how a broker of the user's is reached, to find out at once whether it is there. `files` are what tools need
     beside the addresses: ca, cert_dir, server_name, credentials, as far as there are.
     """
 
     broker: str | None = None
+    embedded: bool = False
     prefix: str = DEFAULT_PREFIX
     access: Access | None = None
     passthrough: tuple[str, ...] = ()
@@ -82,7 +86,7 @@ class LiveRunStage:
         self._secret = options.secret or FleetSecret.new()
         self._running = contextlib.AsyncExitStack()
         self._stop = asyncio.Event()
-        self._broker: PrivateMosquitto | None = None
+        self._broker: PrivateMosquitto | EmbeddedProcess | None = None
         self._controller: BrokerController | None = None
         self._proxy: FaultProxy | None = None
         self._confirmations: Confirmations | None = None
@@ -135,10 +139,9 @@ class LiveRunStage:
 
     async def _start_broker(self) -> None:
         scenario, say = self._config.scenario, self._view.say
-        topics = with_confirmations(dialect_of(scenario, self._options.prefix).access, self._config.confirm_topic)
-        broker = PrivateMosquitto(secret=self._secret, vins=vins(scenario), prefix=self._options.prefix, topics=topics)
+        broker, kind = self._private_broker()
         self._broker = await self._running.enter_async_context(broker)
-        say(f"broker: private Mosquitto on {broker.cars} (cars) and {broker.tools} (tools)")
+        say(f"broker: {kind} on {broker.cars} (cars) and {broker.tools} (tools)")
         self._controller = await self._running.enter_async_context(BrokerController(broker, say))
         self._cars, self._tools = str(broker.cars), str(broker.tools)
         if harms_network(scenario):
@@ -146,10 +149,20 @@ class LiveRunStage:
             self._cars = str(self._proxy.endpoint)
             say(f"network: the cars connect to {self._cars}, a proxy in front of the broker")
 
+    def _private_broker(self) -> tuple[PrivateMosquitto | EmbeddedProcess, str]:
+        """Return the private broker and what it is, in words."""
+        scenario, prefix = self._config.scenario, self._options.prefix
+        topics = with_confirmations(dialect_of(scenario, prefix).access, self._config.confirm_topic)
+        cars = vins(scenario)
+        if self._options.embedded or not has_mosquitto():
+            why = "" if self._options.embedded else "no Mosquitto is installed, so it is "
+            return EmbeddedProcess(secret=self._secret, vins=cars, prefix=prefix, topics=topics), f"{why}the embedded one"
+        return PrivateMosquitto(secret=self._secret, vins=cars, prefix=prefix, topics=topics), "private Mosquitto"
+
     def network(self) -> FaultyNetwork:
         """Return the proxy. Raises UsageError for a broker of the user's, which has none."""
         if self._proxy is None:
-            raise UsageError("no proxy stands before a broker of yours", hint="Run it without --broker, on a private Mosquitto.")
+            raise UsageError("no proxy stands before a broker of yours", hint="Run it without --broker, on a private broker.")
         return self._proxy
 
     def control_broker(self, action: BrokerAction) -> None:
@@ -160,7 +173,7 @@ class LiveRunStage:
     def save_logs(self, folder: Path) -> None:
         """Copy the private broker's log."""
         if self._broker is not None:
-            shutil.copyfile(self._broker.log_path, folder / "mosquitto.log")
+            shutil.copyfile(self._broker.log_path, folder / self._broker.log_path.name)
 
     # --- the scenario
 
@@ -372,9 +385,9 @@ class LiveRunStage:
             if backend is not None and 0 < self._simulator.get("elapsed_share", 0) < 1:
                 self._look_at_cpu(backend.pid)
             if self._controller is not None and self._controller.error is not None:
-                return f"Mosquitto did not start again: {str(self._controller.error).partition(chr(10))[0]}"
+                return f"the broker did not start again: {str(self._controller.error).partition(chr(10))[0]}"
             if self._broker is not None and self._broker.pid is None and not (self._controller and self._controller.holds_down):
-                return "Mosquitto has ended during the run"
+                return "the broker has ended during the run"
             if backend is not None and not backend.is_running:
                 try:
                     await backend.wait_for("never")

@@ -47,7 +47,7 @@ _PORTS: Final = range(15_000, 32_000)
 _EXTRA_FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/sbin", "/opt/homebrew/bin")
 _INSTALL_HINT: Final = (
     "Install it: Debian or Ubuntu `sudo apt-get install mosquitto`, Fedora `sudo dnf install mosquitto`, "
-    "macOS `brew install mosquitto`; or use a broker you have with --broker."
+    "macOS `brew install mosquitto`; or use the embedded broker, which needs nothing (--broker embedded), or one you have."
 )
 
 # What becomes Mosquitto. A parent killed with -9 cannot stop its broker, so on Linux the kernel does. It forgets that
@@ -392,6 +392,15 @@ def find_mosquitto() -> Path:
     if found is None:
         raise BrokerError("no Mosquitto is installed", hint=_INSTALL_HINT)
     return Path(found)
+
+
+def has_mosquitto() -> bool:
+    """Return whether a Mosquitto is installed."""
+    try:
+        find_mosquitto()
+    except BrokerError:
+        return False
+    return True
 
 
 def render(template: str, folder: Path, listen: str, ports: tuple[int, int]) -> str:

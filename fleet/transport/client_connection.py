@@ -318,6 +318,8 @@ class ClientConnection:
                 self._ended_by_broker(packet.code)
             case ConnectionClosed():
                 self.end(CLOSED)
+            case PubrecPacket() | PubcompPacket():
+                raise Malformed(f"{packet.name} out of place")
             case NobodyListens():
                 endpoint = self.endpoint
                 self.finish(Unreachable(endpoint.host, endpoint.port, os.strerror(errno.ECONNREFUSED)))

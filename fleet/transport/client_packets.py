@@ -27,6 +27,17 @@ class Malformed(Exception):
         self.code = code
 
 
+class ForwardedFrame(Frame, frozen=True, kw_only=True, gc=False):
+    """A message as a broker passes it on: the properties that it need not read stay bytes, as their sender wrote them.
+
+    `properties` lacks the expiry, which runs down, and the topic alias, which ends with its connection. `subscription_ids` are
+    those of the subscription by which the message goes out.
+    """
+
+    properties: bytes = b""
+    subscription_ids: tuple[int, ...] = ()
+
+
 class _Packet(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Its name as in the specification; None is the end of the TCP connection, which reaches the other side as a packet does."""
 
@@ -53,6 +64,7 @@ class ConnackPacket(_Packet, frozen=True):
     retains: bool = True
     keep_alive_s: int | None = None
     session_expiry_s: int | None = None
+    assigned_client_id: str | None = None
     said: tuple[str | None, ...] = ()
 
 
@@ -64,10 +76,11 @@ class SubscribePacket(_Packet, frozen=True):
 
 
 class SubackPacket(_Packet, frozen=True):
-    """A reason code for each filter."""
+    """A reason code for each filter. A client of ours has one SUBSCRIBE under way at most, and needs no packet id."""
 
     name: ClassVar[PacketName | None] = "SUBACK"
     codes: Sequence[int]
+    packet_id: int = 0
 
 
 class UnsubscribePacket(_Packet, frozen=True):
@@ -80,6 +93,7 @@ class UnsubackPacket(_Packet, frozen=True):
 
     name: ClassVar[PacketName | None] = "UNSUBACK"
     codes: Sequence[int]
+    packet_id: int = 0
 
 
 class PublishPacket(_Packet, frozen=True):
@@ -97,17 +111,20 @@ class PubackPacket(_Packet, frozen=True):
 
 
 class PubrecPacket(_Packet, frozen=True):
-    """The client has the message at QoS 2."""
+    """The receiver has the message at QoS 2; with a code from 0x80 on it has refused it."""
 
     name: ClassVar[PacketName | None] = "PUBREC"
     packet_id: int
+    code: int = 0
 
 
 class PubrelPacket(_Packet, frozen=True):
-    """The broker will not send that message at QoS 2 again."""
+    """The sender will not send that message at QoS 2 again."""
 
     name: ClassVar[PacketName | None] = "PUBREL"
     packet_id: int
+    known: bool = True
+    """Whether there was such a message."""
 
 
 class PubcompPacket(_Packet, frozen=True):
@@ -163,7 +180,9 @@ ToClient = (
     | UnsubackPacket
     | PublishPacket
     | PubackPacket
+    | PubrecPacket
     | PubrelPacket
+    | PubcompPacket
     | PingrespPacket
     | DisconnectPacket
     | ConnectionClosed

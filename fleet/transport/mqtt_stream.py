@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from fleet.transport.client_packets import ForwardedFrame
 from fleet.transport.faults import PACKETS, PacketName
 from fleet.wire.frame import Frame
 
@@ -183,6 +184,8 @@ def packet_size(frame: Frame) -> int:
     for name, value in frame.user_properties:
         text = name + value
         properties += 5 + (len(text) if text.isascii() else len(text.encode()))
+    if type(frame) is ForwardedFrame:
+        properties += len(frame.properties)
     text = frame.topic
     size = (4 if frame.qos else 2) + (len(text) if text.isascii() else len(text.encode())) + len(frame.payload) + properties
     size += 1 if properties < 0x80 else _length_of_length(properties)

@@ -5,7 +5,8 @@ Where Mosquitto and the specification differ, the specification is followed; whe
 SUBSCRIBE to topics one may not read is granted and filtered at delivery, a client whose filters overlap gets a copy for
 each of them, and wills are sent when the broker stops.
 
-QoS 2 is not taken: it is granted as QoS 1 to subscribers, and links refuse to publish at it. Keep-alives are not sent
+Simulated links hand it packets by a schedule; of an embedded broker the same machine decides, with sockets around it. In its
+limits QoS 2 is not taken by default, as the shipped configuration has it: it is granted as QoS 1. Keep-alives are not sent
 between perfect peers; `silent` reports a client that falls silent.
 """
 
@@ -17,25 +18,47 @@ from typing import Final, NamedTuple
 import msgspec
 
 from fleet.kernel.instants import Instant
-from fleet.kernel.schedule import virtual_duration
+from fleet.kernel.schedule import virtual_duration, whole_wall_s
 from fleet.kernel.timers import TimerHeap
 from fleet.transport.client_packets import (
+    NO_PACKET_MAX,
     ConnackPacket,
     ConnectionClosed,
     DisconnectPacket,
+    ForwardedFrame,
     PubackPacket,
+    PubcompPacket,
+    PubrecPacket,
     SubackPacket,
     UnsubackPacket,
 )
 from fleet.transport.link import LinkSettings
 from fleet.transport.simulated_access import Access, AccessControl
-from fleet.transport.simulated_sessions import PATIENCE, BrokerCounts, BrokerLimits, Peer, Session
-from fleet.transport.simulated_topics import SHARED_PREFIX, SubscriptionIndex, TopicTree, Way, is_topic_filter
+from fleet.transport.simulated_sessions import PATIENCE, BrokerCounts, BrokerLimits, Peer, Session, SessionRecord
+from fleet.transport.simulated_topics import (
+    NO_LOCAL,
+    QOS,
+    RETAIN_AS_PUBLISHED,
+    RETAIN_HANDLING,
+    SEND_IF_NEW,
+    SEND_NEVER,
+    SHARED_PREFIX,
+    SUBSCRIPTION_ID,
+    Options,
+    SubscriptionIndex,
+    TopicTree,
+    Way,
+    is_topic_filter,
+    is_topic_name,
+    split_shared,
+)
 from fleet.wire.frame import Frame
 
 SUCCESS: Final = 0x00
 NO_MATCHING_SUBSCRIBERS: Final = 0x10
 NO_SUBSCRIPTION_EXISTED: Final = 0x11
+REFUSAL: Final = 0x80
+PROTOCOL_ERROR: Final = 0x82
 CLIENT_ID_NOT_VALID: Final = 0x85
 NOT_AUTHORIZED: Final = 0x87
 SERVER_SHUTTING_DOWN: Final = 0x8B
@@ -43,10 +66,10 @@ KEEP_ALIVE_TIMEOUT: Final = 0x8D
 SESSION_TAKEN_OVER: Final = 0x8E
 TOPIC_FILTER_INVALID: Final = 0x8F
 TOPIC_NAME_INVALID: Final = 0x90
+RECEIVE_MAXIMUM_EXCEEDED: Final = 0x93
 PACKET_TOO_LARGE: Final = 0x95
-SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Final = 0x9E
-
-MAX_QOS: Final = 1
+QUOTA_EXCEEDED: Final = 0x97
+QOS_NOT_SUPPORTED: Final = 0x9B
 
 Admits = Callable[[str | None, str | None], bool]
 """Whether a user name and a password are right."""
@@ -75,12 +98,17 @@ class SimulatedBroker:
         access: AccessControl | None = None,
         admits: Admits | None = None,
         limits: BrokerLimits | None = None,
+        new_client_id: Callable[[], str] | None = None,
     ) -> None:
-        """Take who may do what (None: everybody everything), who may connect, and the limits. It runs at once."""
+        """Take who may do what (None: everybody everything), who may connect, and the limits. It runs at once.
+
+        `new_client_id` names clients that come without a client id; without it they are refused.
+        """
         self.counts = BrokerCounts()
         self.limits = limits or BrokerLimits()
         self._access = access
         self._admits = admits
+        self._new_client_id = new_client_id
         self._saved = _Saved([], [])
         self._forget_all()
 
@@ -96,18 +124,41 @@ class SimulatedBroker:
         """How many clients are connected, those included that have fallen silent."""
         return len(self._connected)
 
+    def knows(self, peer: Peer) -> bool:
+        """Return whether the client of that connection was taken and has not left."""
+        return peer in self._connected
+
+    def expiry_of(self, peer: Peer) -> int:
+        """Return how many seconds the session of that connection outlives it; 0 without a session."""
+        session = self._connected.get(peer)
+        return session.expiry_s if session is not None else 0
+
     def session(self, client_id: str) -> Session | None:
         """Return the session of a client while there is one; to be looked at, not changed."""
         return self._sessions.get(client_id)
 
     # --- packets
 
-    def connect(self, peer: Peer, settings: LinkSettings, now: Instant, *, username_as_client_id: bool = False) -> None:
-        """Take a CONNECT; with `username_as_client_id` as on a listener that has Mosquitto's option of that name."""
-        client_id = settings.client_id
+    def connect(
+        self,
+        peer: Peer,
+        settings: LinkSettings,
+        now: Instant,
+        *,
+        username_as_client_id: bool = False,
+        is_proven: bool = False,
+        packet_max: int = NO_PACKET_MAX,
+    ) -> None:
+        """Take a CONNECT; with `username_as_client_id` as on a listener that has Mosquitto's option of that name.
+
+        Of a client that `is_proven`, by its certificate, the password plays no part. It takes packets of `packet_max` bytes.
+        """
+        client_id, assigned = settings.client_id, None
         if username_as_client_id and settings.username is not None:
             client_id = settings.username
-        code = self._refusal(client_id, settings)
+        if not client_id and self._new_client_id is not None:
+            client_id = assigned = self._new_client_id()
+        code = self._refusal(client_id, settings, is_proven=is_proven)
         if code:
             peer.receive(ConnackPacket(code))
             peer.receive(ConnectionClosed())
@@ -123,7 +174,7 @@ class SimulatedBroker:
         if session is None:
             session = self._sessions[client_id] = Session((settings.username, client_id), self.limits, self.counts)
         other_user = session.username != settings.username
-        session.come(peer, settings)
+        session.come(peer, settings, packet_max)
         self._connected[peer] = session
         self._timers.set(client_id, None)
         peer.receive(
@@ -132,31 +183,47 @@ class SimulatedBroker:
                 session_present,
                 receive_maximum=self.limits.max_inflight_messages,
                 packet_max=self.limits.max_packet_size,
+                keep_alive_s=self._server_keep_alive_s(settings.keep_alive_s),
+                assigned_client_id=assigned,
             )
         )
         session.resume(now, (lambda topic: self._allows("read", session, topic)) if other_user else None)
 
-    def subscribe(self, peer: Peer, filters: Sequence[tuple[str, int]], now: Instant) -> None:
-        """Take a SUBSCRIBE of (filter, QoS): answer it, and deliver what is retained."""
+    def _server_keep_alive_s(self, wanted_s: int) -> int | None:
+        """Return the keep-alive that the client gets instead of the one it wanted; None for that one."""
+        most_s = self.limits.keep_alive_max_s
+        return most_s if most_s is not None and not 0 < wanted_s <= most_s else None
+
+    def subscribe(self, peer: Peer, filters: Sequence[tuple[str, Options]], now: Instant, *, packet_id: int = 0) -> None:
+        """Take a SUBSCRIBE of (filter, options): answer it, and deliver what is retained."""
         session = self._connected.get(peer)
         if session is None:
             return
-        codes = tuple(self._subscribe(session, topic_filter, qos) for topic_filter, qos in filters)
-        peer.receive(SubackPacket(codes))
-        for (topic_filter, _), code in zip(filters, codes, strict=True):
-            if code > MAX_QOS:
-                continue
-            for frame, received_at in list(self._retained.matching(topic_filter)):
-                if self._allows("read", session, frame.topic):
-                    session.take(frame, code, received_at, now)
-                else:
-                    self.counts.denied += 1
+        known = session.subscriptions or {}
+        wants = [_wants_retained(topic_filter, options, topic_filter in known) for topic_filter, options in filters]
+        codes = tuple(self._subscribe(session, topic_filter, options) for topic_filter, options in filters)
+        peer.receive(SubackPacket(codes, packet_id))
+        for (topic_filter, options), code, wanted in zip(filters, codes, wants, strict=True):
+            if wanted and code < REFUSAL:
+                self._deliver_retained(session, topic_filter, options & ~QOS | code, now)
 
-    def unsubscribe(self, peer: Peer, filters: Sequence[str]) -> None:
+    def _deliver_retained(self, session: Session, topic_filter: str, options: Options, now: Instant) -> None:
+        for frame, received_at in list(self._retained.matching(topic_filter)):
+            if frame.expiry_s is not None and whole_wall_s(now - received_at) >= frame.expiry_s:
+                self._retained.remove(frame.topic)
+                self.counts.expired += 1
+            elif self._allows("read", session, frame.topic):
+                chosen = _identified(frame, options >> SUBSCRIPTION_ID)
+                session.take(chosen, options & QOS, received_at, now)
+            else:
+                self.counts.denied += 1
+
+    def unsubscribe(self, peer: Peer, filters: Sequence[str], *, packet_id: int = 0) -> None:
         """Take an UNSUBSCRIBE and answer it."""
         session = self._connected.get(peer)
         if session is not None:
-            peer.receive(UnsubackPacket(tuple(self._unsubscribe(session, topic_filter) for topic_filter in filters)))
+            codes = tuple(self._unsubscribe(session, topic_filter) for topic_filter in filters)
+            peer.receive(UnsubackPacket(codes, packet_id))
 
     def publish(self, peer: Peer, frame: Frame, packet_id: int, now: Instant) -> None:
         """Take a PUBLISH; `packet_id` is 0 at QoS 0."""
@@ -166,6 +233,8 @@ class SimulatedBroker:
         if len(frame.payload) > self.limits.max_packet_size:  # links refuse to send it; this is for other peers
             self._end(session, PACKET_TOO_LARGE, now)
             return
+        if frame.qos == 2 and not self._begins(session, peer, packet_id, now):
+            return
         self.counts.received += 1
         way = self._subscriptions.way_of(frame.topic)
         if way is None:
@@ -173,28 +242,92 @@ class SimulatedBroker:
             self.counts.refused += 1
         elif way.writer == session.client or self._allows("write", session, frame.topic):
             way.writer = session.client
-            code = self._route(frame, way, now)
+            code = self._route(frame, way, now, session)
         else:
             code = NOT_AUTHORIZED
             self.counts.refused += 1
-        if packet_id:
+        if frame.qos == 2:
+            if code >= REFUSAL and session.unreleased is not None:
+                session.unreleased.discard(packet_id)
+            peer.receive(PubrecPacket(packet_id, code))
+        elif packet_id:
             peer.receive(PubackPacket(packet_id, code))
+
+    def _begins(self, session: Session, peer: Peer, packet_id: int, now: Instant) -> bool:
+        """Return whether a message at QoS 2 is a new one. One that is repeated is answered, and one too many ends the client."""
+        if self.limits.max_qos < 2:
+            self._end(session, QOS_NOT_SUPPORTED, now)
+            return False
+        if session.unreleased is None:
+            session.unreleased = set()
+        if packet_id in session.unreleased:
+            peer.receive(PubrecPacket(packet_id))
+            return False
+        if len(session.unreleased) >= self.limits.max_inflight_messages:
+            self._end(session, RECEIVE_MAXIMUM_EXCEEDED, now)
+            return False
+        session.unreleased.add(packet_id)
+        return True
+
+    def release(self, peer: Peer, packet_id: int) -> None:
+        """Take a PUBREL."""
+        session = self._connected.get(peer)
+        if session is not None:
+            known = session.unreleased is not None and packet_id in session.unreleased
+            if session.unreleased is not None:
+                session.unreleased.discard(packet_id)
+            peer.receive(PubcompPacket(packet_id, known))
 
     def acknowledge(self, peer: Peer, packet_id: int, now: Instant) -> None:
         """Take a PUBACK."""
         session = self._connected.get(peer)
-        if session is not None:
-            session.acknowledged(packet_id, now)
+        if session is not None and not session.acknowledged(packet_id, now):
+            self._end(session, PROTOCOL_ERROR, now)
 
-    def disconnect(self, peer: Peer, now: Instant, *, end_session: bool = False) -> None:
-        """Take a DISCONNECT: the will is not sent; with `end_session` the session ends now."""
+    def has_received(self, peer: Peer, packet_id: int, code: int, now: Instant) -> None:
+        """Take a PUBREC."""
+        session = self._connected.get(peer)
+        if session is not None:
+            session.has_received(packet_id, code, now)
+
+    def complete(self, peer: Peer, packet_id: int, now: Instant) -> None:
+        """Take a PUBCOMP."""
+        session = self._connected.get(peer)
+        if session is not None:
+            session.completed(packet_id, now)
+
+    def disconnect(
+        self, peer: Peer, now: Instant, *, end_session: bool = False, with_will: bool = False, expiry_s: int | None = None
+    ) -> None:
+        """Take a DISCONNECT: the will is not sent, but `with_will`; with `end_session` the session ends now."""
         session = self._connected.get(peer)
         if session is None:
             return
-        session.will = None
+        if not with_will:
+            session.will = None
+        if expiry_s is not None:
+            session.expiry_s = expiry_s
         if end_session:
             session.expiry_s = 0
         self._part(session, now)
+
+    def expel(self, peer: Peer, code: int, now: Instant) -> None:
+        """End a connection against the client's wish, with a DISCONNECT; its will is sent."""
+        session = self._connected.get(peer)
+        if session is not None:
+            self._end(session, code, now)
+
+    def hold_up(self, peer: Peer) -> None:
+        """The client does not read what it was sent: queue what is for it, and drop what is at QoS 0."""
+        session = self._connected.get(peer)
+        if session is not None:
+            session.held_up = True
+
+    def go_on(self, peer: Peer, now: Instant) -> None:
+        """The client reads again."""
+        session = self._connected.get(peer)
+        if session is not None:
+            session.goes_on(now)
 
     # --- what becomes of connections
 
@@ -262,6 +395,21 @@ class SimulatedBroker:
             self._retained.set(retained.frame.topic, retained)
         self.wake(now)
 
+    def records(self) -> tuple[list[SessionRecord], list[tuple[ForwardedFrame, Instant]]]:
+        """Return what was written down last, sessions and retained messages, as it stands in a file."""
+        retained = [(kept.frame, kept.received_at) for kept in self._saved.retained]
+        return [session.record() for session in self._saved.sessions], [
+            (frame, at) for frame, at in retained if isinstance(frame, ForwardedFrame)
+        ]
+
+    def restore(
+        self, sessions: Sequence[SessionRecord], retained: Sequence[tuple[ForwardedFrame, Instant]], now: Instant
+    ) -> None:
+        """Begin with what a file holds; before anybody connects."""
+        made = [Session.of(record, self.limits, self.counts) for record in sessions]
+        self._saved = _Saved(made, [_Retained(frame, at) for frame, at in retained])
+        self.start(now)
+
     def _hang_up(self, code: int | None) -> None:
         connected = self._connected
         self._forget_all()
@@ -270,10 +418,17 @@ class SimulatedBroker:
 
     # --- sessions
 
-    def _refusal(self, client_id: str, settings: LinkSettings) -> int:
-        if self._admits is not None and not self._admits(settings.username, settings.password):
+    def _refusal(self, client_id: str, settings: LinkSettings, *, is_proven: bool) -> int:
+        if not is_proven and self._admits is not None and not self._admits(settings.username, settings.password):
             return NOT_AUTHORIZED  # as Mosquitto says it; 0x86 would be as right
-        return SUCCESS if client_id else CLIENT_ID_NOT_VALID
+        if not client_id:
+            return CLIENT_ID_NOT_VALID
+        will = settings.will
+        if will is None:
+            return SUCCESS
+        if will.frame.qos > self.limits.max_qos:
+            return QOS_NOT_SUPPORTED
+        return SUCCESS if is_topic_name(will.frame.topic) else TOPIC_NAME_INVALID
 
     def _end(self, session: Session, code: int, now: Instant) -> None:
         """End the connection with a DISCONNECT, against the client's wish."""
@@ -311,20 +466,23 @@ class SimulatedBroker:
             return
         way = self._subscriptions.way_of(will.frame.topic)
         if way is not None and self._allows("write", session, will.frame.topic):
-            self._route(will.frame, way, now)
+            self._route(will.frame, way, now, session)
 
     # --- subscriptions and messages
 
-    def _subscribe(self, session: Session, topic_filter: str, qos: int) -> int:
+    def _subscribe(self, session: Session, topic_filter: str, options: Options) -> int:
         if not is_topic_filter(topic_filter):
             return TOPIC_FILTER_INVALID
-        if topic_filter.startswith(SHARED_PREFIX):
-            return SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
-        granted = min(qos, MAX_QOS)
+        if topic_filter.startswith(SHARED_PREFIX) and split_shared(topic_filter) is None:
+            return TOPIC_FILTER_INVALID
         if session.subscriptions is None:
             session.subscriptions = {}
-        session.subscriptions[topic_filter] = granted
-        self._subscriptions.add(topic_filter, session, granted)
+        if topic_filter not in session.subscriptions and len(session.subscriptions) >= self.limits.max_subscriptions:
+            return QUOTA_EXCEEDED
+        granted = min(options & QOS, self.limits.max_qos)
+        held = (options & ~RETAIN_HANDLING) & ~QOS | granted  # how retained messages are handled matters this once
+        session.subscriptions[topic_filter] = held
+        self._subscriptions.add(topic_filter, session, held)
         return granted
 
     def _unsubscribe(self, session: Session, topic_filter: str) -> int:
@@ -335,32 +493,81 @@ class SimulatedBroker:
         self._subscriptions.remove(topic_filter, session)
         return SUCCESS
 
-    def _route(self, frame: Frame, way: Way, now: Instant) -> int:
+    def _route(self, frame: Frame, way: Way, now: Instant, sender: Session) -> int:
         """Keep the message if it is to be retained, and hand it to all who subscribe to its topic."""
         if frame.duplicate:
             frame = msgspec.structs.replace(frame, duplicate=False)
-        if frame.retain:
-            if frame.payload:
-                self._retained.set(frame.topic, _Retained(frame, now))
-            else:
-                self._retained.remove(frame.topic)
+        retained = frame.retain
+        if retained:
+            if not self._retain(frame, now):
+                return QUOTA_EXCEEDED
             frame = msgspec.structs.replace(frame, retain=False)
         code = NO_MATCHING_SUBSCRIBERS
+        index = self._subscriptions
         for topic_filter in way.filters:
-            subscribers = self._subscriptions.by_filter.get(topic_filter)
-            if subscribers is None:
-                continue
-            code = SUCCESS
-            for session, qos in subscribers.items():
-                if way.reader == session.client or self._allows("read", session, frame.topic):
-                    way.reader = session.client
-                    session.take(frame, qos, now, now)
-                else:
-                    self.counts.denied += 1
+            subscribers = index.by_filter.get(topic_filter)
+            if subscribers is not None:
+                code = SUCCESS
+                for session, options in subscribers.items():
+                    if options & NO_LOCAL and session is sender:
+                        continue
+                    if way.reader == session.client or self._allows("read", session, frame.topic):
+                        way.reader = session.client
+                        chosen = frame if options <= QOS else _as_subscribed(frame, options, retained)
+                        session.take(chosen, options & QOS, now, now)
+                    else:
+                        self.counts.denied += 1
+            if index.shared and (groups := index.shared.get(topic_filter)):
+                code = SUCCESS
+                for members in groups.values():
+                    self._hand_to_one(members, frame, retained, now)
         if code:
             self.counts.unheard += 1
         return code
 
+    def _retain(self, frame: Frame, now: Instant) -> bool:
+        """Keep a message for later subscribers, or forget the one before; False when there are too many topics with one."""
+        if not frame.payload:
+            self._retained.remove(frame.topic)
+            return True
+        if len(self._retained) >= self.limits.max_retained_messages and not any(self._retained.matching(frame.topic)):
+            return False
+        self._retained.set(frame.topic, _Retained(frame, now))
+        return True
+
+    def _hand_to_one(self, members: dict[Session, Options], frame: Frame, retained: bool, now: Instant) -> None:
+        """Hand the message to one of a group: connected clients that read take turns; without one it waits for the next."""
+        may_read = [session for session in members if self._allows("read", session, frame.topic)]
+        if not may_read:
+            self.counts.denied += 1
+            return
+        chosen = next((session for session in may_read if session.peer is not None and not session.held_up), may_read[0])
+        options = members.pop(chosen)
+        members[chosen] = options
+        chosen.take(_as_subscribed(frame, options, retained), options & QOS, now, now)
+
     def _allows(self, access: Access, session: Session, topic: str) -> bool:
         username, client_id = session.client
         return self._access is None or self._access.allows(access, topic, username, client_id)
+
+
+def _wants_retained(topic_filter: str, options: Options, is_known: bool) -> bool:
+    """Return whether a SUBSCRIBE with these options brings what is retained; to members of a group it never does."""
+    handling = options & RETAIN_HANDLING
+    if handling == SEND_NEVER or topic_filter.startswith(SHARED_PREFIX):
+        return False
+    return handling != SEND_IF_NEW or not is_known
+
+
+def _as_subscribed(frame: Frame, options: Options, retained: bool) -> Frame:
+    """Return the message as a subscription with these options gets it."""
+    if retained and options & RETAIN_AS_PUBLISHED:
+        frame = msgspec.structs.replace(frame, retain=True)
+    return _identified(frame, options >> SUBSCRIPTION_ID)
+
+
+def _identified(frame: Frame, subscription_id: int) -> Frame:
+    """Return the message with the identifier of its subscription. Only what came as bytes can go to who has such."""
+    if not subscription_id or not isinstance(frame, ForwardedFrame):
+        return frame
+    return msgspec.structs.replace(frame, subscription_ids=(subscription_id,))

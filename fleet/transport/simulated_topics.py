@@ -12,6 +12,8 @@ import msgspec
 
 SHARED_PREFIX: Final = "$share/"
 _LENGTH_MAX: Final = 65_535
+LEVELS_MAX: Final = 200
+"""Levels of a topic or filter, as many as Mosquitto takes: what walks through them does so by recursion."""
 _REMEMBERED: Final = 1 << 16
 """Topics whose way is remembered; when there are more it begins anew."""
 _REMEMBERED_LENGTH: Final = 200
@@ -21,13 +23,27 @@ ValueT = TypeVar("ValueT")
 
 Client = tuple[str | None, str]
 """User name and client id."""
+Options = int
+"""Options of a subscription as MQTT writes them in a byte (QoS, NO_LOCAL, RETAIN_AS_PUBLISHED, retain handling), and above
+that byte the subscription identifier, 0 for none. One without options is its QoS."""
+QOS: Final = 0x03
+NO_LOCAL: Final = 0x04
+RETAIN_AS_PUBLISHED: Final = 0x08
+RETAIN_HANDLING: Final = 0x30
+SEND_IF_NEW: Final = 0x10
+SEND_NEVER: Final = 0x20
+SUBSCRIPTION_ID: Final = 8
+"""Bits before the subscription identifier."""
+
 Shape = tuple[tuple[int, ...], int, bool]
 """Where a filter has its `+`, how many levels it has without a `#`, and whether that follows."""
 
 
 def is_topic_name(topic: str) -> bool:
     """Return whether one may publish to it."""
-    return bool(topic) and "+" not in topic and "#" not in topic and "\0" not in topic and len(topic) <= _LENGTH_MAX
+    if not topic or "+" in topic or "#" in topic or "\0" in topic or len(topic) > _LENGTH_MAX:
+        return False
+    return topic.count("/") < LEVELS_MAX
 
 
 def is_topic_filter(topic_filter: str) -> bool:
@@ -35,9 +51,20 @@ def is_topic_filter(topic_filter: str) -> bool:
     if not topic_filter or "\0" in topic_filter or len(topic_filter) > _LENGTH_MAX:
         return False
     levels = topic_filter.split("/")
+    if len(levels) > LEVELS_MAX:
+        return False
     if any(("+" in level or "#" in level) and len(level) > 1 for level in levels):
         return False
     return "#" not in levels[:-1]
+
+
+def split_shared(topic_filter: str) -> tuple[str, str] | None:
+    """Return group and filter of a shared subscription, `$share/GROUP/FILTER`; None if it is no such."""
+    _, _, rest = topic_filter.partition("/")
+    group, slash, inner = rest.partition("/")
+    if not group or not slash or "+" in group or "#" in group or not is_topic_filter(inner):
+        return None
+    return group, inner
 
 
 class Way(msgspec.Struct):
@@ -56,40 +83,72 @@ class SubscriptionIndex(Generic[SubscriberT]):
     and again, so their ways are remembered for as long as there is no filter of another shape.
     """
 
-    __slots__ = ("_shapes", "_ways", "by_filter")
+    __slots__ = ("_shapes", "_ways", "by_filter", "shared")
 
     def __init__(self) -> None:
-        self.by_filter: dict[str, dict[SubscriberT, int]] = {}
-        """The subscribers of each filter, with their QoS; not to be changed, nor kept."""
+        self.by_filter: dict[str, dict[SubscriberT, Options]] = {}
+        """The subscribers of each filter, with their options; not to be changed, nor kept."""
+        self.shared: dict[str, dict[str, dict[SubscriberT, Options]]] = {}
+        """The groups of each filter, and the members of each, the one first that was served longest ago."""
         self._shapes: dict[Shape, int] = {}
         self._ways: dict[str, Way] = {}
 
-    def add(self, topic_filter: str, subscriber: SubscriberT, qos: int) -> None:
-        """Subscribe, or change the QoS of a subscription."""
+    def add(self, topic_filter: str, subscriber: SubscriberT, options: Options) -> None:
+        """Subscribe, or change the options of a subscription."""
+        if topic_filter.startswith(SHARED_PREFIX) and (split := split_shared(topic_filter)) is not None:
+            self._add_shared(split, subscriber, options)
+            return
         held = self.by_filter.get(topic_filter)
         if held is None:
-            self.by_filter[topic_filter] = {subscriber: qos}
-            shape = _shape_of(topic_filter)
-            count = self._shapes[shape] = self._shapes.get(shape, 0) + 1
-            if count == 1:
-                self._ways.clear()
+            self.by_filter[topic_filter] = {subscriber: options}
+            self._count_shape(topic_filter)
         else:
-            held[subscriber] = qos
+            held[subscriber] = options
+
+    def _add_shared(self, split: tuple[str, str], subscriber: SubscriberT, options: Options) -> None:
+        group, topic_filter = split
+        groups = self.shared.get(topic_filter)
+        if groups is None:
+            groups = self.shared[topic_filter] = {}
+            self._count_shape(topic_filter)
+        groups.setdefault(group, {})[subscriber] = options
+
+    def _count_shape(self, topic_filter: str) -> None:
+        shape = _shape_of(topic_filter)
+        count = self._shapes[shape] = self._shapes.get(shape, 0) + 1
+        if count == 1:
+            self._ways.clear()
 
     def remove(self, topic_filter: str, subscriber: SubscriberT) -> None:
         """End a subscription."""
+        if topic_filter.startswith(SHARED_PREFIX) and (split := split_shared(topic_filter)) is not None:
+            self._remove_shared(split, subscriber)
+            return
         held = self.by_filter[topic_filter]
         del held[subscriber]
         if not held:
             del self.by_filter[topic_filter]
-            shape = _shape_of(topic_filter)
-            self._shapes[shape] -= 1
-            if not self._shapes[shape]:
-                del self._shapes[shape]
-                self._ways.clear()
+            self._uncount_shape(topic_filter)
+
+    def _remove_shared(self, split: tuple[str, str], subscriber: SubscriberT) -> None:
+        group, topic_filter = split
+        groups = self.shared[topic_filter]
+        del groups[group][subscriber]
+        if not groups[group]:
+            del groups[group]
+        if not groups:
+            del self.shared[topic_filter]
+            self._uncount_shape(topic_filter)
+
+    def _uncount_shape(self, topic_filter: str) -> None:
+        shape = _shape_of(topic_filter)
+        self._shapes[shape] -= 1
+        if not self._shapes[shape]:
+            del self._shapes[shape]
+            self._ways.clear()
 
     def matching(self, topic: str) -> list[dict[SubscriberT, int]]:
-        """Return for each filter that matches who subscribes to it, and at which QoS. Not to be changed, nor kept."""
+        """Return for each filter that matches who subscribes to it, and with which options. Not to be changed, nor kept."""
         way = self.way_of(topic)
         return [self.by_filter[text] for text in way.filters if text in self.by_filter] if way is not None else []
 

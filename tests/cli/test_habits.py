@@ -63,7 +63,12 @@ def test_the_help_is_grouped() -> None:
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 
-WITHOUT_NEXT_STEP = {"the private broker was not started", "the private broker does not run"}
+WITHOUT_NEXT_STEP = {
+    "the private broker was not started",
+    "the private broker does not run",
+    "the embedded broker was not started",
+    "the embedded broker does not run",
+}
 """Who calls it wrongly is told so; no user can do anything about it."""
 TOLD_TO_USERS = {"UsageError", "FleetError", "BrokerError", "StoreError", "ChildFailed", "RunBroken", "JournalError"}
 

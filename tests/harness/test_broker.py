@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.errors import Unreachable
+from fleet.errors import Unreachable, UsageError
 from fleet.harness import ExpectationFailed, World, broker
 from fleet.harness.broker import ForeignBroker, HarnessBroker
 from fleet.harness.car import HarnessCar
@@ -28,7 +28,7 @@ from tests.recording_owner import RecordingOwner
 pytestmark = pytest.mark.live
 
 
-@pytest.mark.parametrize("kind", ["tls", "mutual_tls"])
+@pytest.mark.parametrize("kind", ["tls", "mutual_tls", "embedded", "embedded_tls", "embedded_mutual_tls"])
 async def test_cars_with_certificates(kind: str) -> None:
     async with HarnessBroker(kind) as broker, live_world(broker.reach()) as world:  # type: ignore[arg-type]
         car = await world.car()
@@ -36,7 +36,9 @@ async def test_cars_with_certificates(kind: str) -> None:
         await car.switch_on()
         await car.switch_off()
         await car.wait_for_status(trigger="engine_off")
-        stranger = replace(broker.mosquitto.cars, tls=ssl.create_default_context())
+        if kind == "embedded":
+            return
+        stranger = replace(broker.broker.cars, tls=ssl.create_default_context())
         owner = RecordingOwner()
         link = swarm_links(stranger)(LinkSettings(client_id=car.vin), owner, quick_back_off())
         owner.link = link
@@ -54,12 +56,26 @@ async def test_the_mark_asks_for_it(fleet_broker: HarnessBroker, fleet_car: Harn
     assert fleet_car.connection != "offline"
 
 
+@pytest.mark.usefixtures("fleet_backend")
+@pytest.mark.fleet(broker="embedded")
+async def test_the_embedded_one(fleet: World, fleet_broker: HarnessBroker, fleet_brokers: Brokers) -> None:
+    """It is one of those that tests share, and needs no program: a car lives on it as on a Mosquitto."""
+    assert fleet_broker in fleet_brokers.running
+    with pytest.raises(UsageError, match="no Mosquitto"):
+        _ = fleet_broker.mosquitto
+    car = await fleet.car()
+    await car.switch_on()
+    await car.switch_off()
+    await car.wait_for_status(trigger="engine_off")
+    await fleet.user.lock(car).succeeds()
+
+
 @pytest.mark.fleet(broker="own")
 async def test_one_of_its_own(fleet: World, fleet_broker: HarnessBroker, fleet_brokers: Brokers) -> None:
     car = await fleet.car()
     assert fleet_broker not in fleet_brokers.running
-    fleet_broker.mosquitto.kill()
-    await fleet_broker.mosquitto.start()
+    fleet_broker.broker.kill()
+    await fleet_broker.broker.start()
     await fleet.stage.wait(lambda: car.connection != "offline")
     assert car.connection != "offline"
 

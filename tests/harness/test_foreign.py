@@ -27,7 +27,7 @@ async def foreign(broker: HarnessBroker) -> Link:
     user, password = broker.login("backend")
     owner = RecordingOwner()
     settings = LinkSettings(client_id="foreign", username=user, password=password)
-    owner.link = swarm_links(broker.mosquitto.tools)(settings, owner, quick_back_off())
+    owner.link = swarm_links(broker.broker.tools)(settings, owner, quick_back_off())
     owner.link.open()
     await owner.wait_for_up()
     return owner.link

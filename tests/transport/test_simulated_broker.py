@@ -214,9 +214,9 @@ class TestMessages:
         assert (rig.broker.counts.refused, rig.broker.counts.delivered) == (2, 0)
 
     def test_reason_codes_of_suback_and_unsuback(self) -> None:
-        """QoS 2 is granted as 1; shared and impossible filters are refused one by one."""
+        """QoS 2 is granted as 1; impossible filters and groups are refused one by one."""
         peer = Rig().client()
-        assert peer.subscribe("a", "a/#/b", "$share/g/a", "", qos=2) == (1, 0x8F, 0x9E, 0x8F)
+        assert peer.subscribe("a", "a/#/b", "$share/g", "", "$share/+/a", qos=2) == (1, 0x8F, 0x8F, 0x8F, 0x8F)
         peer.rig.broker.unsubscribe(peer, ["a", "a", "b#"])
         assert peer.unsubacks == [(0, 0x11, 0x8F)]
         assert peer.publish("a") == 0x10
