@@ -111,35 +111,6 @@ class TestConnecting:
         assert again.send(kept) == b"\x20\x02\x01\x00" + b"\x32\x06\x00\x01a\x00\x01x"
 
 
-class TestKeepAlive:
-    """Silence."""
-
-    def test_one_and_a_half_keep_alives(self) -> None:
-        rig = EmbeddedRig()
-        client = rig.client(keep_alive=10)
-        rig.wait(14)
-        client.send(b"\xc0\x00")
-        rig.wait(14)
-        assert not client.is_closed
-        rig.wait(1.1)
-        assert code_of_end(client) == 0x8D
-
-    def test_none_at_all(self) -> None:
-        rig = EmbeddedRig()
-        client = rig.client(keep_alive=0)
-        rig.wait(100_000)
-        assert not client.is_closed
-
-    def test_the_broker_sets_it(self) -> None:
-        rig = EmbeddedRig(limits=BrokerLimits(keep_alive_max_s=60))
-        client = rig.open()
-        [connack] = client.ask(mqtt5.ConnectPacket("one", keep_alive=0).write())
-        assert isinstance(connack, mqtt5.ConnAckPacket)
-        assert connack.server_keep_alive == 60
-        rig.wait(91)
-        assert client.is_closed
-
-
 class TestPublishing:
     """Messages, as bytes."""
 
