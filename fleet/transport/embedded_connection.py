@@ -43,6 +43,9 @@ CONNECT_WITHIN_S: Final = 10
 CONNECT_MAX: Final = 1 << 18
 """Bytes of a CONNECT: more is not kept of somebody who is not known."""
 TOPIC_ALIAS_MAX: Final = 16
+_CONNACK_MAX: Final = 16
+"""Bytes of a CONNACK that takes a client, without an assigned client id."""
+_LEAST_FIRST: Final = 0x10
 _TOPIC_ALIAS_INVALID: Final = 0x94
 _CONNECT, _PUBLISH, _PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 1, 3, 4, 5, 6, 7
 _SUBSCRIBE, _UNSUBSCRIBE, _PINGREQ, _DISCONNECT = 8, 10, 12, 14
@@ -148,6 +151,8 @@ class EmbeddedConnection:
             first = data[at]
             if not self._version and first != _CONNECT << 4:
                 raise BadPacket(PROTOCOL_ERROR, "something else than a CONNECT first")
+            if first < _LEAST_FIRST:  # before its length, which may never come
+                raise BadPacket(PROTOCOL_ERROR, "a packet of type 0, which does not exist")
             body = at + 2
             if body > count:
                 self._needed = 2
@@ -235,6 +240,9 @@ class EmbeddedConnection:
         found = read_connect(data, at, end)
         self._version = found.version
         settings = found.settings
+        if found.packet_max < _CONNACK_MAX:
+            self._version = 0  # no refusal either
+            raise BadPacket(PACKET_TOO_LARGE, "packets that are smaller than a CONNACK")
         if not settings.client_id and not settings.clean_start and found.version != MQTT_5:
             raise BadPacket(CLIENT_ID_NOT_VALID, "a session that nobody could find again, without a client id")
         if settings.keep_alive_s:

@@ -387,6 +387,8 @@ def read_unsubscribe(data: bytes, at: int, end: int, version: int) -> tuple[int,
     filters = []
     while reader.at < end:
         filters.append(reader.text())
+    if "" in filters and version != MQTT_5:
+        raise BadPacket(MALFORMED_PACKET, "a topic filter without a character")
     if not filters:
         raise BadPacket(PROTOCOL_ERROR, "an UNSUBSCRIBE without a filter")
     return packet_id, filters

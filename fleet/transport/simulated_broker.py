@@ -287,14 +287,14 @@ class SimulatedBroker:
     def has_received(self, peer: Peer, packet_id: int, code: int, now: Instant) -> None:
         """Take a PUBREC."""
         session = self._connected.get(peer)
-        if session is not None:
-            session.has_received(packet_id, code, now)
+        if session is not None and not session.has_received(packet_id, code, now):
+            self._end(session, PROTOCOL_ERROR, now)
 
     def complete(self, peer: Peer, packet_id: int, now: Instant) -> None:
         """Take a PUBCOMP."""
         session = self._connected.get(peer)
-        if session is not None:
-            session.completed(packet_id, now)
+        if session is not None and not session.completed(packet_id, now):
+            self._end(session, PROTOCOL_ERROR, now)
 
     def disconnect(
         self, peer: Peer, now: Instant, *, end_session: bool = False, with_will: bool = False, expiry_s: int | None = None

@@ -17,6 +17,7 @@ from fleet.kernel.schedule import virtual_duration, whole_wall_s
 from fleet.transport.client_packets import NO_PACKET_MAX, ForwardedFrame, PublishPacket, PubrelPacket, ToClient
 from fleet.transport.link import LinkSettings, Will
 from fleet.transport.mqtt_stream import packet_size
+from fleet.transport.reasons import REFUSAL
 from fleet.transport.simulated_topics import Client, Options
 from fleet.wire.frame import Frame
 
@@ -220,7 +221,7 @@ class Session:
         """The client has taken a message: there is room for the next one. Returns False for one at QoS 2, which it is not."""
         under_way = self._under_way
         if under_way is None or (held := under_way.pop(packet_id, None)) is None:
-            return True
+            return self._released is None or packet_id not in self._released
         if held[0].qos == 2:
             under_way[packet_id] = held
             return False
@@ -229,25 +230,30 @@ class Session:
         self._has_room(now)
         return True
 
-    def has_received(self, packet_id: int, code: int, now: Instant) -> None:
-        """The client has a message at QoS 2, or (a code from 0x80 on) does not take it."""
+    def has_received(self, packet_id: int, code: int, now: Instant) -> bool:
+        """The client has a message at QoS 2, or (a code from 0x80 on) does not take it. Returns False for one at QoS 1."""
         under_way = self._under_way
         held = under_way.get(packet_id) if under_way is not None else None
-        if under_way is not None and held is not None and held[0].qos == 2:
+        if under_way is not None and held is not None:
+            if held[0].qos == 1:
+                return False
             del under_way[packet_id]
-            if code >= 0x80:
+            if code >= REFUSAL:
                 self._has_room(now)
-                return
-            self._released = self._released or {}
-            self._released[packet_id] = None
-        if self.peer is not None:
+            else:
+                self._released = self._released or {}
+                self._released[packet_id] = None
+        if self.peer is not None and code < REFUSAL:
             self.peer.receive(PubrelPacket(packet_id, known=self._released is not None and packet_id in self._released))
+        return True
 
-    def completed(self, packet_id: int, now: Instant) -> None:
-        """The client will not ask for that message at QoS 2 again."""
+    def completed(self, packet_id: int, now: Instant) -> bool:
+        """The client will not ask for that message at QoS 2 again. Returns False for one that it has not received yet."""
         if self._released is not None and packet_id in self._released:
             del self._released[packet_id]
             self._has_room(now)
+            return True
+        return self._under_way is None or packet_id not in self._under_way
 
     def _has_room(self, now: Instant) -> None:
         self._room += 1

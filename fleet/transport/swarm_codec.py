@@ -41,7 +41,9 @@ _PINGREQ: Final = b"\xc0\x00"
 _OF_CLIENTS: Final = {1: "CONNECT", 8: "SUBSCRIBE", 10: "UNSUBSCRIBE", 12: "PINGREQ"}
 """Packets that only clients send, by type."""
 _IN_NO_TOPIC: Final = ("+", "#", "\0")
-_PROTOCOL_ERRORS: Final = ("Duplicate value for unique property", "Invalid property type", "Receive maximum must be")
+_PROTOCOL_ERRORS: Final = (
+    "Duplicate value for unique property", "Invalid property type", "Receive maximum must be", "Subscription ID must be",
+)  # fmt: skip
 """How the codec's words begin for what is well formed and still wrong."""
 _PUBLISH: Final = 0x30
 _ID_NOT_FOUND: Final = 0x92

@@ -77,6 +77,19 @@ class TestConnecting:
         assert client.send(first) == b""
         assert client.is_closed
 
+    def test_a_client_that_takes_less_than_a_connack(self) -> None:
+        """It is not even refused: that would be too large, too."""
+        client = EmbeddedRig().open()
+        assert client.send(mqtt5.ConnectPacket("tiny", max_packet_size=2).write()) == b""
+        assert client.is_closed
+
+    def test_an_old_client_that_unsubscribes_nothing(self) -> None:
+        rig = EmbeddedRig()
+        old = rig.open()
+        old.send(OLD_CONNECT)
+        assert old.send(b"\xa2\x04\x00\x01\x00\x00") == b""
+        assert old.is_closed
+
     def test_no_connect_in_time(self) -> None:
         rig = EmbeddedRig()
         client = rig.open()
@@ -167,6 +180,31 @@ class TestPublishing:
         assert reader.send(b"\x70\x02\x00\x01") == b""
         assert client.send(b"\x62\x02\x00\x07") == b"\x70\x02\x00\x07"
         assert client.send(b"\x62\x02\x00\x07") == b"\x70\x03\x00\x07\x92"
+
+    @pytest.mark.parametrize(
+        ("qos", "answers"),
+        [
+            (1, [b"\x50\x02\x00\x01"]),  # PUBREC for QoS 1
+            (1, [b"\x70\x02\x00\x01"]),  # PUBCOMP
+            (2, [b"\x40\x02\x00\x01"]),  # PUBACK for QoS 2
+            (2, [b"\x70\x02\x00\x01"]),  # PUBCOMP before PUBREC
+            (2, [b"\x50\x02\x00\x01", b"\x40\x02\x00\x01"]),  # PUBACK in place of PUBCOMP
+        ],
+    )
+    def test_an_acknowledgement_of_another_kind(self, qos: int, answers: list[bytes]) -> None:
+        """It ends the connection; the message comes again in the next one."""
+        rig = EmbeddedRig()
+        reader = rig.client("reader", "a", session_expiry_interval=60)
+        rig.client().send(publish("a", qos=mqtt5.QoS(qos)))
+        for answer in answers:
+            reader.send(answer)
+        assert code_of_end(reader) == 0x82
+
+    def test_acknowledgements_of_nothing(self) -> None:
+        """They change nothing; a PUBREC that refuses wants no answer."""
+        client = EmbeddedRig().client()
+        assert client.send(b"\x40\x02\x00\x09", b"\x70\x02\x00\x09", b"\x50\x03\x00\x09\x80") == b""
+        assert client.send(b"\x50\x02\x00\x09") == b"\x62\x03\x00\x09\x92"
 
     def test_release_outlives_the_connection(self) -> None:
         """Between PUBREC and PUBCOMP a client that comes back gets its PUBREL again, and not the message."""
@@ -344,6 +382,7 @@ class TestSlowReaders:
 @pytest.mark.parametrize(
     ("packet", "code"),
     [
+        (b"\x0a", 0x82),  # no packet, and its length is not awaited
         (b"\xc1\x00", 0x81),  # flags of a PINGREQ
         (b"\x80\x00", 0x81),  # flags of a SUBSCRIBE
         (b"\x36\x05\x00\x01a\x00\x01", 0x81),  # QoS 3

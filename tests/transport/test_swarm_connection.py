@@ -80,6 +80,7 @@ class TestConnection:
             (b"\x30\x06\0\1a\1\1\0", "runs past the end", 0x81),
             (b"\x30\x08\0\1a\4\1\0\1\0", "Duplicate", 0x82),
             (b"\x30\x06\0\1a\2\x17\0", "Invalid property type", 0x82),
+            (b"\x30\x06\0\1a\2\x0b\0", "Subscription ID", 0x82),
             (CONNACK, "CONNACK out of place", 0x82),
             (b"\x90\x04\0\7\0\0", "SUBACK", 0x82),
             (b"\x30\4\0\1\xff\0", "UTF-8", 0x81),
