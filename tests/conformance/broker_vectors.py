@@ -1,13 +1,14 @@
 """Plays Mosquitto's vectors for brokers: a client that sends what they say and holds each answer against theirs.
 
 Two things are a broker's own choice and so not held against a vector: the properties of a CONNACK or DISCONNECT of MQTT 5
-(limits, and reasons in words), and whether a DISCONNECT says why before the connection ends, where the vector asks for the end
-alone.
+(limits, and reasons in words), and whether a DISCONNECT or a CONNACK that refuses says why before the connection ends, where the
+vector asks for the end alone.
 """
 
 from __future__ import annotations
 
 from fleet.transport.link import Endpoint
+from fleet.transport.reasons import REFUSAL
 from tests.conformance.outcome import Outcome
 from tests.conformance.vectors import Step, Vector
 from tests.conformance.wire import CLOSED, PINGREQ, PINGRESP, Wire, connect, publish, wire_to, words
@@ -75,7 +76,7 @@ def _bare(packet: bytes, version: int) -> bytes:
 async def _hold_end(wire: Wire, version: int) -> None:
     came = await wire.read()
     said = came
-    if isinstance(came, bytes) and came[0] == _DISCONNECT and version == 5:
+    if isinstance(came, bytes) and version == 5 and (came[0] == _DISCONNECT or (came[0] == _CONNACK and came[3] >= REFUSAL)):
         came = await wire.read()
     if came != CLOSED:
         raise _Failed(CLOSED, said if isinstance(said, str) else _bare(said, version))

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final
 
+from fleet.runtime.embedded import EmbeddedOptions
 from fleet.runtime.mosquitto import find_mosquitto
 from fleet.transport.link import Endpoint
 from fleet.transport.proxy import FaultProxy
@@ -25,6 +26,17 @@ async def mosquitto() -> AsyncIterator[Endpoint]:
     with tempfile.TemporaryDirectory(prefix="fleet-conformance-") as folder:
         async with foreign_mosquitto(Path(folder)) as broker:
             yield Endpoint(broker.host, broker.port)
+
+
+@contextlib.asynccontextmanager
+async def embedded() -> AsyncIterator[Endpoint]:
+    """The embedded broker, in this process."""
+    server = EmbeddedOptions(anonymous=True).server()
+    await server.start()
+    try:
+        yield Endpoint("127.0.0.1", server.ports[0])
+    finally:
+        await server.stop()
 
 
 def mosquitto_version() -> str:
@@ -44,6 +56,6 @@ def proxied(target: Target) -> Target:
     return through
 
 
-TARGETS: Final[Mapping[str, Target]] = {"mosquitto": mosquitto}
+TARGETS: Final[Mapping[str, Target]] = {"mosquitto": mosquitto, "embedded": embedded}
 LINK: Final = "swarm link"
 """Under test instead of a broker."""
