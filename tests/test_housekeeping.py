@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 import fleet
 from fleet import cli
+from fleet.vehicle.car import Car
 from mutants.table import MUTANTS
 
 ROOT = Path(__file__).parents[1]
@@ -370,6 +371,19 @@ def test_no_service_of_a_car_knows_the_car() -> None:
     assert len(services) > 20
     assert {module for module in services if "fleet.vehicle.car" in imports[module]} == set()
     assert {module.split(".")[1] for module in imports["fleet.vehicle.ports"]} == {"kernel", "wire"}
+
+
+def test_a_car_reaches_its_services_by_hooks_alone() -> None:
+    """Of a service the car itself names the class of a state that it holds, and no function."""
+    tree = ast.parse((ROOT / "fleet" / "vehicle" / "car.py").read_text(encoding="utf-8"))
+    named = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fleet.vehicle.services")
+        for alias in node.names
+    }
+    assert {name for name in named if not name[0].isupper()} == {"hooks"}
+    assert len(Car.__slots__) <= 25, "state of a service belongs into fleet/vehicle/kept.py, or into the part that it is of"
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -225,7 +225,7 @@ class HarnessCar:
     async def plug_in(self) -> None:
         """Plug it in where it is parked. Raises UsageError for a car that cannot be."""
         self.put(SetPlug(True))
-        if not self.simulated.plugged_in:
+        if not self.simulated.powertrain.plugged_in:
             raise UsageError(f"{self!r} cannot be plugged in", hint="It needs a socket, and its engine must be off.")
         await self._world.settle()
 

@@ -68,7 +68,7 @@ class ModelCar:
             powertrain.odometer_m = powertrain.start_m = self.odometer_km * 1000
         if self.plugged_in and not e.can_charge:
             raise UsageError(f"a {e.energy} {e.model} has no plug", hint="Leave plugged_in out, or choose an electric car.")
-        car.plugged_in = self.plugged_in
+        car.powertrain.plugged_in = self.plugged_in
 
 
 def _share(name: str, percent: float, holds: float, e: Equipment) -> float:

@@ -109,7 +109,7 @@ def _beginning(car: Car, start: Instant) -> Beginning:
         fuel_percent=levels.fuel_l / fitted.tank_l * 100 if fitted.tank_l else None,
         charge_percent=levels.charge_kwh / fitted.usable_kwh * 100 if fitted.usable_kwh else None,
         low_voltage_percent=car.low_voltage.percent(start),
-        plugged_in=car.plugged_in,
+        plugged_in=car.powertrain.plugged_in,
     )
 
 

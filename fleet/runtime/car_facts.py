@@ -53,7 +53,7 @@ _FACTS: Final[Mapping[str, Callable[[Car, Instant], float | str | None]]] = {
     "charging": charge_state,
     "locked": lambda car, _: "yes" if car.body.locked else "no",
     "ota": _ota,
-    "place": lambda car, _: car.place_kind if car.journey is None else None,
+    "place": lambda car, _: car.place.kind if car.journey is None else None,
     "fuel_percent": _fuel_percent,
     "charge_percent": _charge_percent,
     "low_voltage_percent": lambda car, at: car.low_voltage.percent(at),

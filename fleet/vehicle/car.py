@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from msgspec.structs import replace
+
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import HOUR, MINUTE, Instant
 from fleet.vehicle import driver_actions
@@ -24,7 +26,7 @@ from fleet.vehicle.outbox import LEGAL_EVENTS, Outbox, is_priority
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
-from fleet.vehicle.services import hooks, privacy
+from fleet.vehicle.services import hooks
 from fleet.vehicle.services.cabin import Cabin
 from fleet.vehicle.services.comfort import ComfortRun
 from fleet.vehicle.services.wear import Wear
@@ -55,9 +57,7 @@ from fleet.wire.messages import (
     CarMessage,
     Command,
     CommandState,
-    DrivingData,
     Event,
-    Health,
     Position,
     Presence,
     Reply,
@@ -89,15 +89,14 @@ class Car:
     """One car as a Machine[CarInput, CarOutput]; see `fleet.kernel.machine`."""
 
     __slots__ = (
-        "_due", "_now", "_outputs", "_power", "_true_position", "_uncovered", "agenda", "at_rest", "body", "cabin", "comfort",
-        "driver", "driving", "engine_is_on", "equipment", "fix", "health", "journey", "kept", "key", "low_voltage", "outbox",
-        "place_kind", "plugged_in", "powertrain", "remote", "settings", "trips", "vin", "wear",
+        "_due", "_now", "_outputs", "_power", "agenda", "at_rest", "body", "cabin", "comfort", "driver", "engine_is_on",
+        "equipment", "fix", "journey", "kept", "key", "low_voltage", "outbox", "place", "powertrain", "remote", "settings",
+        "trips", "vin", "wear",
     )  # fmt: skip
 
     powertrain: Powertrain
     low_voltage: LowVoltageBattery
     body: Body
-    plugged_in: bool
     wear: Wear
 
     def __init__(
@@ -127,24 +126,20 @@ class Car:
         self.journey: Journey | None = None
         self.cabin: Cabin | None = None
         self.comfort: ComfortRun | None = None
-        self.health: Health | None = None
         self.at_rest: AtRest | None = None
-        self.driving: DrivingData | None = None
         self.kept: dict[type[Any], Any] | None = None
         self.engine_is_on = False
-        self.plugged_in = bool(equipment.usable_kwh) and draws.chance(0.7)
+        self.powertrain.plugged_in = bool(equipment.usable_kwh) and draws.chance(0.7)
         parked_at = now - int(draws.uniform(2, 14) * HOUR)
-        self.place_kind = driver.home.kind
+        self.place = driver.home
         self.trips = Trips()
         self._power: Literal["before", "on", "off"] = "before"
         self._now = now
         self._due: Instant = NEVER
-        self._true_position = (driver.home.latitude, driver.home.longitude)
         self._outputs: list[CarOutput] = []
-        self.fix = self.receive_fix(self._true_position, parked_at, parked_at)
-        in_dead_zone = any(zone.holds(*self._true_position) for zone in self.settings.dead_zones)
-        self._uncovered = _HERE * driver.home.garage | _DEAD_ZONE * in_dead_zone
-        self.outbox.has_coverage = not self._uncovered
+        self.fix = self.receive_fix(self.place.position, parked_at, parked_at)
+        in_dead_zone = any(zone.holds(*self.place.position) for zone in self.settings.dead_zones)
+        self.outbox.uncovered = _HERE * self.place.garage | _DEAD_ZONE * in_dead_zone
         hooks.made(self, now)
 
     # --- the machine
@@ -282,7 +277,7 @@ class Car:
 
     def true_position(self, now: Instant) -> tuple[float, float]:
         """Return where the car really is, (latitude, longitude) in degrees."""
-        return self.journey.position_at(now) if self.journey else self._true_position
+        return self.journey.position_at(now) if self.journey else self.place.position
 
     def position(self, now: Instant) -> Position:
         """Return the last fix; the receiver measures anew while the engine is on."""
@@ -337,8 +332,8 @@ class Car:
         return build_status(self, "refresh", now, seq=0)
 
     def send_event(self, name: str, now: Instant, data: Mapping[str, Any] | None = None) -> None:
-        """Send an event, unless the car's privacy forbids it."""
-        if not privacy.may_send(self, name):
+        """Send an event, unless a service forbids it."""
+        if hooks.forbids_event(self, name):
             return
         event = Event(
             vin=self.vin,
@@ -369,7 +364,7 @@ class Car:
         detail: str | None,
         awake: bool,
     ) -> None:
-        """Send a step of a command's life; a detail that gives away where the car is is left out where privacy forbids it."""
+        """Send a step of a command's life; a detail that a service forbids is left out."""
         response = Response(
             vin=self.vin,
             boot=self.outbox.boot,
@@ -379,7 +374,7 @@ class Car:
             name=name,
             state=state,
             reason=reason,
-            detail=detail if privacy.may_detail(self, reason) else None,
+            detail=None if hooks.forbids_detail(self, reason) else detail,
             awake=awake,
         )
         if is_priority(response):
@@ -443,11 +438,11 @@ class Car:
 
     def _find_network(self, cause: int, now: Instant, *, covered: bool) -> None:
         """Lose the network or find it again: it must work, reach this region, and this very place."""
-        self._uncovered = self._uncovered & ~cause if covered else self._uncovered | cause
-        covered = not self._uncovered
-        if covered == self.outbox.has_coverage:
+        had_coverage = self.outbox.has_coverage
+        self.outbox.uncovered = self.outbox.uncovered & ~cause if covered else self.outbox.uncovered | cause
+        covered = self.outbox.has_coverage
+        if covered == had_coverage:
             return
-        self.outbox.has_coverage = covered
         if covered:
             self.outbox.reachable_since = now
             self._connect_if_possible()
@@ -502,7 +497,7 @@ class Car:
 
     def plan_day(self, now: Instant) -> None:
         """Ask the driver for the day's trips; of yesterday's plan only a trip that has got as far as a station is left."""
-        at_station = self.journey.station if self.journey else self.place_kind in STATIONS
+        at_station = self.journey.station if self.journey else self.place.kind in STATIONS
         self.trips.plan_day(self.driver.plan_day(self.driver.local_date(now)), go_on=at_station)
         self.agenda.call(self.driver.next_midnight(now), _new_day)
         hooks.day_began(self, now)
@@ -534,12 +529,15 @@ class Car:
 
     def arrive(self, place: Place | None, true_position: tuple[float, float]) -> None:
         """Be at a place, or (None) somewhere by the road."""
-        self.place_kind = place.kind if place is not None else "errand"
-        self._true_position = true_position
+        latitude, longitude = true_position
+        if place is None:
+            self.place = Place(latitude, longitude, "by the road")
+        else:  # the road may end some metres before it
+            self.place = replace(place, latitude=latitude, longitude=longitude)
 
     def park(self, now: Instant, place: Place | None) -> None:
         """Stand with the engine off: fix the position once; a place decides about coverage, the roadside changes nothing."""
-        self.fix = self.receive_fix(self._true_position, now, now)
+        self.fix = self.receive_fix(self.place.position, now, now)
         self.stay_awake(now)
         if place is not None:
             self.set_coverage(not place.garage, now)

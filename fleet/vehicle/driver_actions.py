@@ -41,7 +41,7 @@ LEAVE: Final = "leave"
 class Ports(hooks.Ports, ports.Commanded, Protocol):
     """A car in the hands of its driver."""
 
-    place_kind: PlaceKind
+    place: Place
     settings: CarSettings
     low_voltage: LowVoltageBattery
 
@@ -269,7 +269,7 @@ def leave(car: Ports, data: tuple[Leaving, bool], now: Instant) -> None:
     if at_station:
         _refill(car, now)
         groups += ("energy", "adblue")
-    elif car.place_kind == "home" and car.equipment.usable_kwh and _draws(car, "plug").chance(PLUGS_IN_AT_HOME):
+    elif car.place.kind == "home" and car.equipment.usable_kwh and _draws(car, "plug").chance(PLUGS_IN_AT_HOME):
         hooks.driver_plugs_in(car, now)
         groups += CHARGE_GROUPS
     car.stay_awake(now)

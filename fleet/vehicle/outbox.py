@@ -71,8 +71,8 @@ class Outbox:
 
     __slots__ = (
         "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "connected_since", "created", "dropped",
-        "has_coverage", "is_connected", "left_out", "limit", "muted", "published", "reachable_since", "refused", "repeated",
-        "stored", "until_stored", "wants_connection",
+        "is_connected", "left_out", "limit", "muted", "published", "reachable_since", "refused", "repeated", "stored",
+        "uncovered", "until_stored", "wants_connection",
     )  # fmt: skip
 
     def __init__(self, boot: int, *, limit: int = OUTBOX_LIMIT, until_stored: bool = False) -> None:
@@ -80,7 +80,7 @@ class Outbox:
         self.boot = boot
         self.limit = limit
         self.until_stored = until_stored
-        self.has_coverage = True
+        self.uncovered = 0
         self.wants_connection = False
         self.is_connected = False
         self.muted = False
@@ -99,6 +99,11 @@ class Outbox:
         # Made when first needed: an empty deque is 760 bytes.
         self._waiting: deque[Entry] | None = None
         self._unstored: deque[Entry] | None = None
+
+    @property
+    def has_coverage(self) -> bool:
+        """Whether there is a network here: `uncovered` has a bit for each cause of having none."""
+        return not self.uncovered
 
     def next_seq(self) -> int:
         """Number the next message; every number is used."""

@@ -123,9 +123,12 @@ class Modem(Protocol):
     """The modem as a service sees it: coverage, connection, numbers."""
 
     boot: int
-    has_coverage: bool
     is_connected: bool
     muted: bool
+
+    @property
+    def has_coverage(self) -> bool:
+        """Whether there is a network here."""
 
     def next_seq(self) -> int:
         """Number the next message; every number is used."""

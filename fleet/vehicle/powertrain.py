@@ -78,7 +78,8 @@ class Powertrain:
 
     __slots__ = (
         "adblue_l", "charge_kwh", "charging", "climate", "drive", "equipment", "fuel_l",
-        "heating_since", "next_oil_at", "next_oil_m", "next_service_at", "next_service_m", "odometer_m", "start_m",
+        "heating_since", "next_oil_at", "next_oil_m", "next_service_at", "next_service_m", "odometer_m", "plugged_in",
+        "start_m",
     )  # fmt: skip
 
     def __init__(self, equipment: Equipment, draws: Draws, now: Instant) -> None:
@@ -92,6 +93,7 @@ class Powertrain:
         self.heating_since: Instant | None = None
         self.climate: Draw | None = None
         self.charging: Charge | None = None
+        self.plugged_in = False
         metres, days = _SERVICE[equipment.service_interval]
         self.next_service_m = self.odometer_m + metres * draws.uniform(-0.02, 1.0)
         self.next_service_at = now + int(days * DAY * draws.uniform(-0.02, 1.0))

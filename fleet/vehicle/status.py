@@ -13,10 +13,10 @@ from fleet.vehicle.low_voltage import LowVoltageBattery
 from fleet.vehicle.powertrain import Levels
 from fleet.vehicle.services import cabin, charge_settings, health, privacy, updates
 from fleet.vehicle.services.comfort import ComfortRun
+from fleet.vehicle.trips import Trips
 from fleet.wire.messages import (
     STATUS_GROUPS,
     Climate,
-    DrivingData,
     Status,
     Trigger,
     Written,
@@ -44,9 +44,9 @@ class Ports(charge_settings.Ports, cabin.Ports, updates.Ports, health.Ports, pri
 
     at_rest: AtRest | None
     comfort: ComfortRun | None
-    driving: DrivingData | None
     journey: Journey | None
     low_voltage: LowVoltageBattery
+    trips: Trips
 
     def state(self, now: Instant) -> Literal["parked", "ignition_on", "driving"]:
         """Return the vehicle state."""
@@ -113,8 +113,8 @@ def build_status(
         position=car.position(now) if "position" in groups and privacy.may_locate(car) else None,
         climate=_climate(car, now) if "climate" in groups else None,
         charging=charge_settings.report(car, levels) if "charging" in groups else None,
-        driving=car.driving if "driving" in groups else None,
-        health=car.health if "health" in groups else None,
+        driving=car.trips.record if "driving" in groups else None,
+        health=car.wear.report if "health" in groups else None,
         low_voltage=car.low_voltage.report(_read_at(now)) if "low_voltage" in groups else None,
         software=updates.versions(car) if "software" in groups else None,
     )

@@ -1,4 +1,4 @@
-"""The trips of a car: those of the day that are still to come, and how many there were."""
+"""The trips of a car: those of the day that are still to come, how many there were, and the record of them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from collections.abc import Sequence
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.driver import PlannedTrip
+from fleet.wire.messages import DrivingData
 
 
 class Trips:
-    """The rest of the day's plan, the next trip first. `stays`: no further trip starts. `count` numbers the drives from 1."""
+    """The rest of the day's plan, the next trip first. `stays`: no further trip starts. `count` numbers the drives from 1.
 
-    __slots__ = ("_planned", "count", "stays")
+    `record` is the driving data that a status reports; None without any.
+    """
+
+    __slots__ = ("_planned", "count", "record", "stays")
 
     def __init__(self) -> None:
         self._planned: tuple[PlannedTrip, ...] = ()
         self.stays = False
         self.count = 0
+        self.record: DrivingData | None = None
 
     def next(self) -> PlannedTrip | None:
         """Return the next trip; None when all are done."""

@@ -42,7 +42,7 @@ def built(lab: CarLab, seq: int) -> Status:
 
 
 def plugged_in_and_low(car: Car) -> None:
-    car.plugged_in = True
+    car.powertrain.plugged_in = True
     car.powertrain.charge_kwh = 5.0
 
 

@@ -61,7 +61,7 @@ def test_a_drive_broken_off_in_a_garage_stays_in_it(seconds: int) -> None:
     lab.run_for(2 * HOUR)
     assert not lab.car.outbox.has_coverage
     assert lab.outputs == []
-    assert (lab.car.place_kind == "home") or moved
+    assert (lab.car.place.kind == "home") or moved
 
 
 def test_a_hole_on_the_way() -> None:

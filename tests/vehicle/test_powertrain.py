@@ -108,7 +108,7 @@ def test_many_refreshes_leave_no_traces() -> None:
 def born(charge: float, *, plugged_in: bool = True) -> CarLab:
     def tune(car: Car) -> None:
         car.powertrain.charge_kwh = charge * car.equipment.usable_kwh
-        car.plugged_in = plugged_in
+        car.powertrain.plugged_in = plugged_in
 
     return CarLab(equipment("Born", "electric"), tune=tune)
 
@@ -148,7 +148,7 @@ def test_driving_off_pulls_the_plug() -> None:
     lab.run_for(DAY)
     assert lab.statuses("charging") == []
     assert lab.car.levels(lab.now).charge_kwh == level
-    assert not lab.car.plugged_in
+    assert not lab.car.powertrain.plugged_in
 
 
 @pytest.mark.parametrize(("charge", "plugged_in", "state"), [(0.5, False, "unplugged"), (1.0, True, "complete")])
@@ -165,9 +165,9 @@ def test_plugged_in_at_home_mostly_and_nowhere_else() -> None:
     for number in range(60):
         lab = CarLab(equipment("Born", "electric"), number=number)
         lab.drive(SHOP)
-        assert not lab.car.plugged_in
+        assert not lab.car.powertrain.plugged_in
         lab.drive(HOME)
-        plugged += lab.car.plugged_in
+        plugged += lab.car.powertrain.plugged_in
     assert plugged / 60 == pytest.approx(0.8, abs=0.15), f"seed {SEED}"
 
 

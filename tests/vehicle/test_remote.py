@@ -448,7 +448,7 @@ class AnyStory(RuleBasedStateMachine):
         assert 0 <= levels.adblue_l <= e.adblue_l
         assert account_holds(car)
         assert (car.comfort is None) or not car.engine_is_on
-        assert not (car.plugged_in and car.engine_is_on)
+        assert not (car.powertrain.plugged_in and car.engine_is_on)
         assert car.outbox.wants_connection == (car.outbox.has_coverage and not car.low_voltage.in_deep_sleep)
         assert lab.wanted == car.outbox.wants_connection
         assert car.deadline() is None or car.deadline() > lab.now  # type: ignore[operator]

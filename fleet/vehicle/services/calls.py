@@ -194,7 +194,7 @@ def _press_info(car: Ports, now: Instant) -> None:
 def _call(car: Ports, name: CallName, data: dict[str, Any], now: Instant) -> None:
     call_id = _next_id(car)
     obtain(car, Calls).waiting[call_id] = name
-    if not privacy.may_send(car, name):
+    if privacy.forbids_event(car, name):
         _end(car, call_id, "failed", "privacy_offline", now)
     elif not car.outbox.is_connected:
         _end(car, call_id, "failed", "no_network", now)

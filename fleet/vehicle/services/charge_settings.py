@@ -72,7 +72,6 @@ class Ports(ports.Located, ports.Timed, ports.Keeper, Protocol):
     """The plug, the traction battery, and where the car stands."""
 
     equipment: Equipment
-    plugged_in: bool
     powertrain: Powertrain
 
     def levels(self, now: Instant) -> Levels:
@@ -130,7 +129,7 @@ def missing(car: Ports, now: Instant) -> Duration:
 def hindrance(car: Ports) -> Hindrance | None:
     """Return why a car below its limit will not be charged to it, whatever time it is given."""
     preferences = preferences_of(car)
-    if not car.plugged_in:
+    if not car.powertrain.plugged_in:
         return "not_plugged_in"
     if not preferences.point_works:
         return "charging_error"
@@ -155,7 +154,7 @@ def report(car: Ports, levels: Levels) -> messages.Charging | None:
     state = _state(car, here, levels)
     return messages.Charging(
         state=state,
-        plugged_in=car.plugged_in,
+        plugged_in=car.powertrain.plugged_in,
         remaining_min=-(-missing_from(car, here, levels) // MINUTE) if charge is not None else 0,
         max_current_a=here.max_current_a,
         power_kw=round(power_kw, 3),
@@ -172,7 +171,7 @@ def charge_state(car: Ports, now: Instant) -> str | None:
 
 
 def _state(car: Ports, here: Settings, levels: Levels) -> Literal["unplugged", "plugged_in", "charging", "complete", "error"]:
-    if not car.plugged_in:
+    if not car.powertrain.plugged_in:
         return "unplugged"
     if car.powertrain.charging is not None:
         return "charging"

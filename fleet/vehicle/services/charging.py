@@ -86,7 +86,7 @@ def _judge(car: Ports, here: Settings, levels: Levels, now: Instant) -> Charging
 
 def review(car: Ports, now: Instant) -> bool:
     """Charge or not, as counts here and now, and look again when that may change; return whether charging changed."""
-    if not car.plugged_in:
+    if not car.powertrain.plugged_in:
         return False
     here, power = settings_here(car), car.powertrain
     before = power.charging
@@ -129,7 +129,7 @@ def plug_in(car: Ports, now: Instant) -> None:
 
     Its 12 V battery is charged at once, and a modem that slept for want of it wakes.
     """
-    car.plugged_in = True
+    car.powertrain.plugged_in = True
     car.low_voltage.plug(now, plugged_in=True)
     if car.low_voltage.in_deep_sleep:
         car.leave_deep_sleep(now)
@@ -141,7 +141,7 @@ def unplug(car: Ports, now: Instant) -> None:
     """Somebody takes the plug out: what was said for this charging alone is forgotten."""
     car.powertrain.end_charging(now)
     car.agenda.cancel(REVIEW)
-    car.plugged_in = False
+    car.powertrain.plugged_in = False
     car.low_voltage.plug(now, plugged_in=False)
     preferences = find(car, ChargingPreferences)
     if preferences is not None:
@@ -150,18 +150,18 @@ def unplug(car: Ports, now: Instant) -> None:
 
 
 def _powered_on(car: Ports, now: Instant) -> None:
-    if car.plugged_in:
+    if car.powertrain.plugged_in:
         plug_in(car, now)
 
 
 def _driver_gets_in(car: Ports, now: Instant) -> None:
-    if car.plugged_in:
+    if car.powertrain.plugged_in:
         unplug(car, now)
 
 
 def set_plug(car: Ports, *, plugged_in: bool, now: Instant) -> None:
     """Somebody plugs a parked car in or out; does nothing with the engine on, without a socket, or when it is so already."""
-    if car.engine_is_on or plugged_in == car.plugged_in or not car.equipment.charging_socket:
+    if car.engine_is_on or plugged_in == car.powertrain.plugged_in or not car.equipment.charging_socket:
         return
     if plugged_in:
         plug_in(car, now)
@@ -173,7 +173,7 @@ def set_plug(car: Ports, *, plugged_in: bool, now: Instant) -> None:
 def set_point(car: Ports, *, works: bool, now: Instant) -> None:
     """The charge point fails, or gives power again; does nothing to a car that is not plugged in."""
     preferences = preferences_of(car)
-    if not car.plugged_in or works == preferences.point_works:
+    if not car.powertrain.plugged_in or works == preferences.point_works:
         return
     keep(car, preferences._replace(point_works=works))
     review(car, now)
@@ -200,7 +200,7 @@ def _start_refusal(car: Ports, _parameters: Charging, now: Instant) -> Refusal |
 
 
 def _override(car: Ports, parameters: Charging, now: Instant) -> None:
-    if car.plugged_in:
+    if car.powertrain.plugged_in:
         keep(car, (preferences_of(car))._replace(override=parameters.action))
         review(car, now)
     car.send_status("command", now, CHARGE_GROUPS)

@@ -33,7 +33,6 @@ class Ports(comfort.Ports, Protocol):
     """A car whose traction battery, or plug, heats and cools it."""
 
     equipment: Equipment
-    plugged_in: bool
 
 
 def start(car: Ports, target_c: float, now: Instant, *, window_heating: bool = False, by: Starter = "command") -> None:
@@ -57,7 +56,7 @@ def feed(car: Ports, now: Instant) -> None:
     run = car.comfort
     if run is None or run.service != "climatisation":
         return
-    draw_kw = 0.0 if car.plugged_in else _power_kw(car, run, now)
+    draw_kw = 0.0 if car.powertrain.plugged_in else _power_kw(car, run, now)
     car.powertrain.condition(draw_kw, now)
     over_at = run.started_at + RUN
     spare_kwh = car.powertrain.charge_kwh - LEAST_CHARGE * car.equipment.usable_kwh
@@ -109,7 +108,7 @@ def hindrance(car: Ports, now: Instant, *, window_heating: bool = False) -> Refu
     if window_heating and not e.window_heating:
         return Refusal("not_equipped", "the car has no window heating")
     share = car.powertrain.levels(now).charge_kwh / e.usable_kwh
-    if share < LEAST_CHARGE and not car.plugged_in:
+    if share < LEAST_CHARGE and not car.powertrain.plugged_in:
         return Refusal("battery_low", f"the traction battery is at {share:.1%}; without a plug it needs {LEAST_CHARGE:.0%}")
     return None
 

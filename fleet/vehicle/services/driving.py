@@ -17,23 +17,24 @@ from fleet.vehicle.driver import Driver
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.services.listener import Listener
+from fleet.vehicle.trips import Trips
 from fleet.wire.messages import DayData, DrivingData, TripData
 
 
 class Ports(ports.Sender, Protocol):
     """The record of drives, and what it is taken from."""
 
-    driving: DrivingData | None
     driver: Driver
     equipment: Equipment
     journey: Journey | None
     powertrain: Powertrain
+    trips: Trips
 
 
 def record(car: Ports, journey: Journey, before: Levels, after: Levels, now: Instant) -> None:
     """Keep the data of a trip that is over, add them to the longer records, and send them as an event."""
     e = car.equipment
-    known = car.driving
+    known = car.trips.record
     trip = _data(
         journey.length_m / 1000,
         (now - journey.started_at) / MINUTE,
@@ -52,7 +53,7 @@ def record(car: Ports, journey: Journey, before: Levels, after: Levels, now: Ins
         energy_kwh=today.energy_kwh,
     )
     since_filled = _sum(None if known is None else known.since_filled, trip)
-    car.driving = DrivingData(last_trip=trip, today=that_day, since_filled=since_filled)
+    car.trips.record = DrivingData(last_trip=trip, today=that_day, since_filled=since_filled)
     told: dict[str, Any] = {
         "started_at": journey.started_at,
         "distance_km": trip.distance_km,
@@ -89,14 +90,14 @@ def _data(distance_km: float, duration_min: float, fuel_l: float | None, energy_
 
 def midnight(car: Ports, _now: Instant) -> None:
     """Close the day's record, unless a trip that belongs to it is under way."""
-    if car.journey is None and car.driving is not None:
-        car.driving = replace(car.driving, today=None)
+    if car.journey is None and car.trips.record is not None:
+        car.trips.record = replace(car.trips.record, today=None)
 
 
 def filled(car: Ports, _now: Instant) -> None:
     """Begin the long record anew: fuel was filled in, or an electric car was charged."""
-    if car.driving is not None:
-        car.driving = replace(car.driving, since_filled=None)
+    if car.trips.record is not None:
+        car.trips.record = replace(car.trips.record, since_filled=None)
 
 
 def charge_changed(car: Ports, now: Instant) -> None:
@@ -107,9 +108,9 @@ def charge_changed(car: Ports, now: Instant) -> None:
 
 def forget(car: Ports, _now: Instant) -> None:
     """Forget all trips."""
-    car.driving = None
+    car.trips.record = None
 
 
 LISTENER: Final = Listener(
-    state="driving", trip_ended=record, day_began=midnight, refilled=filled, charge_changed=charge_changed, forget=forget
+    state="trips.record", trip_ended=record, day_began=midnight, refilled=filled, charge_changed=charge_changed, forget=forget
 )

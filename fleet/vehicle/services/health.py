@@ -25,8 +25,6 @@ class Ports(
 ):
     """All that a report tells of."""
 
-    health: Health | None
-
 
 def report(car: Ports, now: Instant) -> Health:
     """Return a health report of this moment: mileage, and what the car would warn of, most urgent first."""
@@ -64,7 +62,7 @@ def _service_warnings(service: Service) -> list[WarningLight]:
 def engine_off(car: Ports, now: Instant) -> None:
     """Make a report for the status that is sent next, when there is coverage to send it."""
     if car.outbox.has_coverage and _has_driven(car):
-        car.health = report(car, now)
+        car.wear.report = report(car, now)
 
 
 def network_found(car: Ports, now: Instant) -> None:
@@ -73,20 +71,20 @@ def network_found(car: Ports, now: Instant) -> None:
     Coverage that comes with the parking place itself is `engine_off`'s.
     """
     parked_at = car.fix.parked_at
-    if car.health is None and parked_at is not None and parked_at < now and not car.engine_is_on and _has_driven(car):
-        car.health = report(car, now)
+    if car.wear.report is None and parked_at is not None and parked_at < now and not car.engine_is_on and _has_driven(car):
+        car.wear.report = report(car, now)
         car.send_status("health", now, ("health",))
 
 
 def refreshed(car: Ports, now: Instant) -> None:
     """Renew the report for a refresh while the engine runs, however far the car has been driven."""
     if car.engine_is_on:
-        car.health = report(car, now)
+        car.wear.report = report(car, now)
 
 
 def forget(car: Ports, _now: Instant) -> None:
     """Forget the newest report."""
-    car.health = None
+    car.wear.report = None
 
 
 def _has_driven(car: Ports) -> bool:
@@ -94,4 +92,4 @@ def _has_driven(car: Ports) -> bool:
     return car.powertrain.odometer_m - car.powertrain.start_m >= FIRST_REPORT_M
 
 
-LISTENER: Final = Listener(state="health", engine_stops=engine_off, network_found=network_found, forget=forget)
+LISTENER: Final = Listener(state="wear.report", engine_stops=engine_off, network_found=network_found, forget=forget)

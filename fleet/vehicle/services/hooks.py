@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from fleet.kernel.instants import Instant
@@ -188,12 +189,25 @@ def strands(car: Ports) -> bool:
     return any(ask(car) for ask in HEARD["strands"])
 
 
+def forbids_event(car: Ports, name: str) -> bool:
+    """Tell whether the event of this name may not leave the car now."""
+    for forbids in HEARD["forbids_event"]:  # noqa: SIM110 (any() with a generator costs more than all the rest)
+        if forbids(car, name):
+            return True
+    return False
+
+
+def forbids_detail(car: Ports, reason: str | None) -> bool:
+    """Tell whether the detail of an answer with this reason may not leave the car."""
+    return any(forbids(car, reason) for forbids in HEARD["forbids_detail"])
+
+
 # --- after a reset
 
 
 def not_forgotten(car: Ports, listeners: Sequence[Listener] = LISTENERS) -> list[str]:
     """Return the names of all states that still have what people have left in the car, or that no listener owns."""
-    held = {listener.state: getattr(car, listener.state) for listener in listeners if isinstance(listener.state, str)}
+    held = {listener.state: attrgetter(listener.state)(car) for listener in listeners if isinstance(listener.state, str)}
     states: dict[Any, Any] = {name: state for name, state in held.items() if state is not None} | (car.kept or {})
     forgets = {listener.state: listener.is_personal for listener in listeners}
     return [str(getattr(of, "__name__", of)) for of, state in states.items() if of not in forgets or forgets[of](state)]

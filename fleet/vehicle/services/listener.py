@@ -20,12 +20,13 @@ def _anything(_state: Any) -> bool:
 class Listener:
     """The events that a service hears; those that come without a word here say it by their names.
 
-    Three are questions. `forbids_start` names the reason why the engine does not start, `locked_until` tells until when nobody
-    can start it, `strands` whether the car cannot be left as usual. `forget` wipes what people have left in the car, at a reset.
+    Five are questions. `forbids_start` names the reason why the engine does not start, `locked_until` tells until when nobody
+    can start it, `strands` whether the car cannot be left as usual; `forbids_event` and `forbids_detail` are the gate of what
+    leaves the car. `forget` wipes what people have left in the car, at a reset.
     """
 
     state: type | str | None = None
-    """The class of the state that it keeps, or the slot of the car that holds it."""
+    """The class of the state that it keeps, or the attribute of the car that holds it, such as `trips.record`."""
     is_personal: Callable[[Any], bool] = _anything
     """Tells of its state whether it has anything that people have left; what survives a reset has nothing."""
     forget: Hear | None = None
@@ -36,6 +37,10 @@ class Listener:
     forbids_start: Callable[[Any, Instant], str | None] | None = None
     locked_until: Callable[[Any], Instant | None] | None = None
     strands: Callable[[Any], bool] | None = None
+    forbids_event: Callable[[Any, str], bool] | None = None
+    """The event of this name may not leave the car."""
+    forbids_detail: Callable[[Any, str | None], bool] | None = None
+    """The detail of an answer with this reason may not leave the car."""
     driver_gets_in: Hear | None = None
     engine_starts: Hear | None = None
     """Levels are not settled yet, and what runs on them has to end."""

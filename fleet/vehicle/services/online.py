@@ -13,6 +13,7 @@ from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
 from fleet.vehicle import ports
 from fleet.vehicle.kept import find, obtain
+from fleet.vehicle.powertrain import Powertrain
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import Reply, Request
@@ -46,7 +47,7 @@ class Online:
 class Ports(privacy.Ports, ports.Located, ports.Sender, ports.Timed, ports.Connected, ports.Keeper, Protocol):
     """A car that asks, and what it knows itself."""
 
-    plugged_in: bool
+    powertrain: Powertrain
 
 
 def ask(car: Ports, name: str, given: dict[str, Any], now: Instant) -> None:
@@ -91,7 +92,7 @@ def _unavailable(car: Ports, name: str) -> str | None:
     if not all(getattr(car.equipment, needed) for needed in known.entry.equipment):
         return "not_equipped"
     refused = privacy.request_refusal(car, name)
-    if refused is None and name == "plug_and_charge" and not car.plugged_in:
+    if refused is None and name == "plug_and_charge" and not car.powertrain.plugged_in:
         return "not_plugged_in"
     return refused
 

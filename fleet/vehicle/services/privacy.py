@@ -71,19 +71,19 @@ def may_locate(car: Ports) -> bool:
     return mode_in(car) == OPEN
 
 
-def may_detail(car: Ports, reason: str | None) -> bool:
-    """Tell whether the detail of an answer may leave the car: a command that comes again is answered as before, but for that."""
-    return reason not in TELLS_DISTANCE or may_locate(car)
+def forbids_detail(car: Ports, reason: str | None) -> bool:
+    """Tell whether the detail of an answer stays in the car: a command that comes again is answered as before, but for that."""
+    return reason in TELLS_DISTANCE and not may_locate(car)
 
 
-def may_send(car: Ports, name: str) -> bool:
-    """Tell whether this event may leave the car now."""
+def forbids_event(car: Ports, name: str) -> bool:
+    """Tell whether this event may not leave the car now."""
     if find(car, Privacy) is None:
-        return True
+        return False
     entry = _EVENTS.get(name)
     if entry is not None and entry.legal:
-        return True
-    return not car.outbox.muted and (may_locate(car) or entry is None or not entry.tells_position)
+        return False
+    return car.outbox.muted or (entry is not None and entry.tells_position and not may_locate(car))
 
 
 def request_refusal(car: Ports, name: str) -> str | None:
@@ -211,4 +211,11 @@ def _is_personal(privacy: Privacy) -> bool:
     return (privacy.mode, privacy.services_off) != (OPEN, frozenset())
 
 
-LISTENER: Final = Listener(state=Privacy, is_personal=_is_personal, made=begin, powered_on=announce)
+LISTENER: Final = Listener(
+    state=Privacy,
+    is_personal=_is_personal,
+    made=begin,
+    powered_on=announce,
+    forbids_event=forbids_event,
+    forbids_detail=forbids_detail,
+)

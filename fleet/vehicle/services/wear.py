@@ -18,7 +18,7 @@ from fleet.vehicle.hazards import HAZARDS, FaultName
 from fleet.vehicle.journey import DRIVE, Journey
 from fleet.vehicle.powertrain import ADBLUE_WARNINGS_KM, Levels, Powertrain
 from fleet.vehicle.services.listener import Listener
-from fleet.wire.messages import WarningLight
+from fleet.wire.messages import Health, WarningLight
 
 _ADBLUE_WARNINGS: Final = ("low", "very_low", "critical", "empty")
 """The warnings of a status below each of ADBLUE_WARNINGS_KM."""
@@ -31,12 +31,13 @@ _INSPECTION, _OIL, _ADBLUE = 1, 2, 4
 
 
 class Wear(msgspec.Struct, gc=False):
-    """The faults there are, the next ones by odometer and by time, and in `told` the warnings that were sent."""
+    """The faults there are, the next ones by odometer and by time, in `told` the warnings that were sent; the newest report."""
 
     next_fault_m: float = 0.0
     next_fault_at: Instant = 0
     told: int = 0
     faults: tuple[FaultName, ...] = ()
+    report: Health | None = None
 
 
 class Ports(ports.Sender, ports.Timed, ports.Chance, ports.Engine, Protocol):

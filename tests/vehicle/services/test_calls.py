@@ -164,7 +164,7 @@ def test_while_a_message_is_under_way_it_is_the_next() -> None:
 def test_a_call_by_hand_wakes_a_car_from_deep_sleep() -> None:
     def nearly_empty(car: Car) -> None:
         car.low_voltage.charge_ah = car.low_voltage.capacity_ah * 0.405
-        car.plugged_in = False
+        car.powertrain.plugged_in = False
 
     lab = CarLab(equipment("Born", "electric"), tune=nearly_empty)
     lab.run_for(3 * DAY)

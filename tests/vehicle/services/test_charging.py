@@ -39,7 +39,7 @@ def lab(
 
     def tune(car: Car) -> None:
         car.powertrain.charge_kwh = charge * car.equipment.usable_kwh
-        car.plugged_in = plugged_in
+        car.powertrain.plugged_in = plugged_in
 
     return CarLab(equipment(model, energy), tune=tune, start=local(start))
 
@@ -377,7 +377,7 @@ def test_nobody_plugs_in_a_car_that_runs_or_has_no_socket() -> None:
     born.put(SwitchOn())
     for each in (born, petrol):
         each.put(SetPlug(True))
-        assert not each.car.plugged_in
+        assert not each.car.powertrain.plugged_in
     born.put(SwitchOff())
     born.put(SetPlug(True))
     assert state(born) == "charging"

@@ -38,7 +38,7 @@ def both() -> Equipment:
 def electric(charge: float = 0.8, *, plugged_in: bool = False, start: int = FROST, **overrides: Any) -> CarLab:
     def tune(car: Car) -> None:
         car.powertrain.charge_kwh = charge * car.equipment.usable_kwh
-        car.plugged_in = plugged_in
+        car.powertrain.plugged_in = plugged_in
 
     return CarLab(equipment("Born", "electric", **overrides), start=start, tune=tune)
 
@@ -177,7 +177,7 @@ def test_climatisation_is_for_cars_with_a_plug(fitted: Equipment) -> None:
 @pytest.mark.parametrize(("model", "energy"), [("Leon", "e-hybrid"), ("Formentor", "e-hybrid"), ("Tavascan", "electric")])
 def test_every_car_with_a_plug_has_it(model: str, energy: str) -> None:
     lab = CarLab(equipment(model, energy), tune=lambda car: setattr(car.powertrain, "charge_kwh", 10.0))
-    lab.car.plugged_in = True
+    lab.car.powertrain.plugged_in = True
     assert lab.outcome("climatisation") == OK
 
 

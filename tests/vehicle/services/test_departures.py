@@ -32,7 +32,7 @@ def lab(charge: float = 0.5, *, plugged_in: bool = True, model: str = "Born", st
 
     def tune(car: Car) -> None:
         car.powertrain.charge_kwh = charge * car.equipment.usable_kwh
-        car.plugged_in = plugged_in
+        car.powertrain.plugged_in = plugged_in
 
     fitted = equipment("Leon", "e-hybrid") if model == "Leon" else equipment("Born", "electric", battery_kwh=77, usable_kwh=77)
     return CarLab(fitted, tune=tune, start=local(start))
@@ -265,7 +265,7 @@ def test_the_driver_comes_and_goes_and_the_timer_stays() -> None:
     """A commuter's car that is away when the time comes says nothing; at home it does."""
 
     def tune(car: Car) -> None:
-        car.plugged_in = True
+        car.powertrain.plugged_in = True
 
     commuter = CarLab(equipment("Born", "electric"), driver("commuter", work=WORK), tune=tune)
     depart(commuter, "05:30")

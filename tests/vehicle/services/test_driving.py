@@ -13,8 +13,8 @@ from tests.vehicle.car_lab import HOME, SHOP, WORK, CarLab, driver, equipment
 
 def recorded(lab: CarLab) -> DrivingData:
     """Return the record as the car keeps it."""
-    assert lab.car.driving is not None
-    return lab.car.driving
+    assert lab.car.trips.record is not None
+    return lab.car.trips.record
 
 
 def data(lab: CarLab) -> DrivingData:

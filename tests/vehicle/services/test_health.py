@@ -40,9 +40,9 @@ def test_never_while_driving_and_not_by_time() -> None:
     lab.put(DriveTo(FAR))
     while (journey := lab.car.journey) is not None and journey.distance_at(lab.now) < 30_000:
         lab.run_for(MINUTE)
-    assert lab.car.health is None
+    assert lab.car.wear.report is None
     lab.arrive()
-    assert lab.car.health is not None
+    assert lab.car.wear.report is not None
 
 
 @pytest.mark.parametrize("wait", [10 * MINUTE, 20 * HOUR])
@@ -50,7 +50,7 @@ def test_the_first_one_waits_for_coverage(wait: int) -> None:
     """Parked without network after 60 km: none; it is made and sent when the network comes, and once."""
     lab = CarLab()
     lab.drive(FAR_GARAGE)
-    assert lab.car.health is None
+    assert lab.car.wear.report is None
     lab.run_for(wait)
     lab.put(SetCoverage(True))
     [status] = lab.statuses("health")
@@ -79,11 +79,11 @@ def test_network_before_20_km_or_with_the_engine_on_brings_none() -> None:
 def test_a_later_one_without_coverage_keeps_the_old() -> None:
     lab = CarLab()
     lab.drive(FAR)
-    first = lab.car.health
+    first = lab.car.wear.report
     lab.drive(GARAGE)
-    assert lab.car.health is first
+    assert lab.car.wear.report is first
     lab.put(SetCoverage(True))
-    assert lab.car.health is first
+    assert lab.car.wear.report is first
 
 
 @pytest.mark.parametrize("km", [0.0, 50.0])
@@ -101,7 +101,7 @@ def test_a_refresh_with_the_engine_running_always_renews(km: float) -> None:
     assert second is not None
     assert second.reported_at == lab.now > first.reported_at
     lab.put(SwitchOff())
-    kept = lab.car.health
+    kept = lab.car.wear.report
     lab.run_for(10 * MINUTE)
     lab.command("refresh")
     lab.run_for(2 * MINUTE)

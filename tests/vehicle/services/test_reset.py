@@ -41,7 +41,7 @@ def used() -> CarLab:
 
 def assert_wiped(car: CarLab) -> None:
     held = car.car
-    assert (held.driving, held.health) == (None, None)
+    assert (held.trips.record, held.wear.report) == (None, None)
     assert (find(held, Watch), find(held, Limit)) == (None, None)
     assert find(held, Privacy) is not None
     assert (obtain(held, Privacy).mode, obtain(held, Privacy).services_off, obtain(held, Privacy).paired) == (
@@ -89,7 +89,7 @@ def test_another_user_is_deleted_and_the_rest_stays() -> None:
     assert car.outcome("reset", user="anna") == ("succeeded", None)
     assert [event.data for event in car.events("car_reset")] == [{"user": "anna", "by": "app"}]
     assert find(car.car, Watch) is not None
-    assert car.car.driving is not None
+    assert car.car.trips.record is not None
     assert car.outcome("unlock") == ("succeeded", None)
 
 
@@ -181,7 +181,7 @@ def forgetful(_car: Car, _now: Instant) -> None:
 def test_all_services_forget() -> None:
     """A car that has been used keeps something of its users, and after a reset nothing."""
     car = used()
-    assert set(hooks.not_forgotten(car.car)) >= {"Watch", "Limit", "Privacy", "driving"}
+    assert set(hooks.not_forgotten(car.car)) >= {"Watch", "Limit", "Privacy", "trips.record"}
     car.put(ResetCar())
     assert hooks.not_forgotten(car.car) == []
 
