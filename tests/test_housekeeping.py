@@ -44,7 +44,7 @@ def targets() -> dict[str, list[str]]:
 
 def cli_commands() -> set[str]:
     """Return the subcommands of `fleet`."""
-    command = typer.main.get_command(cli.app)
+    command = typer.main.get_command(cli.application())
     return set(getattr(command, "commands", {}))
 
 
@@ -227,11 +227,7 @@ def test_compose_uses_ports_consistently() -> None:
 def test_compose_names_only_commands_and_options_that_exist() -> None:
     """Each service runs a subcommand of `fleet` with options it has; so do the health checks."""
     known = cli_commands()
-    import typer
-
-    from fleet import cli
-
-    commands = typer.main.get_command(getattr(cli, "app")).commands  # type: ignore[attr-defined]  # noqa: B009
+    commands = typer.main.get_command(cli.application()).commands  # type: ignore[attr-defined]
     for service in COMPOSE["services"].values():
         test = service["healthcheck"]["test"]
         lines = [service["command"], *([test[2:]] if test[1] == "fleet" else [])]

@@ -7,32 +7,50 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
-from typing import Annotated, Any, NoReturn
+from importlib import import_module
+from typing import Annotated, Any, Final, NoReturn
 
 import structlog
 import typer
-import typer.rich_utils
 
 from fleet import __version__
-from fleet.cli import catalogue, centre, certifying, cleaning, journals, parts, proxying, running, scenarios, tools, verifying
 from fleet.cli.common import about_file, complain, out
-from fleet.cli.printing import COLOURS, NO_COLOUR, visible
+from fleet.cli.printing import NO_COLOUR, visible
 from fleet.errors import FleetError, UnknownName
 from fleet.runtime.limits import leave_no_core, raise_open_files
 from fleet.runtime.live_stage import RunBroken
 from fleet.runtime.streams import Streams
 
-app = typer.Typer(
-    name="fleet",
-    help="Simulates fleets of CUPRA CONNECT cars over MQTT. Start with: fleet run rush-hour",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-# In the order of the groups in the help.
-for group in (running, tools, centre, catalogue, scenarios, journals, verifying, parts, proxying, certifying, cleaning):
-    app.add_typer(group.app)
+GROUPS: Final = {
+    "running": ("run",),
+    "tools": ("cars", "status", "history", "command", "user"),
+    "centre": ("notices", "service"),
+    "catalogue": ("catalogue",),
+    "scenarios": ("scenarios", "check", "regions", "schema"),
+    "journals": ("journal", "reexecute"),
+    "verifying": ("verify",),
+    "parts": ("simulate", "backend", "broker"),
+    "proxying": ("proxy",),
+    "certifying": ("certificates",),
+    "cleaning": ("clean",),
+}
+"""The modules and their commands, in the order of the groups in the help."""
+
+
+def application(command: str | None = None) -> typer.Typer:
+    """Return the command line, whole, or with the name of a command as much of it as that needs: half of a start is loading."""
+    app = typer.Typer(
+        name="fleet",
+        help="Simulates fleets of CUPRA CONNECT cars over MQTT. Start with: fleet run rush-hour",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_main)
+    for module in [module for module, commands in GROUPS.items() if command in commands] or GROUPS:
+        app.add_typer(import_module(f"fleet.cli.{module}").app)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -41,7 +59,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _main(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,  # noqa: ARG001
 ) -> None:
@@ -83,9 +100,10 @@ def _exit_code() -> int | str | None:
     """Run the command line, and return how it ends."""
     raise_open_files()
     leave_no_core()
-    typer.rich_utils.COLOR_SYSTEM = COLOURS  # of help and of wrong options
+    if NO_COLOUR:
+        setattr(import_module("typer.rich_utils"), "COLOR_SYSTEM", None)  # noqa: B010 (of help and errors, which alone load it)
     try:
-        app()
+        application(next(iter(sys.argv[1:]), None))()
     except SystemExit as end:
         return end.code
     except FleetError as error:

@@ -55,11 +55,13 @@ class DeadlineTimer:
     def rearm(self, not_before_s: float = 0.0) -> None:
         """Have `due` called at the deadline as it is now, after `not_before_s` wall seconds at the earliest."""
         at, armed_at = self._deadline(), self._armed_at
-        if self._keeps_early and armed_at is not None and (at is None or armed_at <= at):
+        if armed_at is None:
+            if at is None:
+                return
+        elif (self._keeps_same and at == armed_at) or (self._keeps_early and (at is None or armed_at <= at)):
             return
-        if self._keeps_same and at == armed_at:
-            return
-        self.cancel()
+        else:
+            self.cancel()
         if at is not None:
             self._armed_at = at
             self._handle = self._call_at(at, self._call, not_before_s, self._longest_wait_s)

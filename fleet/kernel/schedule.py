@@ -126,34 +126,36 @@ class Schedule:
         """
         heap, posted, pop = self._heap, self._posted, heapq.heappop
         self._halted = False
-        while True:
+        while heap or posted:
             # No two entries have the same sequence, so the comparison never comes to what is to be called.
             if posted and not (heap and heap[0] < posted[0]):
-                at, call = posted[0][0], None
-            elif heap:
+                at, _, callback, first, second = posted[0]
+                if at > limit:
+                    return False
+                if done is not None and done():
+                    return True
+                self.now = at
+                posted.popleft()
+                callback(first, second)
+            else:
                 at, _, call = heap[0]
-                if call._callback is None:
+                scheduled = call._callback
+                if scheduled is None:
                     pop(heap)
                     self._cancelled -= 1
                     continue
-            else:
-                return False
-            if at > limit:
-                return False
-            if done is not None and done():
-                return True
-            self.now = at
-            if call is None:
-                _, _, callback, first, second = posted.popleft()
-                callback(first, second)
-            else:
+                if at > limit:
+                    return False
+                if done is not None and done():
+                    return True
+                self.now = at
                 pop(heap)
-                scheduled, call._callback = call._callback, None
-                assert scheduled is not None
+                call._callback = None
                 scheduled(*call._args)
             if self._halted:
                 self._halted = False
                 return True
+        return False
 
     def _cancelled_one(self) -> None:
         self._cancelled += 1

@@ -18,7 +18,6 @@ from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.dialects import dialect_of_all
 from fleet.runtime.limits import need_one_kind, source_addresses
 from fleet.scenario.text import read_text
-from fleet.transport.aiomqtt_link import aiomqtt_links
 from fleet.transport.link import BackOff, Endpoint, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.transport.remarks import Remarks
 from fleet.transport.swarm_link import swarm_links
@@ -73,7 +72,7 @@ class Access:
     def car_links_to(self, endpoint: Endpoint) -> LinkFactory:
         """Return what makes such links to where something stands for the broker, with client ids as they are given."""
         if self.link == "aiomqtt":
-            return aiomqtt_links(endpoint, remarks=self.remarks)
+            return _aiomqtt_links(endpoint, self.remarks)
         return swarm_links(
             endpoint,
             source_addresses=self.source_addresses,
@@ -93,16 +92,23 @@ class Access:
 
     def consumer_links(self) -> LinkFactory:
         """Return what makes the link of the back end, which carries what all cars send."""
-        links = aiomqtt_links if self.link == "aiomqtt" else swarm_links
-        return links(self.tools, remarks=self.remarks)
+        if self.link == "aiomqtt":
+            return _aiomqtt_links(self.tools, self.remarks)
+        return swarm_links(self.tools, remarks=self.remarks)
 
     def tool_links(self) -> LinkFactory:
         """Return what makes the links of the tools that watch and command."""
-        return aiomqtt_links(self.tools, remarks=self.remarks)
+        return _aiomqtt_links(self.tools, self.remarks)
 
     def dialect(self) -> Dialect:
         """Return a new dialect for this topic prefix, in which the frames of all `dialects` can be read. Raises UsageError."""
         return dialect_of_all(self.dialects, self.prefix)
+
+
+def _aiomqtt_links(endpoint: Endpoint, remarks: Remarks) -> LinkFactory:
+    from fleet.transport.aiomqtt_link import aiomqtt_links  # noqa: PLC0415 (paho loads http, and is needed by live tools alone)
+
+    return aiomqtt_links(endpoint, remarks=remarks)
 
 
 def _tell_remark(remark: str) -> None:

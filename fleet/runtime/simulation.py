@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
@@ -100,6 +101,8 @@ class Simulation:
         self._config = config
         self._emit = emit
         self._stop = asyncio.Event()
+        self._nothing_awaited = asyncio.Event()
+        """Set with each last outcome, and with the stop: a reason to look whether outcomes are still to come."""
         scenario = config.scenario
         self._zone = vocabulary().zone_of(scenario)
         self._start = vocabulary().start_of(scenario)
@@ -159,6 +162,7 @@ class Simulation:
     def stop(self) -> None:
         """End early; `run` returns what happened so far."""
         self._stop.set()
+        self._nothing_awaited.set()
 
     async def run(self) -> Progress:
         """Connect, let the scenario's time run to its end, disconnect. Raises LinkError when no car can connect at all."""
@@ -225,6 +229,7 @@ class Simulation:
                 id=f"clock-{self.boot}", start=self._start, epoch_wall_us=self.clock.epoch_wall_us, factor=self.clock.factor
             ),
         )
+        self.users.on_all_answered = self._nothing_awaited.set
         self.users.open()
 
     async def _live(self) -> None:
@@ -247,11 +252,24 @@ class Simulation:
         except TimeoutError:
             self._health.stop()  # what follows is waiting, and would flatter all means
             self.shard.stay_put()
-            over = lambda: self._stop.is_set() or not (self.users and self.users.waiting)  # noqa: E731
             if self._config.schedule is None:
-                await wait_until(over, LAST_OUTCOMES_S)
+                await wait_until(lambda: not self._awaits_outcomes, LAST_OUTCOMES_S)
             else:
-                await wait_until(over, LAST_OUTCOMES_VIRTUAL_S, every_s=1.0)
+                await self._wait_for_outcomes(self._config.schedule)
+
+    @property
+    def _awaits_outcomes(self) -> bool:
+        return self.users is not None and self.users.waiting > 0 and not self._stop.is_set()
+
+    async def _wait_for_outcomes(self, schedule: Schedule) -> None:
+        """Wait till the whole second after the last outcome: an hour of looking each second would cost as much as the cars."""
+        since = schedule.now
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_OUTCOMES_VIRTUAL_S):
+                while self._awaits_outcomes:
+                    self._nothing_awaited.clear()
+                    await self._nothing_awaited.wait()
+                    await asyncio.sleep((since - schedule.now) % SECOND / SECOND)
 
     def _tell_broker(self, action: str) -> None:
         """Ask whoever runs the private broker to do something to it; of several simulators one does."""

@@ -134,6 +134,8 @@ class Users:
         self.whole = Outcomes()
         self.stages = {stage.name: Outcomes() for stage in scenario.stages}
         self.unmeasured = 0
+        self.on_all_answered: Callable[[], None] | None = None
+        """Called whenever a command gets its outcome and none is left without one."""
         self.error: LinkError | None = None
         self._loads = [load for phase in scenario.phases() for load in phase.commands]
         self._stage_ends = _stage_ends(scenario, start)
@@ -378,6 +380,8 @@ class Users:
             del self._waiting[answer.id]
             for outcomes in self._outcomes_of(asked.stage):
                 outcomes.outcomes[answer.state if answer.reason is None else f"{answer.state}({answer.reason})"] += 1
+            if not self._waiting and self.on_all_answered is not None:
+                self.on_all_answered()
 
 
 def _away_from_fix(distance: Distances, car: Car, draws: Draws) -> tuple[float, float]:

@@ -35,7 +35,7 @@ def encode(scenario: Scenario) -> bytes:
 
 def decode(line: bytes) -> Scenario:
     """Return the scenario of `encode`. Raises msgspec.DecodeError."""
-    return _DECODER.decode(line)
+    return msgspec.json.decode(line, type=Scenario, dec_hook=_typed)
 
 
 def _number(value: object) -> object:
@@ -52,4 +52,3 @@ def _typed(kind: type, plain: Any) -> Any:
 
 
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_number)
-_DECODER: Final = msgspec.json.Decoder(Scenario, dec_hook=_typed)

@@ -173,17 +173,19 @@ class Tracker:
 def packet_size(frame: Frame) -> int:
     """Return the bytes of the frame as a PUBLISH of MQTT 5. Raises UnicodeEncodeError for text that cannot be sent."""
     properties = 0 if frame.expiry_s is None else 5
-    text = frame.content_type
-    if text is not None:
-        properties += 3 + (len(text) if text.isascii() else len(text.encode()))
-    text = frame.response_topic
-    if text is not None:
-        properties += 3 + (len(text) if text.isascii() else len(text.encode()))
+    text = ""
+    if frame.content_type is not None:
+        text = frame.content_type
+        properties += 3
+    if frame.response_topic is not None:
+        text += frame.response_topic
+        properties += 3
     if frame.correlation is not None:
         properties += 3 + len(frame.correlation)
     for name, value in frame.user_properties:
-        text = name + value
-        properties += 5 + (len(text) if text.isascii() else len(text.encode()))
+        text += name + value
+        properties += 5
+    properties += len(text) if text.isascii() else len(text.encode())
     if type(frame) is ForwardedFrame:
         properties += len(frame.properties)
     text = frame.topic

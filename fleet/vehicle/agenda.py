@@ -40,22 +40,22 @@ class Agenda:
     def replace(self, key: object, at: Instant, function: Act, data: Any = None) -> None:
         """Have `function(car, data, at)` called in place of all entries under `key`; at the same instant it keeps its place."""
         heap, kept = self._heap, False
-        for index, (planned_at, sequence, of, _, _) in enumerate(heap):
-            if of != key:
+        for index, entry in enumerate(heap):
+            if entry[2] != key:
                 continue
-            if planned_at == at and not kept:
-                heap[index], kept = (at, sequence, key, function, data), True
+            if entry[0] == at and not kept:
+                heap[index], kept = (at, entry[1], key, function, data), True
             else:
-                heap[index] = planned_at, sequence, None, _nothing, None
+                heap[index] = entry[0], entry[1], None, _nothing, None
         if not kept:
             self.call(at, function, data, key=key)
 
     def cancel(self, key: object) -> None:
         """Take back all entries under `key`; does nothing without any."""
         heap = self._heap
-        for index, (at, sequence, of, _, _) in enumerate(heap):
-            if of == key:
-                heap[index] = at, sequence, None, _nothing, None
+        for index, entry in enumerate(heap):
+            if entry[2] == key:
+                heap[index] = entry[0], entry[1], None, _nothing, None
 
     def planned_at(self, key: object) -> Instant | None:
         """Return the instant of an entry under `key`; None without any."""

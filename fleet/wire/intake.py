@@ -8,7 +8,9 @@ since there may be an S-PIN in it.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -25,6 +27,8 @@ BOOT_AHEAD: Final = DAY
 """How far the clock of a machine with cars may be ahead of the back end's."""
 _INTEGERS: Final = range(-(2**63), 2**63)
 _SIMPLE: Final = frozenset({bool, type(None)})
+_BOUNDED: Final = frozenset({int, float, bool, type(None)})
+"""Types that hold neither a text nor free data."""
 
 
 def check_boot(boot: int, wall_us: int) -> None:
@@ -43,7 +47,7 @@ def check_fields(message: msgspec.Struct, *, but: str = "") -> None:
 
     The field `but` is somebody else's to judge.
     """
-    for name in message.__struct_fields__:
+    for name in _free_fields(type(message)):
         value = getattr(message, name)
         kind = type(value)
         if kind is str:
@@ -55,6 +59,21 @@ def check_fields(message: msgspec.Struct, *, but: str = "") -> None:
         if found is not None and name != but:
             reason, words = found
             raise Undecodable(reason, f"{name}: {words}")
+
+
+@cache
+def _free_fields(message: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the names of the fields that can hold a text or free data: of a status one in twenty."""
+    return tuple(field.name for field in msgspec.structs.fields(message) if _is_free(field.type))
+
+
+def _is_free(kind: Any) -> bool:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _is_free(arguments[0])
+    if origin in {Union, UnionType}:
+        return any(map(_is_free, arguments))
+    return origin is not Literal and kind not in _BOUNDED and not (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
 
 
 def misfit(value: object) -> tuple[str, str] | None:

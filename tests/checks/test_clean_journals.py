@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fleet.checks.verification import declared_rules, full_name
-from fleet.cli import app
+from fleet.cli import application
 from fleet.errors import JournalError, UsageError
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
@@ -59,7 +59,7 @@ load:
 
 def test_the_command_tells_what_was_looked_at(journal: Path) -> None:
     """Exit code 0; a check without anything to look at says so."""
-    result = CliRunner().invoke(app, ["verify", str(journal)])
+    result = CliRunner().invoke(application("verify"), ["verify", str(journal)])
     assert result.exit_code == 0, result.output
     assert "all holds" in result.output
     assert "nothing" in next(line for line in result.output.splitlines() if line.startswith("honk rule"))
@@ -70,7 +70,7 @@ def test_the_command_tells_where_it_broke(journal: Path, tmp_path: Path) -> None
     records = read_records(journal)
     line = next(number for number, record in enumerate(records, 1) if record["k"] == "publish" and record.get("crc32"))
     records[line - 1]["crc32"] ^= 1
-    result = CliRunner().invoke(app, ["verify", str(write_records(tmp_path / "bad.jsonl", records))])
+    result = CliRunner().invoke(application("verify"), ["verify", str(write_records(tmp_path / "bad.jsonl", records))])
     assert result.exit_code == 1
     assert f"frames {tmp_path / 'bad.jsonl'}:{line}: {records[line - 1]['m'].removeprefix('link/')}" in result.output
     assert "not the encoding of the message" in result.output
@@ -79,7 +79,7 @@ def test_the_command_tells_where_it_broke(journal: Path, tmp_path: Path) -> None
 
 def test_the_command_speaks_json(journal: Path) -> None:
     """All that is told to people, for machines."""
-    told = json.loads(CliRunner().invoke(app, ["verify", str(journal), "--json"]).output)
+    told = json.loads(CliRunner().invoke(application("verify"), ["verify", str(journal), "--json"]).output)
     assert told["holds"] is True
     assert told["complete"] is True
     assert {finding["check"]: finding["looked_at"] for finding in told["findings"]}["honk rule"] == 0
@@ -88,25 +88,25 @@ def test_the_command_speaks_json(journal: Path) -> None:
 def test_a_rule_that_was_never_judged_fails_when_it_is_required(journal: Path) -> None:
     """Exit code 1 and the rule with the side that is missing; what is judged does not fail."""
     verify = ["verify", str(journal), "--require-judged"]
-    result = CliRunner().invoke(app, [*verify, "--rule", "honk rule: within 500 m", "--rule", "odometer"])
+    result = CliRunner().invoke(application("verify"), [*verify, "--rule", "honk rule: within 500 m", "--rule", "odometer"])
     assert result.exit_code == 1
     assert "honk rule: within 500 m: never allowed nor refused" in result.output
     assert "odometer: never" not in result.output
-    assert CliRunner().invoke(app, [*verify, "--rule", "odometer", "--rule", "frames"]).exit_code == 0
-    assert CliRunner().invoke(app, verify).exit_code == 1
+    assert CliRunner().invoke(application("verify"), [*verify, "--rule", "odometer", "--rule", "frames"]).exit_code == 0
+    assert CliRunner().invoke(application("verify"), verify).exit_code == 1
 
 
 def test_a_rule_that_does_not_exist_is_refused(journal: Path) -> None:
     """Before anything is read, with the name that is near."""
-    result = CliRunner().invoke(app, ["verify", str(journal), "--rule", "honk role"])
+    result = CliRunner().invoke(application("verify"), ["verify", str(journal), "--rule", "honk role"])
     assert isinstance(result.exception, UsageError)
     assert "'honk rule'" in str(result.exception.hint)
 
 
 def test_every_rule_can_be_told(journal: Path) -> None:
     """With --all each rule is named with its sides, in JSON too, and what could not be judged with its reason."""
-    output = CliRunner().invoke(app, ["verify", str(journal), "--all"]).output
-    told = json.loads(CliRunner().invoke(app, ["verify", str(journal), "--json"]).output)
+    output = CliRunner().invoke(application("verify"), ["verify", str(journal), "--all"]).output
+    told = json.loads(CliRunner().invoke(application("verify"), ["verify", str(journal), "--json"]).output)
     sides = {(rule["check"], rule["rule"]): rule["sides"] for finding in told["findings"] for rule in finding["rules"]}
     assert list(sides) == [(check, rule.name) for check, rule in declared_rules()]
     assert all(f"{full_name(*name)}: " in output for name in sides)
@@ -121,5 +121,5 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     """It ends as every error of a file does."""
     other = tmp_path / "other.jsonl"
     other.write_text('{"not": "a journal"}\n')
-    result = CliRunner().invoke(app, ["verify", str(other)])
+    result = CliRunner().invoke(application("verify"), ["verify", str(other)])
     assert isinstance(result.exception, JournalError)

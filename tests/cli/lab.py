@@ -127,7 +127,9 @@ async def fleet(*arguments: str | Path, cwd: Path, **environment: str) -> Done:
 
 def call(*arguments: str) -> Done:
     """Call the command line in this process; an error is in `err`, as `main` tells it."""
-    result = CliRunner().invoke(cli.app, arguments, env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+    result = CliRunner().invoke(
+        cli.application(next(iter(arguments), None)), arguments, env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    )
     if isinstance(result.exception, FleetError):
         return Done(2, result.stdout, f"error: {result.exception}\n  {result.exception.hint}")
     if result.exception is not None and not isinstance(result.exception, SystemExit):

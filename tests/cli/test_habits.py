@@ -35,7 +35,7 @@ def leaves(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
         yield from leaves(sub, *path, name)
 
 
-COMMANDS = dict(leaves(typer.main.get_command(cli.app)))
+COMMANDS = dict(leaves(typer.main.get_command(cli.application())))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -55,7 +55,7 @@ def test_each_has_an_example_that_is_right(path: tuple[str, ...], tmp_path: Path
 
 def test_the_help_is_grouped() -> None:
     """Every command stands in one of the groups, and no group is empty."""
-    group: Any = typer.main.get_command(cli.app)
+    group: Any = typer.main.get_command(cli.application())
     panels = {name: command.rich_help_panel for name, command in group.commands.items()}
     assert set(panels.values()) == set(GROUPS)
     assert list(dict.fromkeys(panels.values())) == list(GROUPS)
@@ -125,3 +125,25 @@ def test_no_color_leaves_no_escape_codes(line: str, tmp_path: Path) -> None:
     assert b"\x1b" not in plain
     if not line.startswith("check"):  # which has nothing to stress
         assert b"\x1b[" in on_a_terminal(*line.split(), cwd=tmp_path)
+
+
+def test_a_command_loads_its_own_part_alone() -> None:
+    """Each command is in the table of the parts, so that none waits for the others to be loaded; a wrong name gets them all."""
+    whole: Any = typer.main.get_command(cli.application())
+    assert [name for names in cli.GROUPS.values() for name in names] == list(whole.commands)
+    for names in cli.GROUPS.values():
+        for name in names:
+            part: Any = typer.main.get_command(cli.application(name))
+            assert tuple(part.commands) == names
+    wrong: Any = typer.main.get_command(cli.application("rnu"))
+    assert list(wrong.commands) == list(whole.commands)
+
+
+def test_a_virtual_run_loads_no_client_of_tools() -> None:
+    """aiomqtt and paho take as long to load as a hundred cars live a day."""
+    names = "sorted({'aiomqtt', 'paho', 'cryptography'} & set(sys.modules))"
+    code = (
+        f"import sys; from fleet.cli import application; application('run'); import fleet.runtime.virtual_stage; print({names})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

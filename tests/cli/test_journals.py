@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from fleet.cli import app
+from fleet.cli import application
 from fleet.errors import JournalError
 from fleet.observe.packing import pack_of
 from tests.checks.lab import read_records, run_day, write_records
@@ -44,11 +44,11 @@ def test_a_story_is_told_in_full_where_that_is_asked_for(wrong: tuple[Path, dict
     """Without --full it tells what has changed; with it all that was sent, on one line each."""
     path, sent = wrong
     whole = f"Transmit Status {msgspec.json.encode(sent).decode()}"
-    short = CliRunner().invoke(app, [command, str(path)])
+    short = CliRunner().invoke(application(), [command, str(path)])
     assert short.exit_code == 1, short.output
     assert "; as before: " in short.output
     assert whole not in short.output
-    full = CliRunner().invoke(app, [command, str(path), "--full"])
+    full = CliRunner().invoke(application(), [command, str(path), "--full"])
     assert full.exit_code == 1
     assert whole in full.output
     assert "; as before: " not in full.output
@@ -62,7 +62,7 @@ def test_what_stands_before_damaged_packing_is_printed_and_the_damage_told(tmp_p
     last = bytearray(pack(b'{"b":2}\n'))
     last[len(last) // 2] ^= 0xFF
     path.write_bytes(pack(b'{"a":1}\n') + last)
-    found = CliRunner().invoke(app, ["journal", str(path)])
+    found = CliRunner().invoke(application(), ["journal", str(path)])
     assert found.stdout == '{"a":1}\n'
     assert isinstance(found.exception, JournalError)
     assert "cannot be unpacked" in str(found.exception)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from fleet.cli import app, running
+from fleet.cli import application, running
 from fleet.runtime.view import LiveView, PlainView
 
 ROOT: Final = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def _take(scenario: str) -> None:
         return views[-1]
 
     running.make_view = listen  # type: ignore[attr-defined]
-    app([*("run", scenario, "--clock", "x1800")], standalone_mode=False)
+    application("run")([*("run", scenario, "--clock", "x1800")], standalone_mode=False)
     kept = views[0].told
     kept["backend"] = {name: kept["backend"][name] for name in ("stored", "commands_ended", "commands_open", "warnings")}
     TOLD.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

@@ -267,7 +267,7 @@ def test_words_that_could_hold_a_spin_are_not_compared_and_the_decision_is(tmp_p
 
 def test_the_command_counts_what_agreed(of_cars: Path) -> None:
     """Exit code 0, and how much was gone through."""
-    done = CliRunner().invoke(cli.app, ["reexecute", str(of_cars)])
+    done = CliRunner().invoke(cli.application(), ["reexecute", str(of_cars)])
     assert done.exit_code == 0
     assert "5 machines, " in done.stdout
     assert "all as recorded" in done.stdout
@@ -278,12 +278,12 @@ def test_the_command_shows_the_first_difference(of_cars: Path) -> None:
     changed(
         of_cars, lambda lines: lines.__setitem__(slice(None), [line.replace(b'"again":false', b'"again":true') for line in lines])
     )
-    done = CliRunner().invoke(cli.app, ["reexecute", str(of_cars)])
+    done = CliRunner().invoke(cli.application(), ["reexecute", str(of_cars)])
     assert done.exit_code == 1
     assert f"difference {of_cars}:" in done.stdout
     assert ["again", "true", "false"] in [line.split() for line in done.stdout.splitlines()]
     assert "PowerOn" in done.stdout.partition("its story before it")[2]
-    told = CliRunner().invoke(cli.app, ["reexecute", str(of_cars), "--json"])
+    told = CliRunner().invoke(cli.application(), ["reexecute", str(of_cars), "--json"])
     assert told.exit_code == 1
     assert json.loads(told.stdout)["difference"]["fields"] == [["again", "true", "false"]]
 

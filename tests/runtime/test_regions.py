@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fleet.cli import app
+from fleet.cli import application
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.run import RunConfig
 from fleet.runtime.virtual_stage import virtual_run
@@ -46,5 +46,5 @@ def test_a_day_passes_all_checks(region: str, tmp_path: Path) -> None:
     report = virtual_run(RunConfig(scenario=scenario, out=tmp_path / "run"), Quiet()).execute()
     assert report["verdict"] == "passed", report["reason"]
     (tmp_path / "own.yaml").unlink()
-    verified = CliRunner().invoke(app, ["verify", str(tmp_path / "run")])
+    verified = CliRunner().invoke(application("verify"), ["verify", str(tmp_path / "run")])
     assert verified.exit_code == 0, verified.output

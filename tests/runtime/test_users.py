@@ -254,6 +254,19 @@ class TestMeasuring:
         assert lab.users.outcomes == {"succeeded": 1, "rejected(busy)": 1}
         assert lab.users.waiting == 1
 
+    def test_the_last_outcome_is_passed_on(self) -> None:
+        """Once, when no command waits any more: nobody has to look again and again."""
+        lab = UsersLab("  - {name: refresh, count: 2}\n")
+        called: list[int] = []
+        lab.users.on_all_answered = lambda: called.append(lab.users.waiting)
+        first, second = lab.ask_all()
+        lab.answer(first, final=True)
+        lab.answer(second, state="sent")
+        assert called == []
+        lab.answer(second, final=True)
+        lab.answer(second, final=True)
+        assert called == [0]
+
     def test_an_answer_that_cannot_be_read_stops_nothing(self) -> None:
         """It is acknowledged and left."""
         lab = UsersLab("  - {name: refresh, count: 1}\n")
