@@ -396,6 +396,7 @@ CHOOSES_THE_DIALECT = {
     "fleet.dialects.opening",
     "fleet.dialects.many",
     "fleet.dialects.base",
+    "fleet.dialects.homeassistant.dialect",
     "fleet.dialects.mapped",
     "fleet.dialects.vss.dialect",
 }

@@ -365,8 +365,9 @@ class MappedDialect(ForeignDialect):
             levels = part.pattern.match(frame.topic)
             if levels is not None:
                 vin = vin_in(levels) or ""
-                facts = {name: value for name, value in levels.items() if name in {"name", "model", "fleet"}}
-                end = MappedEnd(self._compiled, CarFacts(vin=vin, client_id=vin, **facts), partial(_no_status, vin))
+                name, model, fleet = (levels.get(each, "") for each in ("name", "model", "fleet"))
+                facts = CarFacts(vin=vin, client_id=vin, name=name, model=model, fleet=fleet)
+                end = MappedEnd(self._compiled, facts, partial(_no_status, vin))
                 for message in end.read(frame, 0).messages:
                     return message
                 raise Undecodable("number", "a confirmation for a message that was not sent")

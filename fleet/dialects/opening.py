@@ -22,7 +22,11 @@ Make = Callable[[FleetDialect], Dialect]
 
 OWN: Final = "fleet"
 JSON: Final = "json"
-SHIPPED: Final[Mapping[str, str]] = {"vss": "fleet.dialects.vss.dialect:VssDialect"}
+SHIPPED: Final[Mapping[str, str]] = {
+    "homeassistant": "fleet.dialects.homeassistant.dialect:HomeAssistantDialect",
+    "homeassistant-components": "fleet.dialects.homeassistant.dialect:per_component",
+    "vss": "fleet.dialects.vss.dialect:VssDialect",
+}
 """The dialects of other systems that are shipped, and their classes: each is loaded when it is asked for."""
 
 

@@ -310,13 +310,13 @@ class VirtualWorldStage:
         self._schedule = Schedule(start)
         self._loop = VirtualLoop(self._schedule)  # type: ignore[abstract]  # what needs an operating system is left out
         self.clock: ScaledClock = VirtualClock(self._schedule, start)
-        self._network = VirtualNetwork(self._schedule, seed=seed)
+        self.make_dialect: Callable[[], Dialect] = partial(open_dialect, dialect)
+        self.dialect = self.make_dialect()
+        self._network = VirtualNetwork(self._schedule, seed=seed, topics=self.dialect.access)
         self.broker: BrokerProcess | None = SimulatedProcess(self._network, self._loop)
         self.car_links = self._network.car_links
         self.tool_links = self._network.tool_links
         self.password_for: Callable[[str], str | None] = lambda _user: None
-        self.make_dialect: Callable[[], Dialect] = partial(open_dialect, dialect)
-        self.dialect = self.make_dialect()
 
     async def start(self) -> None:
         """Nothing runs outside of this object."""

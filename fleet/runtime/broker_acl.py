@@ -10,10 +10,11 @@ from fleet.wire.topics import DEFAULT_PREFIX
 
 
 def acl_text(prefix: str = DEFAULT_PREFIX, topics: Access | None = None) -> str:
-    """Return the list; `topics` are what a dialect adds that has topics of its own."""
+    """Return the list; `topics` are what a dialect adds that has topics of its own, those beside ours under the same prefix."""
     text = (resource_dir("broker") / "acl").read_text(encoding="utf-8").replace(f" {DEFAULT_PREFIX}/", f" {prefix}/")
     if topics is None:
         return text
+    allowed = Access(*(tuple(_under(prefix, each) for each in filters) for filters in topics))
     added = [
         "",
         "# The topics of the cars' dialect.",
@@ -22,16 +23,16 @@ def acl_text(prefix: str = DEFAULT_PREFIX, topics: Access | None = None) -> str:
             for user in ("backend", "desk")
             for line in (
                 f"user {user}",
-                *_lines("topic read", topics.cloud_reads),
-                *_lines("topic write", topics.cloud_writes),
+                *_lines("topic read", allowed.cloud_reads),
+                *_lines("topic write", allowed.cloud_writes),
                 "",
             )
         ),
         "user tool",
-        *_lines("topic read", topics.cloud_reads),
+        *_lines("topic read", allowed.cloud_reads),
         "",
-        *_lines("pattern write", topics.car_writes),
-        *_lines("pattern read", topics.car_reads),
+        *_lines("pattern write", allowed.car_writes),
+        *_lines("pattern read", allowed.car_reads),
     ]
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
 
@@ -46,3 +47,8 @@ def with_confirmations(topics: Access | None, confirm_topic: str | None) -> Acce
 
 def _lines(kind: str, filters: Iterable[str]) -> Iterable[str]:
     return (f"{kind} {each}" for each in filters)
+
+
+def _under(prefix: str, topic: str) -> str:
+    ours = f"{DEFAULT_PREFIX}/"
+    return f"{prefix}/{topic[len(ours) :]}" if topic.startswith(ours) else topic

@@ -11,6 +11,8 @@ import structlog
 from fleet.errors import PublishRefused, Unwritable
 from fleet.kernel.instants import Clock, Instant
 from fleet.vehicle.car import Car
+from fleet.vehicle.rules import not_equipped
+from fleet.wire.commands import COMMANDS
 from fleet.wire.dialect import CarEnd, CarFacts, Dialect, Heard
 from fleet.wire.frame import Frame
 from fleet.wire.messages import FromCar, Presence, Status
@@ -24,7 +26,10 @@ log = structlog.get_logger()
 def facts_of(car: Car) -> CarFacts:
     """Return what topics and payloads may name of a car."""
     model = car.equipment.model
-    return CarFacts(vin=car.vin, client_id=car.vin, model=model, fleet=car.settings.fleet, name=f"{model} {car.vin[-6:]}")
+    commands = frozenset(name for name, known in COMMANDS.items() if not_equipped(car, known) is None)
+    return CarFacts(
+        vin=car.vin, client_id=car.vin, model=model, fleet=car.settings.fleet, name=f"{model} {car.vin[-6:]}", commands=commands
+    )
 
 
 class EndOnLink:
@@ -68,8 +73,9 @@ class EndOnLink:
         return frames
 
     def announcement(self, presence: Presence, now: Instant) -> Sequence[Frame]:
-        """Return the frames that begin a connection."""
-        return (*self._end.connected(now), *self.farewell(presence, now))
+        """Return the frames that begin a connection; a car that is silent says no more than that it is there."""
+        begun = self._end.connected(now)
+        return (*(() if self._car.outbox.muted else begun), *self.farewell(presence, now))
 
     def farewell(self, presence: Presence, now: Instant) -> Sequence[Frame]:
         """Return the frames of a presence."""

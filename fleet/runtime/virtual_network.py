@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fleet.kernel.schedule import Schedule
-from fleet.runtime.resources import resource_dir
+from fleet.runtime.broker_acl import acl_text
 from fleet.scenario.actions import BrokerAction
 from fleet.transport.simulated_access import AccessControl
 from fleet.transport.simulated_broker import SimulatedBroker
 from fleet.transport.simulated_faults import FrameFaults
 from fleet.transport.simulated_link import simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
+from fleet.wire.dialect import Access
 
 
 class VirtualNetwork:
     """A broker under the private Mosquitto's access control, and the links to it; all of it lives on one schedule."""
 
-    def __init__(self, schedule: Schedule, *, seed: int) -> None:
-        """Begin with a running broker; faults of the network leave to chance what follows from the seed."""
-        access = AccessControl.parse((resource_dir("broker") / "acl").read_text(encoding="utf-8"))
+    def __init__(self, schedule: Schedule, *, seed: int, topics: Access | None = None) -> None:
+        """Begin with a running broker; faults of the network leave to chance what follows from the seed.
+
+        `topics` are those of a dialect that has its own.
+        """
+        access = AccessControl.parse(acl_text(topics=topics))
         self._network = SimulatedNetwork(SimulatedBroker(access=access), schedule)
         self._seed = seed
         self._controls: Mapping[str, Callable[[], None]] = {

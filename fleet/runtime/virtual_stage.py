@@ -50,8 +50,8 @@ class VirtualRunStage:
         self._config = config
         self._view = view
         self._schedule = Schedule(vocabulary().start_of(config.scenario))
-        self._network = VirtualNetwork(self._schedule, seed=config.scenario.seed)
         self._dialect = dialect_of(config.scenario)
+        self._network = VirtualNetwork(self._schedule, seed=config.scenario.seed, topics=self._dialect.access)
         self._simulation: Simulation | None = None
         self._boot = new_boot(config.scenario, self._schedule)
         self._broken = ""

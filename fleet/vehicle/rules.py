@@ -33,7 +33,7 @@ def refusal(car: Ports, command: CommandType, parameters: Parameters, now: Insta
 
     The order is arguments, equipment, what is switched off in the car, state, the service's own rule, energy.
     """
-    found = _arguments(command, parameters) or _equipment(car, command)
+    found = _arguments(command, parameters) or not_equipped(car, command)
     if found is not None or is_stop(parameters):
         return found
     return (
@@ -52,7 +52,8 @@ def _arguments(command: CommandType, parameters: Parameters) -> Refusal | None:
     return None if found is None else Refusal("argument_out_of_range", found)
 
 
-def _equipment(car: Ports, command: CommandType) -> Refusal | None:
+def not_equipped(car: Ports, command: CommandType) -> Refusal | None:
+    """Return what a car lacks for a command; None for one that it can be asked for, now or at another time."""
     for name in command.entry.equipment:
         if not getattr(car.equipment, name):
             return Refusal("not_equipped", f"the car has no {name.replace('_', ' ')}")

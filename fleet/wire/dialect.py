@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from fleet.kernel.instants import Instant
+from fleet.wire.commands import COMMANDS
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
     CarMessage,
@@ -44,6 +45,8 @@ class CarFacts(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     fleet: str = ""
     name: str = ""
+    commands: frozenset[str] = frozenset(COMMANDS)
+    """Those that the car's equipment allows."""
 
 
 class Access(NamedTuple):

@@ -1,0 +1,1 @@
+"""Tests against programs of others, which run where they are installed."""

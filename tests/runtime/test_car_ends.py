@@ -6,6 +6,7 @@ import pytest
 
 from fleet.harness import World
 from fleet.harness.backend import HarnessBackend
+from fleet.runtime.car_ends import facts_of
 
 PIECES = "tests.dialects.pieces:PiecesDialect"
 pytestmark = pytest.mark.fleet(dialect=PIECES)
@@ -44,6 +45,17 @@ async def test_what_is_left_out_is_counted_by_its_kind(fleet: World, fleet_backe
     assert held.outbox.left_out == sum(fleet.shard.counts.left_out.values())
     assert held.outbox.acknowledged > before
     assert held.outbox.in_outbox == 0
+
+
+@pytest.mark.fleet(mode="virtual")
+async def test_an_end_knows_which_commands_the_car_is_equipped_for(fleet: World) -> None:
+    """It offers no others, whatever state the car is in."""
+    petrol = facts_of((await fleet.car("Leon", "petrol", parking_heater=True)).simulated)
+    electric = facts_of((await fleet.car("Born")).simulated)
+    assert "heater" in petrol.commands
+    assert not {"charging", "climatisation"} & petrol.commands
+    assert {"lock", "charging", "climatisation"} <= electric.commands
+    assert "heater" not in electric.commands
 
 
 @pytest.mark.fleet(mode="virtual")
