@@ -42,7 +42,7 @@ from fleet.runtime.clocks import wall_us
 from fleet.runtime.journalling import SIMULATOR
 from fleet.runtime.limits import run_fast
 from fleet.runtime.shard import wait_until
-from fleet.transport.faults import Bandwidth, Drop, Duplicate, Fault, HalfOpen, Latency, Reorder, Reset
+from fleet.transport.faults import Bandwidth, DropPackets, Duplicate, Fault, HalfOpen, Latency, Reorder, ResetConnections
 from fleet.transport.swarm_link import swarm_links
 from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.messages import TERMINAL_STATES, AnnounceClock, CommandRequest, DeskRequest, EnrolCar, SetSpin
@@ -253,12 +253,12 @@ STRIKES: Final[dict[str, Callable[[Fifty], Awaitable[None]]]] = {
     "back end killed": back_end_killed,
     "broker stopped for a while": broker_stopped,
     "back end stopped for a while": back_end_stopped,
-    "connections reset": partial(struck, fault=Reset()),
+    "connections reset": partial(struck, fault=ResetConnections()),
     "cars' connections half-open": partial(struck, fault=HalfOpen(), back_end=False),
     "latency": lasting("latency", Latency(latency_ms=200, jitter_ms=100)),
     "narrow": lasting("narrow", Bandwidth(bytes_per_s=20_000)),
-    "PUBACKs dropped": lasting("no puback", Drop("PUBACK", share=0.2)),
-    "PUBLISHes dropped": lasting("no publish", Drop("PUBLISH", share=0.2)),
+    "PUBACKs dropped": lasting("no puback", DropPackets("PUBACK", share=0.2)),
+    "PUBLISHes dropped": lasting("no publish", DropPackets("PUBLISH", share=0.2)),
     "PUBLISHes doubled": lasting("double", Duplicate("PUBLISH", share=0.3)),
     "PUBLISHes out of order": lasting("reorder", Reorder("PUBLISH", share=0.3, within_ms=200)),
     "car ids taken over": taken_over,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fleet.checks.check import Check, Handlers, is_first, is_priority
-from fleet.observe.journal import Begin, End, Input, Output, Quarantined, Stored
+from fleet.observe.journal import Begin, End, Input, Output, Quarantined, StoredBatch
 from fleet.observe.story import CAR
 
 _SENT, _LEFT, _TAKEN = 1, 2, 4
@@ -76,13 +76,13 @@ class StoredOnce(Check):
     def handlers(self) -> Handlers:
         return {("stored",): self._commit, ("duplicate",): self._known, ("quarantine",): self._quarantined}
 
-    def _commit(self, record: Stored, line: int) -> None:
+    def _commit(self, record: StoredBatch, line: int) -> None:
         for vin, boot, seq, kind in record.messages:
             self.looked_at += 1
             if not self._add(vin, boot, seq):
                 self.breach(line, CAR + vin, f"expected each message to be stored once, but {kind} {seq} is stored again")
 
-    def _known(self, record: Stored, line: int) -> None:
+    def _known(self, record: StoredBatch, line: int) -> None:
         for vin, boot, seq, kind in record.messages:
             self.looked_at += 1
             if self._add(vin, boot, seq):
@@ -234,12 +234,12 @@ class AccountHolds(Check):
 
     # --- the back end
 
-    def _stored(self, record: Stored, _line: int) -> None:
+    def _stored(self, record: StoredBatch, _line: int) -> None:
         self._counts["stored"] += len(record.messages)
         for vin, _, seq, _ in record.messages:
             self._note(self._of(CAR + vin), seq, _TAKEN)
 
-    def _duplicate(self, record: Stored, _line: int) -> None:
+    def _duplicate(self, record: StoredBatch, _line: int) -> None:
         self._counts["duplicates"] += len(record.messages)
 
     def _quarantined(self, record: Quarantined, _line: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fleet.checks.check import Check, Handlers, is_first, is_priority
 from fleet.checks.geodesy import vincenty_m
-from fleet.observe.journal import Begin, End, Input, Output, Stored
+from fleet.observe.journal import Begin, End, Input, Output, StoredBatch
 from fleet.observe.story import CAR
 
 RECENT: Final = 2
@@ -80,7 +80,7 @@ class EmergencyCalls(Check):
         else:
             causes[machine] -= 1
 
-    def _stores(self, record: Stored, _line: int) -> None:
+    def _stores(self, record: StoredBatch, _line: int) -> None:
         for vin, boot, seq, kind in record.messages:
             if kind == "event" and (vin, boot, seq) in self._sent:
                 self._stored.add((vin, self._sent[vin, boot, seq]))

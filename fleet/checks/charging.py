@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, Rule, is_first
+from fleet.checks.check import Check, CheckedRule, Handlers, is_first
 from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
 from fleet.checks.rules import equipped
 from fleet.checks.times import is_clock, timers_fit
@@ -194,9 +194,9 @@ class ChargingRule(CommandRule):
     name = "charging rule"
     rule = "charging starts only with a plug; limit, current, places and departure times are in their ranges"
     looks_at = "answers"
-    EQUIPPED: Final = Rule("equipped", "only in a car with a socket for charging", frozenset({"not_equipped"}))
-    PLUG: Final = Rule("plug", "a start only with a plug", frozenset({"not_plugged_in"}))
-    RANGES: Final = Rule(
+    EQUIPPED: Final = CheckedRule("equipped", "only in a car with a socket for charging", frozenset({"not_equipped"}))
+    PLUG: Final = CheckedRule("plug", "a start only with a plug", frozenset({"not_plugged_in"}))
+    RANGES: Final = CheckedRule(
         "ranges",
         "limits of 50 to 100 % in steps of 10, 6 to 16 A, windows, 4 places and 3 departure times that exist",
         frozenset({"argument_out_of_range"}),

@@ -49,7 +49,7 @@ Side = Literal["allowed", "refused", "judged"]
 """A journal shows that a rule allows something, that something is refused by it, or that it just holds."""
 
 
-class Rule(msgspec.Struct, frozen=True):
+class CheckedRule(msgspec.Struct, frozen=True):
     """One thing that must hold, in words.
 
     `reasons` are those with which a car or the desk refuses by this rule: it has two sides, allowed and refused. A rule without
@@ -85,7 +85,7 @@ class Check:
     name: ClassVar[str]
     rule: ClassVar[str]
     looks_at: ClassVar[str]
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    rules: ClassVar[tuple[CheckedRule, ...]] = ()
     remembers: ClassVar[bool] = False
 
     def __init__(self, begin: Begin) -> None:
@@ -99,9 +99,9 @@ class Check:
         }
 
     @classmethod
-    def declared(cls) -> tuple[Rule, ...]:
+    def declared(cls) -> tuple[CheckedRule, ...]:
         """Return the rules it judges, of which there is at least one."""
-        return cls.rules or (Rule(cls.name, cls.rule),)
+        return cls.rules or (CheckedRule(cls.name, cls.rule),)
 
     def counts(self) -> Mapping[str, Mapping[Side, Tally]]:
         """Return what was judged of each rule, by its name."""

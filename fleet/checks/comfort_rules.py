@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from fleet.checks.cars import LOW_PERCENT, ROUNDED_PERCENT, Cars, KnownCar
-from fleet.checks.check import ANSWER, Handlers, Rule, is_first
+from fleet.checks.check import ANSWER, CheckedRule, Handlers, is_first
 from fleet.checks.command_rule import ENGINE_OFF, Answer, CommandRule, Parameters, Verdict, engine_off
 from fleet.checks.rules import MINUTES, equipped
 from fleet.checks.times import TIMERS, timers_fit
@@ -33,8 +33,8 @@ class VentilationRule(CommandRule):
     name = "ventilation rule"
     rule = "ventilation only in an equipped car, engine off, for 10 to 60 min in steps of 10; at most 3 departure times"
     looks_at = "answers"
-    EQUIPPED: Final = Rule("equipped", "only in a car with remote ventilation", frozenset({"not_equipped"}))
-    TIME: Final = Rule(
+    EQUIPPED: Final = CheckedRule("equipped", "only in a car with remote ventilation", frozenset({"not_equipped"}))
+    TIME: Final = CheckedRule(
         "minutes",
         "for 10 to 60 min in steps of 10, for at most 3 departure times that exist",
         frozenset({"argument_out_of_range"}),
@@ -62,13 +62,13 @@ class ClimatisationRule(CommandRule):
     name = "climatisation rule"
     rule = "climatisation only in an equipped car, engine off, to 16 to 29.5 °C in steps of 0.5, with 20 % of charge or a plug"
     looks_at = "answers"
-    EQUIPPED: Final = Rule(
+    EQUIPPED: Final = CheckedRule(
         "equipped",
         "only in an e-Hybrid or electric car, and its windows only where they can be heated",
         frozenset({"not_equipped"}),
     )
-    TARGET: Final = Rule("target", "to 16 to 29.5 °C in steps of 0.5", frozenset({"argument_out_of_range"}))
-    CHARGE: Final = Rule("charge", "a start only with a plug, or 20 % of charge", frozenset({"battery_low"}))
+    TARGET: Final = CheckedRule("target", "to 16 to 29.5 °C in steps of 0.5", frozenset({"argument_out_of_range"}))
+    CHARGE: Final = CheckedRule("charge", "a start only with a plug, or 20 % of charge", frozenset({"battery_low"}))
     rules = (ENGINE_OFF, EQUIPPED, TARGET, CHARGE)
     asks = True
     commands = frozenset({"climatisation"})
@@ -155,13 +155,13 @@ class LowVoltageRule(CommandRule):
     name = "12 V rule"
     rule = "comfort only with the 12 V battery at 50 % or more; power_budget only after more than 40 commands that woke the car"
     looks_at = "answers"
-    CHARGED: Final = Rule(
+    CHARGED: Final = CheckedRule(
         "12 V battery", "a start of comfort only with the 12 V battery at 50 % or more", frozenset({"battery_low"})
     )
-    BUDGET: Final = Rule(
+    BUDGET: Final = CheckedRule(
         "power budget", "only while 40 commands at most have woken the car since a drive", frozenset({"power_budget"})
     )
-    STARTS: Final = Rule("started charged", "the car itself starts comfort only with the 12 V battery at 50 % or more")
+    STARTS: Final = CheckedRule("started charged", "the car itself starts comfort only with the 12 V battery at 50 % or more")
     rules = (CHARGED, BUDGET, STARTS)
     asks = True
     commands = frozenset({"honk", "ventilation_timers"}) | COMFORT

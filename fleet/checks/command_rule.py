@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import ANSWER, Check, Handlers, Rule, Side, is_first
+from fleet.checks.check import ANSWER, Check, CheckedRule, Handlers, Side, is_first
 from fleet.observe.journal import Begin, Output
 from fleet.vehicle.catalogue import Equipment
 
@@ -18,7 +18,7 @@ UNREAD: Final = frozenset({"malformed", "unsupported", "privacy_offline", "not_p
 Answer = dict[str, Any]
 Parameters = dict[str, Any]
 
-ENGINE_OFF: Final = Rule("engine off", "only while the engine is off", frozenset({"not_parked", "engine_running"}))
+ENGINE_OFF: Final = CheckedRule("engine off", "only while the engine is off", frozenset({"not_parked", "engine_running"}))
 
 
 class Verdict(NamedTuple):
@@ -27,7 +27,7 @@ class Verdict(NamedTuple):
     `why` is the fact that decides: words that fit behind "…, but"; with None, the fact that is not known.
     """
 
-    rule: Rule
+    rule: CheckedRule
     permits: bool | None
     why: str = ""
 
@@ -95,7 +95,7 @@ class CommandRule(AnswersJudged):
         raise NotImplementedError
 
 
-def _side(rule: Rule, answer: Answer) -> Side | None:
+def _side(rule: CheckedRule, answer: Answer) -> Side | None:
     """Return on which side of a rule an answer stands, None when it says nothing of it."""
     if not rule.reasons:
         return "judged"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Any, Final
 
-from fleet.checks.check import Check, Handlers, Rule, desk_inputs, is_first, is_priority
+from fleet.checks.check import Check, CheckedRule, Handlers, desk_inputs, is_first, is_priority
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant, format_instant
 from fleet.observe.journal import Begin, End, Input, Output
 from fleet.observe.story import CAR
@@ -53,11 +53,11 @@ class CommandEnds(Check):
     name = "command ends"
     rule = "each command gets exactly one terminal state, which never changes"
     looks_at = "commands"
-    ENDS: Final = Rule("ends", "every command that is overdue has a terminal state")
-    ADVANCES: Final = Rule("advances", "states only advance, from queued to a terminal one")
-    STAYS: Final = Rule("stays", "a terminal state stays, whatever the car or the broker says afterwards")
-    AS_ANSWERED: Final = Rule("as answered", "a state that the car sets is the one that it has answered")
-    TOLD: Final = Rule("told", "whoever has asked is told the state that the command has")
+    ENDS: Final = CheckedRule("ends", "every command that is overdue has a terminal state")
+    ADVANCES: Final = CheckedRule("advances", "states only advance, from queued to a terminal one")
+    STAYS: Final = CheckedRule("stays", "a terminal state stays, whatever the car or the broker says afterwards")
+    AS_ANSWERED: Final = CheckedRule("as answered", "a state that the car sets is the one that it has answered")
+    TOLD: Final = CheckedRule("told", "whoever has asked is told the state that the command has")
     rules = (ENDS, ADVANCES, STAYS, AS_ANSWERED, TOLD)
     remembers = True
 
@@ -213,11 +213,11 @@ class CommandRuns(Check):
     name = "command runs"
     rule = "a car executes a command at most once, never after its expiry, and always gives the same answer"
     looks_at = "answers"
-    IN_TIME: Final = Rule(
+    IN_TIME: Final = CheckedRule(
         "in time", "executed only until its expiry, in the car's time; called expired only after it", frozenset({"expired"})
     )
-    ONCE: Final = Rule("once", "a command that comes again is not executed again, and its end is told once for each time")
-    LIFE: Final = Rule(
+    ONCE: Final = CheckedRule("once", "a command that comes again is not executed again, and its end is told once for each time")
+    LIFE: Final = CheckedRule(
         "life", "what is answered has come; accepted, and what takes time in progress, comes before all but rejected and expired"
     )
     rules = (IN_TIME, ONCE, LIFE)

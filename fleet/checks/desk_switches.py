@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from fleet.checks.check import WHOLE_CAR, Handlers, Rule, desk_inputs
+from fleet.checks.check import WHOLE_CAR, CheckedRule, Handlers, desk_inputs
 from fleet.checks.command_rule import AnswersJudged, Verdict
 from fleet.checks.privacy import LEGAL, LOCATES, OPEN, SILENT
 from fleet.observe.journal import Begin, Input, Output
@@ -54,12 +54,16 @@ class DeskSwitches(AnswersJudged):
     rule = "the desk sends what the car obeys by its own word, and refuses for its switches only what it does not"
     looks_at = "commands"
     remembers = True
-    SERVICE: Final = Rule(
+    SERVICE: Final = CheckedRule(
         "service", "sent only while the car has not said that the service is off", frozenset({"service_deactivated"})
     )
-    PLACE: Final = Rule("place", "what tells where the car is only while its mode allows that", frozenset({"privacy_location"}))
-    MODE: Final = Rule("mode", "only while the car has not said that it is offline or private", frozenset({"privacy_offline"}))
-    PAIRED: Final = Rule(
+    PLACE: Final = CheckedRule(
+        "place", "what tells where the car is only while its mode allows that", frozenset({"privacy_location"})
+    )
+    MODE: Final = CheckedRule(
+        "mode", "only while the car has not said that it is offline or private", frozenset({"privacy_offline"})
+    )
+    PAIRED: Final = CheckedRule(
         "paired", "only while the car has not said that it was reset and not paired since", frozenset({"not_paired"})
     )
     rules = (SERVICE, PLACE, MODE, PAIRED)

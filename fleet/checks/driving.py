@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fleet.checks.cars import ROUNDED_PERCENT, Cars, LatLon, Level
-from fleet.checks.check import Check, Handlers, Rule, is_first
+from fleet.checks.check import Check, CheckedRule, Handlers, is_first
 from fleet.checks.geodesy import vincenty_m
 from fleet.checks.rules import HEATER_L_PER_HOUR
 from fleet.kernel.instants import MINUTE, Instant
@@ -71,13 +71,19 @@ class DrivesAgree(Check):
     name = "drives"
     rule = "mileage, tank, charge and place have changed by the trips that are told"
     looks_at = "trips, and statuses of parked cars"
-    ODOMETER: Final = Rule("odometer", "between two statuses of a parked car the mileage grows by the trips told in between")
-    TRIP: Final = Rule("trip", "a trip begins with its engine_on, and distance, duration and average speed agree")
-    ROAD: Final = Rule("road", "a trip is 1.15 to 1.45 times as long as the straight line between the fixes before and after")
-    AVERAGE: Final = Rule("roads on average", "trips are 1.3 times as long as the straight line, on average of at least 400")
-    TAKEN: Final = Rule("taken", "the tank, and the charge, have lost what the trip says that it used")
-    CONSUMPTION: Final = Rule("consumption", "a trip uses 0.9 to 1.35 times the car's ordinary consumption")
-    ELECTRIC: Final = Rule(
+    ODOMETER: Final = CheckedRule(
+        "odometer", "between two statuses of a parked car the mileage grows by the trips told in between"
+    )
+    TRIP: Final = CheckedRule("trip", "a trip begins with its engine_on, and distance, duration and average speed agree")
+    ROAD: Final = CheckedRule(
+        "road", "a trip is 1.15 to 1.45 times as long as the straight line between the fixes before and after"
+    )
+    AVERAGE: Final = CheckedRule(
+        "roads on average", "trips are 1.3 times as long as the straight line, on average of at least 400"
+    )
+    TAKEN: Final = CheckedRule("taken", "the tank, and the charge, have lost what the trip says that it used")
+    CONSUMPTION: Final = CheckedRule("consumption", "a trip uses 0.9 to 1.35 times the car's ordinary consumption")
+    ELECTRIC: Final = CheckedRule(
         "electric first", "an e-Hybrid burns fuel only once its charge is down to 12 %, and drives on electricity no further"
     )
     rules = (ODOMETER, TRIP, ROAD, AVERAGE, TAKEN, CONSUMPTION, ELECTRIC)

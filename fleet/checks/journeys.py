@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Check, Handlers, Rule, is_first
+from fleet.checks.check import Check, CheckedRule, Handlers, is_first
 from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
 from fleet.checks.rules import equipped
 from fleet.kernel.instants import MINUTE, Instant
@@ -57,12 +57,14 @@ class RouteRule(CommandRule):
     name = "route rule"
     rule = "routes go only into a navi system, 1 to 5 trips of 1 to 4 waypoints, and no more than its list holds; told once each"
     looks_at = "answers, events"
-    EQUIPPED: Final = Rule("equipped", "only into a car with a navi system", frozenset({"not_equipped"}))
-    TRIPS: Final = Rule(
+    EQUIPPED: Final = CheckedRule("equipped", "only into a car with a navi system", frozenset({"not_equipped"}))
+    TRIPS: Final = CheckedRule(
         "trips", "1 to 5 trips of 1 to 4 waypoints; one where the car holds one route", frozenset({"argument_out_of_range"})
     )
-    ROOM: Final = Rule("room", "no more routes than the car's list holds", frozenset({"list_full"}))
-    TOLD: Final = Rule("told", "routes are offered, downloaded and lapse once each, with the engine on, as many as there are")
+    ROOM: Final = CheckedRule("room", "no more routes than the car's list holds", frozenset({"list_full"}))
+    TOLD: Final = CheckedRule(
+        "told", "routes are offered, downloaded and lapse once each, with the engine on, as many as there are"
+    )
     rules = (EQUIPPED, TRIPS, ROOM, TOLD)
     commands = frozenset({"route_import"})
 
@@ -167,8 +169,10 @@ class ConsentRule(CommandRule):
     name = "consent rule"
     rule = "an update is taken only with consent, and refused for want of it only without"
     looks_at = "answers"
-    CONSENT: Final = Rule("consent", "only with consent, by app or in the car", frozenset({"consent_missing"}))
-    WORDS: Final = Rule("words", "1 to 50 000 MB; campaign and version in 40 letters", frozenset({"argument_out_of_range"}))
+    CONSENT: Final = CheckedRule("consent", "only with consent, by app or in the car", frozenset({"consent_missing"}))
+    WORDS: Final = CheckedRule(
+        "words", "1 to 50 000 MB; campaign and version in 40 letters", frozenset({"argument_out_of_range"})
+    )
     rules = (CONSENT, WORDS)
     commands = frozenset({"system_update"})
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fleet.checks.check import Check, Handlers, is_first, is_priority
 from fleet.kernel.instants import SECOND, Duration, Instant, format_instant
-from fleet.observe.journal import NOT_YET, Begin, End, Gap, Input, Mark, Output, Received, Record
+from fleet.observe.journal import NOT_YET, Begin, End, Gap, Input, Mark, Output, ReceivedFrame, Record
 from fleet.observe.story import CAR
 
 
@@ -72,7 +72,7 @@ class TimeRuns(Check):
         elif t < latest - (self._late if machine.startswith(CAR) else 0):
             self.breach(line, machine, f"expected no time before {format_instant(latest)}, but it is {format_instant(t)}")
 
-    def _asked(self, record: Received, _line: int) -> None:
+    def _asked(self, record: ReceivedFrame, _line: int) -> None:
         """Learn the back end's link, which bears the name of its session: the one that gets what tools ask."""
         if record.topic.endswith("/desk/request"):
             self._link_of_desk = record.m

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.checks.cars import Cars
-from fleet.checks.check import WHOLE_CAR, Check, Handlers, Rule, is_first, is_priority, is_wiped
+from fleet.checks.check import WHOLE_CAR, Check, CheckedRule, Handlers, is_first, is_priority, is_wiped
 from fleet.checks.command_rule import AnswersJudged, Verdict
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, Output
@@ -269,11 +269,17 @@ class SwitchRule(SwitchCheck, AnswersJudged):
     rule = "no command is obeyed that is switched off in the car, and none refused as that which is not"
     looks_at = "answers"
     remembers = False
-    SERVICE: Final = Rule("service", "only while its service is not switched off in the car", frozenset({"service_deactivated"}))
-    PLACE: Final = Rule("place", "what tells where the car is only while its mode allows that", frozenset({"privacy_location"}))
-    WORKSHOP: Final = Rule("workshop", "only while the car is not in workshop mode", frozenset({"workshop_mode"}))
-    MODE: Final = Rule("mode", "only while the car's mode is neither offline nor maximum privacy", frozenset({"privacy_offline"}))
-    PAIRED: Final = Rule("paired", "only while somebody is enrolled in the car since its reset", frozenset({"not_paired"}))
+    SERVICE: Final = CheckedRule(
+        "service", "only while its service is not switched off in the car", frozenset({"service_deactivated"})
+    )
+    PLACE: Final = CheckedRule(
+        "place", "what tells where the car is only while its mode allows that", frozenset({"privacy_location"})
+    )
+    WORKSHOP: Final = CheckedRule("workshop", "only while the car is not in workshop mode", frozenset({"workshop_mode"}))
+    MODE: Final = CheckedRule(
+        "mode", "only while the car's mode is neither offline nor maximum privacy", frozenset({"privacy_offline"})
+    )
+    PAIRED: Final = CheckedRule("paired", "only while somebody is enrolled in the car since its reset", frozenset({"not_paired"}))
     rules = (SERVICE, PLACE, WORKSHOP, MODE, PAIRED)
 
     def __init__(self, begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], begun: Mapping[str, str] | None) -> None:
@@ -374,7 +380,7 @@ class SwitchRule(SwitchCheck, AnswersJudged):
         if name in LOCATES or answer.get("reason") in self.PLACE.reasons:
             yield self._verdict(self.PLACE, machine, self.PLACE.name, at)
 
-    def _verdict(self, rule: Rule, machine: str, what: str, at: Instant) -> Verdict:
+    def _verdict(self, rule: CheckedRule, machine: str, what: str, at: Instant) -> Verdict:
         sure = self._begun_known or rule not in {self.MODE, self.PLACE}
         off = _off_at(self._since.get(machine, {}).get(what, ()), at, begun=False if sure else None)
         if off is None:

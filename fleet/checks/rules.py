@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import Handlers, Rule, is_first, is_priority
+from fleet.checks.check import CheckedRule, Handlers, is_first, is_priority
 from fleet.checks.command_rule import ENGINE_OFF, Answer, CommandRule, Parameters, Verdict, engine_off
 from fleet.checks.geodesy import LatLon, vincenty_m
 from fleet.kernel.instants import SECOND
@@ -50,9 +50,11 @@ class HonkRule(CommandRule):
     name = "honk rule"
     rule = "honk and flash only within 500 m of the car, engine off, for 10 s"
     looks_at = "answers"
-    DISTANCE: Final = Rule("within 500 m", "only for a user within 500.000 m of the car's last fix", frozenset({"too_far"}))
-    ARGUMENTS: Final = Rule("arguments", "only at a place on the globe, for 10 s", frozenset({"argument_out_of_range"}))
-    LASTS: Final = Rule("lasts 10 s", "what was accepted succeeds after 10 s")
+    DISTANCE: Final = CheckedRule(
+        "within 500 m", "only for a user within 500.000 m of the car's last fix", frozenset({"too_far"})
+    )
+    ARGUMENTS: Final = CheckedRule("arguments", "only at a place on the globe, for 10 s", frozenset({"argument_out_of_range"}))
+    LASTS: Final = CheckedRule("lasts 10 s", "what was accepted succeeds after 10 s")
     rules = (ENGINE_OFF, DISTANCE, ARGUMENTS, LASTS)
     asks = True
     commands = frozenset({"honk"})
@@ -139,7 +141,7 @@ class LockRule(CommandRule):
     name = "lock rule"
     rule = "lock and unlock only with the engine off, lock only with all doors closed"
     looks_at = "answers"
-    CLOSED: Final = Rule("doors closed", "lock only with all doors, bonnet and boot closed", frozenset({"door_open"}))
+    CLOSED: Final = CheckedRule("doors closed", "lock only with all doors, bonnet and boot closed", frozenset({"door_open"}))
     rules = (ENGINE_OFF, CLOSED)
     commands = frozenset({"lock", "unlock"})
 
@@ -156,7 +158,7 @@ class LockRule(CommandRule):
             yield Verdict(self.CLOSED, not names, f"open: {names}" if names else "all is closed")
 
 
-def equipped(rule: Rule, *, has: bool | None, what: str) -> Verdict:
+def equipped(rule: CheckedRule, *, has: bool | None, what: str) -> Verdict:
     """Judge a command that needs equipment; None is a car of which that is not known."""
     if has is None:
         return Verdict(rule, None, "the equipment of the car is not known")
@@ -172,9 +174,9 @@ class HeaterRule(CommandRule):
     name = "heater rule"
     rule = "the heater starts only in an equipped car, engine off, for 10 to 60 min in steps of 10, with fuel above the reserve"
     looks_at = "answers"
-    EQUIPPED: Final = Rule("equipped", "only in a car with a parking heater", frozenset({"not_equipped"}))
-    TIME: Final = Rule("minutes", "for 10 to 60 min in steps of 10", frozenset({"argument_out_of_range"}))
-    FUEL: Final = Rule("fuel", "a start only with fuel above the reserve", frozenset({"fuel_low"}))
+    EQUIPPED: Final = CheckedRule("equipped", "only in a car with a parking heater", frozenset({"not_equipped"}))
+    TIME: Final = CheckedRule("minutes", "for 10 to 60 min in steps of 10", frozenset({"argument_out_of_range"}))
+    FUEL: Final = CheckedRule("fuel", "a start only with fuel above the reserve", frozenset({"fuel_low"}))
     rules = (ENGINE_OFF, EQUIPPED, TIME, FUEL)
     asks = True
     commands = frozenset({"heater"})
@@ -208,8 +210,8 @@ class RefreshRule(CommandRule):
     name = "refresh rule"
     rule = "a refresh that arrives in time is never refused, and the status is the next message"
     looks_at = "answers"
-    ANY_TIME: Final = Rule("any time", "a refresh that arrives in time is refused by a switch in the car alone")
-    NEXT: Final = Rule("status next", "the status that it asked for is the next message")
+    ANY_TIME: Final = CheckedRule("any time", "a refresh that arrives in time is refused by a switch in the car alone")
+    NEXT: Final = CheckedRule("status next", "the status that it asked for is the next message")
     rules = (ANY_TIME, NEXT)
     commands = frozenset({"refresh"})
 
@@ -254,8 +256,8 @@ class BusyRule(CommandRule):
     name = "busy rule"
     rule = "a car runs one command of a kind at a time; a stop is never busy"
     looks_at = "answers"
-    ONE: Final = Rule("one of a kind", "only while no other command of its kind is under way", frozenset({"busy"}))
-    STOP: Final = Rule("stop", "a stop is never refused as busy")
+    ONE: Final = CheckedRule("one of a kind", "only while no other command of its kind is under way", frozenset({"busy"}))
+    STOP: Final = CheckedRule("stop", "a stop is never refused as busy")
     rules = (ONE, STOP)
     commands = frozenset({"honk", "lock", "unlock", "heater", "ventilation", "climatisation"})
 

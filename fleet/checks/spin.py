@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from fleet.checks.check import Check, Handlers, Rule, desk_inputs
+from fleet.checks.check import Check, CheckedRule, Handlers, desk_inputs
 from fleet.kernel.instants import SECOND
 from fleet.observe.journal import Begin, Input, Output
 from fleet.wire.messages import TERMINAL_STATES
@@ -34,15 +34,15 @@ class SpinRule(Check):
     rule = "what needs an S-PIN is sent only for an enrolled user with a right one, or a token not older than 5 min"
     looks_at = "commands sent that need one, and refusals"
     remembers = True
-    PROVEN: Final = Rule(
+    PROVEN: Final = CheckedRule(
         "proven",
         "sent only for an enrolled user, after a right S-PIN or with a token not older than 5 min; refused only without",
         frozenset({"spin_required", "spin_wrong", "insufficient_rights"}),
     )
-    TRIES: Final = Rule(
+    TRIES: Final = CheckedRule(
         "three tries", "an S-PIN is verified only before three wrong ones have locked it", frozenset({"spin_locked"})
     )
-    COUNT: Final = Rule("count", "wrong tries are counted, to three; a right one, or a new S-PIN, begins anew")
+    COUNT: Final = CheckedRule("count", "wrong tries are counted, to three; a right one, or a new S-PIN, begins anew")
     rules = (PROVEN, TRIES, COUNT)
     needing: Final = frozenset(
         {"lock", "unlock", "heater", "ventilation", "ventilation_timers", "climatisation", "departure_timers"}

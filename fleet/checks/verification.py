@@ -15,7 +15,7 @@ from fleet.checks.back_end import CampaignsKept, DeskSends, PartnersTold, Replie
 from fleet.checks.calls import BreakdownCalls, EmergencyCalls, InfoCalls
 from fleet.checks.cars import Beginnings, Cars, unknown
 from fleet.checks.charging import ChargeAgrees, ChargingRule, DepartureAgrees
-from fleet.checks.check import ANSWER, Breach, Check, Handler, Handlers, Route, Rule, Side, Tally
+from fleet.checks.check import ANSWER, Breach, Check, CheckedRule, Handler, Handlers, Route, Side, Tally
 from fleet.checks.comfort import ComfortAgrees, ComfortEnergy
 from fleet.checks.comfort_rules import ClimatisationRule, LowVoltageRule, VentilationRule
 from fleet.checks.commands import CommandEnds, CommandRuns, ExecutedOnce, Executions
@@ -223,7 +223,7 @@ def _report_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment],
     ]
 
 
-def declared_rules() -> Sequence[tuple[str, Rule]]:
+def declared_rules() -> Sequence[tuple[str, CheckedRule]]:
     """Return all rules there are, each with the name of its check."""
     begin = Begin(0, "run", "begin")
     checks = [LinesKept(begin, ()), *all_checks(begin, Cars(), {})]

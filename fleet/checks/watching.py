@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import UNTOLD, Check, Handlers, Rule, is_first, is_wiped
+from fleet.checks.check import UNTOLD, Check, CheckedRule, Handlers, is_first, is_wiped
 from fleet.checks.command_rule import Answer, CommandRule, Parameters, Verdict
 from fleet.checks.geodesy import LatLon, vincenty_m
 from fleet.checks.privacy import OPEN, Modes
@@ -44,9 +44,11 @@ class AlertRule(CommandRule):
     name = "alert rule"
     rule = "alerts are set only in cars built from week 25/2022 on, for up to four zones that exist, or 30 to 250 km/h"
     looks_at = "answers"
-    BUILT: Final = Rule("built from", "only in cars built from week 25/2022 on", frozenset({"not_equipped"}))
-    ZONES: Final = Rule("zones", "up to four zones on the map, with sizes, times and names", frozenset({"argument_out_of_range"}))
-    LIMIT: Final = Rule("limit", "30 to 250 km/h in steps of 10", frozenset({"argument_out_of_range"}))
+    BUILT: Final = CheckedRule("built from", "only in cars built from week 25/2022 on", frozenset({"not_equipped"}))
+    ZONES: Final = CheckedRule(
+        "zones", "up to four zones on the map, with sizes, times and names", frozenset({"argument_out_of_range"})
+    )
+    LIMIT: Final = CheckedRule("limit", "30 to 250 km/h in steps of 10", frozenset({"argument_out_of_range"}))
     rules = (BUILT, ZONES, LIMIT)
     commands = frozenset({"area_alert", "speed_alert"})
 

@@ -18,7 +18,7 @@ from fleet.kernel.instants import HOUR, SECOND, Duration
 from fleet.wire.messages import (
     STATUS_GROUPS,
     AdBlue,
-    Charging,
+    ChargingStatus,
     Climate,
     Distance,
     Doors,
@@ -29,7 +29,7 @@ from fleet.wire.messages import (
     LowVoltage,
     Position,
     Presence,
-    Service,
+    ServiceDue,
     Software,
     Status,
     VehicleState,
@@ -73,13 +73,13 @@ class Twin(msgspec.Struct, kw_only=True, omit_defaults=True):
     mileage_km: Distance | None = None
     energy: Energy | None = None
     adblue: AdBlue | None = None
-    service: Service | None = None
+    service: ServiceDue | None = None
     doors: Doors | None = None
     windows: Windows | None = None
     lights: Lights | None = None
     position: Position | None = None
     climate: Climate | None = None
-    charging: Charging | None = None
+    charging: ChargingStatus | None = None
     driving: DrivingData | None = None
     health: Health | None = None
     low_voltage: LowVoltage | None = None

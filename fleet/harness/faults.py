@@ -12,7 +12,7 @@ from fleet.errors import UsageError
 from fleet.harness.network import cuts_off, is_momentary, longest_s, of_packets, read_faults
 from fleet.harness.steps import Steps, step
 from fleet.harness.surroundings import Surroundings
-from fleet.transport.faults import Fault, Reset
+from fleet.transport.faults import Fault, ResetConnections
 from fleet.vehicle.signals import SetNetwork
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Faults:
             if not is_momentary(fault):
                 raise UsageError(f"{fault.kind} lasts until it is cleared", hint="Use network_fault and clear.")
         clients, network = self._clients(cars, faults), world.stage.network()
-        noticed = [vin for vin in self._up(clients) if any(isinstance(fault, Reset) for fault in faults)]
+        noticed = [vin for vin in self._up(clients) if any(isinstance(fault, ResetConnections) for fault in faults)]
         before = world.gate.losses.copy()
         with self._changing_network():
             for fault in faults:

@@ -12,7 +12,7 @@ from fleet.runtime.stage import FaultyNetwork
 from fleet.scenario.action_checks import check_network
 from fleet.scenario.actions import NetworkFault
 from fleet.scenario.scalars import Duration, Misread, Readable
-from fleet.transport.faults import MOMENTARY, Fault, HalfOpen, Latency, PacketFault, Refuse, Reset, Stall, Truncate
+from fleet.transport.faults import MOMENTARY, Fault, HalfOpen, Latency, PacketFault, Refuse, ResetConnections, Stall, Truncate
 
 WORDS: Final = get_type_hints(NetworkFault)
 
@@ -71,7 +71,7 @@ def is_momentary(fault: Fault) -> bool:
 
 def cuts_off(fault: Fault, *, connected: bool) -> bool:
     """Whether nobody has to wait for a car while it lasts: nothing of it comes through, or not for long."""
-    return isinstance(fault, Stall | Reset | HalfOpen | Truncate) or (isinstance(fault, Refuse) and not connected)
+    return isinstance(fault, Stall | ResetConnections | HalfOpen | Truncate) or (isinstance(fault, Refuse) and not connected)
 
 
 def longest_s(fault: Fault) -> float:

@@ -175,7 +175,7 @@ class Refused(Line, frozen=True):
     reason: str = ""
 
 
-class Received(Line, frozen=True):
+class ReceivedFrame(Line, frozen=True):
     """A frame came in."""
 
     topic: str = ""
@@ -186,7 +186,7 @@ class Received(Line, frozen=True):
     duplicate: bool = False
 
 
-class Stored(Line, frozen=True):
+class StoredBatch(Line, frozen=True):
     """A commit of the store: vin, boot, number and kind of each message that was new, or (`duplicate`) known before."""
 
     messages: tuple[tuple[str, int, int, str], ...] = ()
@@ -217,8 +217,8 @@ Record = (
     | Closed
     | Published
     | Refused
-    | Received
-    | Stored
+    | ReceivedFrame
+    | StoredBatch
     | Quarantined
 )
 KINDS: Final[dict[str, type[Record]]] = {
@@ -235,9 +235,9 @@ KINDS: Final[dict[str, type[Record]]] = {
     "close": Closed,
     "publish": Published,
     "refused": Refused,
-    "received": Received,
-    "stored": Stored,
-    "duplicate": Stored,
+    "received": ReceivedFrame,
+    "stored": StoredBatch,
+    "duplicate": StoredBatch,
     "quarantine": Quarantined,
 }
 

@@ -24,7 +24,7 @@ from fleet.vehicle.driver import PROFILES, Driver, draw_driver
 from fleet.vehicle.geo import offset
 from fleet.vehicle.region import Place, Region
 from fleet.vehicle.regions import load_regions, region_of
-from fleet.vehicle.settings import CarSettings, DeadZone
+from fleet.vehicle.settings import CarSettings, PlacedDeadZone
 from fleet.vehicle.track import TrackDriver, TrackTrip
 from fleet.wire.messages import Status, Written
 from fleet.wire.privacy import MODES, OPEN, PrivacyMode
@@ -154,7 +154,7 @@ def _settings(scenario: Scenario, fleet: Fleet, common: CarSettings) -> CarSetti
         common,
         fleet=fleet.name,
         hole_share=float(fleet.coverage.holes),
-        dead_zones=tuple(DeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
+        dead_zones=tuple(PlacedDeadZone(z.latitude, z.longitude, float(z.radius)) for z in fleet.coverage.dead_zones),
         registered_in=fleet.registered_in,
         reply_time=0 if scenario.clock.is_virtual else int(REPLY_WALL_S * scenario.clock * SECOND),
     )

@@ -18,7 +18,7 @@ from fleet.cloud.desk_io import DeskInput, DeskOutput, DeskStart
 from fleet.cloud.rule import CentreInput, CentreOutput
 from fleet.errors import StoreError
 from fleet.kernel.instants import Instant
-from fleet.observe.journal import NOT_YET, Begin, JournalWriter, Quarantined, Stored
+from fleet.observe.journal import NOT_YET, Begin, JournalWriter, Quarantined, StoredBatch
 from fleet.runtime.centre_codec import CentreCodec
 from fleet.runtime.desk_codec import DeskCodec
 from fleet.runtime.dialects import dialect_of, foreign_name
@@ -127,11 +127,11 @@ class BackendRecorder:
         """Write down what a commit of the store did: one line for what is new, one for what is not."""
         t, write = self.time(), self._write
         if done.fresh:
-            write(Stored(t, STORE, "stored", tuple(map(_NUMBER, done.fresh))))
+            write(StoredBatch(t, STORE, "stored", tuple(map(_NUMBER, done.fresh))))
         if done.duplicates:
             others = {id(arrival) for arrival in (*done.fresh, *(arrival for arrival, _ in done.refused))}
             known = tuple(_NUMBER(arrival) for arrival in batch.arrivals if id(arrival) not in others)
-            write(Stored(t, STORE, "duplicate", known))
+            write(StoredBatch(t, STORE, "duplicate", known))
         for held in (*batch.quarantined, *(held for _, held in done.refused)):
             write(Quarantined(t, STORE, "quarantine", held.reason, held.topic, held.size, held.vin, held.boot, held.seq))
 

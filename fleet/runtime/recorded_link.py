@@ -6,7 +6,7 @@ from functools import partial
 from zlib import crc32
 
 from fleet.errors import LinkError, PublishRefused
-from fleet.observe.journal import Closed, Down, Dropped, FrameSeen, Opened, Published, Received, Refused, Up
+from fleet.observe.journal import Closed, Down, Dropped, FrameSeen, Opened, Published, ReceivedFrame, Refused, Up
 from fleet.runtime.recording import ScenarioTime, Write
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkOwner, LinkSettings
 from fleet.wire.dialect import TopicScheme
@@ -116,6 +116,8 @@ class RecordedLink:
         payload, topic = frame.payload, frame.topic
         check = None if topic.startswith(self._hidden) else crc32(payload)
         self._write(
-            Received(self._now(), self._name, "received", topic, len(payload), check, frame.qos, frame.retain, frame.duplicate)
+            ReceivedFrame(
+                self._now(), self._name, "received", topic, len(payload), check, frame.qos, frame.retain, frame.duplicate
+            )
         )
         self._owner.link_received(delivery)

@@ -100,7 +100,7 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
+class ResetConnections:
     """Connections end with an RST to both sides, once so many bytes have passed either way; what is on its way is lost."""
 
     kind: ClassVar[str] = "reset"
@@ -164,7 +164,7 @@ class _OfPackets:
 
 
 @dataclass(frozen=True, slots=True)
-class Drop(_OfPackets):
+class DropPackets(_OfPackets):
     """Such packets vanish. MQTT 5 repeats nothing within a connection: what waits for it waits until the next one."""
 
     kind: ClassVar[str] = "drop"
@@ -189,10 +189,12 @@ class Reorder(_OfPackets):
         _check(self, "within_ms", self.within_ms, 1, LONGEST_MS)
 
 
-PacketFault = Drop | Duplicate | Reorder
-Fault = Latency | Bandwidth | Slicing | Stall | Refuse | Reset | HalfOpen | Truncate | Drop | Duplicate | Reorder
+PacketFault = DropPackets | Duplicate | Reorder
+Fault = (
+    Latency | Bandwidth | Slicing | Stall | Refuse | ResetConnections | HalfOpen | Truncate | DropPackets | Duplicate | Reorder
+)
 FAULTS: Final[Mapping[str, type[Fault]]] = {kind.kind: kind for kind in get_args(Fault)}
-MOMENTARY: Final = (Reset, HalfOpen)
+MOMENTARY: Final = (ResetConnections, HalfOpen)
 """Faults that strike the connections there are, when they are given without a duration; the others last."""
 
 

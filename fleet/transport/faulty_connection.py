@@ -15,7 +15,7 @@ from fleet.kernel.instants import MILLISECOND, SECOND, Instant
 from fleet.transport.faults import (
     Bandwidth,
     Direction,
-    Drop,
+    DropPackets,
     Duplicate,
     Fault,
     FaultsInForce,
@@ -24,7 +24,7 @@ from fleet.transport.faults import (
     Latency,
     Refuse,
     Reorder,
-    Reset,
+    ResetConnections,
     Slicing,
     Stall,
     Truncate,
@@ -99,7 +99,7 @@ class FaultyStream:
         def of(*kinds: type[Fault]) -> list[InForce]:
             return [one for one in here if isinstance(one.fault, kinds)]
 
-        self._rules = of(Drop, Duplicate, Reorder) if not self.tracker.lost else []
+        self._rules = of(DropPackets, Duplicate, Reorder) if not self.tracker.lost else []
         self._delays = of(Latency)
         self._rate = _least([(one.fault.bytes_per_s, one) for one in here if isinstance(one.fault, Bandwidth)])
         self._piece = _least([(one.fault.piece_bytes, one) for one in here if isinstance(one.fault, Slicing)])
@@ -107,7 +107,7 @@ class FaultyStream:
         self._ends = [
             (since.get(id(one), self.carried + one.fault.after_bytes), one)
             for one in here
-            if isinstance(one.fault, Reset | HalfOpen | Truncate)
+            if isinstance(one.fault, ResetConnections | HalfOpen | Truncate)
         ]
         if not self._rules and self._pending:
             self._let_pending_go(now)
@@ -207,7 +207,7 @@ class FaultyStream:
         self.tracker.left = head.total - len(here)
         self._dropping = False
         match verdict:
-            case Drop():
+            case DropPackets():
                 self._dropping = True
             case Duplicate():
                 self._pace(here, now)
@@ -225,7 +225,7 @@ class FaultyStream:
         struck = [one for one in self._rules if one.strikes(self.client_id, self._direction, head.packet, topic)]
         if not struck:
             return None
-        if head.total > HELD_PACKET_MAX and not isinstance(struck[0].fault, Drop):
+        if head.total > HELD_PACKET_MAX and not isinstance(struck[0].fault, DropPackets):
             struck[0].counts["too_large"] += 1
             return None
         return struck[0]
@@ -344,7 +344,7 @@ class FaultyConnection:
         for one in in_force:
             fault = one.fault
             if (isinstance(fault, Refuse) and not self._admitted) or (
-                isinstance(fault, Reset | HalfOpen) and not fault.after_bytes
+                isinstance(fault, ResetConnections | HalfOpen) and not fault.after_bytes
             ):
                 self._strike(one)
                 return

@@ -19,7 +19,7 @@ from fleet.transport.faults import (
     DIRECTIONS,
     Bandwidth,
     Direction,
-    Drop,
+    DropPackets,
     Duplicate,
     FaultControl,
     HalfOpen,
@@ -27,7 +27,7 @@ from fleet.transport.faults import (
     Latency,
     Refuse,
     Reorder,
-    Reset,
+    ResetConnections,
     Stall,
     Truncate,
     goes,
@@ -137,7 +137,7 @@ class FrameFaults(FaultControl):
                 continue
             state = _state_of(connection)
             for one in in_force:
-                if isinstance(one.fault, Reset | HalfOpen) and not one.fault.after_bytes and not state.over:
+                if isinstance(one.fault, ResetConnections | HalfOpen) and not one.fault.after_bytes and not state.over:
                     self._end(connection, one)
             if not state.over:
                 _mark(state, in_force)
@@ -223,7 +223,7 @@ class FrameFaults(FaultControl):
             if name is not None and one.strikes(client_id, way, name, topic)
         ]
         verdict = struck[0] if struck else None
-        if isinstance(verdict, Drop):
+        if isinstance(verdict, DropPackets):
             if name != "DISCONNECT":
                 return
             # The DISCONNECT is lost; that the connection ends is not.
@@ -287,7 +287,7 @@ def _state_of(connection: FaultyPeer) -> FaultState:
 def _mark(state: FaultState, in_force: Iterable[InForce]) -> None:
     """Note how much had passed before a fault that counts it was set."""
     for one in in_force:
-        if isinstance(one.fault, Reset | HalfOpen | Truncate):
+        if isinstance(one.fault, ResetConnections | HalfOpen | Truncate):
             for way in DIRECTIONS:
                 state.marks.setdefault((one, way), state.carried[way])
 
@@ -297,7 +297,7 @@ def _ending(state: FaultState, way: Direction, in_force: Iterable[InForce], size
     for one in in_force:
         fault = one.fault
         if (
-            isinstance(fault, Reset | HalfOpen | Truncate)
+            isinstance(fault, ResetConnections | HalfOpen | Truncate)
             and goes(getattr(fault, "way", "both"), way)
             and state.carried[way] + size > state.marks[one, way] + fault.after_bytes
         ):

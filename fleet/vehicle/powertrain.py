@@ -13,7 +13,7 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import DAY, HOUR, Instant
 from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.charge_curve import ChargeCurve
-from fleet.wire.messages import AdBlue, Energy, Service
+from fleet.wire.messages import AdBlue, Energy, ServiceDue
 
 HEATER_L_PER_HOUR: Final = 0.4
 """0.2 l in half an hour, as owners' manuals of fuel-fired parking heaters state."""
@@ -268,13 +268,13 @@ class Powertrain:
             warning=warning,  # type: ignore[arg-type]
         )
 
-    def service(self, levels: Levels, now: Instant) -> Service:
+    def service(self, levels: Levels, now: Instant) -> ServiceDue:
         """Return what is left until inspection and oil change, negative when overdue; no oil in an electric car."""
         inspection_km = round((self.next_service_m - levels.odometer_m) / 1000, 1) or 0.0  # and never -0.0
         inspection_days = (self.next_service_at - now) // DAY
         if not self.equipment.tank_l:
-            return Service(inspection_km=inspection_km, inspection_days=inspection_days)
-        return Service(
+            return ServiceDue(inspection_km=inspection_km, inspection_days=inspection_days)
+        return ServiceDue(
             inspection_km=inspection_km,
             inspection_days=inspection_days,
             oil_change_km=round((self.next_oil_m - levels.odometer_m) / 1000, 1) or 0.0,

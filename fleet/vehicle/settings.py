@@ -13,7 +13,7 @@ from fleet.wire.messages import Status, Written
 from fleet.wire.privacy import OPEN, PrivacyMode
 
 
-class DeadZone(NamedTuple):
+class PlacedDeadZone(NamedTuple):
     """Everything within `radius_m` of a point, in degrees: there is no network."""
 
     latitude: float
@@ -38,7 +38,7 @@ class CarSettings:
 
     fleet: str = ""
     hole_share: float = 0.08
-    dead_zones: tuple[DeadZone, ...] = ()
+    dead_zones: tuple[PlacedDeadZone, ...] = ()
     outbox_limit: int = OUTBOX_LIMIT
     until_stored: bool = False
     registered_in: str | None = None

@@ -81,7 +81,7 @@ class AdBlue(Group, frozen=True, kw_only=True):
     warning: Literal["none", "low", "very_low", "critical", "empty"]
 
 
-class Service(Group, frozen=True, kw_only=True):
+class ServiceDue(Group, frozen=True, kw_only=True):
     """Distance and time that are left; negative when overdue."""
 
     inspection_km: Left
@@ -144,7 +144,7 @@ class Climate(Group, frozen=True, kw_only=True):
     window_heating: bool | None = None
 
 
-class Charging(Group, frozen=True, kw_only=True):
+class ChargingStatus(Group, frozen=True, kw_only=True):
     """`plugged_in` as a state waits: until `starts_at` when it knows. `error` is a charge point without power.
 
     `power_kw` and, on each phase, `current_a` flow now. `target_percent` and `max_current_a` count where the car stands;
@@ -224,13 +224,13 @@ class Status(Header, frozen=True, kw_only=True, omit_defaults=True):
     mileage_km: Distance | None = None
     energy: Energy | None = None
     adblue: AdBlue | None = None
-    service: Service | None = None
+    service: ServiceDue | None = None
     doors: Doors | None = None
     windows: Windows | None = None
     lights: Lights | None = None
     position: Position | None = None
     climate: Climate | None = None
-    charging: Charging | None = None
+    charging: ChargingStatus | None = None
     driving: DrivingData | None = None
     health: Health | None = None
     low_voltage: LowVoltage | None = None

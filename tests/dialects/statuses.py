@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from fleet.kernel.instants import HOUR, Instant
 from fleet.wire.messages import (
     AdBlue,
-    Charging,
+    ChargingStatus,
     Climate,
     DayData,
     Door,
@@ -18,7 +18,7 @@ from fleet.wire.messages import (
     Lights,
     LowVoltage,
     Position,
-    Service,
+    ServiceDue,
     Software,
     Status,
     TripData,
@@ -44,7 +44,7 @@ def whole_status(at: Instant = NOW, *, seq: int = 7) -> Status:
         mileage_km=12_345.678,
         energy=Energy(fuel_level_percent=61.4, fuel_range_km=420.0, charge_percent=55.5, electric_range_km=31.2),
         adblue=AdBlue(level_percent=40.2, range_km=1800.5, warning="low"),
-        service=Service(inspection_km=9000.5, inspection_days=200, oil_change_km=-12.0, oil_change_days=100),
+        service=ServiceDue(inspection_km=9000.5, inspection_days=200, oil_change_km=-12.0, oil_change_days=100),
         doors=Doors(
             front_left=locked,
             front_right=locked,
@@ -59,7 +59,7 @@ def whole_status(at: Instant = NOW, *, seq: int = 7) -> Status:
         climate=Climate(
             state="climatisation", remaining_min=12, target_c=21.5, outside_c=3.4, inside_c=11.2, window_heating=False
         ),
-        charging=Charging(
+        charging=ChargingStatus(
             state="charging",
             plugged_in=True,
             remaining_min=95,

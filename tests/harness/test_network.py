@@ -14,7 +14,7 @@ from fleet.harness.car import HarnessCar
 from fleet.harness.faults import Faults
 from fleet.harness.network import read_faults
 from fleet.harness.world import live_world
-from fleet.transport.faults import FAULTS, Drop, Latency
+from fleet.transport.faults import FAULTS, DropPackets, Latency
 from fleet.wire.messages import CarMessage
 
 BOTH = pytest.mark.parametrize(
@@ -184,7 +184,7 @@ async def test_mistakes_of_faults_are_told_at_once(fleet: World, fleet_faults: F
 def test_words_are_those_of_scenarios_and_mean_the_same() -> None:
     assert read_faults({"latency": 0.2, "jitter": "50 ms", "drop": "PUBACK", "first": 1, "share": "50 %"}) == [
         Latency(latency_ms=200.0, jitter_ms=50.0),
-        Drop(packet="PUBACK", first=1, share=0.5),
+        DropPackets(packet="PUBACK", first=1, share=0.5),
     ]
 
 

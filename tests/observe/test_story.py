@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fleet.observe.journal import Begin, Input, JournalWriter, Output, Record, Stored, Up
+from fleet.observe.journal import Begin, Input, JournalWriter, Output, Record, StoredBatch, Up
 from fleet.observe.story import StoryWriter, fit, stories, story
 
 VIN = "VSSZZZKLZTR000000"
@@ -19,7 +19,7 @@ def journal(folder: Path) -> Path:
     """Write a journal of a car that is asked five times, its link, and a store."""
     writer = JournalWriter(folder / "journal.jsonl", Begin(0, "run", "begin"))
     writer.write(Up(1, f"link/{VIN}", "up", session_present=False))
-    writer.write(Stored(2, "store", "stored", ()))
+    writer.write(StoredBatch(2, "store", "stored", ()))
     for number in range(5):
         writer.write(Input(3 + number, f"car/{VIN}", "in", "AskStatus"))
     writer.close(9, {})

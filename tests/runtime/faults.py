@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from fleet.transport.faults import HalfOpen, Reset
+from fleet.transport.faults import HalfOpen, ResetConnections
 from tests.nightly import draws
 from tests.runtime.fault_lab import CARS, LOOK_S, WITHIN_S, FaultLab, Mode, Outcome
 
@@ -165,7 +165,7 @@ async def reset(lab: FaultLab) -> None:
         for _ in range(number):  # on the way to the broker, or back
             await asyncio.sleep(0)
         for proxy in lab.proxies:
-            proxy.strike(Reset())
+            proxy.strike(ResetConnections())
         await lab.wait_for("end of all connections", lambda: losses(lab) >= (CARS + 1) * number)  # noqa: B023  waits at once
         await lab.wait_for_all_up()
 

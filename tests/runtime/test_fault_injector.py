@@ -18,7 +18,7 @@ from fleet.runtime.run import RunConfig
 from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import parse
 from fleet.scenario.summary import summary
-from fleet.transport.faults import Fault, Latency, Reset, Stall
+from fleet.transport.faults import Fault, Latency, ResetConnections, Stall
 from tests.cli.lab import fleet
 from tests.runtime.stage_lab import StageLab, staged
 
@@ -158,9 +158,9 @@ class TestWhat:
         injector.do("/network latency and reset/0", begins=True)
         latency = "network latency and reset/0/latency"
         assert network.set_now == {latency: (Latency(200, 50), frozenset({vins(made)[7]}))}
-        assert [fault for _, fault in network.ever] == [Latency(200, 50), Reset()]
+        assert [fault for _, fault in network.ever] == [Latency(200, 50), ResetConnections()]
         injector.do("/network reset/0", begins=True)
-        assert network.set_now["network reset/0/reset"] == (Reset(), frozenset(vins(made)))
+        assert network.set_now["network reset/0/reset"] == (ResetConnections(), frozenset(vins(made)))
         injector.do("/network latency and reset/0", begins=False)
         injector.do("/network reset/0", begins=False)
         assert network.set_now == {}

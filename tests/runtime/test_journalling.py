@@ -27,10 +27,10 @@ from fleet.observe.journal import (
     Opened,
     Output,
     Published,
-    Received,
+    ReceivedFrame,
     Record,
     Refused,
-    Stored,
+    StoredBatch,
     Up,
     Wake,
 )
@@ -127,7 +127,7 @@ async def test_what_a_link_meets_is_written_down() -> None:
     assert refused.reason == "Not authorized"
     assert isinstance(down := found[Down], Down)
     assert (down.reason, down.detail) == (ConnectionLost.__name__, "pulled")
-    assert isinstance(received := found[Received], Received)
+    assert isinstance(received := found[ReceivedFrame], ReceivedFrame)
     assert received.topic.endswith("/command/refresh")
     assert Dropped in found
     assert any(isinstance(record, Wake) for record in of(records, f"car/{lab.vin}"))
@@ -300,6 +300,6 @@ def test_a_commit_says_what_was_new_and_what_was_not(tmp_path: Path) -> None:
     hooks.committed(Batch(arrivals=[one, two, three], quarantined=[held]), Committed([one, two], 1, []))
     writer.close(START, {})
     _, stored, known, quarantined, _ = JournalReader(tmp_path / "journal.jsonl")
-    assert stored == Stored(START, "store", "stored", ((VIN, 7, 1, "status"), (VIN, 7, 2, "status")))
-    assert known == Stored(START, "store", "duplicate", ((VIN, 7, 1, "status"),))
+    assert stored == StoredBatch(START, "store", "stored", ((VIN, 7, 1, "status"), (VIN, 7, 2, "status")))
+    assert known == StoredBatch(START, "store", "duplicate", ((VIN, 7, 1, "status"),))
     assert (quarantined.m, quarantined.k) == ("store", "quarantine")

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from fleet.errors import UnknownName, UsageError
 from fleet.transport.faults import (
     FAULTS,
-    Drop,
+    DropPackets,
     Duplicate,
     FaultsInForce,
     Latency,
     PacketFault,
     Reorder,
-    Reset,
+    ResetConnections,
     Stall,
     describe_fault,
     fits,
@@ -82,7 +82,7 @@ class TestNames:
         """Only what differs from the default."""
         assert describe_fault(Latency(200, 50)) == "latency latency_ms=200, jitter_ms=50"
         assert describe_fault(Stall()) == "stall"
-        assert describe_fault(Drop("PUBACK", "to_client", first=3)) == "drop packet=PUBACK, way=to_client, first=3"
+        assert describe_fault(DropPackets("PUBACK", "to_client", first=3)) == "drop packet=PUBACK, way=to_client, first=3"
 
     def test_the_page_tells_of_each(self) -> None:
         """With all its parameters."""
@@ -98,8 +98,8 @@ class TestTexts:
     @pytest.mark.parametrize(
         ("text", "rule"),
         [
-            ("drop PUBACK", Drop("PUBACK")),
-            ("drop puback first 3", Drop("PUBACK", first=3)),
+            ("drop PUBACK", DropPackets("PUBACK")),
+            ("drop puback first 3", DropPackets("PUBACK", first=3)),
             ("duplicate PUBLISH to_broker topic fleet/# every 10", Duplicate("PUBLISH", "to_broker", "fleet/#", every=10)),
             ("reorder PUBLISH share 5% within 500ms", Reorder("PUBLISH", share=0.05, within_ms=500)),
         ],
@@ -150,7 +150,7 @@ class TestInForce:
         """Some clients, or all, those included that have not said who they are."""
         faults = FaultsInForce()
         faults.set("some", Stall(), ["one"])
-        faults.set("all", Reset())
+        faults.set("all", ResetConnections())
         assert [[one.name for one in faults.concerning(who)] for who in ("one", "two", None)] == [
             ["some", "all"],
             ["all"],
@@ -164,7 +164,7 @@ class TestInForce:
 
     def test_a_rule_counts_for_each_client_and_way(self) -> None:
         """Every second one, at most two of them, wherever other clients are."""
-        rule = FaultsInForce().set("rule", Drop("PUBLISH", topic="a/+", every=2, first=2))
+        rule = FaultsInForce().set("rule", DropPackets("PUBLISH", topic="a/+", every=2, first=2))
 
         def strikes(client: str, packet: str = "PUBLISH", topic: str = "a/b") -> bool:
             return rule.strikes(client, "to_broker", packet, topic)
@@ -180,7 +180,7 @@ class TestInForce:
         """The same ones each time; another client, name or seed gives others; as many as it says."""
 
         def struck(seed: int, name: str, client: str, *, beside: bool = False) -> list[int]:
-            rule = FaultsInForce(seed).set(name, Drop("PUBLISH", share=0.2))
+            rule = FaultsInForce(seed).set(name, DropPackets("PUBLISH", share=0.2))
             found = []
             for number in range(5000):
                 if beside:
@@ -208,6 +208,6 @@ class TestInForce:
         """By name, over all the times it was set."""
         faults = FaultsInForce()
         for _ in range(2):
-            faults.set("rule", Drop("PUBACK")).strikes("one", "to_client", "PUBACK", None)
+            faults.set("rule", DropPackets("PUBACK")).strikes("one", "to_client", "PUBACK", None)
             faults.clear("rule")
         assert faults.counts() == {"rule": {"packets": 2}}

@@ -12,7 +12,7 @@ from fleet.kernel.instants import MILLISECOND, SECOND, Instant
 from fleet.transport.faults import (
     Bandwidth,
     Direction,
-    Drop,
+    DropPackets,
     Duplicate,
     Fault,
     FaultsInForce,
@@ -21,7 +21,7 @@ from fleet.transport.faults import (
     PacketFault,
     Refuse,
     Reorder,
-    Reset,
+    ResetConnections,
     Slicing,
     Stall,
     Truncate,
@@ -242,13 +242,13 @@ class TestBytes:
         """Bytes on their way are lost."""
         wire = Wire().begin().set(Latency(50), name="slow")
         wire.say(UP, puback(1))
-        wire.set(Reset())
+        wire.set(ResetConnections())
         wire.wait(SECOND)
         assert (wire.fate(), wire.got()) == ("reset", b"")
         assert wire.counts() == {"connections": 1}
 
     def test_reset_after_so_many_bytes(self) -> None:
-        wire = Wire().begin().set(Reset(after_bytes=8))
+        wire = Wire().begin().set(ResetConnections(after_bytes=8))
         wire.say(UP, puback(1), puback(2))
         assert wire.fate() is None
         wire.say(UP, puback(3))
@@ -310,7 +310,7 @@ class TestWhoseConnection:
         """The client is known once its CONNECT is all there, and no byte is lost or comes twice; nobody waits without need."""
         wire = Wire()
         if by_client:
-            wire.set(Drop("PUBLISH"), "two")
+            wire.set(DropPackets("PUBLISH"), "two")
         wire.connection = FaultyConnection(wire.faults, 0)
         first, *rest = pieces(CONNECT, cuts)
         wire.say(UP, first)
@@ -334,7 +334,7 @@ class TestWhoseConnection:
 
     def test_what_is_no_mqtt_passes(self) -> None:
         """TLS to a broker: faults of bytes work, rules about packets find none."""
-        wire = Wire().set(Drop("PUBLISH")).set(Latency(10), name="slow")
+        wire = Wire().set(DropPackets("PUBLISH")).set(Latency(10), name="slow")
         wire.connection = FaultyConnection(wire.faults, 0)
         wire.say(UP, b"\x16\x03\x01", publish(1))
         wire.say(DOWN, publish(2))
@@ -345,20 +345,20 @@ class TestWhoseConnection:
 class TestPackets:
     def test_drop(self) -> None:
         """Such packets and no others, that way and not the other."""
-        wire = Wire().begin().set(Drop("PUBACK", "to_client", first=2))
+        wire = Wire().begin().set(DropPackets("PUBACK", "to_client", first=2))
         wire.say(DOWN, puback(1), publish(2), puback(3) + puback(4))
         wire.say(UP, puback(5))
         assert (wire.got(DOWN), wire.got()) == (publish(2) + puback(4), puback(5))
         assert wire.counts() == {"packets": 2}
 
     def test_drop_by_topic(self) -> None:
-        wire = Wire().begin().set(Drop("PUBLISH", topic="fleet/+/status"))
+        wire = Wire().begin().set(DropPackets("PUBLISH", topic="fleet/+/status"))
         wire.say(UP, publish(1, "fleet/1/status") + publish(2, "fleet/1/event"))
         assert wire.got() == publish(2, "fleet/1/event")
 
     def test_drop_of_a_connack(self) -> None:
         """Rules hold from the first packet on."""
-        wire = Wire().set(Drop("CONNACK"), "one")
+        wire = Wire().set(DropPackets("CONNACK"), "one")
         wire.connection = FaultyConnection(wire.faults, 0)
         wire.say(UP, CONNECT)
         wire.say(DOWN, CONNACK, puback(1))
@@ -392,7 +392,7 @@ class TestPackets:
     def test_large_packets_are_streamed(self) -> None:
         """One that is dropped is nowhere held; one that cannot be held comes once, and that is counted."""
         large = publish(1, size=HELD_PACKET_MAX + 1)
-        wire = Wire().begin().set(Drop("PUBLISH", first=1))
+        wire = Wire().begin().set(DropPackets("PUBLISH", first=1))
         for piece in pieces(large, [50_000]):
             wire.say(UP, piece)
             assert wire.there.stream(UP).held_bytes == 0
@@ -409,7 +409,9 @@ class TestPackets:
     @given(
         st.lists(st.sampled_from([0, 5, 100, 130, 2_000]), min_size=1, max_size=8),
         st.lists(st.integers(1, 3_000), min_size=1, max_size=6),
-        st.sampled_from([Drop("PUBLISH", every=2), Duplicate("PUBLISH", every=3), Reorder("PUBLISH", every=2), Drop("PUBACK")]),
+        st.sampled_from(
+            [DropPackets("PUBLISH", every=2), Duplicate("PUBLISH", every=3), Reorder("PUBLISH", every=2), DropPackets("PUBACK")]
+        ),
         st.booleans(),
     )
     def test_the_cuts_make_no_difference(self, sizes: list[int], cuts: list[int], rule: PacketFault, sliced: bool) -> None:
@@ -428,7 +430,7 @@ class TestPackets:
     @given(st.integers(0, 400), st.integers(0, 400), st.sampled_from(["drop", "duplicate", "reorder"]))
     def test_a_rule_may_come_and_go_in_the_middle_of_a_packet(self, begins: int, ends: int, kind: str) -> None:
         """A packet that has begun before goes through as it is; none is ever cut."""
-        rules: dict[str, Any] = {"drop": Drop, "duplicate": Duplicate, "reorder": Reorder}
+        rules: dict[str, Any] = {"drop": DropPackets, "duplicate": Duplicate, "reorder": Reorder}
         packets = [publish(number, size=60 + number) for number in range(1, 5)]
         stream = b"".join(packets)
         begins, ends = sorted((min(begins, len(stream)), min(ends, len(stream))))

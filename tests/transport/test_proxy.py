@@ -14,7 +14,7 @@ import uvloop
 
 from fleet.errors import UnknownName, UsageError
 from fleet.runtime.shard import wait_until
-from fleet.transport.faults import Drop, Duplicate, HalfOpen, Latency, Refuse, Reset, Slicing, Stall, Truncate
+from fleet.transport.faults import DropPackets, Duplicate, HalfOpen, Latency, Refuse, ResetConnections, Slicing, Stall, Truncate
 from fleet.transport.link import Endpoint, LinkSettings
 from fleet.transport.proxy import HELD_MAX, FaultProxy
 from fleet.transport.swarm_codec import connect_packet, publish_packet
@@ -227,13 +227,13 @@ class TestFaults:
     async def test_reset(self, rig: Rig) -> None:
         """The connections there are, of one client or of all; a later one works."""
         one, two = await rig.connect("one"), await rig.connect("two")
-        rig.proxy.strike(Reset(), ["one"])
+        rig.proxy.strike(ResetConnections(), ["one"])
         for reader in (one.client, one.broker):
             with pytest.raises(ConnectionResetError):
                 await ends(reader)
         two.say(PUBACKS[0])
         assert await heard(two.broker, 4) == PUBACKS[0]
-        rig.proxy.strike(Reset())
+        rig.proxy.strike(ResetConnections())
         with pytest.raises(ConnectionResetError):
             await ends(two.client)
         assert await self.round_trip(await rig.connect("one")) < 1
@@ -300,7 +300,7 @@ class TestFaults:
         one.say(publish[:1000])
         await heard(one.broker, 1000)
         rig.proxy.set("twice", Duplicate("PUBLISH"), ["one"])
-        rig.proxy.set("lost", Drop("PUBACK", first=1), ["one"])
+        rig.proxy.set("lost", DropPackets("PUBACK", first=1), ["one"])
         for wire in (one, two):
             wire.say(publish[1000:] if wire is one else publish, PUBACKS[1], PUBACKS[2], publish, b"\xc0\x00")
         assert await heard(two.broker, 2 * len(publish) + 10) == publish + PUBACKS[1] + PUBACKS[2] + publish + b"\xc0\x00"

@@ -10,14 +10,14 @@ from fleet.kernel.instants import MILLISECOND
 from fleet.transport.faults import (
     FAULTS,
     Bandwidth,
-    Drop,
+    DropPackets,
     Duplicate,
     Fault,
     HalfOpen,
     Latency,
     Refuse,
     Reorder,
-    Reset,
+    ResetConnections,
     Slicing,
     Stall,
     Truncate,
@@ -169,9 +169,9 @@ class TestConnections:
         one, two = here.client("one"), here.client("two")
         if kind == "strike":
             here.say(one, 1)
-            here.faults.strike(Reset(), ["one"])
+            here.faults.strike(ResetConnections(), ["one"])
         else:
-            here.set(Reset(after_bytes=20))
+            here.set(ResetConnections(after_bytes=20))
             here.say(one, 1, 2, 3)
             assert one.downs == [], "nobody is called in the midst of a publish"
             here.schedule.run_until(here.schedule.now)
@@ -214,7 +214,7 @@ class TestPackets:
     def test_drop_of_a_puback(self, here: Faulty) -> None:
         """The broker has the message, the client does not know, and sends nothing again within the connection."""
         one = here.client("one")
-        here.set(Drop("PUBACK", "to_client", first=1))
+        here.set(DropPackets("PUBACK", "to_client", first=1))
         here.say(one, 1, 2)
         here.run(100)
         assert here.heard() == [b"1", b"2"]
@@ -223,7 +223,7 @@ class TestPackets:
 
     def test_drop_of_a_publish_by_topic(self, here: Faulty) -> None:
         one = here.client("one", subscriptions=(("c/+", 1),))
-        here.set(Drop("PUBLISH", topic="c/#"))
+        here.set(DropPackets("PUBLISH", topic="c/#"))
         here.say(here.client("two"), 1)
         here.watcher.link.publish(Frame(topic="c/d", payload=b"lost"), 9)
         here.say(one, 2)
@@ -242,7 +242,7 @@ class TestPackets:
     def test_drop_of_a_goodbye(self, here: Faulty) -> None:
         """The connection ends all the same, and the broker takes it for lost: the will goes out."""
         one = here.client("one", will=Will(Frame(topic="will", payload=b"gone"), 0))
-        here.set(Drop("DISCONNECT"))
+        here.set(DropPackets("DISCONNECT"))
         with pytest.raises(StopIteration):
             one.link.close().send(None)
         here.run(1)
@@ -278,9 +278,10 @@ def storm(seed: int) -> tuple[list[tuple[list[str], list[int], list[bytes]]], di
     owners = [here.client(f"c{number}", up=False, keep_alive_s=5, subscriptions=(("t/#", 1),)) for number in range(20)]
     here.run(10)
     kinds: list[Fault] = [
-        Latency(80, 80), Bandwidth(500), Slicing(2), Stall(), Refuse(), Reset(after_bytes=30), HalfOpen(after_bytes=200),
-        Truncate(500), Drop("PUBLISH", share=0.3), Duplicate("PUBLISH", share=0.3), Reorder("PUBLISH", share=0.3),
-        Drop("PUBACK", every=5), Duplicate("PUBACK", every=3), Reorder("SUBACK"), Drop("CONNACK", first=1),
+        Latency(80, 80), Bandwidth(500), Slicing(2), Stall(), Refuse(), ResetConnections(after_bytes=30),
+        HalfOpen(after_bytes=200), Truncate(500), Reorder("PUBLISH", share=0.3), Reorder("SUBACK"),
+        DropPackets("PUBLISH", share=0.3), DropPackets("PUBACK", every=5), DropPackets("CONNACK", first=1),
+        Duplicate("PUBLISH", share=0.3), Duplicate("PUBACK", every=3),
     ]  # fmt: skip
     assert {kind.kind for kind in kinds} == set(FAULTS)
     for step in range(400):

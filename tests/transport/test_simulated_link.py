@@ -16,7 +16,7 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import MILLISECOND, SECOND, Duration
 from fleet.kernel.schedule import Schedule
 from fleet.transport.client_connection import WAITING_MAX
-from fleet.transport.faults import Fault, HalfOpen, Reset
+from fleet.transport.faults import Fault, HalfOpen, ResetConnections
 from fleet.transport.link import BackOff, Delivery, LinkSettings, Will
 from fleet.transport.mqtt_stream import packet_size
 from fleet.transport.simulated_broker import SimulatedBroker
@@ -191,7 +191,7 @@ class TestParticulars:
         watcher = here.client("watcher", subscriptions=(("#", 1),))
         one = here.client("one", will=Will(Frame(topic="will", payload=b"will"), 0))
         one.link.publish(Frame(topic="a", payload=b"lost on its way"), 1)
-        here.strike(Reset(), one)
+        here.strike(ResetConnections(), one)
         assert (one.calls, one.link.is_up) == (["up", "down"], False)
         assert isinstance(one.downs[0], ConnectionLost)
         here.run(10)
@@ -396,7 +396,7 @@ def storm() -> list[tuple[list[str], list[int], list[bytes]]]:
         owner = draws.choice(owners)
         match draws.integer(0, 9):
             case 0:
-                here.strike(Reset(), owner)
+                here.strike(ResetConnections(), owner)
             case 1:
                 here.strike(HalfOpen(), owner)
             case 2:

@@ -18,7 +18,7 @@ from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.driver import PROFILES, Driver
 from fleet.vehicle.hazards import HAZARDS
 from fleet.vehicle.region import Place
-from fleet.vehicle.settings import CarSettings, DeadZone
+from fleet.vehicle.settings import CarSettings, PlacedDeadZone
 from fleet.vehicle.signals import (
     AskOnline,
     ClearRoutes,
@@ -82,7 +82,12 @@ NEAR: Final = Place(48.152, 11.592, "München", "errand")
 """A drive of about 3 km from home."""
 FAR: Final = Place(49.45, 11.08, "Nürnberg", "errand")
 PLACES: Final = [HOME, WORK, NEAR, SHOP, GARAGE, FAR]
-ZONES: Final[list[tuple[DeadZone, ...]]] = [(), (), (DeadZone(48.19, 11.62, 1_500.0),), (DeadZone(48.237, 11.675, 300.0),)]
+ZONES: Final[list[tuple[PlacedDeadZone, ...]]] = [
+    (),
+    (),
+    (PlacedDeadZone(48.19, 11.62, 1_500.0),),
+    (PlacedDeadZone(48.237, 11.675, 300.0),),
+]
 MODELS: Final = [
     ("Ateca", "petrol"), ("Ateca", "diesel"), ("Leon", "petrol"), ("Leon", "diesel"), ("Leon", "e-hybrid"),
     ("Formentor", "petrol"), ("Formentor", "e-hybrid"), ("Born", "electric"), ("Tavascan", "electric"),

@@ -14,7 +14,7 @@ from fleet.cloud.registry import RULES
 from fleet.cloud.rule import CentreOutput, SendReply
 from fleet.cloud.sequence import SeenSequence
 from fleet.kernel.instants import HOUR, SECOND, Instant
-from fleet.observe.journal import Begin, Down, Dropped, JournalWriter, Opened, Published, Stored, Up
+from fleet.observe.journal import Begin, Down, Dropped, JournalWriter, Opened, Published, StoredBatch, Up
 from fleet.runtime.centre_codec import CentreCodec
 from fleet.runtime.journalling import STORE
 from fleet.runtime.recording import Recorded
@@ -190,7 +190,7 @@ class StoryLab(CarLab):
         if new and isinstance(message, Event | Request) and self.centre.wants(message):
             self._passed_on(self.recorded_centre.receive(message, self.now))
         self.journal.write(
-            Stored(self.now, STORE, "stored" if new else "duplicate", ((message.vin, message.boot, message.seq, kind),))
+            StoredBatch(self.now, STORE, "stored" if new else "duplicate", ((message.vin, message.boot, message.seq, kind),))
         )
         self.stored += new
         self.duplicates += not new

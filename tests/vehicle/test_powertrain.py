@@ -16,7 +16,7 @@ from fleet.vehicle.low_voltage import ASLEEP_A, DEEP_SLEEP_PERCENT, LOW_PERCENT,
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.services import charge_settings
 from fleet.vehicle.signals import Disconnect, DrainLowVoltage, DriveTo, SwitchOff, SwitchOn
-from fleet.wire.messages import Charging
+from fleet.wire.messages import ChargingStatus
 from tests.vehicle.car_lab import HOME, SEED, SHOP, START, CarLab, driver, equipment, heater_car
 
 # --- the 12 V battery
@@ -113,7 +113,7 @@ def born(charge: float, *, plugged_in: bool = True) -> CarLab:
     return CarLab(equipment("Born", "electric"), tune=tune)
 
 
-def reported(lab: CarLab) -> Charging:
+def reported(lab: CarLab) -> ChargingStatus:
     found = charge_settings.report(lab.car, lab.car.levels(lab.now))
     assert found is not None
     return found

@@ -144,7 +144,7 @@ def percent(car: Ports, now: Instant) -> float:
 # --- what is reported
 
 
-def report(car: Ports, levels: Levels) -> messages.Charging | None:
+def report(car: Ports, levels: Levels) -> messages.ChargingStatus | None:
     """Return the plug, what flows, and what counts here; None for a car without a socket."""
     e = car.equipment
     if not e.usable_kwh:
@@ -152,7 +152,7 @@ def report(car: Ports, levels: Levels) -> messages.Charging | None:
     here, preferences, charge = settings_here(car), preferences_of(car), car.powertrain.charging
     power_kw = charge.curve.power_at(levels.charge_kwh) if charge is not None else 0.0
     state = _state(car, here, levels)
-    return messages.Charging(
+    return messages.ChargingStatus(
         state=state,
         plugged_in=car.powertrain.plugged_in,
         remaining_min=-(-missing_from(car, here, levels) // MINUTE) if charge is not None else 0,

@@ -13,7 +13,7 @@ from fleet.vehicle import ports
 from fleet.vehicle.low_voltage import LOW_PERCENT
 from fleet.vehicle.services import wear
 from fleet.vehicle.services.listener import Listener
-from fleet.wire.messages import AdBlue, Health, Service, WarningLight
+from fleet.wire.messages import AdBlue, Health, ServiceDue, WarningLight
 
 FIRST_REPORT_M: Final = 20_000.0
 """The first report needs this distance, counted from the beginning of the scenario."""
@@ -50,7 +50,7 @@ def _adblue_warning(adblue: AdBlue | None) -> list[WarningLight]:
     return [WarningLight(id=f"adblue_{adblue.warning}", text=text, category="engine", priority=_ADBLUE_PRIORITY[adblue.warning])]
 
 
-def _service_warnings(service: Service) -> list[WarningLight]:
+def _service_warnings(service: ServiceDue) -> list[WarningLight]:
     lights = []
     if service.inspection_km < 0 or service.inspection_days < 0:
         lights.append(WarningLight(id="inspection_due", text="Inspection is due", category="other", priority=3))

@@ -19,7 +19,7 @@ class Refusal(NamedTuple):
     detail: str
 
 
-Rule = Callable[[Any, Any, Instant], Refusal | None]
+Judge = Callable[[Any, Any, Instant], Refusal | None]
 """Judges (car, parameters, now): None, or why not."""
 
 
@@ -41,6 +41,6 @@ class Service:
     """
 
     carry_out: Callable[[Any, Any, Instant], None]
-    refusal: Rule = _no_rule
+    refusal: Judge = _no_rule
     takes: Callable[[Any], Duration] | None = _at_once
-    changed: Rule | None = None
+    changed: Judge | None = None

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from fleet.dialects.vss.signals import LOST, SIGNALS, TREE, attributes_of, signals_of, status_of
 from fleet.kernel.instants import HOUR
-from fleet.wire.messages import STATUS_GROUPS, Charging, Climate, Status
+from fleet.wire.messages import STATUS_GROUPS, ChargingStatus, Climate, Status
 from tests.dialects.statuses import NOW, VIN, petrol_status, whole_status
 
 
@@ -51,7 +51,9 @@ def test_what_a_status_does_not_have_is_not_said() -> None:
 
 def test_power_is_said_while_it_charges_alone() -> None:
     """While driving no field of a status says what flows out of the battery, so that 0 would be wrong."""
-    charging = Charging(state="complete", plugged_in=True, remaining_min=0, max_current_a=16, power_kw=0.0, starts_at=NOW + HOUR)
+    charging = ChargingStatus(
+        state="complete", plugged_in=True, remaining_min=0, max_current_a=16, power_kw=0.0, starts_at=NOW + HOUR
+    )
     said = signals_of(replace(whole_status(), charging=charging))
     assert "Vehicle.Powertrain.TractionBattery.CurrentPower" not in said
     assert said["Vehicle.Powertrain.TractionBattery.Charging.Timer.Mode"] == "START_TIME"
@@ -95,7 +97,7 @@ def test_all_that_is_not_declared_lost_comes_back() -> None:
 @pytest.mark.parametrize("state", ["plugged_in", "complete", "error"])
 def test_why_a_plugged_car_does_not_charge_is_not_guessed(state: str) -> None:
     """Three states look the same by the catalogue; the group is left out rather than said wrongly."""
-    charging = Charging(state=state, plugged_in=True, remaining_min=0, max_current_a=16, power_kw=0.0)  # type: ignore[arg-type]
+    charging = ChargingStatus(state=state, plugged_in=True, remaining_min=0, max_current_a=16, power_kw=0.0)  # type: ignore[arg-type]
     status = replace(whole_status(), charging=charging)
     assert status_of(status, "left", signals_of(status)).charging is None
 

@@ -20,7 +20,7 @@ from fleet.vehicle.services import charge_settings, hooks
 from fleet.vehicle.services.charge_settings import ChargingPreferences
 from fleet.vehicle.services.departure_times import Departures
 from fleet.vehicle.signals import DrainTo, SetChargePoint, SetPlug, SwitchOff, SwitchOn
-from fleet.wire.messages import Charging
+from fleet.wire.messages import ChargingStatus
 from tests.vehicle.car_lab import HOME, SHOP, CarLab, equipment, heater_car
 
 MUNICH = region("munich").zone
@@ -44,7 +44,7 @@ def lab(
     return CarLab(equipment(model, energy), tune=tune, start=local(start))
 
 
-def report(car_lab: CarLab) -> Charging:
+def report(car_lab: CarLab) -> ChargingStatus:
     found = charge_settings.report(car_lab.car, car_lab.car.levels(car_lab.now))
     assert found is not None
     return found
