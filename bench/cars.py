@@ -59,6 +59,7 @@ from fleet.transport.link import Endpoint
 from fleet.transport.swarm_link import swarm_links
 from fleet.vehicle.signals import AskStatus
 from fleet.vehicle.status import build_status
+from fleet.wire.dialect import Dialect
 from fleet.wire.fleet_dialect import FleetDialect
 
 SCENARIO = """\
@@ -124,7 +125,7 @@ class EagerCar(CarOnLink):
 class Fleet:
     """So many connected cars."""
 
-    def __init__(self, cars: int, port: int, journal: JournalWriter | None = None) -> None:
+    def __init__(self, cars: int, port: int, journal: JournalWriter | None = None, dialect: Dialect | None = None) -> None:
         made = parse(SCENARIO.format(cars=cars), "bench.yaml", vocabulary())
         start = vocabulary().start_of(made)
         self.clock = ScaledClock(start, factor=1.0, held=True)
@@ -132,7 +133,7 @@ class Fleet:
         plan = LinkPlan(
             password_for=lambda _: None, keep_alive_s=KEEP_ALIVE_S, first_back_off_s=max(1.0, cars / CARS_PER_CONNECT_SECOND)
         )
-        dialect = FleetDialect()
+        dialect = dialect or FleetDialect()
         self.shard = Shard(
             clock=self.clock,
             cars=build_cars(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple, assert_never
 
 from fleet.dialects.commands import CommandPart, ConfirmPart, ReplyPart
@@ -11,9 +12,10 @@ from fleet.dialects.confirming import Unconfirmed
 from fleet.dialects.incoming import Incoming, incoming
 from fleet.dialects.patterns import level
 from fleet.dialects.payloads import Codec
+from fleet.dialects.rendering import Repeated
 from fleet.dialects.spec import CAR_PLACEHOLDERS, PresenceEntry
-from fleet.dialects.writing import Draft, EntryWriter, Memory
-from fleet.errors import Undecodable
+from fleet.dialects.writing import Draft, EntryWriter, Memory, StatusWriter
+from fleet.errors import Undecodable, Unwritable
 from fleet.kernel.instants import Instant
 from fleet.wire.dialect import CarFacts, Heard
 from fleet.wire.frame import Frame
@@ -36,18 +38,17 @@ class MappedEnd:
     """A car's end."""
 
     __slots__ = (
-        "_compiled", "_facts", "_invented", "_last", "_memories", "_open", "_snapshot", "_status_topics", "_unconfirmed", "_vin",
+        "_compiled", "_facts", "_invented", "_last", "_open", "_snapshot", "_statuses", "_unconfirmed", "_vin",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, car: CarFacts, snapshot: Callable[[], Status]) -> None:
         """Take what all cars share, the facts about this one, and its status on request."""
         self._compiled = compiled
         self._vin = car.vin
-        self._facts = facts = facts_of(car)
+        self._facts = facts_of(car)
         self._snapshot = snapshot
-        self._status_topics = tuple(writer.pattern.fill(facts, partly=True) for writer in compiled.statuses)
-        self._memories = [Memory(len(writer.fields)) if writer.remembers else None for writer in compiled.statuses]
-        self._last: Status | None = None
+        self._statuses: list[tuple[StatusWriter, str, Memory | Repeated]] = []
+        self._begin()
         self._open: dict[str, Asked] = {}
         self._invented = 0
         self._unconfirmed = None if compiled.confirm is None else Unconfirmed(cumulative=compiled.confirm.is_cumulative)
@@ -67,16 +68,32 @@ class MappedEnd:
         """Return the will of a connection, None where no entry has one."""
         for entry, writer in self._compiled.presences:
             if entry.will and _fits(entry, presence):
-                return self._frames([writer.write(presence, writer.pattern.fill(self._facts))], presence)[0]
+                with suppress(Unwritable):  # the presence itself has the same reason, and is counted
+                    return self._frames([writer.write(presence, writer.pattern.fill(self._facts))], presence)[0]
         return None
 
     def connected(self, now: Instant) -> Sequence[Frame]:
         """Begin a connection: all is unknown to the system, and the whole status is sent where an entry wants it."""
-        self._memories = [Memory(len(writer.fields)) if writer.remembers else None for writer in self._compiled.statuses]
-        self._last = None
-        if not any(writer.entry_of_status.on_connect for writer in self._compiled.statuses):
+        self._begin()
+        if not any(writer.on_connect for writer in self._compiled.statuses):
             return ()
-        return [draft.entry.frame(draft) for draft in self._status_drafts(self._snapshot(), now, connecting=True)]
+        try:
+            return [draft.entry.frame(draft) for draft in self._status_drafts(self._snapshot(), now, connecting=True)]
+        except Unwritable:
+            self._begin()
+            return ()  # the next status of the car has the same reason, and is counted
+
+    def _begin(self) -> None:
+        """Know nothing of what the system knows."""
+        self._last: Status | None = None
+        self._statuses = [
+            (
+                writer,
+                writer.pattern.fill(self._facts, partly=True),
+                Memory(len(writer.fields)) if writer.remembers else Repeated(),
+            )
+            for writer in self._compiled.statuses
+        ]
 
     def clear(self) -> Sequence[Frame]:
         """Return empty retained frames for all that the broker retains of this car."""
@@ -92,8 +109,12 @@ class MappedEnd:
 
     def write(self, message: FromCar, now: Instant) -> Sequence[Frame]:
         """Write a message; empty where nothing of it is sent. Raises Unwritable."""
-        if type(message) is Status:
-            frames = self._frames(self._status_drafts(message, now), message)
+        if type(message) is Status:  # nearly all there is under load
+            try:
+                frames = self._frames(self._status_drafts(message, now), message)
+            except Unwritable:
+                self._begin()  # what was noted as sent was not
+                raise
         else:
             match message:
                 case Event(name=name):
@@ -118,9 +139,13 @@ class MappedEnd:
 
     def _status_drafts(self, message: Status, now: Instant, *, connecting: bool = False) -> list[Draft]:
         drafts: list[Draft] = []
-        for writer, topic, memory in zip(self._compiled.statuses, self._status_topics, self._memories, strict=True):
-            if writer.entry_of_status.on_connect if connecting else writer.fits(message):
-                drafts += writer.drafts(message, topic) if memory is None else writer.changes(message, topic, memory, now)
+        for writer, topic, memory in self._statuses:
+            triggers = writer.triggers
+            if writer.on_connect if connecting else (not triggers or message.trigger in triggers):
+                if isinstance(memory, Memory):
+                    drafts += writer.changes(message, topic, memory, now)
+                else:
+                    drafts += writer.drafts(message, topic, memory)
         if self._compiled.holds_back:
             self._last = message
         return drafts
@@ -151,6 +176,8 @@ class MappedEnd:
         if not self._compiled.is_numbered:
             return [draft.entry.frame(draft, (), correlation) for draft in drafts]
         parts = len(drafts)
+        if parts == 1:  # nearly all there is under load
+            return [drafts[0].entry.frame(drafts[0], (number_of(message),), correlation)]
         numbers = [(number_of(message, part, parts),) for part in range(1, parts + 1)]
         return [draft.entry.frame(draft, number, correlation) for draft, number in zip(drafts, numbers, strict=True)]
 
@@ -166,8 +193,8 @@ class MappedEnd:
             return None
         due = [
             at
-            for writer, memory in zip(self._compiled.statuses, self._memories, strict=True)
-            if memory is not None and memory.held and (at := writer.deadline(memory)) is not None
+            for writer, _, memory in self._statuses
+            if isinstance(memory, Memory) and memory.held and (at := writer.deadline(memory)) is not None
         ]
         return min(due, default=None)
 
@@ -175,8 +202,8 @@ class MappedEnd:
         """Return the values that may be sent by `now`."""
         frames: list[Frame] = []
         if self._last is not None:
-            for writer, topic, memory in zip(self._compiled.statuses, self._status_topics, self._memories, strict=True):
-                if memory is not None and memory.held:
+            for writer, topic, memory in self._statuses:
+                if isinstance(memory, Memory) and memory.held:
                     frames += [writer.frame(draft) for draft in writer.held_back(self._last, topic, memory, now)]
         return frames
 

@@ -47,14 +47,20 @@ class Expression:
 
         Raises Unwritable where it fails, or comes to what is no plain value.
         """
-        names = {root: getattr(message, root) for root in self.roots}
+        return self._value({root: getattr(message, root) for root in self.roots})
+
+    def evaluator(self, root: str) -> Callable[[Any], Any]:
+        """Return the function that evaluates it for the value of the only field that it names."""
+        return lambda value: self._value({root: value})
+
+    def _value(self, names: dict[str, Any]) -> Any:
         if None in names.values():
             return None
         self._evaluator.names = names
         try:
             value = self._evaluator.eval(self.text, previously_parsed=self._parsed)
         except Exception as error:  # noqa: BLE001 (whatever an expression of the user's does)
-            if any(_is_absent(message, path) for path in self.paths):
+            if any(_is_absent(names, path) for path in self.paths):
                 return None
             raise Unwritable("expression", f"{self.text[:80]!r} failed: {error}") from None
         if value is None or isinstance(value, bool | int | float | str):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from fleet.kernel.instants import SECOND, from_datetime, to_datetime
@@ -48,7 +49,8 @@ def _epoch(unit_us: int) -> Conversion:
 
 
 def _iso(instant: int) -> str:
-    return to_datetime(instant).isoformat().replace("+00:00", "Z")
+    seconds, rest_us = divmod(instant, SECOND)
+    return f"{_second(seconds)}.{rest_us:06}Z" if rest_us else _second(seconds) + "Z"
 
 
 def _from_iso(text: str) -> int:
@@ -98,11 +100,21 @@ def conversion(path: str, unit: str) -> Conversion | None:
     return None if ours is None else UNITS[ours].get(unit)
 
 
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    """Return a second since 1970 in ISO 8601: cars that are alike send at the same one."""
+    return to_datetime(seconds * SECOND).isoformat()[:19]
+
+
 def iso_with_digits(digits: int) -> Convert:
-    """Return the function that writes an instant in ISO 8601 with so many digits behind the second."""
+    """Return the function that writes an instant in ISO 8601 with so many digits behind the second, cut off there."""
+    if digits == 0:
+        return lambda instant: _second(instant // SECOND) + "Z"
+    digits = min(digits, 6)
+    unit_us = 10 ** (6 - digits)
 
     def write(instant: int) -> str:
-        text = to_datetime(instant).isoformat(timespec="microseconds")[:26]
-        return (text[: 20 + digits] if digits else text[:19]) + "Z"
+        seconds, rest_us = divmod(instant, SECOND)
+        return f"{_second(seconds)}.{rest_us // unit_us:0{digits}}Z"
 
     return write

@@ -81,6 +81,11 @@ class OutgoingField:
         self.convert = chain(_to_theirs(field, path, place, plain=plain))
         self.read = chain(_to_ours(field, path, place)) or same
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it has the same value in each message."""
+        return self.constant is not ABSENT
+
     def value_in(self, message: Any) -> Any:
         """Return their value for a message, ABSENT where there is none. Raises Unwritable."""
         value = self.get(message)

@@ -5,11 +5,12 @@ An entry returns drafts: a topic, a payload, and the entry itself for the rest. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from fleet.dialects.patterns import TopicPattern
 from fleet.dialects.payloads import CODECS, Codec, written
+from fleet.dialects.rendering import Repeated, Tree, WholeStatus
 from fleet.dialects.spec import Entry, Mapping, StatusEntry, full
 from fleet.dialects.values import ABSENT, GROUPS, OutgoingField
 from fleet.errors import Unwritable
@@ -30,53 +31,23 @@ class Draft(NamedTuple):
     properties: tuple[tuple[str, str], ...]
 
 
-class Tree:
-    """Where values go in a payload: nested by the dots of their targets, or flat."""
-
-    def __init__(self, targets: Sequence[str], *, nested: bool) -> None:
-        """Take the targets of all fields; a place is known by the field's index."""
-        self._parents: list[tuple[int, str]] = [(0, "")]
-        known: dict[tuple[str, ...], int] = {(): 0}
-        self._places: list[tuple[int, str]] = []
-        for target in targets:
-            *steps, key = target.split(".") if nested else [target]
-            parent = 0
-            for depth in range(len(steps)):
-                path = tuple(steps[: depth + 1])
-                if path not in known:
-                    known[path] = len(self._parents)
-                    self._parents.append((parent, steps[depth]))
-                parent = known[path]
-            self._places.append((parent, key))
-
-    def build(self, values: Iterable[tuple[int, Any]]) -> dict[str, Any]:
-        """Return the payload with these values, by the index of their field."""
-        made: list[dict[str, Any] | None] = [None] * len(self._parents)
-        root = made[0] = {}
-        places = self._places
-        for index, value in values:
-            parent, key = places[index]
-            at = made[parent]
-            if at is None:
-                at = self._make(made, parent)
-            at[key] = value
-        return root
-
-    def _make(self, made: list[dict[str, Any] | None], index: int) -> dict[str, Any]:
-        parent, key = self._parents[index]
-        above = made[parent]
-        if above is None:
-            above = self._make(made, parent)
-        found: dict[str, Any] = {}
-        above[key] = found
-        made[index] = found
-        return found
-
-
 class EntryWriter:
     """An entry that sends one frame a message."""
 
-    __slots__ = ("_tree", "_value", "codec", "content_type", "encode", "entry", "expiry_s", "fields", "pattern", "properties")
+    __slots__ = (
+        "_tree",
+        "_value",
+        "codec",
+        "content_type",
+        "encode",
+        "entry",
+        "expiry_s",
+        "fields",
+        "pattern",
+        "properties",
+        "qos",
+        "retain",
+    )
 
     def __init__(self, entry: Entry, mapping: Mapping, pattern: TopicPattern, message: type[FromCar]) -> None:
         """Compile an entry of a mapping that has been checked."""
@@ -85,6 +56,7 @@ class EntryWriter:
         payload = entry.payload or mapping.payload
         self.codec: Codec = CODECS[payload]
         self.encode = self.codec.encode
+        self.qos, self.retain = entry.qos, entry.retain
         self.expiry_s = None if entry.expiry is None else max(1, entry.expiry // SECOND)
         self.content_type = (self.codec.content_type if entry.content_type is None else entry.content_type) or None
         null, plain = entry.missing == "null", payload == "cbor"
@@ -120,16 +92,20 @@ class EntryWriter:
 
     def properties_of(self, message: Any) -> tuple[tuple[str, str], ...]:
         """Return the user properties of a message."""
-        found = ((field.target, field.value_in(message)) for field in self.properties)
-        return tuple((name, written(value)) for name, value in found if value is not ABSENT and value is not None)
+        found = []
+        for field in self.properties:
+            value = field.value_in(message)
+            if value is not ABSENT and value is not None:
+                found.append((field.target, written(value)))
+        return tuple(found)
 
     def frame(self, draft: Draft, numbered: tuple[tuple[str, str], ...] = (), correlation: bytes | None = None) -> Frame:
         """Return the frame of a draft, with a number or without."""
         return Frame(
             topic=draft.topic,
             payload=draft.payload,
-            qos=self.entry.qos,
-            retain=self.entry.retain,
+            qos=self.qos,
+            retain=self.retain,
             expiry_s=self.expiry_s,
             correlation=correlation,
             content_type=self.content_type,
@@ -160,12 +136,14 @@ class Memory:
 class StatusWriter(EntryWriter):
     """An entry of the status: as one frame, a frame for each group or field, whole or what has changed."""
 
-    __slots__ = ("_by_group", "_each", "_is_news", "_roots", "_value_index", "entry_of_status")
+    __slots__ = ("_by_group", "_each", "_is_news", "_whole", "entry_of_status", "on_connect", "triggers")
 
     def __init__(self, entry: StatusEntry, mapping: Mapping, pattern: TopicPattern) -> None:
         """Compile an entry of a mapping that has been checked."""
         super().__init__(entry, mapping, pattern, Status)
         self.entry_of_status = entry
+        self.triggers = frozenset(entry.triggers)
+        self.on_connect = entry.on_connect
         self._each = _Each(entry, self.codec is CODECS["cbor"]) if entry.each else None
         self._is_news = [entry.frames == "field" or not field.accompanies for field in self.fields]
         common = [index for index, field in enumerate(self.fields) if field.group is None]
@@ -174,7 +152,7 @@ class StatusWriter(EntryWriter):
             for name in GROUPS
             if (own := [index for index, field in enumerate(self.fields) if field.group == name])
         }
-        self._roots = _roots_of(self.fields)
+        self._whole = WholeStatus(self.fields, self._tree, self.codec, is_json=self.codec is CODECS["json"])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -189,46 +167,19 @@ class StatusWriter(EntryWriter):
         """Whether a car needs a memory for it."""
         return self.entry_of_status.changes_only
 
-    def fits(self, message: Status) -> bool:
-        """Tell whether it is for the trigger of a status."""
-        triggers = self.entry_of_status.triggers
-        return not triggers or message.trigger in triggers
-
-    def drafts(self, message: Status, topic: str) -> Sequence[Draft]:
-        """Return the drafts of a status, whole. Raises Unwritable."""
+    def drafts(self, message: Status, topic: str, repeated: Repeated) -> Sequence[Draft]:
+        """Return the drafts of a status, whole; `repeated` is the car's own. Raises Unwritable."""
         if self._value is not None:
             return (self.write(message, topic),)
         try:
             if self.entry_of_status.frames == "one":
-                return self._whole(message, topic)
+                payload = self._whole.render(message, repeated)
+                properties = self.properties_of(message) if self.properties else ()
+                return () if payload is None else (Draft(topic, payload, self, properties),)
             values = self._values(message)
             return self._drafts(message, topic, values, [index for index, value in enumerate(values) if value is not ABSENT])
         except _FAULTS as error:
             raise Unwritable("value", f"{type(error).__name__}: {error}") from None
-
-    def _whole(self, message: Status, topic: str) -> Sequence[Draft]:
-        found: list[tuple[int, Any]] = []
-        is_news = False
-        for root, is_new, fields in self._roots:
-            value = message if root is None else getattr(message, root)
-            if value is None:
-                if root not in GROUPS:  # a group that is no part of this status is not missing
-                    found += [(index, absent) for index, _, _, absent in fields if absent is not ABSENT]
-                continue
-            is_news = is_news or is_new
-            for index, inner, convert, absent in fields:
-                part = value if inner is None else inner(value)
-                if part is None:
-                    part = absent
-                    if part is ABSENT:
-                        continue
-                elif convert is not None:
-                    part = convert(part)
-                found.append((index, part))
-        if not is_news and any(self._is_news):
-            return ()
-        body = self._tree.build(found)
-        return (Draft(topic, self.encode(body), self, self.properties_of(message) if self.properties else ()),)
 
     def changes(self, message: Status, topic: str, memory: Memory, now: Instant) -> Sequence[Draft]:
         """Return the drafts of what differs from what was sent, but for fields that were sent too short a time ago."""
@@ -261,6 +212,7 @@ class StatusWriter(EntryWriter):
     def held_back(self, message: Status, topic: str, memory: Memory, now: Instant) -> Sequence[Draft]:
         """Return the drafts of the values that may be sent at `now`; `message` is the newest status."""
         due = [index for index in memory.held if not self._must_wait(index, memory, now)]
+        # The rest could be written with `message` itself, or it would not be held.
         values = [ABSENT if news else field.value_in(message) for field, news in zip(self.fields, self._is_news, strict=True)]
         for index in due:
             values[index] = memory.held[index]
@@ -307,23 +259,6 @@ class StatusWriter(EntryWriter):
         name = self.fields[index].target
         body = value if self._each is None else self._each.build(message, name, value)
         return Draft(topic.replace("{field}", name), self.encode(body), self, properties)
-
-
-_Root = tuple[str | None, bool, list[tuple[int, Callable[[Any], Any] | None, Callable[[Any], Any] | None, Any]]]
-
-
-def _roots_of(fields: Sequence[OutgoingField]) -> list[_Root]:
-    """Return the fields by what they begin at, so that a group that is not there costs one look."""
-    found: dict[str | None, _Root] = {}
-    for index, field in enumerate(fields):
-        key = field.root
-        if key not in found:
-            found[key] = (key, False, [])
-        root, is_new, members = found[key]
-        inner = field.get if key is None else field.inner
-        members.append((index, inner, field.convert, field.absent))
-        found[key] = (root, is_new or not field.accompanies, members)
-    return list(found.values())
 
 
 class _Each:
