@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -16,8 +17,8 @@ Item = tuple[int, str, Any]
 _DIFFERING: Final = frozenset({"seq", "captured_at", "due_wall_us", "sent_wall_us"})
 """Fields of a header that differ from one message of a car to the next."""
 _PARTS: Final = ("vin", *GROUPS)
-_HOLE: Final = b"\xff"
-"""Stands for a value that differs each time: no byte of JSON is so."""
+_HOLE: Final = re.compile(rb"\xff(\d+)\xff")
+"""Stands for a value that differs each time, by its number: no byte of JSON is so."""
 
 
 class Tree:
@@ -86,12 +87,14 @@ class _Root(NamedTuple):
 class Repeated:
     """The last status of a car for an entry: what it was made of, and its payload once the same has come twice."""
 
-    __slots__ = ("made_of", "pieces")
+    __slots__ = ("made_of", "order", "pieces")
 
     def __init__(self) -> None:
         self.made_of: tuple[Any, ...] = ()
         self.pieces: list[bytes] = []
         """The payload around what differs each time."""
+        self.order: tuple[int, ...] | None = None
+        """Which value is between which pieces; None before there are any."""
 
 
 class WholeStatus:
@@ -128,45 +131,54 @@ class WholeStatus:
 
     def render(self, message: Any, repeated: Repeated) -> bytes | None:
         """Return the payload, None where the status has nothing for this entry. `repeated` is the car's own."""
+        differing = self._differences(message)
         made_of = self._made_of(message)
-        if made_of != repeated.made_of:
-            repeated.made_of, repeated.pieces = made_of, []
-            items = self._items(message)
-            return None if items is None else self._encode(self._tree.put_together([*items, *self._differences(message)]))
-        if not self._is_json:
-            items = self._items(message)
-            return None if items is None else self._encode(self._tree.put_together([*items, *self._differences(message)]))
-        if not repeated.pieces:
-            items = self._items(message)
-            if items is None:
-                return None
-            repeated.pieces = self._pieces(items, message)
-        values = [self._encode(value) for _, _, value in self._differences(message)]
-        pieces = repeated.pieces
-        if len(pieces) != len(values) + 1:  # what was there is not, or the other way round
-            repeated.made_of = ()
-            return self.render(message, repeated)
+        if made_of == repeated.made_of:
+            if repeated.order is not None and (found := self._filled(repeated, differing)) is not None:
+                return found
+            if self._is_json:
+                self._keep(repeated, message, differing)
+        else:
+            repeated.made_of, repeated.order = made_of, None
+        items = self._items(message)
+        return None if items is None else self._encode(self._tree.put_together([*items, *self._items_of(differing)]))
+
+    def _filled(self, repeated: Repeated, differing: list[Any]) -> bytes | None:
+        """Return the payload from its pieces, None where another number of values is there."""
+        pieces, order = repeated.pieces, repeated.order
+        assert order is not None
+        if len(order) != len(differing) - differing.count(ABSENT):
+            return None
         found = [pieces[0]]
-        for value, piece in zip(values, pieces[1:], strict=True):
-            found += (value, piece)
+        for index, piece in zip(order, pieces[1:], strict=True):
+            value = differing[index]
+            if value is ABSENT:
+                return None
+            found.append(self._encode(value))
+            found.append(piece)
         return b"".join(found)
 
-    def _pieces(self, items: list[Item], message: Any) -> list[bytes]:
-        """Return the payload in pieces, without the values that differ each time."""
-        holes = [(parent, key, msgspec.Raw(_HOLE)) for parent, key, _ in self._differences(message)]
-        return self._encode(self._tree.put_together([*items, *holes])).split(_HOLE)
+    def _keep(self, repeated: Repeated, message: Any, differing: list[Any]) -> None:
+        """Keep the payload in pieces, without the values that differ each time."""
+        items = self._items(message)
+        if items is not None:
+            holes: list[Any] = [
+                value if value is ABSENT else msgspec.Raw(b"\xff%d\xff" % index) for index, value in enumerate(differing)
+            ]
+            pieces = _HOLE.split(self._encode(self._tree.put_together([*items, *self._items_of(holes)])))
+            repeated.pieces, repeated.order = pieces[::2], tuple(map(int, pieces[1::2]))
 
-    def _differences(self, message: Any) -> list[Item]:
+    def _differences(self, message: Any) -> list[Any]:
+        """Return the values that differ each time, ABSENT for what is not there."""
         found = []
-        for parent, key, get, convert, absent in self._differing:
+        for _, _, get, convert, absent in self._differing:
             value = get(message)
-            if value is None:
-                value = absent
-            elif convert is not None:
-                value = convert(value)
-            if value is not ABSENT:
-                found.append((parent, key, value))
+            found.append(absent if value is None else value if convert is None else convert(value))
         return found
+
+    def _items_of(self, differing: list[Any]) -> list[Item]:
+        pairs = zip(self._differing, differing, strict=True)
+        return [(leaf.parent, leaf.key, value) for leaf, value in pairs if value is not ABSENT]
 
     def _items(self, message: Any) -> list[Item] | None:
         """Return what does not differ each time, None where none of it is news."""
