@@ -14,7 +14,7 @@ from fleet.dialects.patterns import level
 from fleet.dialects.payloads import Codec
 from fleet.dialects.rendering import Repeated
 from fleet.dialects.spec import CAR_PLACEHOLDERS, PresenceEntry
-from fleet.dialects.writing import Draft, EntryWriter, Memory, StatusWriter
+from fleet.dialects.writing import Answered, Draft, EntryWriter, Memory, StatusWriter
 from fleet.errors import Undecodable, Unwritable
 from fleet.kernel.instants import Instant
 from fleet.wire.dialect import CarFacts, Heard
@@ -163,7 +163,8 @@ class MappedEnd:
             if (entry.states and message.state not in entry.states) or (entry.commands and message.name not in entry.commands):
                 continue
             to_asker = asked.response_topic if entry.to_response_topic and asked is not None else None
-            drafts.append(writer.write(message, to_asker or writer.pattern.fill(values)))
+            source = Answered(message, levels) if writer.needs_levels else message
+            drafts.append(writer.write(source, to_asker or writer.pattern.fill(values)))
         frames = self._frames(drafts, message, None if asked is None else asked.correlation)
         self._await(message, frames)
         if message.state in TERMINAL_STATES:
@@ -215,7 +216,7 @@ class MappedEnd:
         for part, came in self.parts_for(frame):
             match part:
                 case CommandPart():
-                    if part.fits(came):
+                    if part.fits(came, self._facts):
                         return Heard((self._command(part, came, frame, now),))
                 case ReplyPart():
                     return Heard((part.read(came),))

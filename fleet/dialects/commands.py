@@ -51,7 +51,7 @@ class CommandPart(_Part):
         """Compile an entry of a mapping that has been checked."""
         super().__init__(pattern, entry.payload or mapping.payload, entry.qos)
         self.entry = entry
-        self._when = [(route(path), written(value)) for path, value in entry.when.items()]
+        self._when = [(route(path), TopicPattern(written(value))) for path, value in entry.when.items()]
         self._id = None if entry.id is None else IncomingField("id", full(entry.id), str)
         self._expires = None if entry.expires is None else IncomingField("expires_at", full(entry.expires), int)
         known = COMMANDS[entry.command]
@@ -60,9 +60,9 @@ class CommandPart(_Part):
         self._parameters = {name: IncomingField(name, full(field), kinds.get(name)) for name, field in entry.parameters.items()}
         self._time_to_live = entry.time_to_live or known.time_to_live
 
-    def fits(self, came: Incoming) -> bool:
-        """Tell whether all conditions are met."""
-        return all(written(follow(came)) == wanted for follow, wanted in self._when)
+    def fits(self, came: Incoming, facts: Table[str, str]) -> bool:
+        """Tell whether all conditions are met; a placeholder in one is a fact about the car."""
+        return all(written(follow(came)) == wanted.fill(facts, partly=True) for follow, wanted in self._when)
 
     def read(self, came: Incoming, vin: str, now: Instant, invented: str) -> Command:
         """Return our command; parameters that cannot be read are the car's to answer. Raises Undecodable."""
@@ -98,7 +98,7 @@ class CommandPart(_Part):
             return None
         outgoing = Outgoing()
         for path, value in self.entry.when.items():
-            outgoing.put(path, value)
+            outgoing.put(path, TopicPattern(value).fill(facts) if isinstance(value, str) else value)
         for name, field in self._parameters.items():
             value = command.parameters.get(name, self._defaults.get(name, msgspec.NODEFAULT))
             if field.constant is not ABSENT:

@@ -20,12 +20,11 @@ from fleet.wire.services import load_services
 
 
 class Compiled:
-    """The entries of a mapping that has been checked, below a topic prefix or not."""
+    """The entries of a mapping that has been checked."""
 
-    def __init__(self, mapping: Mapping, prefix: str | None = None) -> None:
+    def __init__(self, mapping: Mapping) -> None:
         """Compile them."""
         self.mapping = mapping
-        self._prefix = prefix
         self.is_numbered = mapping.account == "property"
         self.statuses = tuple(StatusWriter(entry, mapping, self._pattern(entry.topic, "field")) for entry in mapping.status)
         self.events = tuple(self._writer(entry, Event) for entry in mapping.events)
@@ -41,7 +40,7 @@ class Compiled:
         self._requests = _by_name(mapping.requests, self.requests)
 
     def _pattern(self, topic: str, several: str | None = None) -> TopicPattern:
-        return TopicPattern(expanded(topic, self.mapping.base, self._prefix), several=several)
+        return TopicPattern(expanded(topic, self.mapping.base), several=several)
 
     def _writer(self, entry: EventEntry | RequestEntry | ResponseEntry | PresenceEntry, kind: type[FromCar]) -> EntryWriter:
         return EntryWriter(entry, self.mapping, self._pattern(entry.topic), kind)

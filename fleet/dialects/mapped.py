@@ -143,9 +143,9 @@ def vin_in(levels: Mapping[str, str]) -> str | None:
 class MappedDialect(ForeignDialect):
     """A dialect from a mapping."""
 
-    def __init__(self, mapping: MappingFile, own: FleetDialect, prefix: str | None = None) -> None:
-        """Take a mapping that has been checked, our own dialect for tools and desk, and a prefix of all topics if any."""
-        self._compiled = compiled = Compiled(mapping, prefix)
+    def __init__(self, mapping: MappingFile, own: FleetDialect) -> None:
+        """Take a mapping that has been checked, and our own dialect for tools and desk."""
+        self._compiled = compiled = Compiled(mapping)
         self._mapped_topics = MappedTopics(own.topics, compiled)
         super().__init__(own, self._mapped_topics)
         self.mapping = mapping
@@ -378,9 +378,9 @@ class MappedDialect(ForeignDialect):
         known.update((name, levels[name]) for name in ("name", "model", "fleet") if name in levels)
 
 
-def mapped(mapping: MappingFile) -> Callable[[FleetDialect, str | None], MappedDialect]:
-    """Return what makes the dialect of a mapping that has been checked, from ours and a prefix of all topics."""
-    return lambda own, prefix: MappedDialect(mapping, own, prefix)
+def mapped(mapping: MappingFile) -> Callable[[FleetDialect], MappedDialect]:
+    """Return what makes the dialect of a mapping that has been checked, from ours."""
+    return lambda own: MappedDialect(mapping, own)
 
 
 def _no_status(vin: str) -> Status:

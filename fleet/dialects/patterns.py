@@ -16,10 +16,9 @@ IDENTIFYING: Final = frozenset({"vin", "client_id", "name"})
 """The placeholders that make a topic one car's own."""
 
 
-def expanded(topic: str, base: str, prefix: str | None = None) -> str:
-    """Return the topic with the mapping's own beginning, all of it below a prefix."""
-    topic = topic.replace("{base}", base)
-    return f"{prefix}/{topic}" if prefix is not None else topic
+def expanded(topic: str, base: str) -> str:
+    """Return the topic with the mapping's own beginning."""
+    return topic.replace("{base}", base)
 
 
 def placeholders(topic: str) -> list[str]:

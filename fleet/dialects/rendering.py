@@ -113,12 +113,12 @@ class WholeStatus:
         for place, field in zip(tree.places, fields, strict=True):
             if not field.is_constant:
                 self._add(field, place)
-        names = [name for name in _PARTS if any(name in _roots_of(field) for field in fields)]
+        names = [name for name in _PARTS if any(name in field.roots for field in fields)]
         self._made_of = attrgetter("boot", "trigger", *names)
 
     def _add(self, field: OutgoingField, place: tuple[int, str]) -> None:
         absent = ABSENT if field.group is not None and field.root is None else field.absent
-        if _roots_of(field) & _DIFFERING:
+        if field.roots & _DIFFERING:
             self._differing.append(_Leaf(*place, field.get, field.convert, absent))
             return
         get = field.get if field.root is None else field.inner or same
@@ -200,9 +200,3 @@ class WholeStatus:
                 if value is not ABSENT:
                     items.append((parent, key, value))
         return items if is_news else None
-
-
-def _roots_of(field: OutgoingField) -> frozenset[str]:
-    if field.expression is not None:
-        return field.expression.roots
-    return frozenset() if field.root is None else frozenset((field.root,))

@@ -82,6 +82,13 @@ class OutgoingField:
         self.read = chain(_to_ours(field, path, place)) or same
 
     @property
+    def roots(self) -> frozenset[str]:
+        """The parts of the message that it is computed from."""
+        if self.expression is not None:
+            return self.expression.roots
+        return frozenset() if self.root is None else frozenset((self.root,))
+
+    @property
     def is_constant(self) -> bool:
         """Whether it has the same value in each message."""
         return self.constant is not ABSENT

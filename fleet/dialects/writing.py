@@ -5,18 +5,19 @@ An entry returns drafts: a topic, a payload, and the entry itself for the rest. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from fleet.dialects.patterns import TopicPattern
 from fleet.dialects.payloads import CODECS, Codec, written
 from fleet.dialects.rendering import Repeated, Tree, WholeStatus
-from fleet.dialects.spec import Entry, Mapping, StatusEntry, full
+from fleet.dialects.spec import Entry, StatusEntry, full
+from fleet.dialects.spec import Mapping as MappingFile
 from fleet.dialects.values import ABSENT, GROUPS, OutgoingField
 from fleet.errors import Unwritable
 from fleet.kernel.instants import SECOND, Instant
 from fleet.wire.frame import Frame
-from fleet.wire.messages import FromCar, Status
+from fleet.wire.messages import FromCar, Response, Status
 
 _FAULTS: Final = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError)
 """Raised by conversions of values that are of another type than they should be, as free data of events may be."""
@@ -31,10 +32,25 @@ class Draft(NamedTuple):
     properties: tuple[tuple[str, str], ...]
 
 
+class Answered:
+    """A response, and the levels of the topic on which its command came as `topic`."""
+
+    __slots__ = ("_message", "topic")
+
+    def __init__(self, message: Response, levels: Mapping[str, str]) -> None:
+        """Take the response and the levels."""
+        self._message = message
+        self.topic = levels
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._message, name)
+
+
 class EntryWriter:
     """An entry that sends one frame a message."""
 
     __slots__ = (
+        "_needs_levels",
         "_tree",
         "_value",
         "codec",
@@ -49,7 +65,7 @@ class EntryWriter:
         "retain",
     )
 
-    def __init__(self, entry: Entry, mapping: Mapping, pattern: TopicPattern, message: type[FromCar]) -> None:
+    def __init__(self, entry: Entry, mapping: MappingFile, pattern: TopicPattern, message: type[FromCar]) -> None:
         """Compile an entry of a mapping that has been checked."""
         self.entry = entry
         self.pattern = pattern
@@ -68,6 +84,7 @@ class EntryWriter:
         self.properties = tuple(
             OutgoingField(name, full(field), message, null=False, plain=True) for name, field in entry.properties.items()
         )
+        self._needs_levels = any("topic" in field.roots for field in (*self.all_fields, *self.properties))
 
     @property
     def all_fields(self) -> tuple[OutgoingField, ...]:
@@ -78,6 +95,11 @@ class EntryWriter:
     def value(self) -> OutgoingField | None:
         """The field that is the whole payload."""
         return self._value
+
+    @property
+    def needs_levels(self) -> bool:
+        """Whether a field is a level of the topic of the command that is answered."""
+        return self._needs_levels
 
     def write(self, message: Any, topic: str) -> Draft:
         """Return the draft of a message for a topic. Raises Unwritable."""
@@ -138,7 +160,7 @@ class StatusWriter(EntryWriter):
 
     __slots__ = ("_by_group", "_each", "_is_news", "_whole", "entry_of_status", "on_connect", "triggers")
 
-    def __init__(self, entry: StatusEntry, mapping: Mapping, pattern: TopicPattern) -> None:
+    def __init__(self, entry: StatusEntry, mapping: MappingFile, pattern: TopicPattern) -> None:
         """Compile an entry of a mapping that has been checked."""
         super().__init__(entry, mapping, pattern, Status)
         self.entry_of_status = entry

@@ -11,9 +11,8 @@ from tests.wire.test_dialect import VIN
 CAR = {"vin": VIN, "client_id": VIN, "name": "Born 1", "model": "Born", "fleet": "north"}
 
 
-def test_the_beginning_is_the_mappings_own_below_a_prefix() -> None:
+def test_the_beginning_is_the_mappings_own() -> None:
     assert expanded("{base}/state", "acme/{vin}") == "acme/{vin}/state"
-    assert expanded("{base}/state", "acme/{vin}", "test") == "test/acme/{vin}/state"
 
 
 def test_filled_and_recognised() -> None:
