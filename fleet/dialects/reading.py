@@ -144,6 +144,8 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values by path as the fields of a message."""
     found: dict[str, Any] = {}
     for path in sorted(values, key=len):
+        if values[path] is None:
+            continue  # it is not there, and neither need be what would be around it
         at = found
         *steps, last = path.split(".")
         for step in steps:
@@ -157,19 +159,26 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def status_of(fields: dict[str, Any], header: Mapping[str, Any]) -> Status:
-    """Return a status without the groups of which a required field is not there. Raises Undecodable for other misfits."""
+    """Return a status without the parts of which a required field is not there. Raises Undecodable for other misfits."""
     whole = {"trigger": "refresh", "state": "parked", **fields, **header}
     while True:
         try:
             return msgspec.convert(whole, Status)
         except msgspec.ValidationError as error:
-            group = _incomplete(str(error))
-            if group is None or group not in whole:
+            steps = _incomplete(str(error))
+            if not steps:
                 raise Undecodable("type", str(error)) from None
-            del whole[group]
+            _leave_out(whole, steps)
 
 
-def _incomplete(error: str) -> str | None:
-    """Return the group in which a required field is missing, None where something else is wrong."""
+def _incomplete(error: str) -> list[str]:
+    """Return the way to the part in which a required field is missing, nothing where something else is wrong."""
     message, _, place = error.partition(" - at `$.")
-    return place.rstrip("`").partition(".")[0] if message.startswith("Object missing required field") and place else None
+    return place.rstrip("`").split(".") if message.startswith("Object missing required field") and "[" not in place else []
+
+
+def _leave_out(whole: dict[str, Any], steps: list[str]) -> None:
+    *outer, last = steps
+    for step in outer:
+        whole = whole[step]
+    del whole[last]

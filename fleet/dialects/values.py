@@ -11,7 +11,7 @@ from fleet.dialects.expressions import Expression
 from fleet.dialects.paths import HEADER, Place, find_place, getter
 from fleet.dialects.payloads import written
 from fleet.dialects.spec import Field
-from fleet.dialects.units import conversion, iso_with_digits, unit_of
+from fleet.dialects.units import conversion, iso_with_digits
 from fleet.errors import Unwritable
 from fleet.kernel.instants import Duration
 from fleet.wire.messages import STATUS_GROUPS
@@ -181,7 +181,7 @@ def as_text(field: Field) -> list[Convert]:
 def _to_ours(field: Field, path: str, place: Place) -> list[Convert]:
     steps: list[Convert] = []
     if field.as_text and not field.values and place.is_plain and field.unit != "iso8601":
-        steps.append(_number_from_text if unit_of(path) == "instant" else _from_text(place.kind))
+        steps.append(_number_from_text if field.unit is not None else _from_text(place.kind))
     if field.unit is not None and (found := conversion(path, field.unit)) is not None:
         steps.append(number_only(found.to_ours))
         if place.kind is int:
