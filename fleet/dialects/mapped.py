@@ -14,7 +14,7 @@ from fleet.dialects.car_end import MappedEnd, facts_of
 from fleet.dialects.collecting import KNOWN_CARS, Bounded, LastKnown, Numbers, OpenCommands, Parts
 from fleet.dialects.commands import CommandPart, ConfirmPart, ReplyPart
 from fleet.dialects.compiled import Compiled
-from fleet.dialects.reading import UNREADABLE, EntryReader, Values, nested, readers_of, status_of
+from fleet.dialects.reading import UNREADABLE, EntryReader, Values, nested, not_read_back, readers_of, status_of
 from fleet.dialects.spec import Mapping as MappingFile
 from fleet.errors import Undecodable, Unwritable
 from fleet.kernel.instants import Instant
@@ -182,6 +182,11 @@ class MappedDialect(ForeignDialect):
     def says_stored(self) -> bool:
         """Whether one confirmation covers all messages before it, as our back end has them."""
         return self._compiled.confirm is not None and self._compiled.confirm.is_cumulative
+
+    @property
+    def not_read_back(self) -> tuple[str, ...]:
+        """The parts of messages that are sent and that our own back end cannot read, such as `status.health`."""
+        return tuple(not_read_back(self._mapped_topics.readers))
 
     @property
     def compiled(self) -> Compiled:

@@ -69,6 +69,18 @@ def all_paths(message: type[msgspec.Struct]) -> Iterator[str]:
             yield from (f"{name}.{inner}" for inner in all_paths(kind))
 
 
+def required_paths(group: type[msgspec.Struct], path: str) -> Iterator[str]:
+    """Yield the paths without which a group at `path` cannot be, down to plain values."""
+    for field in msgspec.structs.fields(group):
+        if field.required:
+            inner = f"{path}.{field.encode_name}"
+            kind, _ = _without_none(_hints(group)[field.name])
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                yield from required_paths(kind, inner)
+            else:
+                yield inner
+
+
 def getter(path: str) -> Callable[[Any], Any]:
     """Return the function that gets the value below a message or group, None where something on the way is not there."""
     steps = path.split(".")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from fleet.dialects.compiled import Compiled
+from fleet.dialects.paths import find_place, required_paths
 from fleet.dialects.payloads import written
 from fleet.dialects.spec import Entry
-from fleet.dialects.values import ABSENT, OutgoingField
+from fleet.dialects.values import ABSENT, GROUPS, OutgoingField
 from fleet.dialects.writing import EntryWriter, StatusWriter
 from fleet.errors import Undecodable
 from fleet.wire.frame import Frame
@@ -19,6 +20,13 @@ from fleet.wire.messages import TERMINAL_STATES, Event, FromCar, Presence, Reque
 UNREADABLE: Final = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 Values = dict[str, Any]
 """Values of ours by their path in the message."""
+_LEVELS: Final = (
+    (Event, "name", "event"),
+    (Request, "name", "request"),
+    (Response, "name", "command"),
+    (Response, "command_id", "id"),
+)
+"""What levels of a topic say of a message."""
 
 
 class EntryReader:
@@ -40,9 +48,10 @@ class EntryReader:
     @property
     def readable(self) -> frozenset[str]:
         """The paths of ours that can be read back."""
-        return frozenset(self.fixed) | {
+        in_topic = frozenset(ours for kind, ours, level in _LEVELS if kind is self.kind and level in self.pattern.free)
+        return in_topic | frozenset(self.fixed) | {
             field.source for field in self.writer.all_fields if field.source is not None and field.read is not None
-        }
+        }  # fmt: skip
 
     def read(self, frame: Frame, levels: Mapping[str, str]) -> Values | None:
         """Return the values in a frame, None for one that another entry must have written.
@@ -50,12 +59,7 @@ class EntryReader:
         Raises Undecodable, and what is `UNREADABLE` for a value that is none.
         """
         found = dict(self.fixed)
-        if self.kind is Event and "event" in levels:
-            found["name"] = levels["event"]
-        elif self.kind is Request and "request" in levels:
-            found["name"] = levels["request"]
-        elif self.kind is Response:
-            found |= {ours: levels[theirs] for ours, theirs in (("name", "command"), ("command_id", "id")) if theirs in levels}
+        found |= {ours: levels[level] for kind, ours, level in _LEVELS if kind is self.kind and level in levels}
         body = self.writer.codec.decode(frame.payload)
         if not self._read_body(body, levels, found):
             return None
@@ -133,6 +137,34 @@ def readers_of(compiled: Compiled) -> Iterator[EntryReader]:
         yield EntryReader(writer, Response, fixed | names_fixed, {**choices, **names})
     for presence, writer in compiled.presences:
         yield EntryReader(writer, Presence, *_restricted("connection", presence.connection))
+
+
+def not_read_back(readers: Iterable[EntryReader]) -> Iterator[str]:
+    """Yield the parts of messages that a mapping sends and that nobody can read from it: `status.health`, `events.name`."""
+    readers = tuple(readers)
+    statuses = [reader for reader in readers if reader.kind is Status]
+    sent = {field.group for reader in statuses for field in reader.writer.all_fields} | ({"trigger"} if statuses else set())
+    readable = frozenset[str]().union(*(reader.readable for reader in statuses))
+    for name in ("trigger", *GROUPS):
+        if name in sent and not _is_whole(name, readable):
+            yield f"status.{name}"
+    for kind, title, needed in (
+        (Event, "events", ("name",)), (Request, "requests", ("id", "name")), (Response, "responses", ("state",)),
+    ):  # fmt: skip
+        for path in needed:
+            if any(reader.kind is kind and path not in reader.readable for reader in readers):
+                yield f"{title}.{path}"
+
+
+def _is_whole(name: str, readable: frozenset[str]) -> bool:
+    """Tell whether all that a part of a status cannot be without is readable, and anything of it."""
+    place = find_place(Status, name)
+    assert place is not None
+    if name in readable or not place.is_struct:
+        return name in readable
+    needed = set(required_paths(place.kind, name))
+    covered = {path for path in needed if any(path == each or path.startswith(f"{each}.") for each in readable)}
+    return covered == needed and any(each.startswith(f"{name}.") for each in readable)
 
 
 def _restricted(path: str, values: tuple[str, ...]) -> tuple[Values, dict[str, frozenset[str]]]:
