@@ -5,7 +5,8 @@
     │   ├── UnknownName           with the nearest right name
     │   ├── InvalidVin
     │   └── FileError             file:line:column, what was expected
-    │       └── ScenarioError
+    │       ├── ScenarioError
+    │       └── MappingError      of a dialect
     ├── Undecodable               bytes that are not a message; goes to quarantine
     ├── Unwritable                a message that a dialect has no words for
     ├── LinkError                 the connection to a broker
@@ -130,6 +131,10 @@ class ScenarioError(FileError):
 
 class RegionError(FileError):
     """A region file that cannot be used."""
+
+
+class MappingError(FileError):
+    """A mapping file of a dialect that cannot be used."""
 
 
 class Undecodable(FleetError):

@@ -27,6 +27,7 @@ GROUPS: Final = {
     "centre": ("notices", "service"),
     "catalogue": ("catalogue",),
     "scenarios": ("scenarios", "check", "regions", "schema"),
+    "dialects": ("dialects", "dialect"),
     "journals": ("journal", "reexecute"),
     "verifying": ("verify",),
     "parts": ("simulate", "backend", "broker"),

@@ -36,8 +36,9 @@ class DeliveryMode(StrEnum):
 
 LEFT_OUT_SHOWN: Final = 20
 
-RUN, WATCH, SCENARIOS, JOURNALS, PARTS = (
-    "Run a fleet", "Look at it and command it", "Scenario files", "Journals of runs", "The parts alone"
+RUN, WATCH, SCENARIOS, DIALECTS, JOURNALS, PARTS = (
+    "Run a fleet", "Look at it and command it", "Scenario files", "Dialects: topics and payloads of other systems",
+    "Journals of runs", "The parts alone",
 )  # fmt: skip
 """The groups of `fleet --help`."""
 out = PlainConsole(width=None if sys.stdout.isatty() else 200)

@@ -9,8 +9,10 @@ import typer
 
 from fleet.backend.reader import StoreReader
 from fleet.cloud.actions import load_actions
+from fleet.dialects.opening import names
 from fleet.errors import FleetError
 from fleet.runtime.resources import resource_dir
+from fleet.vehicle.catalogue import load_catalogue
 from fleet.wire.commands import COMMANDS
 from fleet.wire.services import load_services
 
@@ -56,6 +58,16 @@ def complete_action(context: typer.Context, incomplete: str) -> list[str]:
     """Offer the actions of the service that was named."""
     entry = load_actions().get(context.params.get("name") or "")
     return [] if entry is None else [action for action in entry.actions if action.startswith(incomplete)]
+
+
+def complete_dialect(incomplete: str) -> list[str]:
+    """Offer the dialects that are shipped or registered; the shell itself offers files."""
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Offer the models of cars."""
+    return [name for name in load_catalogue().models if name.startswith(incomplete)]
 
 
 def complete_clock(incomplete: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from fleet.cli.common import SCENARIOS, AsJson, ScenarioName, Set, complain, make_table, out, tell_tracks
+from fleet.dialects import mapping_files
 from fleet.kernel.instants import format_duration
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
@@ -111,13 +112,14 @@ def regions(as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=SCENARIOS)
 def schema(
-    kind: Annotated[Literal["scenario", "region"], typer.Argument(help="Of which kind of file")] = "scenario",
+    kind: Annotated[Literal["scenario", "region", "dialect"], typer.Argument(help="Of which kind of file")] = "scenario",
     as_json: AsJson = True,  # noqa: ARG001  accepted as everywhere; it is JSON anyway
 ) -> None:
-    """Print the JSON Schema of scenario files, or of region files, for completion in editors.
+    """Print the JSON Schema of scenario files, of region files, or of the mapping files of dialects, for completion in editors.
 
     Examples: fleet schema > scenario.json
 
-    fleet schema region > region.json
+    fleet schema dialect > mapping.json
     """
-    out.print_json(json.dumps(json_schema() if kind == "scenario" else region_schema()))
+    schemas = {"scenario": json_schema, "region": region_schema, "dialect": mapping_files.json_schema}
+    out.print_json(json.dumps(schemas[kind]()))

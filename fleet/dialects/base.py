@@ -103,6 +103,11 @@ class ForeignDialect:
         return None
 
     @property
+    def leaves_out(self) -> frozenset[str]:
+        """The messages that the system has no place for, in the words of mapping files: `status.health`, `events.trip` …"""
+        return frozenset()
+
+    @property
     def says_stored(self) -> bool:
         """False: the system has no word for what is stored."""
         return False

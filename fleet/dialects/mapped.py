@@ -128,8 +128,12 @@ class MappedTopics(ForeignTopics):
 
     def kind_of(self, topic: str) -> str:
         """Return the topic with + for each placeholder of its pattern."""
-        found = self.find(topic)
-        return found[0][0].pattern.kind if found else super().kind_of(topic)
+        for reader, _ in self.find(topic):
+            return reader.pattern.kind
+        for part in self._compiled.incoming:
+            if part.pattern.match(topic) is not None:
+                return part.pattern.kind
+        return super().kind_of(topic)
 
 
 def vin_in(levels: Mapping[str, str]) -> str | None:
@@ -177,6 +181,11 @@ class MappedDialect(ForeignDialect):
             cloud_writes=tuple(dict.fromkeys(topics.car_reads())),
             cloud_reads=tuple(dict.fromkeys(topics.car_writes())),
         )
+
+    @property
+    def leaves_out(self) -> frozenset[str]:
+        """The messages that the mapping declares as left out."""
+        return frozenset(self.mapping.leaves_out)
 
     @property
     def says_stored(self) -> bool:

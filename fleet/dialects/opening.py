@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fleet.errors import UnknownName, UsageError
 from fleet.scenario.text import is_mapping_file
@@ -48,6 +49,35 @@ def names() -> list[str]:
     return [OWN, JSON, *sorted({*SHIPPED, *(point.name for point in entry_points(group=GROUP))})]
 
 
+class Described(NamedTuple):
+    """A line of the list of dialects."""
+
+    name: str
+    origin: str
+    summary: str
+
+
+def described() -> list[Described]:
+    """Return all dialects that have a name: ours, those that are shipped, and those of installed packages."""
+    found = [
+        Described(OWN, "ours", "Our own topics, MessagePack; the default."),
+        Described(JSON, "ours", "Our own topics, JSON."),
+        *(Described(name, "shipped", _summary(_named_class(where))) for name, where in sorted(SHIPPED.items())),
+    ]
+    for point in sorted(entry_points(group=GROUP), key=lambda each: each.name):
+        origin = point.dist.name if point.dist is not None else "a package"
+        try:
+            found.append(Described(point.name, origin, _summary(_loaded(point.value, point.load))))
+        except UsageError as error:
+            found.append(Described(point.name, origin, str(error)))
+    return found
+
+
+def _summary(make: Make) -> str:
+    """Return the first sentence of what makes a dialect."""
+    return (make.__doc__ or "").strip().partition("\n")[0]
+
+
 def _maker(choice: str) -> Make:
     if is_mapping_file(choice):
         return _mapping(Path(choice))
@@ -61,7 +91,10 @@ def _maker(choice: str) -> Make:
 
 
 def _mapping(file: Path) -> Make:
-    raise UsageError(f"{file}: mapping files are not read")
+    """Return what makes the dialect of a mapping file; the reader of such files is loaded when there is one."""
+    mapping = import_module("fleet.dialects.mapping_files").read_mapping_file(file)
+    make: Make = partial(import_module("fleet.dialects.mapped").MappedDialect, mapping)
+    return make
 
 
 def _named_class(choice: str) -> Make:

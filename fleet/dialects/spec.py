@@ -52,10 +52,11 @@ class Entry(Element, frozen=True, kw_only=True):
 
     `fields` maps their paths to values of ours; the dots of their path nest, unless `nested` is false. `value` instead is the
     whole payload. `missing: null` writes null for a field without a value. `expiry` is wall time. `content_type` is that of the
-    payload if not given, and none if empty. `properties` are MQTT 5 user properties.
+    payload if not given, and none if empty. `properties` are MQTT 5 user properties. `shared` allows a topic that all cars have.
     """
 
     topic: str
+    shared: bool = False
     payload: Payload | None = None
     qos: Literal[0, 1] = 1
     retain: bool = False
@@ -121,11 +122,13 @@ class CommandEntry(Element, frozen=True, kw_only=True):
 
     Words in braces in the topic are levels that may be anything, unless `when` says so (`topic.action: LOCK`). A text payload is
     `payload`, its words are `payload.0`, `payload.1` …. `parameters` maps ours to theirs. Without an `id` the car invents one. It
-    is void at `expires`, or `time_to_live` after its arrival, or when the command is by itself.
+    is void at `expires`, or `time_to_live` after its arrival, or when the command is by itself. `shared` allows a topic that all
+    cars hear.
     """
 
     command: str
     topic: str
+    shared: bool = False
     when: dict[str, Plain] = msgspec.field(default_factory=dict)
     payload: Payload | None = None
     qos: Literal[0, 1] = 1

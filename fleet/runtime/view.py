@@ -225,3 +225,22 @@ def _ms(figures: dict[str, float], name: str) -> str:
 
 def _percentiles(figures: dict[str, float]) -> str:
     return f"p50 {_ms(figures, 'p50')}   p99 {_ms(figures, 'p99')}"
+
+
+class NoView:
+    """Shows nothing, for runs that are looked at afterwards."""
+
+    def __enter__(self) -> NoView:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End nothing."""
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
+
+    def update(self, simulator: dict[str, Any], backend: dict[str, Any]) -> None:
+        """Show nothing."""
+
+    def waits(self, what: str, detail: str = "") -> None:
+        """Wait for nothing."""

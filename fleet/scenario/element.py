@@ -15,8 +15,7 @@ class Element(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def without_none(kind: Any) -> Any:
-    """Return the type that is not None of `X | None`, and any other as it is."""
+    """Return `X` of `X | None`, `X | Y` of `X | Y | None`, and any other type as it is."""
     if isinstance(kind, UnionType) or get_origin(kind) is Union:
-        options = [option for option in get_args(kind) if option is not NoneType]
-        return options[0] if len(options) == 1 else reduce(or_, options)
+        return reduce(or_, (option for option in get_args(kind) if option is not NoneType))
     return kind

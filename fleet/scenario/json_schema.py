@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import UnionType
 from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
@@ -72,44 +74,69 @@ _CHOICES: Final[tuple[tuple[Any, dict[str, Any]], ...]] = (
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of scenario files."""
-    return {"$schema": _DRAFT, "title": "fleet scenario", **_schema_of(Scenario)}
+    return schema_of_file("fleet scenario", Scenario, instead=INSTEAD, beside=_PARAMETER)
 
 
 def region_schema() -> dict[str, Any]:
     """Return the JSON Schema of region files."""
-    return {"$schema": _DRAFT, "title": "fleet region", **_schema_of(RegionFile)}
+    return schema_of_file("fleet region", RegionFile)
 
 
-def _schema_of(kind: Any) -> dict[str, Any]:
-    # msgspec's own generator would describe our types by their fields; in a file they are written as one text.
-    kind = without_none(kind)
-    for choice, written in _CHOICES:
-        if kind == choice:
-            return written
-    origin = get_origin(kind)
-    if origin is tuple:
-        return {"type": "array", "items": _schema_of(get_args(kind)[0])}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": _schema_of(get_args(kind)[1])}
-    if origin is Literal:
-        return {"anyOf": [{"enum": list(get_args(kind))}, _PARAMETER]}
-    if issubclass(kind, Readable):
-        return {**_WRITTEN[kind], "description": kind.expected}
-    if not issubclass(kind, msgspec.Struct):
+def schema_of_file(
+    title: str,
+    root: type[msgspec.Struct],
+    *,
+    instead: Mapping[type[msgspec.Struct], Mapping[str, str]] | None = None,
+    beside: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the JSON Schema of a kind of file: `instead` as `reader` has it, `beside` what may stand for any number or word."""
+    maker = _Maker(instead or {}, beside)
+    return {"$schema": _DRAFT, "title": title, **maker.schema_of(root)}
+
+
+class _Maker:
+    """Makes schemas of types. msgspec's own generator would describe ours by their fields; in a file they are one text."""
+
+    def __init__(self, instead: Mapping[type[msgspec.Struct], Mapping[str, str]], beside: Mapping[str, Any] | None) -> None:
+        self._instead = instead
+        self._beside = beside
+
+    def schema_of(self, kind: Any) -> dict[str, Any]:
+        kind = without_none(kind)
+        for choice, written in _CHOICES:
+            if kind == choice:
+                return written
+        if isinstance(kind, UnionType):
+            return {"anyOf": [self.schema_of(option) for option in get_args(kind)]}
+        origin = get_origin(kind)
+        if origin is tuple:
+            return {"type": "array", "items": self.schema_of(get_args(kind)[0])}
+        if origin is dict:
+            return {"type": "object", "additionalProperties": self.schema_of(get_args(kind)[1])}
+        if origin is Literal:
+            return self._or_beside({"enum": list(get_args(kind))})
+        return self._schema_of_one(kind)
+
+    def _schema_of_one(self, kind: type) -> dict[str, Any]:
+        if issubclass(kind, Readable):
+            return {**_WRITTEN[kind], "description": kind.expected}
+        if issubclass(kind, msgspec.Struct):
+            return self._schema_of_part(kind)
         if kind is str:
             return {"type": "string"}
-        return {"anyOf": [{"type": {int: "integer", float: "number", bool: "boolean"}[kind]}, _PARAMETER]}
-    return _schema_of_part(kind)
+        return self._or_beside({"type": {int: "integer", float: "number", bool: "boolean"}[kind]})
 
+    def _or_beside(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return schema if self._beside is None else {"anyOf": [schema, dict(self._beside)]}
 
-def _schema_of_part(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    fields = msgspec.structs.fields(kind)
-    needed = INSTEAD.get(kind, {})
-    return {
-        "type": "object",
-        "description": (kind.__doc__ or "").partition("\n")[0],
-        "properties": {field.encode_name: _schema_of(field.type) for field in fields},
-        "required": [field.encode_name for field in fields if field.required],
-        **({"anyOf": [{"required": [key]} for pair in needed.items() for key in pair]} if needed else {}),
-        "additionalProperties": False,
-    }
+    def _schema_of_part(self, kind: type[msgspec.Struct]) -> dict[str, Any]:
+        fields = msgspec.structs.fields(kind)
+        needed = self._instead.get(kind, {})
+        return {
+            "type": "object",
+            "description": (kind.__doc__ or "").partition("\n")[0],
+            "properties": {field.encode_name: self.schema_of(field.type) for field in fields},
+            "required": [field.encode_name for field in fields if field.required],
+            **({"anyOf": [{"required": [key]} for pair in needed.items() for key in pair]} if needed else {}),
+            "additionalProperties": False,
+        }

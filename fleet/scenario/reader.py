@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from types import UnionType
 from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -85,9 +86,11 @@ class Reader(Generic[WordsT]):
 
     def read(self, node: Node, wanted: Any, steps: Steps) -> Any:
         """Return the value of `node` as `wanted`, or BROKEN after reporting why not."""
+        wanted = without_none(wanted)
         if wanted == Plain:
             return self._anything(node, steps)
-        wanted = without_none(wanted)
+        if isinstance(wanted, UnionType):
+            return self._text_or_part(node, wanted, steps)
         origin = get_origin(wanted)
         if origin is tuple:
             return self._list(node, get_args(wanted)[0], steps)
@@ -101,6 +104,13 @@ class Reader(Generic[WordsT]):
             return self._readable(node, wanted, steps)
         return self._scalar(node, wanted, steps)
 
+    def _text_or_part(self, node: Node, wanted: UnionType, steps: Steps) -> object:
+        """Read what may be written as a text alone, or as a part with keys of its own."""
+        (part,) = (option for option in get_args(wanted) if option is not str)
+        if isinstance(node, SequenceNode):
+            return self.fail(node, steps, "a text or a mapping (key: value) is expected, not a list")
+        return self.read(node, part if isinstance(node, MappingNode) else str, steps)
+
     def _readable(self, node: Node, wanted: type[Readable], steps: Steps) -> object:
         if isinstance(node, MappingNode):
             self._entries(node, steps)  # only for keys that come twice
@@ -109,11 +119,12 @@ class Reader(Generic[WordsT]):
         except Misread as error:
             return self.fail(descend(node, error.at), (*steps, *error.at), str(error), error.hint)
 
-    def _word(self, node: Node, words: tuple[str, ...], steps: Steps) -> object:
+    def _word(self, node: Node, words: tuple[str | int, ...], steps: Steps) -> object:
         value = plain(node)
-        if value in words:
+        if value in words and type(value) in map(type, words):
             return value
-        return self.fail(node, steps, f"{shown(value)} is not one of {', '.join(words)}", nearest_hint(str(value), words))
+        names = [str(word) for word in words]
+        return self.fail(node, steps, f"{shown(value)} is not one of {', '.join(names)}", nearest_hint(str(value), names))
 
     def _scalar(self, node: Node, wanted: type, steps: Steps) -> object:
         value = plain(node)
@@ -143,7 +154,9 @@ class Reader(Generic[WordsT]):
         if entries is None:
             return BROKEN
         values = {key: self.read(child, item, (*steps, key)) for key, (_, child) in entries.items()}
-        return BROKEN if any(isinstance(value, _Broken) for value in values.values()) else values
+        if not any(isinstance(value, _Broken) for value in values.values()):
+            return values
+        return _Broken({key: value.known if isinstance(value, _Broken) else value for key, value in values.items()})
 
     def _entries(self, node: Node, steps: Steps) -> dict[str, tuple[Node, Node]] | None:
         """Return key -> (key node, value node), reporting keys that come twice or are no text."""

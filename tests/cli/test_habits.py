@@ -22,7 +22,7 @@ from tests.cli.lab import clean_environment
 
 VIN = "VSSZZZKMZPR000001"
 EXAMPLE = re.compile(r"^\s*(?:Examples?: )?fleet (.+?)(?: > \S+)?$", re.MULTILINE)
-GROUPS = (common.RUN, common.WATCH, common.SCENARIOS, common.JOURNALS, common.PARTS)
+GROUPS = (common.RUN, common.WATCH, common.SCENARIOS, common.DIALECTS, common.JOURNALS, common.PARTS)
 
 
 def leaves(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-import pytest
-
 from fleet.errors import FileError
 from fleet.scenario.element import Element
 from fleet.scenario.problems import Problem, check_known
@@ -60,20 +58,6 @@ def test_all_errors_come_at_once_each_with_its_place() -> None:
         "menu.yaml:2:10: dishes[0].of: unknown ingredient 'rise' Did you mean 'rice'?",
         "menu.yaml:3:6: dishes[1]: unknown key 'off' Did you mean 'of'?",
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "menu.yaml:1:1: the file is empty: a menu is expected"),
-        ("a: 1\n---\nb: 2\n", "menu.yaml:2:1: no YAML: a second document begins: one menu in a file is expected"),
-        ("a:\n\tb: 1\n", "menu.yaml:2:1: no YAML: a tab cannot indent"),
-    ],
-)
-def test_what_is_no_yaml_is_an_error_of_that_language(text: str, message: str) -> None:
-    with pytest.raises(MenuError) as caught:
-        parse_nodes(text, "menu.yaml", KIND)
-    assert str(caught.value) == message
 
 
 def test_the_first_of_many_says_how_to_see_the_others() -> None:

@@ -54,6 +54,11 @@ class VssDialect(FleetDialect):
             cloud_reads=(*(f"{every}/{name}" for name in writes), ANSWERS),
         )
 
+    @property
+    def leaves_out(self) -> frozenset[str]:
+        """The groups of a status for which VSS has no paths."""
+        return frozenset({"status.health", "status.software"})
+
     def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:
         """Return a new end for a car."""
         return VssEnd(car, snapshot, self, self._token)
