@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import mqtt5
 
@@ -78,6 +78,28 @@ def own_seeds() -> tuple[list[bytes], list[bytes]]:
     return old, [packet.write() for packet in new]
 
 
+def broker_seeds() -> list[bytes]:
+    """Return valid packets of a broker of MQTT 5, with all that they may hold."""
+    said: Any = {"reason_str": "because", "user_properties": [("name", "value")]}
+    packets: list[mqtt5.Packet] = [
+        mqtt5.ConnAckPacket(
+            session_present=True, receive_max=5, max_packet_size=1000, server_keep_alive=9, assigned_client_id="x",
+            response_info="i", server_reference="s", **said,
+        ),
+        mqtt5.SubAckPacket(1, [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE], **said),
+        mqtt5.UnsubAckPacket(65_535, [mqtt5.UnsubAckReasonCode.SUCCESS], **said),
+        mqtt5.PublishPacket(
+            "a/b", b"payload", qos=_EXACTLY_ONCE, packet_id=3, message_expiry_interval=2, content_type="text", response_topic="r",
+            correlation_data=b"12", user_properties=[("name", "value")], subscription_ids=[300, 2],
+        ),
+        *(kind(1, **said) for kind in (mqtt5.PubAckPacket, mqtt5.PubRecPacket, mqtt5.PubRelPacket, mqtt5.PubCompPacket)),
+        mqtt5.PingRespPacket(),
+        mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SERVER_BUSY, server_reference="s", **said),
+        mqtt5.AuthPacket(authentication_method="m", authentication_data=b"d", **said),
+    ]  # fmt: skip
+    return [packet.write() for packet in packets]
+
+
 def all_seeds(folder: Path | None) -> list[Seeds]:
     """Return the seeds of each version; the folder is that of mqtt_fuzz, which has packets of MQTT 3.1.1."""
     old, new = own_seeds()
@@ -112,9 +134,10 @@ class Mutator:
         return Session(_cut(b"".join(packets), draws), mutants)
 
     def _perhaps(self, packet: bytes, one_in: int, draws: Draws) -> bytes:
-        return packet if _below(draws, one_in) else self._mutant(packet, draws)
+        return packet if _below(draws, one_in) else self.mutant(packet, draws)
 
-    def _mutant(self, packet: bytes, draws: Draws) -> bytes:
+    def mutant(self, packet: bytes, draws: Draws) -> bytes:
+        """Return the packet with some changes, in half of all cases with a length that is right again."""
         data = bytearray(packet)
         for _ in range(1 + _below(draws, MOST_CHANGES)):
             _one_of(draws, _CHANGES)(data, draws)
