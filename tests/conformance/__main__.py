@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from fleet.errors import UsageError
+from fleet.errors import UnknownName, UsageError
 from tests.conformance.known import Book, proposed, read_book, surprises, tally
 from tests.conformance.outcome import Outcome
 from tests.conformance.running import SUITES, Suite, changed, run, targets_of
@@ -40,6 +40,7 @@ def main() -> int:
     """Run what is asked for."""
     options = _options()
     try:
+        _check_names(options)
         if not options.suites:
             raise UsageError("no folder of suites", hint=f"Give --suites DIR, or set {VARIABLE} (see CONTRIBUTING.md).")
         reports = asyncio.run(_run(options))
@@ -53,15 +54,27 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
-    parser.add_argument("suite", nargs="*", choices=[*SUITES, []], help="all, when none is given")
+    parser.add_argument("suite", nargs="*", help=f"{', '.join(SUITES)}; all, when none is given")
     parser.add_argument("--suites", type=Path, default=os.environ.get(VARIABLE), metavar="DIR", help="holds the clones")
-    parser.add_argument("--target", action="append", choices=[*TARGETS, LINK], help="all, when none is given")
+    parser.add_argument("--target", action="append", help=f"{', '.join((*TARGETS, LINK))}; all, when none is given")
     parser.add_argument("--no-proxy", action="store_true", help="only the target itself, not through the proxy too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all outcomes")
     parser.add_argument("--propose", action="store_true", help="print entries of known.toml for what is not explained")
     options = parser.parse_args()
     options.suites = Path(options.suites) if options.suites else None
     return options
+
+
+def _check_names(options: argparse.Namespace) -> None:
+    """Raise UsageError for names that do not exist, and where nothing is left to run."""
+    for name in options.suite:
+        if name not in SUITES:
+            raise UnknownName("suite", name, SUITES)
+    for name in options.target or ():
+        if name not in {*TARGETS, LINK}:
+            raise UnknownName("target", name, (*TARGETS, LINK))
+    if options.target and not any({*targets_of(SUITES[name])} & {*options.target} for name in options.suite or SUITES):
+        raise UsageError("none of these suites has that target", hint=f"Only link-vectors is for the {LINK}.")
 
 
 async def _run(options: argparse.Namespace) -> list[Report]:

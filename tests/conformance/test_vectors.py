@@ -73,6 +73,24 @@ def test_a_case_inherits_from_its_group(tmp_path: Path) -> None:
     assert (plain.version, plain.steps[0].topic, plain.steps[0].payload, plain.steps[0].qos) == (4, "t", "a b", 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[{", "Input data was truncated"),
+        (
+            '[{"group": "g", "tests": [{"name": "n", "msgs": [{"type": "say", "payload": ""}]}]}]',
+            r"'say' - at `\$\[0\].tests\[0\]",
+        ),
+        ('[{"group": "g", "tests": [{"name": "n"}]}]', "missing required field `msgs`"),
+    ],
+)
+def test_a_file_of_another_kind_is_an_error(tmp_path: Path, text: str, words: str) -> None:
+    """It says which file, and where in it."""
+    (tmp_path / "X.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=f"X.json holds no packet vectors: .*{words}"):
+        read_vectors(tmp_path)
+
+
 def test_a_folder_without_vectors_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no packet vectors"):
         read_vectors(tmp_path)

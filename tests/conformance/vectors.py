@@ -6,15 +6,18 @@ or bytes in hexadecimal digits. `m` is a packet identifier. Variable lengths may
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal, TypeVar
+
+import msgspec
 
 from fleet.errors import UsageError
+
+T = TypeVar("T")
 
 _TOKEN: Final = re.compile(r"'[^']*'|\S+")
 _SIZES: Final = {"i": 1, "H": 2, "k": 2, "m": 2, "s": 2, "L": 4}
@@ -63,6 +66,38 @@ class Vector:
     """What a client is to do once it is connected; empty for nothing."""
 
 
+class _Message(msgspec.Struct):
+    """A step, as the files write it."""
+
+    type: Action
+    payload: str
+    topic: str = ""
+    qos: int = 0
+    retain: bool = False
+
+
+class _Defaults(msgspec.Struct, kw_only=True):
+    """What a case and its group may say, the case before its group."""
+
+    ver: int | None = None
+    connect: bool | None = None
+    connack: bool | None = None
+    expect_disconnect: bool | None = None
+    command: str | None = None
+
+
+class _Test(_Defaults, kw_only=True):
+    name: str
+    msgs: list[_Message]
+
+
+class _Group(_Defaults, kw_only=True):
+    group: str
+    tests: list[_Test]
+    group_msgs: list[_Message] = []
+    disable: bool = False
+
+
 def read_packet(line: str) -> Packet:
     """Read a line of tokens. Raises UsageError for one that is none."""
     parts: list[Part] = []
@@ -107,44 +142,42 @@ def read_vectors(folder: Path) -> list[Vector]:
 
 
 def _of_file(file: Path) -> Iterator[Vector]:
-    """Yield the vectors of a file; names that come again get a number."""
+    """Yield the vectors of a file; names that come again get a number. Raises UsageError for a file that is none of vectors."""
+    try:
+        groups = msgspec.json.decode(file.read_bytes(), type=list[_Group])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{file} holds no packet vectors: {error}", hint="Is the suite another version than is expected?"
+        ) from None
     seen: Counter[str] = Counter()
-    for group in json.loads(file.read_text(encoding="utf-8")):
-        if group.get("disable"):
+    for group in groups:
+        if group.disable:
             continue
-        title = " ".join(group["group"].split())
-        for test in group["tests"]:
-            name = f"{file.stem} | {title} | {' '.join(test['name'].split())}"
+        title = f"{file.stem} | {' '.join(group.group.split())}"
+        for test in group.tests:
+            name = f"{title} | {' '.join(test.name.split())}"
             seen[name] += 1
             number = f" #{seen[name]}" if seen[name] > 1 else ""
-            yield _vector(f"{name}{number}", f"{file.stem} | {title}", group, test)
+            yield _vector(f"{name}{number}", title, group, test)
 
 
-def _vector(name: str, group_name: str, group: Mapping[str, Any], test: Mapping[str, Any]) -> Vector:
-    def either(key: str, otherwise: Any) -> Any:
-        return test.get(key, group.get(key, otherwise))
-
+def _vector(name: str, title: str, group: _Group, test: _Test) -> Vector:
     return Vector(
         name=name,
-        group=group_name,
-        version=either("ver", 4),
-        steps=_steps([*group.get("group_msgs", ()), *test["msgs"]]),
-        connects=either("connect", otherwise=True),
-        connacks=either("connack", otherwise=True),
-        ends=either("expect_disconnect", otherwise=True),
-        command=either("command", ""),
+        group=title,
+        version=_first(test.ver, group.ver, 4),
+        steps=tuple(map(_step, (*group.group_msgs, *test.msgs))),
+        connects=_first(test.connect, group.connect, True),
+        connacks=_first(test.connack, group.connack, True),
+        ends=_first(test.expect_disconnect, group.expect_disconnect, True),
+        command=_first(test.command, group.command, ""),
     )
 
 
-def _steps(messages: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
-    return tuple(
-        Step(
-            action=message["type"],
-            packet=read_packet("" if message["type"] == "external_publish" else message["payload"]),
-            topic=message.get("topic", ""),
-            payload=message["payload"],
-            qos=message.get("qos", 0),
-            retain=message.get("retain", False),
-        )
-        for message in messages
-    )
+def _first(own: T | None, of_group: T | None, otherwise: T) -> T:
+    return next((value for value in (own, of_group) if value is not None), otherwise)
+
+
+def _step(message: _Message) -> Step:
+    packet = read_packet("" if message.type == "external_publish" else message.payload)
+    return Step(message.type, packet, message.topic, message.payload, message.qos, message.retain)
