@@ -15,7 +15,7 @@ from fleet.vehicle.rules import not_equipped
 from fleet.wire.commands import COMMANDS
 from fleet.wire.dialect import CarEnd, CarFacts, Dialect, Heard
 from fleet.wire.frame import Frame
-from fleet.wire.messages import FromCar, Presence, Status
+from fleet.wire.messages import Command, FromCar, Presence, Status
 
 REASONS_NAMED: Final = 100
 """Different reasons for leaving a message out that are counted apart."""
@@ -112,13 +112,16 @@ class EndOnLink:
         heard = self._end.read(frame, now)
         return Heard(heard.messages) if self._car.outbox.muted else heard
 
-    def wake(self, now: Instant) -> Sequence[Frame]:
-        """Return the frames that are due; none of a car that is silent or has no connection."""
+    def wake(self, now: Instant) -> Heard:
+        """Return the commands and frames that are due; no frames of a car that is silent or has no connection."""
         due = self._end.deadline()
         if due is None or due > now:
-            return ()
-        frames = self._end.wake(now)
-        return frames if self._car.outbox.is_connected and not self._car.outbox.muted else ()
+            return Heard()
+        woken = self._end.wake(now)
+        commands = tuple(each for each in woken if isinstance(each, Command))
+        outbox = self._car.outbox
+        speaks = outbox.is_connected and not outbox.muted
+        return Heard(commands, tuple(each for each in woken if isinstance(each, Frame)) if speaks else ())
 
     def sooner(self, deadline: Instant | None) -> Instant | None:
         """Return the earlier of the car's deadline and its own."""

@@ -101,7 +101,10 @@ class CarOnLink:
 
     def wake(self, at: Instant) -> None:
         if self._end is not None:
-            self._publish_unnumbered(self._end.wake(at))
+            woken = self._end.wake(at)
+            self._publish_unnumbered(woken.frames)
+            for command in woken.messages:
+                self._perform(self._machine.receive(Received(command), at), at)
             deadline = self.car.deadline()
             if deadline is None or deadline > at:
                 return

@@ -20,6 +20,7 @@ from fleet.wire.commands import COMMANDS
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
     CarMessage,
+    Command,
     DeskAnswer,
     DeskRequest,
     Event,
@@ -100,8 +101,8 @@ class CarEnd(Protocol):
         """Return when it wants to send by itself, None for never."""
         ...
 
-    def wake(self, now: Instant) -> Sequence[Frame]:
-        """Return what is due by `now`."""
+    def wake(self, now: Instant) -> Sequence[Frame | Command]:
+        """Return what is due by `now`: frames, and commands that the end has held back from the car."""
         ...
 
     def clear(self) -> Sequence[Frame]:

@@ -150,8 +150,8 @@ class Client:
     def wake(self, now: int) -> None:
         self._take(self._end.wake(now))
 
-    def _take(self, frames: Iterable[Frame]) -> None:
-        self.told += [msgspec.json.decode(frame.payload) for frame in frames]
+    def _take(self, woken: Iterable[Frame | Command]) -> None:
+        self.told += [msgspec.json.decode(each.payload) for each in woken if isinstance(each, Frame)]
 
 
 @pytest.fixture(params=[whole_status, petrol_status])

@@ -209,6 +209,11 @@ class TestCommands:
         await device.call("climate.set_temperature", "climate.climate", temperature=19)
         await car.wait_for_command("climatisation", target_c=19.0)
         await fleet.clock.advance(minutes=2)
+        await device.call("climate.set_temperature", "climate.climate", temperature=27, hvac_mode="heat_cool")
+        await car.wait_for_command("climatisation", target_c=19.0)
+        await fleet.clock.advance(minutes=1)
+        assert (await device.attributes("climate.climate"))["temperature"] == 27
+        assert car.simulated.snapshot(fleet.now).climate.target_c == 27  # type: ignore[union-attr]  # a car has one
         await device.call("climate.turn_off", "climate.climate")
         await car.wait_for_command("climatisation", action="stop")
         await fleet.clock.advance(minutes=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -33,9 +33,12 @@ from fleet.wire.messages import (
     Doors,
     Event,
     FromCar,
+    Header,
     Presence,
     Response,
     Status,
+    Trigger,
+    VehicleState,
 )
 from fleet.wire.numbering import number_of
 from fleet.wire.privacy import SILENT_MODES
@@ -47,11 +50,29 @@ DEFAULT_TARGET_C: Final = 21.0
 MOST_BYTES: Final = 16 * 1024
 """Of what is asked; more is nothing that Home Assistant sends."""
 
+_SAID: Final = (*Header.__struct_fields__, "trigger", "state")
 _CLIMATE: Final = {"heating": "heater", "ventilation": "ventilation", "climatisation": "climatisation"}
 _LOCKS: Final = {"LOCK": "lock", "UNLOCK": "unlock"}
 _ON_ITS_WAY: Final = {"lock": "LOCKING", "unlock": "UNLOCKING"}
 _SHARING: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
 """Events after which a car may tell more or less than before."""
+
+
+class Reported(Header, frozen=True, kw_only=True, omit_defaults=True):
+    """The payload of the group `car`: a status without its groups, of which `unchanged` are those that are known as they are."""
+
+    trigger: Trigger
+    state: VehicleState
+    unchanged: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(status: Status, unchanged: Iterable[str] = ()) -> Reported:
+        """Return what is said of a status."""
+        return Reported(**{name: getattr(status, name) for name in _SAID}, unchanged=tuple(unchanged))
+
+    def with_groups(self, groups: Mapping[str, Any]) -> Status:
+        """Return the status with these groups."""
+        return Status(**{name: getattr(self, name) for name in _SAID}, **groups)
 
 
 class Controls(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -86,7 +107,10 @@ class HomeAssistantEnd:
         self._climate: Climate | None = None
         self._doors: Doors | None = None
         self._asked = 0
-        self._due: Instant | None = None
+        self._start: Command | None = None
+        self._next_target_c: float | None = None
+        self._announces_at: Instant | None = None
+        self._restarts_at: Instant | None = None
 
     @property
     def subscriptions(self) -> tuple[tuple[str, int], ...]:
@@ -102,24 +126,31 @@ class HomeAssistantEnd:
     def connected(self, now: Instant) -> Sequence[Frame]:  # noqa: ARG002
         """Announce the car, and send all states."""
         self._known.clear()
-        self._due = None
+        self._announces_at = None
         return self._whole()
 
-    def write(self, message: FromCar, now: Instant) -> Sequence[Frame]:  # noqa: ARG002
+    def write(self, message: FromCar, now: Instant) -> Sequence[Frame]:
         """Write a message: of a status what has changed, and always that it came; all else as it is."""
         if isinstance(message, Status):
-            states = list(self._states(message))
-            parts = len(states) + 1
-            frames = [replace(each, user_properties=(number_of(message, n, parts),)) for n, each in enumerate(states, start=1)]
-            frames.append(self._car_frame(message, parts))
-            return [*frames, *self._controls_if_changed()]
+            return self._status_frames(message)
         frame = self._plain.from_car(message)
         if isinstance(message, Response):
-            self._answered(message)
+            self._answered(message, now)
             return [frame, *self._controls_if_changed()]
         if isinstance(message, Event) and message.name in _SHARING:
             return [frame, *self._shared(message)]
         return [frame]
+
+    def _status_frames(self, status: Status) -> list[Frame]:
+        states = list(self._states(status))
+        parts = len(states) + 1
+        frames = [replace(each, user_properties=(number_of(status, n, parts),)) for n, each in enumerate(states, start=1)]
+        sent = {frame.topic.rpartition("/")[2] for frame in frames}
+        unchanged = [group for group in STATUS_GROUPS if getattr(status, group) is not None and group not in sent]
+        frames.append(
+            self._retained(CAR, msgspec.json.encode(Reported.of(status, unchanged)), (number_of(status, parts, parts),))
+        )
+        return [*frames, *self._controls_if_changed()]
 
     def _shared(self, event: Event) -> Iterator[Frame]:
         """Yield all that the car may tell from now on; of a car that has fallen silent an empty position, and nothing else."""
@@ -146,7 +177,13 @@ class HomeAssistantEnd:
         self._announced = {each.topic for each in frames}
         frames += [Frame(topic=topic, payload=b"", retain=True) for topic in sorted(gone)]
         hidden = self._withdrawn() if status.position is None else ()
-        return [*frames, *self._states(status), *hidden, self._car_frame(status), *self._controls_if_changed()]
+        return [
+            *frames,
+            *self._states(status),
+            *hidden,
+            self._retained(CAR, msgspec.json.encode(Reported.of(status))),
+            *self._controls_if_changed(),
+        ]
 
     def _announcement(self, status: Status) -> Announcement:
         return Announcement(
@@ -171,7 +208,7 @@ class HomeAssistantEnd:
             self._controls.lock = _lock_of(status.doors)
         if status.climate is not None:
             self._climate = status.climate
-            if status.climate.target_c is not None:
+            if status.climate.target_c is not None and self._next_target_c is None:
                 self._controls.target_c = status.climate.target_c
 
     def _withdrawn(self) -> Iterator[Frame]:
@@ -179,12 +216,6 @@ class HomeAssistantEnd:
         if self._known.get("position") != b"{}":
             self._known["position"] = b"{}"
             yield self._retained("position", b"{}")
-
-    def _car_frame(self, status: Status, parts: int | None = None) -> Frame:
-        """Return the header of a status, with state and trigger: by it Home Assistant knows when the car last reported."""
-        bare = replace(status, **dict.fromkeys(STATUS_GROUPS))
-        properties = () if parts is None else (number_of(status, parts, parts),)
-        return self._retained(CAR, msgspec.json.encode(bare), properties)
 
     def _controls_if_changed(self) -> Iterator[Frame]:
         payload = msgspec.json.encode(self._controls)
@@ -201,8 +232,17 @@ class HomeAssistantEnd:
             user_properties=properties,
         )
 
-    def _answered(self, response: Response) -> None:
-        """Show the lock at work from `accepted` on, and as the doors are when that has come to nothing."""
+    def _answered(self, response: Response, now: Instant) -> None:
+        """Show the lock at work from `accepted` on, and as the doors are when that has come to nothing.
+
+        A target that came while climatisation was being started is sent after it: together they would be too many for the car.
+        """
+        if self._start is not None and response.command_id == self._start.id and response.state in TERMINAL_STATES:
+            self._start = None
+            if self._next_target_c is not None and response.state == "succeeded":
+                self._restarts_at = now
+            else:
+                self._next_target_c = None
         at_work = _ON_ITS_WAY.get(response.name)
         if at_work is None or self._doors is None:
             return
@@ -216,8 +256,8 @@ class HomeAssistantEnd:
     def read(self, frame: Frame, now: Instant) -> Heard:
         """Read a command, what else our own cloud sends, or that Home Assistant has come online. Raises Undecodable."""
         if frame.topic == BIRTH_TOPIC:
-            if frame.payload == b"online" and self._due is None:
-                self._due = now + zlib.crc32(self._car.vin.encode()) % SPREAD
+            if frame.payload == b"online" and self._announces_at is None:
+                self._announces_at = now + zlib.crc32(self._car.vin.encode()) % SPREAD
             return Heard()
         asked = self._topics.asked(frame.topic, self._car.vin)
         if asked is None:
@@ -263,10 +303,11 @@ class HomeAssistantEnd:
             raise Undecodable("malformed", found)
         self._controls.target_c = target_c
         shown = tuple(self._controls_if_changed())
-        if self._climate is None or self._climate.state != "climatisation":
-            return Heard(frames=shown)
-        heard = self._command("climatisation", {"action": "start", "target_c": target_c}, now)
-        return heard._replace(frames=shown)
+        if self._start is not None and now <= self._start.expires_at:
+            self._next_target_c = target_c
+        elif self._climate is not None and self._climate.state == "climatisation":
+            return self._command("climatisation", {"action": "start", "target_c": target_c}, now)._replace(frames=shown)
+        return Heard(frames=shown)
 
     def _command(self, name: str, parameters: dict[str, Any], now: Instant) -> Heard:
         """Return the command with an id of our own, as Home Assistant gives none, and the time to live of the catalogue."""
@@ -281,21 +322,28 @@ class HomeAssistantEnd:
             expires_at=now + command_type(name).time_to_live,
             parameters=parameters,
         )
+        if name == "climatisation" and parameters.get("action") != "stop":
+            self._start, self._next_target_c = command, None
         return Heard((command,))
 
     # --- by itself
 
     def deadline(self) -> Instant | None:
-        """Return when the car announces itself anew, after Home Assistant has come online."""
-        return self._due
+        """Return when the car announces itself anew, or goes on to another target."""
+        return min((each for each in (self._announces_at, self._restarts_at) if each is not None), default=None)
 
-    def wake(self, now: Instant) -> Sequence[Frame]:
-        """Announce the car anew, and send all states."""
-        if self._due is None or now < self._due:
-            return ()
-        self._due = None
-        self._known.clear()
-        return self._whole()
+    def wake(self, now: Instant) -> Sequence[Frame | Command]:
+        """Start climatisation anew with a target that came meanwhile, and announce the car to a Home Assistant that is online."""
+        due: list[Frame | Command] = []
+        if self._restarts_at is not None and self._restarts_at <= now:
+            self._restarts_at = None
+            parameters = {"action": "start", "target_c": self._next_target_c}
+            due += self._command("climatisation", parameters, now).messages  # type: ignore[arg-type]  # of commands alone
+        if self._announces_at is not None and self._announces_at <= now:
+            self._announces_at = None
+            self._known.clear()
+            due += self._whole()
+        return due
 
 
 def _lock_of(doors: Doors) -> str:

@@ -5,13 +5,13 @@ What Home Assistant asks comes in its own words to the car's end; tools, desk an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 import msgspec
 
-from fleet.dialects.collecting import Parts
-from fleet.dialects.homeassistant.car_end import HomeAssistantEnd
+from fleet.dialects.collecting import KNOWN_CARS, Bounded, Parts
+from fleet.dialects.homeassistant.car_end import HomeAssistantEnd, Reported
 from fleet.dialects.homeassistant.entities import Discovery
 from fleet.dialects.homeassistant.topics import CAR, CONTROLS, HomeAssistantTopics
 from fleet.errors import Undecodable
@@ -32,8 +32,9 @@ class HomeAssistantDialect(FleetDialect):
         self._discovery: Discovery = discovery
         hints = get_type_hints(Status)
         self._readers_of = {group: msgspec.json.Decoder(hints[group]).decode for group in STATUS_GROUPS}
-        self._readers_of[CAR] = msgspec.json.Decoder(Status).decode
+        self._readers_of[CAR] = msgspec.json.Decoder(Reported).decode
         self._parts = Parts()
+        self._known: Bounded[dict[str, Any]] = Bounded(KNOWN_CARS)
 
     @property
     def name(self) -> str:
@@ -56,12 +57,19 @@ class HomeAssistantDialect(FleetDialect):
         address = self._topics.parse(frame.topic)
         if address.channel != "status":
             return super().read_from_car(frame)
-        part = read_number(frame)
-        if part is None or not frame.payload:
-            return None  # a state sent anew, or cleared
-        if part.header.vin != address.vin:
+        group, part = address.name, read_number(frame)
+        if group == CONTROLS or not frame.payload:
+            return None  # in no account: what no message has, and what was cleared
+        if part is not None and part.header.vin != address.vin:
             raise Undecodable("foreign_vin", f"{part.header.vin[:40]!r} was sent on the topic of {address.vin}")
-        return self._status_with(part, address.name, self._read_group(address.name, frame.payload))
+        value = self._read_group(group, frame.payload)
+        known = self._known.get(address.vin)
+        if known is None:
+            known = self._known.put(address.vin, {})
+        known[group] = value
+        if part is None:
+            return None  # a state that was sent anew
+        return self._status_with(part, group, value, known)
 
     def header_of(self, frame: Frame) -> Header | None:
         """Read the header alone, which a group of a status has beside its payload."""
@@ -75,22 +83,24 @@ class HomeAssistantDialect(FleetDialect):
         read = self._readers_of.get(group)
         if read is None:
             raise Undecodable("topic", f"{group[:40]!r} is no group of a status, nor {CAR} or {CONTROLS}")
+        if group == "position" and payload == b"{}":
+            return None
         try:
             return read(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Undecodable("type", f"{group}: {error}") from None
 
-    def _status_with(self, part: Part, group: str, value: Any) -> Status | None:
-        """Add a group to the status that it is part of; return the status when it is whole."""
+    def _status_with(self, part: Part, group: str, value: Any, known: Mapping[str, Any]) -> Status | None:
+        """Add a group to its status; return the status once it is whole, with the groups that are unchanged."""
         groups = self._parts.add(part, {group: value})
         if groups is None:
             return None
         header, bare = part.header, groups.pop(CAR, None)
-        if type(bare) is not Status or (bare.vin, bare.boot, bare.seq) != (header.vin, header.boot, header.seq):
+        if type(bare) is not Reported or (bare.vin, bare.boot, bare.seq) != (header.vin, header.boot, header.seq):
             raise Undecodable("type", f"a status of {header.vin} came without its group {CAR!r}")
-        return msgspec.structs.replace(bare, **groups)
+        return bare.with_groups({name: known.get(name) for name in bare.unchanged if name in STATUS_GROUPS} | groups)
 
 
 def per_component(own: FleetDialect) -> HomeAssistantDialect:
-    """Return the dialect for a Home Assistant before 2024.11, which knows no announcement of a whole device."""
+    """Cars as devices of a Home Assistant before 2024.11, which wants each entity announced by itself."""
     return HomeAssistantDialect(own, "component")

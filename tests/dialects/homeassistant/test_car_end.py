@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, SECOND
@@ -86,11 +87,39 @@ class TestCommands:
         heard = lab.end.read(Frame(topic=topic, payload=b"23.5"), lab.now)
         assert heard.messages == ()
         assert payloads(heard.frames)["controls"]["target_c"] == 23.5
-        assert lab.ask("climate_mode", "heat_cool").parameters == {"action": "start", "target_c": 23.5}
+        start = lab.ask("climate_mode", "heat_cool")
+        assert start.parameters == {"action": "start", "target_c": 23.5}
+        lab.end.write(replace(lab.response("climatisation", "succeeded"), command_id=start.id), lab.now)
         lab.wake()
         assert lab.outcome("climatisation", target_c=23.5) == ("succeeded", None)
         lab.end.write(lab.status(), lab.now)
         assert lab.ask("target_c", "19").parameters == {"action": "start", "target_c": 19.0}
+
+    def test_a_target_that_comes_while_climatisation_is_being_started_is_sent_after_it(self) -> None:
+        """Home Assistant's service for both says the mode first; two starts at once would be too many for the car."""
+        lab = DeviceLab("Born", "electric")
+        lab.connect()
+        first = lab.ask("climate_mode", "heat_cool")
+        heard = lab.end.read(Frame(topic=f"{lab.head}/set/target_c", payload=b"24"), lab.now)
+        assert heard.messages == ()
+        lab.end.write(replace(lab.response("climatisation", "in_progress"), command_id=first.id), lab.now)
+        assert lab.end.deadline() is None
+        lab.end.write(replace(lab.response("climatisation", "succeeded"), command_id=first.id), lab.now)
+        assert lab.end.deadline() == lab.now
+        (second,) = lab.end.wake(lab.now)
+        assert isinstance(second, Command)
+        assert second.parameters == {"action": "start", "target_c": 24.0}
+        assert lab.end.deadline() is None
+
+    def test_a_target_for_a_start_that_was_refused_waits_for_the_next(self) -> None:
+        """Nothing is started by a target alone."""
+        lab = DeviceLab("Born", "electric")
+        lab.connect()
+        first = lab.ask("climate_mode", "heat_cool")
+        lab.end.read(Frame(topic=f"{lab.head}/set/target_c", payload=b"24"), lab.now)
+        lab.end.write(replace(lab.response("climatisation", "rejected", "not_parked"), command_id=first.id), lab.now)
+        assert lab.end.deadline() is None
+        assert lab.ask("climate_mode", "heat_cool").parameters == {"action": "start", "target_c": 24.0}
 
     @pytest.mark.parametrize(
         ("name", "payload", "reason", "text"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from fleet.wire.messages import Event, Presence
 from tests.dialects.homeassistant.device_lab import DeviceLab
 
@@ -15,6 +17,20 @@ def test_a_status_survives_its_way() -> None:
     read = [lab.dialect.read_from_car(frame) for frame in frames]
     assert [each for each in read if each is not None] == [status]
     assert all(lab.dialect.header_of(frame) is not None for frame in frames if not frame.topic.endswith("controls"))
+
+
+def test_groups_that_have_not_changed_are_part_of_the_status() -> None:
+    """They were sent before, in a status or when the connection began; a group that the car did not report is not among them."""
+    lab = DeviceLab("Formentor", "e-hybrid")
+    for frame in lab.connect():
+        if frame.topic.startswith(lab.head):
+            assert lab.dialect.read_from_car(frame) is None
+    whole = lab.status()
+    (car,) = lab.end.write(whole, lab.now)
+    assert lab.dialect.read_from_car(car) == whole
+    part = replace(whole, seq=2, windows=None, energy=None)
+    (car,) = lab.end.write(part, lab.now)
+    assert lab.dialect.read_from_car(car) == part
 
 
 def test_groups_that_come_twice_or_not_at_all_make_no_status() -> None:

@@ -38,7 +38,8 @@ def asked(request: Any, topic: Any = "viss/1", at: str = f"{VIN}/Vehicle", **mem
     return Frame(topic=at, payload=msgspec.json.encode({"topic": topic, "request": request}), **members)
 
 
-def body(frame: Frame) -> Any:
+def body(frame: Frame | Command) -> Any:
+    assert isinstance(frame, Frame)
     return msgspec.json.decode(frame.payload)
 
 
@@ -122,6 +123,7 @@ def test_an_invocation_is_a_command_and_its_answers_follow_the_response(end: Car
     assert len(end.write(response(command, "accepted"), NOW)) == 1
     assert end.deadline() == NOW
     (answer,) = end.wake(NOW)
+    assert isinstance(answer, Frame)
     assert (answer.topic, body(answer)["status"]) == ("viss/1", "ONGOING")
     assert end.deadline() is None
 
