@@ -42,15 +42,14 @@ CONNECT_WITHIN_S: Final = 10
 """How long a connection may be without its CONNECT."""
 CONNECT_MAX: Final = 1 << 18
 """Bytes of a CONNECT: more is not kept of somebody who is not known."""
-TOPIC_ALIAS_MAX: Final = 16
+TOPIC_ALIAS_MAX: Final = 10
 _CONNACK_MAX: Final = 16
 """Bytes of a CONNACK that takes a client, without an assigned client id."""
 _LEAST_FIRST: Final = 0x10
 _TOPIC_ALIAS_INVALID: Final = 0x94
 _CONNECT, _PUBLISH, _PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 1, 3, 4, 5, 6, 7
 _SUBSCRIBE, _UNSUBSCRIBE, _PINGREQ, _DISCONNECT = 8, 10, 12, 14
-_FLAGS: Final = {_CONNECT: 0, _PUBACK: 0, _PUBREC: 0, _PUBREL: 2, _PUBCOMP: 0, _SUBSCRIBE: 2, _UNSUBSCRIBE: 2, _PINGREQ: 0,
-                 _DISCONNECT: 0}  # fmt: skip
+_FLAGS: Final = dict.fromkeys(range(16), 0) | {_PUBREL: 2, _SUBSCRIBE: 2, _UNSUBSCRIBE: 2}
 _WITH_WILL: Final = 0x04
 
 
@@ -201,9 +200,7 @@ class EmbeddedConnection:
     def _take(self, first: int, data: bytes, at: int, end: int, now: Instant) -> None:
         """Take any packet but a PUBLISH."""
         kind, version, broker = first >> 4, self._version, self._broker
-        if _FLAGS.get(kind) != first & 0x0F:
-            if kind not in _FLAGS:
-                raise BadPacket(PROTOCOL_ERROR, "a packet that no client sends here")
+        if _FLAGS[kind] != first & 0x0F:
             raise BadPacket(MALFORMED_PACKET, "a packet with flags that it does not have")
         if kind == _PUBACK:
             taken = read_acknowledgement(data, at, end, version, of_release=False)
@@ -229,20 +226,22 @@ class EmbeddedConnection:
             broker.complete(self, taken.packet_id, now)
         elif kind == _DISCONNECT:
             self._disconnect(data, at, end, now)
-        else:
+        elif kind == _CONNECT:
             self._connect(data, at, end, now)
+        else:
+            raise BadPacket(PROTOCOL_ERROR, "a packet that no client sends here")
 
     def _connect(self, data: bytes, at: int, end: int, now: Instant) -> None:
         if self._version:
             raise BadPacket(PROTOCOL_ERROR, "a second CONNECT")
-        if end - at > 6 and data[at + 6] == MQTT_5:  # so a refusal can say why
+        if data[at : at + 7] == b"\x00\x04MQTT\x05":  # so a refusal can say why
             self._version = MQTT_5
         found = read_connect(data, at, end)
-        self._version = found.version
         settings = found.settings
         if found.packet_max < _CONNACK_MAX:
             self._version = 0  # no refusal either
             raise BadPacket(PACKET_TOO_LARGE, "packets that are smaller than a CONNACK")
+        self._version = found.version
         if not settings.client_id and not settings.clean_start and found.version != MQTT_5:
             raise BadPacket(CLIENT_ID_NOT_VALID, "a session that nobody could find again, without a client id")
         if settings.keep_alive_s:

@@ -71,6 +71,9 @@ PACKET_TOO_LARGE: Final = 0x95
 QUOTA_EXCEEDED: Final = 0x97
 QOS_NOT_SUPPORTED: Final = 0x9B
 
+_OF_THE_BROKER: Final = ("$SYS/", "$share/")
+"""Topics that no client writes."""
+
 Admits = Callable[[str | None, str | None], bool]
 """Whether a user name and a password are right."""
 
@@ -242,14 +245,16 @@ class SimulatedBroker:
             self.counts.refused += 1
         elif way.writer == session.client or self._allows("write", session, frame.topic):
             way.writer = session.client
+            if frame.qos == 2:  # before the message may come back to its sender, as with Mosquitto
+                peer.receive(PubrecPacket(packet_id))
             code = self._route(frame, way, now, session)
         else:
             code = NOT_AUTHORIZED
             self.counts.refused += 1
         if frame.qos == 2:
-            if code >= REFUSAL and session.unreleased is not None:
+            if code in {NOT_AUTHORIZED, TOPIC_NAME_INVALID} and session.unreleased is not None:
                 session.unreleased.discard(packet_id)
-            peer.receive(PubrecPacket(packet_id, code))
+                peer.receive(PubrecPacket(packet_id, code))
         elif packet_id:
             peer.receive(PubackPacket(packet_id, code))
 
@@ -547,6 +552,8 @@ class SimulatedBroker:
         chosen.take(_as_subscribed(frame, options, retained), options & QOS, now, now)
 
     def _allows(self, access: Access, session: Session, topic: str) -> bool:
+        if access == "write" and topic.startswith(_OF_THE_BROKER):
+            return False
         username, client_id = session.client
         return self._access is None or self._access.allows(access, topic, username, client_id)
 
