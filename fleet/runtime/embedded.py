@@ -34,6 +34,8 @@ from fleet.wire.topics import DEFAULT_PREFIX, checked_prefix
 EMBEDDED_STATE: Final = "sessions"
 """The name of the file in a broker's folder in which sessions outlive a stop."""
 _THREAD_TIMEOUT_S: Final = 15.0
+_RESTART_S: Final = 0.1
+"""A start after an end takes so long, as that of a process does: clients notice the end before they find the broker again."""
 
 
 @dataclass(kw_only=True)
@@ -119,6 +121,7 @@ class EmbeddedThread:
         self._server: EmbeddedServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._has_ended = False
 
     @property
     def cars(self) -> Endpoint:
@@ -156,7 +159,10 @@ class EmbeddedThread:
             self._loop = fast_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="embedded broker", daemon=True)
             self._thread.start()
+        if self._has_ended and not self._server.is_running:
+            await asyncio.sleep(_RESTART_S)
         self._run(self._server.start())
+        self._has_ended = False
 
     async def admit(self, vins: Iterable[str]) -> None:
         """Let further cars in."""
@@ -166,11 +172,13 @@ class EmbeddedThread:
         """End it in good order. Safe to call twice."""
         if self._server is not None and self._thread is not None:
             self._run(self._server.stop())
+            self._has_ended = True
 
     def kill(self) -> None:
         """End it at once: what came since the last `stop` is lost."""
         if self._thread is not None:
             self._run(_called(self._known().kill))
+            self._has_ended = True
 
     def pause(self) -> None:
         """Let it answer nothing, without ending it."""

@@ -15,6 +15,7 @@ from fleet.errors import Unreachable, UsageError
 from fleet.harness import ExpectationFailed, World, broker
 from fleet.harness.broker import ForeignBroker, HarnessBroker
 from fleet.harness.car import HarnessCar
+from fleet.harness.faults import Faults
 from fleet.harness.plugin import Brokers
 from fleet.harness.world import live_world
 from fleet.runtime.mosquitto import find_mosquitto, free_port, is_free
@@ -68,6 +69,26 @@ async def test_the_embedded_one(fleet: World, fleet_broker: HarnessBroker, fleet
     await car.switch_off()
     await car.wait_for_status(trigger="engine_off")
     await fleet.user.lock(car).succeeds()
+
+
+@pytest.mark.usefixtures("fleet_backend")
+@pytest.mark.fleet(broker="embedded", until_stored=True)
+async def test_the_embedded_one_is_killed_stopped_and_paused(fleet_car: HarnessCar, fleet_faults: Faults) -> None:
+    """Whatever becomes of it, cars come back and deliver what they kept."""
+    await fleet_car.switch_on()
+    await fleet_faults.kill_broker()
+    await fleet_car.switch_off()
+    assert fleet_car.in_outbox > 0
+    await fleet_faults.start_broker()
+    await fleet_car.wait_for_status(trigger="engine_off")
+    await fleet_faults.stop_broker()
+    await fleet_car.switch_on()
+    await fleet_faults.start_broker()
+    await fleet_car.wait_for_event("engine_on")
+    await fleet_faults.pause_broker()
+    await fleet_car.switch_off()
+    await fleet_faults.resume_broker()
+    await fleet_car.wait_for_event("engine_off")
 
 
 @pytest.mark.fleet(broker="own")
