@@ -17,8 +17,8 @@ from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.context import BackendContext
 from fleet.backend.decisions import ReplyGiven
 from fleet.backend.desk_driver import DeskDriver
-from fleet.cloud.desk_io import INTERNAL, Answer, SendCommand
-from fleet.errors import ConnectionLost, PublishRefused
+from fleet.cloud.desk_io import INTERNAL, NOT_IN_DIALECT, Answer, SendCommand
+from fleet.errors import ConnectionLost, PublishRefused, Unwritable
 from fleet.transport.link import Link
 from fleet.wire.frame import Frame
 from fleet.wire.messages import DeskAnswer, Reply, Stored
@@ -43,6 +43,7 @@ class Publisher:
         self._held: dict[int, Action] = {}
         self._next_token = _UNTRACKED + 1
         self.dropped = 0
+        self._without_words: set[str] = set()
         self.refusals: Counter[str] = Counter()
         """What the broker did not take, by reason and kind of topic."""
 
@@ -113,9 +114,22 @@ class Publisher:
             self._link.publish(self._frame(action), token)
         except ConnectionLost:
             return  # held, and published again when the link is up
+        except Unwritable as error:
+            self._held.pop(token, None)
+            self._unwritable(action, error)
         except Exception as error:  # noqa: BLE001 (the others are published all the same)
             self._held.pop(token, None)
             self._failed(action, error)
+
+    def _unwritable(self, action: Action, error: Unwritable) -> None:
+        """Refuse a command that the dialect of the car has no words for; tell the first of each kind."""
+        if not isinstance(action, SendCommand):
+            self._failed(action, error)
+            return
+        if action.command.name not in self._without_words:
+            self._without_words.add(action.command.name)
+            self._context.warn(f"the dialect of the cars has no words for it: {error.detail}")
+        self._outcome_of(action, NOT_IN_DIALECT)
 
     def _failed(self, action: Action, error: Exception) -> None:
         """Warn of an action that cannot be published, and give whoever waits for it an answer that can."""

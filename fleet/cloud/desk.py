@@ -17,6 +17,7 @@ from fleet.cloud import car_settings
 from fleet.cloud.car_settings import NEVER, NOT_PAIRED, Number, ReportedSettings
 from fleet.cloud.desk_io import (
     INTERNAL,
+    NOT_IN_DIALECT,
     Answer,
     BackEndAsked,
     By,
@@ -427,6 +428,9 @@ class Desk:
         if held is None or held.record.state != "queued":
             return []
         if message.refused is not None:
+            if message.refused == NOT_IN_DIALECT:
+                detail = "the dialect of the car has no words for it"
+                return self._move(held, "rejected", now, reason=NOT_IN_DIALECT, detail=detail)
             if message.refused == INTERNAL:
                 return self._move(held, "failed", now, reason=INTERNAL, detail="the command could not be published")
             detail = f"the broker refused the command: {message.refused[:80]}"

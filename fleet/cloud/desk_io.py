@@ -18,6 +18,8 @@ from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswe
 By = Literal["desk", "car"]
 INTERNAL: Final = "internal"
 """The reason where desk, service centre or publisher failed: whose fault it is, a warning says."""
+NOT_IN_DIALECT: Final = "not_in_dialect"
+"""The reason where the dialect of the car has no words for a command, or for these parameters."""
 
 # --- what the store keeps -----------------------------------------------------------------------------------------
 
@@ -121,7 +123,7 @@ class SpinJobFailed(msgspec.Struct, frozen=True):
 
 
 class CommandPublished(msgspec.Struct, frozen=True):
-    """The broker took a command, or (`refused`, the reason's name) definitely did not."""
+    """The broker took a command, or (`refused`, the reason's name) definitely did not; or it could not be written at all."""
 
     command_id: str
     refused: str | None = None

@@ -12,12 +12,14 @@ from fleet.kernel.instants import MINUTE, Instant
 from fleet.wire.dialect import Access, CarEnd, CarFacts, Heard
 from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
-from fleet.wire.messages import STATUS_GROUPS, Event, FromCar, Presence, Request, Status
+from fleet.wire.messages import STATUS_GROUPS, Command, Event, FromCar, Presence, Request, Status, ToCar
 from fleet.wire.numbering import number_of, read_number
 
 BEAT: Final = "beat"
 UNWRITABLE: Final = "refuelled"
 """An event for which there is no word."""
+UNKNOWN: Final = "refresh"
+"""A command for which there is none."""
 EVERY: Final = 10 * MINUTE
 
 
@@ -98,6 +100,11 @@ class PiecesDialect(FleetDialect):
 
     def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:
         return PiecesEnd(self, car, snapshot)
+
+    def to_car(self, vin: str, message: ToCar, *, expiry_s: int | None = None) -> Frame:
+        if isinstance(message, Command) and message.name == UNKNOWN:
+            raise Unwritable("command", f"no words for {message.name}")
+        return super().to_car(vin, message, expiry_s=expiry_s)
 
     def read_from_car(self, frame: Frame) -> FromCar | None:  # type: ignore[override]  # ours never waits for another frame
         message = super().read_from_car(frame)

@@ -149,6 +149,14 @@ def test_after_its_interval_a_field_goes_with_the_next_message() -> None:
     assert said(end.write(moved(2, 1.0, 51.0), AT + 30 * SECOND))["s"]["soc"] == 51.0
 
 
+def test_a_message_that_comes_again_has_everything() -> None:
+    """Nobody has stored it: what was told with it the first time is not known. What follows tells changes again."""
+    end = end_of(changing())
+    first = end.write(moved(1, 10.0, fuel_level_percent=40.0), AT)
+    assert end.write(moved(1, 10.0, fuel_level_percent=40.0), AT) == first
+    assert list(said(end.write(moved(2, 11.0, fuel_level_percent=40.0), AT))["s"]) == ["t", "why", "km"]
+
+
 def test_an_outage_forgets_what_is_held() -> None:
     end = end_of(changing())
     end.write(moved(1, 1.0, 50.0), AT)

@@ -96,3 +96,11 @@ async def test_the_same_beside_a_real_broker(fleet: World, fleet_backend: Harnes
     await fleet.user.lock(car).succeeds()
     held = fleet.shard.cars[car.vin].car.outbox
     assert held.created == held.acknowledged + held.left_out
+
+
+@pytest.mark.fleet(mode="virtual")
+async def test_a_command_without_words_is_rejected(fleet: World, fleet_backend: HarnessBackend) -> None:
+    """Its user is told so at once; others go on."""
+    car = await fleet.car()
+    await fleet.user.refresh(car).is_rejected("not_in_dialect")
+    await fleet.user.lock(car).succeeds()
