@@ -22,7 +22,7 @@ test: ## Set up and run all tests on all cores: those without a broker, the live
 	@.venv/bin/python -m pytest -n auto --dist worksteal -m "not live" $(ARGS) || [ $$? = 5 ]  # 5: ARGS selects none of them
 	@.venv/bin/python -m pytest -n $(LIVE_WORKERS) --dist loadgroup -m "live and not alone" $(ARGS) || [ $$? = 5 ]
 	@.venv/bin/python -m pytest -m "live and alone" $(ARGS) || [ $$? = 5 ]
-	@$(if $(ARGS),,cd examples && ../.venv/bin/python -m pytest)  # the back end that is not ours, with its own configuration
+	@$(if $(ARGS),,cd examples && ../.venv/bin/python -m pytest && cd foreign && ../../.venv/bin/python -m pytest)  # back ends that are not ours, each with its own configuration
 
 test-fast: ## Set up and run the tests that need no broker
 	@bash tools/setup.sh dev

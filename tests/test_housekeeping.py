@@ -248,17 +248,19 @@ def test_documents_are_finished() -> None:
 
 def test_all_tests_are_those_of_the_example_too() -> None:
     """Whoever runs all tests runs them; whoever selects some selects among ours."""
-    assert targets()["test"][-1].startswith("@$(if $(ARGS),,cd examples && ../.venv/bin/python -m pytest)")
+    both = "cd examples && ../.venv/bin/python -m pytest && cd foreign && ../../.venv/bin/python -m pytest"
+    assert targets()["test"][-1].startswith(f"@$(if $(ARGS),,{both})")
 
 
 def test_the_example_knows_cars_in_its_tests_only() -> None:
     """It shows how others test their back end, so it must not lean on ours."""
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "examples" / "finder").glob("*.py")]
-    assert sources
-    assert not any(re.search(r"^\s*(import|from) fleet\b", source, re.MULTILINE) for source in sources)
-    theirs = tomllib.loads(text_of("examples/pyproject.toml"))["project"]
-    assert not any(name.startswith("connectfleet") for name in theirs["dependencies"])
-    assert "connectfleet" in theirs["optional-dependencies"]["test"]
+    for package, project in (("examples/finder", "examples"), ("examples/foreign/depot", "examples/foreign")):
+        sources = [path.read_text(encoding="utf-8") for path in (ROOT / package).glob("*.py")]
+        assert sources
+        assert not any(re.search(r"^\s*(import|from) fleet\b", source, re.MULTILINE) for source in sources)
+        theirs = tomllib.loads(text_of(f"{project}/pyproject.toml"))["project"]
+        assert not any(name.startswith("connectfleet") for name in theirs["dependencies"])
+        assert "connectfleet" in theirs["optional-dependencies"]["test"]
 
 
 def test_the_examples_workflow_has_all_that_its_tests_need() -> None:

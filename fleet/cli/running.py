@@ -243,8 +243,19 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
     out.say("\n", (report["verdict"], f"bold {colour}"), f": {report['reason']}")
     account = " · ".join(
         f"{report[name]} {name.replace('_', ' ')}"
-        for name in ("created", "acknowledged", "stored", "in_outbox", "dropped", "quarantined", "refused", "lost", "duplicates")
-        if report[name] is not None
+        for name in (
+            "created",
+            "acknowledged",
+            "stored",
+            "in_outbox",
+            "dropped",
+            "quarantined",
+            "refused",
+            "left_out",
+            "lost",
+            "duplicates",
+        )
+        if report.get(name) is not None and (name != "left_out" or report[name])
     )
     out.say(f"messages   {account}")
     out.say(f"counted    by {report['counted_by']}")

@@ -75,8 +75,10 @@ def _check_answer_topics(mapping: Mapping, _: Services) -> Iterator[Problem]:
 
 def _check_answer_fields(mapping: Mapping, _: Services) -> Iterator[Problem]:
     levels = {f"topic.{level}" for command in mapping.commands for level in levels_of(command.topic)}
+    mapped = tuple(dict.fromkeys(command.command for command in mapping.commands))
     for index, entry in enumerate(mapping.responses):
-        yield from _check_fields(("responses", index), entry, in_message("responses", entry.states, levels))
+        follow = in_message("responses", entry.states, levels, entry.commands or mapped)
+        yield from _check_fields(("responses", index), entry, follow)
 
 
 def _check_wills(mapping: Mapping, _: Services) -> Iterator[Problem]:

@@ -35,13 +35,18 @@ Follow = Callable[[str], Place]
 """Follows a path; raises UsageError with the nearest one that there is."""
 
 
-def in_message(sending: Sending, chosen: tuple[str, ...] = (), beside: Collection[str] = ()) -> Follow:
+def in_message(
+    sending: Sending, chosen: tuple[str, ...] = (), beside: Collection[str] = (), commands: tuple[str, ...] = ()
+) -> Follow:
     """Return the function that follows paths in a message of a car; of free data only the first step is known.
 
     `chosen` are the triggers, names, states or connections that the entry is for, all where there are none. `beside` are further
-    paths: what a field's frame is built of, and the levels of the topic of a command that is answered.
+    paths: what a field's frame is built of, and the levels of the topic of a command that is answered. `commands` are those that
+    an answer may be for.
     """
     narrowed = _chosen(sending, chosen)
+    if commands:
+        narrowed["name"] = Place(Literal[commands], False)
 
     def follow(path: str) -> Place:
         if path in beside:

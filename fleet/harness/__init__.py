@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fleet.harness.broker import ForeignBroker, HarnessBroker
     from fleet.harness.car import HarnessCar
     from fleet.harness.clock import HarnessClock
+    from fleet.harness.dialects import check_dialect
     from fleet.harness.errors import ExpectationFailed, ForgottenAwait, InvariantBroken
     from fleet.harness.faults import Faults
     from fleet.harness.matching import anything, between, ge, gt, le, lt, near, one_of, unlike
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExpectationFailed", "FaultProxy", "Faults", "ForeignBroker", "ForgottenAwait", "HarnessBackend", "HarnessBroker",
-    "HarnessCar", "HarnessClock", "InvariantBroken", "World", "anything", "between", "ge", "gt", "le", "live_world", "lt",
-    "make_fault", "near", "one_of", "unlike", "virtual_world",
+    "HarnessCar", "HarnessClock", "InvariantBroken", "World", "anything", "between", "check_dialect", "ge", "gt",
+    "le", "live_world", "lt", "make_fault", "near", "one_of", "unlike", "virtual_world",
 ]  # fmt: skip
 
 _WHERE: Final = {
     **dict.fromkeys(("ExpectationFailed", "ForgottenAwait", "InvariantBroken"), "harness.errors"),
     **dict.fromkeys(("HarnessBroker", "ForeignBroker"), "harness.broker"),
     "FaultProxy": "transport.proxy",
+    "check_dialect": "harness.dialects",
     "Faults": "harness.faults",
     "HarnessBackend": "harness.backend",
     "HarnessCar": "harness.car",
