@@ -75,7 +75,7 @@ class LastKnown:
         if known is None:
             known = self._cars.put(vin, {})
         known.update(values)
-        groups = {path.partition(".")[0] for path in values} | {"state"}
+        groups = {path.partition(".")[0] for path in values} | {"state", "trigger"}
         return {path: value for path, value in known.items() if path.partition(".")[0] in groups}
 
 

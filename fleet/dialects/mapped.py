@@ -19,7 +19,7 @@ from fleet.dialects.spec import Mapping as MappingFile
 from fleet.errors import Undecodable, Unwritable
 from fleet.kernel.instants import Instant
 from fleet.wire.clients import car_of
-from fleet.wire.dialect import Access, CarEnd, CarFacts
+from fleet.wire.dialect import Access, CarEnd, CarFacts, StatusIntervals
 from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.intake import check_fields, plain_part
@@ -191,6 +191,11 @@ class MappedDialect(ForeignDialect):
     def says_stored(self) -> bool:
         """Whether one confirmation covers all messages before it, as our back end has them."""
         return self._compiled.confirm is not None and self._compiled.confirm.is_cumulative
+
+    @property
+    def status_intervals(self) -> StatusIntervals:
+        """How often cars report while they drive or charge."""
+        return StatusIntervals(self.mapping.intervals.driving, self.mapping.intervals.charging)
 
     @property
     def not_read_back(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from fleet.vehicle.driver import PROFILES, Driver, Profile
 from fleet.vehicle.geo import LatLon
 from fleet.vehicle.region import Place, Region
 from fleet.vehicle.settings import CarSettings
+from fleet.wire.dialect import StatusIntervals
 
 MOST_KM: Final = 5_000_000
 
@@ -37,8 +38,10 @@ class ModelCar:
     settings: CarSettings | None = None
     equipment: Mapping[str, object] = field(default_factory=dict)
 
-    def make(self, number: int, *, seed: int, boot: int, now: Instant, region: Region, until_stored: bool) -> Car:
-        """Make the car of that number. Raises UsageError for what no such car can be or hold."""
+    def make(
+        self, number: int, *, seed: int, boot: int, now: Instant, region: Region, until_stored: bool, intervals: StatusIntervals
+    ) -> Car:
+        """Make the car of that number, which reports at `intervals`. Raises UsageError for what no such car can be or hold."""
         catalogue = load_catalogue()
         first = next(iter(catalogue.model(self.model).energies))
         if self.profile not in PROFILES:
@@ -50,7 +53,7 @@ class ModelCar:
         car = Car(
             vin=make_vin(fitted, number), key=stream_key(seed, "car", str(number)), equipment=fitted, boot=boot, now=now,
             driver=Driver(stream_key(seed, "driver", str(number)), region, home=home, work=work, profile=self.profile),
-            settings=self.settings or CarSettings(hole_share=0.0, until_stored=until_stored),
+            settings=self.settings or CarSettings(hole_share=0.0, until_stored=until_stored, status_intervals=intervals),
         )  # fmt: skip
         self._set_levels(car, fitted)
         return car

@@ -48,6 +48,7 @@ from fleet.vehicle.driver import Profile
 from fleet.vehicle.regions import region_of
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import PowerOn
+from fleet.wire.dialect import intervals_of
 from fleet.wire.messages import AnnounceClock, DeskRequest
 from fleet.wire.topics import Topics
 
@@ -424,7 +425,7 @@ class World:
         for model_car in wanted:
             car = model_car.make(
                 len(self.cars) + len(made), seed=self.seed, boot=self._boot, now=self.now, region=region_of(self.settings.region),
-                until_stored=self.settings.until_stored,
+                until_stored=self.settings.until_stored, intervals=intervals_of(self.stage.dialect),
             )  # fmt: skip
             made.append(HarnessCar(self, self.shard.add_car(car)))
         self.cars += made

@@ -26,6 +26,7 @@ from fleet.vehicle.region import Place, Region
 from fleet.vehicle.regions import load_regions, region_of
 from fleet.vehicle.settings import CarSettings, PlacedDeadZone
 from fleet.vehicle.track import TrackDriver, TrackTrip
+from fleet.wire.dialect import NO_INTERVALS, StatusIntervals, intervals_of
 from fleet.wire.messages import Status, Written
 from fleet.wire.privacy import MODES, OPEN, PrivacyMode
 from fleet.wire.services import load_services
@@ -128,7 +129,14 @@ class _Maker:
         self._scenario = scenario
         self._start = start
         self._boot = boot
-        self._settings = {fleet.name: _settings(scenario, fleet, common or CarSettings()) for fleet in scenario.fleets}
+        choices = scenario.dialects()
+        intervals = {choice: _intervals(choice) for choice in choices.values()}
+        self._settings = {
+            fleet.name: replace(
+                _settings(scenario, fleet, common or CarSettings()), status_intervals=intervals[choices[fleet.name]]
+            )
+            for fleet in scenario.fleets
+        }
         self._regions = {fleet.name: region_of(scenario.region_of(fleet)) for fleet in scenario.fleets}
         self._tracks = {fleet.name: _trips(scenario, fleet) for fleet in scenario.fleets if fleet.tracks is not None}
 
@@ -142,6 +150,11 @@ class _Maker:
         return Car(
             vin=vin, key=driver.key, equipment=equipment, driver=driver, boot=self._boot, now=self._start, settings=settings
         )
+
+
+def _intervals(choice: str | None) -> StatusIntervals:
+    """Return how often cars report in the dialect of a name."""
+    return NO_INTERVALS if choice is None else intervals_of(open_dialect(choice))
 
 
 def _privacy(scenario: Scenario, fleet: Fleet, vin: str) -> PrivacyMode:

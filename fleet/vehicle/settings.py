@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fleet.kernel.instants import Duration
 from fleet.vehicle.geo import distance_m
 from fleet.vehicle.outbox import OUTBOX_LIMIT
+from fleet.wire.dialect import NO_INTERVALS, StatusIntervals
 from fleet.wire.messages import Status, Written
 from fleet.wire.privacy import OPEN, PrivacyMode
 
@@ -33,7 +34,7 @@ class CarSettings:
     registered, None for the one they live in. `privacy` is what their switch is set to at the start. `reply_time` is what a
     reply to a request may take at least: at a fast clock the way there and back takes longer than people would wait.
     With `remembers` they have it written down which commands they execute. With `write_status` a status that a load stage wants
-    again is sent as it was written.
+    again is sent as it was written. `status_intervals` are how often they report while they drive or charge.
     """
 
     fleet: str = ""
@@ -46,3 +47,4 @@ class CarSettings:
     reply_time: Duration = 0
     remembers: bool = False
     write_status: Callable[[Status], Written] | None = None
+    status_intervals: StatusIntervals = NO_INTERVALS

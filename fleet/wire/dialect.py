@@ -11,11 +11,11 @@ remembers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import Duration, Instant
 from fleet.wire.commands import COMMANDS
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
@@ -60,6 +60,16 @@ class Access(NamedTuple):
     car_reads: tuple[str, ...]
     cloud_writes: tuple[str, ...]
     cloud_reads: tuple[str, ...]
+
+
+class StatusIntervals(NamedTuple):
+    """How often cars of a dialect report their status while they drive and while they charge; None for never."""
+
+    driving: Duration | None = None
+    charging: Duration | None = None
+
+
+NO_INTERVALS: Final = StatusIntervals()
 
 
 class Heard(NamedTuple):
@@ -253,6 +263,21 @@ class Dialect(Protocol):
     def read_desk_answer(self, frame: Frame) -> DeskAnswer:
         """Read a step of an answer."""
         ...
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A dialect that wants regular reports of its cars."""
+
+    @property
+    def status_intervals(self) -> StatusIntervals:
+        """How often."""
+        ...
+
+
+def intervals_of(dialect: Dialect) -> StatusIntervals:
+    """Return how often cars of a dialect report by themselves: never, if it does not say so."""
+    return dialect.status_intervals if isinstance(dialect, Reporting) else NO_INTERVALS
 
 
 def is_secret(request: DeskRequest) -> bool:

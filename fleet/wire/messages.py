@@ -61,9 +61,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 Trigger = Literal[
     "engine_off", "left", "refresh", "command", "load", "charging", "heater", "ventilation", "climatisation", "update",
-    "health",
+    "health", "interval",
 ]  # fmt: skip
-"""Why a status was sent: `left` is the driver walking away, `load` a load stage that asked."""
+"""Why a status was sent: `left` is the driver walking away, `load` a load stage that asked, `interval` that it was time again."""
 
 VehicleState = Literal["offline", "parked", "ignition_on", "driving"]
 

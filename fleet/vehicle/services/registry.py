@@ -20,6 +20,7 @@ from fleet.vehicle.services import (
     online,
     privacy,
     refreshing,
+    reporting,
     reset,
     routes,
     speed_alert,
@@ -90,5 +91,6 @@ LISTENERS: Final[tuple[Listener, ...]] = (
     driving.LISTENER,
     privacy.LISTENER,
     charging.LISTENER,
+    reporting.LISTENER,
 )
 """In the order in which they hear of an event: messages that two of them send of it leave the car in this order."""
