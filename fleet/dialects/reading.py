@@ -110,14 +110,15 @@ def _read_value(field: OutgoingField, value: Any, found: Values) -> bool:
         return written(field.constant) == written(value)
     if field.source is None or field.read is None:
         return True
+    if field.absent is not ABSENT and written(field.absent) == written(value):
+        found[field.source] = None
+        return True
     if value is None:
-        if field.absent is None:
-            found[field.source] = None
         return True
     try:
         found[field.source] = field.read(value)
     except ValueError:
-        if field.absent is ABSENT or written(field.absent) != written(value):
+        if field.otherwise is ABSENT or written(field.otherwise) != written(value):
             raise
     return True
 

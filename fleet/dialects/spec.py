@@ -31,9 +31,9 @@ class Field(Element, frozen=True, kw_only=True):
     """One value: `from` a path, a `constant`, or an `expression` over the paths of the message. A text alone is the path.
 
     `unit` is theirs: ours follows from the name of our field. `values` maps a value that is read to the one that is written, and
-    `otherwise` stands for all that it lacks, and for a value that is not there. Without it a value that is not there is left out,
-    and with one that `values` lacks the message cannot be sent. `digits` rounds, 0 to a whole number. `every`: where only changes
-    are sent, it is not sent again before.
+    `otherwise` stands for all that it lacks; without that a message with such a value cannot be sent. Without `values` it stands
+    for a value that is not there; else such a field is left out. `digits` rounds, 0 to a whole number. `every`: where only
+    changes are sent, it is not sent again before.
     """
 
     path: str | None = msgspec.field(name="from", default=None)

@@ -40,8 +40,8 @@ class OutgoingField:
     """
 
     __slots__ = (
-        "absent", "accompanies", "constant", "convert", "every", "expression", "get", "group", "inner", "read", "root", "source",
-        "target",
+        "absent", "accompanies", "constant", "convert", "every", "expression", "get", "group", "inner", "otherwise", "read",
+        "root", "source", "target",
     )  # fmt: skip
 
     def __init__(self, target: str, field: Field, message: type[msgspec.Struct], *, null: bool, plain: bool) -> None:
@@ -51,7 +51,8 @@ class OutgoingField:
         self.constant = ABSENT if field.constant is None else field.constant
         self.expression = None if field.expression is None else Expression(field.expression)
         self.source = field.path
-        self.absent: Any = ABSENT if field.otherwise is None else field.otherwise
+        self.otherwise: Any = ABSENT if field.otherwise is None else field.otherwise
+        self.absent: Any = field.values.get(written(None), ABSENT) if field.values else self.otherwise
         if null and self.absent is ABSENT:
             self.absent = None
         self.root: str | None = None

@@ -230,3 +230,26 @@ def test_a_value_that_fails_on_one_car_says_why(field: str, reason: str | None) 
         with pytest.raises(Unwritable) as caught:
             end.write(STATUS, AT)
         assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("field", "reason", "written"),
+    [
+        ("{from: reason, values: {busy: B}, otherwise: OTHER}", "busy", "B"),
+        ("{from: reason, values: {busy: B}, otherwise: OTHER}", "too_far", "OTHER"),
+        ("{from: reason, values: {busy: B}, otherwise: OTHER}", None, "left out"),
+        ("{from: reason, values: {busy: B, 'null': NONE}, otherwise: OTHER}", None, "NONE"),
+        ("{from: reason, otherwise: NONE}", None, "NONE"),
+        ("{from: reason, otherwise: NONE}", "busy", "busy"),
+    ],
+)
+def test_what_stands_for_other_values_and_for_none(field: str, reason: str | None, written: str) -> None:
+    dialect = dialect_of(
+        HEAD + "responses: [{topic: '{base}/r', fields: {s: state, id: command_id, n: name, e: " + field + "}}]}"
+    )
+    answer = Response(**HEADER, command_id="c", name="lock", state="rejected", reason=reason, awake=True)
+    (frame,) = end_of(dialect).write(answer, AT)
+    assert body(frame).get("e", "left out") == written
+    found = dialect.read_from_car(frame)
+    assert isinstance(found, Response)
+    assert found.reason == (None if written in {"OTHER", "NONE"} else reason)

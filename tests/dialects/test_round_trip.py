@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import cbor2
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -15,9 +17,14 @@ from fleet.dialects.mapped import MappedDialect
 from fleet.dialects.paths import all_paths, find_place
 from fleet.dialects.spec import Mapping, read_mapping
 from fleet.dialects.units import UNITS, unit_of
+from fleet.errors import Undecodable
 from fleet.wire.dialect import CarFacts
 from fleet.wire.fleet_dialect import FleetDialect
+from fleet.wire.frame import Frame
 from fleet.wire.messages import STATUS_GROUPS, Event, Response, Status
+from fleet.wire.numbering import NUMBER
+from tests.dialects.test_car_end import OVMS, TELEMETRY
+from tests.dialects.test_spec import ACME, mapping_of
 from tests.wire.test_dialect import VIN
 
 GROUP_PATHS = sorted(
@@ -240,3 +247,44 @@ def test_events_and_answers_come_back(
     ):
         (frame,) = dialect.car_end(CAR, lambda: Status(**header, trigger="load", state="parked")).write(message, 0)
         assert dialect.read_from_car(frame) == message
+
+
+KEYS = st.sampled_from(["do", "request", "on", "until", "target", "code", "value", "doors", "energy", "at", "name", "details"])
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.sampled_from(["LOCK", "doors", "lock"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+PAYLOADS = st.binary(max_size=40) | PLAIN.map(cbor2.dumps) | PLAIN.map(msgspec.json.encode)
+LEVELS = ["state", "live/energy", "alert/ecall", "event", "link", "answer", "command/doors", "command/climate", "v/Soc", "v/?",
+          "client/a/command/1", "client/a/response/1", "x"]  # fmt: skip
+PROPERTIES = st.sampled_from(
+    [(), ((NUMBER, f"{VIN} 3 4 5 1/1"),), ((NUMBER, f"{VIN} 3 4 5 1/2"),), ((NUMBER, "x"),), ((NUMBER, f"{VIN} 0 0 0 1/1"),)]
+)
+
+
+@pytest.mark.parametrize("text", [ACME.read_text(), OVMS, TELEMETRY], ids=["acme", "ovms", "telemetry"])
+@given(
+    frames=st.lists(
+        st.builds(
+            Frame, topic=st.sampled_from([f"{head}{VIN}/{level}" for head in ("acme/north/", "t/") for level in LEVELS]),
+            payload=PAYLOADS, user_properties=PROPERTIES, correlation=st.none() | st.binary(max_size=4), retain=st.booleans(),
+        ),
+        max_size=5,
+    )
+)  # fmt: skip
+def test_whatever_comes_is_a_message_or_undecodable(text: str, frames: list[Frame]) -> None:
+    """And no other error; it can be kept and handed on."""
+    dialect = MappedDialect(mapping_of(text), FleetDialect())
+    end = dialect.car_end(CAR, lambda: Status(vin=VIN, boot=1, seq=0, captured_at=0, trigger="load", state="parked"))
+    for frame in frames:
+        with suppress(Undecodable):
+            message = dialect.read_from_car(frame)
+            if isinstance(message, Event | Response | Status):
+                assert msgspec.msgpack.decode(dialect.stored_form(frame, message), type=type(message)) == message
+        with suppress(Undecodable):
+            end.read(frame, 0)
+        with suppress(Undecodable):
+            dialect.read_to_car(frame)
+        dialect.header_of(frame)
+        dialect.emergency_of(frame, 0)
