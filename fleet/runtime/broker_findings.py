@@ -14,10 +14,12 @@ UNEXPLAINED_MIN: Final = 3
 """Ends of which nobody said why, from which on they are a finding: a broker that hangs up once may have its reasons."""
 
 
-def broker_findings(scenario: Scenario, result: Mapping[str, Any], backend: Mapping[str, Any]) -> list[str]:
-    """Return the findings from the results of simulator and back end."""
+def broker_findings(
+    scenario: Scenario, result: Mapping[str, Any], backend: Mapping[str, Any], *, died: bool = False
+) -> list[str]:
+    """Return the findings from the results of simulator and back end; that the broker `died` explains why connections ended."""
     found = []
-    harmed = harms_network(scenario) or any(step.broker is not None for step in scenario.steps())
+    harmed = died or harms_network(scenario) or any(step.broker is not None for step in scenario.steps())
     for who, told in (("cars", result), ("the back end", backend)):
         found += _ends(who, told.get("ends", {}), harmed=harmed)
         found += [

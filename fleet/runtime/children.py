@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
@@ -13,6 +12,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from fleet.errors import FleetError
+from fleet.runtime.signals import how_ended
 
 LINE_LIMIT: Final = 64 * 1024 * 1024
 """Bytes; the result of a process with many full outboxes is one long line."""
@@ -30,6 +30,10 @@ class ChildFailed(FleetError):
     def __init__(self, message: str, *, hint: str = "", error: FleetError | None = None) -> None:
         self.error = error
         super().__init__(message, hint=hint)
+
+
+class ChildDied(ChildFailed):
+    """A process of the run was killed, or ended without an error of its own."""
 
 
 class Child:
@@ -130,9 +134,8 @@ class Child:
         if failed is not None:
             error = FleetError.from_plain(failed["error"])
             return ChildFailed(str(error), hint=error.hint, error=error)
-        code = self._process.returncode or 0
-        end = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return ChildFailed("\n".join((f"the {self.name} {end}", *self._errors[-6:])), hint=MORE_HINT)
+        end = how_ended(self._process.returncode or 0)
+        return ChildDied("\n".join((f"the {self.name} {end}", *self._errors[-6:])), hint=MORE_HINT)
 
     def interrupt(self) -> None:
         """Ask it to end in order; safe to call twice."""

@@ -20,7 +20,7 @@ from fleet.runtime.access import ENDPOINT_FILE, SECRET_FILE_VARIABLE, Access, En
 from fleet.runtime.assembly import vins
 from fleet.runtime.broker_acl import with_confirmations
 from fleet.runtime.broker_controller import BrokerController
-from fleet.runtime.children import Child, ChildFailed
+from fleet.runtime.children import Child, ChildDied, ChildFailed
 from fleet.runtime.clocks import wall_us
 from fleet.runtime.confirmations import Confirmations
 from fleet.runtime.credentials import SECRET_VARIABLE, FleetSecret
@@ -28,6 +28,7 @@ from fleet.runtime.dialects import choices_of, dialect_of
 from fleet.runtime.embedded_process import EmbeddedProcess
 from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
+from fleet.runtime.last_words import result_of_dead
 from fleet.runtime.limits import run_fast
 from fleet.runtime.mosquitto import PrivateMosquitto, has_mosquitto
 from fleet.runtime.reaching import look_for, look_in
@@ -38,6 +39,7 @@ from fleet.runtime.view import View
 from fleet.scenario.actions import BrokerAction
 from fleet.scenario.resolved import encode
 from fleet.transport.proxy import FaultProxy
+from fleet.transport.reasons import SAME_CLIENT_ID
 from fleet.wire.topics import DEFAULT_PREFIX
 
 BACKEND_READY_S: Final = 30.0
@@ -72,7 +74,11 @@ class LiveOptions:
 
 
 class RunBroken(FleetError):
-    """The simulator died in mid-run: there is no account, and so no report; what was stored is in the store."""
+    """The simulator gave up in mid-run, with an error of its own: there is no report; what was stored is in the store."""
+
+
+class _PartDied(Exception):
+    """A part of the run died before the simulator was there; `self._broken` says which."""
 
 
 class LiveRunStage:
@@ -96,6 +102,7 @@ class LiveRunStage:
         self._backend_cpu: CpuMeter | None = None
         self._warned: set[str] = set()
         self._broken = ""
+        self._broker_died = False
         self._step = ""
         self._simulator_waits = ("", "")
 
@@ -180,7 +187,8 @@ class LiveRunStage:
     async def play(self, hear: Hear) -> Played:
         """Run back end and simulator to the scenario's end, and merge their journals.
 
-        Raises ChildFailed for one that cannot start, RunBroken for a simulator that dies later.
+        Raises ChildFailed for one that cannot start, RunBroken for a simulator that gives up later. One that dies, by a signal or
+        without an error of its own, leaves its last progress as the result.
         """
         for part in self._journals():
             part.unlink(missing_ok=True)
@@ -196,7 +204,10 @@ class LiveRunStage:
         self._merge_journals()
         cpu = self._backend_cpu.figures() if self._backend_cpu else {}
         confirmed = None if self._confirmations is None else self._confirmations.to_plain()
-        return Played(result=result, backend=self._backend, backend_cpu=cpu, broken=self._broken, confirmed=confirmed)
+        return Played(
+            result=result, backend=self._backend, backend_cpu=cpu, broken=self._broken, broker_died=self._broker_died,
+            confirmed=confirmed,
+        )  # fmt: skip
 
     async def _start_counting(self) -> None:
         """Listen to what the back end under test confirms."""
@@ -261,8 +272,10 @@ class LiveRunStage:
             finally:
                 with self._waiting_for("the simulator to end"):
                     await simulator.end()
-            if backend is not None and backend.is_running:
+            if backend is not None and backend.is_running and not self._broker_died:
                 await self._let_catch_up(backend, result)
+        except _PartDied:
+            result = self._result_so_far()
         finally:
             if backend is not None:
                 with self._waiting_for("the back end to end"):
@@ -287,11 +300,36 @@ class LiveRunStage:
         )  # fmt: skip
         try:
             with self._waiting_for("the back end to connect"):
-                await self._or_stop(backend.wait_for("ready", BACKEND_READY_S))
+                await self._or_stop(self._until_ready(backend))
         except BaseException:
             await backend.end()
             raise
         return backend
+
+    async def _until_ready(self, backend: Child) -> None:
+        """Wait until it is connected. Raises _PartDied when it, or the private broker, dies meanwhile."""
+        ready = asyncio.create_task(backend.wait_for("ready", BACKEND_READY_S), name="ready")
+        watched = asyncio.create_task(self._watch(backend), name="watch processes")
+        try:
+            await asyncio.wait({ready, watched}, return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                self._note_death(watched.result())
+                raise _PartDied
+            ready.result()
+        except ChildDied as error:
+            self._note_death(str(error))
+            raise _PartDied from error
+        finally:
+            ready.cancel()
+            watched.cancel()
+
+    def _note_death(self, text: str) -> None:
+        """Show in words which part has died, and keep the first line of the first for the report."""
+        self._view.say(f"error: {text}")
+        self._broken = self._broken or text.partition("\n")[0]
+
+    def _result_so_far(self) -> Message:
+        return result_of_dead(self._simulator, self._config.scenario, until_stored=self._config.until_stored)
 
     def _guest_options(self) -> list[str]:
         """On a broker of the user's: a session of this run's own, that ends with it."""
@@ -365,12 +403,15 @@ class LiveRunStage:
         try:
             await asyncio.wait({result, stopped, watched}, return_when=asyncio.FIRST_COMPLETED)
             if watched.done():
-                self._broken = watched.result()
-                self._view.say(f"error: {self._broken}")
+                self._note_death(watched.result())
             if not result.done():
                 simulator.interrupt()
             return await result
         except ChildFailed as error:
+            if isinstance(error, ChildDied):
+                self._note_death(str(error))
+            if self._broken:
+                return self._result_so_far()
             if self._simulator:
                 raise RunBroken(str(error), hint=error.hint) from error
             raise
@@ -386,8 +427,11 @@ class LiveRunStage:
                 self._look_at_cpu(backend.pid)
             if self._controller is not None and self._controller.error is not None:
                 return f"the broker did not start again: {str(self._controller.error).partition(chr(10))[0]}"
-            if self._broker is not None and self._broker.pid is None and not (self._controller and self._controller.holds_down):
-                return "the broker has ended during the run"
+            if self._broker is not None and not (self._controller and self._controller.holds_down):
+                end = self._broker.end
+                if end is not None:
+                    self._broker_died = True
+                    return f"the private broker {end} during the run, which the scenario does not say"
             if backend is not None and not backend.is_running:
                 try:
                     await backend.wait_for("never")
@@ -423,16 +467,18 @@ class LiveRunStage:
         elif message["type"] == "waits":
             self._simulator_waits = message["what"], message["detail"]
         elif message["type"] == "log":
-            self._say_once(f"simulator: {message['text']}")
+            self._say_once("simulator", message["text"])
         hear(message, self._backend)
 
     def _heard_backend(self, message: Message) -> None:
         if message["type"] in {"progress", "result"}:
             self._backend = message
         elif message["type"] == "log":
-            self._say_once(f"backend: {message['text']}")
+            self._say_once("backend", message["text"])
 
-    def _say_once(self, text: str) -> None:
+    def _say_once(self, part: str, logged: str) -> None:
+        """Show a line that a part has logged; nobody but its own clients uses a private broker."""
+        text = f"{part}: {logged if self._broker is None else logged.replace(f' {SAME_CLIENT_ID}', '')}"
         if text not in self._warned and len(self._warned) < WARNINGS_MOST:
             self._warned.add(text)
             self._view.say(text)

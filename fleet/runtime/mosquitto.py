@@ -30,6 +30,7 @@ from fleet.runtime.broker_acl import acl_text
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.limits import raise_open_files
 from fleet.runtime.resources import resource_dir
+from fleet.runtime.signals import how_ended
 from fleet.transport.link import Endpoint
 from fleet.wire.dialect import Access
 from fleet.wire.topics import DEFAULT_PREFIX, checked_prefix
@@ -135,6 +136,12 @@ class PrivateMosquitto:
     def pid(self) -> int | None:
         """The process while it runs, else None."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def end(self) -> str | None:
+        """How the process ended, in words, when nobody ended it here; None while it runs, and after `stop` and `kill`."""
+        code = self._process.poll() if self._process is not None else None
+        return None if code is None else how_ended(code)
 
     @property
     def folder(self) -> Path:

@@ -43,13 +43,16 @@ def compose_report(
     verdicts: Verdicts,
     faults: Mapping[str, Mapping[str, int]] | None = None,
     broken: str = "",
+    broker_died: bool = False,
     confirmed: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the report of a run from the results of simulator and back end.
 
     `store` is None without a back end of ours; what nobody has looked at is None then, and where the store cannot be read.
     `faults` is what was done to the network on purpose, by kind; None where nobody has counted. `broken` tells which part of
-    the run died under it, in words. `confirmed` is what a back end under test has confirmed, see `Confirmations`.
+    the run died under it, in words, and `broker_died` that it was the broker. A result that is `cut_off` is held against no
+    expectation, and what only the cars of the dead simulator knew is None. `confirmed` is what a back end under test has
+    confirmed, see `Confirmations`.
     """
     try:
         account, commands, told = _store_side(result, backend, store, scenario)
@@ -81,7 +84,7 @@ def compose_report(
         "beyond": dict(backend.get("beyond", {})),
         "findings": [
             *reports.findings(generator, backend_cpu.get("cpu_percent")),
-            *broker_findings(scenario, result, backend),
+            *broker_findings(scenario, result, backend, died=broker_died),
             *_of_tracks(scenario),
             *unjudged(verdicts, lines),
             *_of_confirmations(confirmed, account),
@@ -89,7 +92,12 @@ def compose_report(
         ],
         "stages": stage_figures(result["stages"]),
     }
-    report["expectations"] = verdicts.outcomes(report, report["stages"]) + line_outcomes(lines)
+    if "cut_off" in result:
+        report |= dict.fromkeys(("in_outbox", "lost"))
+        report["findings"].append(_of_cut_off(result["cut_off"]))
+        report["expectations"] = []
+    else:
+        report["expectations"] = verdicts.outcomes(report, report["stages"]) + line_outcomes(lines)
     report["verdict"], report["reason"] = judge(
         account
         if confirmed is None
@@ -121,6 +129,16 @@ def _of_confirmations(confirmed: Mapping[str, Any] | None, account: Account) -> 
     if account.lost < 0:
         found.append(f"the back end confirmed {-account.lost} messages more than there were")
     return found
+
+
+def _of_cut_off(last: str | None) -> str:
+    """Return up to when the simulator that died has told what its cars did."""
+    told = (
+        "the run broke before the simulator told anything of its cars"
+        if last is None
+        else f"the simulator's last word is of {last}"
+    )
+    return f"{told}: its counts end there, nobody knows what its cars still held, and no expectation was judged"
 
 
 def _of_run(scenario: Scenario) -> dict[str, Any]:
@@ -220,7 +238,8 @@ def _latency(result: Mapping[str, Any], backend: Mapping[str, Any]) -> dict[str,
         "command_round_trip": result["round_trip"],
         "command_round_trip_waking": result["round_trip_waking"],
     }
-    return {name: Histogram.from_dict(plain).summary_ms() if plain else {} for name, plain in histograms.items()}
+    figures = {name: Histogram.from_dict(plain).summary_ms() if plain else {} for name, plain in histograms.items()}
+    return figures | dict(result.get("latency_ms", {}))
 
 
 def _generator(result: Mapping[str, Any]) -> Generator:

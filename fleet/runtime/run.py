@@ -52,13 +52,15 @@ class RunConfig:
 class Played:
     """The end of a scenario on a stage: the results of simulator and back end.
 
-    `broken` says in words which part of the run died under it, `confirmed` what a back end under test has confirmed.
+    `broken` says in words which part of the run died under it, `broker_died` that it was the broker, and `confirmed` what a back
+    end under test has confirmed.
     """
 
     result: dict[str, Any]
     backend: Message
     backend_cpu: Message = field(default_factory=dict)
     broken: str = ""
+    broker_died: bool = False
     confirmed: Message | None = None
 
 
@@ -143,6 +145,7 @@ class Run:
                 verdicts=self._verdicts,
                 faults=None if self._injector is None else self._injector.counts(),
                 broken=played.broken,
+                broker_died=played.broker_died,
                 confirmed=played.confirmed,
             )
             if report["verdict"] in {"failed", "invalid"}:

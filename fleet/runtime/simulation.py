@@ -356,6 +356,18 @@ class Simulation:
             "round_trip_ms": self.users.round_trip.summary_ms() if self.users else {},
             "behind_ms": round(self.shard.counts.lag.percentile(0.99) / 1000, 1) if self.shard.counts.lag.count else 0.0,
             "warnings": warnings,
+            **({"so_far": self._so_far()} if self._config.schedule is None else {}),
+        }
+
+    def _so_far(self) -> Progress:
+        """Return what a report needs of a process that may not live to give its result."""
+        return {
+            "boot": self.boot,
+            "connected": self._most_connected,
+            "wall_s": round(max(0, self.clock.wall_us() - self._began_wall_us) / 1e6, 3) if self._began_wall_us else 0.0,
+            "behind": self.shard.counts.lag.to_dict(),
+            "late_sends": self.shard.counts.late,
+            "health": self._health.figures(),
         }
 
     def result(self) -> Progress:

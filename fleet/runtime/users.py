@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,11 +76,16 @@ class Outcomes:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many ended in each state, by reason ("" without one)."""
-        found: dict[str, dict[str, int]] = {}
-        for outcome, count in self.outcomes.items():
-            state, _, reason = outcome.removesuffix(")").partition("(")
-            found.setdefault(state, {})[reason] = count
-        return found
+        return by_state(self.outcomes)
+
+
+def by_state(outcomes: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return counts of outcomes such as `rejected(too_far)` by state and reason ("" without one)."""
+    found: dict[str, dict[str, int]] = {}
+    for outcome, count in outcomes.items():
+        state, _, reason = outcome.removesuffix(")").partition("(")
+        found.setdefault(state, {})[reason] = count
+    return found
 
 
 def schedule_commands(scenario: Scenario, start: Instant, zone: str, *, share: float = 1.0) -> list[ScheduledCommand]:

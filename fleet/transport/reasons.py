@@ -27,6 +27,8 @@ OWN_CLIENT_IDS: Final = (
     "Client ids follow the topic prefix: give each run, and its back end, a --topic-prefix of its own; back ends of one prefix "
     "need a --client-id each."
 )
+SAME_CLIENT_ID: Final = f"If it goes on, another client uses the same client id. {OWN_CLIENT_IDS}"
+"""The hint at an end of which nobody said why, on a broker that others use, too."""
 
 _NAMES: Final = {
     0x80: "Unspecified error",
@@ -125,7 +127,7 @@ def connection_lost(client_id: str, cause: str) -> ConnectionLost:
     taken_over = None if cause == CLOSED else cause == TAKEN_OVER
     hint = "The link tries again."
     if taken_over is not False:
-        hint = f"The link tries again. If it goes on, another client uses the same client id. {OWN_CLIENT_IDS}"
+        hint = f"The link tries again. {SAME_CLIENT_ID}"
     return ConnectionLost(f"the connection of {client_id!r} was lost: {cause}", hint=hint, taken_over=taken_over)
 
 

@@ -81,6 +81,11 @@ def vins_of(scenario: Path) -> list[str]:
     return vins(load(scenario, vocabulary()))
 
 
+def is_mosquitto(pid: int) -> bool:
+    """Tell whether a process is a Mosquitto; the launcher it begins as becomes one."""
+    return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == "mosquitto"
+
+
 def report_of(folder: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return report
@@ -223,7 +228,7 @@ class TestARun:
         assert alive(started) == []
 
     async def test_the_death_of_its_simulator(self, tmp_path: Path) -> None:
-        """There is no account then: told in words, exit code 3, no orphans; what was stored is there."""
+        """Told in words, a report of what is known with verdict invalid, exit code 3, no orphans; what was stored is counted."""
         async with running("run", street(tmp_path), "--out", "out", cwd=tmp_path) as run:
             await run.says("online")
             started = children_of(run.process.pid)
@@ -231,8 +236,50 @@ class TestARun:
             os.kill(simulator, signal.SIGKILL)
             done = await run.done()
         assert done.code == 3
-        assert done.err.startswith("error: the simulator was killed by SIGKILL\n  FLEET_LOG=info")
-        assert (tmp_path / "out" / "store.sqlite").exists()
+        assert "error: the simulator was killed by SIGKILL" in done.out
+        report = report_of(tmp_path / "out")
+        assert (report["verdict"], report["cars"], report["connected"]) == ("invalid", 8, 8)
+        assert report["reason"].startswith("the simulator was killed by SIGKILL")
+        assert report["stored"] is not None
+        assert (report["lost"], report["in_outbox"], report["expectations"]) == (None, None, [])
+        assert any("the simulator's last word is of 2026-03-07T10:" in finding for finding in report["findings"])
+        assert "Traceback" not in done.text
+        assert alive(started) == []
+
+    @pytest.mark.parametrize("part", ["simulate", "backend"])
+    async def test_the_death_of_a_part_that_is_still_starting(self, tmp_path: Path, part: str) -> None:
+        """It is no fault of what was asked for: exit code 3 and a report, which says that nothing is known."""
+        async with running("run", street(tmp_path), "--out", "out", cwd=tmp_path) as run:
+
+            def starting() -> list[int]:
+                return [pid for pid in children_of(run.process.pid) if is_command(pid, part)]
+
+            await run.wait_for(f"the {part} process", lambda: bool(starting()))
+            os.kill(starting()[0], signal.SIGKILL)
+            done = await run.done()
+        assert done.code == 3, done
+        name = {"simulate": "simulator"}.get(part, part)
+        report = report_of(tmp_path / "out")
+        assert report["reason"].startswith(f"the {name} was killed by SIGKILL")
+        assert (report["verdict"], report["created"], report["lost"]) == ("invalid", 0, None)
+        assert "the run broke before the simulator told anything of its cars" in report["findings"][-1]
+
+    @pytest.mark.parametrize("when", ["starting", "living"])
+    async def test_the_death_of_its_broker(self, tmp_path: Path, when: str) -> None:
+        """Not by a step of the scenario: it is named with how it ended, and nothing is said of client ids and topic prefixes."""
+        async with running("run", street(tmp_path), "--out", "out", cwd=tmp_path) as run:
+            await run.says("broker: private Mosquitto" if when == "starting" else "online")
+            started = children_of(run.process.pid)
+            (broker,) = [pid for pid in started if is_mosquitto(pid)]
+            os.kill(broker, signal.SIGKILL)
+            done = await run.done()
+        assert done.code == 3, done
+        assert "error: the private broker was killed by SIGKILL during the run" in done.out
+        report = report_of(tmp_path / "out")
+        assert report["verdict"] == "invalid"
+        assert report["reason"].startswith("the private broker was killed by SIGKILL during the run")
+        assert not any("client id" in finding or "--topic-prefix" in finding for finding in report["findings"])
+        assert "--topic-prefix" not in done.text
         assert alive(started) == []
 
     async def test_its_own_death_leaves_nothing_running(self, tmp_path: Path) -> None:

@@ -69,3 +69,10 @@ def test_messages_that_cars_could_not_read_are_told() -> None:
     assert broker_findings(shipped("rush-hour"), {"unreadable": {"topic": 3, "type": 1}}, {}) == [
         "cars refused 4 messages sent to them, by reason: topic 3, type 1"
     ]
+
+
+def test_a_broker_that_died_explains_why_connections_ended() -> None:
+    """Nobody took the sessions of its clients over; a takeover before its death is still one."""
+    result: dict[str, Any] = {"ends": {"taken_over": 0, "unexplained": 500}}
+    assert broker_findings(shipped("rush-hour"), result, {}, died=True) == []
+    assert len(broker_findings(shipped("rush-hour"), {"ends": {"taken_over": 1, "unexplained": 500}}, {}, died=True)) == 1
