@@ -30,9 +30,9 @@ class BackendConfig:
     left out of its `repr`.
 
     `make_clock` and `wall_us` bring the time; the scenario time is known from the beginning where `clock_is_known`, otherwise
-    once it is announced. `draw` returns the jitter of reconnects. `announce_stored` serves cars that keep messages until they
-    are stored. `recorder` keeps a journal. `rules` are those of the services. `echo` makes the watch over a stalled connection;
-    None where connections do not stall.
+    once it is announced. `draw` returns the jitter of reconnects, whose waits grow to `longest_back_off_s`. `announce_stored`
+    serves cars that keep messages until they are stored. `recorder` keeps a journal. `rules` are those of the services. `echo`
+    makes the watch over a stalled connection; None where connections do not stall.
     """
 
     store: Path
@@ -50,6 +50,7 @@ class BackendConfig:
     session_expiry_s: int = _SESSION_EXPIRY_S
     receive_maximum: int = RECEIVE_MAXIMUM
     keep_alive_s: int = 60
+    longest_back_off_s: float = 30.0
     announce_stored: bool = False
     batch_wait_s: float = BATCH_WAIT_S
     echo: Callable[[], Echo] | None = None

@@ -25,7 +25,6 @@ from fleet.observe.histogram import Histogram
 from fleet.transport.link import BackOff, Link, LinkOwner, LinkSettings
 
 _SPIN_WAIT_S: Final = 5.0
-
 _log = structlog.get_logger(__name__)
 
 
@@ -136,7 +135,7 @@ class Backend:
                 *(((self._echo_topic, 1),) if self._echo_topic else ()),
             ),
         )
-        self._link = config.links(settings, owner, BackOff(config.draw))
+        self._link = config.links(settings, owner, BackOff(config.draw, cap_s=config.longest_back_off_s))
         return self._link
 
     @property

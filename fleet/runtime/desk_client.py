@@ -1,13 +1,15 @@
-"""The client of the desk: sends requests, again where they may have got lost, and passes on the answers.
+"""The client of the desk: sends requests, again until the desk answers, and passes on the answers.
 
-The broker keeps a request for the back end, unless it holds an S-PIN: that one goes out at QoS 0, and again until the desk
-answers. Under one id the desk does a thing once, and answers as often as it is asked.
+The broker keeps a request for the back end, unless it holds an S-PIN: that one goes out at QoS 0. A broker that has died keeps
+nothing for a back end that is not back yet, so what it took is repeated, too. Under one id the desk does a thing once, and
+answers as often as it is asked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -15,7 +17,7 @@ import structlog
 
 from fleet.errors import ConnectionLost, LinkError, PublishRefused, Undecodable
 from fleet.kernel.instants import SECOND, Instant
-from fleet.runtime.unanswered import CarRequest, Unanswered
+from fleet.runtime.unanswered import CarRequest, Kept, Unanswered
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
 from fleet.transport.loop_time import loop_timer
 from fleet.wire.dialect import Dialect, is_secret
@@ -38,6 +40,10 @@ class WallSchedule(Protocol):
 
     def rearm(self) -> None:
         """Look at the deadline of the client: it may have changed."""
+        ...
+
+    def rearm_repeats(self) -> None:
+        """Look at the deadline of its repeats, which is apart: as a rule an answer comes first, and nothing is to be done."""
         ...
 
 
@@ -79,9 +85,11 @@ class DeskClient:
         self._token = _UNTRACKED
         self._unsent: dict[int, DeskRequest] = {}
         """Requests that the broker has not acknowledged."""
+        self._unsent_ids: Counter[str] = Counter()
         self._open: dict[str, DeskRequest] = {}
         """Without a session, requests that have no final answer."""
         self._unanswered = Unanswered(self._send)
+        self._kept = Kept(self._send_again)
         self._schedule = schedule or _LoopSchedule(self)
         settings = LinkSettings(
             client_id=client_id,
@@ -96,13 +104,12 @@ class DeskClient:
 
     @property
     def given_up(self) -> int:
-        """How many requests with an S-PIN the desk did not answer for two minutes."""
-        return self._unanswered.given_up
+        """How many requests the desk did not answer for two minutes."""
+        return self._unanswered.given_up + self._kept.given_up
 
     async def close(self) -> None:
         """Let go of all requests, and disconnect."""
-        self._unanswered.clear()
-        self._schedule.rearm()
+        self._let_go()
         await self.link.close(end_session=True)
 
     def ask(self, request: DeskRequest, *, in_turn: bool | None = None) -> None:
@@ -129,15 +136,34 @@ class DeskClient:
         """Send the requests again that are due."""
         self._unanswered.wake(now_us)
 
+    def repeat_deadline(self) -> Instant | None:
+        """Return when a request that the broker keeps is due to be sent again."""
+        return self._kept.deadline()
+
+    def repeat(self, now_us: Instant) -> None:
+        """Send those again that are due."""
+        self._kept.wake(now_us)
+
     def _send(self, request: CarRequest) -> None:
         if not is_secret(request):
             self._publish(request)
         elif self.link.is_up:
             self._transmit(_UNTRACKED, request)
 
+    def _send_again(self, request: DeskRequest) -> None:
+        """Send it again, unless the broker has not even acknowledged it: then the link sees to it."""
+        if self.link.is_up and not self._unsent_ids[request.id]:
+            self._publish(request)
+
+    def _follow(self, request: DeskRequest) -> None:
+        self._kept.follow(request, self._schedule.wall_us())
+        self._schedule.rearm_repeats()
+
     def _publish(self, request: DeskRequest) -> None:
         self._token += 1
         self._unsent[self._token] = request
+        self._unsent_ids[request.id] += 1
+        self._follow(request)
         if self.link.is_up:
             self._transmit(self._token, request)
 
@@ -152,6 +178,7 @@ class DeskClient:
         unsent = list(self._unsent.items())
         for token, request in unsent:
             self._transmit(token, request)
+            self._follow(request)
         if self._has_session:
             self._unanswered.send_all()
             return
@@ -162,12 +189,19 @@ class DeskClient:
 
     def link_down(self, error: LinkError | None) -> None:
         if error is None:
-            self._unanswered.clear()
-            self._schedule.rearm()
+            self._let_go()
         self._down(error)
 
+    def _let_go(self) -> None:
+        self._unanswered.clear()
+        self._kept.clear()
+        self._schedule.rearm()
+        self._schedule.rearm_repeats()
+
     def link_acknowledged(self, token: int, error: PublishRefused | None) -> None:
-        self._unsent.pop(token, None)
+        request = self._unsent.pop(token, None)
+        if request is not None:
+            self._unsent_ids[request.id] -= 1
         if error is not None:
             _log.warning("a request to the desk was refused", error=str(error), hint=error.hint)
             if self._refused is not None:
@@ -180,8 +214,10 @@ class DeskClient:
         except Undecodable as error:
             _log.warning("an answer of the desk cannot be read", reason=error.reason)
             return
+        self._kept.answered(answer.id)
         self._unanswered.answered(answer.id, self._schedule.wall_us())
         self._schedule.rearm()
+        self._schedule.rearm_repeats()
         if answer.final:
             self._open.pop(answer.id, None)
         self._answered(answer)
@@ -193,6 +229,7 @@ class _LoopSchedule:
     def __init__(self, client: DeskClient) -> None:
         self._client = client
         self._timer = loop_timer(client.deadline, self._wake)
+        self._repeats = loop_timer(client.repeat_deadline, self._repeat, keeps_early=True)
 
     def wall_us(self) -> Instant:
         return round(asyncio.get_running_loop().time() * SECOND)
@@ -200,6 +237,13 @@ class _LoopSchedule:
     def rearm(self) -> None:
         self._timer.rearm()
 
+    def rearm_repeats(self) -> None:
+        self._repeats.rearm()
+
     def _wake(self) -> None:
         self._client.wake(self.wall_us() + 1)  # the loop rounds
         self._timer.rearm()
+
+    def _repeat(self) -> None:
+        self._client.repeat(self.wall_us() + 1)
+        self._repeats.rearm()

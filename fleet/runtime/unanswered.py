@@ -1,4 +1,7 @@
-"""Requests to the desk that no broker keeps, and what must come before them. Pure; time is an argument."""
+"""Requests to the desk that it has not answered, and are sent again: those that no broker keeps, and those one should have kept.
+
+Pure; time is an argument.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,14 @@ from typing import Final
 from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.kernel.timers import TimerHeap
 from fleet.wire.dialect import is_secret
-from fleet.wire.messages import CommandRequest, EnrolCar, SetSpin
+from fleet.wire.messages import CommandRequest, DeskRequest, EnrolCar, SetSpin
 
 AGAIN_AFTER: Final = 2 * SECOND
 LONGEST_PAUSE: Final = 8 * SECOND
+KEPT_AGAIN_AFTER: Final = 5 * SECOND
+"""For a request that the broker keeps: it gets lost only where the broker has forgotten the desk's session (ours)."""
+KEPT_MOST: Final = 50_000
+"""Requests that a broker keeps and that are sent again; more are sent once."""
 GIVEN_UP_AFTER: Final = 120 * SECOND
 """As long as a request lives that a broker keeps."""
 
@@ -110,3 +117,57 @@ class Unanswered:
         if car is not None and car.step == request.id:
             car.step = None
             self._advance(request.vin, now)
+
+
+class Kept:
+    """Requests that the broker keeps for the desk, sent again under their ids after 5, 8, 8 … s without an answer.
+
+    A broker that has died has forgotten for whom it keeps them: until the desk is back it takes them for nobody. Times are as
+    those of `Unanswered`.
+    """
+
+    def __init__(self, send_again: Callable[[DeskRequest], None]) -> None:
+        """Take what sends a request again, or leaves it when there is no connection."""
+        self._send_again = send_again
+        self._entries: dict[str, _KeptEntry] = {}
+        self._timers: TimerHeap[str] = TimerHeap()
+        self.given_up = 0
+
+    def follow(self, request: DeskRequest, now: Instant) -> None:
+        """Have a request that was sent sent again, unless that is so already, or there are too many."""
+        if request.id not in self._entries and len(self._entries) < KEPT_MOST:
+            self._entries[request.id] = _KeptEntry(request, now + GIVEN_UP_AFTER)
+            self._timers.set(request.id, now + KEPT_AGAIN_AFTER)
+
+    def answered(self, request_id: str) -> None:
+        """Send it no more: the desk knows of it."""
+        if self._entries.pop(request_id, None) is not None:
+            self._timers.set(request_id, None)
+
+    def deadline(self) -> Instant | None:
+        """Return when the next one is due."""
+        return self._timers.next_deadline()
+
+    def wake(self, now: Instant) -> None:
+        """Send those that are due, and give up those that nobody has answered for two minutes."""
+        for _, request_id in self._timers.pop_due(now, limit=len(self._entries)):
+            entry = self._entries[request_id]
+            if now >= entry.until:
+                self.given_up += 1
+                del self._entries[request_id]
+                continue
+            self._timers.set(request_id, min(now + LONGEST_PAUSE, entry.until))
+            self._send_again(entry.request)
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._entries.clear()
+        self._timers = TimerHeap()
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptEntry:
+    """A request that was sent, and when it is given up."""
+
+    request: DeskRequest
+    until: Instant

@@ -16,6 +16,7 @@ import structlog
 from geographiclib.geodesic import Geodesic
 
 from fleet.errors import LinkError
+from fleet.kernel.deadline_timer import DeadlineTimer
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant, format_instant
 from fleet.observe.histogram import Histogram
@@ -159,6 +160,7 @@ class Users:
             self._cars.setdefault(held.car.settings.fleet, []).append(held)
         self._key = key
         self._run = stream_key(scenario.seed, client_id)
+        self._repeats = DeadlineTimer(shard.clock.call_at, self._repeats_due_at, self._repeat, keeps_early=True)
         self._desk = DeskClient(
             links, dialect, client_id=client_id, password=password, back_off=BackOff(Draws(key, "back-off").unit),
             answered=self._take, up=self._up, down=self._down, schedule=self,
@@ -216,23 +218,35 @@ class Users:
         due_us = self._desk.deadline()
         if due_us is None:
             return scheduled
-        clock = self._shard.clock
-        again = clock.at_wall_us(due_us) + int(clock.factor) + 1  # not before that wall microsecond has come
+        again = self._after_wall_us(due_us)
         return again if scheduled is None else min(again, scheduled)
+
+    def _after_wall_us(self, due_us: int) -> Instant:
+        """Return an instant that does not come before a wall microsecond."""
+        clock = self._shard.clock
+        return clock.at_wall_us(due_us) + int(clock.factor) + 1
 
     def wake(self, at: Instant) -> None:
         """Send the commands whose time has come, and again what nobody has answered."""
-        self._ask_again()
+        self._ask_again(self._desk.wake)
         due = bisect.bisect_right(self._scheduled, at, lo=self._next, key=lambda each: each.at)
         for each in self._scheduled[self._next : due]:
             self._send_scheduled(each)
         self._next = due
 
-    def _ask_again(self) -> None:
+    def _repeats_due_at(self) -> Instant | None:
+        due_us = self._desk.repeat_deadline()
+        return None if due_us is None else self._after_wall_us(due_us)
+
+    def _repeat(self) -> None:
+        self._ask_again(self._desk.repeat)
+        self.rearm_repeats()
+
+    def _ask_again(self, again: Callable[[Instant], None]) -> None:
         given_up = self._desk.given_up
-        self._desk.wake(self._shard.clock.wall_us())
+        again(self._shard.clock.wall_us())
         if not given_up and self._desk.given_up:
-            log.warning("a request with an S-PIN was given up", reason="the desk has not answered it for two minutes")
+            log.warning("a request was given up", reason="the desk has not answered it for two minutes")
 
     def _send_scheduled(self, scheduled: ScheduledCommand) -> None:
         load = self._loads[scheduled.load]
@@ -353,6 +367,9 @@ class Users:
 
     def rearm(self) -> None:
         self._shard.reschedule(self)
+
+    def rearm_repeats(self) -> None:
+        self._repeats.rearm()
 
     def _up(self) -> None:
         self.error = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any
@@ -53,6 +54,12 @@ def cars_of(made: Scenario, **more: Any) -> list[Car]:
     return build_cars(made, start=vocabulary().start_of(made), boot=7, **more)
 
 
+class Never:
+    """A call that does not come."""
+
+    def cancel(self) -> None: ...
+
+
 class HandClock:
     """Scenario time that moves when the test says so; a wall microsecond is `factor` of them."""
 
@@ -76,8 +83,11 @@ class HandClock:
     def call_at(
         self, instant: Instant, callback: Callable[[], object], not_before_s: float = 0.0, not_after_s: float = inf
     ) -> Cancellable:
+        """Call back in the running loop; in a test without one, time moves by hand, and whoever wants to be called is not."""
         wait_s = (self.wall_us_at(instant) - self.wall_us()) / 1e6
-        return asyncio.get_running_loop().call_later(min(max(not_before_s, wait_s), not_after_s), callback)
+        with contextlib.suppress(RuntimeError):
+            return asyncio.get_running_loop().call_later(min(max(not_before_s, wait_s), not_after_s), callback)
+        return Never()
 
     def move_to(self, instant: Instant) -> None:
         self._now = instant

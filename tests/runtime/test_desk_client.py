@@ -9,7 +9,7 @@ from fleet.kernel.instants import SECOND, Instant
 from fleet.runtime.desk_client import DeskClient
 from fleet.transport.link import BackOff, Delivery
 from fleet.wire.frame import Frame
-from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, SetSpin
+from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, ServiceRequest, SetSpin
 from tests.backend.fake_link import FakeSession
 from tests.backend.lab import DIALECT, VIN
 
@@ -17,6 +17,8 @@ CLOCK = AnnounceClock(id="clock", start=1, epoch_wall_us=1, factor=1.0)
 ENROL = EnrolCar(id="enrol", vin=VIN)
 SPIN = SetSpin(id="spin", vin=VIN, spin="4711")
 LOCK = CommandRequest(id="lock", vin=VIN, name="lock", spin="4711")
+HONK = CommandRequest(id="honk", vin=VIN, name="honk")
+CAMPAIGNS = ServiceRequest(id="campaigns", service="campaigns", action="list")
 
 
 class Broker(FakeSession):
@@ -40,6 +42,8 @@ class Broker(FakeSession):
     def rearm(self) -> None:
         """The test looks at the deadline itself."""
 
+    rearm_repeats = rearm
+
     def up(self) -> None:
         assert self.link is not None
         self.link.is_up = True
@@ -49,6 +53,13 @@ class Broker(FakeSession):
         assert self.link is not None
         self.link.is_up = False
         self.client.link_down(ConnectionLost("pulled"))
+
+    def passes(self, seconds: float) -> None:
+        until = self.now + round(seconds * SECOND)
+        while (due := self.client.repeat_deadline()) is not None and due <= until:
+            self.now = due
+            self.client.repeat(due)
+        self.now = until
 
     def answer(self, request: DeskRequest, state: Any = "succeeded", *, final: bool = True) -> None:
         frame = DIALECT.desk_answer(DeskAnswer(id=request.id, state=state, final=final, at=1), topic="fleet/v1/desk/answer/test")
@@ -97,6 +108,45 @@ def test_what_is_asked_about_a_car_goes_out_in_its_order() -> None:
     broker.answer(ENROL)
     broker.answer(SPIN)
     assert broker.sent == ["enrol", "spin", "lock"]
+
+
+def test_a_request_that_the_broker_took_for_nobody_is_sent_again() -> None:
+    """A broker that died has forgotten for whom it keeps requests: it takes them until the desk is back, and they are gone."""
+    broker = Broker()
+    broker.up()
+    for request in (CLOCK, HONK, CAMPAIGNS):
+        broker.client.ask(request)
+    assert broker.sent == ["clock", "honk", "campaigns"]
+    assert {frame.qos for frame in broker.published} == {1}
+    for token in (1, 2, 3):
+        broker.client.link_acknowledged(token, None)
+    broker.answer(CLOCK)
+    broker.passes(5)
+    assert broker.sent[3:] == ["honk", "campaigns"]
+    broker.answer(HONK, "queued", final=False)  # the desk knows of it
+    broker.client.link_acknowledged(4, None)
+    broker.client.link_acknowledged(5, None)
+    broker.passes(8)
+    assert broker.sent[5:] == ["campaigns"]
+    broker.answer(CAMPAIGNS)
+    assert broker.client.repeat_deadline() is None
+
+
+def test_what_the_broker_has_not_acknowledged_is_left_to_the_link() -> None:
+    """It goes out again with the next connection, and once; what was given up meanwhile is followed from then on."""
+    broker = Broker()
+    broker.up()
+    broker.client.ask(HONK)
+    broker.passes(5)
+    assert broker.sent == ["honk"]
+    broker.down()
+    broker.passes(200)
+    assert (broker.sent, broker.client.given_up) == (["honk"], 1)
+    broker.up()
+    assert broker.sent == ["honk", "honk"]
+    broker.client.link_acknowledged(1, None)
+    broker.passes(5)
+    assert broker.sent == ["honk", "honk", "honk"]
 
 
 def test_without_a_session_whatever_has_no_final_answer_is_asked_again_with_the_next_connection() -> None:

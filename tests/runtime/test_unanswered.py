@@ -1,10 +1,13 @@
-"""Requests that no broker keeps: in the order of their car, again while nobody answers, and given up in the end."""
+"""Requests without an answer: in the order of their car, again while nobody answers, and given up in the end."""
 
 from __future__ import annotations
 
+import pytest
+
 from fleet.kernel.instants import SECOND
-from fleet.runtime.unanswered import GIVEN_UP_AFTER, CarRequest, Unanswered
-from fleet.wire.messages import CommandRequest, EnrolCar, SetSpin
+from fleet.runtime import unanswered
+from fleet.runtime.unanswered import GIVEN_UP_AFTER, CarRequest, Kept, Unanswered
+from fleet.wire.messages import CommandRequest, DeskRequest, EnrolCar, ServiceRequest, SetSpin
 
 VIN = "VSSZZZKMZPR000001"
 OTHER = "VSSZZZKMZPR000002"
@@ -102,3 +105,54 @@ def test_an_answer_to_something_else_means_nothing() -> None:
     lab.answer("a")
     lab.answer("a")
     assert (lab.unanswered._cars, lab.unanswered._entries) == ({}, {})
+
+
+class KeptLab:
+    """Requests that a broker should have kept, in the hand of a test."""
+
+    def __init__(self) -> None:
+        self.again: list[tuple[str, float]] = []
+        self.now = 0
+        self.kept = Kept(self._send_again)
+
+    def _send_again(self, request: DeskRequest) -> None:
+        self.again.append((request.id, self.now / SECOND))
+
+    def ask(self, request_id: str) -> None:
+        self.kept.follow(ServiceRequest(id=request_id, service="campaigns", action="list"), self.now)
+
+    def pass_for(self, seconds: float) -> None:
+        until = self.now + round(seconds * SECOND)
+        while (due := self.kept.deadline()) is not None and due <= until:
+            self.now = due
+            self.kept.wake(due)
+        self.now = until
+
+
+def test_what_a_broker_keeps_is_sent_again_more_rarely() -> None:
+    """After 5, 8, 8 … s, until the desk knows of it."""
+    lab = KeptLab()
+    lab.ask("a")
+    lab.ask("a")
+    lab.pass_for(30)
+    assert lab.again == [("a", 5), ("a", 13), ("a", 21), ("a", 29)]
+    lab.kept.answered("a")
+    lab.pass_for(60)
+    assert (len(lab.again), lab.kept.deadline(), lab.kept.given_up) == (4, None, 0)
+
+
+def test_what_a_broker_keeps_is_given_up_as_well() -> None:
+    lab = KeptLab()
+    lab.ask("a")
+    lab.pass_for(GIVEN_UP_AFTER / SECOND + 1)
+    assert (lab.kept.given_up, lab.kept.deadline(), lab.kept._entries) == (1, None, {})
+
+
+def test_only_so_many_are_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More are sent once, as they were."""
+    monkeypatch.setattr(unanswered, "KEPT_MOST", 2)
+    lab = KeptLab()
+    for request_id in ("a", "b", "c"):
+        lab.ask(request_id)
+    lab.pass_for(6)
+    assert lab.again == [("a", 5), ("b", 5)]

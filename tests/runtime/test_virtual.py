@@ -152,3 +152,15 @@ def test_a_car_more_changes_no_other_cars_story(tmp_path: Path) -> None:
     thirty, one_more = stories(tmp_path / "thirty"), stories(tmp_path / "one more")
     assert (len(thirty), len(one_more)) == (30, 31)
     assert all(one_more[car] == lines for car, lines in thirty.items())
+
+
+def test_no_request_is_lost_when_users_are_back_before_the_back_end(tmp_path: Path) -> None:
+    """A killed broker has forgotten the back end's session: what users ask it meanwhile is taken for nobody, and asked again."""
+    steps = "timeline:\n  - {at: 10 min, broker: kill}\n  - {at: 11 min, broker: start}"
+    commands = "  - {name: refresh, count: 400, during: 06:10-06:12}\n" + steps
+    made = scenario("  - {name: parked, count: 40, models: {Leon: 1}, profile: parked}", commands, clock=VIRTUAL, seed=3)
+    report = virtual_run(RunConfig(scenario=made, out=tmp_path), Quiet()).execute()
+    heard = [json.loads(line) for line in read_lines(packed(tmp_path / "journal.jsonl"))]
+    asked = {each["data"]["request"]["id"] for each in heard if each.get("type") == "CommandAsked"}
+    assert report["commands"]["total"] == len(asked) == 400
+    assert len([each for each in heard if each.get("type") == "CommandAsked"]) < 500  # those under way are not asked again
