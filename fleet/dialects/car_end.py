@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, assert_never
 
-from fleet.dialects.commands import CommandPart, ConfirmPart, ReplyPart
+from fleet.dialects.commands import LONGEST_ID, CommandPart, ConfirmPart, ReplyPart
 from fleet.dialects.compiled import Compiled
 from fleet.dialects.confirming import Unconfirmed
 from fleet.dialects.incoming import Incoming, incoming
@@ -250,7 +250,7 @@ class MappedEnd:
         if frame.retain:
             raise Undecodable("retained", "a retained command is refused: it would run again at every connect")
         self._invented += 1
-        command = part.read(came, self._vin, now, f"{now:x}-{self._invented}")
+        command = part.read(came, self._vin, now, _id_in(frame) or f"{now:x}-{self._invented}")
         if len(self._open) >= OPEN_COMMANDS:
             del self._open[next(iter(self._open))]
         own = frame.response_topic
@@ -266,6 +266,15 @@ class MappedEnd:
 def facts_of(car: CarFacts) -> dict[str, str]:
     """Return the facts about a car as levels of topics."""
     return {name: level(str(getattr(car, name))) for name in CAR_PLACEHOLDERS}
+
+
+def _id_in(frame: Frame) -> str:
+    """Return the correlation data as the id of a command that has no other, empty where they are none."""
+    try:
+        text = (frame.correlation or b"").decode()
+    except UnicodeDecodeError:
+        return ""
+    return text if len(text) <= LONGEST_ID and text.isprintable() else ""
 
 
 def _fits(entry: PresenceEntry, presence: Presence) -> bool:

@@ -63,6 +63,17 @@ def _check_owners(mapping: Mapping, _: Services) -> Iterator[Problem]:
             yield from check_own(at, topic, mapping.base)
 
 
+def _check_levels(mapping: Mapping, _: Services) -> Iterator[Problem]:
+    """Check the words in braces of the topics of commands; answers may name them, too."""
+    answered = {word for entry in mapping.responses for word in placeholders(entry.topic)}
+    for index, entry in enumerate(mapping.commands):
+        fields = [entry.id, entry.expires, *entry.parameters.values(), *entry.when]
+        texts = [field.path or field.expression or "" if isinstance(field, Field) else field or "" for field in fields]
+        levels = levels_of(entry.topic)
+        read = answered | {level for level in levels if any(f"topic.{level}" in text for text in texts)}
+        yield from check_levels(("commands", index, "topic"), entry.topic, read)
+
+
 def _check_answer_topics(mapping: Mapping, _: Services) -> Iterator[Problem]:
     """Check the placeholders of answers: those of the commands that they answer, too."""
     for index, entry in enumerate(mapping.responses):
@@ -201,10 +212,6 @@ def _check_command(entry: CommandEntry, services: Services) -> Iterator[Problem]
 
 def _check_command_topic(entry: CommandEntry, _: Services) -> Iterator[Problem]:
     yield from check_form(("topic",), entry.topic)
-    fields = [entry.id, entry.expires, *entry.parameters.values(), *entry.when]
-    texts = [field.path or field.expression or "" if isinstance(field, Field) else field or "" for field in fields]
-    read = {level for level in levels_of(entry.topic) if any(f"topic.{level}" in text for text in texts)}
-    yield from check_levels(("topic",), entry.topic, read)
 
 
 def _check_when(entry: CommandEntry, _: Services) -> Iterator[Problem]:
@@ -267,7 +274,7 @@ Check = Callable[[Any, Services], Iterable[Problem]]
 
 CHECKS: Final[dict[type[msgspec.Struct], tuple[Check, ...]]] = {
     Mapping: (
-        _check_head, _check_owners, _check_answer_topics, _check_answer_fields, _check_wills, *loss_checks.CHECKS,
+        _check_head, _check_owners, _check_levels, _check_answer_topics, _check_answer_fields, _check_wills, *loss_checks.CHECKS,
     ),
     StatusEntry: (_check_status_topic, _check_entry, _check_payload, _check_status, _check_status_fields, _check_each),
     EventEntry: (_check_topic("event"), _check_entry, _check_events, _check_event_fields),

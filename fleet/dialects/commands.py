@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Table
-from typing import Any, Final, get_type_hints
+from types import UnionType
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
@@ -55,7 +56,7 @@ class CommandPart(_Part):
         self._id = None if entry.id is None else IncomingField("id", full(entry.id), str)
         self._expires = None if entry.expires is None else IncomingField("expires_at", full(entry.expires), int)
         known = COMMANDS[entry.command]
-        kinds = get_type_hints(known.parameters)
+        kinds = {name: _without_none(kind) for name, kind in get_type_hints(known.parameters).items()}
         self._defaults = {field.name: field.default for field in msgspec.structs.fields(known.parameters)}
         self._parameters = {name: IncomingField(name, full(field), kinds.get(name)) for name, field in entry.parameters.items()}
         self._time_to_live = entry.time_to_live or known.time_to_live
@@ -113,6 +114,12 @@ class CommandPart(_Part):
                 outgoing.put(theirs.path, theirs.write_value(our))
         correlation = outgoing.correlation or command.id.encode()
         return self.frame(outgoing, facts, correlation=correlation, **properties)
+
+
+def _without_none(kind: Any) -> Any:
+    """Return the type of a parameter that may be left out as it is where it is not."""
+    options = [option for option in get_args(kind) if option is not type(None)]
+    return options[0] if isinstance(kind, UnionType) and len(options) == 1 else kind
 
 
 class ReplyPart(_Part):

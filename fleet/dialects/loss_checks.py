@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, combinations
 from typing import Final, get_args
 
@@ -49,8 +49,21 @@ def _check_shared_topics(mapping: Mapping, _: Services) -> Iterator[Problem]:
     known.update(*(levels_of(command.topic) for command in mapping.commands))
     right = [(at, entry) for at, entry in entries(mapping) if known.issuperset(levels_of(entry.topic))]
     for (at, entry), (other_at, other) in combinations(right, 2):
-        if overlap(*(expanded(each.topic, mapping.base) for each in (entry, other))) and not _share(at, entry, other_at, other):
+        if _may_meet(_topics(entry, mapping), _topics(other, mapping)) and not _share(at, entry, other_at, other):
             yield Problem((*other_at, "topic"), f"{shown(other.topic)} may be the topic of {_label(at)}, too", _TELL_APART)
+
+
+def _topics(entry: Entry, mapping: Mapping) -> list[str]:
+    """Return the topics of an entry: those of its fields, where each has its own."""
+    topic = expanded(entry.topic, mapping.base)
+    if isinstance(entry, StatusEntry) and entry.frames == "field":
+        return [topic.replace("{field}", name) for name in entry.fields]
+    return [topic]
+
+
+def _may_meet(topics: Iterable[str], others: Sequence[str]) -> bool:
+    """Tell whether a topic of the one can be a topic of the other."""
+    return any(overlap(topic, other) for topic in topics for other in others)
 
 
 _TELL_APART: Final = "Nobody could tell them apart: give each a level of its own."
@@ -72,7 +85,7 @@ def _check_heard_topics(mapping: Mapping, _: Services) -> Iterator[Problem]:
         heard.append((("confirm",), mapping.confirm.topic))
     for at, topic in heard:
         for sent_at, entry in entries(mapping):
-            if overlap(expanded(topic, mapping.base), expanded(entry.topic, mapping.base)):
+            if _may_meet([expanded(topic, mapping.base)], _topics(entry, mapping)):
                 yield Problem((*at, "topic"), f"{shown(topic)} may be the topic of {_label(sent_at)}: the car would hear itself")
     for (index, one), (later, other) in combinations(enumerate(mapping.commands), 2):
         if overlap(expanded(one.topic, mapping.base), expanded(other.topic, mapping.base)) and not _differ(one, other):

@@ -14,6 +14,7 @@ from fleet.dialects.car_end import MappedEnd, facts_of
 from fleet.dialects.collecting import KNOWN_CARS, Bounded, LastKnown, Numbers, OpenCommands, Parts
 from fleet.dialects.commands import CommandPart, ConfirmPart, ReplyPart
 from fleet.dialects.compiled import Compiled
+from fleet.dialects.patterns import level
 from fleet.dialects.reading import UNREADABLE, EntryReader, Values, nested, not_read_back, readers_of, status_of
 from fleet.dialects.spec import Mapping as MappingFile
 from fleet.errors import Undecodable, Unwritable
@@ -308,8 +309,7 @@ class MappedDialect(ForeignDialect):
         command = self._open.find(vin, correlation=echoed, command_id=values.get("command_id"), name=name)
         if command is not None:
             return {"awake": True, **values, "command_id": command[0], "name": command[1]}
-        unknown = values.get("command_id") or echoed
-        return {"awake": True, "name": "unknown", **values, **({} if unknown is None else {"command_id": unknown})}
+        return {"awake": True, "name": "unknown", **values, "command_id": values.get("command_id") or echoed or "unknown"}
 
     def header_of(self, frame: Frame) -> Header | None:
         """Read the header alone of a frame that does not decode as a whole, None without one."""
@@ -361,7 +361,9 @@ class MappedDialect(ForeignDialect):
         for part in self._compiled.commands:
             if part.entry.command == command.name:
                 try:
-                    frame = part.write(command, facts, expiry_s=expiry_s, response_topic=self._answer_topic(command, facts))
+                    free = dict.fromkeys(part.pattern.free, level(command.id))  # of levels that may be anything
+                    answer_topic = self._answer_topic(command, facts)
+                    frame = part.write(command, {**free, **facts}, expiry_s=expiry_s, response_topic=answer_topic)
                 except Unwritable as error:
                     problem = error.detail
                     continue

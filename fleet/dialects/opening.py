@@ -26,6 +26,8 @@ JSON: Final = "json"
 SHIPPED: Final[Mapping[str, str]] = {
     "homeassistant": "fleet.dialects.homeassistant.dialect:HomeAssistantDialect",
     "homeassistant-components": "fleet.dialects.homeassistant.dialect:per_component",
+    "ovms": "fleet.dialects.ovms.dialect:OvmsDialect",
+    "telemetry": "fleet.dialects.telemetry:TelemetryDialect",
     "vss": "fleet.dialects.vss.dialect:VssDialect",
 }
 """The dialects of other systems that are shipped, and their classes: each is loaded when it is asked for."""

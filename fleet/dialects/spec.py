@@ -121,9 +121,9 @@ class CommandEntry(Element, frozen=True, kw_only=True):
     """A command of theirs that is our `command`: what comes on the topic, `when` these paths have these values.
 
     Words in braces in the topic are levels that may be anything, unless `when` says so (`topic.action: LOCK`). A text payload is
-    `payload`, its words are `payload.0`, `payload.1` …. `parameters` maps ours to theirs. Without an `id` the car invents one. It
-    is void at `expires`, or `time_to_live` after its arrival, or when the command is by itself. `shared` allows a topic that all
-    cars hear.
+    `payload`, its words are `payload.0`, `payload.1` …. `parameters` maps ours to theirs. Without an `id` it is the MQTT 5
+    correlation data, and without those the car invents one. It is void at `expires`, or `time_to_live` after its arrival, or when
+    the command is by itself. `shared` allows a topic that all cars hear.
     """
 
     command: str

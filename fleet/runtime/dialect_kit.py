@@ -192,7 +192,6 @@ class _Judge:
     def _says_nothing_new(self, sample: Sample, message: Status) -> bool:
         """Tell whether a status is sent by a car of which nothing is known, so that all in it was known."""
         end = self._new_end(sample)
-        end.connected(sample.at)
         groups = [name for name in STATUS_GROUPS if getattr(message, name) is not None]
         declared = all(f"status.{name}" in self._left_out for name in groups)
         return declared or bool(end.write(message, sample.at))
@@ -238,7 +237,6 @@ class _Judge:
 
     def _written_anew(self, sample: Sample, message: Status) -> list[tuple[str, bytes]]:
         end = self._new_end(sample)
-        end.connected(sample.at)
         return [(frame.topic, frame.payload) for frame in end.write(message, sample.at)]
 
     def _judge_groups(self) -> None:

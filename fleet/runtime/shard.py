@@ -285,6 +285,8 @@ class CarOnLink:
                 self._hear(self._end, delivery)
         except Undecodable as error:
             self._shard.message_refused(self.car.vin, delivery.frame, error)
+            if self._end is not None:
+                self._reschedule()  # it may have an answer for its sender
         if self._link is not None:
             self._link.acknowledge(delivery)
 

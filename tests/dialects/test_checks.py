@@ -40,3 +40,10 @@ def test_what_a_command_cannot_do_without_is_asked_for(tmp_path: Path) -> None:
 
 def test_a_topic_that_all_cars_have_is_declared(tmp_path: Path) -> None:
     assert errors_of(RIGHT.replace('"{base}/state"', "cars/state\n    shared: true"), tmp_path) == []
+
+
+def test_a_level_that_an_answer_names_is_no_slip(tmp_path: Path) -> None:
+    """However near it is to a placeholder of the car."""
+    named = RIGHT.replace("{base}/do/{action}", "{base}/do/{action}/{nam}")
+    assert any("{nam} is a level that may be anything, and nothing reads it" in error for error in errors_of(named, tmp_path))
+    assert errors_of(named.replace("{base}/done", "{base}/done/{nam}"), tmp_path) == []

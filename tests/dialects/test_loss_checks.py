@@ -38,3 +38,11 @@ def test_entries_share_the_messages_of_a_list_among_them(tmp_path: Path) -> None
     assert any("may be the topic of responses[0], too" in error for error in errors_of(shared, tmp_path))
     apart = shared.replace("fields: {id: command_id, state", "commands: [climatisation]\n    fields: {id: command_id, state")
     assert errors_of(apart, tmp_path) == []
+
+
+def test_a_topic_for_each_field_takes_those_of_its_fields_alone(tmp_path: Path) -> None:
+    """Another entry may have one beside them, but not one of them."""
+    each = RIGHT.replace('{base}/state"', '{base}/{field}"\n    frames: field')
+    assert errors_of(each, tmp_path) == []
+    (taken,) = errors_of(each.replace("{base}/link", "{base}/km"), tmp_path)
+    assert "'{base}/km' may be the topic of status[0], too" in taken
