@@ -51,7 +51,7 @@ class MappedEnd:
         self._begin()
         self._open: dict[str, Asked] = {}
         self._invented = 0
-        self._highest = 0
+        self._highest = (0, 0)
         self._unconfirmed = None if compiled.confirm is None else Unconfirmed(cumulative=compiled.confirm.is_cumulative)
 
     @property
@@ -111,9 +111,11 @@ class MappedEnd:
     def write(self, message: FromCar, now: Instant) -> Sequence[Frame]:
         """Write a message; empty where nothing of it is sent. Raises Unwritable."""
         if type(message) is Status:  # nearly all there is under load
-            if message.seq <= self._highest:
-                self._begin()  # it comes again, as nobody has it: what was told with it is not known
-            self._highest = max(self._highest, message.seq)
+            number = (message.boot, message.seq)
+            if number <= self._highest:
+                self._begin()  # it comes again, as nobody has it: what was written with it is not known
+            else:
+                self._highest = number
             try:
                 frames = self._frames(self._status_drafts(message, now), message)
             except Unwritable:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.dialects.car_end import OPEN_COMMANDS, MappedEnd
 from fleet.dialects.mapped import MappedDialect
@@ -108,6 +109,15 @@ def test_nothing_new_is_no_frame(frames: str) -> None:
     assert end.write(moved(1, 1.0), AT)
     assert end.write(moved(2, 1.0), AT) == []
     assert end.write(status(3, mileage_km=1.0), AT) == [], "what is no part of a status has not changed"
+
+
+def test_a_new_run_of_the_cars_computer_is_nothing_that_comes_again() -> None:
+    """Its numbers begin anew, and what the system knows it still knows."""
+    end = end_of(changing())
+    end.write(moved(7, 1.0), AT)
+    again = replace(moved(1, 1.0), boot=4)
+    assert end.write(again, AT) == []
+    assert said(end.write(replace(again, seq=2, mileage_km=2.0), AT))["s"].keys() == {"t", "why", "km"}
 
 
 def test_everything_after_an_outage() -> None:
