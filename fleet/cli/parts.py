@@ -339,6 +339,8 @@ def _run_embedded(options: EmbeddedOptions, folder: Path, for_whom: str, hint: s
         scheme = "mqtts" if options.certificates is not None else "mqtt"
         where = f"{scheme}://{str(cars).partition('://')[2]}"
         out.say(f"the embedded broker listens on {where} (cars) and {tools} (tools) for {for_whom}")
+        if lack := lack_of_open_files(len(options.users)):
+            err.say(f"warning: {lack}")
         if hint:
             out.say(f"for the other commands:  {hint}")
 

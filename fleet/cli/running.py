@@ -121,7 +121,7 @@ def run(
     tracks = followed_tracks(loaded, vocabulary())
     tell_tracks(rows_left_out(tracks), track_findings(tracks))
     if loaded.clock.is_virtual:
-        broker = () if connection.broker in PRIVATE_KINDS else ("broker",)
+        broker = () if connection.broker == "auto" else ("broker",)
         connection.refuse(
             (*broker, "no_backend", "ask_desk", "confirm_topic", "keep_sessions", *OF_CARS, *EVERYWHERE),
             "with --clock virtual broker, network and back end are part of the run",

@@ -54,7 +54,9 @@ class HarnessBroker:
         self._authority = _authority() if self._security != "plain" else None
         topics = open_dialect(dialect).access
         self.broker: PrivateMosquitto | EmbeddedThread
-        if kind.startswith(_EMBEDDED) or not has_mosquitto():
+        self.is_substitute = not kind.startswith(_EMBEDDED) and not has_mosquitto()
+        """Whether it is the embedded one only because no Mosquitto is installed."""
+        if kind.startswith(_EMBEDDED) or self.is_substitute:
             options = EmbeddedOptions(secret=self._secret, any_prefix=True, certificates=self._certificates(), topics=topics)
             self.broker = EmbeddedThread(options)
         else:

@@ -34,6 +34,8 @@ WORDS: Final = ("mode", "seed", "start", "checks", "car", "backend", "until_stor
 OWN: Final = "own"
 """The kind of broker that no other test shares."""
 WORLD: Final = pytest.StashKey["World"]()
+SUBSTITUTE: Final = pytest.StashKey[bool]()
+"""Whether tests ran on the embedded broker for want of a Mosquitto."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -90,6 +92,7 @@ def fleet_brokers(request: pytest.FixtureRequest) -> Iterator[Brokers]:
     """Hold the brokers that tests share; each is started when the first test needs it."""
     brokers = Brokers(request.config)
     yield brokers
+    request.config.stash[SUBSTITUTE] = brokers.is_without_mosquitto
     brokers.stop()
 
 
@@ -137,6 +140,11 @@ class Brokers:
             broker.discard()
             raise
         return broker
+
+    @property
+    def is_without_mosquitto(self) -> bool:
+        """Whether a broker that tests share is the embedded one only because no Mosquitto is installed."""
+        return any(broker.is_substitute for broker in self._shared.values())
 
     @property
     def running(self) -> list[HarnessBroker]:
@@ -320,3 +328,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     world.keeps_journal = report.failed  # and not of one that is skipped, or was expected to fail
     if report.failed and not isinstance(call.excinfo.value, ExpectationFailed | InvariantBroken):  # they have told it themselves
         report.sections.append(("fleet", world.about_failure()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say on which broker the tests were, where it is not the one that was asked for."""
+    if config.stash.get(SUBSTITUTE, False):
+        terminalreporter.write_line("fleet: no Mosquitto is installed, so the cars were on the embedded broker")

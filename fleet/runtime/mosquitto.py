@@ -48,7 +48,8 @@ _PORTS: Final = range(15_000, 32_000)
 _EXTRA_FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/sbin", "/opt/homebrew/bin")
 _INSTALL_HINT: Final = (
     "Install it: Debian or Ubuntu `sudo apt-get install mosquitto`, Fedora `sudo dnf install mosquitto`, "
-    "macOS `brew install mosquitto`; or use the embedded broker, which needs nothing (--broker embedded), or one you have."
+    "macOS `brew install mosquitto`; or use the embedded broker, which needs nothing "
+    "(fleet run --broker embedded, fleet broker --embedded), or one you have."
 )
 
 # What becomes Mosquitto. A parent killed with -9 cannot stop its broker, so on Linux the kernel does. It forgets that

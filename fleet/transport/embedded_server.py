@@ -18,7 +18,7 @@ from fleet.errors import BrokerError
 from fleet.kernel.deadline_timer import DeadlineTimer
 from fleet.kernel.instants import SECOND, Cancellable, Instant
 from fleet.transport.embedded_broker import EmbeddedBroker
-from fleet.transport.embedded_connection import EmbeddedConnection, Listener
+from fleet.transport.embedded_connection import CONNECT_WITHIN_S, EmbeddedConnection, Listener
 
 BACKLOG: Final = 4096
 WRITE_BUFFER_MAX: Final = 1 << 18
@@ -85,8 +85,9 @@ class EmbeddedServer:
 
     async def _listen(self, place: int, port: Port) -> asyncio.Server:
         server = await asyncio.get_running_loop().create_server(
-            lambda: _Client(self, port.listener), port.host, port.number, ssl=port.tls, backlog=BACKLOG
-        )
+            lambda: _Client(self, port.listener), port.host, port.number, ssl=port.tls, backlog=BACKLOG,
+            ssl_handshake_timeout=None if port.tls is None else CONNECT_WITHIN_S,
+        )  # fmt: skip
         number = server.sockets[0].getsockname()[1]
         self._ports[place] = Port(port.host, number, port.listener, port.tls)
         return server

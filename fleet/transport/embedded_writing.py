@@ -19,11 +19,11 @@ from fleet.transport.client_packets import (
     UnsubackPacket,
 )
 from fleet.transport.embedded_reading import MQTT_5
+from fleet.transport.reasons import REFUSAL
 from fleet.wire.frame import Frame
 
 PINGRESP: Final = b"\xd0\x00"
 _NOT_FOUND: Final = 0x92
-_FAILURE: Final = 0x80
 _LEGACY_REFUSALS: Final = {0x84: 1, 0x85: 2, 0x89: 3, 0x88: 3, 0x86: 4, 0x87: 5}
 """Return codes of MQTT 3.1.1 for reason codes; what it has no word for is "server unavailable"."""
 _UNAVAILABLE: Final = 3
@@ -84,7 +84,7 @@ def packet_bytes(packet: ToClient, version: int, *, topic_alias_max: int = 0, ma
         case ConnackPacket():
             written = _connack(packet, version, topic_alias_max, max_qos)
         case SubackPacket():
-            codes = bytes(packet.codes) if version == MQTT_5 else bytes(min(code, _FAILURE) for code in packet.codes)
+            codes = bytes(packet.codes) if version == MQTT_5 else bytes(min(code, REFUSAL) for code in packet.codes)
             written = _answer(0x90, packet.packet_id, codes, version)
         case UnsubackPacket():
             written = _answer(0xB0, packet.packet_id, bytes(packet.codes) if version == MQTT_5 else b"", version)
@@ -111,7 +111,7 @@ def _connack(packet: ConnackPacket, version: int, topic_alias_max: int, max_qos:
         code = _LEGACY_REFUSALS.get(packet.code, _UNAVAILABLE) if packet.code else 0
         return bytes((0x20, 2, packet.session_present, code))
     properties = b""
-    if packet.code < _FAILURE:
+    if packet.code < REFUSAL:
         properties += b"\x21" + packet.receive_maximum.to_bytes(2, "big")
         if packet.packet_max != NO_PACKET_MAX:
             properties += b"\x27" + packet.packet_max.to_bytes(4, "big")

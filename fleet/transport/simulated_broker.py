@@ -33,6 +33,7 @@ from fleet.transport.client_packets import (
     UnsubackPacket,
 )
 from fleet.transport.link import LinkSettings
+from fleet.transport.reasons import REFUSAL
 from fleet.transport.simulated_access import Access, AccessControl
 from fleet.transport.simulated_sessions import PATIENCE, BrokerCounts, BrokerLimits, Peer, Session, SessionRecord
 from fleet.transport.simulated_topics import (
@@ -57,7 +58,6 @@ from fleet.wire.frame import Frame
 SUCCESS: Final = 0x00
 NO_MATCHING_SUBSCRIBERS: Final = 0x10
 NO_SUBSCRIPTION_EXISTED: Final = 0x11
-REFUSAL: Final = 0x80
 PROTOCOL_ERROR: Final = 0x82
 CLIENT_ID_NOT_VALID: Final = 0x85
 NOT_AUTHORIZED: Final = 0x87

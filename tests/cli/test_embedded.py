@@ -56,6 +56,12 @@ async def test_by_hand(tmp_path: Path) -> None:
     assert (tmp_path / "fleet-broker" / "sessions").exists()
 
 
+async def test_virtual_time_has_a_broker_of_its_own(tmp_path: Path) -> None:
+    done = await fleet("run", "rush-hour", "--clock", "virtual", "--broker", "embedded", cwd=tmp_path)
+    assert done.code == 2
+    assert "--broker has no effect" in done.text
+
+
 @pytest.mark.parametrize("option", ["--anonymous", "--cert-dir=certs", "--need-certificates"])
 async def test_options_that_would_change_nothing(option: str, tmp_path: Path) -> None:
     done = await fleet("broker", option, cwd=tmp_path)

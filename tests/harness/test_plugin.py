@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fleet.errors import UnknownName, UsageError
-from fleet.harness import World, virtual_world
+from fleet.harness import World, broker, virtual_world
 from tests.scenario.test_region_files import GOOD
 
 VIRTUAL = """
@@ -259,7 +259,12 @@ def test_a_shared_broker_is_one_of_those_there_are(suite: pytest.Pytester) -> No
         def test_shared(fleet_brokers):
             fleet_brokers.shared("own")
     """, "--fleet-broker", "mqtt://broker.example")  # fmt: skip
-    done.stdout.fnmatch_lines(["E * unknown kind of shared broker 'own'", "E * Known: mutual_tls, plain, tls."])
+    done.stdout.fnmatch_lines(
+        [
+            "E * unknown kind of shared broker 'own'",
+            "E * Known: embedded, embedded_mutual_tls, embedded_tls, mutual_tls, plain, tls.",
+        ]
+    )
 
 
 def test_a_mistake_comes_with_what_to_write_instead(suite: pytest.Pytester) -> None:
@@ -398,3 +403,21 @@ def test_cars_live_in_the_region_that_the_mark_names(suite: pytest.Pytester) -> 
     done.stdout.fnmatch_lines(
         ["*broken.yaml:5:12: places[[]0[]].kind: 'erand' is not one of home, *", "*Did you mean 'stockholm'?*"]
     )
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("kind", "is_told"), [("plain", True), ("embedded", False)])
+def test_without_a_mosquitto_it_says_where_the_cars_were(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, kind: str, is_told: bool
+) -> None:
+    """In one line at the end, unless that is what was asked for; the tests run all the same."""
+    monkeypatch.setattr(broker, "has_mosquitto", lambda: False)
+    done = run(suite, f"""
+        import pytest
+
+        @pytest.mark.fleet(broker="{kind}")
+        async def test_switch_on(fleet_car):
+            await fleet_car.switch_on()
+    """, "--fleet-mode", "live")  # fmt: skip
+    done.assert_outcomes(passed=1)
+    assert ("the cars were on the embedded broker" in done.stdout.str()) is is_told
