@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from fleet.addresses import address_of
@@ -290,3 +291,12 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
     if close:
         return f"Did you mean {by_lower[close[0]]!r}?"
     return f"Known: {', '.join(names)}." if names else ""
+
+
+def error_place(error: Exception) -> str:
+    """Return the kind of an error and where it was raised; never its text, in which there may be an S-PIN."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f" in {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return f"{type(error).__name__}{place}"

@@ -19,7 +19,7 @@ import structlog
 
 from fleet.backend.batching import BATCH_MESSAGES, Pending
 from fleet.backend.centre_driver import CentreDriver
-from fleet.backend.context import BackendContext, error_place
+from fleet.backend.context import BackendContext
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.echo import Echo
 from fleet.backend.publisher import Publisher
@@ -28,7 +28,7 @@ from fleet.backend.store import Arrival, Committed, Loaded
 from fleet.cloud.car_settings import EVENTS as SETTINGS_EVENTS
 from fleet.cloud.desk_io import INTERNAL, Answer, CarAnswered, CarSeen, CarSwitched, PresenceChanged
 from fleet.cloud.rule import Notify
-from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, StoreGone, StoreLocked, Undecodable
+from fleet.errors import ConnectionLost, LinkError, PublishRefused, StoreFull, StoreGone, StoreLocked, Undecodable, error_place
 from fleet.kernel.instants import format_instant
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import ConnectionEnds, Delivery, Link, LinkOwner

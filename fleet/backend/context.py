@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -20,6 +19,7 @@ from fleet.backend.decisions import StoredWrite
 from fleet.backend.recorder import Recorder
 from fleet.backend.store import Store
 from fleet.cloud.rule import CommandEnded
+from fleet.errors import error_place
 from fleet.wire.dialect import Dialect
 from fleet.wire.messages import DeskAnswer
 
@@ -131,12 +131,3 @@ class BackendContext:
         if count >= 10 * warned and count > warned:
             self._warned[what] = count
             self.warn(f"{count} {what}")
-
-
-def error_place(error: Exception) -> str:
-    """Return the kind of an error and where it was raised; never its text, in which there may be an S-PIN."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = "" if trace is None else f" in {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-    return f"{type(error).__name__}{place}"

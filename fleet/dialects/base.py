@@ -117,6 +117,11 @@ class ForeignDialect:
         """The content type between tools and desk."""
         return self._own.content_type
 
+    @property
+    def has_ends(self) -> bool:
+        """True: a car has an end of its own."""
+        return True
+
     def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:
         """Return a new end for a car."""
         raise NotImplementedError

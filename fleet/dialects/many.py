@@ -107,6 +107,11 @@ class ManyDialects:
         """Whether all can tell a car what is stored."""
         return all(each.says_stored for each in self._all)
 
+    @property
+    def has_ends(self) -> bool:
+        """Whether any of them has."""
+        return any(each.has_ends for each in self._all)
+
     def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:
         """Return a car's end in its fleet's dialect."""
         return self._by_fleet.get(car.fleet, self._own).car_end(car, snapshot)

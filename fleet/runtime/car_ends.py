@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 import structlog
 
-from fleet.errors import PublishRefused, Unwritable
+from fleet.errors import PublishRefused, Undecodable, Unwritable, error_place
 from fleet.kernel.instants import Clock, Instant
 from fleet.vehicle.car import Car
 from fleet.vehicle.rules import not_equipped
@@ -19,6 +19,9 @@ from fleet.wire.messages import Command, FromCar, Presence, Status
 
 REASONS_NAMED: Final = 100
 """Different reasons for leaving a message out that are counted apart."""
+
+T = TypeVar("T")
+_NOTHING: Final[Sequence[Frame | Command]] = ()
 
 log = structlog.get_logger()
 
@@ -33,7 +36,10 @@ def facts_of(car: Car) -> CarFacts:
 
 
 class EndOnLink:
-    """A car's end of a dialect on its link. One message is under way at a time; it is published when all its frames are."""
+    """A car's end of a dialect on its link. One message is under way at a time; it is published when all its frames are.
+
+    The end may be a user's: what it raises is counted and told, and costs one message, not the cars of this process.
+    """
 
     __slots__ = ("_awaited", "_car", "_end", "_left_out", "_refusal", "waiting")
 
@@ -50,44 +56,45 @@ class EndOnLink:
     @property
     def subscriptions(self) -> tuple[tuple[str, int], ...]:
         """The filters of the car."""
-        return self._end.subscriptions
+        return self._tried(lambda: self._end.subscriptions, ())
 
     def will(self, presence: Presence) -> Frame | None:
         """Return the will of a connection."""
-        return self._end.will(presence)
+        return self._tried(lambda: self._end.will(presence), None)
 
     # --- messages of the car
 
     def frames_of(self, message: FromCar, now: Instant) -> Sequence[Frame]:
         """Return the frames of a numbered message, whose outcomes are awaited; empty, and counted, for one that is left out."""
         self._refusal = None
-        try:
-            frames = self._end.write(message, now)
-        except Unwritable as error:
-            self._count(f"{error.reason}: {error.detail}")
-            frames = ()
-        else:
-            if not frames:
-                self._count(_kind_of(message))
-        self._awaited = len(frames)
-        return frames
+        frames = self._tried(lambda: self._end.write(message, now), None)
+        if frames is not None and not frames:
+            self._count(_kind_of(message))
+        self._awaited = len(frames or ())
+        return frames or ()
 
     def announcement(self, presence: Presence, now: Instant) -> Sequence[Frame]:
         """Return the frames that begin a connection; a car that is silent says no more than that it is there."""
-        begun = self._end.connected(now)
+        begun: Sequence[Frame] = self._tried(lambda: self._end.connected(now), ())
         return (*(() if self._car.outbox.muted else begun), *self.farewell(presence, now))
 
     def farewell(self, presence: Presence, now: Instant) -> Sequence[Frame]:
         """Return the frames of a presence."""
-        try:
-            return self._end.write(presence, now)
-        except Unwritable as error:
-            self._count(f"{error.reason}: {error.detail}")
-            return ()
+        return self._tried(lambda: self._end.write(presence, now), ())
 
     def clear(self) -> Sequence[Frame]:
         """Return what makes the broker forget what it retains of the car."""
-        return self._end.clear()
+        return self._tried(self._end.clear, ())
+
+    def _tried(self, call: Callable[[], T], otherwise: T) -> T:
+        """Return what the end returns, or `otherwise` where it raises: that is counted."""
+        try:
+            return call()
+        except Unwritable as error:
+            self._count(f"{error.reason}: {error.detail}")
+        except Exception as error:  # noqa: BLE001 (a user's end must not stop all the other cars)
+            self._count(f"internal: {error_place(error)}")
+        return otherwise
 
     def _count(self, reason: str) -> None:
         known = self._left_out
@@ -109,15 +116,20 @@ class EndOnLink:
 
     def read(self, frame: Frame, now: Instant) -> Heard:
         """Read a frame for the car; a car that is silent answers nothing by itself. Raises Undecodable."""
-        heard = self._end.read(frame, now)
+        try:
+            heard = self._end.read(frame, now)
+        except Undecodable:
+            raise
+        except Exception as error:
+            raise Undecodable("internal", error_place(error)) from error
         return Heard(heard.messages) if self._car.outbox.muted else heard
 
     def wake(self, now: Instant) -> Heard:
         """Return the commands and frames that are due; no frames of a car that is silent or has no connection."""
-        due = self._end.deadline()
+        due = self._tried(self._end.deadline, None)
         if due is None or due > now:
             return Heard()
-        woken = self._end.wake(now)
+        woken: Sequence[Frame | Command] = self._tried(lambda: self._end.wake(now), _NOTHING)
         commands = tuple(each for each in woken if isinstance(each, Command))
         outbox = self._car.outbox
         speaks = outbox.is_connected and not outbox.muted
@@ -125,7 +137,7 @@ class EndOnLink:
 
     def sooner(self, deadline: Instant | None) -> Instant | None:
         """Return the earlier of the car's deadline and its own."""
-        own = self._end.deadline()
+        own = self._tried(self._end.deadline, None)
         return deadline if own is None else own if deadline is None else min(own, deadline)
 
 
@@ -136,5 +148,7 @@ def _kind_of(message: FromCar) -> str:
 
 def end_of(car: Car, dialect: Dialect, clock: Clock, left_out: Counter[str]) -> EndOnLink | None:
     """Return a car's end of a dialect, None where a message is a frame."""
+    if not dialect.has_ends:
+        return None
     end = dialect.car_end(facts_of(car), lambda: car.snapshot(clock.now()))
     return None if end is None else EndOnLink(car, end, left_out)

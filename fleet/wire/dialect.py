@@ -191,6 +191,11 @@ class Dialect(Protocol):
         """Whether a back end can tell a car in it which messages are stored."""
         ...
 
+    @property
+    def has_ends(self) -> bool:
+        """Whether cars have ends of their own in it; without them nobody need gather the facts about each car."""
+        ...
+
     def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:
         """Return a new end for a car, None where `from_car` and `read_to_car` do.
 

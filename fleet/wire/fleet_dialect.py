@@ -146,6 +146,11 @@ class FleetDialect:
         """True: there is a topic for it."""
         return True
 
+    @property
+    def has_ends(self) -> bool:
+        """False: `from_car` and `read_to_car` do; unless a dialect that derives from ours brings ends."""
+        return type(self).car_end is not FleetDialect.car_end
+
     def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:  # noqa: ARG002
         """Return None: a message is a frame, and nothing of a car need be remembered."""
         return None

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from fleet.harness import World
 from fleet.harness.backend import HarnessBackend
+from fleet.kernel.instants import Instant
 from fleet.runtime.car_ends import facts_of
+from fleet.wire.dialect import CarEnd, CarFacts, Heard
+from fleet.wire.frame import Frame
+from fleet.wire.messages import Event, FromCar, Status
+from tests.dialects.pieces import PiecesDialect, PiecesEnd
 
 PIECES = "tests.dialects.pieces:PiecesDialect"
 pytestmark = pytest.mark.fleet(dialect=PIECES)
@@ -104,3 +111,45 @@ async def test_a_command_without_words_is_rejected(fleet: World, fleet_backend: 
     car = await fleet.car()
     await fleet.user.refresh(car).is_rejected("not_in_dialect")
     await fleet.user.lock(car).succeeds()
+
+
+class FaultyEnd(PiecesEnd):
+    """An end with a defect wherever one can be."""
+
+    def connected(self, now: Instant) -> Sequence[Frame]:
+        super().connected(now)
+        raise LookupError
+
+    def write(self, message: FromCar, now: Instant) -> Sequence[Frame]:
+        if isinstance(message, Event):
+            raise TypeError
+        return super().write(message, now)
+
+    def read(self, frame: Frame, now: Instant) -> Heard:
+        raise ValueError
+
+    def wake(self, now: Instant) -> Sequence[Frame]:
+        super().wake(now)
+        raise ZeroDivisionError
+
+
+class FaultyDialect(PiecesDialect):
+    """One of a user's that was not tested."""
+
+    def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:
+        return FaultyEnd(self, car, snapshot)
+
+
+@pytest.mark.fleet(mode="virtual", dialect=f"{__name__}:FaultyDialect")
+async def test_a_defect_of_a_users_end_costs_one_message(fleet: World, fleet_backend: HarnessBackend) -> None:
+    """What it raises is counted by its place, as a message that is left out or cannot be read; the cars live on."""
+    car = await fleet.car()
+    await car.drive(km=2)
+    status = await car.wait_for_status(trigger="engine_off", within="10 min")
+    assert status.mileage_km is not None
+    await fleet.user.lock(car).outcome(within="1 h")
+    await fleet.clock.advance(minutes=30)
+    counts = fleet.shard.counts
+    kinds = {reason.split()[1] for reason in counts.left_out if reason.startswith("internal")}
+    assert kinds == {"LookupError", "TypeError", "ZeroDivisionError"}
+    assert counts.unreadable == {"internal": 1}
