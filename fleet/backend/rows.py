@@ -49,6 +49,7 @@ class Part(NamedTuple):
 
 
 def write_messages(connection: sqlite3.Connection, parts: Sequence[Part]) -> None:
+    """Insert the new messages of the batches; raises sqlite3.IntegrityError when the rows are not as many."""
     values: list[Any] = []
     for _, prepared, stored_at in parts:
         number = prepared.first_id
@@ -107,6 +108,7 @@ def _insert(connection: sqlite3.Connection, head: str, columns: str, values: Seq
 
 
 def write_rest(connection: sqlite3.Connection, batch: Batch, prepared: Prepared) -> None:
+    """Write the quarantine, the decisions and the settings of a batch, and forget the boots that it gives up."""
     if prepared.forgotten:
         connection.executemany("DELETE FROM sequence WHERE vin = ? AND boot = ?", prepared.forgotten)
     if prepared.put_aside:

@@ -117,6 +117,7 @@ class SqliteStore:
             raise store_error(error, self.path) from error
 
     def is_stored(self, vin: str, boot: int, seq: int) -> bool:
+        """Tell whether a message is stored, or was put aside; raises StoreError when the file cannot be read."""
         seen = self._numbers.holds((vin, boot))
         if seen is not None:
             return seq in seen.numbers

@@ -100,6 +100,7 @@ class StoreFile(HeldName):
         self._hold_against(self._found())
 
     def begin(self) -> bool:
+        """Examine the files unless they are as they were left; True when no other thread writes, until `end`."""
         alone = self._writing.acquire(blocking=False)
         path, log, index = self._names
         try:

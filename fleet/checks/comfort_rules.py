@@ -43,6 +43,7 @@ class VentilationRule(CommandRule):
     commands = frozenset({"ventilation", "ventilation_timers"})
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
+        """Judge a command to ventilate: equipment, minutes and timers, engine."""
         fitted = self._equipment.get(answer["vin"])
         yield equipped(self.EQUIPPED, has=None if fitted is None else fitted.remote_ventilation, what="remote ventilation")
         timers = parameters.get("timers")
@@ -93,6 +94,7 @@ class ClimatisationRule(CommandRule):
             self._takes.pop(record.m, None)
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
+        """Judge a command to climatise: equipment, windows, target, charge."""
         fitted = self._equipment.get(answer["vin"])
         starts = parameters.get("action", "start") == "start"
         windows = starts and parameters.get("window_heating", False)
@@ -213,6 +215,7 @@ class LowVoltageRule(CommandRule):
         return Verdict(self.CHARGED, not low, f"the 12 V battery is at {percent} %")
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
+        """Judge any command that wakes the car: the charge of the 12 V battery, and how often it was woken."""
         reason = answer.get("reason")
         if parameters.get("action") == "stop" or answer["state"] == "succeeded":
             return

@@ -265,6 +265,7 @@ class DrivesAgree(Check):
                 self.breach(line, machine, told)
 
     def finish(self, end: End | None, line: int) -> None:  # noqa: ARG002 (of what there is)
+        """Judge all trips together: on average a road is longer than the straight line by a known factor."""
         if not self._roads:
             return
         if self._roads < ENOUGH:

@@ -85,6 +85,7 @@ class RouteRule(CommandRule):
         self._lists.setdefault(machine, RouteList()).forget()
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
+        """Judge a route import: equipment, the form of its trips, and room in the car's list."""
         fitted = self._equipment.get(answer["vin"])
         known = self._known(f"car/{answer['vin']}", car, answer)
         yield equipped(self.EQUIPPED, has=None if fitted is None else fitted.media == "navi_system", what="navi system")
@@ -188,6 +189,7 @@ class ConsentRule(CommandRule):
         return {**super().handlers(), ("out", "Transmit", "Event"): self._told}
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
+        """Judge a system update: its size and words, and the consent that it needs."""
         machine = f"car/{answer['vin']}"
         if not car.follows(answer):
             self._given[machine] = None

@@ -199,6 +199,7 @@ class PositionKept(SwitchCheck):
     looks_at = "messages of such cars"
 
     def sent(self, record: Output, line: int) -> None:
+        """Look through a message, the first time that it is sent, for what tells where the car is."""
         mode = self._modes.of(record.m)
         if mode == OPEN or not is_first(record):
             return

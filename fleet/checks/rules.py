@@ -72,6 +72,7 @@ class HonkRule(CommandRule):
         }
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
+        """Judge a honk and flash: engine, distance and arguments, and how long it lasted."""
         yield engine_off(car)
         machine, user = f"car/{answer['vin']}", (parameters["latitude"], parameters["longitude"])
         if answer["state"] == "succeeded":
@@ -182,6 +183,7 @@ class HeaterRule(CommandRule):
     commands = frozenset({"heater"})
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:
+        """Judge a command to the parking heater: equipment, minutes, fuel, engine."""
         fitted = self._equipment.get(answer["vin"])
         yield equipped(self.EQUIPPED, has=None if fitted is None else fitted.parking_heater, what="parking heater")
         minutes = parameters.get("minutes", 30)
@@ -272,6 +274,7 @@ class BusyRule(CommandRule):
         self._unknown[machine.removeprefix("car/")] = set()
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:  # noqa: ARG002 (whatever it is)
+        """Judge any command: one of a kind at a time, and a stop at any time."""
         key = (answer["vin"], "lock" if answer["name"] == "unlock" else answer["name"])
         if parameters.get("action") == "stop":
             yield from self._stop(key, answer)

@@ -196,6 +196,7 @@ class ServicesCount(DriveCheck):
             self._serviced[message["vin"]] = (message["captured_at"], message["data"]["services"])
 
     def judge(self, drive: Drive) -> Iterator[str]:
+        """Yield what is wrong with the services due after a drive."""
         before, after, equipment = drive.before, drive.after, drive.equipment
         if equipment is None or "service" not in before:
             return

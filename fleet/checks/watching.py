@@ -53,6 +53,7 @@ class AlertRule(CommandRule):
     commands = frozenset({"area_alert", "speed_alert"})
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterator[Verdict]:  # noqa: ARG002 (in any state)
+        """Judge an area or speed alert: when the car was built, and its zones or its limit."""
         fitted = self._equipment.get(answer["vin"])
         if fitted is None:
             yield Verdict(self.BUILT, None, "when the car was built is not known")

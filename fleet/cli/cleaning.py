@@ -84,6 +84,7 @@ def clean_broker(
     backend_id = client_id or client_id_of(CLIENT_ID, access.prefix)
 
     async def main() -> tuple[Cleaned, Cleaned]:
+        """Clean up after the cars first, then the back end's session."""
         left = await left_behind(access) if known is None else await left_by(access, known)
         of_cars = await clean(access.car_links(), cars_of(access, left))
         session = (Visitor(backend_id, "backend", access.password_for("backend")),) if backend else ()

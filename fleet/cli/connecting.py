@@ -189,6 +189,8 @@ def connecting(*more: str, broker: Any = Broker, default: Any = NEEDED) -> Calla
     options = {"broker": (broker, default), **{name: _OPTIONS[name] for name in (*more, *EVERYWHERE)}}
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        """Give the command the options of the connection in place of its `connection`."""
+
         @functools.wraps(command)
         def connected(ctx: typer.Context, **given: Any) -> None:
             typed = frozenset(name for name in (*options, *given) if _was_typed(ctx, name))

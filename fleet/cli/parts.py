@@ -336,6 +336,7 @@ def _run_embedded(options: EmbeddedOptions, folder: Path, for_whom: str, hint: s
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def started(cars: Endpoint, tools: Endpoint) -> None:
+        """Say where the broker listens, and what other commands need to reach it."""
         scheme = "mqtts" if options.certificates is not None else "mqtt"
         where = f"{scheme}://{str(cars).partition('://')[2]}"
         out.say(f"the embedded broker listens on {where} (cars) and {tools} (tools) for {for_whom}")

@@ -164,6 +164,7 @@ def _key(text: str, kind: Any) -> Any:
 
 
 def rounding(field: Field, _: Place | None) -> list[Convert]:
+    """Return the conversion that rounds to the digits of the field; none where it says nothing."""
     digits = field.digits
     if digits is None:
         return []

@@ -155,6 +155,7 @@ class BackendProcess:
         return None
 
     async def start(self) -> None:
+        """Start the process, and wait until it is ready."""
         delivery = "stored" if self._until_stored else "puback"
         arguments = ["backend", "--store", str(self.store), "--delivery", delivery, "--spin-cost", "2", "--json", "--until-eof"]
         self._child = await Child.start(

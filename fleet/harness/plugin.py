@@ -39,6 +39,7 @@ SUBSTITUTE: Final = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options and settings of the plugin."""
     group = parser.getgroup("fleet", "simulated cars")
     group.addoption("--fleet-mode", choices=MODES, help="Where cars live: live beside a real broker, or virtual [fleet_mode]")
     group.addoption("--fleet-seed", type=int, help="The seed of all chance, instead of each test's own")

@@ -337,6 +337,7 @@ class VirtualWorldStage:
         return self._loop.run_until_complete(work)
 
     async def until(self, condition: Callable[[], bool], limit: Instant, traffic: Traffic) -> bool:
+        """Let time jump to `limit` at most, until the condition holds; before it jumps, all that is under way arrives."""
         settled = self._schedule.now + self._patience()
         self._loop.run_while(lambda: not (condition() or traffic.is_quiet()), settled)
         if not (condition() or traffic.is_quiet()):

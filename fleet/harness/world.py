@@ -305,6 +305,7 @@ class World:
         wanted, found = as_matcher(expected), None
 
         def fits() -> bool:
+            """Look once more, and keep what is found for the error."""
             nonlocal found
             try:
                 found = look()

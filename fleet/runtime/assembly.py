@@ -141,6 +141,7 @@ class _Maker:
         self._tracks = {fleet.name: _trips(scenario, fleet) for fleet in scenario.fleets if fleet.tracks is not None}
 
     def make(self, fleet: Fleet, number: int, vin: str, equipment: Equipment) -> Car:
+        """Make the car of that number in its fleet, with the driver that its VIN draws."""
         followed = self._tracks.get(fleet.name)
         trips = followed[number % len(followed)] if followed else None
         driver = _make_driver(fleet, self._regions[fleet.name], stream_key(self._scenario.seed, vin), trips)

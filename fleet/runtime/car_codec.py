@@ -36,6 +36,7 @@ class CarCodec:
         self._now: Instant = 0
 
     def input_record(self, message: CarInput, now: Instant) -> Input:
+        """Return the line of an input; time in a journal never runs back."""
         self._now = max(self._now, now)
         kind = type(message)
         of = type(message.message).__name__ if isinstance(message, Received) else None
@@ -46,6 +47,7 @@ class CarCodec:
         return Wake(self._now, self._name, "wake")
 
     def output_record(self, output: CarOutput) -> Output:
+        """Return the line of an output, at the time of the input that it comes from."""
         kind = type(output)
         if not isinstance(output, Transmit):
             return Output(self._now, self._name, "out", _NAMES[kind], None, None if kind in _BARE else output)

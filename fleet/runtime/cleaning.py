@@ -156,6 +156,7 @@ class _Listener:
         """Listeners publish nothing."""
 
     def link_received(self, delivery: Delivery) -> None:
+        """Note a retained message by its car."""
         frame = delivery.frame
         vin = next(filter(is_vin, frame.topic.split("/")), None)
         if vin is not None and frame.retain and frame.payload:

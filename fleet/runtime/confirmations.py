@@ -104,6 +104,7 @@ class Confirmations:
         """It publishes nothing."""
 
     def link_received(self, delivery: Delivery) -> None:
+        """Count a message, each number once, and how late it is."""
         self._link.acknowledge(delivery)
         self.count += 1
         try:

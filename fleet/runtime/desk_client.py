@@ -174,6 +174,7 @@ class DeskClient:
     # --- LinkOwner
 
     def link_up(self, session_present: bool) -> None:  # noqa: ARG002
+        """Send again what may have got lost with the connection before."""
         self._up()
         unsent = list(self._unsent.items())
         for token, request in unsent:
@@ -208,6 +209,7 @@ class DeskClient:
                 self._refused(error)
 
     def link_received(self, delivery: Delivery) -> None:
+        """Pass on an answer; one that cannot be read is acknowledged and logged."""
         self.link.acknowledge(delivery)
         try:
             answer = self._dialect.read_desk_answer(delivery.frame)

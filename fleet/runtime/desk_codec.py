@@ -125,6 +125,7 @@ class DeskCodec:
         return Desk.begin(msgspec.convert(record.data, DeskStart))
 
     def read_input(self, record: Input) -> DeskInput:
+        """Return the input of a line; what a journal leaves out, such as an S-PIN, is replaced by something as good."""
         plain = record.data
         request = plain.get("request")
         if request is not None:

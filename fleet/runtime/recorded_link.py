@@ -70,6 +70,7 @@ class RecordedLink:
         self._link.open()
 
     def publish(self, frame: Frame, token: int) -> None:
+        """Publish, and write a line once the link has taken it."""
         self._link.publish(frame, token)
         payload, topic = frame.payload, frame.topic
         check = None if topic.startswith(self._hidden) else crc32(payload)
@@ -112,6 +113,7 @@ class RecordedLink:
         self._owner.link_acknowledged(token, error)
 
     def link_received(self, delivery: Delivery) -> None:
+        """Write a line, and pass the frame on."""
         frame = delivery.frame
         payload, topic = frame.payload, frame.topic
         check = None if topic.startswith(self._hidden) else crc32(payload)

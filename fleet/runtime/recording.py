@@ -69,6 +69,7 @@ class Recorded(Generic[In, Out]):
         self._write = write
 
     def receive(self, message: In, now: Instant) -> Sequence[Out]:
+        """Write the input, have the machine take it, and write its outputs."""
         codec, write = self._codec, self._write
         write(codec.input_record(message, now))
         outputs = self._machine.receive(message, now)
@@ -80,6 +81,7 @@ class Recorded(Generic[In, Out]):
         return self._machine.deadline()
 
     def wake(self, now: Instant) -> Sequence[Out]:
+        """Write the wake-up, wake the machine, and write its outputs."""
         codec, write = self._codec, self._write
         write(codec.wake_record(now))
         outputs = self._machine.wake(now)

@@ -310,6 +310,7 @@ class TimelineStep(Action, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> str:
+        """Return in one or two words the thing that the step acts on."""
         if self.broker:
             return f"broker {self.broker}"
         if self.network is not None:

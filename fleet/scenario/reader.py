@@ -78,6 +78,7 @@ class Reader(Generic[WordsT]):
         return root
 
     def fail(self, node: Node, steps: Steps, message: str, hint: str = "") -> _Broken:
+        """Note an error at the place of the node, and return BROKEN."""
         label = _label(steps)
         mark = node.start_mark
         text = f"{label}: {message}" if label else message

@@ -182,6 +182,7 @@ class _Client(asyncio.Protocol):
     # --- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Accept a client."""
         self._transport = made = cast("asyncio.Transport", transport)  # uvloop's is one by its methods
         made.set_write_buffer_limits(high=WRITE_BUFFER_MAX)
         server = self._server
@@ -214,6 +215,7 @@ class _Client(asyncio.Protocol):
         self.throttle()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  how it ended changes nothing
+        """Tell the broker that the client is gone."""
         self._transport = None
         self.ended.set()
         self._server.go(self)

@@ -208,6 +208,7 @@ class _Side(asyncio.Protocol):
     # --- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a pair with the client's side, or join the broker's side to it."""
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods
         connection = transport.get_extra_info("socket")
         # Asyncio forgets it for connections of a listener that was made elsewhere.
@@ -222,6 +223,7 @@ class _Side(asyncio.Protocol):
             self.other.throttle()
 
     def data_received(self, data: bytes) -> None:
+        """Pass the bytes on, or let the faults have them."""
         pair, transport = self._pair, self.other._transport
         faulty = pair.faulty
         if faulty.plain and transport is not None:
@@ -233,6 +235,7 @@ class _Side(asyncio.Protocol):
         pair.run()
 
     def eof_received(self) -> bool:
+        """Pass the end of this direction on; True keeps the other one open."""
         pair = self._pair
         if pair.faulty.fate == "silent":
             return False  # nobody is told
@@ -251,6 +254,7 @@ class _Side(asyncio.Protocol):
             self._pair.run()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End the other side as this one has ended, unless the pair is silent."""
         pair = self._pair
         self.gone = True
         self._transport = None

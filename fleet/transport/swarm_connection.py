@@ -173,6 +173,7 @@ class SwarmConnection(asyncio.Protocol):
     # --- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the CONNECT."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is one by its methods, not by its class
         if self.machine.over:  # dropped in the very moment
             transport.abort()
@@ -194,6 +195,7 @@ class SwarmConnection(asyncio.Protocol):
         self.pump()
 
     def data_received(self, data: bytes) -> None:
+        """Take the packets that are whole, and keep the rest until it is."""
         self._heard = True
         tail = self._tail
         if tail is not None:
