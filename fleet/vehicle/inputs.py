@@ -22,6 +22,7 @@ from fleet.vehicle.signals import (
     PressButton,
     Repair,
     ResetCar,
+    ScreenInput,
     SetChargePoint,
     SetCoverage,
     SetFault,
@@ -74,6 +75,17 @@ def apply_input(car: Ports, message: WorldInput, now: Instant) -> None:
             driver_actions.drive_to(car, place, purpose, now)
         case DrainTo(share):
             driver_actions.drain(car, share, now)
+        case StayPut():
+            car.stay_put()
+        case FollowRoute() | ClearRoutes() | SetUpdateConsent() | FailUpdate():
+            _touch_screen(car, message, now)
+        case _:
+            _handle(car, message, now)
+
+
+def _touch_screen(car: Ports, message: ScreenInput, now: Instant) -> None:
+    """Take what people do with the routes and updates that were sent to the car."""
+    match message:
         case FollowRoute():
             if car.journey is None and (legs := routes.follow(car, now)):
                 driver_actions.drive_legs(car, legs, now)
@@ -83,10 +95,8 @@ def apply_input(car: Ports, message: WorldInput, now: Instant) -> None:
             updates.set_consent(car, given=given, now=now)
         case FailUpdate():
             updates.fail_next(car)
-        case StayPut():
-            car.stay_put()
         case _:
-            _handle(car, message, now)
+            assert_never(message)
 
 
 def _handle(car: Ports, message: ControlInput, now: Instant) -> None:

@@ -271,6 +271,8 @@ ControlInput = (
     | AskOnline
 )
 """Actions of people at the car's own controls, and what happens to it."""
+ScreenInput = FollowRoute | ClearRoutes | SetUpdateConsent | FailUpdate
+"""Actions at the car's screen with what was sent to the car: routes and updates."""
 WorldInput = (
     SetCoverage
     | SetNetwork
@@ -283,10 +285,7 @@ WorldInput = (
     | SetPlug
     | SetChargePoint
     | ControlInput
-    | FollowRoute
-    | ClearRoutes
-    | SetUpdateConsent
-    | FailUpdate
+    | ScreenInput
 )
 """The inputs by which people and the world act on a car."""
 CarInput = (
