@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -171,3 +171,15 @@ async def running(path: Path, session: FakeSession | None = None, **changes: Any
         yield BackendLab(path, session, backend)
     finally:
         await backend.stop()
+
+
+def statuses(*numbers: int, vin: str = VIN, boot: int = BOOT) -> Batch:
+    """Return a batch of statuses with these numbers."""
+    return Batch(arrivals=[arrival(status(number, vin, boot)) for number in numbers])
+
+
+def count(path: Path, what: str) -> int:
+    """Count rows of the store's file."""
+    with closing(sqlite3.connect(path)) as connection:
+        found: int = connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0]
+        return found

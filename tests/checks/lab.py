@@ -21,7 +21,7 @@ from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import parse
 from fleet.vehicle.catalogue import Equipment
 from fleet.wire.messages import Event, Request, Response, Status
-from tests.runtime.test_virtual import Quiet
+from tests.runtime.test_virtual_stage import Quiet
 
 Records = list[dict[str, Any]]
 KINDS: dict[str, type[Any]] = {"Status": Status, "Event": Event, "Response": Response, "Request": Request}

@@ -18,7 +18,7 @@ from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import Overrides, load
 from fleet.scenario.scalars import ClockFactor
 from tests.checks.lab import DAY, broken, judged, read_records, run_day, told, write_records
-from tests.runtime.test_virtual import Quiet
+from tests.runtime.test_virtual_stage import Quiet
 
 
 @pytest.mark.parametrize("until_stored", [False, True], ids=["puback", "stored"])

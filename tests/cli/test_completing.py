@@ -13,7 +13,7 @@ from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.scalars import ClockFactor
 from tests.cli.lab import clean_environment
 from tests.runtime.pure_lab import scenario
-from tests.runtime.test_virtual import Quiet
+from tests.runtime.test_virtual_stage import Quiet
 
 VIN = "VSSZZZKMZPR000001"
 

@@ -29,7 +29,7 @@ from fleet.wire.messages import Event, Request, ServiceRequest
 from tests.backend.fake_link import FakeSession
 from tests.backend.lab import BOOT, BackendLab, car, config, presence, status
 from tests.backend.test_planted import FragileStore, fragile_of
-from tests.runtime.test_virtual import Quiet
+from tests.runtime.test_virtual_stage import Quiet
 
 VIN = "VSSZZZKMZPR000001"
 NOW = 1_772_000_000_000_000

@@ -15,7 +15,7 @@ from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import parse
 from fleet.vehicle.services.registry import SERVICES
 from fleet.wire.parameters import Lock, Unlock
-from tests.runtime.test_virtual import Quiet
+from tests.runtime.test_virtual_stage import Quiet
 
 HEAD = """\
 scenario: lines

@@ -25,7 +25,7 @@ from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.scalars import ClockFactor, Duration
 from tests.backend.lab import OTHER, VIN, arrival, status
 from tests.runtime.pure_lab import scenario
-from tests.runtime.test_virtual import Quiet
+from tests.runtime.test_virtual_stage import Quiet
 
 FLEETS = "  - {name: street, count: 10, models: {Leon: 1}, profile: courier}\n"
 

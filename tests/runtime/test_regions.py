@@ -13,7 +13,7 @@ from fleet.runtime.run import RunConfig
 from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import load_text
 from fleet.vehicle.regions import load_regions
-from tests.runtime.test_virtual import Quiet
+from tests.runtime.test_virtual_stage import Quiet
 from tests.scenario.test_region_files import GOOD
 
 DAY = """\

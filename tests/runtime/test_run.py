@@ -19,7 +19,7 @@ from fleet.scenario.schema import Scenario
 from fleet.transport.faults import Fault
 from tests.backend.lab import arrival, status
 from tests.runtime.pure_lab import scenario
-from tests.runtime.test_virtual import Quiet
+from tests.runtime.test_virtual_stage import Quiet
 
 
 class NotedNetwork:

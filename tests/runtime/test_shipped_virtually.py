@@ -51,7 +51,7 @@ from fleet.vehicle.services.updates import Updates
 from fleet.vehicle.signals import Transmit
 from fleet.wire.parameters import Charging, Heater, SystemUpdate
 from tests.listening import hear_instead
-from tests.runtime.test_virtual import Quiet
+from tests.runtime.test_virtual_stage import Quiet
 from tests.shipped import FILES
 
 CARS = {
@@ -309,7 +309,7 @@ def zones_of_no_size_are_zones(patch: pytest.MonkeyPatch) -> None:
 
 
 def every_car_is_new_enough(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rules, "_equipment", lambda *_: None)
+    patch.setattr(rules, "not_equipped", lambda *_: None)
 
 
 def nobody_slows_down(patch: pytest.MonkeyPatch) -> None:

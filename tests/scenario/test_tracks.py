@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +11,6 @@ from fleet.errors import UsageError
 from fleet.kernel.instants import DAY, MINUTE, SECOND, to_datetime
 from fleet.scenario.following import FollowedTrack, followed_tracks, rows_left_out, track_findings
 from fleet.scenario.loader import check, load
-from fleet.scenario.track_times import read_times
 from fleet.scenario.tracks import Fix, Track, read_track
 from tests.scenario.samples import GOOD, VOCABULARY
 
@@ -179,79 +175,6 @@ def is_the_drive(track: Track) -> bool:
     ]
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        drive(time=lambda second: str((EPOCH_S + second) * 10**3)),
-        drive(time=lambda second: str((EPOCH_S + second) * 10**6)),
-        drive(time=lambda second: str((EPOCH_S + second) * 10**9)),
-        drive(time=lambda second: f"{EPOCH_S + second}.000"),
-        drive(time=lambda second: iso(second).replace("-", "").replace(":", "")),
-        drive(time=lambda second: re.sub(r"\D", "", iso(second))),
-        drive(head="lat,lon,date,time", time=lambda second: f"060524,{iso(second)[11:19].replace(':', '')}"),
-        drive(head="lat,lon,DATE,TIME", time=lambda second: f"20240506,{int(iso(second)[11:19].replace(':', ''))}"),
-        drive(head="lat,lon,utc_date,utc_time", time=lambda second: f"2024-05-06,{iso(second)[11:19]}"),
-        drive(head="lat,lon,Date,Time", time=lambda second: f"06.05.2024,{iso(second)[11:19]}"),
-        drive(head="lat,lon,elapsed,Timestamp", time=lambda second: f"{second},{iso(second)}"),
-        drive(head="lat,lon,time,timestamp", time=lambda second: f"{second},{EPOCH_S + second}"),
-        drive(head="Latitude (deg),Longitude (deg),GPS Time"),
-        drive(head='lat,lon,time,"note; free text"', row='{lat:.6f},{lon:.6f},{time},"a; b, c"'),
-        drive(head="lat\tlon\ttime", row="{lat:.6f}\t{lon:.6f}\t{time}"),
-        drive(head="lat|lon|time", row="{lat:.6f}|{lon:.6f}|{time}"),
-        drive(head="LATITUDE N/S,LONGITUDE E/W,time", row="{lat:.6f}N,{lon:.6f}E,{time}"),
-        drive(
-            head="lat;lon;Datum;Uhrzeit", row="{lat:.6f};{lon:.6f};{time}", time=lambda second: f"06.05.24;{iso(second)[11:19]}"
-        ),
-        drive(head="Längengrad;Breitengrad;Zeitstempel", row="{lon:.6f};{lat:.6f};{time}"),
-        ['"lat","lon","time"', *(re.sub(r"(\d+)\.(\d{6})", r'"\1,\2"', line) for line in drive()[1:])],
-        [drive()[0], *drive()[:0:-1]],
-        ["# recorded by a logger; version 2", "", *drive()],
-        ["sep=;", *drive(head="lat;lon;time", row="{lat:.6f};{lon:.6f};{time}")],
-        ["Device 4711", "Exported 2024-05-07", *drive()],
-        [f"{line}\r" for line in drive()],
-        ["#lat,lon,time", *drive()[1:]],
-    ],
-)
-def test_columns_and_times_as_devices_write_them(tmp_path: Path, lines: list[str]) -> None:
-    """Epochs of every unit, compact dates, two columns, other separators, lines before the head: 40 good rows at their times."""
-    assert is_the_drive(track_of(tmp_path, lines))
-
-
-@pytest.mark.parametrize(
-    ("dates", "order"),
-    [
-        (("31/05/2024 23:59:30", "01/06/2024 00:00:00", "01/06/2024 00:00:30"), "day, month, year"),
-        (("05/31/2024 11:59:30 PM", "06/01/2024 12:00:00 AM", "06/01/2024 12:00:30 AM"), "month, day, year"),
-        (("01.02.2024 23:59:30", "02.02.2024 00:00:00", "02.02.2024 00:00:30"), "day, month, year"),
-        (("24/05/06 07:00:00", "24/05/06 07:00:30", "24/05/07 07:00:00"), "year, month, day"),
-    ],
-)
-def test_a_column_of_dates_is_read_in_the_order_in_which_its_rows_lie_together(dates: tuple[str, ...], order: str) -> None:
-    """One date does not say whether its day comes first; the column does."""
-    times = read_times(dates)
-    assert times.order == order
-    first, second, _ = (instant for instant in times.instants if isinstance(instant, int))
-    assert second - first == 30 * SECOND
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("60", "as seconds, ms, µs or ns since 1970 it is not from 1990 to 2099"),
-        ("45418.29861", "as seconds, ms, µs or ns since 1970 it is not from 1990 to 2099"),
-        ("nan", "'nan' is no time"),
-        ("1970-01-01T00:00:00Z", "is in 1970: a time from 1990 to 2099 is expected"),
-        ("2262-01-01T00:00:00Z", "is in 2262: a time from 1990 to 2099 is expected"),
-        ("07:10:00", "is a time of the day: its date is missing"),
-    ],
-)
-def test_only_plausible_instants_are_times(text: str, why: str) -> None:
-    """A number is read by its size, and what no receiver can have meant is told with its reason."""
-    (instant,) = read_times([text]).instants
-    assert isinstance(instant, str)
-    assert why in instant
-
-
 def without(track: Track) -> list[int]:
     """Return the lines that are left out."""
     return [int(line.split(":")[1]) for line in track.broken]
@@ -339,68 +262,6 @@ def test_a_long_silence_of_a_dense_csv_is_a_stop_too(tmp_path: Path) -> None:
     assert len(track_of(tmp_path, [*lines, *late]).trips(0)) == 2
     sparse = ["lat,lon,time", *(f"{48 + 0.1 * n:.6f},11.6,{iso(600 * n)}" for n in range(6))]
     assert len(track_of(tmp_path, sparse).trips(0)) == 1
-
-
-KML_TRACK = (
-    '<kml xmlns="http://www.opengis.net/kml/2.2" xmlns:gx="http://www.google.com/kml/ext/2.2"><Document><Placemark><gx:Track>'
-    + "".join(f"<when>{iso(30 * n)}</when>" for n in range(40))
-    + "".join(f"<gx:coord>{lon:.6f} {lat:.6f} 0</gx:coord>" for lat, lon in DEGREES)
-    + "</gx:Track></Placemark></Document></kml>"
-)
-KML_POINTS = (
-    "<kml><Document>"
-    + "".join(
-        f"<Placemark><TimeStamp><when>{iso(30 * n)}</when></TimeStamp>"
-        f"<Point><coordinates>{lon:.6f},{lat:.6f},0</coordinates></Point></Placemark>"
-        for n, (lat, lon) in enumerate(DEGREES)
-    )
-    + "</Document></kml>"
-)
-WAYPOINTS = (
-    "<gpx>"
-    + "".join(f'<wpt lat="{lat:.6f}" lon="{lon:.6f}"><time>{iso(30 * n)}</time></wpt>' for n, (lat, lon) in enumerate(DEGREES))
-    + "</gpx>"
-)
-PLAIN = "\n".join(drive())
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "read_as"),
-    [
-        ("t.csv", KML_TRACK.encode(), "KML, 40 track points"),
-        ("t.kml", KML_POINTS.encode(), "KML, 40 placemarks"),
-        ("t.gpx", WAYPOINTS.encode(), "GPX, 40 waypoints"),
-        ("t.gpx", WAYPOINTS.replace("wpt", "trkpt").encode(), "GPX, 40 track points"),
-        ("t.gpx.gz", gzip.compress(WAYPOINTS.encode()), "GPX, 40 waypoints"),
-        ("t.gpx", PLAIN.encode(), "CSV with commas, columns 'lat', 'lon' and 'time'"),
-        ("t", b"\xef\xbb\xbf" + PLAIN.encode(), "CSV with commas, columns 'lat', 'lon' and 'time'"),
-        ("t.csv", PLAIN.encode("utf-16"), "CSV with commas, columns 'lat', 'lon' and 'time'"),
-        ("t.csv", PLAIN.replace("time", "time,Straße", 1).encode("cp1252"), "CSV with commas, columns 'lat', 'lon' and 'time'"),
-        ("t.xml", b"\xef\xbb\xbf" + WAYPOINTS.encode(), "GPX, 40 waypoints"),
-    ],
-)
-def test_a_file_is_read_by_its_content(tmp_path: Path, name: str, content: bytes, read_as: str) -> None:
-    """Whatever it is called, packed or not; and it is said what it was taken for."""
-    (tmp_path / name).write_bytes(content)
-    track = read_track(tmp_path / name)
-    assert is_the_drive(track)
-    assert track.read_as == read_as
-
-
-def test_archives(tmp_path: Path) -> None:
-    """One track in an archive is read; of several none is guessed."""
-    with zipfile.ZipFile(tmp_path / "one.kmz", "w") as archive:
-        archive.writestr("doc.kml", KML_TRACK)
-        archive.writestr("__MACOSX/._doc.kml", "notes of the Finder")
-    assert is_the_drive(read_track(tmp_path / "one.kmz"))
-    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
-        archive.writestr("a.csv", PLAIN)
-        archive.writestr("b.csv", PLAIN)
-    with pytest.raises(UsageError, match=r"two\.zip is an archive with 2 tracks in it: one is expected"):
-        read_track(tmp_path / "two.zip")
-    (tmp_path / "half.gz").write_bytes(gzip.compress(PLAIN.encode())[:-20])
-    with pytest.raises(UsageError, match=r"half\.gz cannot be unpacked"):
-        read_track(tmp_path / "half.gz")
 
 
 def test_a_drive_that_the_run_is_too_short_for_is_told(tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ from fleet.wire.messages import CarMessage, Command, Event, Header, Response, St
 START = from_datetime(datetime(2026, 3, 2, 5, 0, tzinfo=UTC))
 """A Monday, 6 h in Munich."""
 NOON_IN_JULY = from_datetime(datetime(2026, 7, 15, 12, 0, tzinfo=UTC))
+OK = ("succeeded", None)
+OUT_OF_RANGE = ("rejected", "argument_out_of_range")
+"""Outcomes of a command: state and reason."""
 SEED = 2026
 BOOT = 7
 HOME = Place(48.137, 11.575, "München", "home")

@@ -1,106 +1,19 @@
-"""12 V battery, charging, tanks and what is left open: the parts by themselves and in the car."""
+"""Charging and tanks: by themselves and in the car."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 
 from fleet.kernel.draws import Draws
-from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
-from fleet.vehicle.body import OPENINGS, Body
+from fleet.kernel.instants import DAY, HOUR, SECOND
 from fleet.vehicle.car import Car
-from fleet.vehicle.leaving import leaving_habits
-from fleet.vehicle.low_voltage import ASLEEP_A, DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.services import charge_settings
-from fleet.vehicle.signals import Disconnect, DrainLowVoltage, DriveTo, SwitchOff, SwitchOn
+from fleet.vehicle.signals import DriveTo, SwitchOn
 from fleet.wire.messages import ChargingStatus
-from tests.vehicle.car_lab import HOME, SEED, SHOP, START, CarLab, driver, equipment, heater_car
-
-# --- the 12 V battery
-
-
-def test_sleeping_takes_weeks_and_lights_a_day() -> None:
-    """Both limits are met to the microsecond: above before it, below at it."""
-    for lights, days in ((False, 59 * 0.4 / ASLEEP_A / 24), (True, 59 * 0.4 / 0.925 / 24)):
-        battery = LowVoltageBattery(59, 90, START)
-        battery.lights_on = lights
-        at = battery.falls_below_at(LOW_PERCENT, START)
-        assert at is not None
-        assert (at - START) / DAY == pytest.approx(days)
-        assert battery.percent(at - 2) >= LOW_PERCENT - 1e-9
-        assert battery.percent(at) < LOW_PERCENT
-
-
-def test_where_the_limit_comes_out_even_it_is_passed_all_the_same() -> None:
-    """A charge that reaches the limit at a whole microsecond, where rounding decides, is below it when the car looks."""
-    for millionths in range(1, 200):
-        battery = LowVoltageBattery(51, LOW_PERCENT + millionths * 1e-3, START)
-        at = battery.falls_below_at(LOW_PERCENT, START)
-        assert at is not None
-        assert battery.percent(at) < LOW_PERCENT
-
-
-def test_waking_is_counted_once() -> None:
-    """The closed form is the same however often it is settled."""
-    once, often = LowVoltageBattery(59, 90, START), LowVoltageBattery(59, 90, START)
-    for battery in (once, often):
-        battery.stay_awake(START + HOUR, START + HOUR + 10 * MINUTE)
-    for step in range(100):
-        often.light(START + HOUR + step * MINUTE, on=False)
-    assert often.charge_at(START + DAY) == pytest.approx(once.charge_at(START + DAY))
-    assert once.charge_ah - once.charge_at(START + HOUR + 10 * MINUTE) == pytest.approx(0.1)
-
-
-def _leave_lights_on(car: Car) -> None:
-    car.body.lights_on = car.low_voltage.lights_on = True
-
-
-def test_low_then_deep_sleep_then_the_engine() -> None:
-    """One event below 50 %, offline with its reason below 40 %, and back with the engine; nothing is lost."""
-    lab = CarLab(tune=_leave_lights_on)
-    lab.run_for(4 * DAY)
-    assert len(lab.events("low_voltage_low")) == 1
-    last = lab.outputs[-1][1]
-    assert isinstance(last, Disconnect)
-    assert (last.last.connection, last.last.reason) == ("offline", "deep_sleep")
-    assert lab.car.low_voltage.percent(lab.now) < DEEP_SLEEP_PERCENT
-    was_wanted = lab.wanted
-    assert not was_wanted
-    lab.run_for(DAY)
-    lab.put(SwitchOn())
-    assert lab.wanted
-    assert lab.events()[-1].name == "engine_on"
-    lab.run_for(2 * HOUR)
-    assert lab.car.low_voltage.percent(lab.now) > 80
-
-
-def test_a_consumer_switched_off_in_time_is_no_second_warning() -> None:
-    """Told at 50 %; a heater that would have brought it to 40 % is stopped: no event is sent again meanwhile."""
-
-    def tune(car: Car) -> None:
-        car.low_voltage.charge_ah = car.low_voltage.capacity_ah * 0.515
-
-    lab = CarLab(heater_car(), tune=tune)
-    lab.outcome("heater", minutes=60)
-    lab.run_for(40 * MINUTE)
-    assert len(lab.events("low_voltage_low")) == 1
-    lab.outcome("heater", action="stop")
-    lab.run_for(20 * DAY)
-    assert len(lab.events("low_voltage_low")) == 1
-    assert lab.car.low_voltage.in_deep_sleep
-
-
-def test_many_refreshes_leave_no_traces() -> None:
-    """A thousand wake-ups later the agenda is as short as before."""
-    lab = CarLab()
-    for _ in range(1000):
-        lab.command("refresh")
-        lab.run_for(30 * SECOND)
-    assert len(lab.car.agenda) < 5
-
+from tests.vehicle.car_lab import HOME, SEED, SHOP, START, CarLab, driver, equipment
 
 # --- charging
 
@@ -236,77 +149,9 @@ def test_refilling_fills_up() -> None:
     assert electric.refill(START) == {"energy_kwh": 0.0}
 
 
-# --- the body
-
-
-def test_cars_are_left_badly_at_the_stated_shares() -> None:
-    """97 % of those without an open boot locked, 2 % with a window open, 0.4 % the boot, 0.4 % the lights."""
-    bodies = []
-    for n in range(20_000):
-        body = Body(has_sunroof=False)
-        body.leave(leaving_habits(Draws(SEED, "leaving", n)))
-        assert not (body.locked and body.open_doors)
-        bodies.append(body)
-    shares = [sum(map(bool, values)) / len(bodies) for values in zip(
-        *((not b.locked, b.open_windows, b.open_doors, b.lights_on) for b in bodies), strict=True)]  # fmt: skip
-    assert shares == pytest.approx([0.034, 0.02, 0.004, 0.004], abs=0.004), f"seed {SEED}"
-
-
-@pytest.mark.parametrize("name", OPENINGS)
-def test_opening_unlocks(name: Any) -> None:
-    """An open door is open and unlocked; closed, it is shut and still unlocked; getting in closes everything."""
-    body = Body(has_sunroof=True)
-    body.set_opening(name, opened=True)
-    door = getattr(body.doors(), name)
-    assert (door.open, door.locked) == (True, False)
-    assert not body.doors().front_left.locked
-    body.set_opening(name, opened=False)
-    assert not getattr(body.doors(), name).open
-    assert not body.locked
-    body.set_opening(name, opened=True)
-    body.get_in()
-    assert body.open_doors == frozenset()
-    assert body.windows().sunroof is False
-
-
-def test_no_such_door() -> None:
-    """The error names those there are."""
-    with pytest.raises(ValueError, match="boot"):
-        Body(has_sunroof=False).set_opening("roof", opened=True)
-
-
 def test_home_is_where_the_driver_lives() -> None:
     """A car begins there, parked and locked."""
     lab = CarLab(car_driver=driver())
     assert lab.car.true_position(lab.now) == HOME.position
     assert lab.car.state(lab.now) == "parked"
     assert lab.car.body.locked
-
-
-def test_the_running_engine_leaves_nothing_to_watch_for() -> None:
-    """While the battery is charged no fall of it is planned; parked again, one is."""
-    lab = CarLab()
-    watched = [lab.car.low_voltage.due_at is not None]
-    for message in (SwitchOn(), SwitchOff()):
-        lab.put(message)
-        watched.append(lab.car.low_voltage.due_at is not None)
-    assert watched == [True, False, True]
-
-
-def test_a_12_v_battery_that_is_drawn_down_is_told_low_and_then_sleeps() -> None:
-    """Both limits are passed one after the other, whatever is left; up it never goes, and a fed one is not drawn down."""
-    lab = CarLab()
-    lab.put(DrainLowVoltage(1.0))
-    before = lab.car.low_voltage.percent(lab.now)
-    assert before > LOW_PERCENT
-    lab.put(DrainLowVoltage(0.505))
-    assert not lab.events("low_voltage_low")
-    lab.put(DrainLowVoltage(0.3))
-    assert len(lab.events("low_voltage_low")) == 1
-    asleep = [lab.car.low_voltage.in_deep_sleep]
-    lab.put(SwitchOn())
-    asleep.append(lab.car.low_voltage.in_deep_sleep)
-    assert asleep == [True, False]
-    fed = lab.car.low_voltage.percent(lab.now)
-    lab.put(DrainLowVoltage(0.1))
-    assert lab.car.low_voltage.percent(lab.now) == fed

@@ -1,22 +1,17 @@
-"""The scalars and types of the scenario language."""
+"""The scalars of the scenario language: durations, shares, rates, clocks, moments, windows."""
 
 # ruff: noqa: E501 - a table of cases reads best with one case in a line
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.kernel.draws import Draws
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND, from_datetime
 from fleet.scenario.drawn import Distances, SpinMix, Values
-from fleet.scenario.json_schema import json_schema
 from fleet.scenario.scalars import (
     ClockFactor,
     DayWindow,
@@ -194,40 +189,3 @@ def test_windows_lie_inside_the_run(hour: int, length: int, run_hours: int) -> N
     edges = [edge for interval in found for edge in interval]
     assert edges == sorted(edges)
     assert all(start <= edge <= start + run_hours * HOUR for edge in edges)
-
-
-def test_values_are_drawn_from_what_was_written() -> None:
-    """A list is chosen from, a range of whole numbers gives whole numbers with both ends."""
-    draws = Draws(1, "test")
-    assert {Values.parse("flash").draw(draws) for _ in range(5)} == {"flash"}
-    assert {Values.parse([10, 30]).draw(draws) for _ in range(50)} == {10, 30}
-    assert {Values.parse({"from": 1, "to": 3}).draw(draws) for _ in range(100)} == {1, 2, 3}
-    fraction = Values.parse({"from": 0.5, "to": 1}).draw(draws)
-    assert isinstance(fraction, float)
-    assert 0.5 <= fraction < 1
-    assert Values.parse({"from": 1, "to": 3}).samples() == (1, 3)
-
-
-def test_distances_and_spins_are_drawn_by_their_shares() -> None:
-    """A lone distance is exact; shares of S-PINs come out as written."""
-    draws = Draws(1, "test")
-    assert Distances.parse("400 m").draw_m(draws) == 400
-    assert 10 <= Distances.parse({"from": "10 m", "to": "1 km"}).draw_m(draws) < 1000
-    counted = Counter(SpinMix.parse({"right": "80 %", "none": "20 %"}).draw(draws) for _ in range(1000))
-    assert counted["wrong"] == 0
-    assert 150 < counted["none"] < 250
-    assert SpinMix.parse("wrong").draw(draws) == "wrong"
-
-
-def test_the_json_schema_describes_every_key() -> None:
-    """The schema for editors is plain JSON, and forbids what the loader forbids."""
-    schema: dict[str, Any] = json.loads(json.dumps(json_schema()))
-    assert schema["required"] == ["scenario", "purpose", "seed", "start", "region", "fleets"]
-    assert schema["anyOf"] == [{"required": ["duration"]}, {"required": ["stages"]}]
-    assert schema["additionalProperties"] is False
-    fleet = schema["properties"]["fleets"]["items"]
-    assert fleet["properties"]["coverage"]["properties"]["garages"]["description"] == Share.expected
-    weight = fleet["properties"]["models"]["additionalProperties"]
-    assert weight == {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\$\{\w+\}$"}]}
-    assert "lose_coverage" in schema["properties"]["timeline"]["items"]["properties"]["do"]["anyOf"][0]["enum"]
-    assert schema["properties"]["duration"]["type"] == "string"

@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_rows(tmp_path: Path) -> None:
 PROGRAM = """\
 import sys
 from pathlib import Path
-from tests.runtime.test_virtual import run
+from tests.runtime.test_virtual_stage import run
 run(Path(sys.argv[1]))
 """
 
