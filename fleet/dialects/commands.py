@@ -160,7 +160,7 @@ class ReplyPart(_Part):
 
 
 class ConfirmPart(_Part):
-    """What counts messages as stored."""
+    """The confirmation that messages are stored, up to a number."""
 
     def __init__(self, confirm: Confirm, mapping: Mapping, pattern: TopicPattern) -> None:
         """Compile an entry of a mapping that has been checked."""

@@ -1,4 +1,4 @@
-"""What comes for a car in another system's form: the paths into it, and each value of ours that is in it, both ways."""
+"""Messages for a car in another system's form: the paths into them, and each value of ours that is in them, both ways."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def route(path: str) -> Callable[[Incoming], Any]:
 
 
 class Outgoing:
-    """What goes to a car, while it is put together from paths and values."""
+    """A message to a car, while it is put together from paths and values."""
 
     def __init__(self) -> None:
         self.payload: Any = None

@@ -159,6 +159,7 @@ def _check_words(sending: Sending, noun: str, known: Callable[[Services], Collec
     (key,) = _SELECTORS[sending]
 
     def check(mapping: Mapping, services: Services) -> Iterator[Problem]:
+        """Yield the words that no entry takes."""
         words = known(services)
         chosen = [getattr(entry, key) for entry in getattr(mapping, sending)]
         mapped = set(words) if () in chosen else set(chain(*chosen))

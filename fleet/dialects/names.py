@@ -49,6 +49,7 @@ def in_message(
         narrowed["name"] = Place(Literal[commands], False)
 
     def follow(path: str) -> Place:
+        """Return the place of a path; raises UsageError with the nearest one."""
         if path in beside:
             return _ANY
         if path in narrowed:
@@ -69,6 +70,7 @@ def in_payload(levels: tuple[str, ...]) -> Follow:
     """Return the function that follows paths in what a car receives, on a topic with these levels in braces."""
 
     def follow(path: str) -> Place:
+        """Accept any path whose root is known; raises UsageError for another one."""
         root, _, rest = path.partition(".")
         if root not in HEARD:
             hint = nearest_hint(root, HEARD)

@@ -92,7 +92,7 @@ class EventEntry(Entry, frozen=True, kw_only=True):
 
 
 class RequestEntry(Entry, frozen=True, kw_only=True):
-    """What the car asks of online services: those of these names, or all that no other entry names; `{request}` in the topic."""
+    """The requests to online services: those of these names, or all that no other entry names; `{request}` in the topic."""
 
     names: tuple[str, ...] = ()
 

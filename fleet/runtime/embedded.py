@@ -40,7 +40,7 @@ _RESTART_S: Final = 0.1
 
 @dataclass(kw_only=True)
 class EmbeddedOptions:
-    """Who may connect, and where; as `PrivateMosquitto` takes it. With `anonymous` anybody may, and do anything.
+    """The users that may connect, and where, as `PrivateMosquitto` takes them. With `anonymous` anybody may, and do anything.
 
     `users` may grow while the broker runs; `topics` are those of a dialect that has its own.
     """

@@ -102,6 +102,7 @@ class _Maker:
         self._beside = beside
 
     def schema_of(self, kind: Any) -> dict[str, Any]:
+        """Return the schema of a type; None among its options means that the key may be left out."""
         kind = without_none(kind)
         for choice, written in _CHOICES:
             if kind == choice:

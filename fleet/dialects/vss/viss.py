@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What comes of a request: answers that can be given at once, and commands for the car."""
+    """The result of a request: answers that can be given at once, and commands for the car."""
 
     answers: tuple[Answer, ...] = ()
     commands: tuple[Command, ...] = ()
