@@ -210,8 +210,9 @@ class FragileStore(SqliteStore):
 
 
 def fragile_of(backend: Backend) -> Fragile:
-    assert isinstance(backend._store, FragileStore)
-    return backend._store.fragile
+    store = backend._store
+    assert isinstance(store, FragileStore)
+    return store.fragile
 
 
 @pytest.mark.parametrize("error", ERRORS)

@@ -113,10 +113,11 @@ async def test_it_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
     """A parent killed with -9 closes the child's standard input, and that is enough."""
     async with child(backend(tmp_path)) as (part, _):
         await part.wait_for("progress", 20)
-        assert part._process.stdin is not None
-        part._process.stdin.close()
+        process = part._process
+        assert process.stdin is not None
+        process.stdin.close()
         async with asyncio.timeout(20):
-            assert await part._process.wait() == 0
+            assert await process.wait() == 0
 
 
 async def test_an_error_arrives_with_its_kind_and_fields(tmp_path: Path) -> None:

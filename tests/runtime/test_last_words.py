@@ -14,7 +14,7 @@ from fleet.runtime.run import RunConfig
 from fleet.runtime.verdicts import Verdicts
 from fleet.runtime.virtual_stage import virtual_run
 from tests.runtime.pure_lab import scenario
-from tests.runtime.test_virtual import COMMANDS, FLEETS, VIRTUAL, Quiet
+from tests.runtime.test_virtual_stage import COMMANDS, FLEETS, VIRTUAL, Quiet
 
 MADE = scenario(FLEETS, COMMANDS, clock=VIRTUAL)
 LAG = Histogram()

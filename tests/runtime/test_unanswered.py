@@ -19,6 +19,10 @@ class Lab:
         self.now = 0
         self.unanswered = Unanswered(self._send)
 
+    @property
+    def holds_nothing(self) -> bool:
+        return (self.unanswered._cars, self.unanswered._entries) == ({}, {})
+
     def _send(self, request: CarRequest) -> None:
         self.sent.append(request.id)
 
@@ -95,7 +99,7 @@ def test_what_nobody_answers_is_given_up_and_what_waits_for_it_goes_on() -> None
     assert lab.sent[-1] == "a"
     lab.pass_for(GIVEN_UP_AFTER / SECOND)
     assert (lab.unanswered.given_up, lab.unanswered.deadline()) == (2, None)
-    assert (lab.unanswered._cars, lab.unanswered._entries) == ({}, {})
+    assert lab.holds_nothing
 
 
 def test_an_answer_to_something_else_means_nothing() -> None:
@@ -104,7 +108,7 @@ def test_an_answer_to_something_else_means_nothing() -> None:
     lab.answer("b")
     lab.answer("a")
     lab.answer("a")
-    assert (lab.unanswered._cars, lab.unanswered._entries) == ({}, {})
+    assert lab.holds_nothing
 
 
 class KeptLab:

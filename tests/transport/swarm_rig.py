@@ -63,8 +63,9 @@ class Rig:
 
     def _connect(self) -> None:
         self.link.machine.attempt()
-        assert self.link._connection is not None
-        self.connection = self.link._connection
+        connection = self.link._connection
+        assert connection is not None
+        self.connection = connection
         self.connection.opening = b"CONNECT"
         self.transport = FakeTransport()
         self.connection.connection_made(self.transport)
