@@ -1,6 +1,6 @@
 """Whether every numbered message is accounted for, and none is stored twice.
 
-Source: the account of the contract, created = stored + in_outbox + dropped + quarantined + refused + lost.
+Source: the account of the contract, created = stored + in_outbox + dropped + quarantined + refused + left_out + lost.
 """
 
 from __future__ import annotations
