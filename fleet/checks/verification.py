@@ -186,6 +186,7 @@ def _service_checks(
         PartnersTold(begin),
         CampaignsKept(begin),
         DeskSends(begin),
+        *([WillSays(begin)] if begin.dialect is None else []),
         PositionKept(begin, cars, equipment, begun),
         SilenceKept(begin, cars, equipment, begun),
         SwitchRule(begin, cars, equipment, privacy),
@@ -219,7 +220,7 @@ def _report_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment],
         CapturedInOrder(begin),
         TimeRuns(begin),
         Connection(begin),
-        *([Frames(begin), Acknowledgements(begin), WillSays(begin)] if begin.dialect is None else []),
+        *([Frames(begin), Acknowledgements(begin)] if begin.dialect is None else []),
     ]
 
 
