@@ -38,7 +38,12 @@ def parse_mapping(text: str, file: str) -> Mapping:
 
 def check_mapping_file(path: Path) -> list[FileError]:
     """Return all that is wrong with a mapping file, by its lines. Raises UsageError for one that cannot be read at all."""
-    return _read(_text(path), str(path))[1]
+    return check_text(_text(path), str(path))
+
+
+def check_text(text: str, file: str) -> list[FileError]:
+    """Return all that is wrong with the mapping in `text`, by its lines; empty when it is right."""
+    return _read(text, file)[1]
 
 
 def json_schema() -> dict[str, Any]:

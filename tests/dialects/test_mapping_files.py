@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from fleet.dialects.mapping_files import check_mapping_file, json_schema, parse_mapping, read_mapping_file
+from fleet.dialects.mapped import MappedDialect
+from fleet.dialects.mapping_files import check_mapping_file, check_text, json_schema, parse_mapping, read_mapping_file
 from fleet.dialects.spec import Mapping, read_mapping
 from fleet.errors import MappingError, UsageError
+from fleet.wire.fleet_dialect import FleetDialect
 from tests.dialects.small import RIGHT, errors_of
 from tests.dialects.test_spec import ACME, as_written
 
@@ -55,3 +59,51 @@ def test_the_schema_has_all_keys() -> None:
     status = schema["properties"]["status"]["items"]["properties"]
     assert {"type": "string"} in status["fields"]["additionalProperties"]["anyOf"]
     assert status["qos"] == {"enum": [0, 1]}
+
+
+LINES = ACME.read_text(encoding="utf-8").splitlines(keepends=True)
+JUNK = st.sampled_from(
+    [
+        "",
+        "x",
+        "[",
+        "{a: 1}",
+        "-1",
+        "1e400",
+        ".nan",
+        "~",
+        "\t",
+        "'",
+        "&a",
+        "*a",
+        "é",
+        "{vin}",
+        "{}",
+        "true",
+        "payload.a",
+        "data",
+        "9",
+    ]
+)
+
+
+@given(data=st.data())
+def test_whatever_is_planted_is_told_with_its_place(data: st.DataObject) -> None:
+    """A planted word, a lost line or a doubled one: each error has a place in the file, or what is right can be compiled."""
+    lines = list(LINES)
+    for _ in range(data.draw(st.integers(1, 3))):
+        number = data.draw(st.integers(0, len(lines) - 1))
+        match data.draw(st.sampled_from(["word", "lose", "double"])):
+            case "lose":
+                lines[number] = "\n"
+            case "double":
+                lines[number] *= 2
+            case _:
+                words = lines[number].split(" ")
+                words[data.draw(st.integers(0, len(words) - 1))] = data.draw(JUNK)
+                lines[number] = " ".join(words)
+    text = "".join(lines)
+    errors = check_text(text, "m.yaml")
+    assert all(1 <= error.line <= text.count("\n") + 2 and error.column >= 1 for error in errors)
+    if not errors:
+        assert MappedDialect(parse_mapping(text, "m.yaml"), FleetDialect()).access.car_writes

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint, EntryPoints
+
 import pytest
 
+from fleet.dialects import opening
 from fleet.dialects.opening import names, open_named
 from fleet.errors import UnknownName, UsageError
 from fleet.wire.fleet_dialect import JSON, MESSAGEPACK
@@ -40,3 +43,17 @@ def test_what_cannot_be_opened_says_why(choice: str, words: str) -> None:
     assert words in f"{caught.value} {caught.value.hint}"
     if ":" not in choice and "/" not in choice:
         assert isinstance(caught.value, UnknownName)
+
+
+def test_a_package_registers_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the group of entry points: it is listed with what it is, opened by its name, and a broken one says why."""
+    points = [
+        EntryPoint("mine", "tests.dialects.pieces:PiecesDialect", opening.GROUP),
+        EntryPoint("broken", "tests.dialects.pieces:Missing", opening.GROUP),
+    ]
+    monkeypatch.setattr(opening, "entry_points", lambda **wanted: EntryPoints(points).select(**wanted))
+    listed = {each.name: each for each in opening.described()}
+    assert listed["mine"].summary.startswith("Ours, ")
+    assert "no attribute 'Missing'" in listed["broken"].summary
+    assert open_named("mine").name == "pieces"
+    assert {"mine", "broken"} <= set(names())
