@@ -128,24 +128,33 @@ class ManyDialects:
         return self._own.from_car(message)
 
     def read_from_car(self, frame: Frame) -> FromCar | None:
-        """Read a message of a car, and learn which dialect it speaks."""
-        dialect = self._dialect_of(frame.topic)
-        message = dialect.read_from_car(frame)
-        if message is not None:
-            self._learn(message.vin, dialect)
-        return message
+        """Read a message of a car, and learn which dialect it speaks. Raises Undecodable as the likeliest of them does."""
+        problem: Undecodable | None = None
+        for dialect in self._dialects_of(frame.topic):
+            try:
+                message = dialect.read_from_car(frame)
+            except Undecodable as error:
+                problem = problem or error
+                continue
+            if message is not None:
+                self._learn(message.vin, dialect)
+            return message
+        assert problem is not None
+        raise problem
 
     def header_of(self, frame: Frame) -> Header | None:
         """Read the header alone."""
-        return self._dialect_of(frame.topic).header_of(frame)
+        found = (dialect.header_of(frame) for dialect in self._dialects_of(frame.topic))
+        return next((header for header in found if header is not None), None)
 
     def emergency_of(self, frame: Frame, at: Instant) -> Event | None:
         """Return the readable part of an emergency call."""
-        return self._dialect_of(frame.topic).emergency_of(frame, at)
+        found = (dialect.emergency_of(frame, at) for dialect in self._dialects_of(frame.topic))
+        return next((event for event in found if event is not None), None)
 
     def stored_form(self, frame: Frame, message: CarMessage) -> bytes:
         """Return a message as stores keep it."""
-        return self._dialect_of(frame.topic).stored_form(frame, message)
+        return self._of_car.get(message.vin, self._own).stored_form(frame, message)
 
     # --- cloud to car
 
@@ -155,7 +164,7 @@ class ManyDialects:
 
     def read_to_car(self, frame: Frame) -> ToCar:
         """Read a message to a car."""
-        return self._dialect_of(frame.topic).read_to_car(frame)
+        return self._dialects_of(frame.topic)[0].read_to_car(frame)
 
     # --- tools and the desk
 
@@ -177,12 +186,14 @@ class ManyDialects:
 
     # --- whose dialect
 
-    def _dialect_of(self, topic: str) -> Dialect:
+    def _dialects_of(self, topic: str) -> Sequence[Dialect]:
+        """Return the dialects that know a topic, that of its car first: several may share it. Ours for a topic of nobody."""
+        found: list[Dialect] = []
         for dialect in self._all:
             with suppress(Undecodable):
-                dialect.topics.parse(topic)
-                return dialect
-        return self._own
+                vin = dialect.topics.parse(topic).vin
+                found.insert(0 if self._of_car.get(vin) is dialect else len(found), dialect)
+        return found or (self._own,)
 
     def _learn(self, vin: str, dialect: Dialect) -> None:
         if self._of_car.get(vin) is not dialect:

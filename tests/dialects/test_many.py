@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
+from msgspec.structs import replace
 
 from fleet.dialects.many import ManyDialects
+from fleet.dialects.opening import open_named
 from fleet.errors import Undecodable
-from fleet.wire.dialect import CarFacts
+from fleet.runtime.dialects import dialect_of_all
+from fleet.wire.dialect import CarFacts, Dialect
 from fleet.wire.fleet_dialect import FleetDialect, json_codec
 from fleet.wire.messages import Command, Event, FromCar, Status
 from fleet.wire.topics import Topics
 from tests.dialects.pieces import PiecesDialect
+from tests.dialects.statuses import whole_status
 
 OURS, THEIRS = "VSSZZZKMZRR000001", "VSSZZZKMZRR000002"
 
@@ -74,3 +80,25 @@ def test_a_topic_of_nobody_is_refused() -> None:
         both.topics.parse("elsewhere/x")
     with pytest.raises(Undecodable, match="topic"):
         both.read_from_car(type(strange)(topic="elsewhere/x", payload=b"", user_properties=()))
+
+
+@pytest.mark.parametrize(("first", "second"), [*permutations(("fleet", "json", "vss", "homeassistant"), 2)])
+def test_dialects_that_share_topics_are_told_by_what_can_be_read(first: str, second: str) -> None:
+    """Whichever is named first, and whatever came before: each status arrives, and each car is written to in its own."""
+    both = dialect_of_all([first, second])
+    for vin, choice in ((OURS, first), (THEIRS, second)):
+        for seq in (1, 2):
+            status = replace(whole_status(seq=seq), vin=vin)
+            assert _last_read(both, choice, event(vin), status) == event(vin)
+            found = _last_read(both, choice, status, status)
+            assert isinstance(found, Status)
+            assert (found.vin, found.seq, found.mileage_km) == (vin, seq, status.mileage_km)
+
+
+def _last_read(both: Dialect, choice: str, message: FromCar, status: Status) -> FromCar | None:
+    """Return what comes of a message in the dialect of a name."""
+    dialect = open_named(choice)
+    end = dialect.car_end(CarFacts(vin=message.vin, client_id=message.vin), lambda: status)
+    frames = [dialect.from_car(message)] if end is None else end.write(message, 0)
+    found = [both.read_from_car(frame) for frame in frames]
+    return next((each for each in reversed(found) if each is not None), None)
