@@ -21,6 +21,7 @@ from fleet.wire.dialect import CarFacts, Heard
 from fleet.wire.frame import Frame
 from fleet.wire.messages import TERMINAL_STATES, Command, Event, FromCar, Presence, Request, Response, Status
 from fleet.wire.numbering import number_of
+from fleet.wire.privacy import SHARING
 
 OPEN_COMMANDS: Final = 100
 """Commands of which a car remembers how to answer them; the oldest is forgotten."""
@@ -124,6 +125,8 @@ class MappedEnd:
         else:
             match message:
                 case Event(name=name):
+                    if name in SHARING:
+                        self._begin()  # a silent car has noted as sent what its link held back
                     frames = self._frames(self._named(self._compiled.events_of(name), message, "event", name), message)
                 case Request(name=name):
                     frames = self._frames(self._named(self._compiled.requests_of(name), message, "request", name), message)

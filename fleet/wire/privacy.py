@@ -11,6 +11,8 @@ generation's word for that (ours: it has no mode between the two)."""
 OPEN: Final[PrivacyMode] = "online_with_location"
 """The mode that holds back nothing; every car comes with it (ours)."""
 SILENT_MODES: Final[frozenset[PrivacyMode]] = frozenset({"offline", "maximum_privacy"})
+SHARING: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
+"""Events after which a car may tell more or less than before."""
 MODES: Final[dict[str, tuple[PrivacyMode, ...]]] = {
     "G3": ("online_with_location", "maximum_privacy"),
     "G4": ("online_with_location", "online", "offline"),

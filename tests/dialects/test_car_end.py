@@ -211,6 +211,15 @@ def test_a_connection_may_begin_with_the_whole_status() -> None:
     assert (found.mileage_km, found.state) == (6.0, "driving")
 
 
+@pytest.mark.parametrize("name", ["privacy_changed", "car_paired"])
+def test_a_car_that_speaks_again_tells_everything(name: str) -> None:
+    """Its link let nothing out of the connection that began in silence."""
+    end = end_of(changing(more="on_connect: true,"), moved(0, 5.0))
+    (held_back,) = end.connected(AT)
+    end.write(Event(vin=VIN, boot=1, seq=1, captured_at=AT, name=name), AT)
+    assert said(end.write(moved(2, 5.0), AT))["s"] == body(held_back)
+
+
 # --- the account
 
 

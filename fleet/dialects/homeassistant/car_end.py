@@ -41,7 +41,7 @@ from fleet.wire.messages import (
     VehicleState,
 )
 from fleet.wire.numbering import number_of
-from fleet.wire.privacy import SILENT_MODES
+from fleet.wire.privacy import SHARING, SILENT_MODES
 
 SPREAD: Final = 3 * SECOND
 """Scenario time over which the cars spread that they announce themselves anew, when Home Assistant has come online."""
@@ -54,8 +54,6 @@ _SAID: Final = (*Header.__struct_fields__, "trigger", "state")
 _CLIMATE: Final = {"heating": "heater", "ventilation": "ventilation", "climatisation": "climatisation"}
 _LOCKS: Final = {"LOCK": "lock", "UNLOCK": "unlock"}
 _ON_ITS_WAY: Final = {"lock": "LOCKING", "unlock": "UNLOCKING"}
-_SHARING: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
-"""Events after which a car may tell more or less than before."""
 
 
 class Reported(Header, frozen=True, kw_only=True, omit_defaults=True):
@@ -137,7 +135,7 @@ class HomeAssistantEnd:
         if isinstance(message, Response):
             self._answered(message, now)
             return [frame, *self._controls_if_changed()]
-        if isinstance(message, Event) and message.name in _SHARING:
+        if isinstance(message, Event) and message.name in SHARING:
             return [frame, *self._shared(message)]
         return [frame]
 
@@ -155,6 +153,7 @@ class HomeAssistantEnd:
     def _shared(self, event: Event) -> Iterator[Frame]:
         """Yield all that the car may tell from now on; of a car that has fallen silent an empty position, and nothing else."""
         if event.name == "car_reset" or event.data.get("mode") in SILENT_MODES:
+            self._known.pop("position", None)  # of a connection that began in silence nothing has left the car
             yield from self._withdrawn()
             return
         self._known.clear()

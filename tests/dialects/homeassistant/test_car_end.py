@@ -40,6 +40,16 @@ class TestStates:
         silent = lab.end.write(lab.events("privacy_changed")[-1], lab.now)
         assert [frame.topic.removeprefix(lab.head) for frame in silent] == ["/event/privacy_changed", "/status/position"]
 
+    def test_a_car_that_fell_silent_without_a_connection_withdraws_its_position(self) -> None:
+        """Its link lets nothing out when a connection begins in silence; the event, which the law requires, comes after that."""
+        lab = DeviceLab("Born", "electric")
+        lab.connect()
+        lab.put(SetPrivacy(mode="offline"))
+        lab.connect()
+        silent = lab.end.write(lab.events("privacy_changed")[-1], lab.now)
+        assert payloads(silent)["position"] == {}
+        assert len(silent) == 2, "the event and the position"
+
     def test_a_lock_at_work_is_shown_and_goes_back_when_it_was_refused(self) -> None:
         """While unlocking it is unlocking; rejected or failed, it is as the doors are."""
         lab = DeviceLab()
