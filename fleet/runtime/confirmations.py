@@ -104,19 +104,20 @@ class Confirmations:
         """It publishes nothing."""
 
     def link_received(self, delivery: Delivery) -> None:
-        """Count a message, each number once, and how late it is."""
+        """Count a message, each number once, and how late it is; a presence is in no account."""
         self._link.acknowledge(delivery)
-        self.count += 1
-        try:
+        number = None
+        with suppress(Undecodable):
             number = read_number(delivery.frame)
-        except Undecodable:
+        if number is not None and not number.header.seq:
             return
+        self.count += 1
         if number is None:
             return
         self.numbered += 1
         header = number.header
         seen = self._seen.setdefault((header.vin, header.boot), SeenSequence())
-        if header.seq and seen.add(header.seq):
+        if seen.add(header.seq):
             self.distinct += 1
             if header.due_wall_us is not None:
                 self.latency.record(max(0, self._wall_us() - header.due_wall_us))

@@ -77,6 +77,16 @@ def test_without_numbers_each_is_a_message() -> None:
     assert confirmations.latency.count == 0
 
 
+def test_a_confirmed_presence_is_no_duplicate() -> None:
+    """It has no number of its own, and stands in no account."""
+    confirmations, link = counting()
+    for seq in (0, 1, 0):
+        confirm(confirmations, numbered(seq))
+    found = confirmations.to_plain()
+    assert (found["stored"], found["duplicates"]) == (1, 0)
+    assert link.acknowledged == 3
+
+
 @pytest.mark.parametrize("topic", ["acks/+", "acks/#", "#", "+/x/+", "acks"])
 def test_a_filter_is_taken_as_it_is(topic: str) -> None:
     assert checked_filter(topic) == topic
