@@ -94,15 +94,18 @@ class OpenCommands:
             del of_car[next(iter(of_car))]
         of_car[command.id] = command.name
 
-    def find(self, vin: str, *, correlation: str | None, command_id: str | None, name: str | None) -> tuple[str, str] | None:
-        """Return id and name of the command that an answer is for: by what it echoes, its own id, or the oldest of its name."""
+    def find(self, vin: str, *, correlation: str | None, command_id: Any, name: Any) -> tuple[str, str] | None:
+        """Return id and name of the command that an answer is for: by what it echoes, its own id, or the oldest of its name.
+
+        Id and name are as they came, and may be anything.
+        """
         of_car = self._cars.get(vin) or {}
         for found in (correlation, command_id):
-            if found is not None and found in of_car:
+            if isinstance(found, str) and found in of_car:
                 return found, of_car[found]
         if command_id is not None:
             return None
-        return next(((found, each) for found, each in of_car.items() if name in {None, each}), None)
+        return next(((found, each) for found, each in of_car.items() if name is None or name == each), None)
 
     def ended(self, vin: str, command_id: str, state: str) -> None:
         """Forget a command that has come to its end."""

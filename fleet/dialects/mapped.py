@@ -38,7 +38,7 @@ from fleet.wire.messages import (
     ToCar,
     WrittenStatus,
 )
-from fleet.wire.numbering import Part, read_number
+from fleet.wire.numbering import NUMBER, Part, read_number
 from fleet.wire.topics import Address, Channel, Topics
 from fleet.wire.vin import is_vin
 
@@ -227,10 +227,12 @@ class MappedDialect(ForeignDialect):
         return frames[0]
 
     def read_from_car(self, frame: Frame) -> FromCar | None:
-        """Read a message of a car with the last of its frames, None before.
+        """Read a message of a car with the last of its frames, None before, and for what clears a retained one.
 
         Raises Undecodable: `topic`, `size`, `encoding`, `type`, `number`, `foreign_vin`, `range`.
         """
+        if not frame.payload and self._is_cleared(frame):
+            return None
         reader, levels, values = self._read(frame)
         part = self._part_of(frame, reader, levels, values)
         if part is None:
@@ -242,6 +244,11 @@ class MappedDialect(ForeignDialect):
             self._learn(vin, levels)
         whole = self._parts.add(part, values)
         return None if whole is None else self._message(reader, part.header, whole, frame)
+
+    def _is_cleared(self, frame: Frame) -> bool:
+        """Tell whether an empty frame only makes the broker forget what it retains, and is no part of a message."""
+        retained = any(reader.writer.retain for reader, _ in self._mapped_topics.find(frame.topic))
+        return retained and not any(name == NUMBER for name, _ in frame.user_properties)
 
     def _read(self, frame: Frame) -> tuple[EntryReader, dict[str, str], Values]:
         found = self._mapped_topics.find(frame.topic)
@@ -330,7 +337,7 @@ class MappedDialect(ForeignDialect):
             with suppress(Undecodable, *UNREADABLE):
                 values = reader.read(frame, levels) or {}
             name = values.get("name", named)
-            if reader.kind is not Event or name not in EMERGENCIES or vin is None:
+            if reader.kind is not Event or not isinstance(name, str) or name not in EMERGENCIES or vin is None:
                 continue
             header = self.header_of(frame)
             if header is None or header.vin != vin:

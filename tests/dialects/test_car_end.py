@@ -266,6 +266,22 @@ def test_a_frame_that_is_none_of_the_mapping_is_undecodable(change: dict[str, An
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("strange", [{"a": 1}, [1], 7])
+def test_a_name_or_id_may_be_anything_in_what_comes(strange: object) -> None:
+    """It is a message or undecodable, and no other error reaches the back end."""
+    dialect = dialect_of(
+        HEAD + "events: [{topic: '{base}/e', fields: {n: name}}],"
+        " responses: [{topic: '{base}/r', fields: {id: command_id, s: state}}], commands: [{command: lock, topic: '{base}/c'}]}"
+    )
+    dialect.to_car(VIN, Command(id="c", vin=VIN, name="lock", issued_at=0, expires_at=1))
+    number = (NUMBER, f"{VIN} 3 4 5 1/1")
+    for topic, said_ in (("e", {"n": strange}), ("r", {"id": strange, "s": "succeeded"})):
+        frame = Frame(topic=f"t/{VIN}/{topic}", payload=json.dumps(said_).encode(), user_properties=(number,))
+        with pytest.raises(Undecodable, match="type"):
+            dialect.read_from_car(frame)
+        assert dialect.emergency_of(frame, AT) is None
+
+
 def test_an_emergency_call_is_passed_on_whatever_is_written_in_it() -> None:
     dialect = dialect_of(HEAD + "events: [{topic: '{base}/e/{event}', fields: {d: data, n: {from: seq}}}]}")
     (frame,) = end_of(dialect).write(Event(**HEADER, name="ecall", data={"a": 1}), AT)
@@ -457,6 +473,19 @@ def test_retained_topics_are_cleared_one_by_one() -> None:
     end = end_of(dialect_of(HEAD + text))
     assert sorted(frame.topic for frame in end.clear()) == [f"t/{VIN}/v/a", f"t/{VIN}/v/b/c"]
     assert all(frame.retain and not frame.payload for frame in end.clear())
+
+
+@pytest.mark.parametrize("payload", ["json", "text"])
+def test_a_retained_message_that_is_cleared_is_none(payload: str) -> None:
+    """A back end hears each car's clearing at its end; empty frames of what nobody retains are of somebody else."""
+    text = HEAD + "status: [{topic: '{base}/v/{field}', frames: field, retain: true, payload: WORD, fields: {km: mileage_km}}]}"
+    text = text.replace("WORD", payload)
+    dialect = dialect_of(text)
+    cleared = end_of(dialect).clear()
+    assert len(cleared) == 1
+    assert dialect.read_from_car(cleared[0]) is None
+    with pytest.raises(Undecodable):
+        dialect_of(text.replace("retain: true", "retain: false")).read_from_car(cleared[0])
 
 
 def test_a_system_without_presence_has_no_will() -> None:
