@@ -8,8 +8,10 @@ from typing import Any, Final, Generic, TypeVar
 from fleet.wire.messages import TERMINAL_STATES, Command, Header
 from fleet.wire.numbering import Part
 
-OPEN_MESSAGES: Final = 1 << 14
-"""Messages of which some parts are there; the oldest is given up."""
+OPEN_CARS: Final = 1 << 14
+"""Cars of whose messages some parts are there; the messages of the first one are given up."""
+OPEN_MESSAGES: Final = 32
+"""Of one car, which sends one at a time: the rest was cut off, or is retained; the oldest is given up."""
 KNOWN_CARS: Final = 1 << 16
 OPEN_COMMANDS: Final = 100
 """Of one car."""
@@ -47,19 +49,26 @@ class Parts:
     """Messages that came in several frames, until the last of them is there."""
 
     def __init__(self, most: int = OPEN_MESSAGES) -> None:
-        self._open: Bounded[tuple[set[int], dict[str, Any]]] = Bounded(most)
+        """Take how many messages of one car are kept, so that none takes the place of others."""
+        self._most = most
+        self._cars: Bounded[Bounded[tuple[set[int], dict[str, Any]]]] = Bounded(OPEN_CARS)
 
     def add(self, part: Part, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the values of the whole message with its last part, None before."""
         if part.parts == 1:
             return dict(values)
-        key = (part.header.vin, part.header.boot, part.header.seq)
-        seen, found = self._open.get(key) or self._open.put(key, (set(), {}))
+        vin, key = part.header.vin, (part.header.boot, part.header.seq)
+        of_car = self._cars.get(vin)
+        if of_car is None:
+            of_car = self._cars.put(vin, Bounded(self._most))
+        seen, found = of_car.get(key) or of_car.put(key, (set(), {}))
         seen.add(part.part)
         found.update(values)
         if len(seen) < part.parts:
             return None
-        self._open.pop(key)
+        of_car.pop(key)
+        if len(of_car) == 0:
+            self._cars.pop(vin)
         return found
 
 

@@ -7,8 +7,8 @@ from fleet.wire.messages import Command, Header
 from fleet.wire.numbering import Part
 
 
-def part(number: int, parts: int, seq: int = 1) -> Part:
-    return Part(Header(vin="V", boot=1, seq=seq, captured_at=5), number, parts)
+def part(number: int, parts: int, seq: int = 1, vin: str = "V") -> Part:
+    return Part(Header(vin=vin, boot=1, seq=seq, captured_at=5), number, parts)
 
 
 def command(id_: str, name: str = "lock") -> Command:
@@ -31,6 +31,16 @@ def test_the_oldest_of_too_many_open_messages_is_given_up() -> None:
         parts.add(part(1, 2, seq=seq), {"a": seq})
     assert parts.add(part(2, 2, seq=1), {"b": 1}) is None
     assert parts.add(part(2, 2, seq=3), {"b": 3}) == {"a": 3, "b": 3}
+
+
+def test_no_car_takes_the_place_of_anothers_messages() -> None:
+    """However many it begins and never ends."""
+    parts = Parts()
+    parts.add(part(1, 2, vin="W"), {"a": 1})
+    for seq in range(20_000):
+        parts.add(part(1, 2, seq=seq), {"a": seq})
+    assert parts.add(part(2, 2, vin="W"), {"b": 2}) == {"a": 1, "b": 2}
+    assert parts.add(part(2, 2, seq=1), {"b": 2}) is None, "its own oldest are given up"
 
 
 def test_changes_are_completed_within_their_groups() -> None:
