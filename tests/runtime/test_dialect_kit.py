@@ -23,9 +23,10 @@ pytestmark = pytest.mark.xdist_group("kit")  # the samples are gathered once
 
 @pytest.mark.parametrize("choice", [*names(), str(ACME)])
 def test_what_is_shipped_conforms(choice: str) -> None:
+    """Each promise is put to the proof; a dialect without commands has none to prove there."""
     report = check_dialect(choice)
     assert report.holds, "\n".join(report.lines())
-    assert all(check.tried for check in report.checks)
+    assert {check.name for check in report.checks if not check.tried} == ({"commands"} if choice == "telemetry" else set())
 
 
 class Wrong(FleetDialect):
