@@ -428,3 +428,15 @@ def test_each_mutant_can_be_planted() -> None:
             unfit.append(f"{mutant.name}: {error}")
     assert unfit == []
     assert [mutant.name for mutant in MUTANTS if mutant.old == mutant.new] == []
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")
+def test_nothing_that_a_run_leaves_behind_is_in_the_repository() -> None:
+    """Whoever follows an example begins with an empty broker, and has a clean checkout afterwards."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-ci", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert tracked.stdout == ""
+    left = ["examples/foreign/fleet-broker/sessions", "examples/foreign/runs/latest", "runs/latest"]
+    ignored = subprocess.run(["git", "check-ignore", *left], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ignored.stdout.split() == left
