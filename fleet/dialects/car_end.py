@@ -25,6 +25,8 @@ from fleet.wire.privacy import SHARING
 
 OPEN_COMMANDS: Final = 100
 """Commands of which a car remembers how to answer them; the oldest is forgotten."""
+ANSWERED_COMMANDS: Final = 32
+"""Commands that have had their last answer, which may have to be sent again; the oldest is forgotten."""
 
 
 class Asked(NamedTuple):
@@ -39,7 +41,8 @@ class MappedEnd:
     """A car's end."""
 
     __slots__ = (
-        "_compiled", "_facts", "_highest", "_invented", "_last", "_open", "_snapshot", "_statuses", "_unconfirmed", "_vin",
+        "_answered", "_compiled", "_facts", "_highest", "_invented", "_last", "_open", "_snapshot", "_statuses", "_unconfirmed",
+        "_vin",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, car: CarFacts, snapshot: Callable[[], Status]) -> None:
@@ -51,6 +54,7 @@ class MappedEnd:
         self._statuses: list[tuple[StatusWriter, str, Memory | Repeated]] = []
         self._begin()
         self._open: dict[str, Asked] = {}
+        self._answered: dict[str, Asked] | None = None
         self._invented = 0
         self._highest = (0, 0)
         self._unconfirmed = None if compiled.confirm is None else Unconfirmed(cumulative=compiled.confirm.is_cumulative)
@@ -164,7 +168,7 @@ class MappedEnd:
             yield writer.write(message, writer.pattern.fill({**self._facts, placeholder: level(name)}))
 
     def _respond(self, message: Response) -> Sequence[Frame]:
-        asked = self._open.get(message.command_id)
+        asked = self._asked(message.command_id)
         levels = {} if asked is None else asked.levels
         values = {"command": level(message.name), "id": level(message.command_id), **levels, **self._facts}
         drafts = []
@@ -176,9 +180,23 @@ class MappedEnd:
             drafts.append(writer.write(source, to_asker or writer.pattern.fill(values)))
         frames = self._frames(drafts, message, None if asked is None else asked.correlation)
         self._await(message, frames)
-        if message.state in TERMINAL_STATES:
-            self._open.pop(message.command_id, None)
+        if message.state in TERMINAL_STATES and (ended := self._open.pop(message.command_id, None)) is not None:
+            self._keep(message.command_id, ended)
         return frames
+
+    def _asked(self, command_id: str) -> Asked | None:
+        """Return how a command came, None for one that is unknown or forgotten."""
+        found = self._open.get(command_id)
+        return self._answered.get(command_id) if found is None and self._answered else found
+
+    def _keep(self, command_id: str, asked: Asked) -> None:
+        """Remember a command beyond its last answer: a lost connection or a second delivery has it sent again."""
+        if self._answered is None:
+            self._answered = {}
+        self._answered.pop(command_id, None)
+        if len(self._answered) >= ANSWERED_COMMANDS:
+            del self._answered[next(iter(self._answered))]
+        self._answered[command_id] = asked
 
     def _frames(self, drafts: Iterator[Draft] | list[Draft], message: FromCar, correlation: bytes | None = None) -> list[Frame]:
         """Return the frames of a message, each with its place in it."""

@@ -14,6 +14,7 @@ OPEN_MESSAGES: Final = 32
 """Of one car, which sends one at a time: the rest was cut off, or is retained; the oldest is given up."""
 KNOWN_CARS: Final = 1 << 16
 OPEN_COMMANDS: Final = 100
+ENDED_COMMANDS: Final = 32
 """Of one car."""
 
 ValueT = TypeVar("ValueT")
@@ -89,10 +90,11 @@ class LastKnown:
 
 
 class OpenCommands:
-    """The commands of our own desk that have no end yet: answers without an id are theirs."""
+    """The commands of our own desk that have no end yet: answers without an id are theirs. An end may come again."""
 
     def __init__(self, most: int = KNOWN_CARS) -> None:
         self._cars: Bounded[dict[str, str]] = Bounded(most)
+        self._ended: Bounded[dict[str, str]] = Bounded(most)
 
     def sent(self, command: Command) -> None:
         """Note a command."""
@@ -110,17 +112,23 @@ class OpenCommands:
         """
         of_car = self._cars.get(vin) or {}
         for found in (correlation, command_id):
-            if isinstance(found, str) and found in of_car:
-                return found, of_car[found]
+            if isinstance(found, str) and (known := of_car.get(found) or (self._ended.get(vin) or {}).get(found)) is not None:
+                return found, known
         if command_id is not None:
             return None
         return next(((found, each) for found, each in of_car.items() if name is None or name == each), None)
 
     def ended(self, vin: str, command_id: str, state: str) -> None:
-        """Forget a command that has come to its end."""
+        """Note that a command has come to its end: it is open no more."""
         of_car = self._cars.get(vin)
-        if of_car is not None and state in TERMINAL_STATES:
-            of_car.pop(command_id, None)
+        if of_car is None or state not in TERMINAL_STATES or command_id not in of_car:
+            return
+        ended = self._ended.get(vin)
+        if ended is None:
+            ended = self._ended.put(vin, {})
+        if len(ended) >= ENDED_COMMANDS:
+            del ended[next(iter(ended))]
+        ended[command_id] = of_car.pop(command_id)
 
 
 class Numbers:

@@ -14,7 +14,7 @@ from fleet.dialects.payloads import CODECS, Codec, written
 from fleet.dialects.spec import CommandEntry, Confirm, Mapping, Payload, ReplyEntry, full
 from fleet.dialects.values import ABSENT
 from fleet.errors import Undecodable, Unwritable
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import LATEST, Instant
 from fleet.wire.commands import COMMANDS
 from fleet.wire.frame import Frame
 from fleet.wire.intake import NOT_PLAIN, check_fields, misfit
@@ -79,7 +79,7 @@ class CommandPart(_Part):
         if not 0 < len(command_id) <= LONGEST_ID:
             raise Undecodable("id", f"{self.entry.command}: an id has 1 to {LONGEST_ID} characters, not {len(command_id)}")
         command = Command(
-            id=command_id, vin=vin, name=self.entry.command, issued_at=now, expires_at=max(0, expires_at),
+            id=command_id, vin=vin, name=self.entry.command, issued_at=now, expires_at=min(max(0, expires_at), LATEST),
             parameters=self._read_parameters(came),
         )  # fmt: skip
         check_fields(command, but="parameters")

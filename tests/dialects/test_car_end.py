@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from fleet.dialects.car_end import OPEN_COMMANDS, MappedEnd
+from fleet.dialects.car_end import ANSWERED_COMMANDS, OPEN_COMMANDS, MappedEnd
 from fleet.dialects.mapped import MappedDialect
 from fleet.errors import Undecodable, Unwritable
-from fleet.kernel.instants import MINUTE, SECOND
+from fleet.kernel.instants import LATEST, MINUTE, SECOND
 from fleet.wire.frame import Frame
 from fleet.wire.messages import Command, Energy, Event, Reply, Request, Response, Status, Stored
 from fleet.wire.numbering import NUMBER
@@ -365,7 +366,25 @@ def test_a_command_in_words_and_its_answer_to_whom_asked(text: str, name: str, p
     (frame,) = end.write(Response(**HEADER, command_id="17", name=name, state="succeeded", awake=True), AT)
     assert (frame.topic, frame.payload) == (f"t/{VIN}/client/phone/response/17", b"ok")
     with pytest.raises(Unwritable, match="asker"):
-        end.write(Response(**HEADER, command_id="17", name=name, state="succeeded", awake=True), AT)
+        end.write(Response(**HEADER, command_id="18", name=name, state="succeeded", awake=True), AT)
+
+
+def test_a_last_answer_that_is_sent_again_goes_where_it_went() -> None:
+    """A connection that is lost before the acknowledgement, and a command that is delivered twice, have it written again."""
+    end = end_of(dialect_of(OVMS))
+    asked = Frame(topic=f"t/{VIN}/client/phone/command/17", payload=b"lock", correlation=b"c")
+    heard(end, asked)
+    heard(end, asked)
+    done = Response(**HEADER, command_id="17", name="lock", state="succeeded", awake=True)
+    (first,) = end.write(done, AT)
+    end.connected(AT)
+    assert end.write(done, AT) == [first]
+    assert first.correlation == b"c"
+    for number in range(ANSWERED_COMMANDS):
+        end.read(Frame(topic=f"t/{VIN}/client/phone/command/n{number}", payload=b"lock"), AT)
+        end.write(Response(**HEADER, command_id=f"n{number}", name="lock", state="succeeded", awake=True), AT)
+    with pytest.raises(Unwritable, match="asker"):
+        end.write(done, AT)
 
 
 def test_without_an_id_the_car_invents_one_and_the_desk_finds_its_command() -> None:
@@ -412,6 +431,17 @@ responses: [{topic: '{base}/done', fields: {who: topic.who, s: state}}]}"""
     assert body(frame) == {"who": "mia", "s": "accepted"}
     with pytest.raises(Unwritable, match="computed"):
         dialect.to_car(VIN, Command(id="h", vin=VIN, name="heater", issued_at=0, expires_at=9, parameters={"minutes": 10}))
+
+
+@pytest.mark.parametrize(("until", "expires_at"), [(1e300, LATEST), (-1e300, 0)])
+def test_an_expiry_beyond_all_calendars_is_the_last_instant_there_is(until: float, expires_at: int) -> None:
+    """A journal can hold it, and the car gives it back."""
+    lock = "commands: [{command: lock, topic: '{base}/lock', id: payload.id, expires: {from: payload.until, unit: epoch_ms}}]}"
+    asked = json.dumps({"id": "a", "until": until}).encode()
+    came = heard(end_of(dialect_of(HEAD + lock)), Frame(topic=f"t/{VIN}/lock", payload=asked))
+    assert isinstance(came, Command)
+    assert came.expires_at == expires_at
+    assert msgspec.convert(msgspec.to_builtins(came), Command) == came
 
 
 def test_a_topic_of_all_cars_is_for_the_one_that_is_named() -> None:

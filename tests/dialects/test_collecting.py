@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.dialects.collecting import LastKnown, Numbers, OpenCommands, Parts
+from fleet.dialects.collecting import ENDED_COMMANDS, LastKnown, Numbers, OpenCommands, Parts
 from fleet.wire.messages import Command, Header
 from fleet.wire.numbering import Part
 
@@ -64,6 +64,11 @@ def test_the_command_of_an_answer() -> None:
     assert commands.find("V", correlation=None, command_id=None, name=None) == ("a", "lock")
     commands.ended("V", "a", "accepted")
     commands.ended("V", "b", "succeeded")
+    assert commands.find("V", correlation=None, command_id=None, name="honk") == ("c", "honk")
+    assert commands.find("V", correlation="b", command_id=None, name=None) == ("b", "honk")  # an end that comes again
+    for number in range(ENDED_COMMANDS):
+        commands.sent(command(f"n{number}"))
+        commands.ended("V", f"n{number}", "succeeded")
     assert commands.find("V", correlation="b", command_id=None, name=None) == ("a", "lock")
     assert commands.find("W", correlation="b", command_id=None, name=None) is None
 
