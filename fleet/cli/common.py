@@ -165,7 +165,7 @@ def need_marks(scenario: Scenario, delivery: DeliveryMode) -> None:
     if delivery is DeliveryMode.STORED and not dialect_of(scenario).says_stored:
         raise UsageError(
             "--delivery stored: in the cars' dialect no back end can say what it has stored",
-            hint="Leave --delivery out, or give the mapping file a `confirm` with a topic.",
+            hint="Leave --delivery out, or give the mapping file a `confirm` with `cumulative: true`.",
         )
 
 

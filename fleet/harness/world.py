@@ -97,7 +97,7 @@ class WorldSettings:
             raise UnknownName("kind of back end", str(self.backend), map(str, BACKENDS))
         region_of(self.region)
         if self.until_stored and not open_dialect(self.dialect).says_stored:
-            hint = "Leave until_stored out, or give the mapping file a `confirm` with a topic."
+            hint = "Leave until_stored out, or give the mapping file a `confirm` with `cumulative: true`."
             raise UsageError(f"in the dialect {self.dialect!r} no back end can say what it has stored", hint=hint)
 
 

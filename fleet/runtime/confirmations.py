@@ -12,13 +12,15 @@ from fleet.cloud.sequence import SeenSequence
 from fleet.errors import LinkError, PublishRefused, Undecodable, UsageError
 from fleet.observe.histogram import Histogram
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings
-from fleet.wire.numbering import read_number
+from fleet.wire.numbering import Part, read_number
 
 CONNECT_S: Final = 10.0
 QUIET_S: Final = 1.0
 """At the end: how long nothing has come when the last confirmation is taken to be there."""
 LATE_S: Final = 10.0
 _EVERY_S: Final = 0.05
+_WHOLE: Final = 0
+"""Stands for a whole message of several parts, which are counted from 1."""
 
 
 def checked_filter(topic: str) -> str:
@@ -37,6 +39,7 @@ class Confirmations:
     """Counts the messages on a topic filter; owner of its link.
 
     A confirmation that bears the `fleet-number` of the message that it confirms is counted once, and tells how long that took.
+    A message of several frames is stored with the first that is confirmed.
     """
 
     def __init__(
@@ -47,9 +50,10 @@ class Confirmations:
         self.count = 0
         self.numbered = 0
         self.distinct = 0
+        self.repeated = 0
         self.latency = Histogram()
         self._wall_us = wall_us
-        self._seen: dict[tuple[str, int], SeenSequence] = {}
+        self._seen: dict[tuple[str, int, int], SeenSequence] = {}
         self._refusal: LinkError | None = None
         self._up = asyncio.Event()
         settings = LinkSettings(
@@ -83,7 +87,7 @@ class Confirmations:
         return {
             "topic": self.topic,
             "stored": stored,
-            "duplicates": self.count - stored,
+            "duplicates": self.repeated,
             "numbered": self.numbered,
             "publish_to_stored": self.latency.to_dict(),
         }
@@ -116,8 +120,14 @@ class Confirmations:
             return
         self.numbered += 1
         header = number.header
-        seen = self._seen.setdefault((header.vin, header.boot), SeenSequence())
-        if seen.add(header.seq):
+        if not self._is_first(number, number.part):
+            self.repeated += 1
+        elif number.parts == 1 or self._is_first(number, _WHOLE):
             self.distinct += 1
             if header.due_wall_us is not None:
                 self.latency.record(max(0, self._wall_us() - header.due_wall_us))
+
+    def _is_first(self, number: Part, part: int) -> bool:
+        """Tell whether a part of a message is confirmed for the first time."""
+        header = number.header
+        return self._seen.setdefault((header.vin, header.boot, part), SeenSequence()).add(header.seq)

@@ -67,6 +67,18 @@ def test_a_number_is_counted_once_and_tells_how_long_it_took() -> None:
     assert link.settings.subscriptions == (("acks/+", 1),)
 
 
+def test_a_message_of_several_frames_is_stored_once_and_no_duplicate() -> None:
+    """A back end confirms each frame that it gets; only the same frame again is a duplicate."""
+    confirmations, _ = counting()
+    event = Event(vin=VIN, boot=1, seq=3, captured_at=1, name="trip")
+    for part in (1, 2, 3, 2):
+        confirm(confirmations, number_of(event, part, 3))
+    confirm(confirmations, numbered(2))
+    confirm(confirmations, numbered(0))
+    told = confirmations.to_plain()
+    assert (told["stored"], told["duplicates"]) == (2, 1)
+
+
 def test_without_numbers_each_is_a_message() -> None:
     """Nor is a number that cannot be read one."""
     confirmations, _ = counting()
