@@ -258,11 +258,13 @@ class MappedDialect(ForeignDialect):
         for reader, levels in found:
             try:
                 values = reader.read(frame, levels)
-            except UNREADABLE as error:
+            except (Undecodable, *UNREADABLE) as error:
                 problem = error
                 continue
             if values is not None:
                 return reader, levels, values
+        if isinstance(problem, Undecodable):
+            raise problem
         raise Undecodable("type", f"no entry of the mapping writes so: {problem or 'other constants are expected'}")
 
     def _part_of(self, frame: Frame, reader: EntryReader, levels: Mapping[str, str], values: Values) -> Part | None:

@@ -267,6 +267,17 @@ def test_a_frame_that_is_none_of_the_mapping_is_undecodable(change: dict[str, An
     assert caught.value.reason == reason
 
 
+def test_entries_with_one_topic_may_have_payloads_of_different_kinds() -> None:
+    """Whichever stands first in the file."""
+    entry = "{topic: '{base}/e', names: [NAME], payload: KIND, fields: {d: data, n: name}}"
+    entries = [entry.replace("NAME", name).replace("KIND", kind) for name, kind in (("trip", "json"), ("ecall", "msgpack"))]
+    dialect = dialect_of(HEAD + f"events: [{', '.join(entries)}]}}")
+    end = end_of(dialect)
+    for name in ("trip", "ecall"):
+        event = Event(**HEADER, name=name, data={"a": 1})
+        assert read_all(dialect, end.write(event, AT)) == event
+
+
 @pytest.mark.parametrize("strange", [{"a": 1}, [1], 7])
 def test_a_name_or_id_may_be_anything_in_what_comes(strange: object) -> None:
     """It is a message or undecodable, and no other error reaches the back end."""
