@@ -24,6 +24,10 @@ CLIENT_ID: Final = "backend"
 _SESSION_EXPIRY_S: Final = 7 * 24 * 3600
 
 
+LONGEST_BACK_OFF_S: Final = 5.0
+"""The longest wait between two tries to connect (ours): while a back end is away, what is asked of it is lost or waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendConfig:
     """The settings of a back end and the parts it is assembled from; `fleet.runtime.backend_configs` fills it in. Secrets are
@@ -50,7 +54,7 @@ class BackendConfig:
     session_expiry_s: int = _SESSION_EXPIRY_S
     receive_maximum: int = RECEIVE_MAXIMUM
     keep_alive_s: int = 60
-    longest_back_off_s: float = 30.0
+    longest_back_off_s: float = LONGEST_BACK_OFF_S
     announce_stored: bool = False
     batch_wait_s: float = BATCH_WAIT_S
     echo: Callable[[], Echo] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, assert_never
 
@@ -42,7 +42,7 @@ class MappedEnd:
 
     __slots__ = (
         "_answered", "_compiled", "_facts", "_highest", "_invented", "_last", "_open", "_snapshot", "_statuses", "_unconfirmed",
-        "_vin",
+        "_vin", "_withdraws",
     )  # fmt: skip
 
     def __init__(self, compiled: Compiled, car: CarFacts, snapshot: Callable[[], Status]) -> None:
@@ -56,6 +56,7 @@ class MappedEnd:
         self._open: dict[str, Asked] = {}
         self._answered: dict[str, Asked] | None = None
         self._invented = 0
+        self._withdraws = False
         self._highest = (0, 0)
         self._unconfirmed = None if compiled.confirm is None else Unconfirmed(cumulative=compiled.confirm.is_cumulative)
 
@@ -103,8 +104,12 @@ class MappedEnd:
 
     def clear(self) -> Sequence[Frame]:
         """Return empty retained frames for all that the broker retains of this car."""
+        return self._emptied(self._compiled.outgoing)
+
+    def _emptied(self, outgoing: Iterable[tuple[EntryWriter, Collection[str]]]) -> Sequence[Frame]:
+        """Return empty frames for all that the broker retains of these entries, by the values of their one placeholder."""
         found: dict[str, None] = {}
-        for writer, names in self._compiled.outgoing:
+        for writer, names in outgoing:
             if writer.entry.retain:
                 pattern = writer.pattern.with_values(self._facts)
                 for values in (dict.fromkeys(pattern.free, each) for each in names or ("",)):
@@ -131,24 +136,30 @@ class MappedEnd:
                 case Event(name=name):
                     if name in SHARING:
                         self._begin()  # a silent car has noted as sent what its link held back
+                        self._withdraws = self._snapshot().position is None
                     frames = self._frames(self._named(self._compiled.events_of(name), message, "event", name), message)
                 case Request(name=name):
                     frames = self._frames(self._named(self._compiled.requests_of(name), message, "request", name), message)
                 case Response():
                     return self._respond(message)
                 case Presence():
-                    return self._frames(
-                        [
-                            writer.write(message, writer.pattern.fill(self._facts))
-                            for entry, writer in self._compiled.presences
-                            if _fits(entry, message)
-                        ],
-                        message,
-                    )
+                    drafts = [
+                        writer.write(message, writer.pattern.fill(self._facts))
+                        for entry, writer in self._compiled.presences
+                        if _fits(entry, message)
+                    ]
+                    return self._withdrawn(self._frames(drafts, message))
                 case _:
                     assert_never(message)
         self._await(message, frames)
-        return frames
+        return self._withdrawn(frames)
+
+    def _withdrawn(self, frames: list[Frame]) -> Sequence[Frame]:
+        """Return the frames behind those that take back the retained position of a car that tells it no more."""
+        if not (self._withdraws and frames):
+            return frames
+        self._withdraws = False
+        return [*self._emptied(self._compiled.places), *frames]
 
     def _status_drafts(self, message: Status, now: Instant, *, connecting: bool = False) -> list[Draft]:
         drafts: list[Draft] = []

@@ -67,6 +67,15 @@ class Compiled:
             yield self.confirm
 
     @property
+    def places(self) -> Iterator[tuple[EntryWriter, Collection[str]]]:
+        """The status entries that tell where a car is, with the values of their placeholder for which they do."""
+        for status in self.statuses:
+            fields = [field.target for field in status.all_fields if "position" in field.roots]
+            if fields:
+                frames = status.entry_of_status.frames
+                yield status, fields if frames == "field" else ("position",) if frames == "group" else ()
+
+    @property
     def outgoing(self) -> Iterator[tuple[EntryWriter, Collection[str]]]:
         """All that cars write, with the values of the one placeholder of a topic that may have a known set of them."""
         for status in self.statuses:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Collection, Iterator, Mapping
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -63,6 +64,8 @@ class Expression:
             if any(_is_absent(names, path) for path in self.paths):
                 return None
             raise Unwritable("expression", f"{self.text[:80]!r} failed: {error}") from None
+        if isinstance(value, float) and not isfinite(value):
+            raise Unwritable("expression", f"{self.text[:80]!r} comes to {value}, which no payload has")
         if value is None or isinstance(value, bool | int | float | str):
             return value
         if isinstance(value, msgspec.Struct | dict | list | tuple):

@@ -190,9 +190,10 @@ class WholeStatus:
                 if name not in GROUPS:  # a group that is no part of this status is not missing
                     items += [(leaf.parent, leaf.key, leaf.absent) for leaf in leaves if leaf.absent is not ABSENT]
                 continue
-            is_news = is_news or is_new
+            is_news = is_news or (is_new and name is not None)
             for parent, key, get, convert, absent in leaves:
                 value = get(whole)
+                is_news = is_news or (is_new and value is not None)  # of what is computed from many parts, some may be there
                 if value is None:
                     value = absent
                 elif convert is not None:

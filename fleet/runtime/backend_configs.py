@@ -27,11 +27,6 @@ SIMULATED_PEPPER: Final = b"simulated users keep no secrets"
 SIMULATED_SPIN_COST: Final = SpinCost(n=2, r=1, p=1)
 
 
-LONGEST_BACK_OFF_S: Final = 5.0
-"""Of a back end in wall time (ours): while it is away whatever is asked of it is lost or waits, and at a fast clock 30 s are
-hours of its cars. In virtual time they are 30 s of theirs, too."""
-
-
 def live_backend(store: Path, links: LinkFactory, *, key: int, password: str | None, clock: Clock | None = None) -> BackendConfig:
     """Return the configuration of a back end in wall time; `key` draws its back-off.
 
@@ -48,7 +43,6 @@ def live_backend(store: Path, links: LinkFactory, *, key: int, password: str | N
         clock_is_known=clock is not None,
         spin_cost=SIMULATED_SPIN_COST,
         password=password,
-        longest_back_off_s=LONGEST_BACK_OFF_S,
         echo=Echo,
     )
 

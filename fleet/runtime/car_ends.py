@@ -12,6 +12,7 @@ from fleet.errors import PublishRefused, Undecodable, Unwritable, error_place
 from fleet.kernel.instants import Clock, Instant
 from fleet.vehicle.car import Car
 from fleet.vehicle.rules import not_equipped
+from fleet.vehicle.signals import Acknowledged, LeftOut
 from fleet.wire.commands import COMMANDS
 from fleet.wire.dialect import CarEnd, CarFacts, Dialect, Heard
 from fleet.wire.frame import Frame
@@ -50,8 +51,8 @@ class EndOnLink:
         self._left_out = left_out
         self._awaited = 0
         self._refusal: PublishRefused | None = None
-        self.waiting: deque[int] = deque()
-        """The numbers of messages that are left out, and of which the car has not been told."""
+        self.waiting: deque[LeftOut | Acknowledged] = deque()
+        """The outcomes of messages without a frame, of which the car has not been told."""
 
     @property
     def subscriptions(self) -> tuple[tuple[str, int], ...]:
@@ -64,12 +65,17 @@ class EndOnLink:
 
     # --- messages of the car
 
-    def frames_of(self, message: FromCar, now: Instant) -> Sequence[Frame]:
-        """Return the frames of a numbered message, whose outcomes are awaited; empty, and counted, for one that is left out."""
+    def frames_of(self, message: FromCar, now: Instant, *, again: bool) -> Sequence[Frame]:
+        """Return the frames of a numbered message, whose outcomes are awaited.
+
+        Without frames its outcome waits: it is left out, and counted; or, when it was sent before, taken for acknowledged then.
+        """
         self._refusal = None
         frames = self._tried(lambda: self._end.write(message, now), None)
-        if frames is not None and not frames:
+        if frames is not None and not frames and not again:
             self._count(_kind_of(message))
+        if not frames:
+            self.waiting.append(Acknowledged(message.seq) if again else LeftOut(message.seq))
         self._awaited = len(frames or ())
         return frames or ()
 

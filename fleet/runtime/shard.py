@@ -37,7 +37,6 @@ from fleet.vehicle.signals import (
     Disconnect,
     Drop,
     Executed,
-    LeftOut,
     LinkDown,
     LinkUp,
     PowerOff,
@@ -162,20 +161,17 @@ class CarOnLink:
             self._publish(shard.dialect.from_car(message), message.seq)
         else:
             assert not isinstance(message, WrittenStatus), "only a dialect without ends writes ahead"
-            self._transmit_by_end(self._end, message, shard.clock.now())
+            self._transmit_by_end(self._end, message, shard.clock.now(), again=output.again)
 
-    def _transmit_by_end(self, end: EndOnLink, message: FromCar, now: Instant) -> None:
+    def _transmit_by_end(self, end: EndOnLink, message: FromCar, now: Instant, *, again: bool) -> None:
         """Publish the frames of a message, or tell the car that it has none."""
-        frames = end.frames_of(message, now)
+        frames = end.frames_of(message, now, again=again)
         for frame in frames:
             self._publish(frame, message.seq)
-        if frames:
-            return
-        end.waiting.append(message.seq)
-        if len(end.waiting) > 1:
-            return  # the loop below, further up the stack, takes it: one by one, however many wait in the outbox
+        if frames or len(end.waiting) > 1:
+            return  # the loop below, further up the stack, goes on: one by one, however many wait in the outbox
         while end.waiting:
-            self._perform(self._machine.receive(LeftOut(end.waiting[0]), now), now)
+            self._perform(self._machine.receive(end.waiting[0], now), now)
             end.waiting.popleft()
 
     def _announce(self, presence: Presence, now: Instant) -> None:

@@ -547,3 +547,24 @@ def test_no_frame_leaves_the_cars_own_topics() -> None:
     (frame,) = end.write(STATUS, AT)
     assert dialect.topics.belongs_to(frame.topic, VIN)
     assert frame.topic.count("/") == 4
+
+
+# --- privacy
+
+
+def test_a_retained_position_is_taken_back() -> None:
+    """By a car that tells it no more, with its next message; what else is retained stays."""
+    dialect = dialect_of(
+        HEAD + "status: [{topic: '{base}/v/{field}', frames: field, retain: true,"
+        " fields: {lat: position.latitude, lon: position.longitude, km: mileage_km}}],"
+        " events: [{topic: '{base}/e', fields: {name: name}}]}"
+    )
+    end = end_of(dialect, status())  # its snapshot has no position
+    frames = end.write(Event(**HEADER, name="privacy_changed", data={"mode": "online"}), AT)
+    assert [(frame.topic, frame.payload, frame.retain) for frame in frames[:-1]] == [
+        (f"t/{VIN}/v/lat", b"", True),
+        (f"t/{VIN}/v/lon", b"", True),
+    ]
+    assert body(frames[-1]) == {"name": "privacy_changed"}
+    assert len(end.write(Event(**HEADER, name="engine_on"), AT)) == 1, "once"
+    assert all(dialect.read_from_car(frame) is None for frame in frames[:-1])

@@ -45,6 +45,13 @@ def test_the_fields_that_it_names() -> None:
     assert found.roots == {"energy", "mileage_km"}
 
 
+@pytest.mark.parametrize("text", ["mileage_km - 1e308 * 10", "1e308 * 10 - 1e308 * 10"])
+def test_what_is_not_finite_is_unwritable(text: str) -> None:
+    """JSON would make null of it, unseen."""
+    with pytest.raises(Unwritable, match="which no payload has"):
+        Expression(text).evaluate(STATUS)
+
+
 @pytest.mark.parametrize("text", ["mileage_km / 0", "mileage_km + vin", "9 ** 9 ** 9", "'a' * 10000000"])
 def test_a_failure_is_unwritable(text: str) -> None:
     with pytest.raises(Unwritable, match="failed") as caught:

@@ -13,9 +13,9 @@ from fleet.transport.link import BackOff, Link, LinkOwner, LinkSettings
 from tests.backend.fake_link import FakeSession
 
 
-@pytest.mark.parametrize(("kind", "longest_s"), [("live", 5.0), ("virtual", 30.0)])
-def test_a_back_end_is_soon_back(kind: str, longest_s: float, tmp_path: Path) -> None:
-    """In wall time it tries again within 5 s, however long the broker was away, and not all back ends at once."""
+@pytest.mark.parametrize("kind", ["live", "virtual"])
+def test_a_back_end_is_soon_back(kind: str, tmp_path: Path) -> None:
+    """It tries again within 5 s, however long the broker was away, and not all back ends at once."""
     given: list[BackOff] = []
     session = FakeSession()
 
@@ -29,5 +29,5 @@ def test_a_back_end_is_soon_back(kind: str, longest_s: float, tmp_path: Path) ->
     )
     Backend(config)._store.close()
     waits = [given[0].next_s() for _ in range(200)]
-    assert 0.9 * longest_s < max(waits) <= longest_s
+    assert 4.5 < max(waits) <= 5.0
     assert len(set(waits)) == 200

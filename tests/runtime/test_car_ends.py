@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from fleet.harness import World
+from fleet.harness import Faults, World
 from fleet.harness.backend import HarnessBackend
 from fleet.kernel.instants import Instant
 from fleet.runtime.car_ends import facts_of
@@ -153,3 +153,39 @@ async def test_a_defect_of_a_users_end_costs_one_message(fleet: World, fleet_bac
     kinds = {reason.split()[1] for reason in counts.left_out if reason.startswith("internal")}
     assert kinds == {"LookupError", "TypeError", "ZeroDivisionError"}
     assert counts.unreadable == {"internal": 1}
+
+
+class ForgetfulEnd(PiecesEnd):
+    """An end that writes each status once, and nothing of it when it comes again."""
+
+    written: frozenset[int] = frozenset()
+
+    def write(self, message: FromCar, now: Instant) -> Sequence[Frame]:
+        if isinstance(message, Status):
+            if message.seq in self.written:
+                return ()
+            self.written |= {message.seq}
+        return super().write(message, now)
+
+
+class ForgetfulDialect(PiecesDialect):
+    """One whose cars do not tell again what nobody may have."""
+
+    def car_end(self, car: CarFacts, snapshot: Callable[[], Status]) -> CarEnd | None:
+        return ForgetfulEnd(self, car, snapshot)
+
+
+@pytest.mark.fleet(mode="virtual", dialect=f"{__name__}:ForgetfulDialect")
+async def test_a_repetition_without_a_frame_is_not_left_out(
+    fleet: World, fleet_backend: HarnessBackend, fleet_faults: Faults
+) -> None:
+    """It was sent, and may be stored: it counts once."""
+    car = await fleet.car()
+    lost = await fleet_faults.network_fault(drop="PUBACK", way="to_client")
+    await car.drive(km=2)
+    await fleet_faults.clear(lost)
+    await fleet.clock.advance(minutes=5)
+    outbox = fleet.shard.cars[car.vin].car.outbox
+    assert outbox.repeated > 0
+    assert (outbox.left_out, outbox.in_outbox) == (0, 0)
+    assert outbox.acknowledged == outbox.published == outbox.created
