@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fleet.errors import Undecodable, Unwritable
 from fleet.kernel.instants import Instant
-from fleet.wire.dialect import Access, CarEnd, CarFacts
+from fleet.wire.dialect import CarEnd, CarFacts, TopicAccess
 from fleet.wire.fleet_dialect import FleetDialect, messagepack_codec
 from fleet.wire.frame import Frame
 from fleet.wire.messages import (
@@ -98,7 +98,7 @@ class ForeignDialect:
         return self._topics
 
     @property
-    def access(self) -> Access | None:
+    def access(self) -> TopicAccess | None:
         """The topics for a broker's access control list."""
         return None
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
-from fleet.wire.dialect import Access, CarEnd, CarFacts, Dialect, TopicScheme
+from fleet.wire.dialect import CarEnd, CarFacts, Dialect, TopicAccess, TopicScheme
 from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import CarMessage, DeskAnswer, DeskRequest, Event, FromCar, Header, Status, ToCar, Written, WrittenStatus
@@ -93,13 +93,13 @@ class ManyDialects:
         return self._own.content_type
 
     @property
-    def access(self) -> Access | None:
+    def access(self) -> TopicAccess | None:
         """The topics of all that are not ours."""
         found = [each.access for each in self._all if each.access is not None]
         if not found:
             return None
-        return Access(
-            *(tuple(dict.fromkeys(line for each in found for line in each[place])) for place in range(len(Access._fields)))
+        return TopicAccess(
+            *(tuple(dict.fromkeys(line for each in found for line in each[place])) for place in range(len(TopicAccess._fields)))
         )
 
     @property

@@ -20,7 +20,7 @@ from fleet.dialects.spec import Mapping as MappingFile
 from fleet.errors import Undecodable, Unwritable
 from fleet.kernel.instants import Instant
 from fleet.wire.clients import car_of
-from fleet.wire.dialect import Access, CarEnd, CarFacts, StatusIntervals
+from fleet.wire.dialect import CarEnd, CarFacts, StatusIntervals, TopicAccess
 from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.intake import check_fields, plain_part
@@ -173,10 +173,10 @@ class MappedDialect(ForeignDialect):
         return self._mapped_topics
 
     @property
-    def access(self) -> Access:
+    def access(self) -> TopicAccess:
         """The topics of the mapping, and those of our tools and desk."""
         topics = self._mapped_topics
-        return Access(
+        return TopicAccess(
             car_writes=tuple(dict.fromkeys(topics.car_writes(user=True))),
             car_reads=tuple(dict.fromkeys(topics.car_reads(user=True))),
             cloud_writes=tuple(dict.fromkeys(topics.car_reads())),

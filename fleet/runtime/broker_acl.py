@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fleet.runtime.resources import resource_dir
-from fleet.wire.dialect import Access
+from fleet.wire.dialect import TopicAccess
 from fleet.wire.topics import DEFAULT_PREFIX
 
 
-def acl_text(prefix: str = DEFAULT_PREFIX, topics: Access | None = None) -> str:
+def acl_text(prefix: str = DEFAULT_PREFIX, topics: TopicAccess | None = None) -> str:
     """Return the list; `topics` are what a dialect adds that has topics of its own, those beside ours under the same prefix."""
     text = (resource_dir("broker") / "acl").read_text(encoding="utf-8").replace(f" {DEFAULT_PREFIX}/", f" {prefix}/")
     if topics is None:
         return text
-    allowed = Access(*(tuple(_under(prefix, each) for each in filters) for filters in topics))
+    allowed = TopicAccess(*(tuple(_under(prefix, each) for each in filters) for filters in topics))
     added = [
         "",
         "# The topics of the cars' dialect.",
@@ -37,11 +37,11 @@ def acl_text(prefix: str = DEFAULT_PREFIX, topics: Access | None = None) -> str:
     return text.rstrip("\n") + "\n" + "\n".join(added) + "\n"
 
 
-def with_confirmations(topics: Access | None, confirm_topic: str | None) -> Access | None:
+def with_confirmations(topics: TopicAccess | None, confirm_topic: str | None) -> TopicAccess | None:
     """Return the topics with the one on which a back end confirms what it has stored."""
     if confirm_topic is None:
         return topics
-    topics = topics or Access((), (), (), ())
+    topics = topics or TopicAccess((), (), (), ())
     return topics._replace(cloud_reads=(*topics.cloud_reads, confirm_topic), cloud_writes=(*topics.cloud_writes, confirm_topic))
 
 

@@ -166,9 +166,8 @@ class _Listener:
 
 def _retained_filters(dialect: Dialect) -> tuple[str, ...]:
     """Return the filters under which cars may have left messages: in our own dialect their presence alone is retained."""
-    if dialect.access is None:
-        return (dialect.topics.presence_of_all(),)
-    return tuple(dict.fromkeys(each.replace("%u", "+") for each in dialect.access.car_writes))
+    of_others = () if dialect.access is None else dialect.access.car_writes  # other fleets may speak ours
+    return tuple(dict.fromkeys((dialect.topics.presence_of_all(), *(each.replace("%u", "+") for each in of_others))))
 
 
 async def left_behind(access: Access) -> dict[str, tuple[str, ...]]:

@@ -28,7 +28,7 @@ from fleet.transport.embedded_server import EmbeddedServer, Port
 from fleet.transport.link import Endpoint
 from fleet.transport.simulated_access import AccessControl
 from fleet.transport.simulated_broker import SimulatedBroker
-from fleet.wire.dialect import Access
+from fleet.wire.dialect import TopicAccess
 from fleet.wire.topics import DEFAULT_PREFIX, checked_prefix
 
 EMBEDDED_STATE: Final = "sessions"
@@ -49,7 +49,7 @@ class EmbeddedOptions:
     users: set[str] = field(default_factory=set)
     prefix: str = DEFAULT_PREFIX
     any_prefix: bool = False
-    topics: Access | None = None
+    topics: TopicAccess | None = None
     listen: str = "127.0.0.1"
     cars_port: int = 0
     tools_port: int = 0

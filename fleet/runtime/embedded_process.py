@@ -28,7 +28,7 @@ from fleet.runtime.limits import leave_no_core, raise_open_files, run_fast
 from fleet.runtime.mosquitto import free_port
 from fleet.runtime.signals import how_ended
 from fleet.transport.link import Endpoint
-from fleet.wire.dialect import Access
+from fleet.wire.dialect import TopicAccess
 from fleet.wire.topics import DEFAULT_PREFIX, checked_prefix
 
 START_TIMEOUT_S: Final = 20.0
@@ -42,7 +42,7 @@ class _Order(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     users: list[str]
     prefix: str
-    topics: Access | None
+    topics: TopicAccess | None
     listen: str
     ports: tuple[int, int]
     state: str
@@ -67,7 +67,7 @@ class EmbeddedProcess:
         secret: FleetSecret,
         vins: Iterable[str] = (),
         prefix: str = DEFAULT_PREFIX,
-        topics: Access | None = None,
+        topics: TopicAccess | None = None,
         listen: str = "127.0.0.1",
     ) -> None:
         """Take the users' VINs, topics of a dialect that has its own, and where to listen. Nothing is touched before `start`."""

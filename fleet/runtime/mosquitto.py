@@ -32,7 +32,7 @@ from fleet.runtime.limits import raise_open_files
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.signals import how_ended
 from fleet.transport.link import Endpoint
-from fleet.wire.dialect import Access
+from fleet.wire.dialect import TopicAccess
 from fleet.wire.topics import DEFAULT_PREFIX, checked_prefix
 
 TOOL_USERS: Final = ("backend", "desk", "tool")
@@ -100,7 +100,7 @@ class PrivateMosquitto:
         binary: Path | None = None,
         any_prefix: bool = False,
         certificates: BrokerCertificates | None = None,
-        topics: Access | None = None,
+        topics: TopicAccess | None = None,
     ) -> None:
         """Take the users' VINs and where to listen. Nothing is touched before `start`.
 

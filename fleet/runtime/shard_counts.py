@@ -24,7 +24,7 @@ class Outage:
 
 @dataclass(slots=True)
 class Presences:
-    """Counts of presence messages; they stand in no account, as they have no numbers."""
+    """Counts of presence messages, and in other dialects of all frames without a number; they stand in no account."""
 
     published: int = 0
     acknowledged: int = 0

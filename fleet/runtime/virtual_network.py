@@ -12,13 +12,13 @@ from fleet.transport.simulated_broker import SimulatedBroker
 from fleet.transport.simulated_faults import FrameFaults
 from fleet.transport.simulated_link import simulated_links
 from fleet.transport.simulated_network import SimulatedNetwork
-from fleet.wire.dialect import Access
+from fleet.wire.dialect import TopicAccess
 
 
 class VirtualNetwork:
     """A broker under the private Mosquitto's access control, and the links to it; all of it lives on one schedule."""
 
-    def __init__(self, schedule: Schedule, *, seed: int, topics: Access | None = None) -> None:
+    def __init__(self, schedule: Schedule, *, seed: int, topics: TopicAccess | None = None) -> None:
         """Begin with a running broker; faults of the network leave to chance what follows from the seed.
 
         `topics` are those of a dialect that has its own.

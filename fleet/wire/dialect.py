@@ -50,7 +50,7 @@ class CarFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Those that the car's equipment allows."""
 
 
-class Access(NamedTuple):
+class TopicAccess(NamedTuple):
     """The topics that a dialect uses, for a broker's access control list, as filters.
 
     In those of a car `%u` stands for its user name, the VIN: what has no VIN in it is open to all cars.
@@ -182,7 +182,7 @@ class Dialect(Protocol):
         ...
 
     @property
-    def access(self) -> Access | None:
+    def access(self) -> TopicAccess | None:
         """The topics for a broker's access control list; None for our own, which the shipped list has."""
         ...
 

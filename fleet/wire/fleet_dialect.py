@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
-from fleet.wire.dialect import ANSWER_OF_USE_S, Access, CarEnd, CarFacts, is_secret
+from fleet.wire.dialect import ANSWER_OF_USE_S, CarEnd, CarFacts, TopicAccess, is_secret
 from fleet.wire.frame import Frame
 from fleet.wire.intake import MAX_PAYLOAD, NOT_PLAIN, check_fields, misfit, plain_part
 from fleet.wire.messages import (
@@ -137,7 +137,7 @@ class FleetDialect:
         return self._content_type
 
     @property
-    def access(self) -> Access | None:
+    def access(self) -> TopicAccess | None:
         """None: the shipped access control list is about these topics."""
         return None
 

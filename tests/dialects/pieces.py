@@ -9,7 +9,7 @@ from msgspec.structs import asdict, replace
 
 from fleet.errors import Unwritable
 from fleet.kernel.instants import MINUTE, Instant
-from fleet.wire.dialect import Access, CarEnd, CarFacts, Heard
+from fleet.wire.dialect import CarEnd, CarFacts, Heard, TopicAccess
 from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import STATUS_GROUPS, Command, Event, FromCar, Presence, Request, Status, ToCar
@@ -91,8 +91,8 @@ class PiecesDialect(FleetDialect):
         return "pieces"
 
     @property
-    def access(self) -> Access | None:
-        return Access((), (), (), ())
+    def access(self) -> TopicAccess | None:
+        return TopicAccess((), (), (), ())
 
     @property
     def status_writer(self) -> None:

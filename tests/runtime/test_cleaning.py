@@ -14,7 +14,7 @@ from fleet.runtime.cleaning import cars_of, clean, left_behind, left_by
 from fleet.runtime.mosquitto import free_port
 from fleet.transport.link import Endpoint
 from fleet.transport.swarm_link import swarm_links
-from fleet.wire.dialect import Access as Topics
+from fleet.wire.dialect import TopicAccess
 from fleet.wire.frame import Frame
 from tests.dialects.pieces import PiecesDialect
 from tests.foreign_mosquitto import foreign_mosquitto
@@ -113,5 +113,5 @@ class RetainingDialect(PiecesDialect):
     """One whose cars may leave anything under their own level."""
 
     @property
-    def access(self) -> Topics:
-        return Topics(("theirs/%u/#",), (), (), ())
+    def access(self) -> TopicAccess:
+        return TopicAccess(("theirs/%u/#",), (), (), ())

@@ -15,7 +15,7 @@ from fleet.dialects.homeassistant.car_end import HomeAssistantEnd, Reported
 from fleet.dialects.homeassistant.entities import Discovery
 from fleet.dialects.homeassistant.topics import CAR, CONTROLS, HomeAssistantTopics
 from fleet.errors import Undecodable
-from fleet.wire.dialect import Access, CarEnd, CarFacts
+from fleet.wire.dialect import CarEnd, CarFacts, TopicAccess
 from fleet.wire.fleet_dialect import FleetDialect, json_codec
 from fleet.wire.frame import Frame
 from fleet.wire.messages import STATUS_GROUPS, FromCar, Header, Status
@@ -42,7 +42,7 @@ class HomeAssistantDialect(FleetDialect):
         return "homeassistant" if self._discovery == "device" else "homeassistant-components"
 
     @property
-    def access(self) -> Access | None:
+    def access(self) -> TopicAccess | None:
         """The topics that a broker must allow."""
         return self._topics.access()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fleet.dialects.homeassistant.entities import BIRTH_TOPIC, DISCOVERY_PREFIX
-from fleet.wire.dialect import Access
+from fleet.wire.dialect import TopicAccess
 from fleet.wire.topics import Address, Topics
 from fleet.wire.vin import checked_vin
 
@@ -40,13 +40,13 @@ class HomeAssistantTopics(Topics):
         plain = f"{self.prefix}/+/status"
         return tuple((f"{plain}/+" if each == plain else each, qos) for each, qos in super().backend_subscriptions())
 
-    def access(self) -> Access:
+    def access(self) -> TopicAccess:
         """Return the topics that a broker must allow."""
         own = f"{self.prefix}/%u"
         writes = ("status/+", "event/+", "response/+", "request/+", "presence")
         reads = ("command/+", "reply/+", "stored", "set/+")
         every = f"{self.prefix}/+"
-        return Access(
+        return TopicAccess(
             car_writes=(
                 *(f"{own}/{name}" for name in writes),
                 f"{DISCOVERY_PREFIX}/device/%u/config",

@@ -14,7 +14,7 @@ from fleet.dialects.mapping_files import read_mapping_file
 from fleet.dialects.patterns import level
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
-from fleet.wire.dialect import Access, CarEnd, CarFacts, Heard
+from fleet.wire.dialect import CarEnd, CarFacts, Heard, TopicAccess
 from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import FromCar, Response, Status
@@ -96,7 +96,7 @@ class OvmsDialect(MappedDialect):
         super().__init__(read_mapping_file(MAPPING), own)
 
     @property
-    def access(self) -> Access:
+    def access(self) -> TopicAccess:
         """The topics of the mapping, and those of clients."""
         mapped = super().access
         of_car, of_any = (tuple(f"{head_of(self.compiled, vin)}/{each}" for each in _OF_CLIENTS) for vin in ("%u", "+"))

@@ -11,7 +11,7 @@ from fleet.dialects.vss.car_end import REQUESTS, VssEnd
 from fleet.dialects.vss.signals import Value, signals_of, status_of
 from fleet.errors import Undecodable
 from fleet.kernel.instants import format_instant
-from fleet.wire.dialect import Access, CarEnd, CarFacts
+from fleet.wire.dialect import CarEnd, CarFacts, TopicAccess
 from fleet.wire.fleet_dialect import FleetDialect, json_codec
 from fleet.wire.frame import Frame
 from fleet.wire.messages import FromCar, Header, Status, Trigger, WrittenStatus
@@ -42,12 +42,12 @@ class VssDialect(FleetDialect):
         return "vss"
 
     @property
-    def access(self) -> Access | None:
+    def access(self) -> TopicAccess | None:
         """The topics that a broker must allow."""
         own, every = f"{self.topics.prefix}/%u", f"{self.topics.prefix}/+"
         writes = ("status", "event/+", "response/+", "request/+", "presence")
         reads = ("command/+", "reply/+", "stored")
-        return Access(
+        return TopicAccess(
             car_writes=(*(f"{own}/{name}" for name in writes), ANSWERS),
             car_reads=(*(f"{own}/{name}" for name in reads), f"%u/{REQUESTS}", f"/%u/{REQUESTS}"),
             cloud_writes=(*(f"{every}/{name}" for name in reads), f"+/{REQUESTS}", f"/+/{REQUESTS}"),
