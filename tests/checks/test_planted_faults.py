@@ -464,7 +464,7 @@ FAULTS: list[tuple[Plant, set[str]]] = [
     (replied_twice, {"replies fit"}),
     (replied_with_other_fields, {"replies fit"}),
     (replied_with_an_unknown_error, {"replies fit"}),
-    (change_status(mileage_km=lambda km: km - 1_000), {"odometer", "drives"}),
+    (change_status(mileage_km=lambda km: km - 1_000), {"odometer", "drives", "services"}),
     (more_fuel, {"fuel", "drives"}),
     (change_status(captured_at=lambda at: at - 2 * HOUR), {"captured_at"}),
     (change_status(low_voltage=lambda battery: {**battery, "voltage_v": 14.9}), {"voltage"}),
