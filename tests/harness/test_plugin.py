@@ -15,7 +15,7 @@ import pytest
 
 from fleet.errors import UnknownName, UsageError
 from fleet.harness import World, broker, virtual_world
-from tests.scenario.test_region_files import GOOD
+from tests.scenario.samples import REGION
 
 VIRTUAL = """
 [pytest]
@@ -375,8 +375,8 @@ def test_without_pytest_the_same_is_a_context_manager(tmp_path: Path) -> None:
 
 def test_cars_live_in_the_region_that_the_mark_names(suite: pytest.Pytester) -> None:
     """A shipped one, or a file beside the test; the car stands in its middle. A broken file is told with its place."""
-    suite.path.joinpath("malmo.yaml").write_text(GOOD, encoding="utf-8")
-    suite.path.joinpath("broken.yaml").write_text(GOOD.replace("errand", "erand"), encoding="utf-8")
+    suite.path.joinpath("malmo.yaml").write_text(REGION, encoding="utf-8")
+    suite.path.joinpath("broken.yaml").write_text(REGION.replace("errand", "erand"), encoding="utf-8")
     done = run(suite, """
         import pytest
 

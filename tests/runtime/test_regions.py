@@ -14,7 +14,7 @@ from fleet.runtime.virtual_stage import virtual_run
 from fleet.scenario.loader import load_text
 from fleet.vehicle.regions import load_regions
 from tests.runtime.test_virtual_stage import Quiet
-from tests.scenario.test_region_files import GOOD
+from tests.scenario.samples import REGION
 
 DAY = """\
 scenario: abroad
@@ -41,7 +41,7 @@ expectations:
 @pytest.mark.parametrize("region", [*sorted(load_regions()), "own.yaml"])
 def test_a_day_passes_all_checks(region: str, tmp_path: Path) -> None:
     """They drive, fill up, ask and call for help; the run passes, and its journal holds without the file, by every check."""
-    (tmp_path / "own.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "own.yaml").write_text(REGION, encoding="utf-8")
     scenario = load_text(DAY.format(region=region), str(tmp_path / "abroad.yaml"), vocabulary())
     report = virtual_run(RunConfig(scenario=scenario, out=tmp_path / "run"), Quiet()).execute()
     assert report["verdict"] == "passed", report["reason"]

@@ -52,3 +52,17 @@ expectations:
   - lost == 0
   - commands.rejected.too_far >= 1
 """
+REGION = """\
+region: malmo
+country: SE
+timezone: Europe/Stockholm
+places:
+  - {kind: errand, latitude: 55.6050, longitude: 13.0038}
+  - {kind: home, latitude: 55.5900, longitude: 12.9800, weight: 3, spread_m: 800}
+  - {kind: work, latitude: 55.7047, longitude: 13.1910, name: Lund}
+  - {kind: home, latitude: 55.5760, longitude: 13.0400}
+climate: {mean_c: 9.0, swing_c: 8.5}
+maps: {south: 55.0, west: 10.5, north: 69.5, east: 24.5}
+source: Made up.
+"""
+"""A region file."""

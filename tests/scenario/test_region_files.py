@@ -22,21 +22,9 @@ from fleet.scenario.summary import summary
 from fleet.vehicle.geo import distance_m
 from fleet.vehicle.place_region import RegionFile
 from fleet.vehicle.regions import load_region_files
+from tests.scenario.samples import REGION as GOOD
 from tests.scenario.test_guide import misfits
 
-GOOD = """\
-region: malmo
-country: SE
-timezone: Europe/Stockholm
-places:
-  - {kind: errand, latitude: 55.6050, longitude: 13.0038}
-  - {kind: home, latitude: 55.5900, longitude: 12.9800, weight: 3, spread_m: 800}
-  - {kind: work, latitude: 55.7047, longitude: 13.1910, name: Lund}
-  - {kind: home, latitude: 55.5760, longitude: 13.0400}
-climate: {mean_c: 9.0, swing_c: 8.5}
-maps: {south: 55.0, west: 10.5, north: 69.5, east: 24.5}
-source: Made up.
-"""
 SCENARIO = """\
 scenario: abroad
 purpose: Lives in a region of its own.
