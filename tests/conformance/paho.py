@@ -16,6 +16,10 @@ from tests.conformance.outcome import Outcome
 
 LIMIT_S: Final = 90.0
 """The longest test waits half a minute; one that takes so long hangs."""
+UNSTEADY: Final = frozenset({"test_request_response", "test_client_topic_alias", "test_flow_control2"})
+"""Tests that do not end alike each time on a loaded machine. The first publishes before anybody has waited for the other client's
+subscription, the last reads its DISCONNECT or not. They have three tries: the first that is passed counts, or the last."""
+TRIES: Final = 3
 _LAUNCHER: Final = """\
 import runpy, sys, unittest
 file, host, port, case = sys.argv[1:]
@@ -50,7 +54,16 @@ def _tests(file: Path) -> Iterator[str]:
 
 
 async def run(case: PahoCase, endpoint: Endpoint) -> Outcome:
-    """Run one test; one that does not end is failed."""
+    """Run one test; one that does not end is failed, and one that is unsteady has several tries."""
+    outcome = await _run_once(case, endpoint)
+    for _ in range(TRIES - 1 if case.name in UNSTEADY else 0):
+        if outcome.status == "passed" or outcome.seen == "it hangs":
+            break
+        outcome = await _run_once(case, endpoint)
+    return outcome
+
+
+async def _run_once(case: PahoCase, endpoint: Endpoint) -> Outcome:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "ignore", "-c", _LAUNCHER, case.file.name, endpoint.host, str(endpoint.port), f"Test.{case.name}",
         cwd=case.file.parent, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
