@@ -87,7 +87,9 @@ class DrivingDataAgrees(Check):
             self._mileage[record.m] = mileage_km
         if driving is None:
             return
-        if mileage_km is not None and mileage_km == self._wiped.get(record.m):
+        # A car that is not paired tells no trip, and may have ended one before it moved.
+        moved = driving.get("last_trip") is None or driving["last_trip"]["distance_km"] > 0
+        if mileage_km is not None and mileage_km == self._wiped.get(record.m) and moved:
             self.breach(line, record.m, "driving data are told, though a reset has wiped them and no trip came since")
         if message["trigger"] != "engine_off":
             self._later(record.m, driving, message["captured_at"], line)

@@ -207,6 +207,11 @@ FOUND: Final[dict[str, tuple[str, str, PrivacyMode, list[Step]]]] = {
         [("hurry", False), ("apply", SetWorkshop(True)), ("drive", WORK, SECOND), ("command", "lock", {}), ("break_link", True),
          ("wait", SECOND), ("apply", ResetCar("primary"))],
     ),
+    "a car that is not paired ends a trip before it has moved": (
+        "Formentor", "petrol", OPEN,
+        [("command", "refresh", {}), AWAKE, ("apply", ResetCar("primary")), ("apply", DriveTo(WORK, "errand")),
+         ("apply", SwitchOff()), ("apply", PairCar()), ("command", "refresh", {}), AWAKE],
+    ),
 }  # fmt: skip
 
 
