@@ -41,7 +41,7 @@ stages:
     expectations:
       - latency_ms.publish_to_ack.p90 >= 500 ms
   - name: cut
-    duration: 2 min
+    duration: 3 min
     load: [{{do: ask_status, rate: 60 per min}}]
     timeline:
       - {{at: 10 s, network: {{reset: true, refuse: true}}, cars: {{count: 4}}, for: 1 min}}
