@@ -78,12 +78,41 @@ class ForeignTopics:
         return "/".join("+" if is_vin(level) else level for level in topic.split("/"))
 
 
-class ForeignDialect:
+class DeskSpeaker:
+    """The half of a dialect between tools and desk, which is ours in any."""
+
+    def __init__(self, own: FleetDialect) -> None:
+        """Take ours."""
+        self._own = own
+
+    @property
+    def content_type(self) -> str:
+        """The content type between tools and desk."""
+        return self._own.content_type
+
+    def desk_request(self, request: DeskRequest, *, answer_topic: str, expiry_s: int = 30) -> Frame:
+        """Write a request to the desk, as ours does."""
+        return self._own.desk_request(request, answer_topic=answer_topic, expiry_s=expiry_s)
+
+    def read_desk_request(self, frame: Frame) -> DeskRequest:
+        """Read a request to the desk, as ours does."""
+        return self._own.read_desk_request(frame)
+
+    def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
+        """Write a step of an answer, as ours does."""
+        return self._own.desk_answer(answer, topic=topic)
+
+    def read_desk_answer(self, frame: Frame) -> DeskAnswer:
+        """Read a step of an answer, as ours does."""
+        return self._own.read_desk_answer(frame)
+
+
+class ForeignDialect(DeskSpeaker):
     """A dialect of another system. A car has an end of its own; the rest is refused until it is overridden."""
 
     def __init__(self, own: FleetDialect, topics: ForeignTopics | None = None) -> None:
         """Take ours, in which tools and desk speak, and the topics of the system."""
-        self._own = own
+        super().__init__(own)
         self._topics = topics or ForeignTopics(own.topics)
         self._encode_stored = messagepack_codec().encode
 
@@ -111,11 +140,6 @@ class ForeignDialect:
     def says_stored(self) -> bool:
         """False: the system has no word for what is stored."""
         return False
-
-    @property
-    def content_type(self) -> str:
-        """The content type between tools and desk."""
-        return self._own.content_type
 
     @property
     def has_ends(self) -> bool:
@@ -167,21 +191,3 @@ class ForeignDialect:
     def read_to_car(self, frame: Frame) -> ToCar:
         """Refuse until it is overridden. Raises Undecodable."""
         raise Undecodable("topic", f"{frame.topic[:120]!r} is read by cars' ends only")
-
-    # --- tools and the desk
-
-    def desk_request(self, request: DeskRequest, *, answer_topic: str, expiry_s: int = 30) -> Frame:
-        """Write a request to the desk, as ours does."""
-        return self._own.desk_request(request, answer_topic=answer_topic, expiry_s=expiry_s)
-
-    def read_desk_request(self, frame: Frame) -> DeskRequest:
-        """Read a request to the desk, as ours does."""
-        return self._own.read_desk_request(frame)
-
-    def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
-        """Write a step of an answer, as ours does."""
-        return self._own.desk_answer(answer, topic=topic)
-
-    def read_desk_answer(self, frame: Frame) -> DeskAnswer:
-        """Read a step of an answer, as ours does."""
-        return self._own.read_desk_answer(frame)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from fleet.dialects.base import DeskSpeaker
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
 from fleet.wire.dialect import CarEnd, CarFacts, Dialect, TopicAccess, TopicScheme
 from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
-from fleet.wire.messages import CarMessage, DeskAnswer, DeskRequest, Event, FromCar, Header, Status, ToCar, Written, WrittenStatus
+from fleet.wire.messages import CarMessage, Event, FromCar, Header, Status, ToCar, Written, WrittenStatus
 from fleet.wire.topics import Address
 
 REMEMBERED: Final = 1 << 20
@@ -71,12 +72,12 @@ def find_scheme(schemes: Iterable[TopicScheme], topic: str) -> TopicScheme | Non
     return None
 
 
-class ManyDialects:
+class ManyDialects(DeskSpeaker):
     """Several dialects as one; tools and desk speak ours."""
 
     def __init__(self, own: FleetDialect, by_fleet: Mapping[str, Dialect], more: Sequence[Dialect] = ()) -> None:
         """Take ours, the dialect of each fleet by its name, and `more` in which frames may come."""
-        self._own = own
+        super().__init__(own)
         self._by_fleet = by_fleet
         self._all = tuple({id(each): each for each in (*by_fleet.values(), *more)}.values())
         self._of_car: dict[str, Dialect] = {}
@@ -86,11 +87,6 @@ class ManyDialects:
     def name(self) -> str:
         """The names of all."""
         return "+".join(dict.fromkeys(each.name for each in self._all))
-
-    @property
-    def content_type(self) -> str:
-        """The content type of ours, for tools and desk."""
-        return self._own.content_type
 
     @property
     def access(self) -> TopicAccess | None:
@@ -165,24 +161,6 @@ class ManyDialects:
     def read_to_car(self, frame: Frame) -> ToCar:
         """Read a message to a car."""
         return self._dialects_of(frame.topic)[0].read_to_car(frame)
-
-    # --- tools and the desk
-
-    def desk_request(self, request: DeskRequest, *, answer_topic: str, expiry_s: int = 30) -> Frame:
-        """Write a request to the desk in ours."""
-        return self._own.desk_request(request, answer_topic=answer_topic, expiry_s=expiry_s)
-
-    def read_desk_request(self, frame: Frame) -> DeskRequest:
-        """Read a request to the desk."""
-        return self._own.read_desk_request(frame)
-
-    def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
-        """Write a step of an answer in ours."""
-        return self._own.desk_answer(answer, topic=topic)
-
-    def read_desk_answer(self, frame: Frame) -> DeskAnswer:
-        """Read a step of an answer."""
-        return self._own.read_desk_answer(frame)
 
     # --- whose dialect
 

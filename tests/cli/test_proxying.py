@@ -62,7 +62,7 @@ async def test_it_stands_in_between_and_counts(tmp_path: Path) -> None:
             "--to",
             f"{to.host}:{to.port}",
             "--latency",
-            "20ms",
+            "25ms",
             "--rule",
             "drop PUBACK first 1",
         )
@@ -84,7 +84,7 @@ async def test_it_stands_in_between_and_counts(tmp_path: Path) -> None:
             await owners["two"].wait_for_outcome(2)
             owners["one"].link.publish(Frame(topic="a", payload=b""), 3)  # type: ignore[union-attr]
             await owners["one"].wait_for_outcome(3)
-            assert asyncio.get_running_loop().time() - began >= 0.039  # a timer may come a moment early
+            assert asyncio.get_running_loop().time() - began >= 0.04  # both ways, though a timer may come a moment early
             assert [token for token, _ in owners["one"].outcomes] == [2, 3]
             assert [token for token, _ in owners["two"].outcomes] == [1, 2]
             for owner in owners.values():
