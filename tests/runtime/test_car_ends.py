@@ -10,6 +10,7 @@ from fleet.harness import Faults, World
 from fleet.harness.backend import HarnessBackend
 from fleet.kernel.instants import Instant
 from fleet.runtime.car_ends import facts_of
+from fleet.vehicle.signals import AskStatus
 from fleet.wire.dialect import CarEnd, CarFacts, Heard
 from fleet.wire.frame import Frame
 from fleet.wire.messages import Event, FromCar, Status
@@ -182,7 +183,9 @@ async def test_a_repetition_without_a_frame_is_not_left_out(
     """It was sent, and may be stored: it counts once."""
     car = await fleet.car()
     lost = await fleet_faults.network_fault(drop="PUBACK", way="to_client")
-    await car.drive(km=2)
+    with fleet.stage.inside():
+        fleet.shard.cars[car.vin].put(AskStatus())
+    await fleet.clock.advance(seconds=10)
     await fleet_faults.clear(lost)
     await fleet.clock.advance(minutes=5)
     outbox = fleet.shard.cars[car.vin].car.outbox
