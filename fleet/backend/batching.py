@@ -66,14 +66,14 @@ class Pending(msgspec.Struct):
     def answer(self, topic: str, answer: DeskAnswer, wall_us: int) -> None:
         """Answer a tool once everything collected so far is stored; without a topic nobody listens.
 
-        A final answer is kept with the same commit until the broker has taken it. A token is published once, and neither we nor
-        the broker keep it: a final answer that is repeated comes without.
+        A final answer is kept with the same commit until the broker has taken it. What is secret is published once, and neither
+        we nor the broker keep it: a final answer that is repeated comes without.
         """
         if not topic:
             return
-        if answer.token is not None:
+        if answer.token is not None or answer.secrets:
             self.after_commit(Answer(topic, answer))
-            answer = replace(answer, token=None)
+            answer = replace(answer, token=None, secrets=None)
             if not answer.final:
                 return
         if answer.final:

@@ -11,8 +11,10 @@ from fleet.backend.machine_driver import MachineDriver
 from fleet.backend.store import Loaded
 from fleet.cloud.centre import ServiceCentre, vins_of
 from fleet.cloud.desk import LONGEST_EXPIRY_S, LONGEST_ID, SHORTEST_EXPIRY_S
-from fleet.cloud.desk_io import Answer
+from fleet.cloud.desk_io import Answer, ForgetSpin, RightsChanged, UnlockSpin
 from fleet.cloud.failures import FAILURE_KINDS
+from fleet.cloud.people.people import People
+from fleet.cloud.people.rule import PeopleRule
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import AskCar, CentreInput, CentreOutput, CommandEnded, Keep, Notify, Rule, SendReply, ServiceAsked
 from fleet.cloud.spin_guard import MISPLACED, looks_like_spin
@@ -39,14 +41,19 @@ class CentreDriver:
         self._rules = rules
         self._machine = MachineDriver("service centre", self._take_up(loaded), context, self._perform)
         context.command_ended.append(self.feed)
+        desk.people = self._people
 
     def _take_up(self, loaded: Loaded) -> Machine[CentreInput, CentreOutput]:
         """Begin from the store, and return the machine to drive."""
-        centre = ServiceCentre(self._rules, loaded.services)
+        self._centre = centre = ServiceCentre(self._rules, loaded.services)
         self.wants = centre.wants
         """Tells whether the centre is to be given a message, should it be new."""
         self._unpublished = loaded.replies
         return self._context.recorder.centre(centre, loaded.services)
+
+    def _people(self) -> People | None:
+        rule = self._centre.find(PeopleRule)
+        return None if rule is None else rule.people
 
     def begin_anew(self, loaded: Loaded) -> None:
         """Begin from the store in the middle of the run: what it does not hold has not been."""
@@ -117,6 +124,8 @@ class CentreDriver:
                         self._tell_failure(output)
                 case Answer(topic=topic, answer=answer):
                     pending.answer(topic, answer, wall_us)
+                case RightsChanged() | UnlockSpin() | ForgetSpin():
+                    self._desk.feed(output)
                 case AskCar():
                     asked.append(output)
         for command in asked:  # last, since its end can come back at once

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from fleet.backend.announced_clock import objection_to
 from fleet.backend.batching import Pending
@@ -40,6 +41,8 @@ from fleet.cloud.desk_io import (
     RemoveUser,
     Restored,
     SendCommand,
+    SpinAsked,
+    SpinChecked,
     SpinHash,
     SpinHashed,
     SpinJobFailed,
@@ -49,6 +52,8 @@ from fleet.cloud.desk_io import (
     Transition,
     VerifySpin,
 )
+from fleet.cloud.people.people import RULE, People, rights_in
+from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.rule import AskCar, CommandEnded
 from fleet.kernel.instants import SECOND
 from fleet.kernel.machine import Machine
@@ -81,6 +86,8 @@ class DeskDriver:
         self._awaited: dict[str, int] = {}
         self._machine = MachineDriver("desk", self._take_up(loaded), context, self._perform)
         self.ended: dict[str, Counter[str]] = {}
+        self.people: Callable[[], People | None] = lambda: None
+        """Returns what is known of people now; the service centre says from where."""
 
     def _take_up(self, loaded: Loaded) -> Machine[DeskInput, DeskOutput]:
         """Begin from the store, and return the machine to drive."""
@@ -90,12 +97,14 @@ class DeskDriver:
             known_vins=list(loaded.vins),
             presence=list(loaded.presence),
             settings=msgspec.convert(loaded.services.get(MODULE, {}), dict[str, ReportedSettings]),
+            rights=rights_in(loaded.services.get(RULE, {})),
         )
         self.desk = Desk.begin(start)
         self._to_restore = loaded.commands
         self._kept_answers = loaded.answers
         self._told_again: dict[str, DeskAnswer] = {}
         self._jobs: set[asyncio.Future[Any]] = set()
+        self._checking: dict[str, Callable[[SpinChecked], None]] = {}
         self._of_centre = {record.id: record.vin for record in loaded.commands if record.id.startswith(ASKED_BY_CENTRE)}
         return self._context.recorder.desk(self.desk, start)
 
@@ -146,7 +155,7 @@ class DeskDriver:
                 earlier = None if self.desk.remembers(request.id) else self._context.store.find_command(request.id)
                 if earlier is None and len(self._awaited) < _AWAITED:
                     self._awaited.setdefault(request.id, request.due_wall_us or self._context.wall_us())
-                self.feed(CommandAsked(request, answer_topic, earlier))
+                self.feed(self._in_person(CommandAsked(request, answer_topic, earlier)))
             case SetSpin() if (told := self._told_again.get(request.id)) is not None:
                 self._context.answer(answer_topic, told)  # it was taken up before the restart, and comes again
             case SetSpin():
@@ -157,6 +166,23 @@ class DeskDriver:
                 self.feed(EnrolmentAsked(request, answer_topic))
             case AnnounceClock():
                 self._announced(request, answer_topic)
+
+    def _in_person(self, asked: CommandAsked) -> CommandAsked:
+        """Add whose account it is that asks, by session or, of a trusted tool, by name."""
+        people, request = self.people(), asked.request
+        if people is None or (request.session is None and request.user is None):
+            return asked
+        if request.session is None:
+            account = None if request.user is None else people.named(request.user)
+            return asked if account is None else replace(asked, person=account.id)
+        person = people.in_session(digest_of(request.session), self._clock.now())
+        asked = replace(asked, request=replace(request, session=None))
+        return replace(asked, session_ended=True) if person is None else replace(asked, person=person, in_session=True)
+
+    def check_spin(self, check_id: str, account: str, spin: str, checked: Callable[[SpinChecked], None]) -> None:
+        """Have the S-PIN of an account checked, as one of its tries, and pass on the outcome. The id is its own."""
+        self._checking[check_id] = checked
+        self.feed(SpinAsked(check_id, account, spin))
 
     def _keep_in_case_of_a_kill(self, request: SetSpin, topic: str) -> None:
         """Keep the answer for the case that the process ends before the S-PIN is hashed; the real answer takes its place."""
@@ -184,6 +210,7 @@ class DeskDriver:
     def _perform(self, outputs: Sequence[DeskOutput]) -> None:
         pending = self._context.pending
         ended: list[CommandEnded] = []
+        checked: list[SpinChecked] = []
         for output in outputs:
             match output:
                 case Transition():
@@ -199,11 +226,16 @@ class DeskDriver:
                     self._verify(output)
                 case HashSpin():
                     self._hash(output)
+                case SpinChecked():
+                    checked.append(output)
                 case CommandOpened() | LateResult() | StoreUser() | RemoveUser() | KeepSettings():
                     pending.write(output, self._context.wall_us())
         for end in ended:
             for hear in self._context.command_ended:
                 hear(end)
+        for outcome in checked:
+            if (told := self._checking.pop(outcome.id, None)) is not None:
+                told(outcome)
 
     def _measure(self, change: Transition, pending: Pending) -> None:
         """Note the round trip of a car's first answer, and how commands end."""

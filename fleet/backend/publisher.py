@@ -104,7 +104,7 @@ class Publisher:
         """Tell whoever keeps it that it need not be published again."""
         if isinstance(action, ReplyGiven):
             self._context.attempt("the outcome of a reply", self._centre.replied, action)
-        elif action.answer.final and action.answer.token is None:
+        elif action.answer.final and action.answer.token is None and not action.answer.secrets:
             self._context.attempt("the outcome of an answer", self._desk.answered, action)
 
     def _publish(self, token: int, action: Action) -> None:

@@ -28,7 +28,8 @@ WHOLE_CAR: Final = frozenset({None, "primary"})
 """The users of a reset that wipes the whole car."""
 DESK_INPUTS: Final = (
     "DeskStart", "Restored", "CommandAsked", "BackEndAsked", "SpinSettingAsked", "EnrolmentAsked", "SpinVerified", "SpinHashed",
-    "SpinJobFailed", "CommandPublished", "CarAnswered", "CarSeen", "PresenceChanged", "CarSwitched", "ClockChanged",
+    "SpinJobFailed", "CommandPublished", "CarAnswered", "CarSeen", "PresenceChanged", "CarSwitched", "RightsChanged", "SpinAsked",
+    "UnlockSpin", "ForgetSpin", "ClockChanged",
 )  # fmt: skip
 """Inputs of the desk. Named one by one, since those of cars are far more."""
 KEPT: Final = 20

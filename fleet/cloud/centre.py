@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
 import msgspec
 
-from fleet.cloud.desk_io import INTERNAL, Answer
+from fleet.cloud.desk_io import INTERNAL, Answer, ForgetSpin, RightsChanged, UnlockSpin
 from fleet.cloud.failures import Failures
 from fleet.cloud.rule import (
     AskCar,
@@ -20,8 +20,11 @@ from fleet.cloud.rule import (
     CommandEnded,
     Done,
     Keep,
+    Mail,
     Notes,
     Notify,
+    Proof,
+    RequestProven,
     RequestRefused,
     Rule,
     RuleFailed,
@@ -51,6 +54,9 @@ _OWN: Final = "centre"
 _COUNT: Final = "asked"
 
 
+RuleT = TypeVar("RuleT", bound=Rule)
+
+
 class ServiceCentre:
     """A `Machine` of `CentreInput` and `CentreOutput`."""
 
@@ -65,7 +71,9 @@ class ServiceCentre:
         self._failures = Failures(Notes(held.get(Failures.name)))
         self._of_event: dict[str, list[str]] = {}
         self._of_request: dict[str, str] = {}
+        self._serving: dict[str, str] = {}
         for name, rule in self._kinds.items():
+            self._serving.update(dict.fromkeys(rule.serves or {name}, name))
             for event in sorted(rule.events):
                 self._of_event.setdefault(event, []).append(name)
             for request in sorted(rule.requests):
@@ -75,6 +83,11 @@ class ServiceCentre:
     def wants(self, message: Event | Request) -> bool:
         """Tell whether a rule hears the message; others need not be given."""
         return message.name in self._of_event or type(message) is Request
+
+    def find(self, kind: type[RuleT]) -> RuleT | None:
+        """Return the rule of that kind as it is now, to look at; None when this centre has none."""
+        found = self._rules.get(kind.name)
+        return found if isinstance(found, kind) else None
 
     # --- Machine
 
@@ -87,7 +100,9 @@ class ServiceCentre:
                     outputs += self._try(name, message, now)
                 return self._all(outputs)
             case Request():
-                return self._all(self._requested(message, now))
+                return self._all(self._requested(message, {}, now))
+            case RequestProven(request, proofs):
+                return self._all(self._requested(request, proofs, now))
             case ServiceAsked():
                 return self._all(self._asked(message, now))
             case CommandEnded():
@@ -120,13 +135,15 @@ class ServiceCentre:
 
     # --- inputs
 
-    def _requested(self, request: Request, now: Instant) -> list[CentreOutput]:
+    def _requested(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> list[CentreOutput]:
         name = self._of_request.get(request.name)
         if name is None:
             reply = Reply(id=request.id, name=request.name, error="unsupported")
             return [SendReply(request.vin, reply, UNANSWERABLE)]
         try:
-            return self._decide(name, lambda rule: rule.request(request, now), now)
+            return self._decide(
+                name, lambda rule: rule.proven(request, proofs, now) if proofs else rule.request(request, now), now
+            )
         except RuleFailed as failed:
             reply = Reply(id=request.id, name=request.name, error=INTERNAL)
             told = self._failures.told(failed, request.name, now, vin=request.vin)
@@ -146,39 +163,41 @@ class ServiceCentre:
             judged: list[Done | RequestRefused] = []
 
             def judge(rule: Rule) -> Sequence[RuleOutput]:
-                judged.append(self._of_known(rule, request, message.unknown, now))
+                judged.append(self._of_known(rule, message, now))
                 as_json(_answer(topic, request.id, judged[0], now).answer)
                 return judged[0].outputs if isinstance(judged[0], Done) else ()
 
             try:
-                outputs = self._decide(request.service, judge, now)
+                outputs = self._decide(self._serving[request.service], judge, now)
             except RuleFailed as failed:
                 answer = DeskAnswer(id=request.id, state="failed", reason=INTERNAL, detail=_FAILED, final=True, at=now)
                 told = self._failures.told(failed, request.action[:LONGEST_ID], now, vin=request.vin or "")
                 return [told, Answer(topic, answer)]
             done = judged[0]
         given = _answer(topic, request.id, done, now)
-        self._remember(given.answer)
+        self._remember(given.answer)  # without what is secret: that is told once
         return [*outputs, given]
 
     def _unfit(self, request: ServiceRequest) -> RequestRefused | None:
-        if request.service not in self._rules:
+        if request.service not in self._serving:
             return RequestRefused(
-                "unsupported", f"there is no service {request.service[:40]!r}; known: {', '.join(sorted(self._rules))}"
+                "unsupported", f"there is no service {request.service[:40]!r}; known: {', '.join(sorted(self._serving))}"
             )
         if request.vin is not None and (fault := fault_of(request.vin)) is not None:
             return RequestRefused("invalid_vin", f"{fault}; a VIN has 17 characters, A-Z and 0-9 without I, O and Q")
         return None
 
-    def _of_known(self, rule: Rule, request: ServiceRequest, unknown: Sequence[str], now: Instant) -> Done | RequestRefused:
+    def _of_known(self, rule: Rule, asked: ServiceAsked, now: Instant) -> Done | RequestRefused:
         """Have it done for the cars that are known, and tell which are not."""
-        if not unknown:
-            return rule.asked(request, now)
+        request, unknown = asked.request, asked.unknown
+        if not unknown or rule.any_car:
+            return rule.asked_by(asked, now)
         known = [vin for vin in listed_cars(request) if vin not in unknown]
         told = f"{_named(unknown)}: {_NEVER_HEARD_OF}"
         if not known or request.vin in unknown:
             return RequestRefused("unknown_vin", told)
-        done = rule.asked(msgspec.structs.replace(request, data={**request.data, "cars": known}), now)
+        of_known = msgspec.structs.replace(request, data={**request.data, "cars": known})
+        done = rule.asked_by(replace(asked, request=of_known), now)
         if isinstance(done, RequestRefused):
             return done
         return replace(done, data={**(done.data or {}), "unknown": list(unknown[:NAMED])}, detail=f"left out: {told}")
@@ -256,6 +275,11 @@ def _fit(name: str, output: RuleOutput, now: Instant) -> RuleOutput:
         case SendReply():
             as_json(output.reply.data)
             return output
+        case Mail():
+            as_json(output.data)
+            return replace(output, at=now)
+        case RightsChanged() | UnlockSpin() | ForgetSpin():
+            return output
         case _:
             raise TypeError(f"a {type(output).__name__} is nothing a rule may want")
 
@@ -281,5 +305,6 @@ def _answer(topic: str, request_id: str, done: Done | RequestRefused, now: Insta
         answer = DeskAnswer(id=request_id, state="rejected", reason=done.reason, detail=done.detail, final=True, at=now)
     else:
         data = None if done.data is None else dict(done.data)
-        answer = DeskAnswer(id=request_id, state="succeeded", detail=done.detail, final=True, at=now, data=data)
+        secrets = None if done.secrets is None else dict(done.secrets)
+        answer = DeskAnswer(id=request_id, state="succeeded", detail=done.detail, final=True, at=now, data=data, secrets=secrets)
     return Answer(topic, answer)

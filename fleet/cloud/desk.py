@@ -33,18 +33,26 @@ from fleet.cloud.desk_io import (
     DeskOutput,
     DeskStart,
     EnrolmentAsked,
+    ForgetSpin,
     KeepSettings,
     LateResult,
     PresenceChanged,
     Restored,
+    RightsChanged,
     SendCommand,
+    SpinAsked,
+    SpinChecked,
     SpinHashed,
+    SpinInput,
     SpinJobFailed,
     SpinSettingAsked,
     SpinVerified,
     Transition,
+    UnlockSpin,
     UserRecord,
 )
+from fleet.cloud.rights import CarRights, command_doing
+from fleet.cloud.rights import refusal as people_refusal
 from fleet.cloud.spin_guard import (
     BAD_FORMAT,
     BUSY,
@@ -53,6 +61,7 @@ from fleet.cloud.spin_guard import (
     Decision,
     DeskRefusal,
     SpinGuard,
+    UserKey,
     is_spin,
     looks_like_spin,
 )
@@ -118,17 +127,20 @@ class Desk:
         known_vins: Iterable[str] = (),
         presence: Iterable[PresenceChanged] = (),
         settings: Mapping[str, ReportedSettings] | None = None,
+        rights: Mapping[str, CarRights] | None = None,
     ) -> None:
         """Start from what the store holds; `factor` is scenario seconds per wall second."""
         self._factor = factor
         self._guard = SpinGuard(users)
-        self._known = set(known_vins)
+        self._rights = dict(rights or {})
+        self._known = {*known_vins, *self._rights}
         self._presence = {entry.vin: entry for entry in presence}
         self._settings = dict(settings or {})
         self._open: dict[str, _Open] = {}
         self._by_vin: dict[str, set[str]] = {}
         self._ended: OrderedDict[str, CommandRecord] = OrderedDict()
         self._settings_of_spins: OrderedDict[str, _SpinSetting] = OrderedDict()
+        self._spins_asked: set[str] = set()
         self._timers: TimerHeap[str] = TimerHeap()
 
     @classmethod
@@ -140,6 +152,7 @@ class Desk:
             known_vins=start.known_vins,
             presence=start.presence,
             settings=start.settings,
+            rights=start.rights,
         )
 
     # --- Machine
@@ -162,24 +175,39 @@ class Desk:
             case CommandPublished():
                 return self._published(message, now)
             case BackEndAsked(request):
-                return [] if self.remembers(request.id) else self._new_command(request, "", now, by_back_end=True)
+                return [] if self.remembers(request.id) else self._new_command(message, now)
             case SpinSettingAsked():
                 return self._set_spin(message, now)
             case EnrolmentAsked():
                 return self._enrol(message, now)
+            case CarSwitched(event):
+                return self._switched(event, now)
+            case RightsChanged(vin, rights):
+                self._rights_changed(vin, rights)
+                return []
+            case ClockChanged():
+                self._clock_changed(message)
+                return []
+            case Restored(commands):
+                return self._restore(commands, now)
+            case _:
+                return self._of_spins(message, now)
+
+    def _of_spins(self, message: SpinInput, now: Instant) -> list[DeskOutput]:
+        """Take what is said of S-PINs."""
+        match message:
             case SpinVerified():
                 return self._decided(*self._guard.verified(message.job, message.right, message.token, now), now)
             case SpinHashed():
                 return self._decided(*self._guard.hashed(message.job, message.spin), now)
             case SpinJobFailed():
                 return self._decided(*self._guard.failed(message.job), now)
-            case CarSwitched(event):
-                return self._switched(event, now)
-            case ClockChanged():
-                self._clock_changed(message)
-                return []
-            case Restored(commands):
-                return self._restore(commands, now)
+            case SpinAsked():
+                return self._check_spin(message)
+            case UnlockSpin(account):
+                return self._guard.unlock(account_key(account))
+            case ForgetSpin(account):
+                return self._decided(*self._guard.forget_account(account_key(account)), now)
             case _:
                 assert_never(message)
 
@@ -251,19 +279,20 @@ class Desk:
             if held is not None:
                 held.record = replace(held.record, answer_topic=topic)
             return [] if earlier.state is None else [Answer(topic, _present(earlier))]
-        return self._new_command(request, topic, now)
+        return self._new_command(message, now)
 
-    def _new_command(self, request: CommandRequest, topic: str, now: Instant, *, by_back_end: bool = False) -> list[DeskOutput]:
+    def _new_command(self, asked: CommandAsked | BackEndAsked, now: Instant) -> list[DeskOutput]:
+        request = asked.request
+        by_back_end = isinstance(asked, BackEndAsked)
         misplaced = any(map(looks_like_spin, (request.vin, request.name, request.user, request.parameters.get("user"))))
         if misplaced:
             request = replace(request, vin="", name="", user=None)
         refusal = MISPLACED if misplaced else self._unfit(request)
-        user_name = BACK_END if by_back_end else request.user or PRIMARY
-        outputs: list[DeskOutput] = []
-        if refusal is None and not by_back_end:
-            user, outputs = self._guard.enrol(request.vin, user_name, self._pairing(request.vin))
-            if user is None:
-                refusal = DeskRefusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car")
+        user_name, key, outputs = BACK_END, (request.vin, BACK_END), list[DeskOutput]()
+        if isinstance(asked, CommandAsked):
+            user_name, key = self._asker(asked, request)
+            if refusal is None:
+                refusal, outputs = self._unentitled(asked, request, user_name, now)
         record = CommandRecord(
             id=request.id,
             vin=request.vin[:40],
@@ -271,7 +300,7 @@ class Desk:
             user=user_name[:40],
             # What was refused is not kept: somebody may have written the S-PIN where it does not belong.
             parameters=request.parameters if refusal is None else {},
-            answer_topic=topic,
+            answer_topic="" if isinstance(asked, BackEndAsked) else asked.answer_topic,
             asked_at=now,
             expires_at=now + (_time_to_live(request) or 0),
             due_wall_us=request.due_wall_us,
@@ -281,8 +310,7 @@ class Desk:
         held = self._keep(record, seen=False)
         if refusal is not None:
             return outputs + self._refuse(held, refusal, now)
-        key = (request.vin, user_name)
-        if by_back_end or not COMMANDS[request.name].needs_spin or self._guard.token_valid(key, request.token, now):
+        if by_back_end or not _wants_spin(asked) or self._guard.token_valid(key, request.token, now):
             return outputs + self._queue(held, now)
         refusal = self._guard.refusal(key, request.spin)
         if refusal is None and request.spin is not None:
@@ -290,6 +318,43 @@ class Desk:
             if started is not None:
                 return outputs + started
         return outputs + self._refuse(held, refusal or BUSY, now)
+
+    def _asker(self, asked: CommandAsked, request: CommandRequest) -> tuple[str, UserKey]:
+        """Return who asks, by the name that is kept with the command, and whose S-PIN counts."""
+        rights = self._rights.get(request.vin)
+        if rights is None and asked.person is None:
+            name = request.user or PRIMARY
+            return name, (request.vin, name)
+        person = asked.person
+        if person is None and rights is not None and request.user in {None, PRIMARY}:
+            person = rights.primary
+        return person or request.user or PRIMARY, account_key(person or "")
+
+    def _unentitled(
+        self, asked: CommandAsked, request: CommandRequest, who: str, now: Instant
+    ) -> tuple[DeskRefusal | None, list[DeskOutput]]:
+        """Return why whoever asks may not do this with this car, or None; and what comes of meeting a primary user first."""
+        if asked.session_ended:
+            return DeskRefusal("insufficient_rights", "the session is over; log in again"), []
+        rights = self._rights.get(request.vin)
+        if rights is not None:
+            why = people_refusal(rights, who, command_doing(request.name), now)
+            if why is None and _wants_spin(asked):
+                return None, self._guard.meet(account_key(who))
+            return None if why is None else DeskRefusal(*why), []
+        if asked.person is not None:
+            return DeskRefusal("insufficient_rights", "this person is no user of the car"), []
+        user, outputs = self._guard.enrol(request.vin, who, self._pairing(request.vin))
+        if user is None:
+            return DeskRefusal("insufficient_rights", f"{who[:40]!r} is not enrolled on this car"), outputs
+        return None, outputs
+
+    def _rights_changed(self, vin: str, rights: CarRights | None) -> None:
+        if rights is None:
+            self._rights.pop(vin, None)
+            return
+        self._rights[vin] = rights
+        self._known.add(vin)
 
     def _unfit(self, request: CommandRequest) -> DeskRefusal | None:
         """Return what is wrong with a request whoever asks."""
@@ -363,6 +428,8 @@ class Desk:
         """Return why this S-PIN cannot be set, or None; and what comes of enrolling its user."""
         if looks_like_spin(request.vin) or looks_like_spin(request.user):
             return MISPLACED, []
+        if not request.vin and request.user:  # of an account, wherever it is used
+            return (None, list(self._guard.meet(account_key(request.user)))) if is_spin(request.spin) else (BAD_FORMAT, [])
         if (invalid := _invalid(request.vin)) is not None:
             return invalid, []
         if request.vin not in self._known:
@@ -377,6 +444,19 @@ class Desk:
         if user is None:
             return DeskRefusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car"), outputs
         return None, outputs
+
+    def _check_spin(self, message: SpinAsked) -> list[DeskOutput]:
+        """Have the S-PIN of an account checked: one count of tries, wherever it is typed."""
+        key = account_key(message.account)
+        outputs: list[DeskOutput] = list(self._guard.meet(key))
+        refusal = self._guard.refusal(key, message.spin)
+        if refusal is None:
+            started = self._guard.submit(key, message.id, message.spin, sets=False)
+            if started is not None:
+                self._spins_asked.add(message.id)
+                return outputs + started
+            refusal = BUSY
+        return [*outputs, SpinChecked(message.id, refusal.reason, refusal.detail)]
 
     def _enrol(self, message: EnrolmentAsked, now: Instant) -> list[DeskOutput]:
         request, topic = message.request, message.answer_topic
@@ -399,6 +479,13 @@ class Desk:
                 if (setting := self._settings_of_spins.get(job.request_id)) is not None:
                     setting.answer = answer.answer
                 outputs.append(answer)
+            elif job.request_id in self._spins_asked:
+                self._spins_asked.discard(job.request_id)
+                outputs.append(
+                    SpinChecked(job.request_id)
+                    if refusal is None
+                    else SpinChecked(job.request_id, refusal.reason, refusal.detail)
+                )
             elif (held := self._open.get(job.request_id)) is not None:
                 outputs += self._refuse(held, refusal, now) if refusal is not None else self._queue(held, now, decision.token)
         return outputs
@@ -537,6 +624,22 @@ class Desk:
         for held in self._open.values():
             record = held.record
             held.record = replace(record, asked_at=record.asked_at + message.shift, expires_at=record.expires_at + message.shift)
+
+
+def account_key(account: str) -> UserKey:
+    """Return under what the S-PIN of an account is kept: it is one for all cars."""
+    return "", account
+
+
+def _wants_spin(asked: CommandAsked | BackEndAsked) -> bool:
+    """Tell whether a command wants the S-PIN, beside what else it wants: some do not from an app that is logged in."""
+    request = asked.request
+    kind = COMMANDS[request.name]
+    if not kind.needs_spin or not isinstance(asked, CommandAsked) or not asked.in_session:
+        return kind.needs_spin
+    if kind.entry.session_is_enough:
+        return False
+    return not (kind.entry.session_is_enough_to_stop and request.parameters.get("action") == "stop")
 
 
 def _time_to_live(request: CommandRequest) -> Duration | None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from fleet.cloud.car_settings import NEVER, Number, ReportedSettings
+from fleet.cloud.rights import CarRights
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Command, CommandRequest, CommandState, DeskAnswer, EnrolCar, Event, Response, SetSpin
 
@@ -73,11 +74,18 @@ class CommandRecord(msgspec.Struct, frozen=True):
 
 
 class CommandAsked(msgspec.Struct, frozen=True):
-    """A user asks for a command. `stored` is what the store holds under the same id, where the driver looked it up."""
+    """A user asks for a command. `stored` is what the store holds under the same id, where the driver looked it up.
+
+    `person` is the account that asks, where there is one of that name or session; `in_session` tells that a session proved it.
+    A session that holds no more is `session_ended`.
+    """
 
     request: CommandRequest
     answer_topic: str
     stored: CommandRecord | None = None
+    person: str | None = None
+    in_session: bool = False
+    session_ended: bool = False
 
 
 class BackEndAsked(msgspec.Struct, frozen=True):
@@ -155,6 +163,34 @@ class CarSwitched(msgspec.Struct, frozen=True):
     event: Event
 
 
+class RightsChanged(msgspec.Struct, frozen=True):
+    """Who may do what with a car, and what is paid for, is this from now on; None: nobody's people are known of this car."""
+
+    vin: str
+    rights: CarRights | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpinAsked:
+    """The S-PIN of an account is to be checked for the service centre: on a car's screen, or in the app."""
+
+    id: str
+    account: str
+    spin: str = field(repr=False)
+
+
+class UnlockSpin(msgspec.Struct, frozen=True):
+    """The S-PIN of an account is unlocked, as its password was changed."""
+
+    account: str
+
+
+class ForgetSpin(msgspec.Struct, frozen=True):
+    """The S-PIN of an account is forgotten: the account is no more."""
+
+    account: str
+
+
 class Restored(msgspec.Struct, frozen=True):
     """The store's commands without a terminal state, which a desk takes over after a restart."""
 
@@ -168,21 +204,21 @@ class ClockChanged(msgspec.Struct, frozen=True):
     shift: Duration
 
 
+SpinInput = SpinVerified | SpinHashed | SpinJobFailed | SpinAsked | UnlockSpin | ForgetSpin
 DeskInput = (
     CommandAsked
     | BackEndAsked
     | SpinSettingAsked
     | EnrolmentAsked
-    | SpinVerified
-    | SpinHashed
-    | SpinJobFailed
     | CommandPublished
     | CarAnswered
     | CarSeen
     | PresenceChanged
     | CarSwitched
+    | RightsChanged
     | ClockChanged
     | Restored
+    | SpinInput
 )
 
 
@@ -194,6 +230,7 @@ class DeskStart(msgspec.Struct, frozen=True):
     known_vins: list[str]
     presence: list[PresenceChanged]
     settings: dict[str, ReportedSettings] = {}
+    rights: dict[str, CarRights] = {}
 
 
 # --- outputs ------------------------------------------------------------------------------------------------------
@@ -268,6 +305,14 @@ class HashSpin:
     spin: str = field(repr=False)
 
 
+class SpinChecked(msgspec.Struct, frozen=True):
+    """The answer to `SpinAsked`: right when `refused` is None."""
+
+    id: str
+    refused: str | None = None
+    detail: str | None = None
+
+
 class SendCommand(msgspec.Struct, frozen=True):
     """To be published to the car, once what goes before it is stored; answered with `CommandPublished`.
 
@@ -286,5 +331,15 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 DeskOutput = (
-    CommandOpened | Transition | LateResult | StoreUser | RemoveUser | KeepSettings | VerifySpin | HashSpin | SendCommand | Answer
+    CommandOpened
+    | Transition
+    | LateResult
+    | StoreUser
+    | RemoveUser
+    | KeepSettings
+    | VerifySpin
+    | HashSpin
+    | SpinChecked
+    | SendCommand
+    | Answer
 )

@@ -8,7 +8,8 @@ from fleet.cloud.calls import CallRule
 from fleet.cloud.campaigns import CampaignRule
 from fleet.cloud.online import OnlineRule
 from fleet.cloud.partners import PartnerRule
+from fleet.cloud.people.rule import PeopleRule
 from fleet.cloud.rule import Rule
 
-RULES: Final[tuple[type[Rule], ...]] = (PartnerRule, CampaignRule, CallRule, OnlineRule)
+RULES: Final[tuple[type[Rule], ...]] = (PeopleRule, PartnerRule, CampaignRule, CallRule, OnlineRule)
 """In the order in which they are given an event that several of them want."""

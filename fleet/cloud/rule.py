@@ -19,12 +19,12 @@ A service's own rules are a `Rule` in a module of their own, with one line in `r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from fleet.cloud.desk_io import Answer
+from fleet.cloud.desk_io import Answer, ForgetSpin, RightsChanged, UnlockSpin
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import CommandState, Event, Reply, Request, ServiceRequest
 
@@ -71,6 +71,26 @@ class AskCar:
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail or a push to a person, to be stored in the outbox and delivered from there.
+
+    `account` is "" for somebody without one, `address` an e-mail address (of a push nothing). `kind` and `data` are those of
+    `fleet.cloud.people.mails`, put into words in `language` by the driver. `secret` belongs to a link, and no journal has it.
+    `at` is filled in by the centre.
+    """
+
+    account: str
+    address: str
+    language: str
+    kind: str
+    data: Mapping[str, Any]
+    vin: str = ""
+    channel: Literal["mail", "push"] = "mail"
+    secret: str = field(default="", repr=False)
+    at: Instant = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """To be stored: a note of a rule, as JSON; None removes it."""
 
@@ -79,19 +99,42 @@ class Keep:
     value: str | None
 
 
-RuleOutput = SendReply | Notify | AskCar
+RuleOutput = SendReply | Notify | AskCar | Mail | RightsChanged | UnlockSpin | ForgetSpin
 CentreOutput = RuleOutput | Keep | Answer
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """What became of one secret of a request. The driver proves secrets, slowly and elsewhere; a rule never sees one.
+
+    `right` tells whether it was that of `account`; `against` says which one it was held against, as a secret may change
+    meanwhile. `digest` is what is to be kept of a new one, or by what one that is random is looked up: in no repr or journal.
+    `refused` is why it could not be proven at all (`spin_locked`, `malformed`, `busy` …).
+    """
+
+    right: bool = False
+    account: str | None = None
+    against: int = 0
+    digest: str = field(default="", repr=False)
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceAsked:
-    """A tool or a scenario asks a rule for something. `unknown` are those of its cars of which the back end has never heard."""
+    """A tool or a scenario asks a rule for something. `unknown` are those of its cars of which the back end has never heard.
+
+    `request` comes without its secrets and session: `proofs` say what became of each, by its name, that of the session among
+    them. `person` is the account that asks, where it is known. `fresh` are words that nobody can guess, for what is made anew.
+    """
 
     request: ServiceRequest
     answer_topic: str
     unknown: tuple[str, ...] = ()
+    person: str | None = None
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
+    fresh: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +147,15 @@ class CommandEnded:
     reason: str | None
 
 
-CentreInput = Event | Request | ServiceAsked | CommandEnded
+@dataclass(frozen=True, slots=True)
+class RequestProven:
+    """A car's request with a secret in it, and what became of that; it comes in place of the request."""
+
+    request: Request
+    proofs: Mapping[str, Proof]
+
+
+CentreInput = Event | Request | RequestProven | ServiceAsked | CommandEnded
 """Inputs of a service centre. An event or a request is new: its sequence number was never seen before."""
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -112,11 +163,12 @@ CentreInput = Event | Request | ServiceAsked | CommandEnded
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A request to a service is done; `data` is for whoever asked, `detail` words for people."""
+    """A request to a service is done; `data` and `secrets` (told once) are for whoever asked, `detail` words for people."""
 
     outputs: Sequence[RuleOutput] = ()
     data: Mapping[str, Any] | None = None
     detail: str | None = None
+    secrets: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +241,16 @@ class RuleFailed(Exception):
 
 
 class Rule:
-    """The rules of one service, a small machine; the module's first lines say how to write one. Does nothing by itself."""
+    """The rules of one service, a small machine; the module's first lines say how to write one. Does nothing by itself.
+
+    `serves` are the names under which it is asked; none: its own. With `any_car` it is asked about cars that nobody has heard of.
+    """
 
     name: ClassVar[str]
     events: ClassVar[frozenset[str]] = frozenset()
     requests: ClassVar[frozenset[str]] = frozenset()
+    serves: ClassVar[frozenset[str]] = frozenset()
+    any_car: ClassVar[bool] = False
 
     def __init__(self, notes: Notes) -> None:
         """Go on from the notes."""
@@ -207,9 +264,17 @@ class Rule:
         """Take a request of a car, and reply to it now or later."""
         return ()
 
+    def proven(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Take a request of a car whose secrets were proven."""
+        return self.request(request, now)
+
     def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:  # noqa: ARG002
         """Take what a tool or a scenario asks. Its VIN, if any, is one by its form; nothing else of it has been checked."""
         return RequestRefused("unsupported", f"nothing can be asked of {self.name}")
+
+    def asked_by(self, asked: ServiceAsked, now: Instant) -> Done | RequestRefused:
+        """Take the same with who asks, and the proofs of what is secret in it; as a rule only the request counts."""
+        return self.asked(asked.request, now)
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take the end of a command that this rule asked for."""

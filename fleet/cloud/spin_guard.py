@@ -31,6 +31,7 @@ JOBS: Final = 1_000
 UserKey = tuple[str, str]
 """VIN and user name."""
 
+_HOW_TO_SET: Final = "no S-PIN is set for this car; set one: fleet user set-spin {}"
 _FORMAT: Final = re.compile(r"[0-9]{4}")
 _LIKE_ONE: Final = re.compile(r"\s*(\d\s*){4}")
 
@@ -43,6 +44,8 @@ class DeskRefusal:
     detail: str
 
 
+FOREVER: Final[Number] = (2**63, 0)
+"""After every message of a car."""
 BUSY: Final = DeskRefusal("busy", "too many S-PINs are being checked; ask again in a moment")
 LOCKED: Final = DeskRefusal("spin_locked", "three wrong S-PINs locked it; setting a new one unlocks it")
 FORGOTTEN: Final = DeskRefusal("insufficient_rights", "this user was deleted meanwhile")
@@ -99,6 +102,23 @@ class SpinGuard:
         user = self._users[vin, name] = UserRecord(vin, name, given=given)
         return user, [StoreUser(user)]
 
+    def meet(self, key: UserKey) -> list[DeskOutput]:
+        """Know an account from now on; one that is known stays as it is."""
+        if key in self._users:
+            return []
+        return [self._change(key, UserRecord(*key))]
+
+    def unlock(self, key: UserKey) -> list[DeskOutput]:
+        """Count wrong tries anew."""
+        user = self._users.get(key)
+        if user is None or not (user.locked or user.wrong_tries):
+            return []
+        return [self._change(key, replace(user, wrong_tries=0, locked=False))]
+
+    def forget_account(self, key: UserKey) -> tuple[list[Decision], list[DeskOutput]]:
+        """Forget the S-PIN of an account and refuse what waits for it."""
+        return self.forget(*key, before=FOREVER)
+
     def refusal(self, key: UserKey, spin: str | None) -> DeskRefusal | None:
         """Return why `spin` of a user need not be verified at all, None when it has to be."""
         standing = self._standing(key)
@@ -114,7 +134,9 @@ class SpinGuard:
         if user.locked:
             return LOCKED
         if user.spin is None:
-            return DeskRefusal("spin_required", f"no S-PIN is set for this car; set one: fleet user set-spin {key[0]}")
+            return DeskRefusal(
+                "spin_required", _HOW_TO_SET.format(key[0]) if key[0] else "no S-PIN is set for this account; set one in the app"
+            )
         return None
 
     def _is_being_set(self, key: UserKey) -> bool:

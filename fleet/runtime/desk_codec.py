@@ -18,6 +18,7 @@ from fleet.cloud.desk_io import (
     DeskOutput,
     DeskStart,
     HashSpin,
+    SpinAsked,
     SpinHashed,
     SpinSettingAsked,
     SpinVerified,
@@ -59,6 +60,7 @@ class DeskCodec:
         plain = plain_of(start)
         for entry in plain["users"]:
             entry["spin"] = entry["spin"] is not None
+        _leave_out_unset(plain, "rights")
         return Input(self._at(NOT_YET)[0], DESK, "in", DeskStart.__name__, data=plain)
 
     def input_record(self, message: DeskInput, now: Instant) -> Input:
@@ -76,6 +78,7 @@ class DeskCodec:
         plain = plain_of(message)
         match message:
             case CommandAsked(request):
+                _leave_out_unset(plain, "person", "in_session", "session_ended")
                 asked = _without_misplaced(plain["request"])
                 if request.spin is not None:
                     asked["spin"] = is_spin(request.spin)
@@ -83,6 +86,8 @@ class DeskCodec:
                     asked["token"] = self._jobs.get(request.token, 0)
                 if not _fits(request.name, request.parameters):
                     asked["parameters"] = None
+            case SpinAsked(spin=spin):
+                plain["spin"] = is_spin(spin)
             case SpinSettingAsked(request):
                 _without_misplaced(plain["request"])["spin"] = is_spin(request.spin)
             case SpinVerified(job, right, token):
@@ -136,6 +141,8 @@ class DeskCodec:
             if "parameters" in request and request["parameters"] is None:
                 request["parameters"] = UNFIT
                 self._unfit.add(request["id"])
+        if record.type == SpinAsked.__name__:
+            plain["spin"] = RIGHT_FORM if plain["spin"] else WRONG_FORM
         if record.type == SpinVerified.__name__:
             plain["token"] = token_of(plain["job"])
         if record.type == SpinHashed.__name__:
@@ -149,6 +156,13 @@ class DeskCodec:
             if fields.get("command_id", fields.get("id")) in self._unfit:
                 fields.pop("detail", None)
         return record.data
+
+
+def _leave_out_unset(plain: dict[str, Any], *names: str) -> None:
+    """Leave out what nobody has set: most cars have no people of whom something is known."""
+    for name in names:
+        if not plain[name]:
+            del plain[name]
 
 
 def _without_misplaced(asked: dict[str, Any]) -> dict[str, Any]:

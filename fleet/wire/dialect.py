@@ -285,6 +285,9 @@ def intervals_of(dialect: Dialect) -> StatusIntervals:
     return dialect.status_intervals if isinstance(dialect, Reporting) else NO_INTERVALS
 
 
+_SECRET: Final = ("spin", "token", "session", "secrets")
+
+
 def is_secret(request: DeskRequest) -> bool:
-    """Tell whether no broker may keep a request: it holds an S-PIN or a token. Whoever asks repeats it until it is answered."""
-    return getattr(request, "spin", None) is not None or getattr(request, "token", None) is not None
+    """Tell whether no broker may keep a request: it holds something secret. Whoever asks repeats it until it is answered."""
+    return any(getattr(request, name, None) for name in _SECRET)

@@ -336,8 +336,8 @@ class FleetDialect:
         return request
 
     def desk_answer(self, answer: DeskAnswer, *, topic: str) -> Frame:
-        """Write a step of the desk's answer to its asker's topic; with a token at QoS 0, as no broker must keep it."""
-        qos = 1 if answer.token is None else 0
+        """Write a step of the desk's answer to its asker's topic; what is secret at QoS 0, as no broker must keep it."""
+        qos = 1 if answer.token is None and not answer.secrets else 0
         return self._frame(
             topic, answer, trace=traceparent(answer.id), correlation=answer.id.encode(), expiry_s=ANSWER_OF_USE_S, qos=qos
         )

@@ -378,8 +378,9 @@ ToCar = Command | Reply | Stored
 class CommandRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="command"):
     """A user asks the desk for a command. The same id asked again is answered again and sent once.
 
-    `user` is None for the car's primary user. `spin` or a still valid `token` goes with what needs the S-PIN.
-    `ttl_s` is in scenario seconds; None takes the command's own. `due_wall_us` is when the user meant to ask.
+    `user` is None for the car's primary user; a trusted tool names any person. An app does not: its `session` says whose it is.
+    `spin` or a still valid `token` goes with what needs the S-PIN. `ttl_s` is in scenario seconds; None takes the command's own.
+    `due_wall_us` is when the user meant to ask.
     """
 
     id: str
@@ -391,9 +392,10 @@ class CommandRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     token: str | None = None
     ttl_s: float | None = None
     due_wall_us: Moment | None = None
+    session: str | None = None
 
     def __repr__(self) -> str:
-        """Leave the S-PIN and the token out: what is logged or raised must not show them."""
+        """Leave S-PIN, token and session out: what is logged or raised must not show them."""
         return f"CommandRequest(id={self.id!r}, vin={self.vin!r}, name={self.name!r}, parameters={self.parameters!r})"
 
 
@@ -432,7 +434,10 @@ class AnnounceClock(msgspec.Struct, frozen=True, kw_only=True, tag="announce_clo
 class ServiceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="service"):
     """Ask the service centre: `service` names the rule, `action` is a word of its own, `vin` the car if it is about one.
 
-    `user` is None for the car's primary user. The same id asked again is answered again and done once.
+    `user` is None for the car's primary user; a trusted tool names any person by account, e-mail, user name or mobile number. An
+    app does not: its `session` says whose it is. `secrets` are passwords, S-PINs, codes and links, by their names: the driver of
+    the centre proves them, and no rule gets one. `origin` tells apart who asks, where tries are counted.
+    The same id asked again is answered again and done once.
     """
 
     id: str
@@ -441,6 +446,13 @@ class ServiceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     vin: str | None = None
     data: dict[str, Any] = {}
     user: str | None = None
+    session: str | None = None
+    secrets: dict[str, str] = {}
+    origin: str | None = None
+
+    def __repr__(self) -> str:
+        """Leave out what is secret, and what may hold something personal."""
+        return f"ServiceRequest(id={self.id!r}, service={self.service!r}, action={self.action!r}, vin={self.vin!r})"
 
 
 DeskRequest = CommandRequest | SetSpin | EnrolCar | AnnounceClock | ServiceRequest
@@ -450,7 +462,7 @@ class DeskAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step of what was asked of the desk; the last one is `final`.
 
     For a command each transition is an answer. `token` comes once with a right S-PIN and spares it for a while. `data` is what
-    a service was asked for.
+    a service was asked for; `secrets`, such as a session, come once, with the first answer.
     """
 
     id: str
@@ -463,7 +475,8 @@ class DeskAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     token: str | None = None
     by: Literal["desk", "car"] = "desk"
     data: dict[str, Any] | None = None
+    secrets: dict[str, str] | None = None
 
     def __repr__(self) -> str:
-        """Leave the token out."""
+        """Leave out token, data and secrets."""
         return f"DeskAnswer(id={self.id!r}, state={self.state!r}, reason={self.reason!r}, final={self.final!r})"

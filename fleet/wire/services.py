@@ -132,8 +132,11 @@ class CommandEntry(_Entry, frozen=True, kw_only=True):
     Commands of one `kind` (their own name when not given) exclude each other. `may`: roles that may send it. `equipment`: fields
     of the car's equipment that must be true; `built_from`: ISO year × 100 + week. `state` parked: standing, engine off.
     `budget`: refused when the car was woken too often without a drive. `needs_12v`: refused while the 12 V battery is low.
-    `tells_position`: refused while no position may leave the car. `legal`: required by law, so it works in every privacy mode.
-    `reasons`: those of its own, beside the ones that follow from the rest.
+    `tells_position`: refused while no position may leave the car. `legal`: required by law, so it works in every privacy mode
+    and without a licence. `package`: what the car needs a licence for. `identity`: for users whom a dealer has identified.
+    `consent`: the purpose to which the user must not have refused consent. With `session_is_enough` an app that is logged in
+    needs no S-PIN for it, with `session_is_enough_to_stop` for a stop. `reasons`: those of its own, beside the ones that follow
+    from the rest.
     """
 
     summary: str
@@ -149,6 +152,11 @@ class CommandEntry(_Entry, frozen=True, kw_only=True):
     needs_12v: bool = False
     tells_position: bool = False
     legal: bool = False
+    package: str | None = None
+    identity: bool = False
+    consent: str | None = None
+    session_is_enough: bool = False
+    session_is_enough_to_stop: bool = False
     publishes: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     parameters: dict[str, Parameter] = {}
@@ -171,7 +179,7 @@ class EventEntry(_Entry, frozen=True, kw_only=True):
 class RequestEntry(_Entry, frozen=True, kw_only=True):
     """An online service: what the car asks of the back end. `answer` are the names of the reply, `errors` its reasons.
 
-    `time_out_s` is scenario time; `equipment`, `may` and `tells_position` as with commands.
+    `time_out_s` is scenario time; `equipment`, `may`, `tells_position`, `package` and `consent` as with commands.
     """
 
     summary: str
@@ -181,6 +189,8 @@ class RequestEntry(_Entry, frozen=True, kw_only=True):
     may: tuple[str, ...] = ()
     equipment: tuple[str, ...] = ()
     tells_position: bool = False
+    package: str | None = None
+    consent: str | None = None
     parameters: dict[str, Parameter] = {}
 
 

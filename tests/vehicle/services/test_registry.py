@@ -75,7 +75,7 @@ def test_equipment_is_what_a_car_can_have() -> None:
 def test_groups_and_roles_are_known() -> None:
     for entry in load_services().commands.values():
         assert entry.group in {"access", "comfort", "energy", "watching", "journeys", "system"}
-        assert set(entry.may) <= {"primary", "secondary", "additional", "guest"}
+        assert set(entry.may) <= {"primary", "additional", "guest", "back_end"}
 
 
 def written(node: ast.AST) -> str | None:

@@ -1,0 +1,122 @@
+"""The shape of a part of the rules about people: one chapter, on the state that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from fleet.cloud.people.people import People
+from fleet.cloud.rule import Done, Proof, RequestRefused, RuleOutput, ServiceAsked
+from fleet.errors import FleetError
+from fleet.kernel.instants import Instant
+from fleet.wire.messages import Event, Request
+
+WordsT = TypeVar("WordsT", bound="Words")
+
+
+class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the words of an action: an unknown one is malformed."""
+
+
+class Refused(FleetError):
+    """What was asked is not done, and nothing has changed. A reason for machines, words for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """What is asked of a part, and by whom."""
+
+    asked: ServiceAsked
+    now: Instant
+
+    @property
+    def vin(self) -> str:
+        """The car it is about. Raises Refused without one."""
+        vin = self.asked.request.vin
+        if vin is None:
+            raise Refused("malformed", f"{self.asked.request.service} {self.asked.request.action} needs the VIN of a car")
+        return vin
+
+    @property
+    def person(self) -> str:
+        """The account that asks. Raises Refused where that is nobody."""
+        if self.asked.person is None:
+            raise Refused("insufficient_rights", "nobody of that name has an account, or the session is over; log in")
+        return self.asked.person
+
+    def words(self, kind: type[WordsT]) -> WordsT:
+        """Read the words of the action. Raises Refused."""
+        try:
+            return msgspec.convert(self.asked.request.data, kind)
+        except msgspec.ValidationError as error:
+            raise Refused("malformed", str(error)) from None
+
+    def proof(self, name: str) -> Proof:
+        """Return what became of a secret. Raises Refused when it was not given or could not be proven."""
+        proof = self.asked.proofs.get(name)
+        if proof is None:
+            raise Refused("malformed", f"{self.asked.request.action} needs the secret {name!r}")
+        if proof.refused is not None:
+            raise Refused(proof.refused, f"the {name} could not be proven")
+        return proof
+
+    def fresh(self, number: int) -> str:
+        """Return one of the words that nobody can guess."""
+        return self.asked.fresh[number]
+
+
+Action = Callable[[Asking], Done]
+"""Does an action, or raises Refused before it has changed anything."""
+
+
+class Part:
+    """One chapter. `service` is the name under which tools ask its `actions`. Does nothing by itself.
+
+    All state stands in `people`: a part is made anew from it after a failure, so it holds nothing that does not follow from that.
+    """
+
+    service: ClassVar[str]
+    events: ClassVar[frozenset[str]] = frozenset()
+    requests: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, people: People) -> None:
+        self.people = people
+
+    def actions(self) -> Mapping[str, Action]:
+        """Return what can be asked, by its name."""
+        return {}
+
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Take an event of a car. It can be old: `captured_at` says when it happened."""
+        return ()
+
+    def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Take a request of a car, and reply to it."""
+        return ()
+
+    def deadline(self) -> Instant | None:
+        """Return when something is due."""
+        return None
+
+    def wake(self, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Do what is due."""
+        return ()
+
+
+def ask(part: Part, asking: Asking) -> Done | RequestRefused:
+    """Have a part do an action, or tell why not."""
+    name: str = asking.asked.request.action
+    action: Action | None = part.actions().get(name)
+    if action is None:
+        known: Any = ", ".join(sorted(part.actions())) or "nothing"
+        return RequestRefused("unsupported", f"{part.service} knows {known}, not {name[:40]!r}")
+    try:
+        return action(asking)
+    except Refused as refused:
+        return RequestRefused(refused.reason, refused.detail)

@@ -1,0 +1,235 @@
+"""All that is known of people, typed, in the notes of one rule: accounts, sessions, links, cars with their users and licences.
+
+Parts change it by `put` and `drop` of a shelf, so that what is stored and what is in memory are one thing. It notices which cars
+a change concerns, and makes of each car's records the `CarRights` by which desk and centre judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from fleet.cloud.people.records import Account, CarPeople, Erasure, Invoice, Link, Purchase, Record, Session
+from fleet.cloud.rights import CarRights, Terms, UserRights
+from fleet.cloud.rule import Notes
+from fleet.kernel.instants import MINUTE, Instant
+
+RULE: Final = "people"
+"""The name of the rule, under which the store keeps its notes."""
+_COUNTS: Final = "counts"
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class Shelf(Generic[RecordT]):
+    """The records of one kind, by key; a mapping that is changed by `put` and `drop` alone."""
+
+    def __init__(self, notes: Notes, name: str, kind: type[RecordT]) -> None:
+        """Read what the notes hold of this kind."""
+        self._notes = notes
+        self._prefix = f"{name}/"
+        self._held: dict[str, RecordT] = {
+            key.removeprefix(self._prefix): msgspec.convert(value, kind)
+            for key, value in notes.items()
+            if key.startswith(self._prefix)
+        }
+
+    def get(self, key: str | None) -> RecordT | None:
+        """Return the record of this key, None without one."""
+        return None if key is None else self._held.get(key)
+
+    def __getitem__(self, key: str) -> RecordT:
+        return self._held[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._held
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def values(self) -> ValuesView[RecordT]:
+        return self._held.values()
+
+    def items(self) -> ItemsView[str, RecordT]:
+        return self._held.items()
+
+    def put(self, key: str, record: RecordT) -> None:
+        """Keep a record in place of the one before."""
+        self._held[key] = record
+        self._notes[self._prefix + key] = msgspec.to_builtins(record)
+
+    def drop(self, key: str) -> RecordT | None:
+        """Keep no record of this key any more, and return the one there was."""
+        record = self._held.pop(key, None)
+        if record is not None:
+            del self._notes[self._prefix + key]
+        return record
+
+
+class People:
+    """The state that all parts share. Accounts and cars are changed by its own methods, the rest on the shelves."""
+
+    def __init__(self, notes: Notes) -> None:
+        """Go on from the notes."""
+        self._notes = notes
+        self.accounts = Shelf(notes, "account", Account)
+        self.sessions = Shelf(notes, "session", Session)
+        self.links = Shelf(notes, "link", Link)
+        self.cars = Shelf(notes, "car", CarPeople)
+        self.purchases = Shelf(notes, "purchase", Purchase)
+        self.invoices = Shelf(notes, "invoice", Invoice)
+        self.erasures = Shelf(notes, "erasure", Erasure)
+        self._names: dict[str, str] = {}
+        for account in self.accounts.values():
+            self._names.update(dict.fromkeys(_names_of(account), account.id))
+        self._cars_of: dict[str, set[str]] = {}
+        for car in self.cars.values():
+            for user in car.users:
+                self._cars_of.setdefault(user, set()).add(car.vin)
+        self._touched: set[str] = set()
+
+    # --- accounts
+
+    def named(self, name: str) -> Account | None:
+        """Return the account with this id, e-mail, user name or mobile number; upper and lower case are one."""
+        return self.accounts.get(name) or self.accounts.get(self._names.get(folded(name)))
+
+    def in_session(self, digest: str, now: Instant) -> str | None:
+        """Return whose session it is, by the digest of its token; None for one that is over, or never was."""
+        session = self.sessions.get(digest)
+        if session is None or now >= session.ends:
+            return None
+        account = self.accounts.get(session.account)
+        if account is None:
+            return None
+        idle = None if account.relogin_min is None else account.relogin_min * MINUTE
+        return None if idle is not None and now >= session.used + idle else session.account
+
+    def put_account(self, account: Account) -> None:
+        """Keep an account, new or changed; its names are those of nobody else."""
+        before = self.accounts.get(account.id)
+        if before is not None:
+            self._forget_names(before)
+        self._names.update(dict.fromkeys(_names_of(account), account.id))
+        self.accounts.put(account.id, account)
+        self._touched |= self.cars_of(account.id)
+
+    def drop_account(self, account_id: str) -> None:
+        """Keep nothing of an account itself. Its cars, sessions and purchases are others' affair."""
+        before = self.accounts.drop(account_id)
+        if before is not None:
+            self._forget_names(before)
+
+    def _forget_names(self, account: Account) -> None:
+        for name in _names_of(account):
+            self._names.pop(name, None)
+
+    # --- cars
+
+    def cars_of(self, account_id: str) -> frozenset[str]:
+        """Return the VINs of the cars of which the person is a user."""
+        return frozenset(self._cars_of.get(account_id, ()))
+
+    def car(self, vin: str) -> CarPeople:
+        """Return what is known of a car, a new record where nothing is."""
+        return self.cars.get(vin) or CarPeople(vin=vin)
+
+    def put_car(self, car: CarPeople) -> None:
+        """Keep what is known of a car."""
+        before = self.cars.get(car.vin)
+        for user in () if before is None else before.users:
+            self._leave(user, car.vin)
+        for user in car.users:
+            self._cars_of.setdefault(user, set()).add(car.vin)
+        self.cars.put(car.vin, car)
+        self._touched.add(car.vin)
+
+    def drop_car(self, vin: str) -> None:
+        """Keep nothing of a car."""
+        before = self.cars.drop(vin)
+        for user in () if before is None else before.users:
+            self._leave(user, vin)
+        self._touched.add(vin)
+
+    def _leave(self, account_id: str, vin: str) -> None:
+        held = self._cars_of.get(account_id)
+        if held is not None:
+            held.discard(vin)
+            if not held:
+                del self._cars_of[account_id]
+
+    # --- counting
+
+    def next_number(self, what: str) -> int:
+        """Return the next number of its kind, from 1; none comes twice, whatever is erased."""
+        counts: dict[str, int] = self._notes.get(_COUNTS, {})
+        number = counts.get(what, 0) + 1
+        self._notes[_COUNTS] = counts | {what: number}
+        return number
+
+    # --- rights
+
+    def take_touched(self) -> list[str]:
+        """Return the cars whose rights may have changed since the last call."""
+        touched, self._touched = sorted(self._touched), set()
+        return touched
+
+    def rights_of(self, vin: str) -> CarRights | None:
+        """Return by what desk and centre judge who does something with a car; None for one that is not managed."""
+        car = self.cars.get(vin)
+        if car is None or not car.managed:
+            return None
+        return CarRights(
+            users={account: self._user_rights(account, car) for account in car.users},
+            terms=_terms_of(car),
+            mode=car.mode,
+            services_off=car.services_off,
+        )
+
+    def all_rights(self) -> dict[str, CarRights]:
+        """Return the rights of all cars that are managed."""
+        return {vin: rights for vin in self.cars if (rights := self.rights_of(vin)) is not None}
+
+    def _user_rights(self, account_id: str, car: CarPeople) -> UserRights:
+        user, account = car.users[account_id], self.accounts.get(account_id)
+        newest = {} if account is None else {consent.what: consent.given for consent in account.consents}
+        return UserRights(
+            role=user.role,
+            allowed=user.allowed,
+            identified=account is not None and account.identified is not None,
+            refused=tuple(sorted(what for what, given in newest.items() if not given)),
+            since=user.since,
+        )
+
+
+def _terms_of(car: CarPeople) -> dict[str, Terms]:
+    spans: dict[str, list[tuple[Instant, Instant]]] = {}
+    inactive: set[str] = set()
+    for licence in car.licences:
+        for package in licence.packages:
+            if licence.state == "active":
+                spans.setdefault(package, []).append((licence.begins, licence.ends))
+            elif licence.state == "inactive":
+                inactive.add(package)
+    return {
+        package: Terms(tuple(sorted(spans.get(package, ()))), package in inactive) for package in sorted(spans.keys() | inactive)
+    }
+
+
+def rights_in(notes: Mapping[str, Any]) -> dict[str, CarRights]:
+    """Return the rights that the notes of the rule hold, as a store has them."""
+    return People(Notes(notes)).all_rights()
+
+
+def folded(name: str) -> str:
+    """Return a name as it is compared."""
+    return name.strip().casefold()
+
+
+def _names_of(account: Account) -> list[str]:
+    return [folded(name) for name in (account.email, account.user_name, account.mobile) if name]

@@ -1,0 +1,197 @@
+"""What is kept of people, of their cars and of what they bought: plain records, each under a key of its own in the notes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from fleet.cloud.rights import Role
+from fleet.kernel.instants import Instant
+from fleet.wire.privacy import OPEN, PrivacyMode
+
+Way = Literal["qr", "assistant", "two_keys", "code", "request"]
+"""The ways to enrol a car; `request` is a trusted tool's word."""
+LicenceState = Literal["inactive", "active", "withdrawn"]
+"""`inactive`: bought, and not activated. That one is over follows from the time."""
+Switcher = Literal["car", "app"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of what is kept."""
+
+
+class Consent(Record, frozen=True, kw_only=True):
+    """Somebody has agreed to a version of a text, or taken that back."""
+
+    what: str
+    version: str
+    given: bool
+    at: Instant
+
+
+class Account(Record, frozen=True, kw_only=True):
+    """A person. `id` says nothing of it: that alone goes to cars and into journals.
+
+    `password` is a hash that names its own cost; `password_version` counts how often it was changed. Times are scenario µs.
+    `confirmed` is when the e-mail was, `identified` when a dealer has seen the person.
+    """
+
+    id: str
+    email: str
+    registered: Instant
+    password: str = ""
+    password_version: int = 0
+    user_name: str = ""
+    mobile: str = ""
+    language: str = "en"
+    country: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    birth_date: str = ""
+    greeting: str = ""
+    confirmed: Instant | None = None
+    identified: Instant | None = None
+    spin_set: bool = False
+    consents: tuple[Consent, ...] = ()
+    devices: tuple[str, ...] = ()
+    relogin_min: int | None = None
+    wrong_tries: int = 0
+    locked_until: Instant | None = None
+    push: bool = False
+
+    def __repr__(self) -> str:
+        """Show the id alone: the rest is personal, or secret."""
+        return f"Account(id={self.id!r})"
+
+
+class Session(Record, frozen=True, kw_only=True):
+    """An app that is logged in, by the digest of its token. `refresh` is the digest of what makes a new one."""
+
+    account: str
+    device: str
+    began: Instant
+    used: Instant
+    ends: Instant
+    refresh: str = ""
+    refresh_ends: Instant = 0
+
+
+class Link(Record, frozen=True, kw_only=True):
+    """A link that was mailed, by the digest of its secret."""
+
+    account: str
+    purpose: Literal["confirm", "reset"]
+    until: Instant
+
+
+class Switch(Record, frozen=True, kw_only=True):
+    """A change of what may be seen or done, with time and author: an account, or `car`."""
+
+    what: str
+    value: str
+    by: Switcher
+    who: str
+    at: Instant
+
+
+class CarUser(Record, frozen=True, kw_only=True):
+    """A user of a car. `allowed` are the services the primary user has allowed; None: what the role may anyway."""
+
+    role: Role
+    since: Instant
+    allowed: tuple[str, ...] | None = None
+
+
+class Licence(Record, frozen=True, kw_only=True):
+    """A product that opens packages of services for a term; it belongs to the car. `purchase` is what it was bought with."""
+
+    id: str
+    product: str
+    packages: tuple[str, ...]
+    begins: Instant
+    ends: Instant
+    state: LicenceState = "active"
+    activated: Instant | None = None
+    purchase: str = ""
+    reminded: tuple[str, ...] = ()
+
+
+class Enrolment(Record, frozen=True, kw_only=True):
+    """An enrolment under way: who, which way, how far. `code` is the QR code or pairing code that is waited for (its digest)."""
+
+    account: str
+    way: Way
+    step: str
+    began: Instant
+    until: Instant
+    code: str = ""
+    tries: int = 0
+    consents: tuple[str, ...] = ()
+
+
+class CarPeople(Record, frozen=True, kw_only=True):
+    """A car, its users by account, its licences, and what was switched; `mode_by` tells who switched the mode last.
+
+    Once it is `managed`, by an enrolment or a registration, what stands here is all. Until then a verified primary user has it,
+    with everything active (ours).
+    """
+
+    vin: str
+    managed: bool = False
+    model: str = ""
+    generation: str = ""
+    navi: bool = False
+    country: str = ""
+    registered: Instant | None = None
+    users: dict[str, CarUser] = {}
+    licences: tuple[Licence, ...] = ()
+    mode: PrivacyMode = OPEN
+    mode_by: Switcher | None = None
+    services_off: tuple[str, ...] = ()
+    switches: tuple[Switch, ...] = ()
+    enrolment: Enrolment | None = None
+    qr: tuple[str, Instant] | None = None
+    certificate: str = ""
+
+    @property
+    def primary(self) -> str | None:
+        """The account of the primary user, None while nobody has enrolled the car."""
+        return next((account for account, user in self.users.items() if user.role == "primary"), None)
+
+
+class Purchase(Record, frozen=True, kw_only=True):
+    """Something bought for a car; `price_cents` in euro cents. `invoice` is its number."""
+
+    id: str
+    vin: str
+    account: str
+    product: str
+    price_cents: int
+    at: Instant
+    months: int = 0
+    licence: str = ""
+    invoice: str = ""
+    refunded: Instant | None = None
+    cancelled: str = ""
+
+
+class Invoice(Record, frozen=True, kw_only=True):
+    """What the law has us keep, whoever is forgotten: number, amount and date. `person` and `words` go when that is erased."""
+
+    number: str
+    cents: int
+    at: Instant
+    account: str = ""
+    purchase: str = ""
+    words: str = ""
+
+
+class Erasure(Record, frozen=True, kw_only=True):
+    """The record of an erasure itself; `subject` is a keyed digest of what was erased, by which it is known again."""
+
+    id: str
+    scope: Literal["car", "data", "person"]
+    subject: str
+    at: Instant
+    counts: dict[str, int] = {}

@@ -1,0 +1,79 @@
+"""The rule about people in the service centre: its parts on one state, and what desk and cars are to know of each change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from fleet.cloud.desk_io import RightsChanged
+from fleet.cloud.people.part import Asking, Part, ask
+from fleet.cloud.people.people import RULE, People
+from fleet.cloud.people.registry import PARTS
+from fleet.cloud.rights import CarRights
+from fleet.cloud.rule import Done, Notes, Proof, RequestRefused, Rule, RuleOutput, ServiceAsked
+from fleet.kernel.instants import Instant
+from fleet.wire.messages import Event, Request
+
+
+class PeopleRule(Rule):
+    """Gives each part what it is for. After each step the rights of every car that it concerned go to the desk."""
+
+    name: ClassVar[str] = RULE
+    parts: ClassVar[tuple[type[Part], ...]] = PARTS
+    events: ClassVar[frozenset[str]] = frozenset(name for part in PARTS for name in part.events)
+    requests: ClassVar[frozenset[str]] = frozenset(name for part in PARTS for name in part.requests)
+    serves: ClassVar[frozenset[str]] = frozenset(part.service for part in PARTS)
+    any_car: ClassVar[bool] = True
+
+    def __init__(self, notes: Notes) -> None:
+        """Go on from the notes."""
+        super().__init__(notes)
+        self.people = People(notes)
+        self._parts = [kind(self.people) for kind in self.parts]
+        self._of_service = {part.service: part for part in self._parts}
+        self._told: dict[str, CarRights | None] = dict(self.people.all_rights())
+
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
+        """Give an event to the parts that want it."""
+        return self._with_rights([output for part in self._hearing(event) for output in part.event(event, now)])
+
+    def _hearing(self, event: Event) -> list[Part]:
+        return [part for part in self._parts if event.name in part.events]
+
+    def request(self, request: Request, now: Instant) -> Sequence[RuleOutput]:
+        """Give a request to its part."""
+        return self.proven(request, {}, now)
+
+    def proven(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:
+        part = next(part for part in self._parts if request.name in part.requests)
+        return self._with_rights(part.request(request, proofs, now))
+
+    def asked_by(self, asked: ServiceAsked, now: Instant) -> Done | RequestRefused:
+        """Have the part of the service do the action."""
+        done = ask(self._of_service[asked.request.service], Asking(asked, now))
+        if isinstance(done, RequestRefused):
+            return done
+        return Done(self._with_rights(done.outputs), done.data, done.detail, done.secrets)
+
+    def deadline(self) -> Instant | None:
+        """Return when the first part has something to do."""
+        return min((due for part in self._parts if (due := part.deadline()) is not None), default=None)
+
+    def wake(self, now: Instant) -> Sequence[RuleOutput]:
+        """Have each part do what is due."""
+        outputs: list[RuleOutput] = []
+        for part in self._parts:
+            due = part.deadline()
+            if due is not None and due <= now:
+                outputs += part.wake(now)
+        return self._with_rights(outputs)
+
+    def _with_rights(self, outputs: Sequence[RuleOutput]) -> list[RuleOutput]:
+        """Return the outputs, and before them the rights that have changed: who lost one must not be served by what follows."""
+        changed: list[RuleOutput] = []
+        for vin in self.people.take_touched():
+            rights = self.people.rights_of(vin)
+            if rights != self._told.get(vin):
+                self._told[vin] = rights
+                changed.append(RightsChanged(vin, rights))
+        return [*changed, *outputs]

@@ -1,0 +1,56 @@
+"""Words that nobody can guess (tokens of sessions, secrets of links), and what is kept of them. Makes none: drivers do.
+
+What is secret can be told by its form: a journal leaves it out wherever it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+PREFIX: Final = "fleet_"
+"""Before each token, so that people and scanners of logs know one when they see it."""
+LENGTH: Final = 24
+"""Characters behind the prefix: letters, digits, `-` and `_`, at least 144 bits by chance."""
+_HASH: Final = "sha256:"
+SECRET: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{{LENGTH}}}|{_HASH}[0-9a-f]{{64}}|\$argon2id?\$[A-Za-z0-9+/=,$-]+")
+"""A token, the digest of one, or the hash of a password."""
+_STAND_IN: Final = re.compile(rf"{PREFIX}0[0-9]{{{LENGTH - 1}}}")
+
+
+def digest_of(token: str) -> str:
+    """Return what is kept of a token: it is random enough that a quick hash of it tells nothing."""
+    return _HASH + hashlib.sha256(token.encode()).hexdigest()
+
+
+class StandIns:
+    """What stands for secrets where they must not: the same for the same, and a digest for the digest of its token."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, token: str) -> str:
+        """Return what stands for a token, and from now on for its digest."""
+        if _STAND_IN.fullmatch(token):
+            return token
+        known = self._known.get(token)
+        if known is None:
+            known = self._known[token] = f"{PREFIX}{len(self._known):0{LENGTH}}"
+            self._known[digest_of(token)] = digest_of(known)
+        return known
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text with stand-ins in place of all that is secret."""
+        return SECRET.sub(self._replaced, text)
+
+    def _replaced(self, found: re.Match[str]) -> str:
+        secret = found.group()
+        if secret.startswith(PREFIX):
+            return self.of(secret)
+        known = self._known.get(secret)
+        if known is None:
+            number = len(self._known)
+            known = self._known[secret] = f"{_HASH}{number:064x}" if secret.startswith(_HASH) else f"$argon2id${number}"
+            self._known[known] = known
+        return known

@@ -1,0 +1,122 @@
+"""The rules about people under the control of a test: what they are asked, and what comes out. Plays the driver of the centre."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from fleet.cloud.centre import ServiceCentre
+from fleet.cloud.desk_io import Answer, RightsChanged
+from fleet.cloud.people.people import RULE, People
+from fleet.cloud.people.rule import PeopleRule
+from fleet.cloud.people.tokens import PREFIX
+from fleet.cloud.rights import CarRights
+from fleet.cloud.rule import CentreInput, CentreOutput, Keep, Mail, Proof, RequestProven, SendReply, ServiceAsked
+from fleet.kernel.instants import Duration
+from fleet.wire.messages import DeskAnswer, Event, Reply, Request, ServiceRequest
+
+VIN = "VSSZZZKMZPR000001"
+OTHER = "VSSZZZKMZPR000002"
+START = 1_772_424_000_000_000
+"""2026-03-02T04:00Z, a Monday."""
+TOPIC = "fleet/v1/desk/answer/t"
+OutputT = TypeVar("OutputT")
+
+
+class PeopleLab:
+    """A centre with the rule about people alone; `now` is set by the test. `outputs` are all, `last` those of the last input."""
+
+    def __init__(self, notes: Mapping[str, Any] | None = None) -> None:
+        self.now = START
+        self.outputs: list[CentreOutput] = []
+        self.last: list[CentreOutput] = []
+        self.notes: dict[str, Any] = dict(notes or {})
+        self.centre = ServiceCentre((PeopleRule,), {RULE: self.notes})
+        self._asked = 0
+        self._seq = 0
+        self._words = 0
+
+    @property
+    def people(self) -> People:
+        rule = self.centre.find(PeopleRule)
+        assert rule is not None
+        return rule.people
+
+    def give(self, message: CentreInput) -> list[CentreOutput]:
+        self.last = self.centre.receive(message, self.now)
+        self.outputs += self.last
+        return self.last
+
+    def wait(self, duration: Duration) -> list[CentreOutput]:
+        """Let time pass, and wake the centre at each deadline on the way."""
+        until = self.now + duration
+        woken: list[CentreOutput] = []
+        while (due := self.centre.deadline()) is not None and due <= until:
+            self.now = max(self.now, due)
+            woken += self.centre.wake(self.now)
+        self.now = until
+        self.last = woken
+        self.outputs += woken
+        return woken
+
+    def ask(
+        self, service: str, action: str, vin: str | None = None, *, person: str | None = None, unknown: tuple[str, ...] = (),
+        proofs: Mapping[str, Proof] | None = None, **data: Any,
+    ) -> DeskAnswer:  # fmt: skip
+        """Ask as a person (by account, e-mail, user name or number), and return the answer."""
+        self._asked += 1
+        account = None if person is None else self.people.named(person)
+        request = ServiceRequest(id=f"r{self._asked}", service=service, action=action, vin=vin, data=data, user=person)
+        self.give(
+            ServiceAsked(
+                request, TOPIC, unknown, None if account is None else account.id, proofs or {}, (self.word(), self.word())
+            )
+        )
+        (answer,) = self.those(Answer)
+        return answer.answer
+
+    def word(self) -> str:
+        """Return a word that nobody can guess, as a driver makes them."""
+        self._words += 1
+        return f"{PREFIX}x{self._words:023}"
+
+    def event(self, name: str, vin: str = VIN, **data: Any) -> list[CentreOutput]:
+        self._seq += 1
+        return self.give(Event(vin=vin, boot=1, seq=self._seq, captured_at=self.now, name=name, data=data))
+
+    def request(self, name: str, vin: str = VIN, *, proofs: Mapping[str, Proof] | None = None, **data: Any) -> Reply:
+        """Have a car ask, and return the reply."""
+        self._seq += 1
+        asked = Request(vin=vin, boot=1, seq=self._seq, captured_at=self.now, id=f"q{self._seq}", name=name, data=data)
+        self.give(asked if proofs is None else RequestProven(asked, proofs))
+        (reply,) = self.those(SendReply)
+        return reply.reply
+
+    def those(self, kind: type[OutputT]) -> list[OutputT]:
+        """Return the outputs of the last input that are of a kind."""
+        return [output for output in self.last if isinstance(output, kind)]
+
+    @property
+    def mails(self) -> list[Mail]:
+        """The mails and pushes so far."""
+        return [output for output in self.outputs if isinstance(output, Mail)]
+
+    def rights(self, vin: str = VIN) -> CarRights | None:
+        """Return the rights of a car as the desk knows them."""
+        told = [output for output in self.outputs if isinstance(output, RightsChanged) and output.vin == vin]
+        return told[-1].rights if told else None
+
+    def again(self) -> PeopleLab:
+        """Return a lab that goes on from what was kept, as after a restart."""
+        kept = dict(self.notes)
+        for output in self.outputs:
+            if isinstance(output, Keep) and output.module == RULE:
+                if output.value is None:
+                    kept.pop(output.key, None)
+                else:
+                    kept[output.key] = msgspec.json.decode(output.value)
+        lab = PeopleLab(kept)
+        lab.now = self.now
+        return lab
