@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.addresses import NoAddress, address_of, family_of, read_address, read_host
+from fleet.addresses import NoAddress, address_of, family_of, is_loopback, read_address, read_host
 from fleet.errors import Unreachable, UsageError
 from fleet.transport.link import Endpoint
 
@@ -78,3 +78,9 @@ def test_where_to_listen_has_no_port() -> None:
 def test_the_kind_of_an_address() -> None:
     """A name may have both."""
     assert [family_of(text) for text in ("127.0.0.1", "::1", "fe80::1%eth0", "localhost")] == [4, 6, 6, None]
+
+
+def test_what_stays_on_this_machine() -> None:
+    """An address by its kind, a name only if it can mean nothing else."""
+    assert [is_loopback(text) for text in ("127.0.0.1", "127.8.0.1", "::1", "localhost")] == [True] * 4
+    assert [is_loopback(text) for text in ("192.0.2.1", "localhost.example", "mail", "")] == [False] * 4

@@ -1,0 +1,123 @@
+"""Puts a letter into words, in the language of its account: templates of the folder `mail_texts`, one file a language.
+
+A file holds subject and body of each kind as Jinja2 templates, and greeting, closing, names and forms of dates and amounts. What
+a language lacks is taken from English. What data a kind has, `fleet.cloud.people.mails` says.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from jinja2 import Environment, StrictUndefined, TemplateError
+
+from fleet.backend.mail.letter import Letter, NotDelivered
+from fleet.kernel.instants import to_datetime
+
+DEFAULT: Final = "en"
+LANGUAGES: Final = ("cs", "de", "en", "es", "fr", "it", "sv")
+LINKS: Final = "https://fleet.example/"
+"""Links lead there (ours): nobody answers, and the last word of a link is the secret that a tool hands in."""
+GONE: Final = "(the link was removed when the mail was sent)"
+LONGEST_VALUE: Final = 200
+"""Characters of a value that are shown."""
+_FOLDER: Final = "mail_texts"
+
+
+class Text(NamedTuple):
+    """The words of a letter: one line of subject, and the body."""
+
+    subject: str
+    body: str
+    language: str
+
+
+class _Words:
+    """What one language's file says."""
+
+    def __init__(self, language: str) -> None:
+        source = (files("fleet.backend") / _FOLDER / f"{language}.toml").read_text(encoding="utf-8")
+        self.language = language
+        self._held = held = tomllib.loads(source)
+        self._names: dict[str, str] = held["names"]
+        # Plain text: there is no markup to escape.
+        environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)  # noqa: S701
+        environment.filters.update(day=self.day, moment=self.moment, money=self.money, name=self.name)
+        frame = f"{held['greeting']}\n\n{{}}\n\n{held['closing']}\n"
+        self._templates: dict[str, tuple[Callable[..., str], Callable[..., str]]] = {
+            kind: (
+                environment.from_string(text["subject"]).render,
+                environment.from_string(frame.format(text["body"].strip())).render,
+            )
+            for kind, text in held.items()
+            if isinstance(text, dict) and kind != "names"
+        }
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset(self._templates)
+
+    def text(self, kind: str, values: dict[str, Any]) -> Text:
+        subject, body = self._templates[kind]
+        return Text(" ".join(subject(values).split()), body(values), self.language)
+
+    def name(self, key: str) -> str:
+        """Return the name of a product, a role …; a key that none has is shown with blanks in it."""
+        own = self._names.get(key)
+        if own is not None or self.language == DEFAULT:
+            return own or key.replace("_", " ")
+        return _words(DEFAULT).name(key)
+
+    def day(self, instant: int) -> str:
+        at = to_datetime(instant)
+        return str(self._held["day"].format(day=at.day, month=self._held["months"][at.month - 1], year=at.year))
+
+    def moment(self, instant: int) -> str:
+        time = to_datetime(instant).strftime("%H:%M")
+        return str(self._held["moment"].format(date=self.day(instant), time=time))
+
+    def money(self, cents: int) -> str:
+        return str(self._held["money"].format(euros=f"{cents // 100}{self._held['decimal']}{cents % 100:02}"))
+
+
+@cache
+def _words(language: str) -> _Words:
+    return _Words(language)
+
+
+def kinds_of(language: str) -> frozenset[str]:
+    """Return the kinds that a language has texts of."""
+    return _words(language).kinds
+
+
+def worded(letter: Letter) -> Text:
+    """Return a letter's words. Raises NotDelivered (refused) where there is no text of its kind, or data are missing."""
+    language = letter.language.partition("-")[0].lower()
+    if language not in LANGUAGES or letter.kind not in kinds_of(language):
+        language = DEFAULT
+    values = {key: shown(value) for key, value in letter.data.items()}
+    if letter.vin:
+        values.setdefault("vin", letter.vin)
+    values["link"] = f"{LINKS}{letter.kind}/{quote(letter.secret, safe='')}" if letter.secret else GONE
+    try:
+        return _words(language).text(letter.kind, values)
+    except KeyError:
+        raise NotDelivered("refused", f"there is no text of the kind {letter.kind!r}") from None
+    except (TemplateError, TypeError, ValueError, OverflowError) as error:
+        raise NotDelivered("refused", f"the text of {letter.kind!r} cannot be written: {error}") from None
+
+
+def shown(value: Any) -> Any:
+    """Return a value as it may be shown: text on one line, without what steers a terminal, and not without end."""
+    if not isinstance(value, str):
+        return value
+    one_line = "".join(" " if unicodedata.category(character) in _STEERING else character for character in value)
+    return one_line if len(one_line) <= LONGEST_VALUE else one_line[: LONGEST_VALUE - 1] + "…"
+
+
+_STEERING: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
