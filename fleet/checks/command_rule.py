@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 from fleet.checks.cars import Cars, KnownCar
-from fleet.checks.check import ANSWER, Check, CheckedRule, Handlers, Side, is_first
-from fleet.observe.journal import Begin, Output
+from fleet.checks.check import ANSWER, Check, CheckedRule, Handlers, Side, desk_inputs, is_first
+from fleet.kernel.instants import Instant
+from fleet.observe.journal import Begin, Input, Output
 from fleet.vehicle.catalogue import Equipment
 
 RAN: Final = frozenset({"accepted", "succeeded"})
 REFUSED: Final = frozenset({"rejected", "failed"})
+ASKED: Final = frozenset({"CommandAsked", "BackEndAsked"})
+"""Inputs at which the desk decides whether to send a command."""
 UNREAD: Final = frozenset({"malformed", "unsupported", "privacy_offline", "not_paired"})
 """Reasons for which a car has looked at nothing else."""
 
@@ -92,6 +95,62 @@ class CommandRule(AnswersJudged):
 
     def judge(self, car: KnownCar, parameters: Parameters, answer: Answer) -> Iterable[Verdict]:
         """Return the verdicts of the rules on a command, at the moment of an answer."""
+        raise NotImplementedError
+
+
+class DeskRule(AnswersJudged):
+    """The base of checks of what the desk sends or refuses as soon as it is asked.
+
+    A command that waits for its S-PIN is sent or refused later, and judged then only with `late`.
+    """
+
+    late: ClassVar[bool] = False
+
+    def __init__(self, begin: Begin) -> None:
+        super().__init__(begin)
+        self._asked: dict[str, Any] | None = None
+        self._opened: dict[str, Any] | None = None
+        self._waiting: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+
+    def handlers(self) -> Handlers:
+        return {
+            **desk_inputs(self.given),
+            ("out", "CommandOpened"): self._opens,
+            ("out", "SendCommand"): self._sends,
+            ("out", "Transition"): self._changes,
+        }
+
+    def given(self, record: Input, _line: int) -> None:
+        """Take an input of the desk."""
+        if record.m == "desk":
+            self._asked, self._opened = (record.data if record.type in ASKED else None), None
+
+    def _opens(self, record: Output, _line: int) -> None:
+        if self._asked is not None:
+            self._opened = opened = record.data["record"]
+            if self.late:
+                self._waiting[opened["id"]] = (self._asked, opened)
+
+    def _sends(self, record: Output, line: int) -> None:
+        self._decided(record, record.data["command"]["id"], "accepted", None, line)
+
+    def _changes(self, record: Output, line: int) -> None:
+        change = record.data
+        if change["state"] == "rejected" and change["by"] == "desk":
+            self._decided(record, change["command_id"], "rejected", change.get("reason"), line)
+
+    def _decided(self, record: Output, command_id: str, state: str, reason: str | None, line: int) -> None:
+        asked, opened = self._waiting.pop(command_id, (self._asked, self._opened))
+        if asked is None or opened is None or opened["id"] != command_id:
+            return
+        answer = {"command_id": command_id, "vin": opened["vin"], "name": opened["name"], "state": state, "reason": reason}
+        verdicts = list(self.judge(opened, asked, record.t))
+        self.looked_at += bool(verdicts)
+        for verdict in verdicts:
+            self.compare(verdict, answer, line)
+
+    def judge(self, command: Mapping[str, Any], asked: Mapping[str, Any], now: Instant) -> Iterable[Verdict]:
+        """Return the verdicts of the rules on a command, as it was asked; none where the check says nothing of it."""
         raise NotImplementedError
 
 

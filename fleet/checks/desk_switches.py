@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from fleet.checks.check import WHOLE_CAR, CheckedRule, Handlers, desk_inputs
-from fleet.checks.command_rule import AnswersJudged, Verdict
+from fleet.checks.check import WHOLE_CAR, CheckedRule, Handlers
+from fleet.checks.command_rule import DeskRule, Verdict
+from fleet.checks.people import BACK_END, NO_SWITCHES, KnownPeople
 from fleet.checks.privacy import LEGAL, LOCATES, OPEN, SILENT
-from fleet.observe.journal import Begin, Input, Output
+from fleet.kernel.instants import Instant
+from fleet.observe.journal import Begin, Input
 
-ASKED: Final = frozenset({"CommandAsked", "BackEndAsked"})
-"""Inputs at which the desk looks at what a car has said."""
 Number = tuple[int, int]
 
 
@@ -44,8 +44,8 @@ class _Said:
             self.paired_number, self.paired = number, not is_reset
 
 
-class DeskSwitches(AnswersJudged):
-    """The desk sends no command that the car's own switches refuse, and refuses no other for that.
+class DeskSwitches(DeskRule):
+    """The desk sends no command that the car's own switches refuse, or those of its users, and refuses no other for that.
 
     Judged where a command is sent, or refused, as soon as it is asked for; one that waits for its S-PIN was judged before.
     """
@@ -68,28 +68,16 @@ class DeskSwitches(AnswersJudged):
     )
     rules = (SERVICE, PLACE, MODE, PAIRED)
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, people: KnownPeople) -> None:
         super().__init__(begin)
         self._said: dict[str, _Said] = {}
-        self._asked = False
-        self._opened: dict[str, Any] | None = None
+        self._people = people
 
     def handlers(self) -> Handlers:
-        return {
-            **desk_inputs(self._given),
-            ("in", "DeskStart"): self._starts,
-            ("in", "CarSwitched"): self._hears,
-            ("out", "CommandOpened"): self._opens,
-            ("out", "SendCommand"): self._sends,
-            ("out", "Transition"): self._changes,
-        }
-
-    def _given(self, record: Input, _line: int) -> None:
-        if record.m == "desk":
-            self._asked, self._opened = record.type in ASKED, None
+        return {**super().handlers(), ("in", "DeskStart"): self._starts, ("in", "CarSwitched"): self._hears}
 
     def _starts(self, record: Input, line: int) -> None:
-        self._given(record, line)
+        self.given(record, line)
         for vin, held in record.data.get("settings", {}).items():
             said = self._said[vin] = _Said()
             said.number, said.mode = (held.get("boot", 0), held.get("seq", 0)), held.get("mode", OPEN)
@@ -98,43 +86,25 @@ class DeskSwitches(AnswersJudged):
             said.paired_number = (boot, seq)
 
     def _hears(self, record: Input, line: int) -> None:
-        self._given(record, line)
+        self.given(record, line)
         event = record.data["event"]
         self._said.setdefault(event["vin"], _Said()).hear(event)
 
-    def _opens(self, record: Output, _line: int) -> None:
-        self._opened = record.data["record"] if self._asked else None
-
-    def _sends(self, record: Output, line: int) -> None:
-        self._decided(record.data["command"]["id"], "accepted", None, line)
-
-    def _changes(self, record: Output, line: int) -> None:
-        change = record.data
-        if change["state"] == "rejected" and change["by"] == "desk":
-            self._decided(change["command_id"], "rejected", change.get("reason"), line)
-
-    def _decided(self, command_id: str, state: str, reason: str | None, line: int) -> None:
-        opened = self._opened
-        if opened is None or opened["id"] != command_id:
-            return
-        self.looked_at += 1
-        answer = {"command_id": command_id, "vin": opened["vin"], "name": opened["name"], "state": state, "reason": reason}
-        said = self._said.get(opened["vin"], NOTHING)
-        for verdict in self._judge(said, opened["name"]):
-            self.compare(verdict, answer, line)
-
-    def _judge(self, said: _Said, name: str) -> Iterator[Verdict]:
+    def judge(self, command: Mapping[str, Any], asked: Mapping[str, Any], now: Instant) -> Iterator[Verdict]:  # noqa: ARG002
+        """Judge by what the car has said and, where somebody has enrolled it, by what its users have switched in the app."""
+        name, said = command["name"], self._said.get(command["vin"], NOTHING)
+        app = self._people.switches(command["vin"]) if command["user"] != BACK_END else NO_SWITCHES
         yield Verdict(self.PAIRED, said.paired, f"the car has said that it is {'paired' if said.paired else 'reset'}")
         if name in LEGAL:
             for rule in (self.MODE, self.SERVICE, self.PLACE):
                 yield Verdict(rule, permits=True, why=f"{name} is obeyed however the car is switched")
             return
-        yield Verdict(self.MODE, said.mode not in SILENT, f"the car has said that its mode is {said.mode}")
-        yield Verdict(
-            self.SERVICE, name not in said.off, f"the car has said that off are: {', '.join(sorted(said.off)) or 'none'}"
-        )
+        modes = f"the car has said that its mode is {said.mode}, and in the app it is {app.mode}"
+        yield Verdict(self.MODE, said.mode not in SILENT and app.mode not in SILENT, modes)
+        off = said.off | app.off
+        yield Verdict(self.SERVICE, name not in off, f"off are: {', '.join(sorted(off)) or 'none'}")
         if name in LOCATES:
-            yield Verdict(self.PLACE, said.mode == OPEN, f"the car has said that its mode is {said.mode}")
+            yield Verdict(self.PLACE, said.mode == OPEN == app.mode, modes)
 
 
 NOTHING: Final = _Said()

@@ -27,6 +27,8 @@ from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
 from fleet.checks.order import CapturedInOrder, Fuel, LinesKept, Odometer, TimeRuns
+from fleet.checks.people import KnownPeople
+from fleet.checks.people_rights import PeopleRights
 from fleet.checks.privacy import Modes, PositionKept, SilenceKept, Silences, SwitchRule
 from fleet.checks.purchases import PurchasesKept
 from fleet.checks.rules import BusyRule, HeaterRule, HonkRule, LockRule, RefreshRule
@@ -114,7 +116,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 def all_checks(
     begin: Begin,
     cars: Cars,
+    people: KnownPeople,
     equipment: Mapping[str, Equipment],
+    *,
     privacy: Mapping[str, str] | None = None,
     executions: Executions | None = None,
 ) -> list[Check]:
@@ -123,7 +127,8 @@ def all_checks(
         *_message_checks(begin, executions),
         *_command_checks(begin, cars, equipment),
         *_car_checks(begin, cars, equipment),
-        *_service_checks(begin, cars, equipment, privacy),
+        *_service_checks(begin, cars, people, equipment, privacy),
+        *_people_checks(begin, people),
         *_report_checks(begin, cars, equipment, privacy or {}),
     ]
 
@@ -171,8 +176,13 @@ def _car_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) ->
     ]
 
 
+def _people_checks(begin: Begin, people: KnownPeople) -> list[Check]:
+    """Nobody does what is not theirs to do, and licences hold for what was paid."""
+    return [PeopleRights(begin, people)]
+
+
 def _service_checks(
-    begin: Begin, cars: Cars, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None
+    begin: Begin, cars: Cars, people: KnownPeople, equipment: Mapping[str, Equipment], privacy: Mapping[str, str] | None
 ) -> list[Check]:
     """Requests, replies, the back end's services, privacy and calls."""
     begun = privacy or {}
@@ -190,7 +200,7 @@ def _service_checks(
         PositionKept(begin, cars, equipment, begun),
         SilenceKept(begin, cars, equipment, begun),
         SwitchRule(begin, cars, equipment, privacy),
-        DeskSwitches(begin),
+        DeskSwitches(begin, people),
         EmergencyCalls(begin),
         BreakdownCalls(begin),
         InfoCalls(begin),
@@ -227,7 +237,7 @@ def _report_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment],
 def declared_rules() -> Sequence[tuple[str, CheckedRule]]:
     """Return all rules there are, each with the name of its check."""
     begin = Begin(0, "run", "begin")
-    checks = [LinesKept(begin, ()), *all_checks(begin, Cars(), {})]
+    checks = [LinesKept(begin, ()), *all_checks(begin, Cars(), KnownPeople(), {})]
     return [(check.name, rule) for check in checks for rule in check.declared()]
 
 
@@ -246,11 +256,19 @@ def verify(
     Raises JournalError for what is no journal, and OSError.
     """
     reader = JournalReader(path)
-    cars = Cars(beginnings)
+    cars, people = Cars(beginnings), KnownPeople()
     owned = MappingProxyType(dict(equipment))  # what a car has is not forgotten
-    checks = [LinesKept(reader.begin, reader.gaps), *all_checks(reader.begin, cars, owned, privacy, executions)]
+    checks = [
+        LinesKept(reader.begin, reader.gaps),
+        *all_checks(reader.begin, cars, people, owned, privacy=privacy, executions=executions),
+    ]
     routes = _Routes(
-        [Silences(checks, cars, Modes(owned, privacy or {})).handlers(), *(check.handlers() for check in checks), cars.handlers()]
+        [
+            Silences(checks, cars, Modes(owned, privacy or {})).handlers(),
+            *(check.handlers() for check in checks),
+            cars.handlers(),
+            people.handlers(),
+        ]
     )
     line = unread = 0
     for line, record in enumerate(reader, 1):
