@@ -19,7 +19,8 @@ class ActionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `example` are the words behind it on a command line. `answer` tells each name of the answer's data, or `answers_as` that it is
     that of another action; `reasons` are why the service may refuse what is right by its form. With `plans_as` it may do that
-    other action first: then it takes its parameters, too.
+    other action first: then it takes its parameters, too. `secrets` are those that it wants (`password`, `spin` …), by their
+    names, beside its parameters.
     """
 
     summary: str
@@ -30,6 +31,7 @@ class ActionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     answer: dict[str, str] = {}
     answers_as: str | None = None
     reasons: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -132,6 +132,8 @@ class ActionExecutor:
                 | "follow_route" | "clear_routes" | "give_consent" | "withdraw_consent" | "fail_update"
             ):  # fmt: skip
                 handle.put(_PLAIN[do], at)
+            case "enrol" | "register":
+                pass  # people do not act as yet
             case _:
                 handle.put(_control(action, do, draws), at)
 

@@ -26,6 +26,8 @@ from fleet.scenario.actions import (
     TimelineStep,
 )
 from fleet.scenario.expect import Expect
+from fleet.scenario.people_checks import check_acting
+from fleet.scenario.persons import whom_word
 from fleet.scenario.problems import Problem, check_known, check_name, unknown
 from fleet.scenario.schema import CommandLoad, Vocabulary
 from fleet.scenario.words import check_values, check_words, lacking
@@ -134,6 +136,7 @@ def _check_action(
     ):
         if (given or looks) and not takes and getattr(action, key) not in (None, {}):
             yield Problem((key,), f"{what} takes no {key!r}", is_key=True)
+    yield from check_acting(action, given=given)
     if action.distance_from is not None and action.distance is None:
         yield Problem(("distance_from",), "without 'distance' nobody stands anywhere", "Such as 'distance: 500 m'.", is_key=True)
     if action.do in OPENED and action.door is None:
@@ -318,7 +321,11 @@ def _check_asked(step: TimelineStep, action: str, entry: ServiceEntry) -> Iterat
     elif not listed <= parameters.keys():
         yield Problem(("about",), f"{what} takes no list of cars: 'each' or 'none' is expected")
     yield from check_words(what, given, parameters)
-    yield from lacking("data", what, given, parameters, given_elsewhere=listed)
+    named = whom_word(parameters)
+    if step.whom is not None and named is None:
+        yield Problem(("whom",), f"{what} is about nobody", is_key=True)
+    elsewhere = listed if step.whom is None or named is None else listed | {named}
+    yield from lacking("data", what, given, parameters, given_elsewhere=elsewhere)
 
 
 def check_selection(cars: Selection, _: Vocabulary) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from fleet.scenario.conditions import Condition
 from fleet.scenario.drawn import Distances, Given, SpinMix, Values
 from fleet.scenario.element import Element
 from fleet.scenario.expect import Expect
+from fleet.scenario.persons import EnrolWay, PersonRole, SecretName
 from fleet.scenario.scalars import (
     ByteRate,
     DayWindow,
@@ -37,10 +38,12 @@ Control = Literal[
     "workshop_mode", "reset_car", "pair_car", "ask", "set_heater",
 ]  # fmt: skip
 """Actions of people at a car's own controls, and a crash."""
+PersonAction = Literal["enrol", "register"]
+"""Actions of a person, in the app and in the car, with all their steps."""
 CarAction = Literal[
     "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage", Control,
     "lose_coverage", "regain_coverage", "low_fuel", "plug_in", "unplug", "break_charge_point", "mend_charge_point",
-    "follow_route", "clear_routes", "give_consent", "withdraw_consent", "fail_update",
+    "follow_route", "clear_routes", "give_consent", "withdraw_consent", "fail_update", PersonAction,
 ]  # fmt: skip
 """Actions of people and the world on a car."""
 CAR_ACTIONS: Final[tuple[CarAction, ...]] = get_args(CarAction)
@@ -162,7 +165,9 @@ class Action(Element, frozen=True, kw_only=True):
     """An action on `cars`: something that happens to them, or a command with its parameters.
 
     `distance` is how far the user stands from the car, or (`distance_from: fix`) by the geodesic from the car's own last fix.
-    `user` asks for the command, or is deleted by a reset; None is the primary one.
+    `user` asks for the command, or is deleted by a reset; None is the primary one. Somebody of the scenario's people is a
+    `person` by name, or `by` a role on the car; `in_session` asks with the token of that person's last log-in. `whom` it is done
+    to, and `wrong` secrets are other ones. Of those who enrol on a `way`, shares make a mistake first (`wrong_first`).
     """
 
     do: CarAction | None = None
@@ -184,6 +189,13 @@ class Action(Element, frozen=True, kw_only=True):
     distance_from: Literal["car", "fix"] | None = None
     spin: SpinMix | None = None
     time_to_live: Duration | None = None
+    person: str | None = None
+    by: PersonRole | None = None
+    in_session: bool | None = None
+    whom: str | None = None
+    wrong: tuple[SecretName, ...] | None = None
+    way: EnrolWay | None = None
+    wrong_first: dict[str, Share] | None = None
 
     @property
     def subject(self) -> str:

@@ -23,6 +23,8 @@ from fleet.scenario.actions import (
 )
 from fleet.scenario.expect import Expect
 from fleet.scenario.expectations import STAGE_COUNTS, STAGE_LATENCIES, Expectation
+from fleet.scenario.people import Household, NamedPerson, People
+from fleet.scenario.people_checks import check_household, check_people, check_person
 from fleet.scenario.problems import Problem, Steps, check_known, check_name, check_value, check_weights, unknown
 from fleet.scenario.region_checks import check_coordinates
 from fleet.scenario.scalars import Misread
@@ -110,6 +112,11 @@ def _at(scenario: Scenario, phase: Phase) -> Steps:
 
 def _check_targets(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     counts = {fleet.name: fleet.count for fleet in scenario.fleets}
+    people = scenario.people or People()
+    drawn, named = [each.cars for each in people.drawn], [each.cars for each in people.persons]
+    for key, chosen in (("drawn", drawn), ("persons", named)):
+        for index, cars in enumerate(chosen):
+            yield from _check_cars(("people", key, index, "cars"), cars or Selection(), counts)
     for phase in scenario.phases():
         at = _at(scenario, phase)
         for index, load in enumerate(phase.commands):
@@ -309,8 +316,10 @@ Check = Callable[[Any, Vocabulary], Iterable[Problem]]
 CHECKS: Final[dict[type[msgspec.Struct], tuple[Check, ...]]] = {
     Scenario: (
         _check_scenario_name, _check_purpose, _check_seed, _check_duration, _check_size, _check_fleet_names, _check_stages,
-        _check_targets, _check_expectations, _check_region, _check_times, _check_dialect,
+        _check_targets, _check_expectations, _check_region, _check_times, _check_dialect, check_people,
     ),
+    Household: (check_household,),
+    NamedPerson: (check_person,),
     Fleet: (
         _check_fleet_name, _check_count, _check_models, _check_tracks, _check_region, _check_fleet_words, _check_privacy,
         _check_dialect,

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Self, get_args
 
 from fleet.errors import nearest_hint
 from fleet.kernel.draws import Draws
-from fleet.scenario.scalars import Distance, Misread, Readable, Share, is_number, shown
+from fleet.scenario.scalars import Distance, Duration, Misread, Readable, Share, is_number, shown
 from fleet.wire.privacy import PrivacyMode
 
 _SPINS: Final = ("right", "wrong", "none", "new", "token")
@@ -106,6 +106,36 @@ class Distances(Readable):
     def draw_m(self, draws: Draws) -> float:
         """Draw a distance in metres."""
         return draws.uniform(self.low_m, self.high_m)
+
+
+@dataclass(frozen=True, slots=True)
+class Durations(Readable):
+    """A length of time, or evenly between two."""
+
+    expected: ClassVar[str] = "a duration such as '90 days', or a range {from: 0 days, to: 300 days}"
+
+    low: Duration
+    high: Duration
+
+    @classmethod
+    def parse(cls, raw: object) -> Self:
+        """Read `90 days` or `{from: 0 days, to: 300 days}`."""
+        if not isinstance(raw, dict):
+            exact = Duration.parse(raw)
+            return cls(low=exact, high=exact)
+        found = []
+        for key, end in zip(("from", "to"), ends(raw), strict=True):
+            try:
+                found.append(Duration.parse(end))
+            except Misread as error:
+                raise Misread(str(error), key, hint=error.hint) from None
+        if found[0] > found[1]:
+            raise Misread(f"the range ends at {found[1]}, below its start {found[0]}", "to")
+        return cls(low=found[0], high=found[1])
+
+    def draw(self, draws: Draws) -> int:
+        """Draw one, in µs."""
+        return round(draws.uniform(self.low, self.high))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,15 +25,19 @@ COUNTS: Final = (
     "refused", "lost", "duplicates", "repeated", "statuses_engine_off", "statuses_asked",
     "rows_missing", "rows_twice", "stored_of_others",
     "commands.total", "commands.succeeded", "commands.rejected", "commands.failed", "commands.expired", "commands.unknown",
-    "events", "notices", "replies", "replies_failed",
+    "events", "notices", "replies", "replies_failed", "mails",
+    *(f"{what}.{figure}" for what in ("services", "enrolments") for figure in ("total", "succeeded", "rejected", "failed")),
+    "people.accounts", "people.enrolled",
 )  # fmt: skip
 """Counts of a report; one that a report leaves out is 0, and one that is a table is the sum of it."""
 
-COUNTS_BY_REASON: Final = ("commands.rejected.", "commands.failed.")
+COUNTS_BY_REASON: Final = tuple(
+    f"{what}.{state}." for what in ("commands", "services", "enrolments") for state in ("rejected", "failed")
+)
 """Followed by a reason: a count that is absent while the reason never came."""
 
-COUNTS_BY_NAME: Final = ("events.", "notices.", "replies.", "replies_failed.")
-"""Followed by the name of an event, the kind of a notice, the name of a car's request, or why one got an error."""
+COUNTS_BY_NAME: Final = ("events.", "notices.", "replies.", "replies_failed.", "mails.")
+"""Followed by the name of an event, the kind of a notice or mail, the name of a car's request, or why one got an error."""
 
 COUNTS_OF_FAULTS: Final = tuple(
     f"faults.{kind}.{what}" for kind in FAULTS for what in ("connections", "packets", "delayed", "bytes", "pieces", "too_large")
@@ -62,6 +66,7 @@ STAGE_COUNTS: Final = (
     "created", "published", "acknowledged", "refused", "dropped", "repeated",
     "commands.total", "commands.succeeded", "commands.rejected", "commands.failed", "commands.expired", "commands.unknown",
 )  # fmt: skip
+_STAGE_REASONS: Final = ("commands.rejected.", "commands.failed.")
 STAGE_LATENCIES: Final = ("publish_to_ack", "command_round_trip", "command_round_trip_waking")
 """Figures of one stage: counts and latencies."""
 
@@ -70,14 +75,14 @@ LIVE: Final = (*FIGURES, "stored", "quarantined", "duplicates")
 
 OF_BACKEND: Final = frozenset({
     "stored", "quarantined", "lost", "duplicates", "statuses_engine_off", "statuses_asked",
-    "events", "notices", "replies", "replies_failed",
+    "events", "notices", "replies", "replies_failed", "mails", "people.accounts", "people.enrolled",
 })  # fmt: skip
 OF_BACKEND_BY_NAME: Final = (*COUNTS_BY_NAME, "latency_ms.publish_to_stored.")
 """Figures that only a back end of ours knows."""
 OF_CONFIRMATIONS: Final = frozenset({"stored", "lost", "duplicates"})
 OF_CONFIRMATIONS_BY_NAME: Final = ("latency_ms.publish_to_stored.",)
 """Those of them that a back end's confirmations tell, too."""
-OF_DESK: Final = ("commands.", "latency_ms.command_round_trip")
+OF_DESK: Final = ("commands.", "services.", "enrolments.", "latency_ms.command_round_trip")
 """Figures that need a desk that answers."""
 
 Mode = Literal["always", "eventually"]
@@ -149,7 +154,7 @@ class Expectation(Readable):
             return None
         for path in (self.path, self.divisor):
             kind = path.split(".")[1] if path is not None and path.startswith("latency_ms.") else None
-            is_known = path is None or path in STAGE_COUNTS or kind in STAGE_LATENCIES or path.startswith(COUNTS_BY_REASON)
+            is_known = path is None or path in STAGE_COUNTS or kind in STAGE_LATENCIES or path.startswith(_STAGE_REASONS)
             if not is_known:
                 return path
         return None

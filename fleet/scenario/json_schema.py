@@ -11,7 +11,7 @@ import msgspec
 from fleet.scenario.actions import Destination, Numbers
 from fleet.scenario.arrivals import Burst, Ramp
 from fleet.scenario.conditions import Condition
-from fleet.scenario.drawn import Distances, Given, Plain, PrivacyMix, SpinMix, Values
+from fleet.scenario.drawn import Distances, Durations, Given, Plain, PrivacyMix, SpinMix, Values
 from fleet.scenario.element import without_none
 from fleet.scenario.expect import Ending
 from fleet.scenario.expectations import Expectation
@@ -48,6 +48,7 @@ _WRITTEN: Final[dict[type[Readable], dict[str, Any]]] = {
     Values: {"type": ["string", "number", "boolean", "array", "object"]},
     Given: {"type": "object"},
     Distances: {"type": ["string", "object"], "examples": ["400 m"]},
+    Durations: {"type": ["string", "object"], "examples": ["90 days"]},
     SpinMix: {"type": ["string", "object"], "examples": ["right"]},
     PrivacyMix: {"type": ["string", "object"], "examples": ["online"]},
     Ramp: {"type": "object", "properties": {"from": {"type": "string"}, "to": {"type": "string"}}, "required": ["from", "to"]},

@@ -13,6 +13,9 @@ import msgspec
 
 from fleet.scenario.schema import Scenario
 
+LATER: Final = ("people", "person", "by", "in_session", "whom", "wrong", "way", "wrong_first")
+"""Keys that are left out where they are not used, so that journals of scenarios without them are what they were."""
+
 
 def to_plain(scenario: Scenario) -> dict[str, Any]:
     """Return the scenario as plain data, which JSON can hold."""
@@ -20,7 +23,15 @@ def to_plain(scenario: Scenario) -> dict[str, Any]:
     for part in (plain, *plain["fleets"]):
         if part["dialect"] is None:
             del part["dialect"]  # journals of our own dialect name none
+    for part in (plain, *_actions(plain), *(action for stage in plain["stages"] for action in _actions(stage))):
+        for key in LATER:
+            if key in part and part[key] is None:
+                del part[key]
     return plain
+
+
+def _actions(phase: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [*phase["load"], *phase["timeline"]]
 
 
 def from_plain(plain: Mapping[str, Any] | None) -> Scenario:

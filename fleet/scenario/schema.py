@@ -18,6 +18,7 @@ from fleet.scenario.actions import GeoPoint, Load, TimelineStep
 from fleet.scenario.drawn import Distances, Plain, PrivacyMix, SpinMix, Values
 from fleet.scenario.element import Element
 from fleet.scenario.expectations import Expectation
+from fleet.scenario.people import People
 from fleet.scenario.scalars import ClockFactor, DayWindow, Distance, Duration, LocalTime, Moment, Rate, Share
 from fleet.vehicle.place_region import RegionFile
 from fleet.wire.commands import COMMANDS, CommandType
@@ -136,7 +137,8 @@ class Phase:
 class Scenario(Element, frozen=True, kw_only=True):
     """A whole scenario. `start` without an offset is local time in `region`; stages follow each other and make the duration.
 
-    `dialect` is a shipped one, a mapping file (relative to this one), or `module:Class`; None is our own.
+    `dialect` is a shipped one, a mapping file (relative to this one), or `module:Class`; None is our own. Without `people` each
+    car has a primary user who may do everything.
     """
 
     scenario: str
@@ -151,6 +153,7 @@ class Scenario(Element, frozen=True, kw_only=True):
     dialect: str | None = None
     reconnect: Reconnect = Reconnect()
     fleets: tuple[Fleet, ...]
+    people: People | None = None
     commands: tuple[CommandLoad, ...] = ()
     load: tuple[Load, ...] = ()
     timeline: tuple[TimelineStep, ...] = ()
