@@ -240,6 +240,19 @@ class StoreTooNew(StoreError):
         )
 
 
+class StoreTooOld(StoreError):
+    """The store was written by an earlier version, and nobody has brought it up to date."""
+
+    def __init__(self, path: str, found: int, known: int) -> None:
+        self.path = path
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"{path} has schema version {found} of an earlier fleet; this one reads {known}",
+            hint=f"`fleet migrate {path}` brings it up to date, and keeps a copy of it as it is.",
+        )
+
+
 class StoreLocked(StoreError):
     """Another program holds the file; nothing of the batch was acknowledged."""
 

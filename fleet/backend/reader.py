@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.backend.schema import CLOCK, COUNTS_QUARANTINE, open_for_reading, store_error
+from fleet.backend.schema import CLOCK, open_for_reading, store_error
 from fleet.cloud.sequence import Gap
 from fleet.cloud.twin import Twin, ahead_at, merge_status
 from fleet.errors import StoreError
@@ -35,9 +35,6 @@ _FILLED: Final = ("newest", "message", "quarantine", "command", "user", "notice"
 """Tables that a store which has been used has rows in."""
 _HELD_OF_BOOTS: Final = "SELECT vin, boot, quarantined FROM sequence WHERE quarantined > 0"
 _HELD: Final = "SELECT reason, count FROM quarantine_count ORDER BY reason"
-_HELD_ROWS_OF_BOOTS: Final = "SELECT vin, boot, count(*) FROM quarantine WHERE seq > 0 GROUP BY vin, boot"
-_HELD_ROWS: Final = "SELECT reason, count(*) FROM quarantine GROUP BY reason ORDER BY reason"
-"""For stores of earlier schemas, which kept all."""
 _ROWS_OF_BOOTS: Final = "SELECT vin, boot, count(*), count(DISTINCT seq) FROM message GROUP BY vin, boot"
 _ROWS_SINCE: Final = (
     "SELECT coalesce(sum(times), 0), count(*) FROM (SELECT count(*) AS times FROM message WHERE id >= ? GROUP BY vin, boot, seq)"
@@ -350,16 +347,11 @@ class StoreReader:
             )
             if counts(vin, boot)
         }
-        counted = self._connection.execute("PRAGMA user_version").fetchone()[0] >= COUNTS_QUARANTINE
-        held = {
-            (vin, boot): count
-            for vin, boot, count in self._rows(_HELD_OF_BOOTS if counted else _HELD_ROWS_OF_BOOTS)
-            if counts(vin, boot)
-        }
+        held = {(vin, boot): count for vin, boot, count in self._rows(_HELD_OF_BOOTS) if counts(vin, boot)}
         # Distinct numbers, not what the store notes of itself: the account must see a store that does not keep what it says.
         found = {(vin, boot): (rows, kept) for vin, boot, rows, kept in self._rows(_ROWS_OF_BOOTS)}
         of_boots = {key: kept for key, (_, kept) in found.items() if counts(*key)}
-        by_reason = dict(self._rows(_HELD if counted else _HELD_ROWS))
+        by_reason = dict(self._rows(_HELD))
         ((rows,),) = self._rows("SELECT count(*) FROM quarantine")
         stored = sum(of_boots.values())
         return StoreAccount(

@@ -6,23 +6,23 @@ synchronous=NORMAL a commit is not flushed to the disk.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from fleet.errors import StoreError, StoreFull, StoreLocked, StoreTooNew
+from fleet.backend.store_copies import keep_copy
+from fleet.errors import StoreError, StoreFull, StoreLocked, StoreTooNew, StoreTooOld
 
 SCHEMA: Final = 6
-"""Kept in `PRAGMA user_version`, which can be read before anything is known of the tables."""
+"""Kept in `PRAGMA user_version`, which can be read before anything is known of the tables. Tools read this one alone."""
 OLDEST_SCHEMA: Final = 3
-"""The oldest that can be read, and that a writer brings to the present one."""
-COUNTS_QUARANTINE: Final = 6
-"""From this schema on the quarantine keeps a part, and counts all."""
+"""The oldest that a writer brings to the present one."""
 APPLICATION_ID: Final = 0x464C_4531
 """`FLE1` in the file's header: tells our stores from other people's databases."""
 
@@ -120,7 +120,7 @@ _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sq
 
 
 def open_for_writing(path: Path, *, created_by: str, survives_kill: bool = True) -> sqlite3.Connection:
-    """Open or create the store; the caller sees to it that there is one writer.
+    """Open or create the store; the caller sees to it that there is one writer. Of one of an earlier schema a copy is kept.
 
     Without `survives_kill` nothing is done for the case that this process is killed: then the file may be lost.
 
@@ -138,11 +138,12 @@ def open_for_writing(path: Path, *, created_by: str, survives_kill: bool = True)
         if not version:
             _create(connection, created_by)
         elif version < SCHEMA:
+            keep_copy(connection, path, version)
             _migrate(connection, version)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         if connection is not None:
             connection.close()
-        raise store_error(error, path) from error
+        raise (store_error(error, path) if isinstance(error, sqlite3.Error) else _copy_error(error, path)) from error
     except StoreError:
         if connection is not None:
             connection.close()
@@ -158,7 +159,7 @@ def open_in_memory(*, created_by: str) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open an existing store without the right to change it. Raises StoreTooNew or StoreError."""
+    """Open an existing store of this schema without the right to change it. Raises StoreTooNew, StoreTooOld or StoreError."""
     if not path.is_file():
         raise StoreError(
             f"there is no store at {path}", hint="Name it with --store or FLEET_STORE; `fleet run` tells where it is."
@@ -178,11 +179,28 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         raise store_error(error, path) from error
 
 
+def schema_of(path: Path) -> int:
+    """Return the schema version of one of our stores, whichever it is. Raises StoreError for what is none, or is too new."""
+    if not path.is_file():
+        raise StoreError(f"there is no store at {path}", hint="Name the file, such as runs/latest/store.sqlite.")
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
+            version = _check_identity(connection, path)
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error
+    if not version:
+        raise StoreError(f"{path} is empty", hint="Nothing was stored there yet, or it is not the store you mean.")
+    return version
+
+
 def _opened_for_reading(address: str, path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
     try:
-        if not _check_identity(connection, path):
+        version = _check_identity(connection, path)
+        if not version:
             raise StoreError(f"{path} is empty", hint="Nothing was stored there yet, or it is not the store you mean.")
+        if version < SCHEMA:
+            raise StoreTooOld(str(path), version, SCHEMA)
     except BaseException:
         connection.close()
         raise
@@ -202,6 +220,16 @@ def store_error(error: sqlite3.Error, path: Path) -> StoreError:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreLocked(str(path))
     return StoreError(f"{path}: {error}", hint="The store could not be used; is its disk in order?")
+
+
+def _copy_error(error: OSError, path: Path) -> StoreError:
+    """Say why no copy of a store could be kept; without one it stays as it is."""
+    if error.errno == errno.ENOSPC:
+        return StoreFull(str(path))
+    return StoreError(
+        f"no copy of {path} could be kept before it is brought up to date: {error.strerror or error}",
+        hint="It was left as it is. May this user write its folder, and is there room for as much again?",
+    )
 
 
 def check_place(path: Path) -> None:
@@ -227,7 +255,7 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> int:
         raise StoreTooNew(str(path), version, SCHEMA)
     if version < OLDEST_SCHEMA:
         raise StoreError(
-            f"{path} has schema version {version} of an earlier fleet, this one reads {OLDEST_SCHEMA} to {SCHEMA}",
+            f"{path} has schema version {version} of an earlier fleet, this one takes over {OLDEST_SCHEMA} to {SCHEMA}",
             hint="Read it with the version that made it, or name another --store.",
         )
     return int(version)

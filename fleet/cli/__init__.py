@@ -34,6 +34,7 @@ GROUPS: Final = {
     "proxying": ("proxy",),
     "certifying": ("certificates",),
     "cleaning": ("clean",),
+    "migrating": ("migrate",),
 }
 """The modules and their commands, in the order of the groups in the help."""
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from fleet.backend import schema
 from fleet.backend.reader import StoreReader
-from fleet.backend.schema import OLDEST_SCHEMA, SCHEMA
+from fleet.backend.schema import APPLICATION_ID, OLDEST_SCHEMA, SCHEMA
 from fleet.backend.sqlite_store import SqliteStore
-from fleet.errors import StoreError, StoreFull, StoreTooNew
+from fleet.backend.store_copies import copies_of
+from fleet.errors import StoreError, StoreFull, StoreTooNew, StoreTooOld
 from tests.backend.lab import batch, status
 
 
@@ -44,21 +46,28 @@ UNDONE = {
 """What makes a store of the next schema one of this."""
 
 
-@pytest.mark.parametrize("schema", UNDONE)
-def test_a_store_of_an_earlier_schema_is_read_and_brought_up_to_date(store: SqliteStore, path: Path, schema: int) -> None:
-    """What is in it stays; a reader needs no writer for it, and afterwards it is as a store made anew."""
+def made_older(path: Path, earlier: int) -> None:
+    """Make the store one of an earlier schema."""
+    with sqlite3.connect(path) as connection:
+        for step in range(SCHEMA - 1, earlier - 1, -1):
+            for statement in UNDONE[step]:
+                connection.execute(statement)
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(earlier),))
+        connection.execute(f"PRAGMA user_version = {earlier}")
+        connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+
+
+@pytest.mark.parametrize("earlier", UNDONE)
+def test_a_store_of_an_earlier_schema_is_brought_up_to_date(store: SqliteStore, path: Path, earlier: int) -> None:
+    """What is in it stays, and afterwards it is as a store made anew. Before that a reader says what to do."""
     store.commit(batch(status(1)), 1)
     store.close()
     as_new = tables_of(path)
-    with sqlite3.connect(path) as connection:
-        for step in range(SCHEMA - 1, schema - 1, -1):
-            for statement in UNDONE[step]:
-                connection.execute(statement)
-        connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(schema),))
-        connection.execute(f"PRAGMA user_version = {schema}")
-    connection.close()
-    with StoreReader(path) as reader:
-        assert reader.account().stored == 1
+    made_older(path, earlier)
+    with pytest.raises(StoreTooOld, match=f"schema version {earlier} ") as caught:
+        StoreReader(path)
+    assert "fleet migrate" in caught.value.hint
     again = SqliteStore(path)
     assert again.load().answers == []
     assert again.load().meta["schema"] == str(SCHEMA)
@@ -66,6 +75,40 @@ def test_a_store_of_an_earlier_schema_is_read_and_brought_up_to_date(store: Sqli
     assert tables_of(path) == as_new
     with StoreReader(path) as reader:
         assert reader.account().stored == 1
+
+
+def test_a_copy_of_an_earlier_schema_is_kept(store: SqliteStore, path: Path) -> None:
+    """It has the schema in its name, and is the store as it was: its own fleet can go on with it."""
+    store.commit(batch(status(1)), 1)
+    store.close()
+    made_older(path, 5)
+    before = tables_of(path)
+    SqliteStore(path).close()
+    (copy,) = copies_of(path)
+    assert copy.name == f"{path.name}.schema-5"
+    assert tables_of(copy) == before
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (5,)
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert connection.execute("SELECT count(*) FROM message").fetchone() == (1,)
+    connection.close()
+
+
+def test_a_migration_that_fails_leaves_the_store_as_it_was(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it fails at; and then it is done again, with one copy in the end."""
+    store.commit(batch(status(1)), 1)
+    store.close()
+    made_older(path, 5)
+    before = tables_of(path)
+    with monkeypatch.context() as broken:
+        broken.setitem(schema._MIGRATIONS, 5, schema._MIGRATIONS[5] + "INSERT INTO no_such_table VALUES (1);\n")
+        with pytest.raises(StoreError, match="no_such_table"):
+            SqliteStore(path)
+    assert tables_of(path) == before
+    SqliteStore(path).close()
+    assert [copy.name for copy in copies_of(path)] == [f"{path.name}.schema-5"]
 
 
 def test_a_newer_schema_is_refused(store: SqliteStore, path: Path) -> None:
