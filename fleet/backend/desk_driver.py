@@ -168,15 +168,17 @@ class DeskDriver:
                 self._announced(request, answer_topic)
 
     def _in_person(self, asked: CommandAsked) -> CommandAsked:
-        """Add whose account it is that asks, by session or, of a trusted tool, by name."""
+        """Add whose account it is that asks, by session or, of a trusted tool, by name; from here on it goes by its id."""
         people, request = self.people(), asked.request
         if people is None or (request.session is None and request.user is None):
             return asked
         if request.session is None:
             account = None if request.user is None else people.named(request.user)
-            return asked if account is None else replace(asked, person=account.id)
+            if account is None:
+                return asked
+            return replace(asked, person=account.id, request=replace(request, user=account.id))
         person = people.in_session(digest_of(request.session), self._clock.now())
-        asked = replace(asked, request=replace(request, session=None))
+        asked = replace(asked, request=replace(request, session=None, user=person))
         return replace(asked, session_ended=True) if person is None else replace(asked, person=person, in_session=True)
 
     def check_spin(self, check_id: str, account: str, spin: str, checked: Callable[[SpinChecked], None]) -> None:

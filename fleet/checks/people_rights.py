@@ -6,7 +6,7 @@ belongs to a verified primary user with everything active, of whom nothing is to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from fleet.checks.check import CheckedRule
@@ -16,7 +16,12 @@ from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin
 
 FOR_ALL_BUT_GUESTS: Final = frozenset({"honk", "refresh", "route_import"})
-"""What an additional user may do unless the primary user has allowed more."""
+"""What an additional user may do unless the primary user has said what."""
+IN_G3: Final = FOR_ALL_BUT_GUESTS | {
+    "heater", "ventilation", "ventilation_timers", "climatisation",
+    "charging", "charging_settings", "charging_locations", "departure_timers",
+}  # fmt: skip
+"""The same of the third generation's secondary user."""
 FOR_THE_PRIMARY: Final = frozenset({"reset", "system_update"})
 """What the primary user cannot allow to others: users, and what the car is."""
 IDENTIFIED: Final = frozenset({"lock", "unlock"})
@@ -65,9 +70,13 @@ class PeopleRights(DeskRule):
         if user is None:
             yield Verdict(self.ROLE, permits=False, why=f"{who} is no user of {vin}")
             return
-        allowed = user.get("allowed") or ()
+        by_role = IN_G3 if car.get("generation") == "G3" else FOR_ALL_BUT_GUESTS
+        allowed = by_role if user.get("allowed") is None else user["allowed"]
+        oneself = name == "reset" and (asked["request"].get("parameters") or {}).get("user") == who
         yield Verdict(
-            self.ROLE, _permits(user["role"], name, allowed), f"{who} is {user['role']}, and may {', '.join(allowed) or '–'}"
+            self.ROLE,
+            _permits(user["role"], name, allowed, oneself=oneself),
+            f"{who} is {user['role']}, and may {', '.join(sorted(allowed)) or '–'}",
         )
         if name in IDENTIFIED:
             known = self._people.of("account").get(who, {}).get("identified") is not None
@@ -79,10 +88,10 @@ class PeopleRights(DeskRule):
             yield Verdict(self.LICENCE, *_licensed(car, package, now))
 
 
-def _permits(role: str, name: str, allowed: Any) -> bool:
+def _permits(role: str, name: str, allowed: Collection[str], *, oneself: bool) -> bool:
     if role == PRIMARY:
         return True
-    return role == "additional" and name not in FOR_THE_PRIMARY and (name in FOR_ALL_BUT_GUESTS or name in allowed)
+    return role == "additional" and (oneself or (name not in FOR_THE_PRIMARY and name in allowed))
 
 
 def _licensed(car: Data, package: str, now: Instant) -> tuple[bool, str]:

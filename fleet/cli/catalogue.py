@@ -105,6 +105,8 @@ def described(entry: CommandEntry | EventEntry | RequestEntry) -> list[str]:
     else:
         lines += parameter_lines(entry.parameters)
         lines += [f"equipment: {', '.join(entry.equipment)}"] if entry.equipment else []
+    if isinstance(entry, CommandEntry | RequestEntry):
+        lines += _people(entry)
     if isinstance(entry, CommandEntry):
         lines += _rules(entry)
     elif isinstance(entry, RequestEntry):
@@ -118,11 +120,21 @@ def described(entry: CommandEntry | EventEntry | RequestEntry) -> list[str]:
     return lines
 
 
+def _people(entry: CommandEntry | RequestEntry) -> list[str]:
+    """Return who may, and what a car with people needs for it."""
+    lines = [f"may be asked by: {', '.join(entry.may).replace('_', ' ')}"] if entry.may else []
+    if isinstance(entry, CommandEntry):
+        lines += [f"in the third generation also: {', '.join(entry.may_in_g3)}"] if entry.may_in_g3 else []
+        lines += ["a user whom a dealer has identified"] if entry.identity else []
+    lines += [f"licence: {entry.package}"] if entry.package else []
+    lines += [f"consent: {entry.consent.replace('_', ' ')}"] if entry.consent else []
+    return lines
+
+
 def _rules(entry: CommandEntry) -> list[str]:
     lines = [f"built in week {entry.built_from} or later"] if entry.built_from is not None else []
     lines += ["parked, engine off"] if entry.state == "parked" else []
     lines += ["S-PIN"] if entry.spin else []
-    lines += [f"may be sent by: {', '.join(entry.may)}"] if entry.may else []
     lines += ["12 V battery not low"] if entry.needs_12v else []
     lines += ["counts as a wake-up without a drive"] if entry.budget else []
     lines.append(f"time to live: {entry.time_to_live_s} s")

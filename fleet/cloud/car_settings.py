@@ -13,9 +13,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from fleet.wire.commands import COMMANDS
 from fleet.wire.messages import Event
-from fleet.wire.privacy import OPEN, SILENT_MODES, PrivacyMode
+from fleet.wire.privacy import OPEN, PrivacyMode
 
 MODULE: Final = "car_settings"
 """Under which the store keeps them, by VIN."""
@@ -98,21 +97,3 @@ def read_reset(event: Event) -> ReportedReset:
     """Read a `car_reset`; without its primary user a car has no users. Raises ValidationError."""
     reset = msgspec.convert(event.data, ReportedReset)
     return ReportedReset() if reset.user == PRIMARY else reset
-
-
-def refusal(settings: ReportedSettings | None, name: str) -> tuple[str, str] | None:
-    """Judge a command by the reports of the car: None, or the reason (and words for people) why it would be sent in vain."""
-    if settings is None:
-        return None
-    if not settings.paired:
-        return NOT_PAIRED
-    entry = COMMANDS[name].entry
-    if entry.legal:
-        return None
-    if settings.mode in SILENT_MODES:
-        return ("privacy_offline", f"the car's privacy mode is {settings.mode}")
-    if name in settings.services_off:
-        return ("service_deactivated", f"{name} is switched off in the car")
-    if entry.tells_position and settings.mode != OPEN:
-        return ("privacy_location", f"the car's privacy mode is {settings.mode}")
-    return None

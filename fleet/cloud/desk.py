@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from msgspec.structs import replace
 
@@ -51,8 +51,8 @@ from fleet.cloud.desk_io import (
     UnlockSpin,
     UserRecord,
 )
-from fleet.cloud.rights import CarRights, command_doing
-from fleet.cloud.rights import refusal as people_refusal
+from fleet.cloud.rights import CarRights, command_doing, of_oneself, unsent
+from fleet.cloud.rights import refusal as rights_refusal
 from fleet.cloud.spin_guard import (
     BAD_FORMAT,
     BUSY,
@@ -79,6 +79,8 @@ REMEMBERED_SPINS: Final = 2_000
 OPEN_PER_CAR: Final = 64
 BACK_END: Final = "back_end"
 """Stands for a user where there is none."""
+NOBODY: Final = "nobody"
+"""Stands for whoever asks for a command of a car with people, and has no account."""
 LONGEST_ID: Final = 100
 SHORTEST_EXPIRY_S: Final = 5
 LONGEST_EXPIRY_S: Final = 2**32 - 1
@@ -183,8 +185,7 @@ class Desk:
             case CarSwitched(event):
                 return self._switched(event, now)
             case RightsChanged(vin, rights):
-                self._rights_changed(vin, rights)
-                return []
+                return self._rights_changed(vin, rights, now)
             case ClockChanged():
                 self._clock_changed(message)
                 return []
@@ -242,6 +243,9 @@ class Desk:
                 outputs += self._move(held, "rejected", now, reason="spin_required", detail=detail)
                 continue
             if record.state == "queued" and now < record.expires_at:
+                if (refusal := self._judged_again(record, now)) is not None:
+                    outputs += self._refuse(held, refusal, now)
+                    continue
                 outputs.append(self._sending(record, now))
             # The answer may wait in the broker's session, so a deadline long past gets some time, too.
             due = record.expires_at if _RANK[record.state] < _RANK["accepted"] else now + self._patience()
@@ -293,6 +297,8 @@ class Desk:
             user_name, key = self._asker(asked, request)
             if refusal is None:
                 refusal, outputs = self._unentitled(asked, request, user_name, now)
+        elif refusal is None:
+            refusal = self._unsent(request)
         record = CommandRecord(
             id=request.id,
             vin=request.vin[:40],
@@ -320,28 +326,30 @@ class Desk:
         return outputs + self._refuse(held, refusal or BUSY, now)
 
     def _asker(self, asked: CommandAsked, request: CommandRequest) -> tuple[str, UserKey]:
-        """Return who asks, by the name that is kept with the command, and whose S-PIN counts."""
+        """Return who asks, by the name that is kept with the command, and whose S-PIN counts.
+
+        Of a car with people that is an account, whoever it is: a name that is none of theirs is not kept.
+        """
         rights = self._rights.get(request.vin)
         if rights is None and asked.person is None:
             name = request.user or PRIMARY
             return name, (request.vin, name)
         person = asked.person
-        if person is None and rights is not None and request.user in {None, PRIMARY}:
+        if person is None and rights is not None and not asked.session_ended and request.user in {None, PRIMARY}:
             person = rights.primary
-        return person or request.user or PRIMARY, account_key(person or "")
+        return person or NOBODY, account_key(person or NOBODY)
 
     def _unentitled(
         self, asked: CommandAsked, request: CommandRequest, who: str, now: Instant
     ) -> tuple[DeskRefusal | None, list[DeskOutput]]:
-        """Return why whoever asks may not do this with this car, or None; and what comes of meeting a primary user first."""
+        """Return why whoever asks may not do this with this car, or None; and what comes of meeting a user first."""
         if asked.session_ended:
             return DeskRefusal("insufficient_rights", "the session is over; log in again"), []
-        rights = self._rights.get(request.vin)
-        if rights is not None:
-            why = people_refusal(rights, who, command_doing(request.name), now)
-            if why is None and _wants_spin(asked):
-                return None, self._guard.meet(account_key(who))
-            return None if why is None else DeskRefusal(*why), []
+        refusal = self._judged(request.vin, request.name, request.parameters, who, now)
+        if refusal is not None:
+            return refusal, []
+        if request.vin in self._rights:
+            return None, self._guard.meet(account_key(who)) if _wants_spin(asked) else []
         if asked.person is not None:
             return DeskRefusal("insufficient_rights", "this person is no user of the car"), []
         user, outputs = self._guard.enrol(request.vin, who, self._pairing(request.vin))
@@ -349,12 +357,34 @@ class Desk:
             return DeskRefusal("insufficient_rights", f"{who[:40]!r} is not enrolled on this car"), outputs
         return None, outputs
 
-    def _rights_changed(self, vin: str, rights: CarRights | None) -> None:
-        if rights is None:
-            self._rights.pop(vin, None)
-            return
-        self._rights[vin] = rights
-        self._known.add(vin)
+    def _judged(self, vin: str, name: str, parameters: Mapping[str, Any], who: str, now: Instant) -> DeskRefusal | None:
+        """Return the answer to the one question, as things stand now."""
+        doing = of_oneself(command_doing(name), who, parameters)
+        why = rights_refusal(self._rights.get(vin), self._settings.get(vin), who, doing, now)
+        return None if why is None else DeskRefusal(*why)
+
+    def _judged_again(self, record: CommandRecord, now: Instant) -> DeskRefusal | None:
+        """Return why a command may not be sent any more that might be when it was asked for; of cars without people, nothing."""
+        if record.vin in self._rights and record.user != BACK_END:
+            return self._judged(record.vin, record.name, record.parameters, record.user, now)
+        return None
+
+    def _unsent(self, request: CommandRequest) -> DeskRefusal | None:
+        """Return what is switched off that the back end itself wants of a car."""
+        why = unsent(self._rights.get(request.vin), self._settings.get(request.vin), command_doing(request.name))
+        return None if why is None else DeskRefusal(*why)
+
+    def _rights_changed(self, vin: str, rights: CarRights | None, now: Instant) -> list[DeskOutput]:
+        """Judge by these from now on, what waits for its S-PIN once that is right. With the people of a car that is refused."""
+        if rights is not None:
+            self._rights[vin] = rights
+            self._known.add(vin)
+            return []
+        if self._rights.pop(vin, None) is None:
+            return []
+        gone = DeskRefusal("insufficient_rights", "this car has no people any more")
+        waiting = [self._open[command_id] for command_id in sorted(self._by_vin.get(vin, ()))]
+        return [output for held in waiting if held.record.state is None for output in self._refuse(held, gone, now)]
 
     def _unfit(self, request: CommandRequest) -> DeskRefusal | None:
         """Return what is wrong with a request whoever asks."""
@@ -373,8 +403,7 @@ class Desk:
             )
         if len(self._by_vin.get(request.vin, ())) >= OPEN_PER_CAR:
             return DeskRefusal("busy", f"{OPEN_PER_CAR} commands of this car are under way")
-        unwanted = car_settings.refusal(self._settings.get(request.vin), request.name)
-        return None if unwanted is None else DeskRefusal(*unwanted)
+        return None
 
     def _queue(self, held: _Open, now: Instant, token: str | None = None) -> list[DeskOutput]:
         """Send what passed all checks, unless the car cannot be woken."""
@@ -487,6 +516,7 @@ class Desk:
                     else SpinChecked(job.request_id, refusal.reason, refusal.detail)
                 )
             elif (held := self._open.get(job.request_id)) is not None:
+                refusal = refusal or self._judged_again(held.record, now)
                 outputs += self._refuse(held, refusal, now) if refusal is not None else self._queue(held, now, decision.token)
         return outputs
 

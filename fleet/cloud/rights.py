@@ -1,24 +1,43 @@
 """The question: may this person do this with this car now, and if not, why? One answer for the desk and the service centre.
 
-`CarRights` is all that it depends on, but for what the car itself has reported (`car_settings`). A car without them belongs to a
-verified primary user with everything active. Source: roles, licences and privacy of the domain description.
+It depends on `CarRights`, the people and licences of a car, and on what the car itself has reported (`car_settings`). A car
+without rights belongs to a verified primary user with everything active. Source: roles, licences and privacy of the domain
+description.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from fleet.cloud.car_settings import NOT_PAIRED, ReportedSettings
 from fleet.kernel.instants import Instant
 from fleet.wire.commands import COMMANDS
 from fleet.wire.privacy import OPEN, SILENT_MODES, PrivacyMode
 from fleet.wire.requests import requests
 
 Role = Literal["primary", "additional", "guest"]
+EVERYBODY: Final[tuple[Role, ...]] = ("primary", "additional", "guest")
 Why = tuple[str, str]
 """A reason of the contract, and words for people."""
+
+ANYBODY: Final = "anybody"
+"""Whoever sits in a car and is none of its known users: at most a guest (ours)."""
+PURPOSES: Final = {
+    "location": "where the car and its user are, for the services that tell or watch it",
+    "profile": "a user's settings of the car, kept in the back end",
+    "service_partner": "what is due or faulty, told to the preferred service partner",
+}
+"""The purposes to which a user can consent, and what is used for each (ours)."""
+OPT_IN: Final = ("service_partner",)
+"""Purposes that want a consent of their own; to the others one has consented with the terms, and can take it back (ours)."""
+ALLOWABLE: Final = frozenset(
+    name for name, command in COMMANDS.items() if "primary" in command.entry.may and command.entry.group != "system"
+)
+"""The commands that a primary user allows an additional one, or not. What changes the car itself is none of them (ours)."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -29,7 +48,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class UserRights(msgspec.Struct, frozen=True):
-    """A user of a car. `allowed` are the services that the primary user has allowed to an additional one, None those of the role.
+    """A user of a car. `allowed` are those of `ALLOWABLE` that the primary user allows an additional one, None those of the role.
 
     `identified` by a dealer; `refused` are purposes without consent. `since` (scenario µs) the person is a user of this car.
     """
@@ -42,12 +61,16 @@ class UserRights(msgspec.Struct, frozen=True):
 
 
 class CarRights(msgspec.Struct, frozen=True):
-    """The users of a car by their accounts, its licences by package, and what its users have switched off in the app."""
+    """The users of a car by their accounts, its licences by package, and what its users have switched off in the app.
+
+    `generation` is G3, G4 or, not known, empty: then the rules of G4 hold.
+    """
 
     users: dict[str, UserRights] = {}
     terms: dict[str, Terms] = {}
     mode: PrivacyMode = OPEN
     services_off: tuple[str, ...] = ()
+    generation: str = ""
 
     @property
     def primary(self) -> str | None:
@@ -56,48 +79,113 @@ class CarRights(msgspec.Struct, frozen=True):
 
 
 class Doing(NamedTuple):
-    """What somebody wants to do, as the catalogue has it."""
+    """What somebody wants to do, as the catalogue has it; the names are its keys."""
 
     name: str
     may: frozenset[str]
+    may_in_g3: frozenset[str] = frozenset()
     package: str | None = None
     identity: bool = False
     consent: str | None = None
     tells_position: bool = False
     legal: bool = False
+    enrols: bool = False
 
 
 @cache
 def command_doing(name: str) -> Doing:
     """Return what a command of the catalogue wants."""
     entry = COMMANDS[name].entry
-    return Doing(name, frozenset(entry.may), entry.package, entry.identity, entry.consent, entry.tells_position, entry.legal)
+    return Doing(
+        name=name,
+        may=frozenset(entry.may),
+        may_in_g3=frozenset(entry.may_in_g3),
+        package=entry.package,
+        identity=entry.identity,
+        consent=entry.consent,
+        tells_position=entry.tells_position,
+        legal=entry.legal,
+    )
 
 
 @cache
 def request_doing(name: str) -> Doing:
     """Return what an online service of the catalogue wants."""
     entry = requests()[name].entry
-    return Doing(name, frozenset(entry.may or EVERYBODY), entry.package, False, entry.consent, entry.tells_position)
+    return Doing(
+        name=name,
+        may=frozenset(entry.may or EVERYBODY),
+        package=entry.package,
+        consent=entry.consent,
+        tells_position=entry.tells_position,
+    )
 
 
-EVERYBODY: Final = ("primary", "additional", "guest")
+def of_oneself(doing: Doing, who: str | None, parameters: Mapping[str, Any]) -> Doing:
+    """Return what somebody wants who wants it done to a user: deleting oneself is for an additional user, too."""
+    if doing.name != "reset" or who is None or parameters.get("user") != who:
+        return doing
+    return doing._replace(may=doing.may | {"additional"})
 
 
-def refusal(rights: CarRights, who: str | None, doing: Doing, now: Instant) -> Why | None:
+def refusal(
+    rights: CarRights | None, reported: ReportedSettings | None, who: str | None, doing: Doing, now: Instant
+) -> Why | None:
     """Return why this account (None: nobody that is known) may not do this now; None when it may."""
-    user = None if who is None else rights.users.get(who)
+    if rights is None:
+        return unsent(None, reported, doing) or _of_the_back_end(doing)
+    user = _user(rights, who)
     if user is None:
         return ("insufficient_rights", "this person is no user of the car")
-    if user.role not in doing.may and (user.allowed is None or doing.name not in user.allowed):
+    if not _may(user, doing, rights.generation):
         return ("insufficient_rights", f"{doing.name} is not for this user, whose role is {user.role}")
     if doing.identity and not user.identified:
         return ("user_not_verified", f"{doing.name} wants a user whom a dealer has identified")
-    if doing.legal:
-        return None
     if doing.consent is not None and doing.consent in user.refused:
         return ("consent_missing", f"{doing.name} wants the consent to {doing.consent}")
-    return unlicensed(rights, doing.package, now) or private(rights, doing)
+    return (None if doing.legal else unlicensed(rights, doing.package, now)) or unsent(rights, reported, doing)
+
+
+def unsent(rights: CarRights | None, reported: ReportedSettings | None, doing: Doing) -> Why | None:
+    """Return what is switched off in the car, or in the app, that keeps this from being done, whoever wants it."""
+    if reported is not None and not reported.paired and not doing.enrols:
+        return NOT_PAIRED
+    if doing.legal:
+        return None
+    in_car = None if reported is None else _switched_off(reported.mode, reported.services_off, doing, "car")
+    in_app = None if rights is None else _switched_off(rights.mode, rights.services_off, doing, "app")
+    return in_car or in_app
+
+
+def _switched_off(mode: PrivacyMode, services_off: tuple[str, ...], doing: Doing, where: str) -> Why | None:
+    if mode in SILENT_MODES:
+        return ("privacy_offline", f"the {where}'s privacy mode is {mode}")
+    if doing.name in services_off:
+        return ("service_deactivated", f"{doing.name} is switched off in the {where}")
+    if doing.tells_position and mode != OPEN:
+        return ("privacy_location", f"the {where}'s privacy mode is {mode}")
+    return None
+
+
+def _of_the_back_end(doing: Doing) -> Why | None:
+    if doing.may.isdisjoint(EVERYBODY):
+        return ("insufficient_rights", f"{doing.name} is the back end's own, and no user's")
+    return None
+
+
+def _user(rights: CarRights, who: str | None) -> UserRights | None:
+    """Return what somebody is in a car; a guest whom nobody knows consents to what its primary user does."""
+    if who != ANYBODY:
+        return None if who is None else rights.users.get(who)
+    primary = rights.primary
+    return None if primary is None else UserRights("guest", refused=rights.users[primary].refused)
+
+
+def _may(user: UserRights, doing: Doing, generation: str) -> bool:
+    """Tell whether somebody may by the role, or by what the primary user allows."""
+    if user.role == "additional" and user.allowed is not None and doing.name in ALLOWABLE:
+        return doing.name in user.allowed
+    return user.role in doing.may or (generation == "G3" and user.role in doing.may_in_g3)
 
 
 def unlicensed(rights: CarRights, package: str | None, now: Instant) -> Why | None:
@@ -114,14 +202,3 @@ def unlicensed(rights: CarRights, package: str | None, now: Instant) -> Why | No
     if any(now < begins for begins, _ in terms.spans):
         return ("licence_inactive", f"the licence for {package} has not begun")
     return ("licence_expired", f"the licence for {package} is over")
-
-
-def private(rights: CarRights, doing: Doing) -> Why | None:
-    """Return what the users have switched off in the app that keeps this from being done."""
-    if rights.mode in SILENT_MODES:
-        return ("privacy_offline", f"the privacy mode chosen in the app is {rights.mode}")
-    if doing.name in rights.services_off:
-        return ("service_deactivated", f"{doing.name} is switched off in the app")
-    if doing.tells_position and rights.mode != OPEN:
-        return ("privacy_location", f"the privacy mode chosen in the app is {rights.mode}")
-    return None

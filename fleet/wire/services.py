@@ -129,8 +129,9 @@ def misfit(parameters: Mapping[str, Parameter], values: Any) -> str | None:
 class CommandEntry(_Entry, frozen=True, kw_only=True):
     """A remote command.
 
-    Commands of one `kind` (their own name when not given) exclude each other. `may`: roles that may send it. `equipment`: fields
-    of the car's equipment that must be true; `built_from`: ISO year × 100 + week. `state` parked: standing, engine off.
+    Commands of one `kind` (their own name when not given) exclude each other. `may`: roles that may send it, `may_in_g3` those
+    that may send it, too, to a car of the third generation. `equipment`: fields of the car's equipment that must be true;
+    `built_from`: ISO year × 100 + week. `state` parked: standing, engine off.
     `budget`: refused when the car was woken too often without a drive. `needs_12v`: refused while the 12 V battery is low.
     `tells_position`: refused while no position may leave the car. `legal`: required by law, so it works in every privacy mode
     and without a licence. `package`: what the car needs a licence for. `identity`: for users whom a dealer has identified.
@@ -143,6 +144,7 @@ class CommandEntry(_Entry, frozen=True, kw_only=True):
     group: str
     time_to_live_s: int
     may: tuple[str, ...]
+    may_in_g3: tuple[str, ...] = ()
     kind: str | None = None
     spin: bool = False
     equipment: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.cloud.car_settings import ReportedSettings, after, refusal
+from fleet.cloud.car_settings import ReportedSettings, after
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import CarSwitched, KeepSettings, RemoveUser, SendCommand
 from fleet.wire.messages import Event
@@ -114,7 +114,3 @@ def test_one_user_goes_and_the_others_stay() -> None:
     lab.give(CarSwitched(event("car_reset", 2, user="anna")))
     assert lab.of(RemoveUser) == []
     assert outcome(lab.ask("a", "lock", spin="1234")) == ("queued", None)
-
-
-def test_nothing_is_known_of_a_car_that_has_said_nothing() -> None:
-    assert refusal(None, "honk") is None

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from fleet.cloud.people.records import Account, CarPeople, Erasure, Invoice, Link, Purchase, Record, Session
-from fleet.cloud.rights import CarRights, Terms, UserRights
+from fleet.cloud.rights import OPT_IN, CarRights, Terms, UserRights
 from fleet.cloud.rule import Notes
 from fleet.kernel.instants import MINUTE, Instant
 
@@ -189,6 +189,7 @@ class People:
             terms=_terms_of(car),
             mode=car.mode,
             services_off=car.services_off,
+            generation=car.generation,
         )
 
     def all_rights(self) -> dict[str, CarRights]:
@@ -202,7 +203,7 @@ class People:
             role=user.role,
             allowed=user.allowed,
             identified=account is not None and account.identified is not None,
-            refused=tuple(sorted(what for what, given in newest.items() if not given)),
+            refused=tuple(sorted(what for what in {*newest, *OPT_IN} if not newest.get(what, False))),
             since=user.since,
         )
 

@@ -72,7 +72,7 @@ def test_the_rights_of_a_car_follow_from_users_licences_consents_and_switches() 
     rights = people.rights_of(VIN)
     assert rights is not None
     assert rights.users["p1"].identified
-    assert rights.users["p1"].refused == ("research",)
+    assert rights.users["p1"].refused == ("research", "service_partner"), "the partner's wants a word of its own"
     assert rights.terms == {
         "safety": Terms(((NOW, NOW + DAY),)),
         "remote": Terms(((NOW, NOW + DAY), (NOW + DAY, NOW + 2 * DAY))),
