@@ -170,8 +170,8 @@ BACK_END: Final = (
     Mutant(
         name="desk-forgets-silence",
         told="the desk sends to cars that are silent",
-        file="cloud/car_settings.py",
-        old=("    if settings.mode in SILENT_MODES:"),
+        file="cloud/rights.py",
+        old=("    if mode in SILENT_MODES:"),
         new=("    if False:"),
         scenario="border",
         caught_by=("desk",),
