@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec.structs import replace
 
-from fleet.backend.decisions import AnswerGiven, AnswerPublished, ReplyGiven, ReplyPublished, StoredWrite, decided
+from fleet.backend.decisions import (
+    AnswerGiven,
+    AnswerPublished,
+    MailPosted,
+    ReplyGiven,
+    ReplyPublished,
+    StoredWrite,
+    decided,
+)
 from fleet.backend.store import Batch
 from fleet.cloud.desk_io import Answer, SendCommand, Transition
+from fleet.cloud.dispatcher import MailNoted
 from fleet.cloud.rule import Keep, Notify
 from fleet.transport.link import Delivery
 from fleet.wire.messages import DeskAnswer
@@ -19,7 +30,7 @@ LONGEST_PAUSE_S = 60.0
 
 Action = SendCommand | Answer | ReplyGiven
 """Published once a batch is stored."""
-_PATIENT = (Notify, Keep, ReplyPublished, AnswerPublished)
+_PATIENT = (Notify, Keep, ReplyPublished, AnswerPublished, MailPosted)
 """Writes that nobody waits for."""
 
 
@@ -28,14 +39,23 @@ def pause_s(failures: int) -> float:
     return 0.0 if failures == 0 else min(2.0 ** (failures - 1), LONGEST_PAUSE_S)
 
 
+def _is_patient(write: StoredWrite) -> bool:
+    """Tell whether nobody waits for it, as for the note that a command was sent. A mail leaves only when that is noted."""
+    if isinstance(write, Transition):
+        return write.state == "sent"
+    if isinstance(write, MailNoted):
+        return write.state != "sending"
+    return isinstance(write, _PATIENT)
+
+
 class Pending(msgspec.Struct):
     """One batch under collection.
 
     `round_trips` are (due wall µs, awake) of commands whose first answer by the car is in it, `handled` the numbers of the
-    messages that the service centre was given. `unsafe` are deliveries at QoS 0: nobody repeats them, should the batch be
-    taken again; `unsafe_bytes` is what came so. `urgent`: somebody
-    waits for an answer, so the batch does not wait for more. That a command is sent is not urgent: the car's answer is about
-    to come, and would have to wait for a commit that has begun.
+    messages that the service centre was given. `stored` is called once all is stored. `unsafe` are deliveries at QoS 0: nobody
+    repeats them, should the batch be taken again; `unsafe_bytes` is what came so. `urgent`: somebody waits for an answer, so the
+    batch does not wait for more. That a command is sent is not urgent: the car's answer is about to come, and would have to wait
+    for a commit that has begun.
     """
 
     batch: Batch = msgspec.field(default_factory=Batch)
@@ -44,6 +64,7 @@ class Pending(msgspec.Struct):
     actions: list[Action] = []
     round_trips: list[tuple[int, bool]] = []
     handled: list[tuple[str, int, int]] = []
+    stored: list[Callable[[], None]] = []
     unsafe_bytes: int = 0
     urgent: bool = False
 
@@ -61,7 +82,7 @@ class Pending(msgspec.Struct):
     def write(self, write: StoredWrite, wall_us: int) -> None:
         """Add a decision of desk or centre; raises whatever keeps it from being stored."""
         self.batch.writes.append(decided(write, wall_us))
-        self.urgent |= not (isinstance(write, _PATIENT) or (isinstance(write, Transition) and write.state == "sent"))
+        self.urgent |= not _is_patient(write)
 
     def answer(self, topic: str, answer: DeskAnswer, wall_us: int) -> None:
         """Answer a tool once everything collected so far is stored; without a topic nobody listens.

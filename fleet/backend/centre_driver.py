@@ -8,6 +8,7 @@ from fleet.backend.context import BackendContext
 from fleet.backend.decisions import ReplyGiven, ReplyPublished
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.machine_driver import MachineDriver
+from fleet.backend.mail.deliverer import MailDeliverer
 from fleet.backend.store import Loaded
 from fleet.cloud.centre import ServiceCentre, vins_of
 from fleet.cloud.desk import LONGEST_EXPIRY_S, LONGEST_ID, SHORTEST_EXPIRY_S
@@ -16,7 +17,7 @@ from fleet.cloud.failures import FAILURE_KINDS
 from fleet.cloud.people.people import People
 from fleet.cloud.people.rule import PeopleRule
 from fleet.cloud.registry import RULES
-from fleet.cloud.rule import AskCar, CentreInput, CentreOutput, CommandEnded, Keep, Notify, Rule, SendReply, ServiceAsked
+from fleet.cloud.rule import AskCar, CentreInput, CentreOutput, CommandEnded, Keep, Mail, Notify, Rule, SendReply, ServiceAsked
 from fleet.cloud.spin_guard import MISPLACED, looks_like_spin
 from fleet.kernel.instants import LATEST, Instant
 from fleet.kernel.machine import Machine
@@ -30,14 +31,19 @@ class CentreDriver:
         self,
         context: BackendContext,
         desk: DeskDriver,
+        mails: MailDeliverer,
         loaded: Loaded,
         *,
         rules: Sequence[type[Rule]] = RULES,
     ) -> None:
-        """Take the centre up where the store left it; the desk knows the cars, and sends the commands that the centre wants."""
+        """Take the centre up where the store left it; the desk knows the cars, and sends the commands that the centre wants.
+
+        `mails` delivers its mails and pushes.
+        """
         self._context = context
         self._clock = context.clock
         self._desk = desk
+        self._mails = mails
         self._rules = rules
         self._machine = MachineDriver("service centre", self._take_up(loaded), context, self._perform)
         context.command_ended.append(self.feed)
@@ -58,9 +64,15 @@ class CentreDriver:
     def begin_anew(self, loaded: Loaded) -> None:
         """Begin from the store in the middle of the run: what it does not hold has not been."""
         self._machine.replace(self._take_up(loaded))
-        self.start()
+        self._mails.begin_anew(loaded)
+        self._go_on()
 
     def start(self) -> None:
+        """Go on with replies, mails and deadlines."""
+        self._mails.start()
+        self._go_on()
+
+    def _go_on(self) -> None:
         """Publish again the replies of which nobody knows whether the broker took them, as long as they are of use."""
         unpublished, self._unpublished = self._unpublished, []
         now = self._clock.now()
@@ -71,8 +83,9 @@ class CentreDriver:
         self._context.changed()
 
     def close(self) -> None:
-        """Stop the timer."""
+        """Stop the timers."""
         self._machine.cancel()
+        self._mails.close()
 
     def feed(self, message: Event | Request | CommandEnded) -> None:
         """Give the centre an input and perform what comes out."""
@@ -124,6 +137,8 @@ class CentreDriver:
                         self._tell_failure(output)
                 case Answer(topic=topic, answer=answer):
                     pending.answer(topic, answer, wall_us)
+                case Mail():
+                    self._mails.post(output)
                 case RightsChanged() | UnlockSpin() | ForgetSpin():
                     self._desk.feed(output)
                 case AskCar():

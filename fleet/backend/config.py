@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,10 +11,12 @@ from fleet.backend.announced_clock import ClockFactory
 from fleet.backend.batching import BATCH_WAIT_S
 from fleet.backend.consumer import RECEIVE_MAXIMUM
 from fleet.backend.echo import Echo
+from fleet.backend.mail.letter import Way
 from fleet.backend.recorder import NoRecorder, Recorder
 from fleet.backend.spin import SpinCost
 from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import OpenStore
+from fleet.cloud.dispatcher import Patience
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import Rule
 from fleet.transport.link import LinkFactory
@@ -36,7 +38,8 @@ class BackendConfig:
     `make_clock` and `wall_us` bring the time; the scenario time is known from the beginning where `clock_is_known`, otherwise
     once it is announced. `draw` returns the jitter of reconnects, whose waits grow to `longest_back_off_s`. `announce_stored`
     serves cars that keep messages until they are stored. `recorder` keeps a journal. `rules` are those of the services. `echo`
-    makes the watch over a stalled connection; None where connections do not stall.
+    makes the watch over a stalled connection; None where connections do not stall. `ways` deliver mails and pushes, by channel,
+    with `patience`; those of a channel without one are kept in the store, and go nowhere.
     """
 
     store: Path
@@ -61,3 +64,5 @@ class BackendConfig:
     open_store: OpenStore = SqliteStore
     recorder: Recorder = field(default_factory=NoRecorder)
     rules: tuple[type[Rule], ...] = RULES
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    patience: Patience = field(default_factory=Patience)

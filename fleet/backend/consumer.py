@@ -496,6 +496,8 @@ class Consumer:
             link.acknowledge(delivery)
         for action in pending.actions:
             publisher.send(action)
+        for call in pending.stored:
+            call()
         self._handled.difference_update(pending.handled)  # from now on the store knows them
         if self._announce_stored:
             publisher.send_stored(committed.marks)

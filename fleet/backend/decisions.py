@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from fleet.backend.mail.letter import Letter
 from fleet.backend.schema import NULL
 from fleet.cloud.car_settings import MODULE
 from fleet.cloud.desk_io import CommandOpened, KeepSettings, LateResult, RemoveUser, StoreUser, Transition
+from fleet.cloud.dispatcher import MailNoted, MailState
 from fleet.cloud.rule import Keep, Notify
 from fleet.kernel.instants import Instant
 from fleet.wire.messages import TERMINAL_STATES, DeskAnswer, Reply
@@ -45,6 +47,13 @@ class AnswerPublished(NamedTuple):
     request_id: str
 
 
+class MailPosted(NamedTuple):
+    """A new mail or push in the outbox: `waiting` for its delivery, or `kept` where nothing is delivered."""
+
+    letter: Letter
+    state: MailState
+
+
 StoredWrite = (
     CommandOpened
     | Transition
@@ -58,6 +67,8 @@ StoredWrite = (
     | ReplyPublished
     | AnswerGiven
     | AnswerPublished
+    | MailPosted
+    | MailNoted
 )
 """Decisions of desk and service centre that are stored."""
 
@@ -84,6 +95,8 @@ def decided(write: StoredWrite, wall_us: int) -> Decided:
             content = reply.data
         case AnswerGiven(answer=answer):
             content = answer
+        case MailPosted(letter=letter):
+            content = letter.data
         case _:
             return Decided(write, None, wall_us)
     return Decided(write, msgspec.json.encode(content).decode(), wall_us)
@@ -131,6 +144,8 @@ def write_decision(connection: sqlite3.Connection, decision: Decided) -> None:
             )
         case AnswerPublished():
             connection.execute("DELETE FROM answer WHERE topic = ? AND request_id = ?", write)
+        case MailPosted() | MailNoted():
+            _write_mail(connection, write, text, wall_us)
 
 
 def _write_service(
@@ -160,6 +175,31 @@ def _write_service(
             connection.execute(
                 "UPDATE reply SET published_wall_us = ? WHERE vin = ? AND request_id = ?", (wall_us, write.vin, write.request_id)
             )
+
+
+def _write_mail(connection: sqlite3.Connection, write: MailPosted | MailNoted, text: str | None, wall_us: int) -> None:
+    """Put a mail into the outbox, or note how it stands; what was sent, or is only kept, needs the secret of its link no more."""
+    match write:
+        case MailPosted(letter=letter, state=state):
+            secret = letter.secret if state == "waiting" else ""
+            connection.execute(
+                "INSERT INTO mail (id, account, address, language, kind, data, secret, vin, channel, at, wall_us, state, tries,"
+                " next_wall_us, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, '')",
+                (
+                    letter.id, letter.account, letter.address, letter.language, letter.kind, text, secret, letter.vin,
+                    letter.channel, letter.at, letter.made, state, letter.made,
+                ),
+            )  # fmt: skip
+        case MailNoted():
+            connection.execute(
+                "UPDATE mail SET state = :state, tries = :tries, next_wall_us = :due, error = :error,"
+                " sent_wall_us = CASE WHEN :state = 'sent' THEN :wall END,"
+                " secret = CASE WHEN :state = 'sent' THEN '' ELSE secret END WHERE id = :id",
+                {
+                    "state": write.state, "tries": write.tries, "due": write.due, "error": write.error, "wall": wall_us,
+                    "id": write.id,
+                },
+            )  # fmt: skip
 
 
 def _write_transition(connection: sqlite3.Connection, change: Transition, wall_us: int) -> None:

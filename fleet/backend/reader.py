@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from fleet.backend.mail.letter import Channel, Letter
 from fleet.backend.schema import CLOCK, open_for_reading, store_error
+from fleet.cloud.dispatcher import MailState
 from fleet.cloud.sequence import Gap
 from fleet.cloud.twin import Twin, ahead_at, merge_status
 from fleet.errors import StoreError
@@ -31,7 +33,12 @@ _COMMAND_COLUMNS: Final = (
     " changed_at, due_wall_us, asked_wall_us, sent_wall_us, first_answer_wall_us, ended_wall_us FROM command"
 )
 
-_FILLED: Final = ("newest", "message", "quarantine", "command", "user", "notice", "reply")
+_MAIL_COLUMNS: Final = (
+    "SELECT id, account, address, language, kind, data, vin, channel, at, wall_us, state, tries, next_wall_us, sent_wall_us,"
+    " error FROM mail"
+)
+
+_FILLED: Final = ("newest", "message", "quarantine", "command", "user", "notice", "reply", "mail")
 """Tables that a store which has been used has rows in."""
 _HELD_OF_BOOTS: Final = "SELECT vin, boot, quarantined FROM sequence WHERE quarantined > 0"
 _HELD: Final = "SELECT reason, count FROM quarantine_count ORDER BY reason"
@@ -136,6 +143,42 @@ class ReplyRow:
     at: int
     expires_at: int
     published_wall_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MailRow:
+    """A mail or push in the outbox, without the secret of its link; `at` is scenario µs. `error` says why it has not gone."""
+
+    id: int
+    account: str
+    address: str
+    language: str
+    kind: str
+    data: dict[str, Any]
+    vin: str
+    channel: Channel
+    at: int
+    wall_us: int
+    state: MailState
+    tries: int
+    next_wall_us: int
+    sent_wall_us: int | None
+    error: str
+
+    def letter(self) -> Letter:
+        """Return it as it is put into words."""
+        return Letter(
+            id=self.id,
+            account=self.account,
+            address=self.address,
+            language=self.language,
+            kind=self.kind,
+            data=self.data,
+            vin=self.vin,
+            channel=self.channel,
+            at=self.at,
+            made=self.wall_us,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +339,35 @@ class StoreReader:
             {"vin": vin, "limit": limit},
         )
         return [ReplyRow(*[*row[:4], msgspec.json.decode(row[4]), *row[5:]]) for row in found]
+
+    def mails(
+        self, *, person: str | None = None, kind: str | None = None, state: str | None = None, limit: int = 100
+    ) -> list[MailRow]:
+        """Return mails and pushes, the newest first; `person` is an account or an address."""
+        return self._mails(
+            " WHERE (:person IS NULL OR account = :person OR address = :person COLLATE NOCASE)"
+            " AND (:kind IS NULL OR kind = :kind) AND (:state IS NULL OR state = :state) ORDER BY id DESC LIMIT :limit",
+            {"person": person, "kind": kind, "state": state, "limit": limit},
+        )
+
+    def mail(self, mail_id: int) -> MailRow | None:
+        """Return one mail or push, None when there is none of this number."""
+        return next(iter(self._mails(" WHERE id = :id", {"id": mail_id})), None)
+
+    def mail_counts(self) -> dict[str, dict[str, int]]:
+        """Return how many mails and pushes there are of each kind, by their state."""
+        counts: dict[str, dict[str, int]] = {}
+        if self._schema >= HAS_MAILS:
+            for kind, state, count in self._rows(
+                "SELECT kind, state, count(*) FROM mail GROUP BY kind, state ORDER BY kind, state"
+            ):
+                counts.setdefault(kind, {})[state] = count
+        return counts
+
+    def _mails(self, where: str, parameters: dict[str, Any]) -> list[MailRow]:
+        return [
+            MailRow(*[*row[:5], msgspec.json.decode(row[5]), *row[6:]]) for row in self._rows(_MAIL_COLUMNS + where, parameters)
+        ]
 
     def service_state(self, module: str) -> dict[str, Any]:
         """Return the notes of a rule of the service centre."""

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from fleet.backend.store_copies import keep_copy
 from fleet.errors import StoreError, StoreFull, StoreLocked, StoreTooNew, StoreTooOld
 
-SCHEMA: Final = 6
+SCHEMA: Final = 7
 """Kept in `PRAGMA user_version`, which can be read before anything is known of the tables. Tools read this one alone."""
 OLDEST_SCHEMA: Final = 3
 """The oldest that a writer brings to the present one."""
@@ -44,6 +44,15 @@ _COUNTED: Final = """
 UPDATE sequence SET quarantined = (SELECT count(*) FROM quarantine
     WHERE quarantine.vin = sequence.vin AND quarantine.boot = sequence.boot AND quarantine.seq > 0);
 INSERT INTO quarantine_count SELECT reason, count(*) FROM quarantine GROUP BY reason;
+"""
+_MAIL: Final = """
+CREATE TABLE mail (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, address TEXT NOT NULL, language TEXT NOT NULL,
+    kind TEXT NOT NULL, data TEXT NOT NULL, secret TEXT NOT NULL, vin TEXT NOT NULL, channel TEXT NOT NULL,
+    at INTEGER NOT NULL, wall_us INTEGER NOT NULL, state TEXT NOT NULL, tries INTEGER NOT NULL,
+    next_wall_us INTEGER NOT NULL, sent_wall_us INTEGER, error TEXT NOT NULL);
+CREATE INDEX mail_of_account ON mail (account, id);
+CREATE INDEX mail_unsent ON mail (state, channel, next_wall_us) WHERE state IN ('waiting', 'sending');
 """
 _TABLES: Final = (
     """
@@ -104,8 +113,9 @@ CREATE TABLE service_state (
     + _ANSWER
     + _GIVEN
     + _BOUNDS
+    + _MAIL
 )
-_MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN, 5: _BOUNDS + _COUNTED}
+_MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN, 5: _BOUNDS + _COUNTED, 6: _MAIL}
 """Statements that bring a store from a version to the next one."""
 
 CLOCK: Final = "clock"

@@ -17,6 +17,7 @@ from fleet.backend.config import BackendConfig
 from fleet.backend.consumer import Consumer
 from fleet.backend.context import BackendContext
 from fleet.backend.desk_driver import DeskDriver
+from fleet.backend.mail.deliverer import MailDeliverer
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded
 from fleet.errors import LinkError
@@ -25,6 +26,7 @@ from fleet.observe.histogram import Histogram
 from fleet.transport.link import BackOff, Link, LinkOwner, LinkSettings
 
 _SPIN_WAIT_S: Final = 5.0
+_MAIL_WAIT_S: Final = 5.0
 _log = structlog.get_logger(__name__)
 
 
@@ -57,6 +59,8 @@ class Snapshot:
     commit_us: Histogram
     batch_messages: Histogram
     warnings: tuple[str, ...]
+    mails: dict[str, int]
+    """Mails and pushes that came to an end, by their state."""
     ends: dict[str, int]
     """Connections to the broker that ended, see `fleet.transport.link.ConnectionEnds`."""
 
@@ -109,7 +113,8 @@ class Backend:
             batch_wait_s=config.batch_wait_s,
         )
         self.desk = DeskDriver(context, loaded, vault)
-        self._centre = CentreDriver(context, self.desk, loaded, rules=config.rules)
+        self.mails = MailDeliverer(context, loaded, config.ways, config.patience)
+        self._centre = CentreDriver(context, self.desk, self.mails, loaded, rules=config.rules)
         self.consumer = Consumer(
             context,
             self.desk,
@@ -166,7 +171,7 @@ class Backend:
     @property
     def is_idle(self) -> bool:
         """True while nothing is collected, checked or published: all that has arrived has had its effect."""
-        return self.consumer.is_idle and not (self.desk.is_checking or self.consumer.publisher.in_flight)
+        return self.consumer.is_idle and self.mails.is_idle and not (self.desk.is_checking or self.consumer.publisher.in_flight)
 
     def flush(self) -> None:
         """Have all that is stored where readers find it."""
@@ -212,6 +217,7 @@ class Backend:
         try:
             await self.consumer.wait_for_quiet(quiet_s, limit_s=limit_s)
             await self.desk.wait_for_spins(min(limit_s, _SPIN_WAIT_S))
+            await self.mails.stop(min(limit_s, _MAIL_WAIT_S))
             self.consumer.finish()
             done, _ = await asyncio.wait({running}, timeout=limit_s)
             if not done:
@@ -260,5 +266,6 @@ class Backend:
             commit_us=consumer.commit_us,
             batch_messages=consumer.batch_messages,
             warnings=tuple(self.context.warnings),
+            mails=dict(self.mails.counts),
             ends=asdict(consumer.ends),
         )

@@ -16,10 +16,11 @@ import msgspec
 from fleet.backend.database import Database
 from fleet.backend.decisions import AnswerGiven, ReplyGiven
 from fleet.backend.known_numbers import NUMBERS
+from fleet.backend.mail.letter import Letter
 from fleet.backend.preparing import BatchPreparer
 from fleet.backend.rows import Part
 from fleet.backend.schema import store_error
-from fleet.backend.store import Batch, Committed, Loaded
+from fleet.backend.store import Batch, Committed, Loaded, StoredMail
 from fleet.backend.write_buffer import AT_ONCE, WriteBuffer, WritePolicy
 from fleet.cloud.desk_io import CommandRecord, PresenceChanged, SpinHash, UserRecord
 from fleet.wire.messages import DeskAnswer, Reply
@@ -29,6 +30,11 @@ _RECORD: Final = (
     "SELECT id, vin, name, user, parameters, answer_topic, asked_at, expires_at, due_wall_us, state, reason, detail,"
     " decided_by, changed_at, awake FROM command"
 )
+_MAIL: Final = (
+    "SELECT id, account, address, language, kind, data, vin, channel, at, wall_us, secret, state, tries, next_wall_us FROM mail"
+)
+_LAST_MAIL: Final = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'mail'"
+"""The number of the last mail there ever was, also if it was erased: none is used twice."""
 _REPLY: Final = "SELECT vin, request_id, name, error, data, at, expires_at FROM reply"
 
 
@@ -112,6 +118,8 @@ class SqliteStore:
                 ],
                 services=_services(run("SELECT module, key, value FROM service_state")),
                 meta=dict(run("SELECT name, value FROM meta").fetchall()),
+                last_mail_id=run(_LAST_MAIL).fetchone()[0],
+                mails_sending=run("SELECT id, tries FROM mail WHERE state = 'sending' ORDER BY id").fetchall(),
             )
         except sqlite3.Error as error:
             raise store_error(error, self.path) from error
@@ -135,6 +143,25 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise store_error(error, self.path) from error
         return None if row is None else _command(row)
+
+    def waiting_mails(self, channel: str, limit: int) -> list[StoredMail]:
+        return self._mails(_MAIL + " WHERE state = 'waiting' AND channel = ? ORDER BY next_wall_us, id LIMIT ?", (channel, limit))
+
+    def find_mail(self, mail_id: int) -> StoredMail | None:
+        return next(iter(self._mails(_MAIL + " WHERE id = ?", (mail_id,))), None)
+
+    def _mails(self, sql: str, parameters: tuple[Any, ...]) -> list[StoredMail]:
+        self._buffer.bring_up()
+        try:
+            return [_mail(row) for row in self.database.reader.execute(sql, parameters)]
+        except sqlite3.Error as error:
+            raise store_error(error, self.path) from error
+
+
+def _mail(row: tuple[Any, ...]) -> StoredMail:
+    mail_id, account, address, language, kind, data, vin, channel, at, made, secret, state, tries, due = row
+    letter = Letter(mail_id, account, address, language, kind, msgspec.json.decode(data), vin, channel, at, made, secret)
+    return StoredMail(letter, state, tries, due)
 
 
 def _reply(row: tuple[Any, ...]) -> ReplyGiven:

@@ -14,7 +14,9 @@ import msgspec
 
 from fleet.backend.decisions import AnswerGiven, Decided, ReplyGiven
 from fleet.backend.known_numbers import BootKey, Seen
+from fleet.backend.mail.letter import Letter
 from fleet.cloud.desk_io import CommandRecord, PresenceChanged, UserRecord
+from fleet.cloud.dispatcher import MailState
 from fleet.cloud.twin import Newest, Origin
 from fleet.wire.messages import Presence, Stored
 
@@ -108,7 +110,10 @@ class Committed(msgspec.Struct):
 
 
 class Loaded(msgspec.Struct):
-    """Everything that a back end needs to go on after a restart; `answers` each with the wall time at which it was given."""
+    """Everything that a back end needs to go on after a restart; `answers` each with the wall time at which it was given.
+
+    `mails_sending` (id, tries) were about to leave when it ended, or are just now.
+    """
 
     users: list[UserRecord]
     vins: list[str]
@@ -119,10 +124,21 @@ class Loaded(msgspec.Struct):
     answers: list[tuple[AnswerGiven, int]]
     services: dict[str, dict[str, Any]]
     meta: dict[str, str]
+    last_mail_id: int
+    mails_sending: list[tuple[int, int]]
+
+
+class StoredMail(NamedTuple):
+    """A mail or push in the outbox, and how it stands; `due` is wall µs."""
+
+    letter: Letter
+    state: MailState
+    tries: int
+    due: int
 
 
 class Store(Protocol):
-    """The only writer of one store. One thread at a time may use it, but for `load`, `find_command`, `is_stored` and `copy_back`.
+    """The only writer of one store. One thread at a time may use it, but for what reads, and `copy_back`.
 
     Every method may raise StoreError and its kin.
     """
@@ -153,6 +169,14 @@ class Store(Protocol):
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return the command with this id, None when there never was one."""
+        ...
+
+    def waiting_mails(self, channel: str, limit: int) -> list[StoredMail]:
+        """Return mails of a channel that are to be delivered, the first that is due first."""
+        ...
+
+    def find_mail(self, mail_id: int) -> StoredMail | None:
+        """Return one mail, whatever its state; None when there is none."""
         ...
 
     def save(self) -> None:

@@ -127,11 +127,6 @@ class Dispatcher:
         self._under_way: dict[int, MailWaits] = {}
         self._forgotten: set[int] = set()
 
-    @property
-    def is_idle(self) -> bool:
-        """True while no try is under way."""
-        return not self._under_way
-
     def holds(self, mail_id: int) -> bool:
         """Tell whether a mail waits here, or is being tried."""
         return mail_id in self._waiting or mail_id in self._under_way

@@ -42,6 +42,7 @@ UNDONE = {
         "ALTER TABLE sequence DROP COLUMN floor",
         "ALTER TABLE sequence DROP COLUMN quarantined",
     ),
+    6: ("DROP TABLE mail",),
 }
 """What makes a store of the next schema one of this."""
 

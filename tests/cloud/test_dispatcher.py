@@ -97,7 +97,6 @@ def test_few_are_tried_at_once_and_each_channel_has_its_own_room() -> None:
     assert begun(dispatcher.receive(waits(6, "push"), NOW)) == [6]
     assert begun(dispatcher.receive(TryEnded(2, "sent"), NOW)) == [3]
     assert dispatcher.deadline() is None  # nothing to wake for while there is no room
-    assert not dispatcher.is_idle
 
 
 def test_a_server_that_is_gone_is_looked_for_by_one_mail_at_a_time() -> None:
@@ -163,7 +162,6 @@ def test_an_erased_mail_is_not_sent_any_more() -> None:
     dispatcher.receive(MailForgotten(3), NOW)
     assert dispatcher.receive(TryEnded(3, "deferred", "late"), NOW) == []  # nothing is noted of it, and it is not tried again
     assert dispatcher.deadline() is None
-    assert dispatcher.is_idle
 
 
 def test_waking_early_does_nothing() -> None:

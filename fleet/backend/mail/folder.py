@@ -26,6 +26,8 @@ _ENDINGS: Final = {"mail": ".eml", "push": ".json"}
 class Folder:
     """A `Way` for both channels. Its folder is made with the first letter."""
 
+    is_quick = True
+
     def __init__(self, path: Path) -> None:
         """Take where the files go."""
         self._path = path

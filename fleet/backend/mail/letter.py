@@ -47,7 +47,10 @@ class NotDelivered(Exception):
 
 
 class Way(Protocol):
-    """Delivers letters of a channel. Made once, used by several threads at the same time."""
+    """Delivers letters of a channel. One that is not quick is used by several threads at the same time."""
+
+    is_quick: bool
+    """True where a letter is delivered in a moment, and without a network: then no thread is needed."""
 
     def deliver(self, letter: Letter, hand_over: Callable[[], None]) -> None:
         """Deliver, or raise NotDelivered; may take a while.

@@ -43,6 +43,8 @@ class SmtpServer:
 class Smtp:
     """A `Way` for mails."""
 
+    is_quick = False
+
     def __init__(self, server: SmtpServer) -> None:
         """Take the server."""
         self._server = server

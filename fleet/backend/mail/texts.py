@@ -23,7 +23,7 @@ DEFAULT: Final = "en"
 LANGUAGES: Final = ("cs", "de", "en", "es", "fr", "it", "sv")
 LINKS: Final = "https://fleet.example/"
 """Links lead there (ours): nobody answers, and the last word of a link is the secret that a tool hands in."""
-GONE: Final = "(the link was removed when the mail was sent)"
+GONE: Final = "(the link is for its receiver only)"
 LONGEST_VALUE: Final = 200
 """Characters of a value that are shown."""
 _FOLDER: Final = "mail_texts"

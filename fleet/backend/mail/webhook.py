@@ -70,6 +70,8 @@ def signature(key: bytes, name: str, timestamp: int, content: bytes) -> str:
 class Webhook:
     """A `Way` for pushes."""
 
+    is_quick = False
+
     def __init__(self, url: str, key: bytes, wall_us: Callable[[], int], *, answer_s: float = ANSWER_S) -> None:
         """Take the address and the signing key. Raises UsageError for an address that is none."""
         parts = urlsplit(url)
