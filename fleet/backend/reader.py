@@ -357,11 +357,8 @@ class StoreReader:
     def mail_counts(self) -> dict[str, dict[str, int]]:
         """Return how many mails and pushes there are of each kind, by their state."""
         counts: dict[str, dict[str, int]] = {}
-        if self._schema >= HAS_MAILS:
-            for kind, state, count in self._rows(
-                "SELECT kind, state, count(*) FROM mail GROUP BY kind, state ORDER BY kind, state"
-            ):
-                counts.setdefault(kind, {})[state] = count
+        for kind, state, count in self._rows("SELECT kind, state, count(*) FROM mail GROUP BY kind, state ORDER BY kind, state"):
+            counts.setdefault(kind, {})[state] = count
         return counts
 
     def _mails(self, where: str, parameters: dict[str, Any]) -> list[MailRow]:

@@ -106,6 +106,22 @@ ChosenDialect = Annotated[
 ]
 Link = Annotated[LinkKind, typer.Option("--link", help="swarm carries masses of cars; aiomqtt is the reference.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+Mail = Annotated[
+    str | None,
+    typer.Option(
+        "--mail",
+        metavar="DIR|smtp://HOST:PORT|none",
+        help="Where mails go; smtp://USER@HOST wants FLEET_SMTP_PASSWORD \\[default: the folder mail beside the store].",
+    ),
+]
+Push = Annotated[
+    str | None,
+    typer.Option(
+        "--push",
+        metavar="URL",
+        help="Where pushes are posted, signed with FLEET_PUSH_SECRET \\[default: files beside the mails].",
+    ),
+]
 Full = Annotated[bool, typer.Option("--full", help="Show the whole story of a machine, without cuts.")]
 JournalFile = Annotated[
     Path | None, typer.Option("--journal", metavar="FILE", help="Record all inputs and outputs there, see docs/journal.md.")

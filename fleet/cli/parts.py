@@ -26,6 +26,8 @@ from fleet.cli.common import (
     Delivery,
     DeliveryMode,
     JournalFile,
+    Mail,
+    Push,
     Resolved,
     ScenarioName,
     Seed,
@@ -50,6 +52,7 @@ from fleet.runtime.certificates import AUTHORITY
 from fleet.runtime.credentials import FleetSecret
 from fleet.runtime.embedded import EMBEDDED_STATE, EmbeddedOptions, run_embedded
 from fleet.runtime.limits import lack_of_open_files, run_fast
+from fleet.runtime.mail_ways import mail_folder, open_ways
 from fleet.runtime.mosquitto import BrokerCertificates, PrivateMosquitto
 from fleet.runtime.processes import pepper_of, read_resolved_scenario, run_backend, run_broker, run_simulator, stop_on_signals
 from fleet.runtime.resources import resource_dir
@@ -195,6 +198,8 @@ def backend(
     client_id: BackendClientId = None,
     end_session: Annotated[bool, typer.Option("--end-session", help="Leave no session with the broker at the end.")] = False,
     spin_cost: Annotated[int, typer.Option("--spin-cost", help="scrypt's n for S-PINs, a power of two.")] = SpinCost().n,
+    mail: Mail = None,
+    push: Push = None,
     journal: JournalFile = None,
     dialect: Annotated[
         list[str] | None,
@@ -203,14 +208,17 @@ def backend(
     as_json: AsJson = False,
     until_eof: UntilEof = False,
 ) -> None:
-    """Store what cars send, and run the command desk.
+    """Store what cars send, run the command desk, and deliver mails and pushes.
 
-    Example: fleet backend --broker mqtt://localhost:1884 --store fleet.sqlite
+    Examples: fleet backend --broker mqtt://localhost:1884 --store fleet.sqlite
+
+    fleet backend --broker mqtt://localhost:1884 --mail smtp://localhost:1025 --push http://localhost:8080/push
     """
     if not as_json:
         need_no_reader()
     access = replace(connection.open(), dialects=tuple(dialect or ()))
     need_users(access, tools=("backend",))
+    ways = open_ways(mail_folder(store) if mail is None else mail, push)
     if journal is not None and not until_eof:
         _keep_journal(journal, as_json)
 
@@ -226,6 +234,7 @@ def backend(
             stop=stop_on_signals(until_eof=until_eof),
             emit=emit_line if as_json else _tell_backend,
             journal=journal,
+            ways=ways,
         )
 
     run_fast(main(), fast=connection.link == "swarm")

@@ -23,6 +23,8 @@ from fleet.cli.common import (
     Clock,
     Delivery,
     DeliveryMode,
+    Mail,
+    Push,
     ScenarioName,
     Seed,
     Set,
@@ -35,6 +37,7 @@ from fleet.cli.common import (
 )
 from fleet.cli.completing import LATEST
 from fleet.cli.connecting import EVERYWHERE, OF_CARS, BrokerOptions, connecting, without_effect
+from fleet.errors import UsageError
 from fleet.kernel.instants import format_duration
 from fleet.observe import report as reports
 from fleet.runtime.access import need_users
@@ -44,6 +47,7 @@ from fleet.runtime.confirmations import checked_filter
 from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.limits import need_open_files
 from fleet.runtime.live_stage import LiveOptions, live_run
+from fleet.runtime.mail_ways import NOWHERE, is_local, mail_folder, open_ways
 from fleet.runtime.resources import resource_dir
 from fleet.runtime.run import Run, RunConfig
 from fleet.runtime.signals import ending_signals
@@ -99,6 +103,8 @@ def run(
         ),
     ] = None,
     keep_sessions: Annotated[bool, typer.Option("--keep-sessions", help="Leave the cars' sessions with the broker.")] = False,
+    mail: Mail = None,
+    push: Push = None,
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Write no journal.")] = False,
     delivery: Delivery = DeliveryMode.PUBACK,
     dialect: ChosenDialect = None,
@@ -114,6 +120,9 @@ def run(
     """
     if ask_desk and not no_backend:
         raise without_effect("--ask-desk", "users ask our own back end anyway", "give --no-backend for one of yours")
+    for option, given in (("--mail", mail), ("--push", push)):
+        if given is not None and no_backend:
+            raise without_effect(option, "it is for our own back end", "leave --no-backend out")
     if confirm_topic is not None and not no_backend:
         raise without_effect("--confirm-topic", "our own back end's store is counted", "give --no-backend for one of yours")
     loaded = load_scenario(find_scenario(scenario, resource_dir("scenarios")), cars, seed, clock, settings, dialect)
@@ -127,8 +136,10 @@ def run(
             "with --clock virtual broker, network and back end are part of the run",
             "give a live clock such as --clock x600",
         )
+        mail = _virtual_mail(mail, push, out_dir)
         make: Callable[[RunConfig, View], Run] = virtual_run
     else:
+        open_ways(mail or NOWHERE, push)  # a fault in them ends the command before anything starts
         tools = ("tool", "backend") if not no_backend else ("tool",) if ask_desk or confirm_topic else ()
         options = _live_options(connection, loaded, tools=tools, keep_sessions=keep_sessions)
         make = partial(live_run, options=options)
@@ -140,8 +151,23 @@ def run(
         asks_desk=ask_desk,
         confirm_topic=None if confirm_topic is None else checked_filter(confirm_topic),
         journal=not no_journal,
+        mail=mail,
+        push=push,
     )
     _start(config, make, as_json=as_json)
+
+
+def _virtual_mail(mail: str | None, push: str | None, out_dir: Path | None) -> str:
+    """Return where the mails of a virtual run go: into a folder that was named, or nowhere; years of them are many files."""
+    if push is not None or not is_local(mail or NOWHERE):
+        raise UsageError(
+            "a virtual run sends nothing to a server: its days take seconds",
+            hint="Name a folder with --mail DIR, or give a live clock such as --clock x600.",
+        )
+    if mail is None:
+        return NOWHERE if out_dir is None else mail_folder(out_dir / "store.sqlite")
+    open_ways(mail, None)
+    return mail
 
 
 def _live_options(connection: BrokerOptions, scenario: Scenario, *, tools: tuple[str, ...], keep_sessions: bool) -> LiveOptions:

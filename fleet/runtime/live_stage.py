@@ -294,6 +294,7 @@ class LiveRunStage:
                 *(["--spin-cost", str(cost)] if cost else []), *self._guest_options(), *self._shared_options(),
                 *(word for choice in choices_of(config.scenario) for word in ("--dialect", choice)),
                 *(["--journal", str(self._journals()[1])] if config.journal else []),
+                *(["--mail", config.mail] if config.mail is not None else []), *(["--push", config.push] if config.push else []),
             ],
             environment=self._environment(),
             listen=self._heard_backend,

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from fleet.backend.mail.letter import Way
 from fleet.backend.service import Backend
 from fleet.backend.spin import SpinCost
 from fleet.errors import BrokerError, ConnectRefused, SubscribeRefused, UsageError
@@ -92,10 +93,11 @@ async def run_backend(
     stop: asyncio.Event,
     emit: Emit,
     journal: Path | None = None,
+    ways: Mapping[str, Way] | None = None,
 ) -> None:
     """Store what cars send and run the desk, until `stop`. Raises what the broker refuses and what the store cannot.
 
-    `journal` is the file in which everything is written down that happens here.
+    `journal` is the file in which everything is written down that happens here; `ways` deliver mails and pushes, by channel.
     """
     look_for_garbage_rarely()
     config = replace(
@@ -105,6 +107,7 @@ async def run_backend(
         spin_cost=spin_cost,
         announce_stored=announce_stored,
         client_id=client_id,
+        ways=ways or {},
     )
     written = None if journal is None else JournalWriter(journal, begin_of_backend())
     hooks = None if written is None else BackendRecorder(written)

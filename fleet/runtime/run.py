@@ -27,6 +27,7 @@ class RunConfig:
 
     With `until_stored` cars keep their messages until they are stored. `asks_desk` says, without a back end of ours, that users
     ask the one under test, which answers as our desk does; `confirm_topic` is where that confirms what it has stored.
+    `mail` and `push` say where mails and pushes go, see `fleet.runtime.mail_ways`; None leaves it to the stage.
     """
 
     scenario: Scenario
@@ -36,6 +37,8 @@ class RunConfig:
     asks_desk: bool = False
     confirm_topic: str | None = None
     journal: bool = True
+    mail: str | None = None
+    push: str | None = None
 
     @property
     def with_desk(self) -> bool:

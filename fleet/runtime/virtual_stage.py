@@ -26,6 +26,7 @@ from fleet.runtime.dialects import dialect_of
 from fleet.runtime.health import monotonic_us
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendRecorder, account_of_rows, backend_account, begin_of
 from fleet.runtime.limits import look_for_garbage_rarely
+from fleet.runtime.mail_ways import NOWHERE, open_ways
 from fleet.runtime.run import Hear, Message, Played, Run, RunConfig
 from fleet.runtime.shard import wait_until
 from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
@@ -145,6 +146,7 @@ class VirtualRunStage:
             virtual_backend(self._config.store, self._network.tool_links, self._schedule, key=key),
             dialect=self._dialect,
             announce_stored=until_stored,
+            ways=open_ways(self._config.mail or NOWHERE, None),
             batch_wait_s=BATCH_WAIT_STORED_S if until_stored else BATCH_WAIT_S,
         )
 
