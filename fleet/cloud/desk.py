@@ -330,7 +330,7 @@ class Desk:
 
         Of a car with people that is an account, whoever it is: a name that is none of theirs is not kept.
         """
-        rights = self._rights.get(request.vin)
+        rights = self._with_people(request.vin)
         if rights is None and asked.person is None:
             name = request.user or PRIMARY
             return name, (request.vin, name)
@@ -348,7 +348,7 @@ class Desk:
         refusal = self._judged(request.vin, request.name, request.parameters, who, now)
         if refusal is not None:
             return refusal, []
-        if request.vin in self._rights:
+        if self._with_people(request.vin) is not None:
             return None, self._guard.meet(account_key(who)) if _wants_spin(asked) else []
         if asked.person is not None:
             return DeskRefusal("insufficient_rights", "this person is no user of the car"), []
@@ -356,6 +356,11 @@ class Desk:
         if user is None:
             return DeskRefusal("insufficient_rights", f"{who[:40]!r} is not enrolled on this car"), outputs
         return None, outputs
+
+    def _with_people(self, vin: str) -> CarRights | None:
+        """Return the rights of a car whose people are known, None for one that is a nameless primary user's."""
+        rights = self._rights.get(vin)
+        return rights if rights is not None and rights.people else None
 
     def _judged(self, vin: str, name: str, parameters: Mapping[str, Any], who: str, now: Instant) -> DeskRefusal | None:
         """Return the answer to the one question, as things stand now."""

@@ -63,7 +63,8 @@ class UserRights(msgspec.Struct, frozen=True):
 class CarRights(msgspec.Struct, frozen=True):
     """The users of a car by their accounts, its licences by package, and what its users have switched off in the app.
 
-    `generation` is G3, G4 or, not known, empty: then the rules of G4 hold.
+    Without `people` the licences count, and whoever uses the car is a verified primary user. `generation` is G3, G4 or, not
+    known, empty: then the rules of G4 hold.
     """
 
     users: dict[str, UserRights] = {}
@@ -71,6 +72,7 @@ class CarRights(msgspec.Struct, frozen=True):
     mode: PrivacyMode = OPEN
     services_off: tuple[str, ...] = ()
     generation: str = ""
+    people: bool = True
 
     @property
     def primary(self) -> str | None:
@@ -132,8 +134,8 @@ def refusal(
     rights: CarRights | None, reported: ReportedSettings | None, who: str | None, doing: Doing, now: Instant
 ) -> Why | None:
     """Return why this account (None: nobody that is known) may not do this now; None when it may."""
-    if rights is None:
-        return unsent(None, reported, doing) or _of_the_back_end(doing)
+    if rights is None or not rights.people:
+        return _of_the_back_end(doing) or _licence_refusal(rights, doing, now) or unsent(None, reported, doing)
     user = _user(rights, who)
     if user is None:
         return ("insufficient_rights", "this person is no user of the car")
@@ -143,7 +145,11 @@ def refusal(
         return ("user_not_verified", f"{doing.name} wants a user whom a dealer has identified")
     if doing.consent is not None and doing.consent in user.refused:
         return ("consent_missing", f"{doing.name} wants the consent to {doing.consent}")
-    return (None if doing.legal else unlicensed(rights, doing.package, now)) or unsent(rights, reported, doing)
+    return _licence_refusal(rights, doing, now) or unsent(rights, reported, doing)
+
+
+def _licence_refusal(rights: CarRights | None, doing: Doing, now: Instant) -> Why | None:
+    return None if rights is None or doing.legal else unlicensed(rights, doing.package, now)
 
 
 def unsent(rights: CarRights | None, reported: ReportedSettings | None, doing: Doing) -> Why | None:

@@ -114,6 +114,16 @@ def test_somebody_with_an_account_is_no_user_of_a_car_without_people() -> None:
     assert outcome(PeopleDesk(None).by("p1", "a")) == ("rejected", "insufficient_rights")
 
 
+def test_a_car_without_people_whose_licence_is_over_is_still_its_primary_users() -> None:
+    lab = PeopleDesk(CarRights(terms={"remote": Terms(((START - DAY, START + DAY),))}, people=False))
+    lab.set_spin("4321")
+    assert outcome(lab.by(None, "a", "lock", user=None, spin="4321")) == ("queued", None)
+    assert lab.record("a").user == "primary"
+    assert outcome(lab.by(None, "b", "honk", user="anna")) == ("rejected", "insufficient_rights")
+    lab.now += DAY
+    assert outcome(lab.by(None, "c", "honk", user=None)) == ("rejected", "licence_expired")
+
+
 # --- S-PIN
 
 

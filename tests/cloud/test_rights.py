@@ -228,6 +228,15 @@ def test_a_car_without_rights_is_a_verified_primary_users() -> None:
     assert all(why("primary", name, None) is None for name in COMMANDS if set(COMMANDS[name].entry.may) & set(EVERYBODY))
 
 
+def test_of_a_car_without_people_its_licences_count() -> None:
+    """A plain test car whose licence ends tonight: its nameless primary user is refused for that alone."""
+    car = CarRights(terms={"remote": Terms(((NOW - DAY, NOW),))}, people=False, mode="offline")
+    assert [why("primary", name, car) for name in ("honk", "lock", "reset")] == ["licence_expired", "licence_expired", None]
+    assert why("primary", "honk", car, NOW - 1) is None
+    assert why("primary", "honk", car, NOW - 1, ReportedSettings(mode="offline")) == "privacy_offline"
+    assert online(ANYBODY, "traffic", car) == "licence_missing"
+
+
 def test_a_car_of_whom_nobody_is_primary() -> None:
     assert CarRights().primary is None
     assert CAR.primary == "p1"

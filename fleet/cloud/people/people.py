@@ -180,10 +180,15 @@ class People:
         return touched
 
     def rights_of(self, vin: str) -> CarRights | None:
-        """Return by what desk and centre judge who does something with a car; None for one that is not managed."""
+        """Return by what desk and centre judge who does something with a car; None for one of which nothing counts.
+
+        Of a car that is not managed its licences count, where it has any.
+        """
         car = self.cars.get(vin)
-        if car is None or not car.managed:
+        if car is None or not (car.managed or car.licences):
             return None
+        if not car.managed:
+            return CarRights(terms=_terms_of(car), generation=car.generation, people=False)
         return CarRights(
             users={account: self._user_rights(account, car) for account in car.users},
             terms=_terms_of(car),
@@ -193,7 +198,7 @@ class People:
         )
 
     def all_rights(self) -> dict[str, CarRights]:
-        """Return the rights of all cars that are managed."""
+        """Return the rights of all cars of which something counts."""
         return {vin: rights for vin in self.cars if (rights := self.rights_of(vin)) is not None}
 
     def _user_rights(self, account_id: str, car: CarPeople) -> UserRights:

@@ -124,3 +124,14 @@ def test_a_car_that_nobody_has_enrolled_or_registered_has_no_rights_to_judge_by(
     assert people.all_rights() == {}
     people.put_car(replace(people.car(VIN), managed=True))
     assert people.rights_of(VIN) is not None
+
+
+def test_of_a_car_that_nobody_has_enrolled_its_licences_count_where_it_has_any() -> None:
+    people = People(Notes())
+    licence = Licence(id="l1", product="connect", packages=("remote",), begins=NOW, ends=NOW + DAY)
+    people.put_car(CarPeople(vin=VIN, licences=(licence,), services_off=("honk",)))
+    rights = people.rights_of(VIN)
+    assert rights is not None
+    assert not rights.people
+    assert (rights.users, rights.services_off) == ({}, ())
+    assert rights.terms == {"remote": Terms(((NOW, NOW + DAY),))}
