@@ -20,6 +20,8 @@ Handlers = Mapping[Route, Handler]
 
 LEGAL_EVENTS: Final = frozenset({"ecall", "privacy_changed", "car_reset", "car_paired"})
 """Events that the law requires in every privacy mode, and that of the switch itself."""
+ENROLMENT: Final = frozenset({"qr_shown", "key_presented", "enrolment", "enrol_user"})
+"""Events, requests and commands of an enrolment: of a car in which nobody is at home, and before all that waits."""
 UNTOLD: Final = frozenset({"privacy_changed", "car_reset", "car_paired"})
 """Before these events a car may have kept something to itself."""
 MUTED_REASONS: Final = frozenset({"privacy_offline", "not_paired"})
@@ -146,13 +148,15 @@ def desk_inputs(handler: Handler) -> Handlers:
 
 
 def is_priority(record: Any) -> bool:
-    """Tell whether a message of a car leaves it before what waits, and in every privacy mode."""
+    """Tell whether a message of a car leaves it before what waits, and also while nobody is at home in it."""
     message = record.data["message"]
     match record.of:
         case "Event":
-            return message["name"] in LEGAL_EVENTS
+            return message["name"] in LEGAL_EVENTS or message["name"] in ENROLMENT
         case "Response":
-            return message["name"] == "reset" or message.get("reason") in MUTED_REASONS
+            return message["name"] in {"reset", "enrol_user"} or message.get("reason") in MUTED_REASONS
+        case "Request":
+            return message["name"] in ENROLMENT
         case _:
             return False
 
@@ -160,6 +164,11 @@ def is_priority(record: Any) -> bool:
 def is_wiped(message: Mapping[str, Any]) -> bool:
     """Tell whether an event says that all that people had left in the car is gone, and not one user's rights alone."""
     return message["name"] == "car_reset" and message.get("data", {}).get("user") in WHOLE_CAR
+
+
+def is_paired(record: Any) -> bool:
+    """Tell whether a car says that somebody is at home in it again."""
+    return bool(record.of == "Event" and record.data["message"]["name"] == "car_paired")
 
 
 def is_first(record: Any) -> bool:

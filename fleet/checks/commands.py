@@ -236,7 +236,7 @@ class CommandRuns(Check):
             ("in", "Received", "Command"): self._arrives,
             ("in", "LinkDown"): self._leaves,
             ("in", "PowerOff"): self._switched_off,
-            **{("in", name): self._may_fall_silent for name in ("SetPrivacy", "ResetCar")},
+            **{("in", name): self._may_fall_silent for name in ("SetPrivacy", "ResetCar", "DeleteUser")},
             ("out", "Transmit"): self._sends,
             ("out", "Transmit", "Response"): self._answers,
         }

@@ -12,7 +12,7 @@ from typing import Any, Final
 from fleet.checks.check import WHOLE_CAR, CheckedRule, Handlers
 from fleet.checks.command_rule import DeskRule, Verdict
 from fleet.checks.people import BACK_END, NO_SWITCHES, KnownPeople
-from fleet.checks.privacy import LEGAL, LOCATES, OPEN, SILENT
+from fleet.checks.privacy import ENROLS, LEGAL, LOCATES, OPEN, SILENT
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input
 
@@ -94,7 +94,8 @@ class DeskSwitches(DeskRule):
         """Judge by what the car has said and, where somebody has enrolled it, by what its users have switched in the app."""
         name, said = command["name"], self._said.get(command["vin"], NOTHING)
         app = self._people.switches(command["vin"]) if command["user"] != BACK_END else NO_SWITCHES
-        yield Verdict(self.PAIRED, said.paired, f"the car has said that it is {'paired' if said.paired else 'reset'}")
+        at_home = said.paired or name == ENROLS
+        yield Verdict(self.PAIRED, at_home, f"the car has said that it is {'paired' if said.paired else 'reset'}")
         if name in LEGAL:
             for rule in (self.MODE, self.SERVICE, self.PLACE):
                 yield Verdict(rule, permits=True, why=f"{name} is obeyed however the car is switched")
@@ -102,7 +103,7 @@ class DeskSwitches(DeskRule):
         modes = f"the car has said that its mode is {said.mode}, and in the app it is {app.mode}"
         yield Verdict(self.MODE, said.mode not in SILENT and app.mode not in SILENT, modes)
         off = said.off | app.off
-        yield Verdict(self.SERVICE, name not in off, f"off are: {', '.join(sorted(off)) or 'none'}")
+        yield Verdict(self.SERVICE, name == ENROLS or name not in off, f"off are: {', '.join(sorted(off)) or 'none'}")
         if name in LOCATES:
             yield Verdict(self.PLACE, said.mode == OPEN == app.mode, modes)
 

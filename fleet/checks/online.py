@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from fleet.checks.check import Check, Handlers, is_first
+from fleet.checks.check import Check, Handlers, is_first, is_paired
 from fleet.kernel.instants import Instant, format_instant
 from fleet.observe.journal import Begin, Input, Output
 from fleet.vehicle.catalogue import Equipment
@@ -21,8 +21,10 @@ CENTRE: Final = "centre"
 ENDS: Final = frozenset({"request_answered", "request_failed", "request_timed_out"})
 ANYWHERE: Final = frozenset({"malformed", "argument_out_of_range", "unsupported", "internal"})
 """Errors that every request can get."""
-WITHOUT_NAVI: Final = frozenset({"plug_and_charge"})
-"""The only ones of these services that need no navi system."""
+WITH_PLUG: Final = frozenset({"plug_and_charge"})
+"""The only one of these services that needs a plug, and no navi system."""
+ANY_CAR: Final = frozenset({"enrolment", "log_in"})
+"""Requests that need neither."""
 
 
 class _Asked(NamedTuple):
@@ -67,6 +69,7 @@ class RequestEnds(Check):
             ("out", "Transmit"): self._sent,
             ("in", "SetPrivacy"): self._silenced,
             ("in", "ResetCar"): self._silenced,
+            ("in", "DeleteUser"): self._silenced,
             ("in", "PairCar"): self._silenced,
             ("in", "Received", "Command"): self._commanded,
         }
@@ -87,6 +90,8 @@ class RequestEnds(Check):
         if not is_first(record):
             return
         message = record.data["message"]
+        if is_paired(record):
+            self.forget(record.m)  # until then it told no end of an enrolment
         match record.of:
             case "Request":
                 self.looked_at += 1
@@ -239,8 +244,8 @@ class RequestRule(Check):
         if fitted is None or not is_first(record):
             return
         self.looked_at += 1
-        if message["name"] in WITHOUT_NAVI:
+        if message["name"] in WITH_PLUG:
             if fitted.energy not in {"electric", "e-hybrid"}:
                 self.breach(line, record.m, f"asks {message['name']}, and has no plug")
-        elif fitted.media != "navi_system":
+        elif message["name"] not in ANY_CAR and fitted.media != "navi_system":
             self.breach(line, record.m, f"asks {message['name']}, and has no navi system")

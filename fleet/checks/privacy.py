@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.checks.cars import Cars
-from fleet.checks.check import WHOLE_CAR, Check, CheckedRule, Handlers, is_first, is_priority, is_wiped
+from fleet.checks.check import WHOLE_CAR, Check, CheckedRule, Handlers, is_first, is_paired, is_priority, is_wiped
 from fleet.checks.command_rule import AnswersJudged, Verdict
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import Begin, Input, Output
@@ -27,6 +27,8 @@ LOCATES: Final = frozenset({"honk", "area_alert", "speed_alert"})
 """Commands that tell the user where the car is by being obeyed, or later."""
 LEGAL: Final = frozenset({"reset"})
 """Commands that are obeyed whatever is switched off."""
+ENROLS: Final = "enrol_user"
+"""The command that a car obeys in which nobody is at home, and whatever service is off: it brings somebody."""
 KEPT: Final = 64
 
 
@@ -82,6 +84,7 @@ class Silences:
         return {
             ("in", "SetPrivacy"): self._switched,
             ("in", "ResetCar"): self._resets,
+            ("in", "DeleteUser"): self._may_reset,
             ("in", "Received", "Command"): self._gets,
             ("in", "PairCar"): self._paired,
             ("out", "Transmit"): self._sends,
@@ -90,6 +93,9 @@ class Silences:
     def _resets(self, record: Input, _line: int) -> None:
         self._reset.add(record.m)
         self._turns(record)
+
+    def _may_reset(self, record: Input, _line: int) -> None:
+        self._reset.add(record.m)  # if whoever it is may, and it is the primary user
 
     def _gets(self, record: Input, _line: int) -> None:
         if record.data["message"]["name"] == "reset":
@@ -119,6 +125,8 @@ class Silences:
             self._forget(record.m)
         if record.of == "Event" and is_wiped(message):
             self._note(record.m, at)  # by a command, or by what somebody did in the car
+        elif is_paired(record) and record.m in self._reset:
+            self._note(record.m, at)
         turned = self._turned.get(record.m)
         if turned is None or is_priority(record) or at < turned[0]:
             return
@@ -145,11 +153,13 @@ class SwitchCheck(Check):
         self._cars = cars
         self._modes = Modes(equipment, begun)
         self._set_at: dict[str, Instant] = {}
+        self._deleting: set[str] = set()
 
     def handlers(self) -> Handlers:
         return {
             ("in", "SetPrivacy"): self._set_mode,
             ("in", "ResetCar"): self._reset,
+            ("in", "DeleteUser"): self._deletes,
             ("out", "Transmit"): self._sent,
         }
 
@@ -171,9 +181,14 @@ class SwitchCheck(Check):
     def _reset(self, record: Input, _line: int) -> None:
         self._wipe(record.m, record.data, record.t, told=False)
 
+    def _deletes(self, record: Input, _line: int) -> None:
+        self._deleting.add(record.m)
+
     def _sent(self, record: Output, line: int) -> None:
-        self.sent(record, line)
         message = record.data["message"]
+        if record.m in self._deleting and record.of == "Event" and is_wiped(message) and is_first(record):
+            self._wipe(record.m, message["data"], message["captured_at"], told=False)
+        self.sent(record, line)
         if record.of == "Response" and (message["name"], message["state"]) == ("reset", "succeeded") and is_first(record):
             car = self._cars.of(record.m)
             if not car.repeats(message):
@@ -186,6 +201,8 @@ class SwitchCheck(Check):
             if at >= self._set_at.get(machine, 0):
                 self._modes.open(machine)
             self.wiped(machine, at, told=told)
+        else:
+            self._deleting.add(machine)  # all of the car, if the car says so: the user was its primary one
 
 
 class PositionKept(SwitchCheck):
@@ -252,6 +269,9 @@ class SilenceKept(SwitchCheck):
 
     def sent(self, record: Output, line: int) -> None:
         machine, mode = record.m, self._modes.of(record.m)
+        if is_paired(record) and is_first(record):
+            self._paired_at[machine] = record.data["message"]["captured_at"]
+            self._unpaired.discard(machine)
         if mode in SILENT or machine in self._unpaired:
             self.looked_at += 1
             if not is_priority(record):
@@ -309,11 +329,11 @@ class SwitchRule(SwitchCheck, AnswersJudged):
     def wiped(self, machine: str, at: Instant, *, told: bool) -> None:
         for what in list(self._since.get(machine, ())):
             if what not in {self.WORKSHOP.name, self.PAIRED.name}:
-                self._wipe_switch(machine, what, at, off=False, told=told)
-        self._wipe_switch(machine, self.PAIRED.name, at, off=True, told=told)
+                self._put_switch(machine, what, at, off=False, told=told)
+        self._put_switch(machine, self.PAIRED.name, at, off=True, told=told)
 
-    def _wipe_switch(self, machine: str, what: str, at: Instant, *, off: bool, told: bool) -> None:
-        """Take the position of a switch after a reset; its order among other changes of the same instant stays unknown."""
+    def _put_switch(self, machine: str, what: str, at: Instant, *, off: bool, told: bool) -> None:
+        """Take the position that a car is in by its own word; its order among other changes of the same instant stays unknown."""
         unsure = told and self._changed_at(machine, what, at)
         self._switch(machine, what, at, off=None if unsure else off)
 
@@ -351,6 +371,8 @@ class SwitchRule(SwitchCheck, AnswersJudged):
             return
         if record.of == "Event" and message["name"] == "workshop_mode" and not message["data"]["on"]:
             self._workshop_ends(record.m, message["captured_at"])
+        elif is_paired(record):
+            self._put_switch(record.m, self.PAIRED.name, message["captured_at"], off=False, told=True)
         elif record.of == "Response" and message["state"] in {"accepted", "rejected"} and message["name"] not in LEGAL:
             car = self._cars.of(record.m)
             command = car.commands.get(message["command_id"])
@@ -364,7 +386,7 @@ class SwitchRule(SwitchCheck, AnswersJudged):
 
     def _nothing_is_off(self, name: str, parameters: Mapping[str, Any]) -> None:
         """Count a command of a car of whose switches nobody has touched any, which nearly all are."""
-        stops = parameters.get("action") == "stop"
+        stops = name == ENROLS or parameters.get("action") == "stop"
         for rule in (self.MODE, self.PAIRED) if stops else (self.MODE, self.PAIRED, self.SERVICE, self.WORKSHOP):
             self.judged(rule.name, "allowed")
         if name in LOCATES and not stops:
@@ -373,8 +395,11 @@ class SwitchRule(SwitchCheck, AnswersJudged):
     def _judge(self, machine: str, answer: dict[str, Any], parameters: Mapping[str, Any]) -> Iterator[Verdict]:
         name, at = answer["name"], answer["captured_at"]
         yield self._verdict(self.MODE, machine, self.MODE.name, at)
-        yield self._verdict(self.PAIRED, machine, self.PAIRED.name, at)
-        if parameters.get("action") == "stop":
+        if name == ENROLS and parameters.get("role", "primary") == "primary":
+            yield Verdict(self.PAIRED, permits=True, why="it brings somebody home")
+        else:
+            yield self._verdict(self.PAIRED, machine, self.PAIRED.name, at)
+        if name == ENROLS or parameters.get("action") == "stop":
             return
         yield self._verdict(self.SERVICE, machine, f"service {name}", at)
         yield self._verdict(self.WORKSHOP, machine, self.WORKSHOP.name, at)

@@ -394,7 +394,7 @@ class StatusWhole(Check):
         return {
             ("out", "Transmit", "Status"): self._status,
             ("out", "Transmit", "Event"): self._event,
-            **{("in", name): self._closes for name in ("SetPrivacy", "ResetCar")},
+            **{("in", name): self._closes for name in ("SetPrivacy", "ResetCar", "DeleteUser")},
             ("in", "Received", "Command"): self._commanded,
         }
 

@@ -303,7 +303,7 @@ class SpeedAlertsAgree(SettingsCheck):
         return {
             ("out", "Transmit", "Response"): self._answered,
             ("out", "Transmit", "Event"): self._told,
-            **{("in", name): self._switched for name in ("SetPrivacy", "SetService", "ResetCar")},
+            **{("in", name): self._switched for name in ("SetPrivacy", "SetService", "ResetCar", "DeleteUser")},
         }
 
     def _switched(self, record: Input, _line: int) -> None:

@@ -70,6 +70,7 @@ from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
 from fleet.kernel.timers import TimerHeap
 from fleet.wire.commands import COMMANDS, LONGEST_TIME_TO_LIVE, read_parameters
 from fleet.wire.messages import TERMINAL_STATES, Command, CommandRequest, CommandState, DeskAnswer, Event, Response, SetSpin
+from fleet.wire.services import BACK_END
 from fleet.wire.vin import fault_of
 
 REMEMBERED: Final = 10_000
@@ -77,8 +78,6 @@ REMEMBERED: Final = 10_000
 REMEMBERED_SPINS: Final = 2_000
 """Requests to set an S-PIN, kept in memory for those that are repeated: more than can be under way."""
 OPEN_PER_CAR: Final = 64
-BACK_END: Final = "back_end"
-"""Stands for a user where there is none."""
 NOBODY: Final = "nobody"
 """Stands for whoever asks for a command of a car with people, and has no account."""
 LONGEST_ID: Final = 100

@@ -107,6 +107,7 @@ def command_doing(name: str) -> Doing:
         consent=entry.consent,
         tells_position=entry.tells_position,
         legal=entry.legal,
+        enrols=entry.enrols,
     )
 
 
@@ -166,7 +167,7 @@ def unsent(rights: CarRights | None, reported: ReportedSettings | None, doing: D
 def _switched_off(mode: PrivacyMode, services_off: tuple[str, ...], doing: Doing, where: str) -> Why | None:
     if mode in SILENT_MODES:
         return ("privacy_offline", f"the {where}'s privacy mode is {mode}")
-    if doing.name in services_off:
+    if doing.name in services_off and not doing.enrols:
         return ("service_deactivated", f"{doing.name} is switched off in the {where}")
     if doing.tells_position and mode != OPEN:
         return ("privacy_location", f"the {where}'s privacy mode is {mode}")

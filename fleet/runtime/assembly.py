@@ -46,7 +46,7 @@ def vocabulary() -> Vocabulary:
         profiles=PROFILES,
         equipment={field.name: field.type for field in msgspec.structs.fields(Equipment)},
         privacy={name: MODES[model.generation] for name, model in catalogue.models.items()},
-        switchable=(*(name for name, entry in known.commands.items() if not entry.legal), *known.requests),
+        switchable=(*(name for name, entry in known.commands.items() if not entry.legal and entry.is_of_users), *known.requests),
         countries=tuple(load_countries()),
         open_dialect=open_dialect,
     )

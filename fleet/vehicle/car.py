@@ -22,7 +22,7 @@ from fleet.vehicle.geo import offset
 from fleet.vehicle.inputs import apply_input
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
-from fleet.vehicle.outbox import LEGAL_EVENTS, Outbox, is_priority
+from fleet.vehicle.outbox import URGENT_EVENTS, Outbox, is_priority
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
@@ -343,7 +343,7 @@ class Car:
             name=name,
             data={} if data is None else dict(data),
         )
-        if name in LEGAL_EVENTS:
+        if name in URGENT_EVENTS:
             self.send_priority(event)
         else:
             self.send(event)

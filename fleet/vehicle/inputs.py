@@ -6,19 +6,38 @@ from typing import Protocol, assert_never
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle import driver_actions
-from fleet.vehicle.services import calls, charging, heating, online, privacy, reset, routes, updates, wear, workshop
+from fleet.vehicle.services import (
+    calls,
+    charging,
+    enrolment,
+    heating,
+    online,
+    privacy,
+    reset,
+    routes,
+    updates,
+    users,
+    wear,
+    workshop,
+)
 from fleet.vehicle.signals import (
     AskOnline,
     ClearRoutes,
     ControlInput,
     Crash,
+    DeleteUser,
     DrainAdBlue,
     DrainLowVoltage,
     DrainTo,
     DriveTo,
+    EnrolInCar,
+    EnterCode,
     FailUpdate,
     FollowRoute,
+    LogIn,
+    LogOut,
     PairCar,
+    PeopleInput,
     PressButton,
     Repair,
     ResetCar,
@@ -34,9 +53,11 @@ from fleet.vehicle.signals import (
     SetService,
     SetUpdateConsent,
     SetWorkshop,
+    ShowQr,
     StayPut,
     SwitchOff,
     SwitchOn,
+    UseKey,
     WorldInput,
 )
 
@@ -79,6 +100,8 @@ def apply_input(car: Ports, message: WorldInput, now: Instant) -> None:
             car.stay_put()
         case FollowRoute() | ClearRoutes() | SetUpdateConsent() | FailUpdate():
             _touch_screen(car, message, now)
+        case ShowQr() | UseKey() | EnterCode() | EnrolInCar() | LogIn() | LogOut() | DeleteUser():
+            _identify(car, message, now)
         case _:
             _handle(car, message, now)
 
@@ -95,6 +118,27 @@ def _touch_screen(car: Ports, message: ScreenInput, now: Instant) -> None:
             updates.set_consent(car, given=given, now=now)
         case FailUpdate():
             updates.fail_next(car)
+        case _:
+            assert_never(message)
+
+
+def _identify(car: Ports, message: PeopleInput, now: Instant) -> None:
+    """Take what people do to become users of the car, and as such."""
+    match message:
+        case ShowQr():
+            enrolment.show_qr(car, now)
+        case UseKey(key):
+            enrolment.use_key(car, key, now)
+        case EnterCode(code):
+            enrolment.enter_code(car, code, now)
+        case EnrolInCar(user, sealed_spin, consents):
+            enrolment.enrol_here(car, user, sealed_spin, consents, now)
+        case LogIn(user, sealed_spin, save):
+            users.log_in(car, user, sealed_spin, now, save=save)
+        case LogOut():
+            users.log_out(car, now)
+        case DeleteUser(user):
+            reset.delete_user(car, user, now)
         case _:
             assert_never(message)
 

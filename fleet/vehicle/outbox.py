@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from fleet.kernel.instants import Instant
 from fleet.vehicle.signals import Transmit
 from fleet.wire.commands import COMMANDS
-from fleet.wire.messages import CarMessage, Event, Response, Status, Stored
+from fleet.wire.messages import CarMessage, Event, Request, Response, Status, Stored
 from fleet.wire.services import load_services
 
 OUTBOX_LIMIT: Final = 10_000
@@ -24,18 +24,23 @@ UNSTORED_LIMIT: Final = 1_000
 
 
 LEGAL_EVENTS: Final = frozenset(name for name, entry in load_services().events.items() if entry.legal)
-LEGAL_COMMANDS: Final = frozenset(name for name, command in COMMANDS.items() if command.entry.legal)
+URGENT_EVENTS: Final = frozenset(name for name, entry in load_services().events.items() if entry.legal or entry.enrols)
+URGENT_COMMANDS: Final = frozenset(name for name, each in COMMANDS.items() if each.entry.legal or each.entry.enrols)
+URGENT_REQUESTS: Final = frozenset(name for name, entry in load_services().requests.items() if entry.enrols)
+"""All that leaves a car in which nobody is at home: required by law, or part of enrolment, for which somebody stands there."""
 MUTED_REASONS: Final = frozenset({"privacy_offline", "not_paired"})
 """Reasons with which a car that is silent refuses what still reaches it."""
 
 
 def is_priority(message: CarMessage) -> bool:
-    """Tell whether a message leaves the car in every privacy mode, and so before all that may have to wait."""
+    """Tell whether a message leaves a car in which nobody is at home, and so before all that may have to wait."""
     match message:
         case Event(name=name):
-            return name in LEGAL_EVENTS
+            return name in URGENT_EVENTS
         case Response(name=name, reason=reason):
-            return reason in MUTED_REASONS or name in LEGAL_COMMANDS
+            return reason in MUTED_REASONS or name in URGENT_COMMANDS
+        case Request(name=name):
+            return name in URGENT_REQUESTS
         case _:
             return False
 

@@ -25,6 +25,9 @@ class Sender(Protocol):
     def send(self, message: CarMessage) -> None:
         """Hand a numbered message to the modem."""
 
+    def send_priority(self, message: CarMessage) -> None:
+        """Hand a numbered message to the modem that goes before all that waits."""
+
     def send_event(self, name: str, now: Instant, data: Mapping[str, Any] | None = None) -> None:
         """Send an event."""
 

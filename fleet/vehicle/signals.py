@@ -230,6 +230,51 @@ class PairCar(_Signal, frozen=True):
     """Somebody enrols in the car as its primary user, after a reset."""
 
 
+class ShowQr(_Signal, frozen=True):
+    """Somebody in a car of the fourth generation has it show a QR code, to enrol with."""
+
+
+class UseKey(_Signal, frozen=True):
+    """Somebody who enrols unlocks the car with one of its two keys."""
+
+    key: Literal["first", "second"]
+
+
+class EnterCode(_Signal, frozen=True):
+    """Somebody types the pairing code into the car."""
+
+    code: str
+
+
+class EnrolInCar(_Signal, frozen=True):
+    """Somebody goes through the assistant on the screen, and accepts these texts.
+
+    `sealed_spin` is the S-PIN as `fleet.wire.sealing` seals it for the car's next request.
+    """
+
+    user: str
+    sealed_spin: str | None = None
+    consents: tuple[Literal["privacy", "terms", "contract"], ...] = ("privacy", "terms", "contract")
+
+
+class LogIn(_Signal, frozen=True):
+    """Somebody logs in on the screen, with the S-PIN (sealed for the car's next request) or the saved one; `save` keeps it."""
+
+    user: str
+    sealed_spin: str | None = None
+    save: bool = False
+
+
+class LogOut(_Signal, frozen=True):
+    """Whoever is logged in on the screen logs out."""
+
+
+class DeleteUser(_Signal, frozen=True):
+    """Whoever is logged in on the screen deletes a user there; nothing happens without the right."""
+
+    user: str
+
+
 class AskOnline(_Signal, frozen=True):
     """Somebody in the car asks an online service; what the car knows itself need not be among the words."""
 
@@ -273,6 +318,8 @@ ControlInput = (
 """Actions of people at the car's own controls, and what happens to it."""
 ScreenInput = FollowRoute | ClearRoutes | SetUpdateConsent | FailUpdate
 """Actions at the car's screen with what was sent to the car: routes and updates."""
+PeopleInput = ShowQr | UseKey | EnterCode | EnrolInCar | LogIn | LogOut | DeleteUser
+"""Actions of a car's users as such: enrolment, log-in, and who is at home."""
 WorldInput = (
     SetCoverage
     | SetNetwork
@@ -286,6 +333,7 @@ WorldInput = (
     | SetChargePoint
     | ControlInput
     | ScreenInput
+    | PeopleInput
 )
 """The inputs by which people and the world act on a car."""
 CarInput = (

@@ -188,6 +188,24 @@ class SystemUpdate(_Parameters, frozen=True, kw_only=True):
     consent: bool = False
 
 
+Role = Literal["primary", "additional", "guest"]
+"""Roles of a car's users."""
+
+
+class EnrolUser(_Parameters, frozen=True, kw_only=True):
+    """`user` is the id of an account: a car knows no e-mail."""
+
+    user: str
+    role: Role = "primary"
+
+
+class ShowNotice(_Parameters, frozen=True, kw_only=True):
+    """`activation`: the services are active; `licence_ended`: a licence is not any more."""
+
+    kind: Literal["activation", "licence_ended"]
+    text: str = ""
+
+
 Parameters = (
     HonkAndFlash
     | Lock
@@ -206,6 +224,8 @@ Parameters = (
     | ChargingSettings
     | ChargingLocations
     | DepartureTimers
+    | EnrolUser
+    | ShowNotice
 )
 
 
@@ -227,4 +247,6 @@ PARAMETERS: Final[dict[str, type[Parameters]]] = {
     "charging_settings": ChargingSettings,
     "charging_locations": ChargingLocations,
     "departure_timers": DepartureTimers,
+    "enrol_user": EnrolUser,
+    "show_notice": ShowNotice,
 }

@@ -33,7 +33,8 @@ def _type_of(name: str, parameter: Parameter) -> Any:
         case "choice":
             return Literal[parameter.choices]
         case "list":
-            return GenericAlias(tuple, (_struct_of(name, parameter.items), ...))
+            item = Literal[parameter.choices] if parameter.choices else _struct_of(name, parameter.items)
+            return GenericAlias(tuple, (item, ...))
         case kind:
             return _PLAIN[kind]
 

@@ -20,6 +20,8 @@ from fleet.wire.parameters import PARAMETERS
 
 ParameterKind = Literal["integer", "number", "text", "choice", "flag", "list"]
 State = Literal["any", "parked"]
+BACK_END: Final = "back_end"
+"""Stands in `may` for the back end itself: a rule of the service centre, and no user."""
 _KINDS: Final[dict[Any, ParameterKind]] = {int: "integer", float: "number", str: "text", bool: "flag"}
 _STEP_TOLERANCE: Final = 1e-9
 
@@ -136,8 +138,8 @@ class CommandEntry(_Entry, frozen=True, kw_only=True):
     `tells_position`: refused while no position may leave the car. `legal`: required by law, so it works in every privacy mode
     and without a licence. `package`: what the car needs a licence for. `identity`: for users whom a dealer has identified.
     `consent`: the purpose to which the user must not have refused consent. With `session_is_enough` an app that is logged in
-    needs no S-PIN for it, with `session_is_enough_to_stop` for a stop. `reasons`: those of its own, beside the ones that follow
-    from the rest.
+    needs no S-PIN for it, with `session_is_enough_to_stop` for a stop. `enrols`: part of enrolment, so it works in a car in which
+    nobody is at home, and whichever services are off. `reasons`: those of its own, beside the ones that follow from the rest.
     """
 
     summary: str
@@ -159,6 +161,7 @@ class CommandEntry(_Entry, frozen=True, kw_only=True):
     consent: str | None = None
     session_is_enough: bool = False
     session_is_enough_to_stop: bool = False
+    enrols: bool = False
     publishes: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     parameters: dict[str, Parameter] = {}
@@ -168,20 +171,26 @@ class CommandEntry(_Entry, frozen=True, kw_only=True):
         """Scenario time, unless whoever asks says otherwise."""
         return self.time_to_live_s * SECOND
 
+    @property
+    def is_of_users(self) -> bool:
+        """Whether any user may send it, and not the back end alone."""
+        return self.may != (BACK_END,)
+
 
 class EventEntry(_Entry, frozen=True, kw_only=True):
-    """Something a car tells by itself: `data` are the names it may carry; `legal` as with commands."""
+    """Something a car tells by itself: `data` are the names it may carry; `legal` and `enrols` as with commands."""
 
     summary: str
     data: tuple[str, ...] = ()
     tells_position: bool = False
     legal: bool = False
+    enrols: bool = False
 
 
 class RequestEntry(_Entry, frozen=True, kw_only=True):
     """An online service: what the car asks of the back end. `answer` are the names of the reply, `errors` its reasons.
 
-    `time_out_s` is scenario time; `equipment`, `may`, `tells_position`, `package` and `consent` as with commands.
+    `time_out_s` is scenario time; `equipment`, `may`, `tells_position`, `package`, `consent` and `enrols` as with commands.
     """
 
     summary: str
@@ -193,6 +202,7 @@ class RequestEntry(_Entry, frozen=True, kw_only=True):
     tells_position: bool = False
     package: str | None = None
     consent: str | None = None
+    enrols: bool = False
     parameters: dict[str, Parameter] = {}
 
 

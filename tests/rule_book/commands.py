@@ -8,7 +8,7 @@ from fleet.wire.commands import COMMANDS
 from fleet.wire.services import CommandEntry
 from tests.rule_book.asking import ask, long_enough, prepared, stopped
 from tests.rule_book.book import DROP, GAP_S, Book
-from tests.rule_book.knowledge import COMPANIONS, GENERATION, INSTEAD, KNOWN, MODES, SILENT
+from tests.rule_book.knowledge import COMPANIONS, GENERATION, INSTEAD, KNOWN, MODES, OF_BACK_END, SILENT
 from tests.rule_book.variations import MALFORMED, OK, variations
 
 
@@ -28,8 +28,17 @@ def write_commands(book: Book) -> None:
         ("while the actuator works", _meanwhile),
     ):
         book.chapter(title)
-        for name, command in COMMANDS.items():
-            part(book, name, command.entry)
+        for name in KNOWN:
+            part(book, name, COMMANDS[name].entry)
+    _of_the_back_end(book)
+
+
+def _of_the_back_end(book: Book) -> None:
+    """No user may send what is the back end's own."""
+    book.chapter("commands of the back end alone")
+    car = book.car("leon")
+    for name, words in OF_BACK_END.items():
+        car.ask(name, "rejected(insufficient_rights)", "by the primary user", parameters=words)
 
 
 def _parameters(book: Book, name: str, entry: CommandEntry) -> None:

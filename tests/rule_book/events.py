@@ -9,9 +9,15 @@ from tests.rule_book.book import GAP_S, Book, Story
 from tests.rule_book.knowledge import GENERATION, MODES
 from tests.rule_book.variations import OK
 
-NOT_IN_THREE_HOURS: Final = {
+NOT_CAUSED: Final = {
     "route_lapsed": "routes wait for seven days",
     "service_due": "whether an inspection is due is drawn with the car",
+    "qr_shown": "no word of scenarios does it yet",
+    "key_presented": "no word of scenarios does it yet",
+    "user_enrolled": "by the back end, for somebody with an account",
+    "user_logged_in": "by somebody with an account",
+    "user_logged_out": "by somebody with an account",
+    "notice_shown": "by the back end, for somebody with an account",
 }
 """Events that this book does not cause, and why."""
 TIMER_DAYS: Final = ["monday"]

@@ -104,6 +104,10 @@ KNOWN: Final[Mapping[str, Knowledge]] = {
         words={"campaign": "spring", "version": "2.0", "size_mb": 1000, "consent": True}, once=True, lacking={}
     ),
 }  # fmt: skip
+OF_BACK_END: Final[Mapping[str, Mapping[str, Any]]] = {
+    "enrol_user": {"user": "p1", "role": "primary"}, "show_notice": {"kind": "activation"},
+}  # fmt: skip
+"""The commands that only the back end sends, with words that are right."""
 _NIGHT: Final = {"begins": "22:00", "ends": "06:00"}
 COMPANIONS: Final[Mapping[str, Mapping[tuple[str, ...], Mapping[str, Any]]]] = {
     "honk": {("latitude",): {"longitude": 11.5}, ("longitude",): {"latitude": 48.1}, ("mode",): {}, ("duration_s",): {}},

@@ -283,7 +283,7 @@ def _batteries(book: Book) -> None:
         ask(car, "refresh", OK, f"the 12 V battery at two fifths ({fleet})", then="car.connection == online")
         car.do("low_12v", level="39 %")
         car.expect("refresh", f"asleep for good ({fleet})", then="car.connection == offline")
-        for name in sorted(COMMANDS):
+        for name in sorted(KNOWN):
             if fleet in KNOWN[name].fits:
                 ask(car, name, "rejected(deep_sleep)", f"the car saves its battery ({fleet})", then_s=20)
         if fleet == "born":

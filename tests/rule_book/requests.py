@@ -109,6 +109,10 @@ NEVER: Final = {
 """Errors that no car of ours can come to, and why."""
 
 
+OF_PEOPLE: Final = frozenset({"enrolment", "log_in"})
+"""Requests that are answered by who has which account: this book has nobody but the users of cars without any."""
+
+
 def write_requests(book: Book) -> None:
     """Write all lines about online services."""
     parts: tuple[tuple[str, Callable[[Book, str, RequestEntry], None]], ...] = (
@@ -118,8 +122,8 @@ def write_requests(book: Book) -> None:
     )
     for title, part in parts:
         book.chapter(title)
-        for name, request in requests().items():
-            part(book, name, request.entry)
+        for name in KNOWN_REQUESTS:
+            part(book, name, requests()[name].entry)
     _elsewhere(book)
 
 

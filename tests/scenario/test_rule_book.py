@@ -27,9 +27,9 @@ from fleet.wire.parameters import Lock, Unlock
 from fleet.wire.requests import requests
 from fleet.wire.services import CommandEntry, Parameter, load_services
 from tests.rule_book.commands import STOPS_IN_S
-from tests.rule_book.events import NOT_IN_THREE_HOURS
-from tests.rule_book.knowledge import KNOWN
-from tests.rule_book.requests import KNOWN_REQUESTS, NEVER
+from tests.rule_book.events import NOT_CAUSED
+from tests.rule_book.knowledge import KNOWN, OF_BACK_END
+from tests.rule_book.requests import KNOWN_REQUESTS, NEVER, OF_PEOPLE
 from tests.rule_book.writing import FILE, book, written
 from tests.runtime.test_shipped_virtually import run, unmet
 
@@ -43,7 +43,10 @@ def loaded() -> Scenario:
 
 def test_the_file_is_what_the_catalogue_says() -> None:
     """Whatever is added to the catalogue has its lines."""
-    assert set(KNOWN) == set(COMMANDS), "what the book must know of each command stands in tests/rule_book/knowledge.py"
+    of_users = {name for name, command in COMMANDS.items() if command.entry.is_of_users}
+    assert set(KNOWN) == of_users, "what the book must know of each command stands in tests/rule_book/knowledge.py"
+    assert set(OF_BACK_END) == set(COMMANDS) - of_users
+    assert set(KNOWN_REQUESTS) == set(requests()) - OF_PEOPLE
     assert FILE.read_text(encoding="utf-8") == written(), HOW
 
 
@@ -74,14 +77,19 @@ def endings(name: str, entry: CommandEntry) -> set[str]:
     return needs | {"failed(cancelled)" if reason == "cancelled" else f"rejected({reason})" for reason in own}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", KNOWN)
 def test_each_command_ends_in_each_way_it_can(name: str) -> None:
     """For each reason that the catalogue gives there is a line that expects it, and one that is obeyed."""
     told = {line.outcome for line in book().lines if line.subject == name}
     assert endings(name, COMMANDS[name].entry) - told == set()
 
 
-@pytest.mark.parametrize("name", requests())
+@pytest.mark.parametrize("name", OF_BACK_END)
+def test_no_user_may_send_what_is_the_back_ends_own(name: str) -> None:
+    assert {line.outcome for line in book().lines if line.subject == name} == {"rejected(insufficient_rights)"}
+
+
+@pytest.mark.parametrize("name", KNOWN_REQUESTS)
 def test_each_online_service_is_answered_and_fails_in_each_way_it_can(name: str) -> None:
     """For each error of the catalogue, and for whatever else keeps a car from asking, there is a line."""
     entry = requests()[name].entry
@@ -98,7 +106,7 @@ def test_each_online_service_is_answered_and_fails_in_each_way_it_can(name: str)
 def test_each_event_is_caused() -> None:
     """What a car can tell is told to a line, but for what takes longer than the book."""
     told = {line.event for line in book().lines if not line.unwanted}
-    assert set(load_services().events) - told == set(NOT_IN_THREE_HOURS)
+    assert set(load_services().events) - told == set(NOT_CAUSED)
 
 
 def test_each_service_of_the_back_end_is_asked() -> None:
@@ -127,7 +135,7 @@ def found(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
             yield from found(item[path[0]], path[1:])
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", KNOWN)
 def test_each_number_is_asked_for_on_both_sides(name: str) -> None:
     """At both ends of its range, and beyond; between two steps where it has steps."""
     lines = [line for line in book().lines if line.subject == name]

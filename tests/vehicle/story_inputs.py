@@ -23,13 +23,18 @@ from fleet.vehicle.signals import (
     AskOnline,
     ClearRoutes,
     Crash,
+    DeleteUser,
     DrainAdBlue,
     DrainLowVoltage,
     DrainTo,
     DriveTo,
+    EnrolInCar,
+    EnterCode,
     FailUpdate,
     FollowRoute,
     HeaterTimer,
+    LogIn,
+    LogOut,
     PairCar,
     PressButton,
     Repair,
@@ -45,9 +50,11 @@ from fleet.vehicle.signals import (
     SetService,
     SetUpdateConsent,
     SetWorkshop,
+    ShowQr,
     StayPut,
     SwitchOff,
     SwitchOn,
+    UseKey,
     WorldInput,
 )
 from fleet.vehicle.timers import DAYS
@@ -151,7 +158,7 @@ RIGHT: Final[dict[str, list[Any]]] = {
     "name": ["home", "work", "club", "gym"],
     "campaign": ["spring", "autumn"],
     "version": ["1.0", "2.0", "3.0"],
-    "user": ["primary", "guest-1"],
+    "user": ["primary", "guest-1", "p1", "p2"],
     "size_mb": [1, 20, 300, 5_000],
     "radius_m": [100.0, 500.0, 1_000.0],
 }  # fmt: skip
@@ -242,6 +249,8 @@ def _draw_heater(draws: Draws) -> SetHeater:
     return SetHeater(draws.choice([10, 30, 60, 15]), tuple(HeaterTimer(at, DAYS) for at in ats))
 
 
+USERS: Final = ["p1", "p2", "p3"]
+SEALED: Final = [None, "c2VhbGVk", "c2VhbGVk"]
 OPENINGS: Final[list[Any]] = ["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
 WORLD_INPUTS: Final[dict[type[WorldInput], Callable[[Draws], WorldInput]]] = {
     DriveTo: lambda draws: DriveTo(draws.choice(PLACES)),
@@ -271,6 +280,13 @@ WORLD_INPUTS: Final[dict[type[WorldInput], Callable[[Draws], WorldInput]]] = {
     SetNetwork: lambda draws: SetNetwork(draws.chance(0.6)),
     SetHeater: _draw_heater,
     AskOnline: draw_request,
+    ShowQr: lambda _: ShowQr(),
+    UseKey: lambda draws: UseKey(draws.choice(["first", "second"])),
+    EnterCode: lambda draws: EnterCode(draws.choice(["12345678", "1234"])),
+    EnrolInCar: lambda draws: EnrolInCar(draws.choice(USERS), draws.choice(SEALED)),
+    LogIn: lambda draws: LogIn(draws.choice(USERS), draws.choice(SEALED), draws.chance(0.5)),
+    LogOut: lambda _: LogOut(),
+    DeleteUser: lambda draws: DeleteUser(draws.choice([*USERS, "primary"])),
 }
 
 # --- a story ---------------------------------------------------------------------------------------------------------

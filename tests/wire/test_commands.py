@@ -10,8 +10,9 @@ from fleet.wire.commands import COMMANDS, command_type
 
 
 def test_times_to_live_are_the_contracts() -> None:
-    """Honk and lock 60 s, routes 7 days, others 10 min."""
+    """Honk and lock 60 s, routes and what the back end has to say 7 days, others 10 min."""
     special = {"honk": 60 * SECOND, "lock": 60 * SECOND, "unlock": 60 * SECOND, "route_import": 7 * DAY}
+    special |= {"enrol_user": 7 * DAY, "show_notice": 7 * DAY}
     assert {name: command.time_to_live for name, command in COMMANDS.items()} == dict.fromkeys(COMMANDS, 10 * MINUTE) | special
 
 

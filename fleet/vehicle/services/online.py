@@ -7,14 +7,17 @@ answered later goes unheard.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 from fleet.errors import Undecodable
 from fleet.kernel.instants import Instant
 from fleet.vehicle import ports
 from fleet.vehicle.kept import find, obtain
+from fleet.vehicle.outbox import is_priority
 from fleet.vehicle.powertrain import Powertrain
 from fleet.vehicle.services import privacy
+from fleet.vehicle.services.car_users import CarUsers
 from fleet.vehicle.services.listener import Listener
 from fleet.wire.messages import Reply, Request
 from fleet.wire.requests import read_request, requests
@@ -33,14 +36,25 @@ class Shown(NamedTuple):
     data: dict[str, Any] | None
 
 
+Then = Callable[[Any, Reply, Instant], None]
+"""Takes the reply to a request that somebody waits for, once the driver has seen it: (car, reply, now)."""
+
+
+class Waiting(NamedTuple):
+    """A request without an outcome, and what follows from its reply."""
+
+    name: str
+    then: Then | None
+
+
 class Online:
-    """The requests of a car that has made one; `waiting` are the names of those without an outcome, by id."""
+    """The requests of a car that has made one; `waiting` are those without an outcome, by id."""
 
     __slots__ = ("made", "shown", "waiting")
 
     def __init__(self) -> None:
         self.made = 0
-        self.waiting: dict[str, str] = {}
+        self.waiting: dict[str, Waiting] = {}
         self.shown: Shown | None = None
 
 
@@ -50,13 +64,24 @@ class Ports(privacy.Ports, ports.Located, ports.Sender, ports.Timed, ports.Conne
     powertrain: Powertrain
 
 
-def ask(car: Ports, name: str, given: dict[str, Any], now: Instant) -> None:
-    """Ask an online service with the words of the driver; what the car knows itself is filled in."""
+def next_id(car: Ports) -> str:
+    """Return the id that the car's next request will have: what is sealed for a request is bound to it."""
+    online = find(car, Online)
+    return f"{car.outbox.boot:x}-ask-{1 if online is None else online.made + 1}"
+
+
+def ask(
+    car: Ports, name: str, given: dict[str, Any], now: Instant, *, refused: str | None = None, then: Then | None = None
+) -> None:
+    """Ask an online service with the words of the driver; what the car knows itself is filled in.
+
+    `refused` is why the car itself does not ask, where it may at all; `then` takes the reply if it comes in time.
+    """
+    request_id = next_id(car)
     online = obtain(car, Online)
     online.made += 1
-    request_id = f"{car.outbox.boot:x}-ask-{online.made}"
     data = given
-    reason = _unavailable(car, name)
+    reason = _unavailable(car, name) or refused
     if reason is None:
         data = _own_facts(car, name, now) | given
         reason = _misfit(name, data)
@@ -68,20 +93,22 @@ def ask(car: Ports, name: str, given: dict[str, Any], now: Instant) -> None:
         _end(car, "request_failed", request_id, Shown(name, reason, None), now)
         return
     until = now + max(requests()[name].time_out, car.settings.reply_time)
-    online.waiting[request_id] = name
+    online.waiting[request_id] = Waiting(name, then)
     car.agenda.call(until, _timed_out, request_id)
-    car.send(
-        Request(
-            vin=car.vin,
-            boot=car.outbox.boot,
-            seq=car.outbox.next_seq(),
-            captured_at=now,
-            id=request_id,
-            name=name,
-            data=data,
-            expires_at=until,
-        )
+    request = Request(
+        vin=car.vin,
+        boot=car.outbox.boot,
+        seq=car.outbox.next_seq(),
+        captured_at=now,
+        id=request_id,
+        name=name,
+        data=data,
+        expires_at=until,
     )
+    if is_priority(request):
+        car.send_priority(request)
+    else:
+        car.send(request)
 
 
 def _unavailable(car: Ports, name: str) -> str | None:
@@ -99,7 +126,8 @@ def _unavailable(car: Ports, name: str) -> str | None:
 
 def _own_facts(car: Ports, name: str, now: Instant) -> dict[str, Any]:
     """Return what of a request's parameters the car knows itself."""
-    parameters = requests()[name].entry.parameters
+    entry = requests()[name].entry
+    parameters = entry.parameters
     facts: dict[str, Any] = {}
     if "latitude" in parameters:
         fix = car.position(now)
@@ -109,6 +137,12 @@ def _own_facts(car: Ports, name: str, now: Instant) -> dict[str, Any]:
         facts["fuel"] = _NEEDED_FUEL[energy]
     if "plug" in parameters and energy in _FITTING_PLUG:
         facts["plug"] = _FITTING_PLUG[energy]
+    users = find(car, CarUsers)
+    if users is not None and users.logged_in is not None and not entry.enrols:
+        if "user" in parameters:
+            facts["user"] = users.logged_in
+        if "identified" in parameters:
+            facts["identified"] = users.identified
     return facts
 
 
@@ -123,20 +157,23 @@ def _misfit(name: str, data: dict[str, Any]) -> str | None:
 def answered(car: Ports, reply: Reply, now: Instant) -> None:
     """Take what the back end says to a request that still waits; all else is left to others."""
     online = find(car, Online)
-    if online is None or online.waiting.get(reply.id) != reply.name:
+    waiting = None if online is None else online.waiting.get(reply.id)
+    if online is None or waiting is None or waiting.name != reply.name:
         return
     del online.waiting[reply.id]
     if reply.error is None:
         _end(car, "request_answered", reply.id, Shown(reply.name, None, dict(reply.data)), now)
     else:
         _end(car, "request_failed", reply.id, Shown(reply.name, reply.error, None), now)
+    if waiting.then is not None:
+        waiting.then(car, reply, now)
 
 
 def _timed_out(car: Ports, request_id: str, now: Instant) -> None:
     online = find(car, Online)
-    name = None if online is None else online.waiting.pop(request_id, None)
-    if name is not None:
-        _end(car, "request_timed_out", request_id, Shown(name, None, None), now)
+    waiting = None if online is None else online.waiting.pop(request_id, None)
+    if waiting is not None:
+        _end(car, "request_timed_out", request_id, Shown(waiting.name, None, None), now)
 
 
 def _end(car: Ports, event: str, request_id: str, shown: Shown, now: Instant) -> None:
@@ -144,6 +181,13 @@ def _end(car: Ports, event: str, request_id: str, shown: Shown, now: Instant) ->
     obtain(car, Online).shown = shown
     data = {"id": request_id, "request": shown.request}
     car.send_event(event, now, data if shown.reason is None else data | {"reason": shown.reason})
+
+
+def clear_screen(car: Ports) -> None:
+    """Show nothing of what was answered: it was for somebody who is not there any more."""
+    online = find(car, Online)
+    if online is not None:
+        online.shown = None
 
 
 def forget(car: Ports, _now: Instant) -> None:

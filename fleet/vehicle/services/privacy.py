@@ -6,7 +6,8 @@ when it may speak again; what was sent is not repeated until then. Commands that
 
 Where no position may leave the car, what waits and was never sent loses it: a status its place, an answer the distance it
 tells, and what says nothing else is dropped, and counted so. What was sent before has left the car: its repetition has the
-same bytes. In no mode does any of this hold for what is marked `legal` in the catalogue.
+same bytes. In no mode does any of this hold for what is marked `legal` in the catalogue; nor for what is marked `enrols`, in a
+car that is silent for want of a user alone.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ def mode_in(car: Ports) -> PrivacyMode:
     return OPEN if privacy is None else privacy.mode
 
 
+def _is_private(car: Ports) -> bool:
+    """Tell whether the switch, and not the want of a user alone, has the car silent."""
+    return mode_in(car) in SILENT_MODES
+
+
 def may_locate(car: Ports) -> bool:
     """Tell whether a position may leave the car."""
     return mode_in(car) == OPEN
@@ -81,7 +87,7 @@ def forbids_event(car: Ports, name: str) -> bool:
     if find(car, Privacy) is None:
         return False
     entry = _EVENTS.get(name)
-    if entry is not None and entry.legal:
+    if entry is not None and (entry.legal or (entry.enrols and not _is_private(car))):
         return False
     return car.outbox.muted or (entry is not None and entry.tells_position and not may_locate(car))
 
@@ -91,11 +97,22 @@ def request_refusal(car: Ports, name: str) -> str | None:
     privacy = find(car, Privacy)
     if privacy is None:
         return None
-    if car.outbox.muted:
+    if car.outbox.muted and (_is_private(car) or not _REQUESTS[name].enrols):
         return "privacy_offline"
     if name in privacy.services_off:
         return "service_deactivated"
     return "privacy_location" if _REQUESTS[name].tells_position and not may_locate(car) else None
+
+
+def _without_enrolment(message: CarMessage) -> CarMessage | None:
+    """Return a message as it is; None for one of an enrolment, which ends where nothing may leave the car."""
+    match message:
+        case Event(name=name) if name in _EVENTS and _EVENTS[name].enrols:
+            return None
+        case Request(name=name) if name in _REQUESTS and _REQUESTS[name].enrols:
+            return None
+        case _:
+            return message
 
 
 def without_position(message: CarMessage) -> CarMessage | None:
@@ -120,10 +137,11 @@ def without_position(message: CarMessage) -> CarMessage | None:
 
 def silence(car: Ports, name: str) -> Refusal | None:
     """Judge a command before all else: a silent car obeys what the law requires, and says nothing of itself."""
-    if not car.outbox.muted or (name in COMMANDS and COMMANDS[name].entry.legal):
+    entry = COMMANDS[name].entry if name in COMMANDS else None
+    enrols = entry is not None and entry.enrols
+    if not car.outbox.muted or (entry is not None and entry.legal) or (enrols and not _is_private(car)):
         return None
-    privacy = find(car, Privacy)
-    if privacy is not None and not privacy.paired:
+    if not enrols and not is_paired(car):
         return Refusal("not_paired", "the car was reset, and nobody has enrolled it since")
     return Refusal("privacy_offline", f"the car's privacy mode is {mode_in(car)}")
 
@@ -131,7 +149,7 @@ def silence(car: Ports, name: str) -> Refusal | None:
 def refusal(car: Ports, command: CommandType) -> Refusal | None:
     """Judge whether the service is switched off, or gives away where the car is and must not."""
     privacy = find(car, Privacy)
-    if privacy is None:
+    if privacy is None or command.entry.enrols:
         return None
     if command.name in privacy.services_off:
         return Refusal("service_deactivated", f"{command.name} is switched off in the car")
@@ -166,6 +184,8 @@ def set_mode(car: Ports, asked: PrivacyMode, now: Instant) -> None:
     obtain(car, Privacy).mode = mode
     if mode != OPEN:
         car.outbox.redact_unsent(without_position)
+    if mode in SILENT_MODES:
+        car.outbox.redact_unsent(_without_enrolment)
     announce(car, now)
     hear(car)
 
@@ -192,9 +212,12 @@ def unpair(car: Ports) -> None:
     hear(car)
 
 
-def pair(car: Ports) -> None:
-    """Have somebody at home in the car."""
-    obtain(car, Privacy).paired = True
+def come_home(car: Ports, now: Instant) -> None:
+    """Have a primary user again, and tell it; does nothing in a car that has one."""
+    if not is_paired(car):
+        obtain(car, Privacy).paired = True
+        car.send_event("car_paired", now)
+        hear(car)
 
 
 def hear(car: Ports) -> None:

@@ -52,7 +52,7 @@ def switch(car: Ports, now: Instant, *, on: bool) -> None:
 
 def refusal(car: Ports, command: CommandType) -> Refusal | None:
     """Judge a command: none is obeyed, but what the law requires (ours: a refresh neither)."""
-    if is_on(car) and not command.entry.legal:
+    if is_on(car) and not (command.entry.legal or command.entry.enrols):
         return Refusal("workshop_mode", "the car is in workshop mode")
     return None
 

@@ -36,6 +36,8 @@ WORDS: dict[str, dict[str, Any]] = {
     "internet_radio": {"station": "jazz"},
     "store_purchase": {"product": "navi_1_year"},
     "plug_and_charge": {"station": "Voltalpin"},
+    "enrolment": {"way": "code"},
+    "log_in": {"user": "p1"},
 }
 """What the driver has to say; all the rest the car knows, or has a default."""
 

@@ -74,7 +74,7 @@ def test_equipment_is_what_a_car_can_have() -> None:
 
 def test_groups_and_roles_are_known() -> None:
     for entry in load_services().commands.values():
-        assert entry.group in {"access", "comfort", "energy", "watching", "journeys", "system"}
+        assert entry.group in {"access", "comfort", "energy", "watching", "journeys", "system", "people"}
         assert set(entry.may) <= {"primary", "additional", "guest", "back_end"}
 
 
