@@ -12,7 +12,7 @@ from fleet.backend.mail.deliverer import MailDeliverer
 from fleet.backend.store import Loaded
 from fleet.cloud.centre import ServiceCentre, vins_of
 from fleet.cloud.desk import LONGEST_EXPIRY_S, LONGEST_ID, SHORTEST_EXPIRY_S
-from fleet.cloud.desk_io import Answer, ForgetSpin, RightsChanged, UnlockSpin
+from fleet.cloud.desk_io import Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
 from fleet.cloud.failures import FAILURE_KINDS
 from fleet.cloud.people.people import People
 from fleet.cloud.people.rule import PeopleRule
@@ -139,7 +139,7 @@ class CentreDriver:
                     pending.answer(topic, answer, wall_us)
                 case Mail():
                     self._mails.post(output)
-                case RightsChanged() | UnlockSpin() | ForgetSpin():
+                case RightsChanged() | KeepSpin() | UnlockSpin() | ForgetSpin():
                     self._desk.feed(output)
                 case AskCar():
                     asked.append(output)

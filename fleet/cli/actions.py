@@ -7,6 +7,7 @@ import msgspec
 from fleet.cli.catalogue import parameter_lines
 from fleet.cli.common import make_table, out
 from fleet.cloud.actions import ActionEntry, ServiceEntry, load_actions
+from fleet.cloud.people.registry import PARTS
 from fleet.cloud.registry import RULES
 from fleet.errors import UnknownName
 
@@ -49,7 +50,7 @@ def _service_lines(name: str, entry: ServiceEntry) -> list[str]:
 
 def _told_of(name: str, entry: ServiceEntry) -> list[str]:
     """Return what a service does by itself, a line for each thing worth saying."""
-    rule = next(rule for rule in RULES if rule.name == name)
+    rule = next((part for part in PARTS if part.service == name), None) or next(rule for rule in RULES if rule.name == name)
     lines = [f"takes from cars: {', '.join(sorted(rule.events))}"] if rule.events else []
     lines += [f"replies to: {', '.join(sorted(rule.requests))}"] if rule.requests else []
     lines += [f"tells the {who.replace('_', ' ')}: {', '.join(kinds)}" for who, kinds in entry.notices.items()]
@@ -67,6 +68,7 @@ def described(entry: ActionEntry) -> list[str]:
     if entry.answers_as is not None:
         lines.append(f"answers as {entry.answers_as}")
     lines += [f"own reasons: {', '.join(entry.reasons)}"] if entry.reasons else []
+    lines += [f"secrets: {', '.join(entry.secrets)}".replace("?", " (may be left out)")] if entry.secrets else []
     return lines
 
 

@@ -20,7 +20,7 @@ class ActionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `example` are the words behind it on a command line. `answer` tells each name of the answer's data, or `answers_as` that it is
     that of another action; `reasons` are why the service may refuse what is right by its form. With `plans_as` it may do that
     other action first: then it takes its parameters, too. `secrets` are those that it wants (`password`, `spin` …), by their
-    names, beside its parameters.
+    names, beside its parameters; one with a `?` behind it may be left out.
     """
 
     summary: str

@@ -11,12 +11,13 @@ from typing import Any, Final, TypeVar, assert_never
 
 import msgspec
 
-from fleet.cloud.desk_io import INTERNAL, Answer, ForgetSpin, RightsChanged, UnlockSpin
+from fleet.cloud.desk_io import INTERNAL, Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
 from fleet.cloud.failures import Failures
 from fleet.cloud.rule import (
     AskCar,
     CentreInput,
     CentreOutput,
+    ClockMoved,
     CommandEnded,
     Done,
     Keep,
@@ -31,6 +32,7 @@ from fleet.cloud.rule import (
     RuleOutput,
     SendReply,
     ServiceAsked,
+    SessionUsed,
     as_json,
 )
 from fleet.kernel.instants import MINUTE, Instant
@@ -107,8 +109,16 @@ class ServiceCentre:
                 return self._all(self._asked(message, now))
             case CommandEnded():
                 return self._all(self._command_ended(message, now))
+            case ClockMoved(shift):
+                return self._all(self._each(lambda rule: rule.clock_moved(shift, now), "clock_moved", now))
+            case SessionUsed(session):
+                return self._all(self._each(lambda rule: rule.session_used(session, now), "session_used", now))
             case _:
                 assert_never(message)
+
+    def has_pending_times(self) -> bool:
+        """Tell whether a rule has to know that scenario time was set anew."""
+        return any(rule.has_pending_times() for rule in self._rules.values())
 
     def deadline(self) -> Instant | None:
         """Return when the first rule wants to be woken, or what failed is to be tried again."""
@@ -220,6 +230,16 @@ class ServiceCentre:
 
     # --- rules
 
+    def _each(self, step: Callable[[Rule], Sequence[RuleOutput]], what: str, now: Instant) -> list[CentreOutput]:
+        """Have each rule do the same; one that fails at it keeps none of the others from it."""
+        outputs: list[CentreOutput] = []
+        for name in self._rules:
+            try:
+                outputs += self._decide(name, step, now)
+            except RuleFailed as failed:
+                outputs.append(self._failures.told(failed, what, now))
+        return outputs
+
     def _try(self, name: str, message: Event | CommandEnded, now: Instant, key: str | None = None) -> list[CentreOutput]:
         """Give a rule what it must not miss; what fails is kept under a key, and tried again."""
         try:
@@ -278,7 +298,7 @@ def _fit(name: str, output: RuleOutput, now: Instant) -> RuleOutput:
         case Mail():
             as_json(output.data)
             return replace(output, at=now)
-        case RightsChanged() | UnlockSpin() | ForgetSpin():
+        case RightsChanged() | KeepSpin() | UnlockSpin() | ForgetSpin():
             return output
         case _:
             raise TypeError(f"a {type(output).__name__} is nothing a rule may want")

@@ -35,6 +35,7 @@ from fleet.cloud.desk_io import (
     EnrolmentAsked,
     ForgetSpin,
     KeepSettings,
+    KeepSpin,
     LateResult,
     PresenceChanged,
     Restored,
@@ -42,6 +43,7 @@ from fleet.cloud.desk_io import (
     SendCommand,
     SpinAsked,
     SpinChecked,
+    SpinHash,
     SpinHashed,
     SpinInput,
     SpinJobFailed,
@@ -204,6 +206,8 @@ class Desk:
                 return self._decided(*self._guard.failed(message.job), now)
             case SpinAsked():
                 return self._check_spin(message)
+            case KeepSpin(account, spin):
+                return self._decided(*self._guard.keep(account_key(account), SpinHash.parse(spin)), now)
             case UnlockSpin(account):
                 return self._guard.unlock(account_key(account))
             case ForgetSpin(account):

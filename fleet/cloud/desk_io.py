@@ -33,6 +33,17 @@ class SpinHash:
     digest: bytes = field(repr=False)
     cost: str
 
+    @property
+    def text(self) -> str:
+        """The same in one word."""
+        return f"{self.cost}${self.salt.hex()}${self.digest.hex()}"
+
+    @staticmethod
+    def parse(text: str) -> SpinHash:
+        """Read the word of `text`."""
+        cost, salt, digest = text.split("$")
+        return SpinHash(bytes.fromhex(salt), bytes.fromhex(digest), cost)
+
 
 class UserRecord(msgspec.Struct, frozen=True):
     """A person enrolled on a car. `spin` is None until it is set; `locked` ends when it is set again.
@@ -179,6 +190,14 @@ class SpinAsked:
     spin: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class KeepSpin:
+    """The S-PIN of an account is this from now on, as its driver has hashed it (`SpinHash.text`)."""
+
+    account: str
+    spin: str = field(repr=False)
+
+
 class UnlockSpin(msgspec.Struct, frozen=True):
     """The S-PIN of an account is unlocked, as its password was changed."""
 
@@ -204,7 +223,7 @@ class ClockChanged(msgspec.Struct, frozen=True):
     shift: Duration
 
 
-SpinInput = SpinVerified | SpinHashed | SpinJobFailed | SpinAsked | UnlockSpin | ForgetSpin
+SpinInput = SpinVerified | SpinHashed | SpinJobFailed | SpinAsked | KeepSpin | UnlockSpin | ForgetSpin
 DeskInput = (
     CommandAsked
     | BackEndAsked

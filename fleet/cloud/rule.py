@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from fleet.cloud.desk_io import Answer, ForgetSpin, RightsChanged, UnlockSpin
+from fleet.cloud.desk_io import Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import CommandState, Event, Reply, Request, ServiceRequest
 
@@ -99,7 +99,7 @@ class Keep:
     value: str | None
 
 
-RuleOutput = SendReply | Notify | AskCar | Mail | RightsChanged | UnlockSpin | ForgetSpin
+RuleOutput = SendReply | Notify | AskCar | Mail | RightsChanged | KeepSpin | UnlockSpin | ForgetSpin
 CentreOutput = RuleOutput | Keep | Answer
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ class Proof:
 
     `right` tells whether it was that of `account`; `against` says which one it was held against, as a secret may change
     meanwhile. `digest` is what is to be kept of a new one, or by what one that is random is looked up: in no repr or journal.
-    `refused` is why it could not be proven at all (`spin_locked`, `malformed`, `busy` …).
+    `refused` is why it could not be proven at all (`spin_locked`, `malformed`, `busy` …), `detail` the same in words for people.
     """
 
     right: bool = False
@@ -119,6 +119,7 @@ class Proof:
     against: int = 0
     digest: str = field(default="", repr=False)
     refused: str | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,21 @@ class RequestProven:
     proofs: Mapping[str, Proof]
 
 
-CentreInput = Event | Request | RequestProven | ServiceAsked | CommandEnded
+@dataclass(frozen=True, slots=True)
+class ClockMoved:
+    """Scenario time was announced anew, and jumped by this."""
+
+    shift: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUsed:
+    """Somebody does something in a session, by the digest of its token: it goes on."""
+
+    session: str = field(repr=False)
+
+
+CentreInput = Event | Request | RequestProven | ServiceAsked | CommandEnded | ClockMoved | SessionUsed
 """Inputs of a service centre. An event or a request is new: its sequence number was never seen before."""
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -278,6 +293,18 @@ class Rule:
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take the end of a command that this rule asked for."""
+        return ()
+
+    def has_pending_times(self) -> bool:
+        """Tell whether `clock_moved` would move something."""
+        return False
+
+    def clock_moved(self, shift: Duration, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Move what is still to come (no date of a calendar) by this, as scenario time was set anew by it."""
+        return ()
+
+    def session_used(self, session: str, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Note that somebody does something in a session."""
         return ()
 
     def deadline(self) -> Instant | None:

@@ -108,6 +108,16 @@ class SpinGuard:
             return []
         return [self._change(key, UserRecord(*key))]
 
+    def keep(self, key: UserKey, spin: SpinHash) -> tuple[list[Decision], list[DeskOutput]]:
+        """Keep a new S-PIN that was hashed elsewhere; one that is being verified meanwhile has to be asked for again."""
+        self._tokens.pop(key, None)
+        user = self._users.get(key) or UserRecord(*key)
+        changed = self._change(key, replace(user, spin=spin, wrong_tries=0, locked=False))
+        lane = self._lanes.get(key)
+        if lane is None:
+            return [], [changed]
+        return self._go_on(lane.running.job, Decision(lane.running, BUSY), [changed])
+
     def unlock(self, key: UserKey) -> list[DeskOutput]:
         """Count wrong tries anew."""
         user = self._users.get(key)

@@ -12,11 +12,11 @@ from typing import Any, Final, get_args
 import msgspec
 
 from fleet.cloud.centre import ServiceCentre
-from fleet.cloud.desk_io import Answer
+from fleet.cloud.desk_io import Answer, KeepSpin
 from fleet.cloud.people.people import RULE
 from fleet.cloud.people.tokens import StandIns
 from fleet.cloud.registry import RULES
-from fleet.cloud.rule import CentreInput, CentreOutput, Keep, Mail, RequestProven, ServiceAsked
+from fleet.cloud.rule import CentreInput, CentreOutput, Keep, Mail, RequestProven, ServiceAsked, SessionUsed
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import NOT_YET, Input, Output, Wake
 from fleet.runtime.recording import JournalTime, as_it_is, plain_of
@@ -54,6 +54,8 @@ class CentreCodec:
         if isinstance(message, ServiceAsked):
             plain["fresh"] = [self._stand_ins.of(word) for word in message.fresh]
             plain["request"].pop("session", None)
+        if isinstance(message, SessionUsed):
+            plain = self._without_secrets(plain)
         if isinstance(message, ServiceAsked | RequestProven):
             plain["proofs"] = self._without_secrets(plain["proofs"])
         for name in _SELDOM:
@@ -71,6 +73,8 @@ class CentreCodec:
             case Keep(module=module, key=key, value=value) if module == RULE:
                 plain["key"] = self._stand_ins.without_secrets(key)
                 plain["value"] = None if value is None else self._stand_ins.without_secrets(value)
+            case KeepSpin():
+                plain["spin"] = True
             case Mail():
                 plain["secret"] = bool(output.secret)
             case Answer(answer=answer) if answer.secrets:

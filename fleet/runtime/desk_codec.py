@@ -18,6 +18,7 @@ from fleet.cloud.desk_io import (
     DeskOutput,
     DeskStart,
     HashSpin,
+    KeepSpin,
     SpinAsked,
     SpinHashed,
     SpinSettingAsked,
@@ -94,7 +95,7 @@ class DeskCodec:
                 plain["token"] = True
                 if right:
                     self._note(token, job)
-            case SpinHashed():
+            case SpinHashed() | KeepSpin():
                 plain["spin"] = True
             case _:
                 pass
@@ -147,6 +148,8 @@ class DeskCodec:
             plain["token"] = token_of(plain["job"])
         if record.type == SpinHashed.__name__:
             plain["spin"] = _STAND_IN_HASH
+        if record.type == KeepSpin.__name__:
+            plain["spin"] = "not kept$$"
         message: DeskInput = msgspec.convert(plain, INPUTS[record.type])
         return message
 

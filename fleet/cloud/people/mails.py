@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from fleet.cloud.people.records import Account
+from fleet.cloud.rule import Mail
 
 WITH_SECRET: Final = frozenset({"confirm_address", "password_reset"})
 """Kinds with a link that holds a secret."""
@@ -29,3 +32,9 @@ MAILS: Final[dict[str, tuple[str, ...]]] = {
     "erased": ("scope",),
 }
 """Each kind with the names of its data; times are scenario µs, amounts euro cents, `when` is month, 15_days, 48_hours or end."""
+
+
+def mail_to(account: Account, kind: str, *, secret: str = "", vin: str = "", **data: Any) -> Mail:
+    """Return a mail to a person, in the language of the account. A car it is about stands in the data, too."""
+    about = {"vin": vin} if vin else {}
+    return Mail(account.id, account.email, account.language, kind, {**about, **data}, vin=vin, secret=secret)

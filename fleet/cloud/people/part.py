@@ -7,11 +7,13 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from fleet.cloud.actions import load_actions
 from fleet.cloud.people.people import People
 from fleet.cloud.rule import Done, Proof, RequestRefused, RuleOutput, ServiceAsked
 from fleet.errors import FleetError
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Event, Request
+from fleet.wire.services import misfit
 
 WordsT = TypeVar("WordsT", bound="Words")
 
@@ -51,11 +53,18 @@ class Asking(msgspec.Struct, frozen=True):
         return self.asked.person
 
     def words(self, kind: type[WordsT]) -> WordsT:
-        """Read the words of the action. Raises Refused."""
+        """Read the words of the action, within the ranges of the catalogue. Raises Refused."""
+        request = self.asked.request
         try:
-            return msgspec.convert(self.asked.request.data, kind)
+            words = msgspec.convert(request.data, kind)
         except msgspec.ValidationError as error:
             raise Refused("malformed", str(error)) from None
+        service = load_actions().get(request.service)
+        if service is not None and (entry := service.actions.get(request.action)) is not None:
+            wrong = misfit(entry.parameters, words)
+            if wrong is not None:
+                raise Refused("argument_out_of_range", wrong)
+        return words
 
     def proof(self, name: str) -> Proof:
         """Return what became of a secret. Raises Refused when it was not given or could not be proven."""
@@ -63,8 +72,14 @@ class Asking(msgspec.Struct, frozen=True):
         if proof is None:
             raise Refused("malformed", f"{self.asked.request.action} needs the secret {name!r}")
         if proof.refused is not None:
-            raise Refused(proof.refused, f"the {name} could not be proven")
+            raise Refused(proof.refused, proof.detail or f"the {name} could not be proven")
         return proof
+
+    @property
+    def session(self) -> str | None:
+        """The digest of the token of the session in which it was asked, None outside of one."""
+        proof = self.asked.proofs.get("session")
+        return proof.digest if proof is not None and proof.right else None
 
     def fresh(self, number: int) -> str:
         """Return one of the words that nobody can guess."""
@@ -72,7 +87,7 @@ class Asking(msgspec.Struct, frozen=True):
 
 
 Action = Callable[[Asking], Done]
-"""Does an action, or raises Refused before it has changed anything."""
+"""Does an action, or raises Refused: then what it has put on shelves by then, such as a wrong try, stays."""
 
 
 class Part:
@@ -99,6 +114,13 @@ class Part:
     def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take a request of a car, and reply to it."""
         return ()
+
+    def has_pending_times(self) -> bool:
+        """Tell whether `clock_moved` would move something."""
+        return False
+
+    def clock_moved(self, shift: Duration) -> None:
+        """Move what is still to come (no date of a calendar) by this, as scenario time was set anew by it."""
 
     def deadline(self) -> Instant | None:
         """Return when something is due."""

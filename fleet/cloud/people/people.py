@@ -11,7 +11,8 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from fleet.cloud.people.records import Account, CarPeople, Erasure, Invoice, Link, Purchase, Record, Session
+from fleet.cloud.people.names import folded
+from fleet.cloud.people.records import Account, CarPeople, Erasure, Invoice, Link, Purchase, Record, Session, Tries
 from fleet.cloud.rights import OPT_IN, CarRights, Terms, UserRights
 from fleet.cloud.rule import Notes
 from fleet.kernel.instants import MINUTE, Instant
@@ -71,6 +72,47 @@ class Shelf(Generic[RecordT]):
         return record
 
 
+class Sessions(Shelf[Session]):
+    """The sessions by the digests of their tokens; found by account, and by the digest of what renews them, too."""
+
+    def __init__(self, notes: Notes) -> None:
+        """Read what the notes hold."""
+        super().__init__(notes, "session", Session)
+        self._of: dict[str, dict[str, None]] = {}
+        self._renewed_by: dict[str, str] = {}
+        for key, session in self.items():
+            self._list(key, session)
+
+    def of(self, account: str) -> list[str]:
+        """Return the digests of the sessions of an account, the oldest first."""
+        return list(self._of.get(account, ()))
+
+    def renewed_by(self, refresh: str) -> str | None:
+        """Return the session that this renews, or None."""
+        return self._renewed_by.get(refresh)
+
+    def put(self, key: str, record: Session) -> None:
+        before = self.get(key)
+        if before is not None:
+            self._renewed_by.pop(before.refresh, None)
+        super().put(key, record)
+        self._list(key, record)
+
+    def drop(self, key: str) -> Session | None:
+        session = super().drop(key)
+        if session is not None:
+            self._renewed_by.pop(session.refresh, None)
+            self._of[session.account].pop(key)
+            if not self._of[session.account]:
+                del self._of[session.account]
+        return session
+
+    def _list(self, key: str, session: Session) -> None:
+        self._of.setdefault(session.account, {})[key] = None
+        if session.refresh:
+            self._renewed_by[session.refresh] = key
+
+
 class People:
     """The state that all parts share. Accounts and cars are changed by its own methods, the rest on the shelves."""
 
@@ -78,8 +120,9 @@ class People:
         """Go on from the notes."""
         self._notes = notes
         self.accounts = Shelf(notes, "account", Account)
-        self.sessions = Shelf(notes, "session", Session)
+        self.sessions = Sessions(notes)
         self.links = Shelf(notes, "link", Link)
+        self.tries = Shelf(notes, "tries", Tries)
         self.cars = Shelf(notes, "car", CarPeople)
         self.purchases = Shelf(notes, "purchase", Purchase)
         self.invoices = Shelf(notes, "invoice", Invoice)
@@ -102,13 +145,16 @@ class People:
     def in_session(self, digest: str, now: Instant) -> str | None:
         """Return whose session it is, by the digest of its token; None for one that is over, or never was."""
         session = self.sessions.get(digest)
-        if session is None or now >= session.ends:
+        if session is None or now >= session.ends or self.is_idle(session, now):
             return None
+        return session.account
+
+    def is_idle(self, session: Session, now: Instant) -> bool:
+        """Tell whether a session is over as nobody has used it for as long as its user has chosen, or has no account any more."""
         account = self.accounts.get(session.account)
         if account is None:
-            return None
-        idle = None if account.relogin_min is None else account.relogin_min * MINUTE
-        return None if idle is not None and now >= session.used + idle else session.account
+            return True
+        return account.relogin_min is not None and now >= session.used + account.relogin_min * MINUTE
 
     def put_account(self, account: Account) -> None:
         """Keep an account, new or changed; its names are those of nobody else."""
@@ -230,11 +276,6 @@ def _terms_of(car: CarPeople) -> dict[str, Terms]:
 def rights_in(notes: Mapping[str, Any]) -> dict[str, CarRights]:
     """Return the rights that the notes of the rule hold, as a store has them."""
     return People(Notes(notes)).all_rights()
-
-
-def folded(name: str) -> str:
-    """Return a name as it is compared."""
-    return name.strip().casefold()
 
 
 def _names_of(account: Account) -> list[str]:

@@ -56,8 +56,6 @@ class Account(Record, frozen=True, kw_only=True):
     consents: tuple[Consent, ...] = ()
     devices: tuple[str, ...] = ()
     relogin_min: int | None = None
-    wrong_tries: int = 0
-    locked_until: Instant | None = None
     push: bool = False
 
     def __repr__(self) -> str:
@@ -66,7 +64,10 @@ class Account(Record, frozen=True, kw_only=True):
 
 
 class Session(Record, frozen=True, kw_only=True):
-    """An app that is logged in, by the digest of its token. `refresh` is the digest of what makes a new one."""
+    """An app that is logged in, by the digest of its token. `refresh` is the digest of what makes a new one, once.
+
+    `used` is when somebody did something in it last, within some seconds, where that matters.
+    """
 
     account: str
     device: str
@@ -82,6 +83,13 @@ class Link(Record, frozen=True, kw_only=True):
 
     account: str
     purpose: Literal["confirm", "reset"]
+    until: Instant
+
+
+class Tries(Record, frozen=True, kw_only=True):
+    """Something of which only so much is allowed, until a time from which on it is counted anew."""
+
+    count: int
     until: Instant
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from fleet.cloud.desk_io import RightsChanged
+from fleet.cloud.people import sessions
 from fleet.cloud.people.part import Asking, Part, ask
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.people.registry import PARTS
 from fleet.cloud.rights import CarRights
 from fleet.cloud.rule import Done, Notes, Proof, RequestRefused, Rule, RuleOutput, ServiceAsked
-from fleet.kernel.instants import Instant
+from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Event, Request
 
 
@@ -49,11 +50,29 @@ class PeopleRule(Rule):
         return self._with_rights(part.request(request, proofs, now))
 
     def asked_by(self, asked: ServiceAsked, now: Instant) -> Done | RequestRefused:
-        """Have the part of the service do the action."""
-        done = ask(self._of_service[asked.request.service], Asking(asked, now))
+        """Have the part of the service do the action; in a session that goes on by it."""
+        asking = Asking(asked, now)
+        if asking.session is not None:
+            sessions.used(self.people, asking.session, now)
+        done = ask(self._of_service[asked.request.service], asking)
         if isinstance(done, RequestRefused):
             return done
         return Done(self._with_rights(done.outputs), done.data, done.detail, done.secrets)
+
+    def has_pending_times(self) -> bool:
+        """Tell whether a part has something to move."""
+        return any(part.has_pending_times() for part in self._parts)
+
+    def clock_moved(self, shift: Duration, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Have each part move what is still to come."""
+        for part in self._parts:
+            part.clock_moved(shift)
+        return ()
+
+    def session_used(self, session: str, now: Instant) -> Sequence[RuleOutput]:
+        """Note that a session goes on."""
+        sessions.used(self.people, session, now)
+        return ()
 
     def deadline(self) -> Instant | None:
         """Return when the first part has something to do."""

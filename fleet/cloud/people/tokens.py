@@ -14,8 +14,10 @@ PREFIX: Final = "fleet_"
 LENGTH: Final = 24
 """Characters behind the prefix: letters, digits, `-` and `_`, at least 144 bits by chance."""
 _HASH: Final = "sha256:"
-SECRET: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{{LENGTH}}}|{_HASH}[0-9a-f]{{64}}|\$argon2id?\$[A-Za-z0-9+/=,$-]+")
-"""A token, the digest of one, or the hash of a password."""
+SECRET: Final = re.compile(
+    rf"{PREFIX}[A-Za-z0-9_-]{{{LENGTH}}}|{_HASH}[0-9a-f]{{64}}|\$argon2id?\$[A-Za-z0-9+/=,$-]+|scrypt:[0-9:]+\$[0-9a-f]+\$[0-9a-f]+"
+)
+"""A token, the digest of one, or the hash of a password or an S-PIN."""
 _STAND_IN: Final = re.compile(rf"{PREFIX}0[0-9]{{{LENGTH - 1}}}")
 
 

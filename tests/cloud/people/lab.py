@@ -10,10 +10,11 @@ import msgspec
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk_io import Answer, RightsChanged
 from fleet.cloud.people.people import RULE, People
+from fleet.cloud.people.records import Account
 from fleet.cloud.people.rule import PeopleRule
-from fleet.cloud.people.tokens import PREFIX
+from fleet.cloud.people.tokens import PREFIX, digest_of
 from fleet.cloud.rights import CarRights
-from fleet.cloud.rule import CentreInput, CentreOutput, Keep, Mail, Proof, RequestProven, SendReply, ServiceAsked
+from fleet.cloud.rule import CentreInput, CentreOutput, ClockMoved, Keep, Mail, Proof, RequestProven, SendReply, ServiceAsked
 from fleet.kernel.instants import Duration
 from fleet.wire.messages import DeskAnswer, Event, Reply, Request, ServiceRequest
 
@@ -22,6 +23,11 @@ OTHER = "VSSZZZKMZPR000002"
 START = 1_772_424_000_000_000
 """2026-03-02T04:00Z, a Monday."""
 TOPIC = "fleet/v1/desk/answer/t"
+PASSWORD = "correct horse"
+SPIN = "0815"
+DETAILS: Mapping[str, Any] = {
+    "first_name": "Anna", "last_name": "Ek", "birth_date": "1990-05-17", "country": "SE", "terms": "2026-1", "privacy": "2026-1",
+}  # fmt: skip
 OutputT = TypeVar("OutputT")
 
 
@@ -63,19 +69,82 @@ class PeopleLab:
 
     def ask(
         self, service: str, action: str, vin: str | None = None, *, person: str | None = None, unknown: tuple[str, ...] = (),
-        proofs: Mapping[str, Proof] | None = None, **data: Any,
+        proofs: Mapping[str, Proof] | None = None, session: str | None = None, origin: str | None = None, **data: Any,
     ) -> DeskAnswer:  # fmt: skip
-        """Ask as a person (by account, e-mail, user name or number), and return the answer."""
+        """Ask as a person (by account, e-mail, user name or number) or in a session, and return the answer."""
         self._asked += 1
-        account = None if person is None else self.people.named(person)
-        request = ServiceRequest(id=f"r{self._asked}", service=service, action=action, vin=vin, data=data, user=person)
-        self.give(
-            ServiceAsked(
-                request, TOPIC, unknown, None if account is None else account.id, proofs or {}, (self.word(), self.word())
-            )
-        )
+        asker = None if person is None else self.people.named(person)
+        account = None if asker is None else asker.id
+        proven = dict(proofs or {})
+        if session is not None:
+            account = self.people.in_session(digest_of(session), self.now)
+            proven["session"] = Proof(right=account is not None, account=account, digest=digest_of(session))
+        request = ServiceRequest(
+            id=f"r{self._asked}", service=service, action=action, vin=vin, data=data, user=person, origin=origin
+        )  # fmt: skip
+        self.give(ServiceAsked(request, TOPIC, unknown, account, proven, (self.word(), self.word())))
         (answer,) = self.those(Answer)
         return answer.answer
+
+    def set_clock(self, shift: Duration) -> None:
+        """Announce scenario time anew: it jumps by this."""
+        self.now += shift
+        self.give(ClockMoved(shift))
+
+    # --- accounts
+
+    def person(
+        self, email: str = "anna@example.com", *, confirmed: bool = True, complete: bool = True, identified: bool = False,
+        password: str = PASSWORD, **details: Any,
+    ) -> str:  # fmt: skip
+        """Have a person register, follow the link, complete the account, and see a dealer; return the account's id."""
+        self.done("account", "register", email=email, proofs=self.secrets(new_password=password))
+        account = self.people.named(email)
+        assert account is not None
+        if confirmed:
+            self.done("account", "confirm", proofs=self.secrets(link=self.those(Mail)[0].secret))
+        if complete:
+            self.done("account", "complete", person=account.id, **{**DETAILS, **details})
+        if identified:
+            self.done("account", "identify", person=account.id, dealer="North")
+        return account.id
+
+    def log_in(self, person: str, device: str = "phone", password: str = PASSWORD) -> str:
+        """Have a person log in, and return the token of the session."""
+        proofs = self.secrets(person, password=password)
+        secrets = self.done("account", "log_in", person=person, device=device, proofs=proofs).secrets
+        assert secrets is not None
+        return secrets["session"]
+
+    def secrets(self, person: str | None = None, **secrets: str) -> dict[str, Proof]:
+        """Return what the driver proves of secrets of a person: by their names, as it does.
+
+        `password` and `spin` are held against those of the person, those that are new are hashed, others looked up.
+        """
+        account = None if person is None else self.people.named(person)
+        return {name: self._proof(name, secret, account) for name, secret in secrets.items()}
+
+    def _proof(self, name: str, secret: str, account: Account | None) -> Proof:
+        if name in {"new_password", "new_spin"}:
+            return Proof(digest=_hash(secret))
+        if name == "password" and account is not None:
+            return Proof(right=_hash(secret) == account.password, account=account.id, against=account.password_version)
+        if name == "spin" and account is not None:
+            return Proof(right=True, account=account.id) if secret == SPIN else Proof(refused="spin_wrong")
+        return Proof(digest=digest_of(secret))
+
+    def done(self, service: str, action: str, vin: str | None = None, **asked: Any) -> DeskAnswer:
+        """Ask for what must be done."""
+        answer = self.ask(service, action, vin, **asked)
+        assert answer.state == "succeeded", (answer.reason, answer.detail)
+        return answer
+
+    def refused(self, service: str, action: str, vin: str | None = None, **asked: Any) -> str:
+        """Ask for what must be refused, and return the reason."""
+        answer = self.ask(service, action, vin, **asked)
+        assert answer.state == "rejected", answer.data
+        assert answer.reason is not None
+        return answer.reason
 
     def word(self) -> str:
         """Return a word that nobody can guess, as a driver makes them."""
@@ -99,6 +168,11 @@ class PeopleLab:
         return [output for output in self.last if isinstance(output, kind)]
 
     @property
+    def answers(self) -> list[DeskAnswer]:
+        """The answers so far."""
+        return [output.answer for output in self.outputs if isinstance(output, Answer)]
+
+    @property
     def mails(self) -> list[Mail]:
         """The mails and pushes so far."""
         return [output for output in self.outputs if isinstance(output, Mail)]
@@ -120,3 +194,8 @@ class PeopleLab:
         lab = PeopleLab(kept)
         lab.now = self.now
         return lab
+
+
+def _hash(secret: str) -> str:
+    """Return what stands for the hash of a secret."""
+    return f"$argon2id$lab${secret.encode().hex()}"

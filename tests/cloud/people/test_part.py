@@ -16,7 +16,7 @@ class _Age(Words, frozen=True, kw_only=True):
 
 
 def asking(vin: str | None = None, person: str | None = None, proofs: dict[str, Proof] | None = None, **data: Any) -> Asking:
-    request = ServiceRequest(id="r", service="account", action="register", vin=vin, data=data)
+    request = ServiceRequest(id="r", service="garage", action="join", vin=vin, data=data)
     return Asking(ServiceAsked(request, "t", (), person, proofs or {}), 1)
 
 

@@ -1,0 +1,74 @@
+"""Proves who somebody is by a password, and bounds how often that can be tried: for each account, and for each origin.
+
+A try counts when its proof comes in, so guesses that are hashed side by side do not pass the bound. A name that nobody has is
+counted and refused as one that somebody has. All figures are ours.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fleet.cloud.people.names import folded
+from fleet.cloud.people.part import Asking, Refused
+from fleet.cloud.people.people import People
+from fleet.cloud.people.records import Account, Tries
+from fleet.cloud.people.tokens import digest_of
+from fleet.kernel.instants import MINUTE, Instant
+
+TRIES: Final = 5
+"""Wrong passwords of one account until it is locked for a while."""
+TRIES_OF_ORIGIN: Final = 20
+"""Wrong passwords from one origin, whosever."""
+LOCKED: Final = 15 * MINUTE
+"""How long, from the last wrong one."""
+KEPT: Final = 10_000
+"""Counts that are kept: who tries more names than that has forgotten ones counted anew."""
+_TOO_MANY: Final = "too many wrong passwords; try again in 15 minutes, or reset it by a link to the e-mail"
+
+
+def signed_in(people: People, asking: Asking, name: str) -> Account:
+    """Return the account of who asks, once its password is proven; `name` is by what it was named.
+
+    Raises Refused: for a wrong password, or one that was changed meanwhile, as for a name that nobody has; and locked, for any.
+    """
+    proof = asking.proof("password")
+    account = people.accounts.get(asking.asked.person)
+    of_account, of_origin = _account_key(account, name), f"origin/{digest_of(asking.asked.request.origin or '')}"
+    for key, bound in ((of_account, TRIES), (of_origin, TRIES_OF_ORIGIN)):
+        if count_of(people, key, asking.now) >= bound:
+            raise Refused("too_many_tries", _TOO_MANY)
+    if account is None or not proof.right or (proof.account, proof.against) != (account.id, account.password_version):
+        for key in (of_account, of_origin):
+            count(people, key, asking.now, LOCKED)
+        raise Refused("wrong_credentials", "the name or the password is wrong")
+    people.tries.drop(of_account)
+    return account
+
+
+def unlock(people: People, account: Account) -> None:
+    """Count the wrong passwords of an account anew."""
+    people.tries.drop(_account_key(account, ""))
+
+
+def count_of(people: People, key: str, now: Instant) -> int:
+    """Return how much of something there was lately."""
+    tries = people.tries.get(key)
+    return 0 if tries is None or now >= tries.until else tries.count
+
+
+def count(people: People, key: str, now: Instant, remembered: int) -> None:
+    """Count one more, to be remembered for so long from now."""
+    before = count_of(people, key, now)
+    if key not in people.tries and len(people.tries) >= KEPT:
+        _make_room(people, now)
+    people.tries.put(key, Tries(count=before + 1, until=now + remembered))
+
+
+def _make_room(people: People, now: Instant) -> None:
+    over = [key for key, tries in people.tries.items() if now >= tries.until]
+    for key in over or [min(people.tries, key=lambda each: people.tries[each].until)]:
+        people.tries.drop(key)
+
+
+def _account_key(account: Account | None, name: str) -> str:
+    return f"account/{account.id}" if account is not None else f"name/{digest_of(folded(name))}"

@@ -1,0 +1,101 @@
+"""The catalogue of what can be asked about people, and the parts that are asked, say the same: each example is done.
+
+What has to be there before stands in `ready/SERVICE.py`: `READY[action](lab)` brings it about and returns further arguments of
+`lab.ask`, `OTHERWISE` does so for the other actions, and `LATER` are names of answers that there are only sometimes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from fleet.cli.centre import read_data
+from fleet.cloud.actions import ActionEntry, load_actions
+from fleet.cloud.people.registry import PARTS
+from fleet.cloud.people.rule import PeopleRule
+from fleet.wire.messages import DeskAnswer
+from fleet.wire.services import Parameter
+from tests.cloud.people.lab import PASSWORD, SPIN, VIN, PeopleLab
+from tests.cloud.test_actions import FORM, outside
+
+EACH = [(service, action) for service in sorted(PeopleRule.serves) for action in load_actions()[service].actions]
+PARAMETERS = [
+    (service, action, name, parameter)
+    for service, action in EACH
+    for name, parameter in load_actions()[service].actions[action].parameters.items()
+]
+SECRETS = {"password": PASSWORD, "new_password": "another horse", "spin": SPIN, "new_spin": "4711"}
+
+
+def entry_of(service: str, action: str) -> ActionEntry:
+    return load_actions()[service].actions[action]
+
+
+def ready(service: str) -> Any:
+    return importlib.import_module(f"tests.cloud.people.ready.{service}")
+
+
+def asked(
+    service: str, action: str, odd: Mapping[str, Any] | None = None, *, without: str = "", vin: bool = True
+) -> DeskAnswer:  # fmt: skip
+    """Ask for an example where all is ready for it, without a word or with odd ones."""
+    entry, lab = entry_of(service, action), PeopleLab()
+    more = ready(service).READY.get(action, ready(service).OTHERWISE)(lab)
+    words = shlex.split(entry.example.replace("VIN", VIN))
+    person = words[words.index("--user") + 1] if "--user" in words else None
+    data = {
+        name: value
+        for name, value in read_data(word for word in words if "=" in word).items()
+        if name not in {without, *(odd or {})}
+    }
+    wanted = {name: SECRETS[name] for name in entry.secrets if name in SECRETS}
+    given = {"person": person, "proofs": lab.secrets(person, **wanted), **more}
+    return lab.ask(service, action, VIN if entry.car and vin else None, **given, **data, **(odd or {}))
+
+
+def test_each_action_of_a_part_stands_in_the_catalogue() -> None:
+    lab = PeopleLab()
+    for part in PARTS:
+        assert set(part(lab.people).actions()) == set(load_actions()[part.service].actions)
+
+
+@pytest.mark.parametrize(("service", "action"), EACH)
+def test_the_example_is_done_and_answered_with_what_is_told(service: str, action: str) -> None:
+    assert entry_of(service, action).example.startswith("VIN") == entry_of(service, action).car
+    answer = asked(service, action)
+    assert answer.state == "succeeded", (answer.reason, answer.detail)
+    told = set(load_actions()[service].answer(action))
+    assert set(answer.data or {}) <= told
+    assert told - set(answer.data or {}) <= getattr(ready(service), "LATER", set())
+
+
+@pytest.mark.parametrize(("service", "action"), EACH)
+def test_a_word_that_is_not_told_of_is_malformed(service: str, action: str) -> None:
+    assert asked(service, action, {"colour": "red"}).reason == "malformed"
+
+
+@pytest.mark.parametrize(("service", "action"), [each for each in EACH if entry_of(*each).car])
+def test_where_a_car_is_told_of_one_is_needed(service: str, action: str) -> None:
+    assert asked(service, action, vin=False).reason == "malformed"
+
+
+@pytest.mark.parametrize(("service", "action", "name", "parameter"), PARAMETERS)
+def test_what_is_required_is_needed(service: str, action: str, name: str, parameter: Parameter) -> None:
+    if parameter.required:
+        assert asked(service, action, without=name).reason == "malformed"
+
+
+@pytest.mark.parametrize(("service", "action", "name", "parameter"), PARAMETERS)
+def test_ranges_are_those_of_the_catalogue(service: str, action: str, name: str, parameter: Parameter) -> None:
+    """What is just outside is refused; the ends of a range are taken."""
+    for value in outside(parameter):
+        answer = asked(service, action, {name: value})
+        assert answer.reason in FORM, (value, answer.reason, answer.detail)
+    for end in (parameter.minimum, parameter.maximum) if parameter.type in {"integer", "number"} else ():
+        assert end is not None
+        value = int(end) if parameter.type == "integer" else end
+        assert asked(service, action, {name: value}).state == "succeeded", value
