@@ -8,6 +8,7 @@ from fleet.backend.context import BackendContext
 from fleet.backend.decisions import ReplyGiven, ReplyPublished
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.machine_driver import MachineDriver
+from fleet.backend.mail.deliverer import SERVICE as MAIL_SERVICE
 from fleet.backend.mail.deliverer import MailDeliverer
 from fleet.backend.store import Loaded
 from fleet.cloud.centre import ServiceCentre, vins_of
@@ -98,6 +99,9 @@ class CentreDriver:
                 id=request.id[:LONGEST_ID], state="rejected", reason=MISPLACED.reason, detail=MISPLACED.detail, final=True,
                 at=self._clock.now(),
             ))  # fmt: skip
+            return
+        if request.service == MAIL_SERVICE:
+            self._mails.ask(request, answer_topic, self._clock.now())
             return
         unknown = tuple(vin for vin in vins_of(request) if not self._desk.knows(vin))
         self._give(ServiceAsked(request, answer_topic, unknown))

@@ -178,15 +178,19 @@ def _write_service(
 
 
 def _write_mail(connection: sqlite3.Connection, write: MailPosted | MailNoted, text: str | None, wall_us: int) -> None:
-    """Put a mail into the outbox, or note how it stands; what was sent, or is only kept, needs the secret of its link no more."""
+    """Put a mail into the outbox, or note how it stands.
+
+    What was sent, or is only kept, needs the secret of its link no more, nor the address of somebody without an account.
+    """
     match write:
         case MailPosted(letter=letter, state=state):
             secret = letter.secret if state == "waiting" else ""
+            address = letter.address if state == "waiting" or letter.account else ""
             connection.execute(
                 "INSERT INTO mail (id, account, address, language, kind, data, secret, vin, channel, at, wall_us, state, tries,"
                 " next_wall_us, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, '')",
                 (
-                    letter.id, letter.account, letter.address, letter.language, letter.kind, text, secret, letter.vin,
+                    letter.id, letter.account, address, letter.language, letter.kind, text, secret, letter.vin,
                     letter.channel, letter.at, letter.made, state, letter.made,
                 ),
             )  # fmt: skip
@@ -194,7 +198,8 @@ def _write_mail(connection: sqlite3.Connection, write: MailPosted | MailNoted, t
             connection.execute(
                 "UPDATE mail SET state = :state, tries = :tries, next_wall_us = :due, error = :error,"
                 " sent_wall_us = CASE WHEN :state = 'sent' THEN :wall END,"
-                " secret = CASE WHEN :state = 'sent' THEN '' ELSE secret END WHERE id = :id",
+                " secret = CASE WHEN :state = 'sent' THEN '' ELSE secret END,"
+                " address = CASE WHEN :state = 'sent' AND account = '' THEN '' ELSE address END WHERE id = :id",
                 {
                     "state": write.state, "tries": write.tries, "due": write.due, "error": write.error, "wall": wall_us,
                     "id": write.id,

@@ -20,6 +20,7 @@ from fleet.backend.context import BackendContext
 from fleet.backend.decisions import MailPosted
 from fleet.backend.mail.letter import CHANNELS, Letter, NotDelivered, Way
 from fleet.backend.store import Loaded, StoredMail
+from fleet.cloud.desk import LONGEST_ID
 from fleet.cloud.dispatcher import (
     HELD,
     BeginTry,
@@ -37,7 +38,10 @@ from fleet.cloud.rule import Mail
 from fleet.errors import StoreError, error_place
 from fleet.kernel.deadline_timer import DeadlineTimer
 from fleet.kernel.instants import SECOND, Cancellable, Instant
+from fleet.wire.messages import CommandState, DeskAnswer, ServiceRequest
 
+SERVICE: Final = "mail"
+"""The service that tools ask."""
 NOTE_S: Final = 30.0
 """Wall seconds that a letter waits for its note before it leaves; then it stays."""
 _FETCH_AGAIN_S: Final = 30.0
@@ -61,6 +65,7 @@ class MailDeliverer:
         self._ways = ways
         self._dispatcher = Dispatcher(patience)
         self._timer = DeadlineTimer(self._call_at, self._dispatcher.deadline, self._wake, longest_wait_s=_LONGEST_WAIT_S)
+        self._posting: dict[int, Letter] = {}
         self._letters: dict[int, Letter] = {}
         self._tries: dict[int, int] = {}
         self._unstored: dict[int, MailNoted] = {}
@@ -91,6 +96,7 @@ class MailDeliverer:
     def begin_anew(self, loaded: Loaded) -> None:
         """Begin from the store in the middle of the run: letters that it does not hold have not been; outcomes are told again."""
         self._take_up(loaded)
+        self._posting.clear()
         for leaving in self._leaving.values():
             leaving.cancel()
         for noted in list(self._unstored.values()):
@@ -129,36 +135,58 @@ class MailDeliverer:
         )  # fmt: skip
         self._next_id += 1
         if letter.channel in self._ways:
-            self._context.write(MailPosted(letter, "waiting"))
-            self._context.pending.stored.append(partial(self._posted, letter))
+            self._post(letter, MailPosted(letter, "waiting"), made)
         else:
             self._context.write(MailPosted(letter, "kept"))
             self._context.pending.stored.append(partial(self._count, "kept"))
 
-    def forget(self, mail_id: int) -> None:
-        """Send a letter no more: it was erased. What is being tried just now may still arrive."""
-        self._give(MailForgotten(mail_id))
-        if mail_id not in self._tries:
-            self._letters.pop(mail_id, None)
+    def forget(self, is_erased: Callable[[Letter], bool]) -> None:
+        """Send letters no more that were erased from the store; what is being tried just now may still arrive."""
+        for letter in [letter for letter in self._posting.values() if is_erased(letter)]:
+            del self._posting[letter.id]
+        for letter in [letter for letter in self._letters.values() if is_erased(letter)]:
+            del self._letters[letter.id]
+            self._give(MailForgotten(letter.id))
 
-    def retry(self, mail_id: int) -> str | None:
+    def ask(self, request: ServiceRequest, answer_topic: str, now: Instant) -> None:
+        """Take what a tool asks: to send a letter again (`retry`, `id`)."""
+        mail_id = request.data.get("id")
+        if request.action != "retry":
+            refused: str | None = "mails can be asked to: retry"
+        elif not isinstance(mail_id, int) or isinstance(mail_id, bool):
+            refused = "which mail? its number is missing"
+        else:
+            refused = self._retry(mail_id)
+        state: CommandState = "succeeded" if refused is None else "rejected"
+        reason = None if refused is None else "not_sendable"
+        self._context.answer(
+            answer_topic, DeskAnswer(id=request.id[:LONGEST_ID], state=state, reason=reason, detail=refused, final=True, at=now)
+        )
+
+    def _retry(self, mail_id: int) -> str | None:
         """Have a letter sent again that has failed, or may not have arrived; return why not, in words."""
         stored = self._context.store.find_mail(mail_id)
         if stored is None:
-            return "there is no such mail"
-        if stored.state not in _AGAIN or mail_id in self._unstored:
+            return f"there is no mail {mail_id}"
+        if stored.state not in _AGAIN or mail_id in self._unstored or mail_id in self._posting:
             return f"it is {stored.state}; only what has failed or is unknown can be sent again"
         if stored.letter.channel not in self._ways:
             return f"nothing is delivered on the channel {stored.letter.channel}"
         now_us = self._context.wall_us()
-        self._context.write(MailNoted(mail_id, "waiting", 0, now_us))
-        self._context.pending.stored.append(partial(self._posted, stored.letter, now_us))
+        self._post(stored.letter, MailNoted(mail_id, "waiting", 0, now_us), now_us)
         self._context.changed()
         return None
 
-    def _posted(self, letter: Letter, since: Instant | None = None) -> None:
-        made = letter.made if since is None else since
-        self._hold(letter, MailWaits(letter.id, letter.channel, made, made))
+    def _post(self, letter: Letter, write: MailPosted | MailNoted, since: Instant) -> None:
+        """Have it stored that a letter waits, and then try it."""
+        self._posting[letter.id] = letter
+        self._context.write(write)
+        self._context.pending.stored.append(partial(self._posted, letter.id, since))
+
+    def _posted(self, mail_id: int, since: Instant) -> None:
+        letter = self._posting.pop(mail_id, None)
+        if letter is not None:  # it was not erased since
+            self._hold(letter, MailWaits(mail_id, letter.channel, since, since))
 
     def _hold(self, letter: Letter, waits: MailWaits) -> None:
         self._letters[letter.id] = letter

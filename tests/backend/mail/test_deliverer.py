@@ -41,8 +41,8 @@ class Post(Rule):
         data = request.data
         self.notes["asked"] = self.notes.get("asked", 0) + 1
         mail = Mail(
-            "p1", data.get("address", "anna@example.org"), "en", data.get("kind", "password_reset"), DATA, VIN,
-            data.get("channel", "mail"), SECRET,
+            data.get("account", "p1"), data.get("address", "anna@example.org"), "en", data.get("kind", "password_reset"),
+            DATA, VIN, data.get("channel", "mail"), SECRET,
         )  # fmt: skip
         return Done([mail] * data.get("count", 1))
 
@@ -399,15 +399,57 @@ async def test_an_erased_mail_is_not_sent(path: Path) -> None:
         await post(lab, count=3)
         await until(lambda: lab.backend.mails.is_idle)
         tried = len(way.delivered)
-        for mail_id in (1, 2, 3):
-            lab.backend.mails.forget(mail_id)
+        lab.backend.mails.forget(lambda letter: letter.account == "p1" and letter.id < 4)
         way.outcomes = ["sent"]
         await post(lab, "r2")
         await until(lambda: len(way.delivered) > tried)
         assert [letter.id for letter in way.delivered[tried:]] == [4]
 
 
+async def test_a_mail_that_is_erased_before_it_is_stored_is_not_sent(path: Path) -> None:
+    """Its cause and the erasure are in one batch."""
+
+    class Erasing(Post):
+        backend: ClassVar[Any] = None
+
+        def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:
+            if request.action == "erase":
+                self.backend.mails.forget(lambda letter: True)
+                return Done()
+            return super().asked(request, now)
+
+    way = Told()
+    async with running(path, **options(way, rules=(Erasing,))) as lab:
+        Erasing.backend = lab.backend
+        lab.ask(ServiceRequest(id="r1", service="post", action="send", data={"count": 2}))
+        lab.ask(ServiceRequest(id="r2", service="post", action="erase"))
+        await lab.state("r2", "succeeded")
+        await post(lab, "r3")
+        await until(lambda: bool(way.delivered))
+    assert [letter.id for letter in way.delivered] == [3]
+
+
+async def test_the_address_of_somebody_without_an_account_goes_when_the_mail_has_gone(path: Path) -> None:
+    """Such as of somebody who was erased, and is told so."""
+    way = Told(["deferred", "sent"])
+    async with running(path, **options(way)) as lab:
+        await post(lab, account="")
+        (row,) = await until_states(lab, "sent")
+    assert [letter.address for letter in way.delivered] == ["anna@example.org"] * 2
+    assert row.address == ""
+    async with running(path, rules=(Post,)) as lab:
+        await post(lab, "r2", account="")
+        _, row = await until_states(lab, "sent", "kept")
+    assert row.address == ""
+
+
 # --- sent again by hand -----------------------------------------------------------------------------------------------
+
+
+async def retry(lab: BackendLab, request_id: str, action: str = "retry", **data: Any) -> tuple[str, str | None]:
+    lab.ask(ServiceRequest(id=request_id, service="mail", action=action, data=data))
+    answer = await lab.state(request_id, "succeeded", "rejected")
+    return answer.state, answer.detail
 
 
 async def test_what_failed_is_sent_again_when_a_person_says_so(path: Path) -> None:
@@ -415,11 +457,15 @@ async def test_what_failed_is_sent_again_when_a_person_says_so(path: Path) -> No
     async with running(path, **options(way)) as lab:
         await post(lab)
         await until_states(lab, "failed")
-        assert lab.backend.mails.retry(1) is None
+        assert await retry(lab, "a", id=1) == ("succeeded", None)
         (row,) = await until_states(lab, "sent")
         assert row.tries == 1
-        assert lab.backend.mails.retry(1) == "it is sent; only what has failed or is unknown can be sent again"
-        assert lab.backend.mails.retry(2) == "there is no such mail"
+        assert await retry(lab, "b", id=1) == ("rejected", "it is sent; only what has failed or is unknown can be sent again")
+        assert await retry(lab, "c", id=2) == ("rejected", "there is no mail 2")
+        assert await retry(lab, "d") == ("rejected", "which mail? its number is missing")
+        assert await retry(lab, "e", id="1 OR 1") == ("rejected", "which mail? its number is missing")
+        assert await retry(lab, "f", id=True) == ("rejected", "which mail? its number is missing")
+        assert await retry(lab, "g", action="send", id=1) == ("rejected", "mails can be asked to: retry")
     first, second = way.delivered
     assert first == second  # under the same Message-ID
     assert second.secret == SECRET

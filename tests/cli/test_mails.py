@@ -1,0 +1,108 @@
+"""fleet mail: what people got, in words, and nothing that only they may know."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fleet.backend.decisions import MailPosted, decided
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch
+from fleet.cloud.dispatcher import MailNoted
+from tests.backend.mail.lab import MADE, SECRET, letter
+from tests.cli.lab import call
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store with four mails and a push."""
+    path = tmp_path / "store.sqlite"
+    opened = SqliteStore(path)
+    letters = [
+        letter("confirm_address", id=1, secret=SECRET),
+        letter("licence_reminder", id=2, language="sv"),
+        letter("invoice", id=3, account="p2", address="bo+car@example.org", language="de"),
+        letter("user_removed", id=4, account="p2", address="", channel="push"),
+        letter("refund", id=5, data={}),
+    ]
+    writes: list[MailPosted | MailNoted] = [MailPosted(each, "waiting") for each in letters]
+    writes += [MailNoted(2, "sent", 1), MailNoted(3, "failed", 20, error="given up"), MailNoted(5, "failed", 1, error="no words")]
+    opened.commit(Batch(writes=[decided(write, MADE) for write in writes]), MADE)
+    opened.close()
+    return path
+
+
+def listed(store: Path, *words: str) -> list[int]:
+    done = call("mail", "list", "--store", str(store), "--json", *words)
+    assert done.code == 0
+    assert SECRET not in done.out
+    return [row["id"] for row in json.loads(done.out)]
+
+
+def test_mails_are_listed_the_newest_first(store: Path) -> None:
+    assert listed(store) == [5, 4, 3, 2, 1]
+    assert listed(store, "--limit", "2") == [5, 4]
+    assert listed(store, "--person", "p2") == [4, 3]
+    assert listed(store, "--person", "BO+car@example.org") == [3]
+    assert listed(store, "--person", "nobody") == []
+    assert listed(store, "--kind", "invoice") == [3]
+    assert listed(store, "--state", "failed", "--person", "p1") == [5]
+    done = call("mail", "list", "--store", str(store))
+    assert done.code == 0
+    assert "bo+car@example.org" in done.out
+    assert "CUPRA CONNECT med navigation upphör den 31 mars 2026" in done.out  # the subject
+    assert "given up" in done.out  # why it has not gone
+    assert SECRET not in done.text
+
+
+def test_a_mail_is_shown_in_its_words_but_for_its_secret(store: Path) -> None:
+    done = call("mail", "show", "1", "--store", str(store))
+    assert done.code == 0
+    assert "Subject: Please confirm your e-mail address" in done.out
+    assert "To: anna@example.org" in done.out
+    assert "(the link is for its receiver only)" in done.out
+    assert SECRET not in done.text
+    shown = json.loads(call("mail", "show", "3", "--store", str(store), "--json").out)
+    assert shown["subject"] == "Ihre Rechnung 2026-000017"
+    assert "135,05 €" in shown["body"]
+    assert shown["error"] == "given up"
+    assert "secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("show", "99"), "there is no mail 99"),
+        (("show", "5"), "has no words"),
+        (("show", "0"), "greater than or equal to 1"),
+        (("list", "--kind", "invoise"), "invoice"),
+        (("list", "--state", "sended"), "sending"),
+    ],
+)
+def test_what_cannot_be_shown_is_told(store: Path, words: tuple[str, ...], told: str) -> None:
+    done = call("mail", *words, "--store", str(store))
+    assert done.code == 2
+    assert told in done.text
+
+
+def test_without_a_running_back_end_nothing_is_sent_again(store: Path) -> None:
+    """The back end alone writes to its store."""
+    done = call("mail", "retry", "3", "--store", str(store))
+    assert done.code == 2
+    assert "no fleet is running" in done.text
+    assert listed(store, "--state", "failed") == [5, 3]
+
+
+def test_a_hostile_name_steers_no_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    opened = SqliteStore(path)
+    hostile = replace(letter("new_device", id=1, data={"device": "\x1b]0;gone\x07", "at": 0}), address="\x1b[2J@example.org")
+    opened.commit(Batch(writes=[decided(MailPosted(hostile, "kept"), MADE)]), MADE)
+    opened.close()
+    for words in (("list",), ("show", "1")):
+        done = call("mail", *words, "--store", str(path))
+        assert done.code == 0
+        assert "\x1b" not in done.out
