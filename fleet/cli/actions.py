@@ -54,6 +54,7 @@ def _told_of(name: str, entry: ServiceEntry) -> list[str]:
     lines = [f"takes from cars: {', '.join(sorted(rule.events))}"] if rule.events else []
     lines += [f"replies to: {', '.join(sorted(rule.requests))}"] if rule.requests else []
     lines += [f"tells the {who.replace('_', ' ')}: {', '.join(kinds)}" for who, kinds in entry.notices.items()]
+    lines += [f"of a car with people, with the consent: {entry.consent.replace('_', ' ')}"] if entry.consent else []
     return lines if entry.actions else [*lines, "nothing can be asked of it"]
 
 
@@ -67,6 +68,8 @@ def described(entry: ActionEntry) -> list[str]:
         lines += ["answers", *(f"  {name}: {meaning}" for name, meaning in entry.answer.items())]
     if entry.answers_as is not None:
         lines.append(f"answers as {entry.answers_as}")
+    lines += [f"of a car with people, for: {', '.join(entry.may)}"] if entry.may else []
+    lines += [f"consent: {entry.consent.replace('_', ' ')}"] if entry.consent else []
     lines += [f"own reasons: {', '.join(entry.reasons)}"] if entry.reasons else []
     lines += [f"secrets: {', '.join(entry.secrets)}".replace("?", " (may be left out)")] if entry.secrets else []
     return lines

@@ -105,8 +105,7 @@ def described(entry: CommandEntry | EventEntry | RequestEntry) -> list[str]:
     else:
         lines += parameter_lines(entry.parameters)
         lines += [f"equipment: {', '.join(entry.equipment)}"] if entry.equipment else []
-    if isinstance(entry, CommandEntry | RequestEntry):
-        lines += _people(entry)
+    lines += _people(entry)
     if isinstance(entry, CommandEntry):
         lines += _rules(entry)
     elif isinstance(entry, RequestEntry):
@@ -120,8 +119,10 @@ def described(entry: CommandEntry | EventEntry | RequestEntry) -> list[str]:
     return lines
 
 
-def _people(entry: CommandEntry | RequestEntry) -> list[str]:
+def _people(entry: CommandEntry | EventEntry | RequestEntry) -> list[str]:
     """Return who may, and what a car with people needs for it."""
+    if isinstance(entry, EventEntry):
+        return [f"licence: {entry.package}"] if entry.package else []
     lines = [f"may be asked by: {', '.join(entry.may).replace('_', ' ')}"] if entry.may else []
     if isinstance(entry, CommandEntry):
         lines += [f"in the third generation also: {', '.join(entry.may_in_g3)}"] if entry.may_in_g3 else []

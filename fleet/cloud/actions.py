@@ -11,6 +11,7 @@ from importlib import resources
 
 import msgspec
 
+from fleet.cloud.rights import Role
 from fleet.wire.services import Parameter
 
 
@@ -20,7 +21,9 @@ class ActionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `example` are the words behind it on a command line. `answer` tells each name of the answer's data, or `answers_as` that it is
     that of another action; `reasons` are why the service may refuse what is right by its form. With `plans_as` it may do that
     other action first: then it takes its parameters, too. `secrets` are those that it wants (`password`, `spin` …), by their
-    names, beside its parameters; one with a `?` behind it may be left out.
+    names, beside its parameters; one with a `?` behind it may be left out. `may` are the roles that may ask it about a car with
+    people (none: a matter of its own rule, or of whoever runs the service), `consent` is the purpose to which they must have
+    consented.
     """
 
     summary: str
@@ -31,15 +34,21 @@ class ActionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     answer: dict[str, str] = {}
     answers_as: str | None = None
     reasons: tuple[str, ...] = ()
+    may: tuple[Role, ...] = ()
+    consent: str | None = None
     secrets: tuple[str, ...] = ()
 
 
 class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A service of the back end; nothing can be asked of one without actions. `notices`: what it tells whom."""
+    """A service of the back end; nothing can be asked of one without actions. `notices`: what it tells whom.
+
+    `consent`: the purpose to which a primary user must have consented before it makes anything of what the car tells.
+    """
 
     summary: str
     actions: dict[str, ActionEntry] = {}
     notices: dict[str, tuple[str, ...]] = {}
+    consent: str | None = None
 
     def parameters(self, action: str, given: Collection[str]) -> dict[str, Parameter]:
         """Return what an action takes, asked with these words: with any that is not its own, all of what it may do first."""

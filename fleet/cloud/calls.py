@@ -55,6 +55,14 @@ class CallRule(Rule):
             return (unreadable(self.name, event, error),)
         return _breakdown(event, call) if event.name == "breakdown_call" else _info(event, call)
 
+    def refused(self, event: Event, reason: str) -> Sequence[RuleOutput]:
+        """Answer a call that goes nowhere, so that the driver is told why."""
+        try:
+            call = msgspec.convert(event.data, _Call)
+        except msgspec.ValidationError:
+            return ()
+        return (_reply(event, call, reason),)
+
 
 def _country_of(event: Event) -> str | None:
     """Return the country whose emergency centre it is; None when the call has no usable position, and all are asked."""

@@ -12,7 +12,9 @@ from typing import Any, Final, TypeVar, assert_never
 import msgspec
 
 from fleet.cloud.desk_io import INTERNAL, Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
+from fleet.cloud.entitlement import event_refusal, request_refusal, service_refusal, without_place
 from fleet.cloud.failures import Failures
+from fleet.cloud.rights import CarRights
 from fleet.cloud.rule import (
     AskCar,
     CentreInput,
@@ -67,7 +69,8 @@ class ServiceCentre:
         held = state or {}
         self._kinds = {rule.name: rule for rule in rules}
         self._notes = {name: Notes(held.get(name)) for name in self._kinds}
-        self._rules = {name: kind(self._notes[name]) for name, kind in self._kinds.items()}
+        self._knowing = next((name for name, kind in self._kinds.items() if kind.knows_rights), None)
+        self._rules = {name: self._made(name) for name in self._kinds}
         self._own = Notes(held.get(_OWN))
         self._answered = {kept["id"]: kept for key, kept in self._own.items() if key != _COUNT}
         self._failures = Failures(Notes(held.get(Failures.name)))
@@ -81,6 +84,17 @@ class ServiceCentre:
             for request in sorted(rule.requests):
                 assert request not in self._of_request, f"two rules answer {request}"
                 self._of_request[request] = name
+
+    def _made(self, name: str) -> Rule:
+        """Make a rule from its notes."""
+        rule = self._kinds[name](self._notes[name])
+        if name != self._knowing:
+            rule.rights_of = self.rights_of
+        return rule
+
+    def rights_of(self, vin: str) -> CarRights | None:
+        """Return by what it is judged who does something with a car."""
+        return None if self._knowing is None else self._rules[self._knowing].rights_of(vin)
 
     def wants(self, message: Event | Request) -> bool:
         """Tell whether a rule hears the message; others need not be given."""
@@ -99,7 +113,7 @@ class ServiceCentre:
             case Event():
                 outputs: list[CentreOutput] = []
                 for name in self._of_event.get(message.name, ()):
-                    outputs += self._try(name, message, now)
+                    outputs += self._heard(name, message, now)
                 return self._all(outputs)
             case Request():
                 return self._all(self._requested(message, {}, now))
@@ -145,11 +159,27 @@ class ServiceCentre:
 
     # --- inputs
 
+    def _heard(self, name: str, event: Event, now: Instant) -> list[CentreOutput]:
+        """Give a rule an event, as far as the people of the car let it be used."""
+        rights = self.rights_of(event.vin)
+        if rights is None or name == self._knowing:
+            return self._try(name, event, now)
+        why = event_refusal(rights, name, event, now)
+        if why is None:
+            return self._try(name, without_place(rights, event), now)
+        return [_fit(name, output, now) for output in self._rules[name].refused(event, why[0])]
+
     def _requested(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> list[CentreOutput]:
         name = self._of_request.get(request.name)
         if name is None:
             reply = Reply(id=request.id, name=request.name, error="unsupported")
             return [SendReply(request.vin, reply, UNANSWERABLE)]
+        why = request_refusal(self.rights_of(request.vin), request, now)
+        if why is not None:
+            until = request.expires_at
+            lifetime = UNANSWERABLE if until is None else until - now
+            reply = Reply(id=request.id, name=request.name, error=why[0])
+            return [SendReply(request.vin, reply, lifetime)] if lifetime > 0 else []
         try:
             return self._decide(
                 name, lambda rule: rule.proven(request, proofs, now) if proofs else rule.request(request, now), now
@@ -198,8 +228,10 @@ class ServiceCentre:
         return None
 
     def _of_known(self, rule: Rule, asked: ServiceAsked, now: Instant) -> Done | RequestRefused:
-        """Have it done for the cars that are known, and tell which are not."""
+        """Have it done for the cars that are known, if whoever asks may, and tell which are not."""
         request, unknown = asked.request, asked.unknown
+        if request.vin is not None and (why := service_refusal(self.rights_of(request.vin), asked, now)) is not None:
+            return RequestRefused(*why)
         if not unknown or rule.any_car:
             return rule.asked_by(asked, now)
         known = [vin for vin in listed_cars(request) if vin not in unknown]
@@ -258,7 +290,7 @@ class ServiceCentre:
             kept = [Keep(name, key, value) for key, value in notes.take_changes()]
         except Exception as error:
             notes.undo()
-            self._rules[name] = self._kinds[name](notes)
+            self._rules[name] = self._made(name)
             raise RuleFailed(name, error) from error
         return [*kept, *wanted]
 

@@ -1,7 +1,7 @@
 """Online services, answered for cars: places, ways and maps for whoever asks; profile, radio, store and charging by user.
 
-Until there are accounts, who is who follows from the name (ours): `primary` is the primary user, `guest` and `guest-…` are
-guests, all others are additional users.
+Of a car with people the centre has judged who asks, before it comes here. Of another one, who is who follows from the name
+(ours): `primary` is the primary user, `guest` and `guest-…` are guests, all others are additional users.
 
 What is kept of a car's users is forgotten when the car is reset. A car's messages may come in another order than it sent them, so
 what is kept has a number: a reset takes away what is older than itself, however late it comes; and what was asked before a reset
@@ -376,12 +376,17 @@ class OnlineRule(Rule):
         except Undecodable as error:
             return Failed(error.reason), ()
         may = requests()[request.name].entry.may
-        if may and role_of(parameters.user) not in may:
+        if may and not self._was_judged(request.vin) and role_of(parameters.user) not in may:
             return Failed("insufficient_rights"), ()
         answer = _ANSWERS[request.name](
             Asked(request.vin, (request.boot, request.seq), parameters, now, self.notes, load_world())
         )
         return answer if isinstance(answer, tuple) and not isinstance(answer, Failed) else (answer, ())
+
+    def _was_judged(self, vin: str) -> bool:
+        """Tell whether a car has people, by whose rights what comes here was judged."""
+        rights = self.rights_of(vin)
+        return rights is not None and rights.people
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Forget what belonged to the people of a car before it was reset; what was bought belongs to the car."""
@@ -464,7 +469,7 @@ class OnlineRule(Rule):
         return Done()
 
     def _certificate(self, vin: str, request: ServiceRequest) -> Done | RequestRefused:
-        if role_of(request.user or PRIMARY) != "primary":
+        if not self._was_judged(vin) and role_of(request.user or PRIMARY) != "primary":
             return RequestRefused("insufficient_rights", "the primary user alone installs and removes it")
         if request.action == "remove_certificate":
             msgspec.convert(request.data, _Nothing)

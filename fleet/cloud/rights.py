@@ -21,6 +21,8 @@ from fleet.wire.requests import requests
 
 Role = Literal["primary", "additional", "guest"]
 EVERYBODY: Final[tuple[Role, ...]] = ("primary", "additional", "guest")
+PRIMARY: Final = "primary"
+"""Stands for the account of the primary user, whoever that is."""
 Why = tuple[str, str]
 """A reason of the contract, and words for people."""
 

@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Final, Literal
 import msgspec
 
 from fleet.cloud.desk_io import Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
+from fleet.cloud.rights import CarRights
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import CommandState, Event, Reply, Request, ServiceRequest
 
@@ -255,10 +256,20 @@ class RuleFailed(Exception):
         super().__init__(f"{rule}: {self.error}")
 
 
+RightsOf = Callable[[str], CarRights | None]
+"""Returns the rights of a car, None for one that belongs to a nameless primary user who may do all."""
+
+
+def nobodys(_vin: str) -> CarRights | None:
+    """Know the rights of no car."""
+    return None
+
+
 class Rule:
     """The rules of one service, a small machine; the module's first lines say how to write one. Does nothing by itself.
 
     `serves` are the names under which it is asked; none: its own. With `any_car` it is asked about cars that nobody has heard of.
+    `rights_of` tells the rights of a car, which what the rule gets was judged by; the rule that `knows_rights` tells it to all.
     """
 
     name: ClassVar[str]
@@ -266,10 +277,16 @@ class Rule:
     requests: ClassVar[frozenset[str]] = frozenset()
     serves: ClassVar[frozenset[str]] = frozenset()
     any_car: ClassVar[bool] = False
+    knows_rights: ClassVar[bool] = False
 
     def __init__(self, notes: Notes) -> None:
         """Go on from the notes."""
         self.notes = notes
+        self.rights_of: RightsOf = nobodys
+
+    def refused(self, event: Event, reason: str) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Take word of an event that this rule does not get, as the people of its car have switched off or not paid for it."""
+        return ()
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take an event of a car. It can be old: `captured_at` says when it happened."""

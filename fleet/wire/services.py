@@ -178,13 +178,17 @@ class CommandEntry(_Entry, frozen=True, kw_only=True):
 
 
 class EventEntry(_Entry, frozen=True, kw_only=True):
-    """Something a car tells by itself: `data` are the names it may carry; `legal` and `enrols` as with commands."""
+    """Something a car tells by itself: `data` are the names it may carry; `legal` and `enrols` as with commands.
+
+    `package`: what the car needs a licence for, so that the back end makes something of it.
+    """
 
     summary: str
     data: tuple[str, ...] = ()
     tells_position: bool = False
     legal: bool = False
     enrols: bool = False
+    package: str | None = None
 
 
 class RequestEntry(_Entry, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ class PeopleRule(Rule):
     requests: ClassVar[frozenset[str]] = frozenset(name for part in PARTS for name in part.requests)
     serves: ClassVar[frozenset[str]] = frozenset(part.service for part in PARTS)
     any_car: ClassVar[bool] = True
+    knows_rights: ClassVar[bool] = True
 
     def __init__(self, notes: Notes) -> None:
         """Go on from the notes."""
@@ -33,6 +34,7 @@ class PeopleRule(Rule):
         self._parts = [kind(self.people) for kind in self.parts]
         self._of_service = {part.service: part for part in self._parts}
         self._told: dict[str, CarRights | None] = dict(self.people.all_rights())
+        self.rights_of = self._told.get
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
         """Give an event to the parts that want it."""
