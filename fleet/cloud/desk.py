@@ -384,11 +384,13 @@ class Desk:
 
     def _rights_changed(self, vin: str, rights: CarRights | None, now: Instant) -> list[DeskOutput]:
         """Judge by these from now on, what waits for its S-PIN once that is right. With the people of a car that is refused."""
-        if rights is not None:
+        had_people = self._with_people(vin) is not None
+        if rights is None:
+            self._rights.pop(vin, None)
+        else:
             self._rights[vin] = rights
             self._known.add(vin)
-            return []
-        if self._rights.pop(vin, None) is None:
+        if not had_people or self._with_people(vin) is not None:
             return []
         gone = DeskRefusal("insufficient_rights", "this car has no people any more")
         waiting = [self._open[command_id] for command_id in sorted(self._by_vin.get(vin, ()))]

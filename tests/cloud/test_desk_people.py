@@ -160,6 +160,7 @@ def test_the_s_pin_of_an_account_is_tried_three_times_over_all_its_cars() -> Non
 LOST = [
     ("insufficient_rights", replace(CAR, users={"p9": UserRights("primary", identified=True)})),
     ("insufficient_rights", None),
+    ("insufficient_rights", CarRights(terms=ALWAYS, people=False)),
     ("user_not_verified", replace(CAR, users={"p1": UserRights("primary")})),
     ("licence_missing", replace(CAR, terms={})),
     ("privacy_offline", replace(CAR, mode="offline")),
