@@ -256,7 +256,7 @@ BACK_END: Final = (
         name="guest-buys",
         told="a guest buys in the store",
         file="cloud/online.py",
-        old=("        if may and role_of(parameters.user) not in may:"),
+        old=("        if may and not self._was_judged(request.vin) and role_of(parameters.user) not in may:"),
         new=("        if False:"),
         scenario="online-day",
         caught_by=("notices.purchased == 10",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -35,21 +36,21 @@ CAR = CarPeople(
     licences=(LICENCE,),
 )
 FAULT: dict[str, Any] = {"id": "check_engine", "text": "engine", "category": "engine", "priority": 1, "mileage_km": 9.5}
+CHOSEN = {"partner": {f"car/{vin}": {"partner": "North"} for vin in (VIN, OTHER)}}
 BREAKDOWN: dict[str, Any] = {"id": "c1", "registered_in": "DE", "position": PLACE, "mileage_km": 9.5, "warnings": []}
 
 
 class Lab:
     """A centre of all rules, and a car with people; OTHER has none."""
 
-    def __init__(self, car: CarPeople | None = CAR, **given: bool) -> None:
-        notes = Notes()
-        people = People(notes)
+    def __init__(self, car: CarPeople = CAR, notes: Mapping[str, Any] | None = None, **given: bool) -> None:
+        people = Notes()
+        known = People(people)
         consents = tuple(Consent(what=what, version="1", given=yes, at=NOW - DAY) for what, yes in given.items())
         for number in (1, 2, 3):
-            people.put_account(Account(id=f"p{number}", email=f"p{number}@example.com", registered=NOW - DAY, consents=consents))
-        if car is not None:
-            people.put_car(car)
-        self.centre = ServiceCentre(RULES, {RULE: dict(notes)})
+            known.put_account(Account(id=f"p{number}", email=f"p{number}@example.com", registered=NOW - DAY, consents=consents))
+        known.put_car(car)
+        self.centre = ServiceCentre(RULES, {RULE: dict(people), **(notes or {})})
         self.number = 0
         self.now = NOW
 
@@ -106,7 +107,7 @@ REFUSED = [
 def test_each_reason_is_the_error_of_the_reply(
     reason: str, name: str, data: dict[str, Any], car: dict[str, Any], consents: dict[str, bool]
 ) -> None:
-    assert Lab(replace(CAR, **car), **consents).request(name, **data) == reason
+    assert Lab(replace(CAR, **car), None, **consents).request(name, **data) == reason
     assert Lab().request("traffic", OTHER, **PLACE) in {None, "no_map_data"}, "a car without people asks as before"
 
 
@@ -214,18 +215,14 @@ def test_a_partner_is_chosen_and_told_only_with_consent() -> None:
     ],
 )
 def test_a_partner_is_not_told_without_primary_user_licence_or_against_a_switch(changed: dict[str, Any]) -> None:
-    notes: dict[str, Any] = {"partner": {f"car/{VIN}": {"partner": "North"}, f"car/{OTHER}": {"partner": "North"}}}
-    lab = Lab(replace(CAR, **changed), service_partner=True)
-    lab.centre = ServiceCentre(RULES, {RULE: dict(lab.centre._notes[RULE]), **notes})
+    lab = Lab(replace(CAR, **changed), CHOSEN, service_partner=True)
     assert notices(lab.event("fault", **FAULT)) == []
     assert notices(lab.event("fault", OTHER, **FAULT)) == ["service_partner fault"], "other cars are served as before"
 
 
 def test_a_consent_taken_back_stops_the_partner() -> None:
-    notes: dict[str, Any] = {"partner": {f"car/{VIN}": {"partner": "North"}}}
     for given, told in ((True, ["service_partner fault"]), (False, [])):
-        lab = Lab(service_partner=given)
-        lab.centre = ServiceCentre(RULES, {RULE: dict(lab.centre._notes[RULE]), **notes})
+        lab = Lab(CAR, CHOSEN, service_partner=given)
         assert notices(lab.event("fault", **FAULT)) == told
 
 
