@@ -9,12 +9,15 @@ from __future__ import annotations
 import tomllib
 import unicodedata
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, StrictUndefined, TemplateError
+from jinja2 import Environment, StrictUndefined, TemplateError, pass_context
+from jinja2.runtime import Context
 
 from fleet.backend.mail.letter import Letter, NotDelivered
 from fleet.kernel.instants import to_datetime
@@ -24,6 +27,8 @@ LANGUAGES: Final = ("cs", "de", "en", "es", "fr", "it", "sv")
 LINKS: Final = "https://fleet.example/"
 """Links lead there (ours): nobody answers, and the last word of a link is the secret that a tool hands in."""
 GONE: Final = "(the link is for its receiver only)"
+ZONE: Final = "zone"
+"""Among the data of a letter: the time zone of its days and times, UTC without one."""
 LONGEST_VALUE: Final = 200
 """Characters of a value that are shown."""
 _FOLDER: Final = "mail_texts"
@@ -47,7 +52,12 @@ class _Words:
         self._names: dict[str, str] = held["names"]
         # Plain text: there is no markup to escape.
         environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)  # noqa: S701
-        environment.filters.update(day=self.day, moment=self.moment, money=self.money, name=self.name)
+        environment.filters.update(
+            day=pass_context(lambda context, instant: self._day(_local(context, instant))),
+            moment=pass_context(lambda context, instant: self._moment(_local(context, instant))),
+            money=self._money,
+            name=self.name,
+        )
         frame = f"{held['greeting']}\n\n{{}}\n\n{held['closing']}\n"
         self._templates: dict[str, tuple[Callable[..., str], Callable[..., str]]] = {
             kind: (
@@ -73,16 +83,21 @@ class _Words:
             return own or key.replace("_", " ")
         return _words(DEFAULT).name(key)
 
-    def day(self, instant: int) -> str:
-        at = to_datetime(instant)
+    def _day(self, at: datetime) -> str:
         return str(self._held["day"].format(day=at.day, month=self._held["months"][at.month - 1], year=at.year))
 
-    def moment(self, instant: int) -> str:
-        time = to_datetime(instant).strftime("%H:%M")
-        return str(self._held["moment"].format(date=self.day(instant), time=time))
+    def _moment(self, at: datetime) -> str:
+        return str(self._held["moment"].format(date=self._day(at), time=at.strftime("%H:%M"), zone=at.tzname()))
 
-    def money(self, cents: int) -> str:
+    def _money(self, cents: int) -> str:
         return str(self._held["money"].format(euros=f"{cents // 100}{self._held['decimal']}{cents % 100:02}"))
+
+
+def _local(context: Context, instant: int) -> datetime:
+    """Return an instant in the time zone of the letter's receiver."""
+    at = to_datetime(instant)
+    zone = context.get(ZONE)
+    return at if zone is None else at.astimezone(ZoneInfo(zone))
 
 
 @cache
@@ -100,15 +115,15 @@ def worded(letter: Letter) -> Text:
     language = letter.language.partition("-")[0].lower()
     if language not in LANGUAGES or letter.kind not in kinds_of(language):
         language = DEFAULT
+    if letter.kind not in kinds_of(language):
+        raise NotDelivered("refused", f"there is no text of the kind {letter.kind!r}")
     values = {key: shown(value) for key, value in letter.data.items()}
     if letter.vin:
         values.setdefault("vin", letter.vin)
     values["link"] = f"{LINKS}{letter.kind}/{quote(letter.secret, safe='')}" if letter.secret else GONE
     try:
         return _words(language).text(letter.kind, values)
-    except KeyError:
-        raise NotDelivered("refused", f"there is no text of the kind {letter.kind!r}") from None
-    except (TemplateError, TypeError, ValueError, OverflowError) as error:
+    except (TemplateError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise NotDelivered("refused", f"the text of {letter.kind!r} cannot be written: {error}") from None
 
 

@@ -10,7 +10,8 @@ import pytest
 from fleet.backend.mail.letter import NotDelivered
 from fleet.backend.mail.texts import DEFAULT, GONE, LANGUAGES, LONGEST_VALUE, kinds_of, worded
 from fleet.cloud.people.mails import MAILS, WITH_SECRET
-from tests.backend.mail.lab import DATA, SECRET, VIN, letter
+from fleet.kernel.instants import DAY, HOUR
+from tests.backend.mail.lab import AT, DATA, SECRET, VIN, letter
 
 CHOICES = {"licence_reminder": ("when", ("month", "15_days", "48_hours", "end")), "erased": ("scope", ("car", "data", "person"))}
 """Words of which each has a text of its own."""
@@ -78,6 +79,18 @@ def test_a_language_or_kind_without_texts_gets_english() -> None:
 def test_amounts_and_days_are_written_as_in_the_language(language: str, amount: str, day: str) -> None:
     assert amount in worded(letter("invoice", language=language)).body
     assert day in worded(letter("licence_renewed", language=language)).body
+
+
+def test_days_and_times_are_those_of_the_receivers_zone() -> None:
+    """A term that ends at midnight in Stockholm ends on that day, not on the one before."""
+    data = DATA | {"when": "48_hours", "ends": AT + 30 * DAY + 14 * HOUR}
+    assert "den 31 mars 2026 kl. 22:00 (UTC)" in worded(letter("licence_reminder", language="sv", data=data)).body
+    text = worded(letter("licence_reminder", language="sv", data=data | {"zone": "Europe/Stockholm"}))
+    assert "den 1 april 2026 kl. 00:00 (CEST)" in text.body
+    assert text.subject.endswith("upphör den 1 april 2026")
+    for zone in ("Mars/Olympus", "../../etc/passwd", 7):
+        with pytest.raises(NotDelivered, match="cannot be written"):
+            worded(letter("licence_reminder", data=data | {"zone": zone}))
 
 
 def test_names_come_from_the_language_then_from_english_then_from_the_key() -> None:
