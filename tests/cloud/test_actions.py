@@ -127,7 +127,7 @@ def outside(parameter: Parameter) -> list[Any]:
             return ["perhaps"]
         case "list":
             assert parameter.of is not None
-            return [[], *([value] for value in outside(parameter.each))]
+            return [*([[]] if parameter.fewest else []), *([value] for value in outside(parameter.each))]
         case "integer" | "number":
             step = 1 if parameter.type == "integer" else 0.001
             assert parameter.minimum is not None

@@ -9,7 +9,8 @@ import msgspec
 
 from fleet.cloud.actions import load_actions
 from fleet.cloud.people.people import People
-from fleet.cloud.rule import Done, Proof, RequestRefused, RuleOutput, ServiceAsked
+from fleet.cloud.people.records import CarPeople
+from fleet.cloud.rule import CommandEnded, Done, Proof, RequestRefused, RuleOutput, ServiceAsked
 from fleet.errors import FleetError
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Event, Request
@@ -51,6 +52,15 @@ class Asking(msgspec.Struct, frozen=True):
         if self.asked.person is None:
             raise Refused("insufficient_rights", "nobody of that name has an account, or the session is over; log in")
         return self.asked.person
+
+    def person_of(self, car: CarPeople) -> str:
+        """Return the account that asks about a car: its primary user where nobody is named. Raises Refused."""
+        asked = self.asked
+        if asked.person is None and asked.request.user in {None, "primary"} and "session" not in asked.proofs:
+            if car.primary is None:
+                raise Refused("insufficient_rights", f"nobody has enrolled {car.vin}")
+            return car.primary
+        return self.person
 
     def words(self, kind: type[WordsT]) -> WordsT:
         """Read the words of the action, within the ranges of the catalogue. Raises Refused."""
@@ -113,6 +123,10 @@ class Part:
 
     def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take a request of a car, and reply to it."""
+        return ()
+
+    def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Take the end of a command that this part asked for, under an id that begins with its service and `-`."""
         return ()
 
     def has_pending_times(self) -> bool:

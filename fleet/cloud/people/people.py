@@ -131,9 +131,9 @@ class People:
         for account in self.accounts.values():
             self._names.update(dict.fromkeys(_names_of(account), account.id))
         self._cars_of: dict[str, set[str]] = {}
+        self._enrolling: dict[str, set[str]] = {}
         for car in self.cars.values():
-            for user in car.users:
-                self._cars_of.setdefault(user, set()).add(car.vin)
+            self._enter(car)
         self._touched: set[str] = set()
 
     # --- accounts
@@ -185,29 +185,35 @@ class People:
         """Return what is known of a car, a new record where nothing is."""
         return self.cars.get(vin) or CarPeople(vin=vin)
 
+    def enrolling_of(self, account_id: str) -> frozenset[str]:
+        """Return the VINs of the cars that the person has begun to enrol."""
+        return frozenset(self._enrolling.get(account_id, ()))
+
     def put_car(self, car: CarPeople) -> None:
         """Keep what is known of a car."""
-        before = self.cars.get(car.vin)
-        for user in () if before is None else before.users:
-            self._leave(user, car.vin)
-        for user in car.users:
-            self._cars_of.setdefault(user, set()).add(car.vin)
+        self._leave(self.cars.get(car.vin))
+        self._enter(car)
         self.cars.put(car.vin, car)
         self._touched.add(car.vin)
 
     def drop_car(self, vin: str) -> None:
         """Keep nothing of a car."""
-        before = self.cars.drop(vin)
-        for user in () if before is None else before.users:
-            self._leave(user, vin)
+        self._leave(self.cars.drop(vin))
         self._touched.add(vin)
 
-    def _leave(self, account_id: str, vin: str) -> None:
-        held = self._cars_of.get(account_id)
-        if held is not None:
-            held.discard(vin)
-            if not held:
-                del self._cars_of[account_id]
+    def _enter(self, car: CarPeople) -> None:
+        for index, accounts in ((self._cars_of, car.users), (self._enrolling, car.enrolments)):
+            for account in accounts:
+                index.setdefault(account, set()).add(car.vin)
+
+    def _leave(self, car: CarPeople | None) -> None:
+        if car is None:
+            return
+        for index, accounts in ((self._cars_of, car.users), (self._enrolling, car.enrolments)):
+            for account in accounts:
+                index[account].discard(car.vin)
+                if not index[account]:
+                    del index[account]
 
     # --- counting
 

@@ -6,12 +6,13 @@ from typing import Literal
 
 import msgspec
 
+from fleet.cloud.car_settings import NEVER, Number
 from fleet.cloud.rights import Role
 from fleet.kernel.instants import Instant
 from fleet.wire.privacy import OPEN, PrivacyMode
 
-Way = Literal["qr", "assistant", "two_keys", "code", "request"]
-"""The ways to enrol a car; `request` is a trusted tool's word."""
+Way = Literal["qr", "assistant", "two_keys", "code"]
+"""The ways to enrol a car."""
 LicenceState = Literal["inactive", "active", "withdrawn"]
 """`inactive`: bought, and not activated. That one is over follows from the time."""
 Switcher = Literal["car", "app"]
@@ -22,12 +23,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Consent(Record, frozen=True, kw_only=True):
-    """Somebody has agreed to a version of a text, or taken that back."""
+    """Somebody has agreed to a version of a text, or taken that back; `vin` is of the car that a contract is about."""
 
     what: str
     version: str
     given: bool
     at: Instant
+    vin: str = ""
 
 
 class Account(Record, frozen=True, kw_only=True):
@@ -104,11 +106,19 @@ class Switch(Record, frozen=True, kw_only=True):
 
 
 class CarUser(Record, frozen=True, kw_only=True):
-    """A user of a car. `allowed` are the services the primary user has allowed; None: what the role may anyway."""
+    """A user of a car. `allowed` are the services the primary user has allowed; None: what the role may anyway.
+
+    `given` is the newest message of the car by which the person is its user: a reset in the car takes away what was given before
+    it, whenever it is heard of. `awaited`: the car was asked to have the person at home and has not said so yet; meanwhile
+    `deleted` is the newest deletion that was heard of.
+    """
 
     role: Role
     since: Instant
     allowed: tuple[str, ...] | None = None
+    given: Number = NEVER
+    awaited: bool = False
+    deleted: Number = NEVER
 
 
 class Licence(Record, frozen=True, kw_only=True):
@@ -126,23 +136,37 @@ class Licence(Record, frozen=True, kw_only=True):
 
 
 class Enrolment(Record, frozen=True, kw_only=True):
-    """An enrolment under way: who, which way, how far. `code` is the QR code or pairing code that is waited for (its digest)."""
+    """An enrolment that somebody has begun in the app: which way, what is waited for, and until when.
+
+    `code` is the digest of the pairing code.
+    """
 
     account: str
     way: Way
-    step: str
+    step: Literal["consents", "scan", "keys", "code"]
     began: Instant
     until: Instant
     code: str = ""
-    tries: int = 0
-    consents: tuple[str, ...] = ()
+
+
+class QrCode(Record, frozen=True, kw_only=True):
+    """The newest QR code on the screen of a car, by the message `number`, with what that says of the car; good for one use."""
+
+    code: str
+    shown: Instant
+    number: Number
+    used: bool = False
+    model: str | None = None
+    navi: bool | None = None
 
 
 class CarPeople(Record, frozen=True, kw_only=True):
     """A car, its users by account, its licences, and what was switched; `mode_by` tells who switched the mode last.
 
     Once it is `managed`, by an enrolment or a registration, what stands here is all. Until then a verified primary user has it,
-    with everything active (ours).
+    with everything active (ours). `enrolments` are those under way, by account. `reset` is the newest message by which the whole
+    car was reset; `forgetting` are users ("" all) of whom the car was told that they are gone, and `tell_again` is when it is
+    told once more what it has not taken.
     """
 
     vin: str
@@ -158,8 +182,11 @@ class CarPeople(Record, frozen=True, kw_only=True):
     mode_by: Switcher | None = None
     services_off: tuple[str, ...] = ()
     switches: tuple[Switch, ...] = ()
-    enrolment: Enrolment | None = None
-    qr: tuple[str, Instant] | None = None
+    enrolments: dict[str, Enrolment] = {}
+    qr: QrCode | None = None
+    reset: Number = NEVER
+    forgetting: tuple[str, ...] = ()
+    tell_again: Instant | None = None
     certificate: str = ""
 
     @property

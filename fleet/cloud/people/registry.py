@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from fleet.cloud.people.accounts import Accounts
+from fleet.cloud.people.enrolment import Enrolments
 from fleet.cloud.people.part import Part
+from fleet.cloud.people.users import Users
 
-PARTS: Final[tuple[type[Part], ...]] = (Accounts,)
+PARTS: Final[tuple[type[Part], ...]] = (Accounts, Enrolments, Users)
 """In the order in which they are given an event that several of them want, and woken."""

@@ -11,7 +11,7 @@ from fleet.cloud.people.part import Asking, Part, ask
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.people.registry import PARTS
 from fleet.cloud.rights import CarRights
-from fleet.cloud.rule import Done, Notes, Proof, RequestRefused, Rule, RuleOutput, ServiceAsked
+from fleet.cloud.rule import CommandEnded, Done, Notes, Proof, RequestRefused, Rule, RuleOutput, ServiceAsked
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Event, Request
 
@@ -60,6 +60,11 @@ class PeopleRule(Rule):
         if isinstance(done, RequestRefused):
             return done
         return Done(self._with_rights(done.outputs), done.data, done.detail, done.secrets)
+
+    def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:
+        """Give the end of a command to the part that asked for it."""
+        part = self._of_service.get(ended.id.partition("-")[0])
+        return () if part is None else self._with_rights(part.command_ended(ended, now))
 
     def has_pending_times(self) -> bool:
         """Tell whether a part has something to move."""

@@ -26,6 +26,11 @@ def digest_of(token: str) -> str:
     return _HASH + hashlib.sha256(token.encode()).hexdigest()
 
 
+def pairing_code_of(word: str) -> str:
+    """Return the 8 digits that a word nobody can guess makes: the pairing code of a car."""
+    return f"{int.from_bytes(hashlib.sha256(word.encode()).digest()) % 10**8:08}"
+
+
 class StandIns:
     """What stands for secrets where they must not: the same for the same, and a digest for the digest of its token."""
 
@@ -40,6 +45,7 @@ class StandIns:
         if known is None:
             known = self._known[token] = f"{PREFIX}{len(self._known):0{LENGTH}}"
             self._known[digest_of(token)] = digest_of(known)
+            self._known[digest_of(pairing_code_of(token))] = digest_of(pairing_code_of(known))
         return known
 
     def without_secrets(self, text: str) -> str:

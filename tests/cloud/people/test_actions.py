@@ -1,7 +1,8 @@
 """The catalogue of what can be asked about people, and the parts that are asked, say the same: each example is done.
 
 What has to be there before stands in `ready/SERVICE.py`: `READY[action](lab)` brings it about and returns further arguments of
-`lab.ask`, `OTHERWISE` does so for the other actions, and `LATER` are names of answers that there are only sometimes.
+`lab.ask` (with `vin` the example is about another car), `OTHERWISE` does so for the other actions, and `LATER` are names of
+answers that there are only sometimes.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def asked(
     }
     wanted = {name: SECRETS[name] for name in entry.secrets if name in SECRETS}
     given = {"person": person, "proofs": lab.secrets(person, **wanted), **more}
-    return lab.ask(service, action, VIN if entry.car and vin else None, **given, **data, **(odd or {}))
+    of_car = given.pop("vin", VIN)
+    return lab.ask(service, action, of_car if entry.car and vin else None, **given, **data, **(odd or {}))
 
 
 def test_each_action_of_a_part_stands_in_the_catalogue() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.cloud.people.tokens import LENGTH, PREFIX, StandIns, digest_of
+from fleet.cloud.people.tokens import LENGTH, PREFIX, StandIns, digest_of, pairing_code_of
 
 TOKEN = PREFIX + "a" * LENGTH
 OTHER = PREFIX + "b-_" + "c" * (LENGTH - 3)
@@ -35,3 +35,13 @@ def test_a_stand_in_stands_for_itself() -> None:
     first = StandIns()
     text = first.without_secrets(f"{TOKEN} {OTHER}")
     assert StandIns().without_secrets(text) == text
+
+
+def test_a_pairing_code_has_eight_digits_and_its_digest_the_stand_in_of_that_code() -> None:
+    """So that a centre which is run again from a journal takes the same code."""
+    stand_ins = StandIns()
+    told = stand_ins.of(TOKEN)
+    code = pairing_code_of(TOKEN)
+    assert (len(code), code.isdecimal()) == (8, True)
+    assert code != pairing_code_of(OTHER)
+    assert stand_ins.without_secrets(digest_of(code)) == digest_of(pairing_code_of(told))

@@ -1,0 +1,316 @@
+"""How a car gets its primary user, in four ways; each ends in the car, so that whoever enrols has it in hand.
+
+- `qr` (G4): begun in the app, consents, and the code on the car's screen, which is good for five minutes and one use.
+- `assistant` (G3 with navi): all of it on the car's screen, where the person logs in with the S-PIN.
+- `two_keys` (Leon with a radio): begun in the app; then the car was unlocked with both keys, and asks.
+- `code` (Ateca with a radio): begun in the app, which shows 8 digits; then they are typed into the car, within a year.
+
+Whoever enrols on a car that has a primary user takes it over. Source: enrolment of the domain description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hmac import compare_digest
+from typing import Any, ClassVar, Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet.cloud.car_settings import Number
+from fleet.cloud.people import at_home
+from fleet.cloud.people.guessing import check_guesses, forget_guesses, wrong_guess
+from fleet.cloud.people.models import check_told, check_way
+from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
+from fleet.cloud.people.primary import TEXTS, check_person, make_primary, without_begun
+from fleet.cloud.people.records import CarPeople, Enrolment, QrCode, Way
+from fleet.cloud.people.tokens import digest_of, pairing_code_of
+from fleet.cloud.rule import Done, Proof, RuleOutput, SendReply
+from fleet.errors import Undecodable
+from fleet.kernel.instants import DAY, MINUTE, Duration, Instant
+from fleet.wire.messages import Event, Reply, Request
+from fleet.wire.requests import read_request
+
+QR_LASTS: Final[Duration] = 5 * MINUTE
+CODE_LASTS: Final[Duration] = 365 * DAY
+BEGUN_LASTS: Final[Duration] = 30 * MINUTE
+"""How long an enrolment by QR code or in the assistant may take (ours)."""
+KEYS_LAST: Final[Duration] = 10 * MINUTE
+"""How long both keys may take; meanwhile nobody else can begin with that car by its keys (ours)."""
+BEGUN_MOST: Final = 20
+"""People who have begun to enrol the same car (ours)."""
+REPLY_LIFETIME: Final[Duration] = 5 * MINUTE
+"""Of a reply to a request that does not say until when somebody waits."""
+_STEPS: Final[dict[Way, Literal["consents", "keys", "code"]]] = {"qr": "consents", "two_keys": "keys", "code": "code"}
+_LASTS: Final[dict[Way, Duration]] = {"qr": BEGUN_LASTS, "assistant": BEGUN_LASTS, "two_keys": KEYS_LAST, "code": CODE_LASTS}
+_LONGEST_CODE: Final = 64
+
+
+class Begin(Words, frozen=True, kw_only=True):
+    """`code` is the QR code from which the VIN was read, if it was: it is used up with that."""
+
+    way: Way
+    code: str | None = None
+
+
+class Consents(Words, frozen=True, kw_only=True):
+    privacy: bool
+    terms: bool
+    contract: bool
+
+
+class Scan(Words, frozen=True, kw_only=True):
+    code: str
+
+
+class Nothing(Words, frozen=True, kw_only=True):
+    """No words."""
+
+
+class QrShown(msgspec.Struct, frozen=True):
+    """The part of the event `qr_shown` that counts; how long the code is good is not the car's affair."""
+
+    code: str
+    model: str | None = None
+    navi: bool | None = None
+
+
+class Enrolments(Part):
+    """Enrolment begun in the app, and ended by what a car says."""
+
+    service: ClassVar[str] = "enrol"
+    events: ClassVar[frozenset[str]] = frozenset({"qr_shown"})
+    requests: ClassVar[frozenset[str]] = frozenset({"enrolment"})
+
+    def actions(self) -> Mapping[str, Action]:
+        return {
+            "begin": self._begin,
+            "consents": self._consents,
+            "scan": self._scan,
+            "cancel": self._cancel,
+            "remove": self._remove,
+            "show": self._show,
+        }
+
+    # --- in the app
+
+    def _begin(self, asking: Asking) -> Done:
+        words, vin, account = asking.words(Begin), asking.vin, asking.person
+        check_way(vin, words.way)
+        if words.way == "assistant":
+            raise Refused("wrong_way", "the assistant is in the car: log in on its screen with the S-PIN")
+        car = _without_ended(self.people.car(vin), asking.now)
+        check_person(self.people, car, account)
+        _check_room(car, account, words.way)
+        if words.code is not None:
+            car = _with_qr_used(car, words.code, asking.now)
+        code = pairing_code_of(asking.fresh(0)) if words.way == "code" else ""
+        begun = Enrolment(
+            account=account,
+            way=words.way,
+            step=_STEPS[words.way],
+            began=asking.now,
+            until=asking.now + _LASTS[words.way],
+            code=digest_of(code) if code else "",
+        )
+        self.people.put_car(replace(car, enrolments=car.enrolments | {account: begun}))
+        told = _told(begun) | {"takes_over": car.primary is not None}
+        return Done(data=told, secrets={"code": code} if code else None)
+
+    def _consents(self, asking: Asking) -> Done:
+        words, car = asking.words(Consents), self.people.car(asking.vin)
+        begun = self._begun(asking, car, "qr")
+        refused = [text for text in TEXTS if not getattr(words, text)]
+        if refused:
+            raise Refused("consent_missing", f"nobody is enrolled without accepting {' and '.join(refused)}")
+        begun = replace(begun, step="scan")
+        self.people.put_car(replace(car, enrolments=car.enrolments | {begun.account: begun}))
+        return Done(data=_told(begun))
+
+    def _scan(self, asking: Asking) -> Done:
+        words, car = asking.words(Scan), self.people.car(asking.vin)
+        begun = self._begun(asking, car, "qr")
+        if begun.step != "scan":
+            raise Refused("consent_missing", "the texts come first: privacy, terms and contract")
+        car = _with_qr_used(car, words.code, asking.now)
+        assert car.qr is not None
+        check_told(check_way(car.vin, "qr"), "qr", car.qr.model, car.qr.navi)
+        outputs = make_primary(self.people, car, begun.account, car.qr.number, asking.now, accepted=True)
+        return Done(outputs, _told(begun) | {"step": "enrolled"}, "choose a service partner: fleet service partner choose")
+
+    def _begun(self, asking: Asking, car: CarPeople, way: Way) -> Enrolment:
+        begun = car.enrolments.get(asking.person)
+        if begun is None or begun.way != way or asking.now >= begun.until:
+            raise Refused("nothing_begun", f"nobody of that name is enrolling {car.vin} by {way} now; begin again")
+        return begun
+
+    def _cancel(self, asking: Asking) -> Done:
+        asking.words(Nothing)
+        car = self.people.car(asking.vin)
+        if asking.person not in car.enrolments:
+            raise Refused("nothing_begun", f"nobody of that name is enrolling {car.vin}")
+        self.people.put_car(without_begun(car, asking.person))
+        return Done()
+
+    def _remove(self, asking: Asking) -> Done:
+        """Take a car out of the garage: the primary user frees it, another one leaves it, and a code is worth nothing."""
+        asking.words(Nothing)
+        account, car = asking.person, self.people.car(asking.vin)
+        if account not in car.users and account not in car.enrolments:
+            raise Refused("insufficient_rights", f"{car.vin} is not in the garage of this person")
+        car = without_begun(car, account)
+        self.people.put_car(car)
+        return Done([] if account not in car.users else at_home.remove(self.people, car, account))
+
+    def _show(self, asking: Asking) -> Done:
+        """Show the garage: the cars of a person, and those that are being enrolled."""
+        asking.words(Nothing)
+        people, account, now = self.people, asking.person, asking.now
+        only = asking.asked.request.vin
+        cars = [people.cars[vin] for vin in sorted(people.cars_of(account)) if only in {None, vin}]
+        begun = [(vin, people.cars[vin].enrolments[account]) for vin in sorted(people.enrolling_of(account))]
+        return Done(
+            data={
+                "cars": [{"vin": car.vin, "role": car.users[account].role, "since": car.users[account].since} for car in cars],
+                "enrolments": [{"vin": vin, **_told(each)} for vin, each in begun if only in {None, vin} and now < each.until],
+            }
+        )
+
+    # --- times
+
+    def has_pending_times(self) -> bool:
+        return any(car.enrolments or car.qr for car in self.people.cars.values())
+
+    def clock_moved(self, shift: Duration) -> None:
+        """Leave of what is under way, and of QR codes, what was left of them."""
+        for car in list(self.people.cars.values()):
+            if car.enrolments or car.qr:
+                begun = {
+                    account: replace(each, began=each.began + shift, until=each.until + shift)
+                    for account, each in car.enrolments.items()
+                }
+                qr = None if car.qr is None else replace(car.qr, shown=car.qr.shown + shift)
+                self.people.put_car(replace(car, enrolments=begun, qr=qr))
+
+    # --- in the car
+
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
+        """Know the QR code on the screen of a car; a newer one takes its place."""
+        try:
+            told = msgspec.convert(event.data, QrShown)
+        except msgspec.ValidationError:
+            return ()  # no car of ours says that
+        car, number = self.people.car(event.vin), (event.boot, event.seq)
+        newest = car.reset if car.qr is None else max(car.reset, car.qr.number)
+        if number > newest and 0 < len(told.code) <= _LONGEST_CODE:
+            shown = QrCode(code=told.code, shown=min(event.captured_at, now), number=number, model=told.model, navi=told.navi)
+            self.people.put_car(replace(car, qr=shown))
+        return ()
+
+    def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:
+        """Take what somebody does in a car to enrol; what nobody waits for any more is not done."""
+        until = request.expires_at
+        if until is not None and now >= until:
+            return ()
+        outputs: Sequence[RuleOutput] = ()
+        data: dict[str, Any] = {}
+        error = None
+        try:
+            data, outputs = self._in_car(request, proofs, now)
+        except Refused as refused:
+            error = refused.reason
+        except Undecodable as undecodable:
+            error = undecodable.reason
+        reply = Reply(id=request.id, name=request.name, data=data, error=error)
+        return [*outputs, SendReply(request.vin, reply, REPLY_LIFETIME if until is None else until - now)]
+
+    def _in_car(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> tuple[dict[str, Any], Sequence[RuleOutput]]:
+        words: Any = read_request(request.name, request.data)
+        check_told(check_way(request.vin, words.way), words.way, words.model, words.navi)
+        car, number = self.people.car(request.vin), (request.boot, request.seq)
+        if number < car.reset:
+            raise Refused("nothing_begun", "the car was reset since")
+        match words.way:
+            case "assistant":
+                return self._assistant(car, words, proofs, number, now)
+            case "two_keys":
+                account = _by_keys(car, now)
+            case _:
+                account = self._by_code(car, proofs, now)
+        return _enrolled(account), make_primary(self.people, car, account, number, now, accepted=False)
+
+    def _assistant(
+        self, car: CarPeople, words: Any, proofs: Mapping[str, Proof], number: Number, now: Instant
+    ) -> tuple[dict[str, Any], Sequence[RuleOutput]]:
+        """Have somebody log in with the S-PIN, and then accept the texts."""
+        account = words.user or ""
+        if words.step == "begin":
+            proof = proofs.get("spin")
+            if proof is None or not proof.right or proof.account is None:
+                raise Refused("spin_required" if proof is None else proof.refused or "spin_wrong", "the S-PIN was not proven")
+            check_person(self.people, car, proof.account)
+            begun = Enrolment(account=proof.account, way="assistant", step="consents", began=now, until=now + BEGUN_LASTS)
+            self.people.put_car(replace(car, enrolments=car.enrolments | {proof.account: begun}))
+            return {"state": "consents", "user": proof.account}, ()
+        waiting = car.enrolments.get(account)
+        if waiting is None or waiting.way != "assistant" or now >= waiting.until:
+            raise Refused("nothing_begun", "log in on the screen first")
+        if set(TEXTS) - set(words.consents):
+            raise Refused("consent_missing", "nobody is enrolled without accepting all texts")
+        return _enrolled(account), make_primary(self.people, car, account, number, now, accepted=True)
+
+    def _by_code(self, car: CarPeople, proofs: Mapping[str, Proof], now: Instant) -> str:
+        """Return whose pairing code was typed into a car. Raises Refused; what is wrong counts."""
+        check_guesses(self.people, car.vin, now)
+        typed = proofs["code"].digest if "code" in proofs else ""
+        found = [each for each in car.enrolments.values() if each.way == "code" and compare_digest(each.code, typed)]
+        if not found:
+            wrong_guess(self.people, car.vin, now)
+            raise Refused("code_wrong", "the app shows another code for this car")
+        if now >= found[0].until:
+            raise Refused("code_expired", "take the car out of the garage and add it again: that gives another code")
+        forget_guesses(self.people, car.vin)
+        return found[0].account
+
+
+def _told(begun: Enrolment) -> dict[str, Any]:
+    return {"way": begun.way, "step": begun.step, "until": begun.until}
+
+
+def _enrolled(account: str) -> dict[str, Any]:
+    return {"state": "enrolled", "user": account, "role": "primary"}
+
+
+def _without_ended(car: CarPeople, now: Instant) -> CarPeople:
+    """Return the car without what was begun and has taken too long."""
+    return replace(car, enrolments={account: begun for account, begun in car.enrolments.items() if now < begun.until})
+
+
+def _check_room(car: CarPeople, account: str, way: Way) -> None:
+    """Raise Refused where this person cannot begin now, for what is under way already."""
+    mine = car.enrolments.get(account)
+    if mine is not None and mine.way == "code" == way:
+        raise Refused("already_begun", f"the code for {car.vin} was told; take the car out of the garage to get another one")
+    others = [begun for begun in car.enrolments.values() if begun.account != account]
+    if len(others) >= BEGUN_MOST or (way == "two_keys" and any(begun.way == "two_keys" for begun in others)):
+        raise Refused("busy", f"somebody else is enrolling {car.vin}; try again in {KEYS_LAST // MINUTE} minutes")
+
+
+def _with_qr_used(car: CarPeople, code: str, now: Instant) -> CarPeople:
+    """Return the car with its QR code used up. Raises Refused for another code, one that was used, and one that is over."""
+    shown = car.qr
+    if shown is None or not compare_digest(shown.code.encode(), code.encode()):
+        raise Refused("code_wrong", f"{car.vin} shows another QR code; have it show a new one")
+    if shown.used:
+        raise Refused("code_used", "a QR code is good for one use; have the car show another one")
+    if now >= shown.shown + QR_LASTS:
+        raise Refused("code_expired", "a QR code is good for 5 minutes; have the car show another one")
+    return replace(car, qr=replace(shown, used=True))
+
+
+def _by_keys(car: CarPeople, now: Instant) -> str:
+    """Return who has begun to enrol a car by its keys. Raises Refused."""
+    for begun in car.enrolments.values():
+        if begun.way == "two_keys" and now < begun.until:
+            return begun.account
+    raise Refused("nothing_begun", "begin with the VIN in the app, then use the first and the second key within 10 minutes")

@@ -1,0 +1,43 @@
+"""Bounds how often a pairing code can be guessed: in one car, and in all together. All figures are ours.
+
+A code has 8 digits and counts in its own car alone: who guesses in that car for a whole year is right once in 50 000 times.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fleet.cloud.people.part import Refused
+from fleet.cloud.people.people import People
+from fleet.cloud.people.sign_in import count, count_of
+from fleet.kernel.instants import DAY, Duration, Instant
+
+WRONG_IN_CAR: Final = 5
+"""Wrong codes in one car until it takes none for a while, right or wrong."""
+WRONG_IN_ALL: Final = 10_000
+"""Wrong codes in all cars together."""
+LOCKED: Final[Duration] = DAY
+"""How long, from the last wrong one."""
+_ALL: Final = "code"
+
+
+def check_guesses(people: People, vin: str, now: Instant) -> None:
+    """Raise Refused where no code is taken now."""
+    for key, most in ((_of_car(vin), WRONG_IN_CAR), (_ALL, WRONG_IN_ALL)):
+        if count_of(people, key, now) >= most:
+            raise Refused("code_locked", "too many wrong codes were typed; wait for a day")
+
+
+def wrong_guess(people: People, vin: str, now: Instant) -> None:
+    """Count a wrong code."""
+    for key in (_of_car(vin), _ALL):
+        count(people, key, now, LOCKED)
+
+
+def forget_guesses(people: People, vin: str) -> None:
+    """Count anew in a car in which the right code was typed."""
+    people.tries.drop(_of_car(vin))
+
+
+def _of_car(vin: str) -> str:
+    return f"code/{vin}"

@@ -1,0 +1,89 @@
+"""Makes somebody the primary user of a car that is free, or in place of the one before, who has nothing of it from then on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from fleet.cloud.car_settings import Number
+from fleet.cloud.people import at_home
+from fleet.cloud.people.mails import mail_to
+from fleet.cloud.people.models import model_of
+from fleet.cloud.people.part import Refused
+from fleet.cloud.people.people import People
+from fleet.cloud.people.records import Account, CarPeople, CarUser, Consent
+from fleet.cloud.rule import RuleOutput
+from fleet.kernel.instants import Instant
+from fleet.wire.privacy import SILENT_MODES
+
+GARAGE: Final = 50
+"""Cars of which somebody is a user, or has begun to enrol."""
+TEXTS: Final = {"privacy": "1", "terms": "1", "contract": "1"}
+"""The texts that are accepted, each with its version; the contract is for 0 €."""
+
+
+def check_person(people: People, car: CarPeople, account_id: str) -> Account:
+    """Return the account of somebody who can become the primary user of a car. Raises Refused."""
+    account = people.accounts.get(account_id)
+    if account is None or account.confirmed is None:
+        raise Refused("address_not_confirmed", "follow the link in the mail first")
+    if car.primary == account_id:
+        raise Refused("already_enrolled", f"this person is the primary user of {car.vin}")
+    check_garage(people, car.vin, account_id)
+    return account
+
+
+def check_garage(people: People, vin: str, account_id: str) -> None:
+    """Raise Refused where the garage of a person has no room for a car."""
+    others = (people.cars_of(account_id) | people.enrolling_of(account_id)) - {vin}
+    if len(others) >= GARAGE:
+        raise Refused("garage_full", f"a garage holds {GARAGE} cars; take one out of it first")
+
+
+def make_primary(
+    people: People, car: CarPeople, account_id: str, number: Number, now: Instant, *, accepted: bool
+) -> list[RuleOutput]:
+    """Make somebody the primary user, by the message `number` of the car; who was a user before is none any more.
+
+    `accepted`: the person has accepted the texts on the way. Raises Refused, and then nothing has changed.
+    """
+    account = check_person(people, car, account_id)
+    if car.mode in SILENT_MODES and car.mode_by == "car":
+        raise Refused("privacy_offline", f"the privacy mode of the car is {car.mode}")
+    model = model_of(car.vin)
+    before = car.users
+    car = replace(
+        at_home.free(without_begun(car, account_id)),
+        managed=True,
+        model=model.name,
+        generation=model.generation,
+        country=car.country or account.country,
+        forgetting=(),
+        tell_again=None,
+    )
+    people.put_car(at_home.with_user(car, account_id, CarUser(role="primary", since=now, given=number)))
+    if accepted:
+        texts = [
+            Consent(what=what, version=version, given=True, at=now, vin=car.vin if what == "contract" else "")
+            for what, version in TEXTS.items()
+        ]
+        people.put_account(replace(account, consents=(*account.consents, *texts)))
+    outputs: list[RuleOutput] = [
+        at_home.welcome(people, car.vin, account_id),
+        mail_to(account, "enrolled", vin=car.vin, model=model.name),
+    ]
+    for each, user in before.items():
+        gone = people.accounts.get(each)
+        if gone is not None and each != account_id:
+            outputs.append(
+                mail_to(gone, "taken_over", vin=car.vin, at=now)
+                if user.role == "primary"
+                else mail_to(gone, "user_removed", vin=car.vin)
+            )
+    return outputs
+
+
+def without_begun(car: CarPeople, account: str) -> CarPeople:
+    """Return a car that this person is not enrolling any more."""
+    return replace(car, enrolments={each: begun for each, begun in car.enrolments.items() if each != account})
