@@ -39,6 +39,8 @@ PLUGS: Final = {"electric": "ccs", "e-hybrid": "type2"}
 LOT: Final = 10 * SECOND
 """Cars of a wave are asked in lots (ours)."""
 REMEMBERED: Final = 4_000
+NO_USER: Final = "insufficient_rights"
+"""The reason of a command that is given up before its time."""
 
 Data = dict[str, Any]
 
@@ -349,7 +351,8 @@ class DeskSends(Check):
     """The desk sends nothing that the car has said it would refuse, nor to a car in deep sleep, and follows what it sends.
 
     What the broker has taken is `sent`. A command is given up after its time to live, as `expired` when the car was not connected
-    meanwhile, else as `unknown`. What the car answers after that is kept as its late result.
+    meanwhile, else as `unknown`; and before, as `unknown`, when whoever asked is no user of the car any more. What the car then
+    answers is kept as its late result.
     """
 
     name = "desk"
@@ -364,6 +367,8 @@ class DeskSends(Check):
         self._open: dict[str, Data] = {}
         self._of: dict[str, set[str]] = {}
         self._taken: dict[str, int] = {}
+        self._askers: dict[str, str] = {}
+        self._users: dict[str, frozenset[str]] = {}
         self._given_up: dict[str, str] = {}
         self._late = ""
 
@@ -376,6 +381,8 @@ class DeskSends(Check):
             ("in", "ClockChanged"): self._forgets,
             ("in", "DeskStart"): self._forgets,
             ("in", "Restored"): self._forgets,
+            ("in", "RightsChanged"): self._has_users,
+            ("out", "CommandOpened"): self._opens,
             ("out", "SendCommand"): self._sends,
             ("out", "LateResult"): self._keeps,
             ("out", "Transition"): self._moves,
@@ -387,6 +394,13 @@ class DeskSends(Check):
         self._open.clear()
         self._of.clear()
         self._taken.clear()
+        self._askers.clear()
+
+    def _has_users(self, record: Input, _line: int) -> None:
+        self._users[record.data["vin"]] = frozenset((record.data["rights"] or {}).get("users", ()))
+
+    def _opens(self, record: Output, _line: int) -> None:
+        self._askers[record.data["record"]["id"]] = record.data["record"]["user"]
 
     def _switches(self, record: Input, _line: int) -> None:
         event = record.data["event"]
@@ -470,10 +484,12 @@ class DeskSends(Check):
         moved = record.data
         self._taken.pop(moved["command_id"], None)
         held = self._open.get(moved["command_id"])
+        ended = moved["state"] in {"expired", "unknown", "succeeded", "rejected", "failed"}
+        asker = self._askers.pop(moved["command_id"], "") if ended else ""
         if held is None:
             return
         held["state"] = moved["state"]
-        if moved["state"] not in {"expired", "unknown", "succeeded", "rejected", "failed"}:
+        if not ended:
             return
         del self._open[moved["command_id"]]
         self._of[held["vin"]].discard(moved["command_id"])
@@ -484,6 +500,12 @@ class DeskSends(Check):
         if len(self._given_up) > REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
         subject = f"command {moved['command_id']} of {held['vin']}"
+        if moved.get("reason") == NO_USER:
+            if moved["state"] != "unknown" or asker in self._users.get(held["vin"], {asker}):
+                self.breach(
+                    line, DESK, "it is given up for want of a right, and whoever asked is a user of the car", subject=subject
+                )
+            return
         if moved["at"] < held["expires_at"]:
             self.breach(line, DESK, f"it is given up before {format_instant(held['expires_at'])}", subject=subject)
         if (moved["state"] == "unknown") != held["seen"]:

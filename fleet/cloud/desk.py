@@ -97,6 +97,9 @@ _FROM_CAR: Final = frozenset({"accepted", "in_progress"}) | TERMINAL_STATES
 
 
 UNKNOWN_VIN: Final = DeskRefusal("unknown_vin", "nobody is enrolled on this car, and no message of it has ever arrived")
+NO_USER: Final = DeskRefusal("insufficient_rights", "this person is no user of the car any more")
+RESET: Final = "reset"
+"""The command by which users go."""
 
 
 class _Open:
@@ -383,18 +386,29 @@ class Desk:
         return None if why is None else DeskRefusal(*why)
 
     def _rights_changed(self, vin: str, rights: CarRights | None, now: Instant) -> list[DeskOutput]:
-        """Judge by these from now on, what waits for its S-PIN once that is right. With the people of a car that is refused."""
-        had_people = self._with_people(vin) is not None
+        """Judge by these from now on, what waits for its S-PIN once that is right. Who is no user any more has nothing open."""
+        before = self._with_people(vin)
         if rights is None:
             self._rights.pop(vin, None)
         else:
             self._rights[vin] = rights
             self._known.add(vin)
-        if not had_people or self._with_people(vin) is not None:
+        after = self._with_people(vin)
+        gone = set() if before is None else before.users.keys() - (after.users.keys() if after is not None else ())
+        waiting = [self._open[command_id] for command_id in sorted(self._by_vin.get(vin, ())) if gone]
+        return [output for held in waiting if held.record.user in gone for output in self._lost(held, now)]
+
+    def _lost(self, held: _Open, now: Instant) -> list[DeskOutput]:
+        """End a command whose user is none any more: what comes of it is not for that person.
+
+        A reset, by which users go, is answered.
+        """
+        if held.record.state is None:
+            return self._refuse(held, NO_USER, now)
+        if held.record.name == RESET:
             return []
-        gone = DeskRefusal("insufficient_rights", "this car has no people any more")
-        waiting = [self._open[command_id] for command_id in sorted(self._by_vin.get(vin, ()))]
-        return [output for held in waiting if held.record.state is None for output in self._refuse(held, gone, now)]
+        detail = "whoever asked is no user of the car any more; whether the car obeys is not told"
+        return self._move(held, "unknown", now, reason=NO_USER.reason, detail=detail)
 
     def _unfit(self, request: CommandRequest) -> DeskRefusal | None:
         """Return what is wrong with a request whoever asks."""

@@ -104,6 +104,10 @@ def test_cars_are_asked_wave_by_wave(tmp_path: Path, steps: list[Any], wanted: b
     assert broken(paper.judge(tmp_path)) == (set() if wanted else {"campaigns"})
 
 
+COMMAND: dict[str, Any] = {"id": "1", "vin": VIN, "name": "refresh", "user": "p1", "state": None}
+"""As the desk opens it, of somebody with an account."""
+
+
 def sends(paper: Paper, name: str = "honk") -> None:
     command = {"id": "1", "vin": VIN, "name": name, "issued_at": paper.now, "expires_at": paper.now + MINUTE, "parameters": {}}
     paper.desk("out", "SendCommand", command=command, expiry_s=60)
@@ -114,8 +118,8 @@ def switches(paper: Paper, **data: Any) -> None:
     paper.desk("in", "CarSwitched", event=event)
 
 
-def gives_up(paper: Paper, state: str) -> None:
-    data = {"command_id": "1", "state": state, "reason": None, "detail": None, "at": paper.now + 1, "by": "desk", "awake": None}
+def gives_up(paper: Paper, state: str, reason: str | None = None) -> None:
+    data = {"command_id": "1", "state": state, "reason": reason, "detail": None, "at": paper.now + 1, "by": "desk", "awake": None}
     paper.desk("out", "Transition", **data)
 
 
@@ -158,6 +162,26 @@ def test_how_a_command_is_given_up(
         appears(paper, meanwhile)
     paper.pass_time(after_min)
     gives_up(paper, state)
+    assert ("desk" in broken(paper.judge(tmp_path))) is not wanted
+
+
+@pytest.mark.parametrize(("users", "state", "wanted"), [
+    ({"p2": {"role": "primary"}}, "unknown", True),
+    ({}, "unknown", True),
+    ({"p2": {"role": "primary"}}, "expired", False),
+    ({"p1": {"role": "primary"}}, "unknown", False),
+    (None, "unknown", False),
+])  # fmt: skip
+def test_a_command_is_given_up_at_once_when_whoever_asked_is_no_user_any_more(
+    tmp_path: Path, users: Any, state: str, wanted: bool
+) -> None:
+    paper = Paper()
+    appears(paper, "offline")
+    paper.desk("out", "CommandOpened", record=COMMAND | dict.fromkeys(("asked_at", "expires_at", "changed_at"), paper.now))
+    sends(paper, "refresh")
+    if users is not None:
+        paper.desk("in", "RightsChanged", vin=VIN, rights={"users": users})
+    gives_up(paper, state, "insufficient_rights")
     assert ("desk" in broken(paper.judge(tmp_path))) is not wanted
 
 

@@ -10,11 +10,13 @@ from msgspec.structs import replace
 from fleet.cloud.car_settings import ReportedSettings
 from fleet.cloud.desk import Desk
 from fleet.cloud.desk_io import (
+    Answer,
     BackEndAsked,
     CarSwitched,
     CommandAsked,
     CommandOpened,
     CommandRecord,
+    LateResult,
     Restored,
     RightsChanged,
     SendCommand,
@@ -180,6 +182,48 @@ def test_rights_that_are_lost_while_the_s_pin_is_checked_are_lost_for_the_comman
     assert answer.token is None
     assert not lab.of(SendCommand)
     assert lab.states("a") == ["rejected"]
+
+
+NEXT = replace(CAR, users={"p9": UserRights("primary"), "p3": USERS["p3"]})
+"""After a take-over; one of those before is a user of the next owner, too."""
+
+
+def test_who_is_no_user_any_more_has_no_command_open() -> None:
+    """Where it was sent nobody knows whether the car obeys; what comes of it is kept, and not told."""
+    lab = PeopleDesk()
+    for state in ("queued", "sent", "accepted"):
+        lab.by("p1", state, "refresh")
+        if state != "queued":
+            lab.published(state)
+    lab.car("accepted", "accepted")
+    lab.has(NEXT)
+    assert [outcome(lab.last(each)) for each in ("queued", "sent", "accepted")] == [("unknown", "insufficient_rights")] * 3
+    told = len(lab.of(Answer))
+    lab.published("queued")
+    for each in ("queued", "sent", "accepted"):
+        lab.car(each, "succeeded")
+    assert len(lab.of(Answer)) == told
+    assert [(late.command_id, late.state) for late in lab.of(LateResult)] == [
+        ("queued", "succeeded"), ("sent", "succeeded"), ("accepted", "succeeded"),
+    ]  # fmt: skip
+    assert lab.desk.open_count == 0
+
+
+def test_commands_of_who_stays_a_user_and_of_the_back_end_go_on() -> None:
+    lab = PeopleDesk(replace(CAR, users={**USERS, "p3": UserRights("additional")}))
+    lab.by("p3", "mine", "refresh")
+    lab.give(BackEndAsked(CommandRequest(id="own", vin=VIN, name="enrol_user", parameters={"user": "p9"})))
+    lab.has(NEXT)
+    assert outcome(lab.last("mine")) == ("queued", None)
+    assert lab.states("own") == ["queued"]
+
+
+def test_a_reset_is_answered_although_its_user_goes_by_it() -> None:
+    lab = PeopleDesk()
+    lab.by("p1", "a", "reset")
+    lab.has(replace(CAR, users={}))
+    lab.car("a", "succeeded")
+    assert outcome(lab.last("a")) == ("succeeded", None)
 
 
 def test_a_licence_that_ends_while_the_s_pin_is_checked() -> None:
