@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
 
 from fleet.backend.context import BackendContext
 from fleet.backend.decisions import ReplyGiven, ReplyPublished
@@ -10,19 +13,44 @@ from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.machine_driver import MachineDriver
 from fleet.backend.mail.deliverer import SERVICE as MAIL_SERVICE
 from fleet.backend.mail.deliverer import MailDeliverer
+from fleet.backend.proving import Proofs, Prover
 from fleet.backend.store import Loaded
 from fleet.cloud.centre import ServiceCentre, vins_of
 from fleet.cloud.desk import LONGEST_EXPIRY_S, LONGEST_ID, SHORTEST_EXPIRY_S
 from fleet.cloud.desk_io import Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
 from fleet.cloud.failures import FAILURE_KINDS
 from fleet.cloud.people.people import People
+from fleet.cloud.people.records import Account
 from fleet.cloud.people.rule import PeopleRule
+from fleet.cloud.people.sessions import is_to_be_noted
+from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.registry import RULES
-from fleet.cloud.rule import AskCar, CentreInput, CentreOutput, CommandEnded, Keep, Mail, Notify, Rule, SendReply, ServiceAsked
-from fleet.cloud.spin_guard import MISPLACED, looks_like_spin
-from fleet.kernel.instants import LATEST, Instant
+from fleet.cloud.rule import (
+    AskCar,
+    CentreInput,
+    CentreOutput,
+    ClockMoved,
+    CommandEnded,
+    Keep,
+    Mail,
+    Notify,
+    Proof,
+    RequestProven,
+    Rule,
+    SendReply,
+    ServiceAsked,
+    SessionUsed,
+)
+from fleet.cloud.spin_guard import MISPLACED, PRIMARY, looks_like_spin
+from fleet.kernel.instants import LATEST, Duration, Instant
 from fleet.kernel.machine import Machine
 from fleet.wire.messages import DeskAnswer, Event, Request, ServiceRequest
+from fleet.wire.sealing import Unsealable, key_of, unseal
+
+FRESH: Final = 2
+"""Words that nobody can guess, for each request about people: a session and what renews it are the most that is made anew."""
+SEALED_SPIN: Final = "sealed_spin"
+CODE: Final = "code"
 
 
 class CentreDriver:
@@ -33,22 +61,31 @@ class CentreDriver:
         context: BackendContext,
         desk: DeskDriver,
         mails: MailDeliverer,
+        prover: Prover,
         loaded: Loaded,
         *,
+        fresh: Callable[[], str],
+        cars_secret: bytes,
         rules: Sequence[type[Rule]] = RULES,
     ) -> None:
         """Take the centre up where the store left it; the desk knows the cars, and sends the commands that the centre wants.
 
-        `mails` delivers its mails and pushes.
+        `mails` delivers its mails and pushes, `prover` proves secrets, `fresh` makes words that nobody can guess, and by
+        `cars_secret` cars seal S-PINs.
         """
         self._context = context
         self._clock = context.clock
         self._desk = desk
         self._mails = mails
+        self._prover = prover
+        self._fresh = fresh
+        self._cars_secret = cars_secret
         self._rules = rules
         self._machine = MachineDriver("service centre", self._take_up(loaded), context, self._perform)
         context.command_ended.append(self.feed)
         desk.people = self._people
+        desk.session_used = self._session_used
+        desk.clock_moved = self._clock_moved
 
     def _take_up(self, loaded: Loaded) -> Machine[CentreInput, CentreOutput]:
         """Begin from the store, and return the machine to drive."""
@@ -64,6 +101,7 @@ class CentreDriver:
 
     def begin_anew(self, loaded: Loaded) -> None:
         """Begin from the store in the middle of the run: what it does not hold has not been."""
+        self._prover.forget()  # whoever asked asks again
         self._machine.replace(self._take_up(loaded))
         self._mails.begin_anew(loaded)
         self._go_on()
@@ -87,10 +125,23 @@ class CentreDriver:
         """Stop the timers."""
         self._machine.cancel()
         self._mails.close()
+        self._prover.close()
+
+    @property
+    def is_proving(self) -> bool:
+        """True while secrets are being proven."""
+        return self._prover.is_busy
+
+    async def wait_for_proofs(self, limit_s: float) -> None:
+        """Let secrets that are being proven come to an end, for at most `limit_s`."""
+        await self._prover.wait(limit_s)
 
     def feed(self, message: Event | Request | CommandEnded) -> None:
         """Give the centre an input and perform what comes out."""
-        self._give(message)
+        if isinstance(message, Request) and message.name in PeopleRule.requests and message.data.keys() & {SEALED_SPIN, CODE}:
+            self._prove_request(message)
+        else:
+            self._give(message)
 
     def ask(self, request: ServiceRequest, answer_topic: str) -> None:
         """Take what a tool asks."""
@@ -103,8 +154,67 @@ class CentreDriver:
         if request.service == MAIL_SERVICE:
             self._mails.ask(request, answer_topic, self._clock.now())
             return
-        unknown = tuple(vin for vin in vins_of(request) if not self._desk.knows(vin))
-        self._give(ServiceAsked(request, answer_topic, unknown))
+        bare = msgspec.structs.replace(request, session=None, secrets={})
+        session = None if request.session is None else digest_of(request.session)
+
+        def give(proofs: Proofs) -> None:
+            person = self._person(request, session)
+            if session is not None:
+                proofs = {**proofs, "session": Proof(person is not None, None if person is None else person.id, digest=session)}
+            unknown = tuple(vin for vin in vins_of(request) if not self._desk.knows(vin))
+            fresh = tuple(self._fresh() for _ in range(FRESH)) if request.service in PeopleRule.serves else ()
+            self._context.pending.urgent = True
+            self._give(ServiceAsked(bare, answer_topic, unknown, None if person is None else person.id, proofs, fresh))
+
+        # What was answered is answered again, which wants no proof.
+        unproven = request.service not in PeopleRule.serves or self._centre.has_answered(request.id)
+        secrets = {} if unproven else request.secrets
+        self._prover.prove(f"service {request.id}", secrets, self._person(request, session), give)
+
+    def _person(self, request: ServiceRequest, session: str | None) -> Account | None:
+        """Return who asks: whose session it is, or whom a trusted tool names; by default the car's primary user."""
+        people = self._people()
+        if people is None:
+            return None
+        if session is not None:
+            return people.accounts.get(people.in_session(session, self._clock.now()))
+        if request.user is not None and request.user != PRIMARY:
+            return people.named(request.user)
+        car = people.cars.get(request.vin)
+        return None if car is None else people.accounts.get(car.primary)
+
+    def _prove_request(self, request: Request) -> None:
+        """Have the secrets of a car's request proven, and give the centre the request without them."""
+        data = dict(request.data)
+        sealed, code = data.pop(SEALED_SPIN, None), data.pop(CODE, None)
+        secrets = {CODE: code} if isinstance(code, str) else {}
+        people, user = self._people(), data.get("user")
+        person = people.named(user) if people is not None and isinstance(user, str) else None
+        unfit: dict[str, Proof] = {}
+        if sealed is not None:
+            try:
+                key = key_of(self._cars_secret, request.vin)
+                secrets["spin"] = unseal(key, request.vin, request.id, sealed if isinstance(sealed, str) else "")
+            except Unsealable as error:
+                unfit["spin"] = Proof(refused=error.reason, detail=error.detail)
+        bare = msgspec.structs.replace(request, data=data)
+
+        def give(proofs: Proofs) -> None:
+            self._context.pending.urgent = True
+            self._give(RequestProven(bare, {**proofs, **unfit}))
+
+        self._prover.prove(f"request {request.vin} {request.boot} {request.seq}", secrets, person, give)
+
+    def _session_used(self, session: str) -> None:
+        """Have the use of a session noted, where that matters."""
+        people = self._people()
+        if people is not None and is_to_be_noted(people, session, self._clock.now()):
+            self._give(SessionUsed(session))
+
+    def _clock_moved(self, shift: Duration) -> None:
+        """Tell the centre that scenario time jumped, where that matters."""
+        if self._centre.has_pending_times():
+            self._give(ClockMoved(shift))
 
     def replied(self, given: ReplyGiven) -> None:
         """Note that the broker knows of a reply."""
@@ -122,8 +232,9 @@ class CentreDriver:
 
     def _give(self, message: CentreInput) -> None:
         now = None
-        if isinstance(message, Event | Request) and not self._clock.is_known:  # cars may be heard before it is announced
-            now = min(message.captured_at, LATEST)
+        if not self._clock.is_known:  # cars may be heard before it is announced
+            heard = message.request if isinstance(message, RequestProven) else message
+            now = min(heard.captured_at, LATEST) if isinstance(heard, Event | Request) else None
         self._machine.give(message, now)
 
     def _perform(self, outputs: Iterable[CentreOutput]) -> None:

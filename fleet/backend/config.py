@@ -12,6 +12,7 @@ from fleet.backend.batching import BATCH_WAIT_S
 from fleet.backend.consumer import RECEIVE_MAXIMUM
 from fleet.backend.echo import Echo
 from fleet.backend.mail.letter import Way
+from fleet.backend.passwords import PasswordCost
 from fleet.backend.recorder import NoRecorder, Recorder
 from fleet.backend.spin import SpinCost
 from fleet.backend.sqlite_store import SqliteStore
@@ -21,6 +22,7 @@ from fleet.cloud.registry import RULES
 from fleet.cloud.rule import Rule
 from fleet.transport.link import LinkFactory
 from fleet.wire.dialect import Dialect
+from fleet.wire.sealing import SIMULATED_CARS_SECRET
 
 CLIENT_ID: Final = "backend"
 _SESSION_EXPIRY_S: Final = 7 * 24 * 3600
@@ -39,7 +41,8 @@ class BackendConfig:
     once it is announced. `draw` returns the jitter of reconnects, whose waits grow to `longest_back_off_s`. `announce_stored`
     serves cars that keep messages until they are stored. `recorder` keeps a journal. `rules` are those of the services. `echo`
     makes the watch over a stalled connection; None where connections do not stall. `ways` deliver mails and pushes, by channel,
-    with `patience`; those of a channel without one are kept in the store, and go nowhere.
+    with `patience`; those of a channel without one are kept in the store, and go nowhere. `fresh` makes tokens that nobody can
+    guess. By `cars_secret` cars have sealed the S-PINs that are typed on their screens.
     """
 
     store: Path
@@ -49,8 +52,11 @@ class BackendConfig:
     wall_us: Callable[[], int]
     draw: Callable[[], float]
     dialect: Dialect
+    fresh: Callable[[], str]
     clock_is_known: bool = False
     spin_cost: SpinCost = field(default_factory=SpinCost)
+    password_cost: PasswordCost = field(default_factory=PasswordCost)
+    cars_secret: bytes = field(default=SIMULATED_CARS_SECRET, repr=False)
     username: str | None = "backend"
     password: str | None = field(default=None, repr=False)
     client_id: str = CLIENT_ID

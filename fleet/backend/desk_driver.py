@@ -55,7 +55,7 @@ from fleet.cloud.desk_io import (
 from fleet.cloud.people.people import RULE, People, rights_in
 from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.rule import AskCar, CommandEnded
-from fleet.kernel.instants import SECOND
+from fleet.kernel.instants import SECOND, Duration
 from fleet.kernel.machine import Machine
 from fleet.wire.dialect import ANSWER_OF_USE_S
 from fleet.wire.messages import (
@@ -88,6 +88,10 @@ class DeskDriver:
         self.ended: dict[str, Counter[str]] = {}
         self.people: Callable[[], People | None] = lambda: None
         """Returns what is known of people now; the service centre says from where."""
+        self.session_used: Callable[[str], None] = lambda _digest: None
+        """Called with the digest of a session in which a command is asked for."""
+        self.clock_moved: Callable[[Duration], None] = lambda _shift: None
+        """Called with how far scenario time jumped when it was announced."""
 
     def _take_up(self, loaded: Loaded) -> Machine[DeskInput, DeskOutput]:
         """Begin from the store, and return the machine to drive."""
@@ -177,7 +181,10 @@ class DeskDriver:
             if account is None:
                 return asked
             return replace(asked, person=account.id, request=replace(request, user=account.id))
-        person = people.in_session(digest_of(request.session), self._clock.now())
+        digest = digest_of(request.session)
+        person = people.in_session(digest, self._clock.now())
+        if person is not None:
+            self.session_used(digest)
         asked = replace(asked, request=replace(request, session=None, user=person))
         return replace(asked, session_ended=True) if person is None else replace(asked, person=person, in_session=True)
 
@@ -292,7 +299,9 @@ class DeskDriver:
         self._machine.cancel()  # the same deadline may now be another wall time away
         before = self._clock.now()
         self._context.pending.batch.meta[CLOCK] = self._clock.announce(request)
-        self.feed(ClockChanged(request.factor, self._clock.now() - before))
+        shift = self._clock.now() - before
+        self.feed(ClockChanged(request.factor, shift))
+        self.clock_moved(shift)
         self._context.answer(answer_topic, DeskAnswer(id=request.id, state="succeeded", final=True, at=self._clock.now()))
 
     def look_at_clock(self) -> None:

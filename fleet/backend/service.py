@@ -18,6 +18,8 @@ from fleet.backend.consumer import Consumer
 from fleet.backend.context import BackendContext
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.mail.deliverer import MailDeliverer
+from fleet.backend.passwords import PasswordVault
+from fleet.backend.proving import Prover
 from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded
 from fleet.errors import LinkError
@@ -90,19 +92,19 @@ class Backend:
         """Open the store; raises StoreError and its kin at once, before anything is connected."""
         self._config = config
         self._echo_topic = _echo_topic(config)
-        vault = SpinVault(config.pepper, config.spin_cost)
         self._store = config.open_store(config.store, created_by=f"fleet {__version__}")
         try:
-            self._assemble(self._store.load(), vault)
+            self._assemble(self._store.load())
         except BaseException:
             self._store.close()
             raise
         self._running: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
 
-    def _assemble(self, loaded: Loaded, vault: SpinVault) -> None:
+    def _assemble(self, loaded: Loaded) -> None:
         """Make the parts, each from those before it."""
         config = self._config
+        spins, passwords = SpinVault(config.pepper, config.spin_cost), PasswordVault(config.pepper, config.password_cost)
         self.clock = AnnouncedClock(config.make_clock, config.wall_us, loaded.meta, is_known=config.clock_is_known)
         self.context = context = BackendContext(
             self._store,
@@ -112,9 +114,18 @@ class Backend:
             recorder=config.recorder,
             batch_wait_s=config.batch_wait_s,
         )
-        self.desk = DeskDriver(context, loaded, vault)
+        self.desk = DeskDriver(context, loaded, spins)
         self.mails = MailDeliverer(context, loaded, config.ways, config.patience)
-        self._centre = CentreDriver(context, self.desk, self.mails, loaded, rules=config.rules)
+        self._centre = CentreDriver(
+            context,
+            self.desk,
+            self.mails,
+            Prover(context, passwords, spins, self.desk.check_spin),
+            loaded,
+            fresh=config.fresh,
+            cars_secret=config.cars_secret,
+            rules=config.rules,
+        )
         self.consumer = Consumer(
             context,
             self.desk,
@@ -171,7 +182,11 @@ class Backend:
     @property
     def is_idle(self) -> bool:
         """True while nothing is collected, checked or published: all that has arrived has had its effect."""
-        return self.consumer.is_idle and self.mails.is_idle and not (self.desk.is_checking or self.consumer.publisher.in_flight)
+        return (
+            self.consumer.is_idle
+            and self.mails.is_idle
+            and not (self.desk.is_checking or self._centre.is_proving or self.consumer.publisher.in_flight)
+        )
 
     def flush(self) -> None:
         """Have all that is stored where readers find it."""
@@ -216,6 +231,7 @@ class Backend:
             return
         try:
             await self.consumer.wait_for_quiet(quiet_s, limit_s=limit_s)
+            await self._centre.wait_for_proofs(min(limit_s, _SPIN_WAIT_S))
             await self.desk.wait_for_spins(min(limit_s, _SPIN_WAIT_S))
             await self.mails.stop(min(limit_s, _MAIL_WAIT_S))
             self.consumer.finish()

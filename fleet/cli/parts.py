@@ -15,6 +15,7 @@ import typer
 
 from fleet.addresses import NoAddress, read_host
 from fleet.backend.config import CLIENT_ID
+from fleet.backend.passwords import LEAST, PasswordCost
 from fleet.backend.spin import SpinCost
 from fleet.cli.common import (
     PARTS,
@@ -198,6 +199,9 @@ def backend(
     client_id: BackendClientId = None,
     end_session: Annotated[bool, typer.Option("--end-session", help="Leave no session with the broker at the end.")] = False,
     spin_cost: Annotated[int, typer.Option("--spin-cost", help="scrypt's n for S-PINs, a power of two.")] = SpinCost().n,
+    quick_passwords: Annotated[
+        bool, typer.Option("--quick-passwords", help="Hash passwords at the least cost there is, for people who are simulated.")
+    ] = False,
     mail: Mail = None,
     push: Push = None,
     journal: JournalFile = None,
@@ -228,6 +232,7 @@ def backend(
             store,
             pepper=pepper_of(connection.secret()),
             spin_cost=SpinCost(n=spin_cost),
+            password_cost=LEAST if quick_passwords else PasswordCost(),
             announce_stored=delivery is DeliveryMode.STORED,
             client_id=client_id or client_id_of(CLIENT_ID, access.prefix),
             end_session=end_session,

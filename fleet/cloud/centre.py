@@ -105,6 +105,10 @@ class ServiceCentre:
         found = self._rules.get(kind.name)
         return found if isinstance(found, kind) else None
 
+    def has_answered(self, request_id: str) -> bool:
+        """Tell whether a request was answered, and would be answered the same again."""
+        return request_id in self._answered
+
     # --- Machine
 
     def receive(self, message: CentreInput, now: Instant) -> list[CentreOutput]:

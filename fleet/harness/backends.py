@@ -157,7 +157,8 @@ class BackendProcess:
     async def start(self) -> None:
         """Start the process, and wait until it is ready."""
         delivery = "stored" if self._until_stored else "puback"
-        arguments = ["backend", "--store", str(self.store), "--delivery", delivery, "--spin-cost", "2", "--json", "--until-eof"]
+        quick = ["--spin-cost", "2", "--quick-passwords"]
+        arguments = ["backend", "--store", str(self.store), "--delivery", delivery, *quick, "--json", "--until-eof"]
         self._child = await Child.start(
             "back end", [*arguments, *self._launch.arguments], environment=self._launch.environment, listen=_ignore
         )

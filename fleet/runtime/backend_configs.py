@@ -6,6 +6,8 @@ and the pepper is known, unless the caller brings others.
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,9 +15,11 @@ from typing import Final
 from fleet.backend.announced_clock import ClockFactory
 from fleet.backend.config import BackendConfig
 from fleet.backend.echo import Echo
+from fleet.backend.passwords import LEAST
 from fleet.backend.spin import SpinCost
 from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.write_buffer import BUFFERED
+from fleet.cloud.people.tokens import LENGTH, PREFIX
 from fleet.kernel.draws import Draws
 from fleet.kernel.instants import Clock, Instant
 from fleet.kernel.schedule import Schedule
@@ -40,8 +44,10 @@ def live_backend(store: Path, links: LinkFactory, *, key: int, password: str | N
         wall_us=wall_us,
         draw=Draws(key, "back-off").unit,
         dialect=open_dialect(),
+        fresh=_unpredictable,
         clock_is_known=clock is not None,
         spin_cost=SIMULATED_SPIN_COST,
+        password_cost=LEAST,
         password=password,
         echo=Echo,
     )
@@ -62,10 +68,22 @@ def virtual_backend(
         wall_us=lambda: schedule.now,
         draw=Draws(key, "back-off").unit,
         dialect=open_dialect(),
+        fresh=_drawn(Draws(key, "fresh words")),
         clock_is_known=clock is not None,
         spin_cost=SIMULATED_SPIN_COST,
+        password_cost=LEAST,
         open_store=partial(SqliteStore, policy=BUFFERED),
     )
+
+
+def _unpredictable() -> str:
+    """Return a token that nobody can guess."""
+    return PREFIX + secrets.token_urlsafe(LENGTH * 3 // 4)
+
+
+def _drawn(draws: Draws) -> Callable[[], str]:
+    """Return what makes tokens that are the same in each run of one seed, for people who are simulated."""
+    return lambda: PREFIX + f"{draws.bits():016x}{draws.bits():016x}"[:LENGTH]
 
 
 def _always(clock: Clock) -> ClockFactory:

@@ -48,8 +48,8 @@ WAITS_EVERY_S: Final = 1.0
 WARNINGS_MOST: Final = 1000
 """Different warnings of processes that are shown."""
 SECRET_FILE: Final = "secret"  # noqa: S105  the name of a file
-SIMULATED_SPIN_COST: Final = 1 << 10
-"""scrypt's n for the S-PINs of simulated users: they protect nothing, and a real cost would be the run's bottleneck."""
+QUICK: Final = ("--spin-cost", str(1 << 10), "--quick-passwords")
+"""For hashes of simulated people: they protect nothing, and a real cost would be the run's bottleneck."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,12 +286,12 @@ class LiveRunStage:
 
     async def _start_backend(self) -> Child:
         config = self._config
-        cost = SIMULATED_SPIN_COST if self._options.broker is None else None
+        simulated = self._options.broker is None
         backend = await Child.start(
             "backend",
             [
                 "backend", "--broker", self._tools, "--store", str(config.store), "--json", "--until-eof",
-                *(["--spin-cost", str(cost)] if cost else []), *self._guest_options(), *self._shared_options(),
+                *(QUICK if simulated else ()), *self._guest_options(), *self._shared_options(),
                 *(word for choice in choices_of(config.scenario) for word in ("--dialect", choice)),
                 *(["--journal", str(self._journals()[1])] if config.journal else []),
                 *(["--mail", config.mail] if config.mail is not None else []), *(["--push", config.push] if config.push else []),

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from fleet.backend.mail.letter import Way
+from fleet.backend.passwords import PasswordCost
 from fleet.backend.service import Backend
 from fleet.backend.spin import SpinCost
 from fleet.errors import BrokerError, ConnectRefused, SubscribeRefused, UsageError
@@ -87,6 +88,7 @@ async def run_backend(
     *,
     pepper: bytes,
     spin_cost: SpinCost,
+    password_cost: PasswordCost,
     announce_stored: bool,
     client_id: str,
     end_session: bool,
@@ -105,6 +107,7 @@ async def run_backend(
         pepper=pepper,
         dialect=access.dialect(),
         spin_cost=spin_cost,
+        password_cost=password_cost,
         announce_stored=announce_stored,
         client_id=client_id,
         ways=ways or {},

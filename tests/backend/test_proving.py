@@ -1,0 +1,243 @@
+"""Secrets of requests are proven beside the event loop, once, in bounds, and go nowhere else."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from fleet.backend.passwords import PasswordVault
+from fleet.backend.proving import MOST
+from fleet.cloud.desk_io import SpinChecked
+from fleet.cloud.people.people import RULE
+from fleet.cloud.people.sign_in import TRIES
+from fleet.wire.messages import DeskAnswer, ServiceRequest
+from tests.backend.lab import BackendLab, running
+
+ANNA = "anna@example.com"
+PASSWORD = "correct horse"
+DETAILS = {
+    "first_name": "Anna", "last_name": "Ek", "birth_date": "1990-05-17", "country": "SE", "terms": "2026-1", "privacy": "2026-1",
+}  # fmt: skip
+
+
+class PeopleBackend:
+    """A back end with accounts, and an app that asks it."""
+
+    def __init__(self, lab: BackendLab) -> None:
+        self.lab = lab
+        self._count = 0
+
+    def ask(self, action: str, *, asked_as: str | None = None, service: str = "account", **request: Any) -> str:
+        """Ask, and return the id."""
+        self._count += 1
+        request_id = asked_as or f"ask-{self._count}"
+        self.lab.ask(ServiceRequest(id=request_id, service=service, action=action, **request))
+        return request_id
+
+    async def answer(self, action: str, **request: Any) -> DeskAnswer:
+        return await self.answered(self.ask(action, **request))
+
+    async def answered(self, request_id: str) -> DeskAnswer:
+        """Return the first answer: what is secret stands in that alone."""
+        await self.lab.state(request_id, "succeeded", "rejected", "failed")
+        return self.lab.answers(request_id)[0]
+
+    async def register(self, password: str = PASSWORD, email: str = ANNA) -> None:
+        answer = await self.answer("register", data={"email": email}, secrets={"new_password": password})
+        assert answer.state == "succeeded", answer.detail
+
+    async def log_in(self, password: str = PASSWORD, user: str = ANNA, **more: Any) -> DeskAnswer:
+        return await self.answer("log_in", user=user, data={"device": "phone"}, secrets={"password": password}, **more)
+
+    def notes(self) -> Mapping[str, Any]:
+        loaded: Mapping[str, Any] = self.lab.backend.context.store.load().services.get(RULE, {})
+        return loaded
+
+
+@asynccontextmanager
+async def people(path: Path, **changes: Any) -> AsyncIterator[PeopleBackend]:
+    async with running(path / "store.sqlite", **changes) as lab:
+        yield PeopleBackend(lab)
+
+
+async def test_a_person_registers_logs_in_and_asks_in_the_session(tmp_path: Path) -> None:
+    async with people(tmp_path) as backend:
+        await backend.register()
+        answer = await backend.log_in()
+        assert answer.secrets is not None
+        session = answer.secrets["session"]
+        shown = await backend.answer("show", session=session, user="somebody else")
+        assert (shown.data or {})["email"] == ANNA
+        assert (await backend.answer("show", session="fleet_another")).reason == "insufficient_rights"
+        renewed = await backend.answer("refresh", secrets={"refresh": answer.secrets["refresh"]})
+        assert (renewed.secrets or {})["session"] != session
+        assert (await backend.answer("show", session=session)).reason == "insufficient_rights"
+
+
+async def test_wrong_passwords_are_wrong_whoever_is_named(tmp_path: Path) -> None:
+    async with people(tmp_path) as backend:
+        await backend.register()
+        for user in (ANNA, "bo@example.com"):
+            assert (await backend.log_in("wrong horse", user)).reason == "wrong_credentials"
+
+
+async def test_guesses_side_by_side_do_not_pass_the_bound(tmp_path: Path) -> None:
+    async with people(tmp_path) as backend:
+        await backend.register()
+        guesses = [*(f"wrong horse {number}" for number in range(20)), PASSWORD]
+        ids = [
+            backend.ask("log_in", user=ANNA, data={"device": "phone"}, secrets={"password": guess}, origin=str(number))
+            for number, guess in enumerate(guesses)
+        ]
+        answers = [await backend.lab.state(each, "succeeded", "rejected") for each in ids]
+        reasons = Counter(answer.reason for answer in answers)
+        assert reasons == {"wrong_credentials": TRIES, "too_many_tries": len(guesses) - TRIES}
+
+
+async def test_a_request_that_is_repeated_is_proven_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At QoS 0 it comes again until it is answered: while its proof is under way, and after."""
+    gate, verified = threading.Event(), []
+    verify = PasswordVault.verify
+
+    def slow(vault: PasswordVault, password: str, against: str | None) -> bool:
+        verified.append(against)
+        assert gate.wait(20)
+        return verify(vault, password, against)
+
+    monkeypatch.setattr(PasswordVault, "verify", slow)
+    async with people(tmp_path) as backend:
+        await backend.register()
+        for _ in range(5):
+            backend.ask("log_in", asked_as="again", user=ANNA, data={"device": "phone"}, secrets={"password": PASSWORD})
+        gate.set()
+        first = await backend.answered("again")
+        backend.ask("log_in", asked_as="again", user=ANNA, data={"device": "phone"}, secrets={"password": PASSWORD})
+        await backend.lab.session.wait_for(lambda: len(backend.lab.answers("again")) == 3)
+        assert len(verified) == 1
+        assert first.secrets is not None
+        assert [answer.secrets for answer in backend.lab.answers("again")[1:]] == [None, None], "a secret is told once"
+        assert len([key for key in backend.notes() if key.startswith("session/")]) == 1
+
+
+async def test_what_does_not_fit_into_the_queue_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, verify = threading.Event(), PasswordVault.verify
+
+    def slow(vault: PasswordVault, password: str, against: str | None) -> bool:
+        assert gate.wait(20)
+        return verify(vault, password, against)
+
+    monkeypatch.setattr(PasswordVault, "verify", slow)
+    async with people(tmp_path) as backend:
+        await backend.register()
+        for number in range(MOST + 1):
+            backend.ask("log_in", asked_as=f"n{number}", user=ANNA, data={"device": "x"}, secrets={"password": PASSWORD})
+        assert (await backend.lab.state(f"n{MOST}", "rejected")).reason == "busy"
+        assert not backend.lab.answers("n0")
+        assert (await backend.answer("show", user=ANNA)).state == "succeeded", "who needs no hash does not wait"
+        gate.set()
+        await backend.lab.state(f"n{MOST - 1}", "succeeded")
+
+
+async def test_a_password_of_a_megabyte_is_hashed_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dialect refuses what is above 64 KiB before it reads it; what is below is refused by its length."""
+    hashed: list[int] = []
+
+    def hash_it(_vault: PasswordVault, password: str) -> str:
+        hashed.append(len(password))
+        return "$argon2id$x"
+
+    def verify(_vault: PasswordVault, password: str, _against: str | None) -> bool:
+        hashed.append(len(password))
+        return False
+
+    async with people(tmp_path) as backend:
+        monkeypatch.setattr(PasswordVault, "hash", hash_it)
+        monkeypatch.setattr(PasswordVault, "verify", verify)
+        answer = await backend.answer("register", data={"email": ANNA}, secrets={"new_password": "x" * 1_000_000})
+        assert (answer.reason, answer.detail) == ("malformed", "size")
+        for length in (60_000, 257, 7):
+            answer = await backend.answer("register", data={"email": ANNA}, secrets={"new_password": "x" * length})
+            assert answer.reason == "malformed"
+            assert "characters" in (answer.detail or "")
+        for length in (60_000, 257):
+            assert (await backend.log_in("x" * length)).reason == "malformed"
+        assert hashed == []
+        assert not backend.notes()
+
+
+async def test_a_change_of_the_password_while_one_is_held_against_the_old_makes_that_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, begun, verify = threading.Event(), threading.Event(), PasswordVault.verify
+
+    def slow(vault: PasswordVault, password: str, against: str | None) -> bool:
+        if not begun.is_set():
+            begun.set()
+            assert gate.wait(20)
+        return verify(vault, password, against)
+
+    async with people(tmp_path) as backend:
+        await backend.register()
+        monkeypatch.setattr(PasswordVault, "verify", slow)
+        first = backend.ask("log_in", user=ANNA, data={"device": "x"}, secrets={"password": PASSWORD})
+        second = backend.ask("change_password", user=ANNA, secrets={"password": PASSWORD, "new_password": "another horse"})
+        await backend.lab.session.wait_for(lambda: bool(backend.lab.answers(first) or backend.lab.answers(second)))
+        gate.set()
+        answers = [(await backend.lab.state(each, "succeeded", "rejected")).reason for each in (first, second)]
+        assert answers == ["wrong_credentials", None]
+
+
+async def test_an_error_of_hashing_is_no_try_and_shows_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_vault: PasswordVault, password: str, _against: str | None) -> bool:
+        raise MemoryError(password)
+
+    async with people(tmp_path) as backend:
+        await backend.register()
+        monkeypatch.setattr(PasswordVault, "verify", broken)
+        with capture_logs() as logs:
+            for _ in range(TRIES + 1):
+                assert (await backend.log_in()).reason == "busy"
+        assert {log["error"] for log in logs if log["event"] == "secrets could not be proven"} == {"MemoryError"}
+        assert PASSWORD not in str(logs)
+        monkeypatch.undo()
+        assert (await backend.log_in()).state == "succeeded"
+
+
+async def test_a_restart_forgets_no_account_and_no_session(tmp_path: Path) -> None:
+    async with people(tmp_path) as backend:
+        await backend.register()
+        session = ((await backend.log_in()).secrets or {})["session"]
+    async with people(tmp_path) as backend:
+        assert (await backend.answer("show", session=session)).state == "succeeded"
+        assert (await backend.log_in()).state == "succeeded"
+
+
+async def test_an_spin_of_an_account_is_set_checked_by_the_desk_and_unlocked_by_another_password(tmp_path: Path) -> None:
+    async with people(tmp_path) as backend:
+        await backend.register()
+        session = ((await backend.log_in()).secrets or {})["session"]
+        assert (await backend.answer("set_spin", session=session, secrets={"new_spin": "12345"})).reason == "malformed"
+        assert (await backend.answer("set_spin", user=ANNA, secrets={"new_spin": "4711"})).reason == "malformed"
+        assert (await backend.answer("set_spin", session=session, secrets={"new_spin": "4711"})).state == "succeeded"
+        outcomes: list[str | None] = []
+
+        def told(outcome: SpinChecked) -> None:
+            outcomes.append(outcome.refused)
+            backend.lab.session.changed()
+
+        desk = backend.lab.backend.desk
+        for number, spin in enumerate(("4711", "0000", "0001", "0002", "4711")):
+            desk.check_spin(f"c{number}", "p1", spin, told)
+        await backend.lab.session.wait_for(lambda: len(outcomes) == 5)
+        assert outcomes == [None, "spin_wrong", "spin_wrong", "spin_wrong", "spin_locked"]
+        await backend.answer("change_password", user=ANNA, secrets={"password": PASSWORD, "new_password": "another horse"})
+        desk.check_spin("c9", "p1", "4711", told)
+        await backend.lab.session.wait_for(lambda: len(outcomes) == 6)
+        assert outcomes[-1] is None
