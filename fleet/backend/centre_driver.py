@@ -15,11 +15,13 @@ from fleet.backend.mail.deliverer import SERVICE as MAIL_SERVICE
 from fleet.backend.mail.deliverer import MailDeliverer
 from fleet.backend.proving import Proofs, Prover
 from fleet.backend.store import Loaded
+from fleet.cloud.car_settings import ReportedSettings
 from fleet.cloud.centre import ServiceCentre, vins_of
 from fleet.cloud.desk import LONGEST_EXPIRY_S, LONGEST_ID, SHORTEST_EXPIRY_S
 from fleet.cloud.desk_io import Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
 from fleet.cloud.failures import FAILURE_KINDS
 from fleet.cloud.people.people import People
+from fleet.cloud.people.privacy import Privacy
 from fleet.cloud.people.records import Account
 from fleet.cloud.people.rule import PeopleRule
 from fleet.cloud.people.sessions import is_to_be_noted
@@ -164,7 +166,8 @@ class CentreDriver:
             unknown = tuple(vin for vin in vins_of(request) if not self._desk.knows(vin))
             fresh = tuple(self._fresh() for _ in range(FRESH)) if request.service in PeopleRule.serves else ()
             self._context.pending.urgent = True
-            self._give(ServiceAsked(bare, answer_topic, unknown, None if person is None else person.id, proofs, fresh))
+            asker, reported = None if person is None else person.id, self._reported(request)
+            self._give(ServiceAsked(bare, answer_topic, unknown, asker, proofs, fresh, reported))
 
         # What was answered is answered again, which wants no proof.
         unproven = request.service not in PeopleRule.serves or self._centre.has_answered(request.id)
@@ -215,6 +218,10 @@ class CentreDriver:
         """Tell the centre that scenario time jumped, where that matters."""
         if self._centre.has_pending_times():
             self._give(ClockMoved(shift))
+
+    def _reported(self, request: ServiceRequest) -> ReportedSettings | None:
+        """Return what the car has said of its own switches, for the service that shows and turns those of the app beside them."""
+        return self._desk.reported(request.vin) if request.service == Privacy.service and request.vin is not None else None
 
     def replied(self, given: ReplyGiven) -> None:
         """Note that the broker knows of a reply."""

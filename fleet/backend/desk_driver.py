@@ -129,6 +129,10 @@ class DeskDriver:
         """Tell whether the desk knows a car, whichever desk it is now."""
         return self.desk.knows(vin)
 
+    def reported(self, vin: str) -> ReportedSettings | None:
+        """Return what a car has said of its own switches, None when nothing."""
+        return self.desk.reported(vin)
+
     def is_open(self, command_id: str) -> bool:
         """Tell whether a command still waits for its terminal state."""
         return self.desk.is_open(command_id)

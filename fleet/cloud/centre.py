@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, assert_never
 import msgspec
 
 from fleet.cloud.desk_io import INTERNAL, Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
-from fleet.cloud.entitlement import event_refusal, request_refusal, service_refusal, without_place
+from fleet.cloud.entitlement import event_refusal, in_person, request_refusal, service_refusal, without_place
 from fleet.cloud.failures import Failures
 from fleet.cloud.rights import CarRights
 from fleet.cloud.rule import (
@@ -234,8 +234,10 @@ class ServiceCentre:
     def _of_known(self, rule: Rule, asked: ServiceAsked, now: Instant) -> Done | RequestRefused:
         """Have it done for the cars that are known, if whoever asks may, and tell which are not."""
         request, unknown = asked.request, asked.unknown
-        if request.vin is not None and (why := service_refusal(self.rights_of(request.vin), asked, now)) is not None:
+        rights = None if request.vin is None else self.rights_of(request.vin)
+        if (why := service_refusal(rights, asked, now)) is not None:
             return RequestRefused(*why)
+        asked = in_person(rights, asked)
         if not unknown or rule.any_car:
             return rule.asked_by(asked, now)
         known = [vin for vin in listed_cars(request) if vin not in unknown]

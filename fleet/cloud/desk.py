@@ -258,6 +258,10 @@ class Desk:
             self._timers.set(record.id, max(due, now) + self._skew())
         return outputs
 
+    def reported(self, vin: str) -> ReportedSettings | None:
+        """Return what a car has said of its own switches, None when nothing."""
+        return self._settings.get(vin)
+
     def knows(self, vin: str) -> bool:
         """Tell whether somebody is enrolled on a car, or a message of it has ever arrived."""
         return vin in self._known
@@ -381,8 +385,11 @@ class Desk:
         return None
 
     def _unsent(self, request: CommandRequest) -> DeskRefusal | None:
-        """Return what is switched off that the back end itself wants of a car."""
-        why = unsent(self._rights.get(request.vin), self._settings.get(request.vin), command_doing(request.name))
+        """Return what is switched off that the back end itself wants of a car. It may end a service that the app switched off."""
+        rights = self._rights.get(request.vin)
+        if rights is not None and rights.services_off:
+            rights = replace(rights, services_off=())
+        why = unsent(rights, self._settings.get(request.vin), command_doing(request.name))
         return None if why is None else DeskRefusal(*why)
 
     def _rights_changed(self, vin: str, rights: CarRights | None, now: Instant) -> list[DeskOutput]:

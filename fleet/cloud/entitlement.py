@@ -5,6 +5,7 @@ Only cars with rights of their own (see `rights.py`) are judged; all others belo
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final
 
 from msgspec.structs import replace
@@ -59,6 +60,13 @@ def asking(rights: CarRights, asked: ServiceAsked) -> str | None:
     if asked.person is None and "session" not in asked.proofs and asked.request.user in {None, PRIMARY}:
         return rights.primary
     return asked.person
+
+
+def in_person(rights: CarRights | None, asked: ServiceAsked) -> ServiceAsked:
+    """Return what is asked about a car with people with whose account asks."""
+    if rights is None or not rights.people or (who := asking(rights, asked)) == asked.person:
+        return asked
+    return dataclasses.replace(asked, person=who)
 
 
 def event_refusal(rights: CarRights | None, rule: str, event: Event, now: Instant) -> Why | None:

@@ -49,6 +49,14 @@ class Terms(msgspec.Struct, frozen=True):
     inactive: bool = False
 
 
+class Private(msgspec.Struct, frozen=True):
+    """A time for which the app kept something private, in a mode; `ends` None while it lasts."""
+
+    begins: Instant
+    ends: Instant | None
+    mode: PrivacyMode
+
+
 class UserRights(msgspec.Struct, frozen=True):
     """A user of a car. `allowed` are those of `ALLOWABLE` that the primary user allows an additional one, None those of the role.
 
@@ -65,14 +73,16 @@ class UserRights(msgspec.Struct, frozen=True):
 class CarRights(msgspec.Struct, frozen=True):
     """The users of a car by their accounts, its licences by package, and what its users have switched off in the app.
 
-    Without `people` the licences count, and whoever uses the car is a verified primary user. `generation` is G3, G4 or, not
-    known, empty: then the rules of G4 hold.
+    Without `people` whoever uses the car is a verified primary user; `terms` None: everything is licensed. `mode` is that of now,
+    `private` are the times of all modes that keep something back. `generation` is G3, G4 or, not known, empty: then the rules of
+    G4 hold.
     """
 
     users: dict[str, UserRights] = {}
-    terms: dict[str, Terms] = {}
+    terms: dict[str, Terms] | None = {}
     mode: PrivacyMode = OPEN
     services_off: tuple[str, ...] = ()
+    private: tuple[Private, ...] = ()
     generation: str = ""
     people: bool = True
 
@@ -138,7 +148,7 @@ def refusal(
 ) -> Why | None:
     """Return why this account (None: nobody that is known) may not do this now; None when it may."""
     if rights is None or not rights.people:
-        return _of_the_back_end(doing) or _licence_refusal(rights, doing, now) or unsent(None, reported, doing)
+        return _of_the_back_end(doing) or _licence_refusal(rights, doing, now) or unsent(rights, reported, doing)
     user = _user(rights, who)
     if user is None:
         return ("insufficient_rights", "this person is no user of the car")
@@ -199,7 +209,7 @@ def _may(user: UserRights, doing: Doing, generation: str) -> bool:
 
 def unlicensed(rights: CarRights, package: str | None, now: Instant) -> Why | None:
     """Return why a package cannot be used now, None when it can."""
-    if package is None:
+    if package is None or rights.terms is None:
         return None
     terms = rights.terms.get(package)
     if terms is None or not (terms.spans or terms.inactive):

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
+from fleet.cloud.car_settings import ReportedSettings
 from fleet.cloud.desk_io import Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
 from fleet.cloud.rights import CarRights
 from fleet.kernel.instants import Duration, Instant
@@ -128,7 +129,8 @@ class ServiceAsked:
     """A tool or a scenario asks a rule for something. `unknown` are those of its cars of which the back end has never heard.
 
     `request` comes without its secrets and session: `proofs` say what became of each, by its name, that of the session among
-    them. `person` is the account that asks, where it is known. `fresh` are words that nobody can guess, for what is made anew.
+    them. `person` is the account that asks, where it is known. `reported` is what the car has said of its own switches, where the
+    service wants to know. `fresh` are words that nobody can guess, for what is made anew.
     """
 
     request: ServiceRequest
@@ -137,6 +139,7 @@ class ServiceAsked:
     person: str | None = None
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     fresh: tuple[str, ...] = field(default=(), repr=False)
+    reported: ReportedSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from fleet.observe.journal import NOT_YET, Input, Output, Wake
 from fleet.runtime.recording import JournalTime, as_it_is, plain_of
 
 CENTRE: Final = "centre"
-_SELDOM: Final = ("person", "proofs", "fresh")
+_SELDOM: Final = ("person", "proofs", "fresh", "reported")
 _INPUTS: Final[dict[str, Any]] = {kind.__name__: kind for kind in get_args(CentreInput)}
 
 

@@ -230,11 +230,13 @@ def test_a_car_without_rights_is_a_verified_primary_users() -> None:
 
 def test_of_a_car_without_people_its_licences_count() -> None:
     """A plain test car whose licence ends tonight: its nameless primary user is refused for that alone."""
-    car = CarRights(terms={"remote": Terms(((NOW - DAY, NOW),))}, people=False, mode="offline")
+    car = CarRights(terms={"remote": Terms(((NOW - DAY, NOW),))}, people=False)
     assert [why("primary", name, car) for name in ("honk", "lock", "reset")] == ["licence_expired", "licence_expired", None]
     assert why("primary", "honk", car, NOW - 1) is None
     assert why("primary", "honk", car, NOW - 1, ReportedSettings(mode="offline")) == "privacy_offline"
     assert online(ANYBODY, "traffic", car) == "licence_missing"
+    app = CarRights(terms=None, people=False, services_off=("honk",))
+    assert [why("primary", name, app) for name in ("honk", "lock")] == ["service_deactivated", None]
 
 
 def test_a_car_of_whom_nobody_is_primary() -> None:

@@ -13,9 +13,10 @@ import msgspec
 
 from fleet.cloud.people.names import folded
 from fleet.cloud.people.records import Account, CarPeople, Erasure, Invoice, Link, Purchase, Record, Session, Tries
-from fleet.cloud.rights import OPT_IN, CarRights, Terms, UserRights
+from fleet.cloud.rights import OPT_IN, CarRights, Private, Terms, UserRights
 from fleet.cloud.rule import Notes
 from fleet.kernel.instants import MINUTE, Instant
+from fleet.wire.privacy import OPEN
 
 RULE: Final = "people"
 """The name of the rule, under which the store keeps its notes."""
@@ -234,33 +235,37 @@ class People:
     def rights_of(self, vin: str) -> CarRights | None:
         """Return by what desk and centre judge who does something with a car; None for one of which nothing counts.
 
-        Of a car that is not managed its licences count, where it has any.
+        Of a car that is not managed its licences count, where it has any, and what is switched off in the app.
         """
         car = self.cars.get(vin)
-        if car is None or not (car.managed or car.licences):
+        if car is None or not (car.managed or car.licences or car.private or car.mode != OPEN or car.services_off):
             return None
-        if not car.managed:
-            return CarRights(terms=_terms_of(car), generation=car.generation, people=False)
         return CarRights(
-            users={account: self._user_rights(account, car) for account in car.users},
-            terms=_terms_of(car),
+            users={account: self._user_rights(account, car) for account in car.users} if car.managed else {},
+            terms=_terms_of(car) if car.managed or car.licences else None,
             mode=car.mode,
             services_off=car.services_off,
+            private=_private_of(car),
             generation=car.generation,
+            people=car.managed,
         )
 
     def all_rights(self) -> dict[str, CarRights]:
         """Return the rights of all cars of which something counts."""
         return {vin: rights for vin in self.cars if (rights := self.rights_of(vin)) is not None}
 
+    def refused_by(self, account: Account) -> tuple[str, ...]:
+        """Return the purposes to which somebody does not consent: taken back, or never given where that is wanted."""
+        newest = {consent.what: consent.given for consent in account.consents}
+        return tuple(sorted(what for what in {*newest, *OPT_IN} if not newest.get(what, False)))
+
     def _user_rights(self, account_id: str, car: CarPeople) -> UserRights:
         user, account = car.users[account_id], self.accounts.get(account_id)
-        newest = {} if account is None else {consent.what: consent.given for consent in account.consents}
         return UserRights(
             role=user.role,
             allowed=user.allowed,
             identified=account is not None and account.identified is not None,
-            refused=tuple(sorted(what for what in {*newest, *OPT_IN} if not newest.get(what, False))),
+            refused=OPT_IN if account is None else self.refused_by(account),
             since=user.since,
         )
 
@@ -277,6 +282,13 @@ def _terms_of(car: CarPeople) -> dict[str, Terms]:
     return {
         package: Terms(tuple(sorted(spans.get(package, ()))), package in inactive) for package in sorted(spans.keys() | inactive)
     }
+
+
+def _private_of(car: CarPeople) -> tuple[Private, ...]:
+    """Return the private times of a car; a mode that nobody has turned to holds since ever."""
+    if car.mode == OPEN or (car.private and car.private[-1].ends is None):
+        return car.private
+    return (*car.private, Private(0, None, car.mode))
 
 
 def rights_in(notes: Mapping[str, Any]) -> dict[str, CarRights]:

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from fleet.cloud.car_settings import NEVER, Number
-from fleet.cloud.rights import Role
+from fleet.cloud.car_settings import NEVER, Number, ReportedSettings
+from fleet.cloud.rights import Private, Role
 from fleet.kernel.instants import Instant
 from fleet.wire.privacy import OPEN, PrivacyMode
 
@@ -182,6 +182,8 @@ class CarPeople(Record, frozen=True, kw_only=True):
     mode_by: Switcher | None = None
     services_off: tuple[str, ...] = ()
     switches: tuple[Switch, ...] = ()
+    private: tuple[Private, ...] = ()
+    reported: ReportedSettings | None = None
     enrolments: dict[str, Enrolment] = {}
     qr: QrCode | None = None
     reset: Number = NEVER

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from msgspec.structs import replace
 
 from fleet.cloud.people.people import People, rights_in
 from fleet.cloud.people.records import Account, CarPeople, CarUser, Consent, Licence, Session
 from fleet.cloud.people.tokens import digest_of
-from fleet.cloud.rights import Terms
+from fleet.cloud.rights import Private, Terms
 from fleet.cloud.rule import Notes
 from fleet.kernel.instants import DAY, MINUTE
 
@@ -119,7 +122,7 @@ def test_no_number_comes_twice() -> None:
 
 def test_a_car_that_nobody_has_enrolled_or_registered_has_no_rights_to_judge_by() -> None:
     people = People(Notes())
-    people.put_car(CarPeople(vin=VIN, mode="online"))
+    people.put_car(CarPeople(vin=VIN))
     assert people.rights_of(VIN) is None
     assert people.all_rights() == {}
     people.put_car(replace(people.car(VIN), managed=True))
@@ -133,5 +136,24 @@ def test_of_a_car_that_nobody_has_enrolled_its_licences_count_where_it_has_any()
     rights = people.rights_of(VIN)
     assert rights is not None
     assert not rights.people
-    assert (rights.users, rights.services_off) == ({}, ())
+    assert (rights.users, rights.services_off) == ({}, ("honk",))
     assert rights.terms == {"remote": Terms(((NOW, NOW + DAY),))}
+
+
+@pytest.mark.parametrize("switched", [{"mode": "online"}, {"services_off": ("honk",)}])
+def test_of_a_car_that_nobody_has_enrolled_the_switches_of_the_app_count_and_no_licence_is_missed(
+    switched: dict[str, Any],
+) -> None:
+    people = People(Notes())
+    people.put_car(replace(CarPeople(vin=VIN), **switched))
+    rights = people.rights_of(VIN)
+    assert rights is not None
+    assert (rights.people, rights.terms) == (False, None)
+
+
+def test_a_mode_that_nobody_has_turned_to_holds_since_ever() -> None:
+    people = People(Notes())
+    people.put_car(CarPeople(vin=VIN, managed=True, mode="online"))
+    rights = people.rights_of(VIN)
+    assert rights is not None
+    assert rights.private == (Private(0, None, "online"),)
