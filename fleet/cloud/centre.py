@@ -98,7 +98,9 @@ class ServiceCentre:
 
     def wants(self, message: Event | Request) -> bool:
         """Tell whether a rule hears the message; others need not be given."""
-        return message.name in self._of_event or type(message) is Request
+        if isinstance(message, Request):
+            return True
+        return any(self._rules[name].hears(message) for name in self._of_event.get(message.name, ()))
 
     def find(self, kind: type[RuleT]) -> RuleT | None:
         """Return the rule of that kind as it is now, to look at; None when this centre has none."""
@@ -165,6 +167,8 @@ class ServiceCentre:
 
     def _heard(self, name: str, event: Event, now: Instant) -> list[CentreOutput]:
         """Give a rule an event, as far as the people of the car let it be used."""
+        if not self._rules[name].hears(event):
+            return []
         rights = self.rights_of(event.vin)
         if rights is None or name == self._knowing:
             return self._try(name, event, now)

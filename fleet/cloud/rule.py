@@ -287,6 +287,10 @@ class Rule:
         self.notes = notes
         self.rights_of: RightsOf = nobodys
 
+    def hears(self, event: Event) -> bool:  # noqa: ARG002
+        """Tell whether it wants an event of those that it names; as a rule it wants all."""
+        return True
+
     def refused(self, event: Event, reason: str) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take word of an event that this rule does not get, as the people of its car have switched off or not paid for it."""
         return ()

@@ -117,6 +117,10 @@ class Part:
         """Return what can be asked, by its name."""
         return {}
 
+    def hears(self, event: Event) -> bool:  # noqa: ARG002
+        """Tell whether it wants an event of those that it names; as a rule it wants all."""
+        return True
+
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take an event of a car. It can be old: `captured_at` says when it happened."""
         return ()

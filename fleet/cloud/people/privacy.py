@@ -182,10 +182,12 @@ class Privacy(Part):
 
     # --- what the car says of its own switch
 
+    def hears(self, event: Event) -> bool:
+        """Want those of cars of which something is known: of all others the desk alone remembers the switch."""
+        return event.vin in self.people.cars
+
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002 (when it was turned counts)
-        car = self.people.cars.get(event.vin)
-        if car is None:
-            return ()
+        car = self.people.cars[event.vin]
         before = car.reported or ReportedSettings()
         after = car_settings.after(before, event)
         if after is None:

@@ -40,8 +40,12 @@ class PeopleRule(Rule):
         """Give an event to the parts that want it."""
         return self._with_rights([output for part in self._hearing(event) for output in part.event(event, now)])
 
+    def hears(self, event: Event) -> bool:
+        """Tell whether a part wants it."""
+        return bool(self._hearing(event))
+
     def _hearing(self, event: Event) -> list[Part]:
-        return [part for part in self._parts if event.name in part.events]
+        return [part for part in self._parts if event.name in part.events and part.hears(event)]
 
     def request(self, request: Request, now: Instant) -> Sequence[RuleOutput]:
         """Give a request to its part."""

@@ -201,6 +201,7 @@ def test_factory_settings_end_what_the_app_wanted_before() -> None:
 def test_a_car_of_which_nothing_is_kept_is_left_alone() -> None:
     lab = Lab()
     event = Event(vin=OTHER, boot=1, seq=1, captured_at=START, name="privacy_changed", data={"mode": "offline"})
+    assert not lab.centre.wants(event)
     assert lab.give(event) == []
     assert OTHER not in lab.people.cars
 
