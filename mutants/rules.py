@@ -351,7 +351,7 @@ RULES: Final = (
         name="climatisation-on-empty",
         told="climatisation starts below 20 % of charge without a plug",
         file="vehicle/services/climatisation.py",
-        old=("    if share < LEAST_CHARGE and not car.powertrain.plugged_in:"),
+        old=("    if share < least and not car.powertrain.plugged_in:"),
         new=("    if False:"),
         scenario="winter-week",
         caught_by=("commands.rejected.battery_low / cars >= 28 %",),

@@ -78,10 +78,19 @@ class ChargeAgrees(Check):
         self._told.pop(machine, None)
 
     def handlers(self) -> Handlers:
-        return {("out", "Transmit"): self._sent, ("in", "DrainTo"): self._drained}
+        return {
+            ("out", "Transmit"): self._sent,
+            ("in", "DrainTo"): self._drained,
+            ("in", "SetBatteryProtection"): self._protected,
+        }
 
     def _drained(self, record: Input, _line: int) -> None:
         self._drained_at.setdefault(record.m, deque(maxlen=DRAINS_KEPT)).append(record.t)
+
+    def _protected(self, record: Input, _line: int) -> None:
+        """Charging to a reserve waits for no night."""
+        if record.m in self._told:
+            self._told[record.m].starts_at = None
 
     def _sent(self, record: Output, line: int) -> None:
         if not is_first(record):

@@ -80,7 +80,7 @@ class RequestEnds(Check):
         self._open.pop(machine, None)
 
     def _commanded(self, record: Input, line: int) -> None:
-        if record.data["message"]["name"] == "reset":
+        if record.data["message"]["name"] in {"reset", "enrol_user"}:
             self._silenced(record, line)
 
     def _silenced(self, record: Input, _line: int) -> None:

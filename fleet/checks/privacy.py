@@ -181,12 +181,19 @@ class SwitchCheck(Check):
     def _reset(self, record: Input, _line: int) -> None:
         self._wipe(record.m, record.data, record.t, told=False)
 
+    def _says_reset(self, record: Output) -> bool:
+        """Tell whether a car says that it was reset, where nobody can know it from what was done to the car."""
+        message = record.data["message"]
+        if not (record.of == "Event" and is_wiped(message) and is_first(record)):
+            return False
+        return record.m in self._deleting or message["data"]["by"] == "enrolment"
+
     def _deletes(self, record: Input, _line: int) -> None:
         self._deleting.add(record.m)
 
     def _sent(self, record: Output, line: int) -> None:
         message = record.data["message"]
-        if record.m in self._deleting and record.of == "Event" and is_wiped(message) and is_first(record):
+        if self._says_reset(record):
             self._wipe(record.m, message["data"], message["captured_at"], told=False)
         self.sent(record, line)
         if record.of == "Response" and (message["name"], message["state"]) == ("reset", "succeeded") and is_first(record):

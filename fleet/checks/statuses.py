@@ -402,7 +402,7 @@ class StatusWhole(Check):
         self._closed.add(record.m)
 
     def _commanded(self, record: Input, line: int) -> None:
-        if record.data["message"]["name"] == "reset":
+        if record.data["message"]["name"] in {"reset", "enrol_user"}:
             self._closes(record, line)
 
     def _event(self, record: Output, _line: int) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol, assert_never
 from fleet.kernel.instants import Instant
 from fleet.vehicle import driver_actions
 from fleet.vehicle.services import (
+    battery_protection,
     calls,
     charging,
     enrolment,
@@ -42,6 +43,7 @@ from fleet.vehicle.signals import (
     Repair,
     ResetCar,
     ScreenInput,
+    SetBatteryProtection,
     SetChargePoint,
     SetCoverage,
     SetFault,
@@ -98,7 +100,7 @@ def apply_input(car: Ports, message: WorldInput, now: Instant) -> None:
             driver_actions.drain(car, share, now)
         case StayPut():
             car.stay_put()
-        case FollowRoute() | ClearRoutes() | SetUpdateConsent() | FailUpdate():
+        case FollowRoute() | ClearRoutes() | SetUpdateConsent() | FailUpdate() | SetBatteryProtection():
             _touch_screen(car, message, now)
         case ShowQr() | UseKey() | EnterCode() | EnrolInCar() | LogIn() | LogOut() | DeleteUser():
             _identify(car, message, now)
@@ -107,7 +109,7 @@ def apply_input(car: Ports, message: WorldInput, now: Instant) -> None:
 
 
 def _touch_screen(car: Ports, message: ScreenInput, now: Instant) -> None:
-    """Take what people do with the routes and updates that were sent to the car."""
+    """Take what people do on the screen: with the routes and updates that were sent to the car, and to its battery."""
     match message:
         case FollowRoute():
             if car.journey is None and (legs := routes.follow(car, now)):
@@ -118,6 +120,8 @@ def _touch_screen(car: Ports, message: ScreenInput, now: Instant) -> None:
             updates.set_consent(car, given=given, now=now)
         case FailUpdate():
             updates.fail_next(car)
+        case SetBatteryProtection(on, reserve):
+            battery_protection.protect(car, reserve, now, on=on)
         case _:
             assert_never(message)
 

@@ -214,6 +214,13 @@ class SetService(_Signal, frozen=True):
     on: bool
 
 
+class SetBatteryProtection(_Signal, frozen=True):
+    """Somebody has the traction battery protected, with this share (0 to 1) of its usable charge as the reserve, or not."""
+
+    on: bool
+    reserve: float = 0.2
+
+
 class SetWorkshop(_Signal, frozen=True):
     """Somebody switches workshop mode on or off."""
 
@@ -316,8 +323,8 @@ ControlInput = (
     | AskOnline
 )
 """Actions of people at the car's own controls, and what happens to it."""
-ScreenInput = FollowRoute | ClearRoutes | SetUpdateConsent | FailUpdate
-"""Actions at the car's screen with what was sent to the car: routes and updates."""
+ScreenInput = FollowRoute | ClearRoutes | SetUpdateConsent | FailUpdate | SetBatteryProtection
+"""Actions at the car's screen: with routes and updates that were sent to the car, and what is set there."""
 PeopleInput = ShowQr | UseKey | EnterCode | EnrolInCar | LogIn | LogOut | DeleteUser
 """Actions of a car's users as such: enrolment, log-in, and who is at home."""
 WorldInput = (

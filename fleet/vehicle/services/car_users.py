@@ -58,3 +58,9 @@ def is_primary(car: Keeper, user: str) -> bool:
     """Tell whether this is the id of the primary user."""
     users = find(car, CarUsers)
     return users is not None and users.roles.get(user) == "primary"
+
+
+def takes_over(car: Keeper, user: str) -> bool:
+    """Tell whether the car knows another primary user than this one."""
+    users = find(car, CarUsers)
+    return users is not None and any(role == "primary" for other, role in users.roles.items() if other != user)

@@ -15,6 +15,7 @@ from fleet.vehicle.charge_curve import PHASE_V, PHASES, ChargeCurve, charge_curv
 from fleet.vehicle.geo import distance_m
 from fleet.vehicle.kept import find
 from fleet.vehicle.powertrain import Charge, Levels, Powertrain
+from fleet.vehicle.services.reserve import reserve_of
 from fleet.vehicle.timers import Window
 from fleet.wire import messages
 
@@ -115,7 +116,15 @@ def _target_kwh(car: Ports, here: Settings) -> float:
 
 def missing_from(car: Ports, here: Settings, levels: Levels) -> Duration:
     """Return how long charging takes from these levels to the limit; 0 when it is reached."""
-    target_kwh = _target_kwh(car, here)
+    return _missing(car, here, levels, _target_kwh(car, here))
+
+
+def missing_of_reserve(car: Ports, here: Settings, levels: Levels) -> Duration:
+    """Return how long charging takes to the reserve that the driver has protected; 0 when there is none, or it is reached."""
+    return _missing(car, here, levels, reserve_of(car) * car.equipment.usable_kwh)
+
+
+def _missing(car: Ports, here: Settings, levels: Levels, target_kwh: float) -> Duration:
     if levels.charge_kwh >= target_kwh - _REACHED_KWH:
         return 0
     return math.ceil(_curve(car, here).hours_to(levels.charge_kwh, target_kwh) * HOUR) + 1

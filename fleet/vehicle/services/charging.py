@@ -1,4 +1,4 @@
-"""Charging: when it runs, how far and how fast, by the plug, the user's settings, the place, the night and the next departure.
+"""Charging: when it runs, how far and how fast, by plug, settings, place, night, next departure, and the reserve to be kept.
 
 `review` decides anew whenever one of these changes, and puts the next instant at which time alone changes it into the agenda.
 """
@@ -23,6 +23,7 @@ from fleet.vehicle.services.charge_settings import (
     hindrance,
     missing,
     missing_from,
+    missing_of_reserve,
     percent,
     preferences_of,
     settings_here,
@@ -72,6 +73,9 @@ def _judge(car: Ports, here: Settings, levels: Levels, now: Instant) -> Charging
     full_at = now + takes
     if preferences.override == "start" or here.window is None:
         return ChargingPlan(True, full_at)
+    to_reserve = missing_of_reserve(car, here, levels)
+    if to_reserve:
+        return ChargingPlan(True, now + to_reserve)
     begins_at, ends_at = here.window.next_stretch(now, car.driver.region.zone)
     if begins_at <= now:
         return ChargingPlan(True, min(full_at, ends_at))

@@ -9,6 +9,7 @@ from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.services import cabin, comfort
 from fleet.vehicle.services.comfort import ComfortRun, Starter
 from fleet.vehicle.services.listener import Listener
+from fleet.vehicle.services.reserve import reserve_of
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.parameters import Climatisation
 
@@ -17,7 +18,7 @@ RUN: Final[Duration] = 30 * MINUTE
 DEPARTURE_C: Final = 21.0
 """The target for a departure, when nobody has said otherwise (ours)."""
 LEAST_CHARGE: Final = 0.2
-"""Share of the usable charge below which it does not run without a plug (ours)."""
+"""Share of the usable charge below which it does not run without a plug (ours), unless the driver keeps a larger reserve."""
 HEATS_BY_C: Final = 40.0
 HEATS_KW: Final = 4.0
 COOLS_BY_C: Final = 25.0
@@ -59,12 +60,16 @@ def feed(car: Ports, now: Instant) -> None:
     draw_kw = 0.0 if car.powertrain.plugged_in else _power_kw(car, run, now)
     car.powertrain.condition(draw_kw, now)
     over_at = run.started_at + RUN
-    spare_kwh = car.powertrain.charge_kwh - LEAST_CHARGE * car.equipment.usable_kwh
+    spare_kwh = car.powertrain.charge_kwh - _least_share(car) * car.equipment.usable_kwh
     empty_at = now + max(0, int(spare_kwh / draw_kw * HOUR) + 1) if draw_kw else over_at
     if empty_at < over_at:
         comfort.end_at(car, empty_at, "battery_low")
     else:
         comfort.end_at(car, over_at, "time")
+
+
+def _least_share(car: Ports) -> float:
+    return max(LEAST_CHARGE, reserve_of(car))
 
 
 def _power_kw(car: Ports, run: ComfortRun, now: Instant) -> float:
@@ -107,9 +112,9 @@ def hindrance(car: Ports, now: Instant, *, window_heating: bool = False) -> Refu
     e = car.equipment
     if window_heating and not e.window_heating:
         return Refusal("not_equipped", "the car has no window heating")
-    share = car.powertrain.levels(now).charge_kwh / e.usable_kwh
-    if share < LEAST_CHARGE and not car.powertrain.plugged_in:
-        return Refusal("battery_low", f"the traction battery is at {share:.1%}; without a plug it needs {LEAST_CHARGE:.0%}")
+    share, least = car.powertrain.levels(now).charge_kwh / e.usable_kwh, _least_share(car)
+    if share < least and not car.powertrain.plugged_in:
+        return Refusal("battery_low", f"the traction battery is at {share:.1%}; without a plug it needs {least:.0%}")
     return None
 
 

@@ -1,7 +1,8 @@
 """Enrolment in the car, by the way of its model: a QR code, the assistant, both keys, or a pairing code.
 
 All of it needs a network, and a privacy switch that lets the car speak; in another way than the car's own nothing is begun. Who
-has enrolled comes from the back end as a command. Source: enrolment of the domain description.
+has enrolled comes from the back end as a command: who takes over a car finds it as after a reset. Source: enrolment of the domain
+description.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from fleet.kernel.draws import Draws
 from fleet.kernel.instants import MINUTE, Duration, Instant
 from fleet.vehicle import ports
 from fleet.vehicle.kept import drop, find, keep
-from fleet.vehicle.services import online, privacy
+from fleet.vehicle.services import online, privacy, reset, users
+from fleet.vehicle.services.car_users import takes_over
 from fleet.vehicle.services.listener import Listener
+from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.enrolment import Way, way_of
 from fleet.wire.messages import Reply
+from fleet.wire.parameters import EnrolUser
 from fleet.wire.privacy import SILENT_MODES
 
 QR_LASTS: Final[Duration] = 5 * MINUTE
@@ -35,7 +39,7 @@ class FirstKey(NamedTuple):
     at: Instant
 
 
-class Ports(online.Ports, ports.Chance, Protocol):
+class Ports(reset.Ports, ports.Chance, Protocol):
     """A car that shows codes, and asks the back end."""
 
 
@@ -53,7 +57,8 @@ def way_in(car: Ports) -> Way:
 def show_qr(car: Ports, now: Instant) -> None:
     """Show a new QR code, which is worth something for five minutes."""
     if _is_ready(car, "qr"):
-        car.send_event("qr_shown", now, {"code": _draw_code(car.draws("qr", now)), "until": now + QR_LASTS})
+        code = {"code": _draw_code(car.draws("qr", now)), "until": now + QR_LASTS}
+        car.send_event("qr_shown", now, code | online.model_facts(car))
 
 
 def _draw_code(draws: Draws) -> str:
@@ -64,7 +69,7 @@ def use_key(car: Ports, key: Key, now: Instant) -> None:
     """Unlock with a key to enrol: the second one counts after the first."""
     if not _is_ready(car, "two_keys"):
         return
-    car.send_event("key_presented", now, {"key": key})
+    car.send_event("key_presented", now, {"key": key} | online.model_facts(car))
     first = find(car, FirstKey)
     if key == "first":
         keep(car, FirstKey(now))
@@ -98,6 +103,29 @@ def _accept(user: str, consents: tuple[Consent, ...], car: Ports, reply: Reply, 
 
 def _not_its_way(car: Ports, way: Way) -> str | None:
     return None if way_in(car) == way else "not_equipped"
+
+
+# --- at home
+
+
+def _refusal(car: Ports, parameters: EnrolUser, _now: Instant) -> Refusal | None:
+    if parameters.role != "primary" and not privacy.is_paired(car):
+        return Refusal("not_paired", "the car has no primary user, so it can have no other")
+    return None
+
+
+def _carry_out(car: Ports, parameters: EnrolUser, now: Instant) -> None:
+    """Have a user at home, as the back end says; the screen shows it."""
+    user, role = parameters.user, parameters.role
+    if role == "primary":
+        if takes_over(car, user):
+            reset.reset(car, None, "enrolment", now)
+        privacy.come_home(car, now)
+    users.know(car, user, role, now)
+    car.send_event("user_enrolled", now, {"user": user, "role": role})
+
+
+ENROL_USER: Final = Service(_carry_out, _refusal, takes=None)
 
 
 def forget(car: Ports, _now: Instant) -> None:

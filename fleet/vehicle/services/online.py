@@ -137,6 +137,8 @@ def _own_facts(car: Ports, name: str, now: Instant) -> dict[str, Any]:
         facts["fuel"] = _NEEDED_FUEL[energy]
     if "plug" in parameters and energy in _FITTING_PLUG:
         facts["plug"] = _FITTING_PLUG[energy]
+    if "model" in parameters:
+        facts |= model_facts(car)
     users = find(car, CarUsers)
     if users is not None and users.logged_in is not None and not entry.enrols:
         if "user" in parameters:
@@ -144,6 +146,11 @@ def _own_facts(car: Ports, name: str, now: Instant) -> dict[str, Any]:
         if "identified" in parameters:
             facts["identified"] = users.identified
     return facts
+
+
+def model_facts(car: Ports) -> dict[str, Any]:
+    """Return what the back end holds against the identification number that somebody has typed."""
+    return {"model": car.equipment.model, "navi": car.equipment.navi_system}
 
 
 def _misfit(name: str, data: dict[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from fleet.vehicle.services import (
     area_alert,
+    battery_protection,
     cabin,
     calls,
     charging,
@@ -75,7 +76,7 @@ SERVICES: Final[dict[type[Parameters], Service]] = {
     ChargingSettings: charging.SETTINGS,
     ChargingLocations: charging.LOCATIONS,
     DepartureTimers: departures.DEPARTURES,
-    EnrolUser: users.ENROL_USER,
+    EnrolUser: enrolment.ENROL_USER,
     ShowNotice: notices.SHOW_NOTICE,
 }
 
@@ -101,6 +102,7 @@ LISTENERS: Final[tuple[Listener, ...]] = (
     driving.LISTENER,
     privacy.LISTENER,
     charging.LISTENER,
+    battery_protection.LISTENER,
     reporting.LISTENER,
 )
 """In the order in which they hear of an event: messages that two of them send of it leave the car in this order."""

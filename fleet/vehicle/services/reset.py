@@ -2,7 +2,7 @@
 
 To delete one user takes away that user's rights, which the back end keeps, and its place in the car. Deleting the primary user
 is a reset of the whole car (ours). On the screen the primary user deletes anybody, an additional one itself, a guest nobody;
-factory settings are anybody's.
+factory settings are anybody's. Who takes a car over finds it as after a reset.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Ports(users.Ports, ports.Commanded, Protocol):
         """Have all services forget what people have left in the car."""
 
 
-def reset(car: Ports, user: str | None, by: Literal["app", "car"], now: Instant) -> None:
+def reset(car: Ports, user: str | None, by: Literal["app", "car", "enrolment"], now: Instant) -> None:
     """Delete a user, or (None, or the primary one) fall silent and wipe all. What was never sent is dropped, but answers."""
     if user is not None and user != PRIMARY and not is_primary(car, user):
         users.remove(car, user, now)

@@ -1,4 +1,4 @@
-"""How users come to be at home in a car, log in on its screen, and leave.
+"""How users are known in a car, log in on its screen, and leave.
 
 The car asks the back end at each log-in, which wants the S-PIN: typed on the screen, or saved there before. Source: people, roles
 and enrolment of the domain description.
@@ -11,12 +11,11 @@ from typing import Any, Final, NamedTuple, Protocol, get_args
 
 from fleet.kernel.instants import Instant
 from fleet.vehicle.kept import drop, find, obtain
-from fleet.vehicle.services import online, privacy
-from fleet.vehicle.services.car_users import MOST, CarUsers
+from fleet.vehicle.services import online
+from fleet.vehicle.services.car_users import MOST, CarUsers, takes_over
 from fleet.vehicle.services.listener import Listener
-from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.messages import Reply
-from fleet.wire.parameters import EnrolUser, Role
+from fleet.wire.parameters import Role
 from fleet.wire.requests import requests
 
 _ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -29,27 +28,10 @@ class Ports(online.Ports, Protocol):
 # --- at home in the car
 
 
-def _enrol_refusal(car: Ports, parameters: EnrolUser, _now: Instant) -> Refusal | None:
-    if parameters.role != "primary" and not privacy.is_paired(car):
-        return Refusal("not_paired", "the car has no primary user, so it can have no other")
-    return None
-
-
-def _enrol(car: Ports, parameters: EnrolUser, now: Instant) -> None:
-    """Have a user at home, as the back end says; the screen shows it."""
-    if parameters.role == "primary":
-        privacy.come_home(car, now)
-    _know(car, parameters.user, parameters.role, now)
-    car.send_event("user_enrolled", now, {"user": parameters.user, "role": parameters.role})
-
-
-ENROL_USER: Final = Service(_enrol, _enrol_refusal, takes=None)
-
-
-def _know(car: Ports, user: str, role: Role, now: Instant) -> None:
-    """Know a user's role. A new primary user takes the place of the one before, and of all who came by that one."""
+def know(car: Ports, user: str, role: Role, now: Instant) -> None:
+    """Know a user's role. A primary user is alone with those who come after: who came by another one is at home no more."""
     users = obtain(car, CarUsers)
-    if role == "primary" and users.roles.get(user) != "primary" and "primary" in users.roles.values():
+    if role == "primary" and takes_over(car, user):
         _log_out(car, users, now)
         users.roles.clear()
         users.saved.clear()
@@ -101,7 +83,7 @@ def _answered(asked: _LogIn, car: Ports, reply: Reply, now: Instant) -> None:
             users.saved.discard(user)  # such as one that was changed since
         return
     _log_out(car, users, now)
-    _know(car, user, _role_in(reply), now)
+    know(car, user, _role_in(reply), now)
     users.logged_in, users.identified = user, asked.typed
     if asked.typed and asked.save:
         users.saved.add(user)

@@ -122,6 +122,7 @@ def test_a_qr_code_is_worth_something_for_five_minutes_and_the_next_is_another()
     assert (first["until"], second["until"]) == (lab.now + 4 * MINUTE, lab.now + 5 * MINUTE)
     assert first["code"] != second["code"]
     assert len(first["code"]) == 16
+    assert (first["model"], first["navi"]) == ("Born", lab.car.equipment.navi_system)
 
 
 def test_two_cars_show_different_codes() -> None:
@@ -151,7 +152,7 @@ def test_the_second_key_counts_after_the_first(keys: list[Any], asks: int) -> No
     for key in keys:
         lab.put(UseKey(key))
     assert [data["key"] for data in lab.told("key_presented")] == keys
-    assert [request.data for request in lab.asked("enrolment")] == [{"way": "two_keys"}] * asks
+    assert [request.data for request in lab.asked("enrolment")] == [{"way": "two_keys", "model": "Leon", "navi": False}] * asks
 
 
 @pytest.mark.parametrize(("late", "asks"), [(0, 1), (1, 0)])
@@ -185,11 +186,12 @@ def test_the_assistant_logs_in_and_then_accepts() -> None:
     lab = PeopleLab(of_way("assistant"))
     lab.enrol_in_car("p1")
     (begun,) = lab.asked("enrolment")
-    assert begun.data.keys() == {"way", "user", "sealed_spin"}
+    assert begun.data.keys() == {"way", "user", "sealed_spin", "model", "navi"}
     assert lab.opened(begun) == SPIN
     lab.reply("enrolment", state="consents", user="p1", role="primary")
     assert lab.asked("enrolment")[-1].data == {
         "way": "assistant", "step": "accept", "user": "p1", "consents": ["privacy", "terms", "contract"],
+        "model": "Leon", "navi": True,
     }  # fmt: skip
     lab.reply("enrolment", state="enrolled", user="p1", role="primary")
     lab.enrol("p1")

@@ -9,8 +9,9 @@ import pytest
 from fleet.kernel.instants import MINUTE
 from fleet.vehicle.kept import find
 from fleet.vehicle.services.car_users import MOST, CarUsers
+from fleet.vehicle.services.hooks import not_forgotten
 from fleet.vehicle.signals import DeleteUser, LogIn, LogOut, PairCar, ResetCar, SetPrivacy, SwitchOn
-from fleet.wire.messages import Response
+from fleet.wire.messages import Event, Response
 from tests.vehicle.car_lab import equipment
 from tests.vehicle.services.people_lab import SPIN, PeopleLab
 
@@ -73,13 +74,19 @@ def test_a_private_car_enrols_nobody(lab: PeopleLab) -> None:
 
 
 def test_who_takes_over_is_alone_in_the_car(lab: PeopleLab) -> None:
-    """The users of before, their log-in and their saved S-PINs are gone."""
+    """The users of before, their log-in and their saved S-PINs are gone, with all that they have left: as after a reset."""
     lab.enrol("p1")
     lab.enrol("p2", "additional")
     lab.log_in("p1", save=True)
+    lab.command("speed_alert", limit_kmh=130)
+    before = len(lab.sent)
     lab.enrol("p9")
     assert roles(lab) == {"p9": "primary"}
-    assert lab.told("user_logged_out") == [{"user": "p1"}]
+    told = [message.name for message in lab.sent[before:] if isinstance(message, Event)]
+    assert told == ["car_reset", "car_paired", "user_enrolled"]
+    assert lab.told("car_reset") == [{"by": "enrolment"}]
+    assert not_forgotten(lab.car) == ["CarUsers"]
+    assert not lab.car.outbox.muted
     lab.put(LogIn("p1"))
     assert lab.failures()[-1] == ("log_in", "spin_required")
 
