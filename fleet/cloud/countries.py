@@ -19,9 +19,10 @@ _KM_PER_DEGREE: Final = 111.2
 
 
 class Country(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A market; `breakdown` tells whether the breakdown service has a call centre there."""
+    """A market, with the time zone of its capital; `breakdown` tells whether the breakdown service has a call centre there."""
 
     name: str
+    timezone: str
     towns: tuple[tuple[float, float], ...]
     breakdown: bool = True
 

@@ -11,19 +11,21 @@ is not done afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import msgspec
 
 from fleet.cloud import places
 from fleet.cloud.actions import load_actions
+from fleet.cloud.calendar import months_later
 from fleet.cloud.car_settings import NEVER, NOT_PAIRED, Number, read_reset
 from fleet.cloud.failures import unreadable
+from fleet.cloud.people.products import load_products
+from fleet.cloud.people.screening import is_listed
 from fleet.cloud.places import Position, WorldMap, load_world
 from fleet.cloud.rule import Done, Notes, Notify, RequestRefused, Rule, RuleOutput, SendReply
 from fleet.errors import Undecodable
-from fleet.kernel.instants import MINUTE, Instant, from_datetime, to_datetime
+from fleet.kernel.instants import MINUTE, Instant, to_datetime
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
 from fleet.wire.requests import read_request, requests
 from fleet.wire.services import misfit
@@ -271,23 +273,21 @@ def _radio(asked: Asked) -> Answer:
     over = "data_plan" if asked.now < until else "phone" if wanted.phone else None
     if over is None:
         return Failed("no_data_plan")
-    for name, kbit_s in asked.world.radio.items():
-        if wanted.station.lower() in name.lower():
-            return {"station": name, "stream": f"radio/{name.lower().replace(' ', '-')}", "kbit_s": kbit_s, "over": over}
-    return Failed("not_found")
+    return asked.world.station(wanted.station, over) or Failed("not_found")
 
 
 def _purchase(asked: Asked) -> Answer:
-    """Sell to the primary user of an enrolled car who is on no list, and activate at once what was bought."""
+    """Sell to the primary user of an enrolled car without accounts who is on no list, and activate at once what was bought."""
     wanted, notes = asked.parameters, asked.notes
     if not _owned(notes, asked.vin).enrolled_at(asked.number):
         return Failed("not_enrolled")
     product = asked.world.store.get(wanted.product)
     if product is None:
         return Failed("not_found")
-    buyer: str = notes.get(asked.key("holder"), {}).get("name", "")
-    if buyer.casefold() in {name.casefold() for name in asked.world.sanctions.names}:
+    if is_listed(notes.get(asked.key("holder"), {}).get("name", "")):
         return Failed("sanctioned")
+    if load_products().products[product.product].subscription and not wanted.subscription:
+        return Failed("subscription_missing")
     licence = wanted.product.split("_1_")[0].split("_2_")[0]
     active: dict[str, Instant] = notes.get(asked.key("active"), {})
     until = months_later(max(asked.now, active.get(licence, 0)), product.months)
@@ -297,18 +297,6 @@ def _purchase(asked: Asked) -> Answer:
     notes[asked.key("purchases")] = [*bought, purchase]
     told = Notify(asked.vin, "primary_user", "purchased", purchase)
     return {"purchase": len(bought) + 1, "product": wanted.product, "price_eur": product.price_eur, "active_until": until}, [told]
-
-
-def months_later(at: Instant, months: int) -> Instant:
-    """Return the same time so many months later, or on that month's last day."""
-    day = to_datetime(at)
-    years, month = divmod(day.month - 1 + months, 12)
-    for last in (day.day, 30, 29, 28):
-        try:
-            return from_datetime(datetime.combine(day.date().replace(day.year + years, month + 1, last), day.timetz()))
-        except ValueError:
-            continue  # that month is shorter
-    raise AssertionError("every month has 28 days")
 
 
 def _plug_and_charge(asked: Asked) -> Answer:

@@ -114,24 +114,41 @@ class MapRegion(_Data, frozen=True, kw_only=True):
         return maps.south <= position[0] <= maps.north and maps.west <= position[1] <= maps.east
 
 
-class Product(_Data, frozen=True, kw_only=True):
-    """A product of the store: it is active for `months`."""
+class Offer(_Data, frozen=True, kw_only=True):
+    """An offer of the store: a licence for a product (`people/products.toml`), active for `months`."""
 
-    price_eur: float
+    product: str
+    price_cents: int
     months: int
 
+    @property
+    def price_eur(self) -> float:
+        """The price in €."""
+        return self.price_cents / 100
 
-class _Sanctions(_Data, frozen=True, kw_only=True):
-    names: tuple[str, ...]
+
+class Sanctioned(_Data, frozen=True, kw_only=True):
+    """Somebody with whom nobody may trade; `born` is "" where it is not known, and for companies. `also`: other names."""
+
+    name: str
+    born: str = ""
+    also: tuple[str, ...] = ()
 
 
 class WorldMap(_Data, frozen=True, kw_only=True):
     """All of places.toml, and the regions of places.json. `radio` has the kbit/s of each station."""
 
     regions: dict[str, MapRegion]
-    store: dict[str, Product]
+    store: dict[str, Offer]
     radio: dict[str, int]
-    sanctions: _Sanctions
+    sanctions: tuple[Sanctioned, ...]
+
+    def station(self, wanted: str, over: str) -> dict[str, Any] | None:
+        """Return the first radio station whose name has these words, as a car plays it over data plan or phone; or None."""
+        for name, kbit_s in self.radio.items():
+            if wanted.lower() in name.lower():
+                return {"station": name, "stream": f"radio/{name.lower().replace(' ', '-')}", "kbit_s": kbit_s, "over": over}
+        return None
 
     def regions_at(self, position: Position) -> list[str]:
         """Return the regions whose maps have the position, the one with the nearest known place first."""

@@ -192,10 +192,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class RequestRefused:
-    """Why what was asked is not done: a reason for machines, words for people."""
+    """Why what was asked is not done: a reason for machines, words for people. Somebody can be told of it all the same."""
 
     reason: str
     detail: str
+    outputs: Sequence[RuleOutput] = ()
 
 
 _ABSENT: Final = object()
@@ -294,6 +295,10 @@ class Rule:
     def refused(self, event: Event, reason: str) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take word of an event that this rule does not get, as the people of its car have switched off or not paid for it."""
         return ()
+
+    def takes(self, message: Request | ServiceRequest) -> bool:  # noqa: ARG002
+        """Tell whether the rule wants what it is given by its name; it goes to the first rule that does."""
+        return True
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take an event of a car. It can be old: `captured_at` says when it happened."""

@@ -13,7 +13,7 @@ from fleet.cloud.people.records import CarPeople
 from fleet.cloud.rule import CommandEnded, Done, Proof, RequestRefused, RuleOutput, ServiceAsked
 from fleet.errors import FleetError
 from fleet.kernel.instants import Duration, Instant
-from fleet.wire.messages import Event, Request
+from fleet.wire.messages import Event, Request, ServiceRequest
 from fleet.wire.services import misfit
 
 WordsT = TypeVar("WordsT", bound="Words")
@@ -24,12 +24,13 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Refused(FleetError):
-    """What was asked is not done, and nothing has changed. A reason for machines, words for people."""
+    """What was asked is not done. A reason for machines, words for people, and who else is told of it."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, outputs: Sequence[RuleOutput] = ()) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.outputs = outputs
 
 
 class Asking(msgspec.Struct, frozen=True):
@@ -113,6 +114,10 @@ class Part:
     def __init__(self, people: People) -> None:
         self.people = people
 
+    def takes(self, message: Request | ServiceRequest) -> bool:  # noqa: ARG002
+        """Tell whether the part wants what it is given by its name; if not, it goes to another rule of that name."""
+        return True
+
     def actions(self) -> Mapping[str, Action]:
         """Return what can be asked, by its name."""
         return {}
@@ -159,4 +164,4 @@ def ask(part: Part, asking: Asking) -> Done | RequestRefused:
     try:
         return action(asking)
     except Refused as refused:
-        return RequestRefused(refused.reason, refused.detail)
+        return RequestRefused(refused.reason, refused.detail, refused.outputs)

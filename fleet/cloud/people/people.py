@@ -6,7 +6,7 @@ a change concerns, and makes of each car's records the `CarRights` by which desk
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -23,6 +23,8 @@ RULE: Final = "people"
 _COUNTS: Final = "counts"
 
 RecordT = TypeVar("RecordT", bound=Record)
+CarFollower = Callable[[CarPeople | None, CarPeople | None], None]
+"""Hears what was known of a car and what is: None for nothing."""
 
 
 class Shelf(Generic[RecordT]):
@@ -136,6 +138,7 @@ class People:
         for car in self.cars.values():
             self._enter(car)
         self._touched: set[str] = set()
+        self._followers: list[CarFollower] = []
 
     # --- accounts
 
@@ -196,11 +199,19 @@ class People:
         self._enter(car)
         self.cars.put(car.vin, car)
         self._touched.add(car.vin)
+        for follow in self._followers:
+            follow(before, car)
 
     def drop_car(self, vin: str) -> None:
         """Keep nothing of a car."""
         self._leave(self.cars.drop(vin))
         self._touched.add(vin)
+        for follow in self._followers:
+            follow(before, None)
+
+    def follow_cars(self, follow: CarFollower) -> None:
+        """Have each change of a car heard of: by a part whose own order of cars follows from what stands in them."""
+        self._followers.append(follow)
 
     def _enter(self, car: CarPeople) -> None:
         for index, accounts in ((self._cars_of, car.users), (self._enrolling, car.enrolments)):
@@ -279,6 +290,8 @@ def _terms_of(car: CarPeople) -> dict[str, Terms]:
                 spans.setdefault(package, []).append((licence.begins, licence.ends))
             elif licence.state == "inactive":
                 inactive.add(package)
+            else:
+                spans.setdefault(package, [])  # nothing, and that is known
     return {
         package: Terms(tuple(sorted(spans.get(package, ()))), package in inactive) for package in sorted(spans.keys() | inactive)
     }

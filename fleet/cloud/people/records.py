@@ -122,7 +122,11 @@ class CarUser(Record, frozen=True, kw_only=True):
 
 
 class Licence(Record, frozen=True, kw_only=True):
-    """A product that opens packages of services for a term; it belongs to the car. `purchase` is what it was bought with."""
+    """A product that opens packages of services for a term; it belongs to the car. `purchase` is what it was bought with.
+
+    One that was bought and not activated begins and ends nowhere: it is for so many `months`. `reminded` are the reminders of its
+    end that are over, mailed or not.
+    """
 
     id: str
     product: str
@@ -130,6 +134,7 @@ class Licence(Record, frozen=True, kw_only=True):
     begins: Instant
     ends: Instant
     state: LicenceState = "active"
+    months: int = 0
     activated: Instant | None = None
     purchase: str = ""
     reminded: tuple[str, ...] = ()
@@ -163,6 +168,9 @@ class QrCode(Record, frozen=True, kw_only=True):
 class CarPeople(Record, frozen=True, kw_only=True):
     """A car, its users by account, its licences, and what was switched; `mode_by` tells who switched the mode last.
 
+    `registered` (the warranty was signed) its free term began, in `country`. `equipment` is what offers and terms depend on.
+    `sim` is the account that owns the car's SIM, and `sim_in_car` its leave to buy data in the car.
+
     Once it is `managed`, by an enrolment or a registration, what stands here is all. Until then a verified primary user has it,
     with everything active (ours). `enrolments` are those under way, by account. `reset` is the newest message by which the whole
     car was reset; `forgetting` are users ("" all) of whom the car was told that they are gone, and `tell_again` is when it is
@@ -174,6 +182,7 @@ class CarPeople(Record, frozen=True, kw_only=True):
     model: str = ""
     generation: str = ""
     navi: bool = False
+    equipment: tuple[str, ...] = ()
     country: str = ""
     registered: Instant | None = None
     users: dict[str, CarUser] = {}
@@ -190,6 +199,8 @@ class CarPeople(Record, frozen=True, kw_only=True):
     forgetting: tuple[str, ...] = ()
     tell_again: Instant | None = None
     certificate: str = ""
+    sim: str = ""
+    sim_in_car: bool = False
 
     @property
     def primary(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from fleet.cloud.desk_io import RightsChanged
@@ -13,7 +14,7 @@ from fleet.cloud.people.registry import PARTS
 from fleet.cloud.rights import CarRights
 from fleet.cloud.rule import CommandEnded, Done, Notes, Proof, RequestRefused, Rule, RuleOutput, ServiceAsked
 from fleet.kernel.instants import Duration, Instant
-from fleet.wire.messages import Event, Request
+from fleet.wire.messages import Event, Request, ServiceRequest
 
 
 class PeopleRule(Rule):
@@ -36,6 +37,15 @@ class PeopleRule(Rule):
         self._told: dict[str, CarRights | None] = dict(self.people.all_rights())
         self.rights_of = self._told.get
 
+    def takes(self, message: Request | ServiceRequest) -> bool:
+        """Tell whether the part of this name wants the message."""
+        return self._part_of(message).takes(message)
+
+    def _part_of(self, message: Request | ServiceRequest) -> Part:
+        if isinstance(message, ServiceRequest):
+            return self._of_service[message.service]
+        return next(part for part in self._parts if message.name in part.requests)
+
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
         """Give an event to the parts that want it."""
         return self._with_rights([output for part in self._hearing(event) for output in part.event(event, now)])
@@ -52,18 +62,15 @@ class PeopleRule(Rule):
         return self.proven(request, {}, now)
 
     def proven(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:
-        part = next(part for part in self._parts if request.name in part.requests)
-        return self._with_rights(part.request(request, proofs, now))
+        return self._with_rights(self._part_of(request).request(request, proofs, now))
 
     def asked_by(self, asked: ServiceAsked, now: Instant) -> Done | RequestRefused:
         """Have the part of the service do the action; in a session that goes on by it."""
         asking = Asking(asked, now)
         if asking.session is not None:
             sessions.used(self.people, asking.session, now)
-        done = ask(self._of_service[asked.request.service], asking)
-        if isinstance(done, RequestRefused):
-            return done
-        return Done(self._with_rights(done.outputs), done.data, done.detail, done.secrets)
+        done = ask(self._part_of(asked.request), asking)
+        return replace(done, outputs=self._with_rights(done.outputs))
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:
         """Give the end of a command to the part that asked for it."""

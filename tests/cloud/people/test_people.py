@@ -80,6 +80,7 @@ def test_the_rights_of_a_car_follow_from_users_licences_consents_and_switches() 
         "safety": Terms(((NOW, NOW + DAY),)),
         "remote": Terms(((NOW, NOW + DAY), (NOW + DAY, NOW + 2 * DAY))),
         "online": Terms((), inactive=True),
+        "maps": Terms(),
     }
     assert rights.services_off == ("honk",)
 

@@ -1,0 +1,188 @@
+"""The store: what it offers for a car, purchases in the car and outside of it, refunds, invoices, and the data plan.
+
+Of a car without people the online services sell (`fleet.cloud.online`): nobody there has an account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from fleet.cloud.people.licences import activation
+from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
+from fleet.cloud.people.products import load_products
+from fleet.cloud.people.records import Account, CarPeople, Invoice, Purchase
+from fleet.cloud.people.sales import DATA_PLAN, PRIMARY, buyer_of, outputs_of_sale, purchased, sell, take_back
+from fleet.cloud.people.terms import covered_until
+from fleet.cloud.places import load_world
+from fleet.cloud.rule import Done, Proof, RuleOutput, SendReply
+from fleet.errors import Undecodable
+from fleet.kernel.instants import MINUTE, Duration, Instant
+from fleet.wire.messages import Reply, Request, ServiceRequest
+from fleet.wire.requests import read_request
+
+_LIFETIME: Duration = 5 * MINUTE
+"""Of a reply to a request that does not say until when somebody waits."""
+
+
+class _Buy(Words, frozen=True, kw_only=True):
+    offer: str
+    subscription: str = ""
+    activate: bool = True
+
+
+class _Refund(Words, frozen=True, kw_only=True):
+    purchase: str
+
+
+class _Invoices(Words, frozen=True, kw_only=True):
+    number: str | None = None
+
+
+class _DataPlan(Words, frozen=True, kw_only=True):
+    own_sim: bool | None = None
+    in_car: bool | None = None
+
+
+class CommercePart(Part):
+    """Sells to the primary users of cars, in the app and on the cars' screens."""
+
+    service = "store"
+    requests = frozenset({"store_purchase", "internet_radio"})
+
+    def actions(self) -> Mapping[str, Action]:
+        return {
+            "offers": self._offers,
+            "buy": self._buy,
+            "refund": self._refund,
+            "invoices": self._invoices,
+            "data_plan": self._data_plan,
+        }
+
+    # --- outside of the car
+
+    def _offers(self, asking: Asking) -> Done:
+        asking.words(Words)
+        car, products = self.people.car(asking.vin), load_products().products
+        offers = [
+            {"offer": name, "product": offer.product, "price_cents": offer.price_cents, "months": offer.months}
+            | ({"subscription": True} if products[offer.product].subscription else {})
+            for name, offer in load_world().store.items()
+            if products[offer.product].misfit(car) is None
+        ]
+        return Done(data={"offers": offers})
+
+    def _buy(self, asking: Asking) -> Done:
+        words, (car, buyer) = asking.words(_Buy), buyer_of(self.people, asking)
+        sale = sell(self.people, car, buyer, words.offer, asking.now, subscription=words.subscription, active=words.activate)
+        outputs = outputs_of_sale(self.people, sale, asking.now)
+        outputs += activation(sale.car, asking.now) if words.activate else []
+        return Done(outputs, _shown(sale.purchase))
+
+    def _refund(self, asking: Asking) -> Done:
+        words, (car, person) = asking.words(_Refund), buyer_of(self.people, asking)
+        purchase = self.people.purchases.get(words.purchase)
+        if purchase is None or purchase.vin != car.vin:
+            raise Refused("not_found", f"nothing was bought for this car under {words.purchase[:40]!r}")
+        outputs = take_back(self.people, car, person, asking.now, purchase=purchase)
+        return Done(outputs, _shown(self.people.purchases[purchase.id]))
+
+    def _invoices(self, asking: Asking) -> Done:
+        """Show the invoices of a person, never those of another; with a number one of them, to be kept as a file."""
+        words, (_, person) = asking.words(_Invoices), buyer_of(self.people, asking)
+        own = [each for each in self.people.invoices.values() if each.account == person.id]
+        if words.number is not None:
+            own = [each for each in own if each.number == words.number]
+            if not own:
+                raise Refused("not_found", f"there is no invoice {words.number[:40]!r} of this person")
+        shown = [self._invoice(each) for each in sorted(own, key=lambda each: each.number)]
+        return Done(data={"invoices": shown, "sum_cents": sum(each.cents for each in own)})
+
+    def _invoice(self, invoice: Invoice) -> dict[str, Any]:
+        purchase = self.people.purchases.get(invoice.purchase)
+        return {
+            "number": invoice.number, "at": invoice.at, "cents": invoice.cents, "purchase": invoice.purchase,
+            "offer": invoice.words, "vin": "" if purchase is None else purchase.vin,
+        }  # fmt: skip
+
+    def _data_plan(self, asking: Asking) -> Done:
+        """Tell of the data plan; the primary user says who owns the SIM, and whether data may be bought in the car."""
+        words, (car, person) = asking.words(_DataPlan), buyer_of(self.people, asking)
+        if words.own_sim is not None:
+            car = replace(car, sim=person.id if words.own_sim else "", sim_in_car=False)
+        if words.in_car is not None:
+            if words.in_car and car.sim != person.id:
+                raise Refused("sim_not_owned", "who owns the SIM of the car allows it: own_sim=true")
+            car = replace(car, sim_in_car=words.in_car)
+        self.people.put_car(car)
+        until = covered_until(car, DATA_PLAN)
+        shown = {"until": until} if until > asking.now else {}
+        countries = list(load_products().data_plan.countries)
+        return Done(data={**shown, "own_sim": car.sim == person.id, "in_car": car.sim_in_car, "countries": countries})
+
+    # --- in the car
+
+    def takes(self, message: Request | ServiceRequest) -> bool:
+        """Requests of cars that have people; others know no accounts."""
+        if isinstance(message, ServiceRequest):
+            return True
+        car = self.people.cars.get(message.vin)
+        return car is not None and car.managed
+
+    def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        until = request.expires_at
+        if until is not None and now >= until:
+            return ()
+        outputs: Sequence[RuleOutput] = ()
+        reply = Reply(id=request.id, name=request.name)
+        car = self.people.cars[request.vin]
+        try:
+            wanted = read_request(request.name, request.data)
+            if request.name == "store_purchase":
+                data, outputs = self._bought_in(car, wanted, now)
+            else:
+                data = _heard_in(car, wanted, now)
+            reply = replace(reply, data=data)
+        except Undecodable as error:
+            reply = replace(reply, error=error.reason)
+        except Refused as refused:
+            reply, outputs = replace(reply, error=refused.reason), refused.outputs
+        return [*outputs, SendReply(request.vin, reply, _LIFETIME if until is None else until - now)]
+
+    def _bought_in(self, car: CarPeople, wanted: Any, now: Instant) -> tuple[dict[str, Any], Sequence[RuleOutput]]:
+        primary = self._primary(car, wanted.user)
+        offer = load_world().store.get(wanted.product)
+        if offer is not None and offer.product == DATA_PLAN and not car.sim_in_car:
+            raise Refused("sim_not_owned", "data is bought in the app, until the owner of the SIM allows it in the car")
+        sale = sell(self.people, car, primary, wanted.product, now, subscription=wanted.subscription)
+        return {"purchase": int(sale.purchase.id[1:]), **purchased(sale)}, outputs_of_sale(self.people, sale, now)
+
+    def _primary(self, car: CarPeople, user: str) -> Account:
+        """Return the primary user. Raises Refused where somebody else is logged in in the car."""
+        primary = self.people.accounts.get(car.primary)
+        if primary is None:
+            raise Refused("not_enrolled", "the car has no primary user")
+        if user not in {PRIMARY, primary.id}:
+            raise Refused("insufficient_rights", "the primary user alone buys")
+        return primary
+
+
+def _heard_in(car: CarPeople, wanted: Any, now: Instant) -> dict[str, Any]:
+    over = DATA_PLAN if now < covered_until(car, DATA_PLAN) else "phone" if wanted.phone else None
+    if over is None:
+        raise Refused("no_data_plan", "the car has no data plan, and no phone shares its connection")
+    heard = load_world().station(wanted.station, over)
+    if heard is None:
+        raise Refused("not_found", "there is no such station")
+    return heard
+
+
+def _shown(purchase: Purchase) -> dict[str, Any]:
+    """Return a purchase as people see it."""
+    shown = {
+        "purchase": purchase.id, "offer": purchase.product, "price_cents": purchase.price_cents, "at": purchase.at,
+        "licence": purchase.licence, "invoice": purchase.invoice,
+    }  # fmt: skip
+    return shown if purchase.refunded is None else {**shown, "refunded": purchase.refunded}
