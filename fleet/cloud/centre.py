@@ -76,15 +76,13 @@ class ServiceCentre:
         self._failures = Failures(Notes(held.get(Failures.name)))
         self._of_event: dict[str, list[str]] = {}
         self._of_request: dict[str, list[str]] = {}
-        self._serving: dict[str, list[str]] = {}
+        self._serving: dict[str, str] = {}
         for name, rule in self._kinds.items():
-            for index, heard in (
-                (self._of_event, rule.events),
-                (self._of_request, rule.requests),
-                (self._serving, rule.serves or {name}),
-            ):
-                for each in sorted(heard):
-                    index.setdefault(each, []).append(name)
+            self._serving.update(dict.fromkeys(rule.serves or {name}, name))
+            for event in sorted(rule.events):
+                self._of_event.setdefault(event, []).append(name)
+            for request in sorted(rule.requests):
+                self._of_request.setdefault(request, []).append(name)
 
     def _made(self, name: str) -> Rule:
         """Make a rule from its notes."""
@@ -179,7 +177,8 @@ class ServiceCentre:
         return [_fit(name, output, now) for output in self._rules[name].refused(event, why[0])]
 
     def _requested(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> list[CentreOutput]:
-        name = self._taking(self._of_request.get(request.name, ()), request)
+        names = self._of_request.get(request.name, ())
+        name = next((name for name in names if self._rules[name].takes(request)), None)
         if name is None:
             reply = Reply(id=request.id, name=request.name, error="unsupported")
             return [SendReply(request.vin, reply, UNANSWERABLE)]
@@ -217,9 +216,7 @@ class ServiceCentre:
                 return judged[0].outputs
 
             try:
-                name = self._taking(self._serving[request.service], request)
-                assert name is not None, "it was looked for before"
-                outputs = self._decide(name, judge, now)
+                outputs = self._decide(self._serving[request.service], judge, now)
             except RuleFailed as failed:
                 answer = DeskAnswer(id=request.id, state="failed", reason=INTERNAL, detail=_FAILED, final=True, at=now)
                 told = self._failures.told(failed, request.action[:LONGEST_ID], now, vin=request.vin or "")
@@ -229,12 +226,8 @@ class ServiceCentre:
         self._remember(given.answer)  # without what is secret: that is told once
         return [*outputs, given]
 
-    def _taking(self, names: Sequence[str], message: Request | ServiceRequest) -> str | None:
-        """Return the first of these rules that takes a message; the last one need not be asked."""
-        return next((name for name in names if name == names[-1] or self._rules[name].takes(message)), None)
-
     def _unfit(self, request: ServiceRequest) -> RequestRefused | None:
-        if self._taking(self._serving.get(request.service, ()), request) is None:
+        if request.service not in self._serving:
             return RequestRefused(
                 "unsupported", f"there is no service {request.service[:40]!r}; known: {', '.join(sorted(self._serving))}"
             )

@@ -296,8 +296,8 @@ class Rule:
         """Take word of an event that this rule does not get, as the people of its car have switched off or not paid for it."""
         return ()
 
-    def takes(self, message: Request | ServiceRequest) -> bool:  # noqa: ARG002
-        """Tell whether the rule wants what it is given by its name; it goes to the first rule that does."""
+    def takes(self, request: Request) -> bool:  # noqa: ARG002
+        """Tell whether a request of a car is for this rule; of several that answer its name the first one gets it."""
         return True
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002

@@ -89,7 +89,10 @@ KNOWN_REQUESTS: Final[Mapping[str, Asking]] = {
     ),
     "store_purchase": Asking(
         fits=("leon",), words={"product": "navi_1_year"},
-        errors={"insufficient_rights": {"user": "anna"}, "not_found": {"product": "yacht"}},
+        errors={
+            "insufficient_rights": {"user": "anna"}, "not_found": {"product": "yacht"},
+            "subscription_missing": {"product": "tidal_1_year"},
+        },
         edges={("product", "40 characters"): "not_found", ("user", "40 characters"): "insufficient_rights"},
         lacking={"navi_system": "plain"},
     ),
@@ -105,6 +108,9 @@ ELSEWHERE: Final = {
 """Errors that are brought about by more than words; see below."""
 NEVER: Final = {
     ("store_purchase", "not_enrolled"): "a car that nobody has enrolled is silent, and asks nothing",
+    ("store_purchase", "not_equipped"): "of a car whose people have no accounts the store knows no equipment",
+    ("store_purchase", "sim_not_owned"): "of a car whose people have no accounts nobody knows who owns the SIM",
+    ("store_purchase", "account_incomplete"): "where nobody has an account",
 }
 """Errors that no car of ours can come to, and why."""
 

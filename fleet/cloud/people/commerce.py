@@ -20,7 +20,7 @@ from fleet.cloud.places import load_world
 from fleet.cloud.rule import Done, Proof, RuleOutput, SendReply
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, Duration, Instant
-from fleet.wire.messages import Reply, Request, ServiceRequest
+from fleet.wire.messages import Reply, Request
 from fleet.wire.requests import read_request
 
 _LIFETIME: Duration = 5 * MINUTE
@@ -124,11 +124,9 @@ class CommercePart(Part):
 
     # --- in the car
 
-    def takes(self, message: Request | ServiceRequest) -> bool:
-        """Requests of cars that have people; others know no accounts."""
-        if isinstance(message, ServiceRequest):
-            return True
-        car = self.people.cars.get(message.vin)
+    def takes(self, request: Request) -> bool:
+        """Answer cars that have people; at the others nobody has an account."""
+        car = self.people.cars.get(request.vin)
         return car is not None and car.managed
 
     def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002

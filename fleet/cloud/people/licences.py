@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
 from fleet.cloud.people.people import People
-from fleet.cloud.people.products import FEWEST_FREE_MONTHS, load_products
+from fleet.cloud.people.products import load_products
 from fleet.cloud.people.records import CarPeople, Licence
 from fleet.cloud.people.sales import Sale, buyer_of, outputs_of_sale, sell, take_back
 from fleet.cloud.people.terms import (
@@ -41,7 +41,7 @@ class _Register(Words, frozen=True, kw_only=True):
     country: str = ""
     generation: Literal["G3", "G4"] | None = None
     navi: bool | None = None
-    equipment: tuple[str, ...] = ()
+    equipment: tuple[str, ...] | None = None
     months: int | None = None
 
 
@@ -160,14 +160,12 @@ class LicencePart(Part):
             raise Refused(
                 "already_registered", f"the car was registered on {format_instant(car.registered)[:10]}, once and for all"
             )
-        if words.months is not None and words.months < FEWEST_FREE_MONTHS:
-            raise Refused("argument_out_of_range", f"months: it is {words.months}; possible: {FEWEST_FREE_MONTHS} or more")
         car = replace(
             car,
             country=words.country or car.country,
             generation=words.generation or car.generation,
             navi=car.navi if words.navi is None else words.navi,
-            equipment=words.equipment or car.equipment,
+            equipment=car.equipment if words.equipment is None else words.equipment,
         )
         if not car.generation:
             raise Refused("malformed", "nobody knows the car yet: generation=G3 or G4 is needed, and navi=true with one")

@@ -13,7 +13,7 @@ from fleet.cloud.people.records import CarPeople
 from fleet.cloud.rule import CommandEnded, Done, Proof, RequestRefused, RuleOutput, ServiceAsked
 from fleet.errors import FleetError
 from fleet.kernel.instants import Duration, Instant
-from fleet.wire.messages import Event, Request, ServiceRequest
+from fleet.wire.messages import Event, Request
 from fleet.wire.services import misfit
 
 WordsT = TypeVar("WordsT", bound="Words")
@@ -114,8 +114,8 @@ class Part:
     def __init__(self, people: People) -> None:
         self.people = people
 
-    def takes(self, message: Request | ServiceRequest) -> bool:  # noqa: ARG002
-        """Tell whether the part wants what it is given by its name; if not, it goes to another rule of that name."""
+    def takes(self, request: Request) -> bool:  # noqa: ARG002
+        """Tell whether a request of a car is for this part; if not, it goes to another rule that answers its name."""
         return True
 
     def actions(self) -> Mapping[str, Action]:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import Final
 
 import msgspec
 
 from fleet.cloud.people.records import CarPeople
-
-FEWEST_FREE_MONTHS: Final = 12
-"""Of a car's free term, whoever sets it."""
 
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

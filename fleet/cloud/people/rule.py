@@ -14,7 +14,7 @@ from fleet.cloud.people.registry import PARTS
 from fleet.cloud.rights import CarRights
 from fleet.cloud.rule import CommandEnded, Done, Notes, Proof, RequestRefused, Rule, RuleOutput, ServiceAsked
 from fleet.kernel.instants import Duration, Instant
-from fleet.wire.messages import Event, Request, ServiceRequest
+from fleet.wire.messages import Event, Request
 
 
 class PeopleRule(Rule):
@@ -37,14 +37,12 @@ class PeopleRule(Rule):
         self._told: dict[str, CarRights | None] = dict(self.people.all_rights())
         self.rights_of = self._told.get
 
-    def takes(self, message: Request | ServiceRequest) -> bool:
-        """Tell whether the part of this name wants the message."""
-        return self._part_of(message).takes(message)
+    def takes(self, request: Request) -> bool:
+        """Tell whether the part that answers such requests wants this one."""
+        return self._part_of(request).takes(request)
 
-    def _part_of(self, message: Request | ServiceRequest) -> Part:
-        if isinstance(message, ServiceRequest):
-            return self._of_service[message.service]
-        return next(part for part in self._parts if message.name in part.requests)
+    def _part_of(self, request: Request) -> Part:
+        return next(part for part in self._parts if request.name in part.requests)
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
         """Give an event to the parts that want it."""
@@ -69,7 +67,7 @@ class PeopleRule(Rule):
         asking = Asking(asked, now)
         if asking.session is not None:
             sessions.used(self.people, asking.session, now)
-        done = ask(self._part_of(asked.request), asking)
+        done = ask(self._of_service[asked.request.service], asking)
         return replace(done, outputs=self._with_rights(done.outputs))
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:

@@ -43,3 +43,10 @@ def car_of(account: str, vin: str = OTHER, **more: Any) -> CarPeople:
     """Return the car of one primary user."""
     user = {account: CarUser(role="primary", since=START)}
     return CarPeople(vin=vin, managed=True, generation="G3", navi=True, country="DE", users=user, **more)
+
+
+def enrolled(lab: PeopleLab, *, registered: bool = True) -> None:
+    """Have Anna enrol a car in a lab without people, registered now or not at all."""
+    for account in (ANNA, BEN):
+        lab.people.put_account(account)
+    lab.people.put_car(with_free_term(CAR, lab.now) if registered else CAR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.cloud.countries import load_countries
-from fleet.cloud.people.products import FEWEST_FREE_MONTHS, load_products
+from fleet.cloud.people.products import load_products
 from fleet.cloud.people.records import CarPeople
 from fleet.cloud.places import load_world
 from fleet.wire.commands import COMMANDS
@@ -39,7 +39,7 @@ def test_a_product_fits_some_cars(product: str, car: CarPeople, fits: bool) -> N
 def test_nothing_is_free_for_a_car_of_which_nothing_is_known_and_no_free_term_is_short() -> None:
     products = load_products()
     assert products.free_for(CarPeople(vin="V")) == ()
-    assert min(*products.free_months.values(), *(each.months for each in products.longer)) >= FEWEST_FREE_MONTHS
+    assert min(*products.free_months.values(), *(each.months for each in products.longer)) >= 12
 
 
 def test_data_without_roaming_charge_is_for_markets() -> None:
