@@ -23,6 +23,7 @@ from fleet.cloud.failures import unreadable
 from fleet.cloud.people.products import load_products
 from fleet.cloud.people.screening import is_listed
 from fleet.cloud.places import Position, WorldMap, load_world
+from fleet.cloud.rights import CarRights, unlicensed
 from fleet.cloud.rule import Done, Notes, Notify, RequestRefused, Rule, RuleOutput, SendReply
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, Instant, to_datetime
@@ -31,6 +32,7 @@ from fleet.wire.requests import read_request, requests
 from fleet.wire.services import misfit
 
 PRIMARY: Final = "primary"
+DATA_PLAN: Final = "data_plan"
 CONFIDENTIAL: Final = frozenset({"home_address", "contacts", "last_destinations"})
 """Settings that are shown to an identified user only."""
 REPLY_LIFETIME: Final = 5 * MINUTE
@@ -58,6 +60,7 @@ class Asked(NamedTuple):
     now: Instant
     notes: Notes
     world: WorldMap
+    rights: CarRights | None
 
     @property
     def here(self) -> Position:
@@ -269,11 +272,19 @@ def _saved_at(kept: str | list[Any] | None) -> Number:
 
 def _radio(asked: Asked) -> Answer:
     wanted = asked.parameters
-    until: Instant = asked.notes.get(asked.key("active"), {}).get("data_plan", 0)
-    over = "data_plan" if asked.now < until else "phone" if wanted.phone else None
+    over = "data_plan" if _has_data(asked) else "phone" if wanted.phone else None
     if over is None:
         return Failed("no_data_plan")
     return asked.world.station(wanted.station, over) or Failed("not_found")
+
+
+def _has_data(asked: Asked) -> bool:
+    """Tell whether data is paid for: by a licence, or by what was bought in a car without people."""
+    rights = asked.rights
+    if rights is not None and DATA_PLAN in (rights.terms or {}) and unlicensed(rights, DATA_PLAN, asked.now) is None:
+        return True
+    until: Instant = asked.notes.get(asked.key("active"), {}).get(DATA_PLAN, 0)
+    return asked.now < until
 
 
 def _purchase(asked: Asked) -> Answer:
@@ -366,9 +377,8 @@ class OnlineRule(Rule):
         may = requests()[request.name].entry.may
         if may and not self._was_judged(request.vin) and role_of(parameters.user) not in may:
             return Failed("insufficient_rights"), ()
-        answer = _ANSWERS[request.name](
-            Asked(request.vin, (request.boot, request.seq), parameters, now, self.notes, load_world())
-        )
+        number, rights = (request.boot, request.seq), self.rights_of(request.vin)
+        answer = _ANSWERS[request.name](Asked(request.vin, number, parameters, now, self.notes, load_world(), rights))
         return answer if isinstance(answer, tuple) and not isinstance(answer, Failed) else (answer, ())
 
     def _was_judged(self, vin: str) -> bool:

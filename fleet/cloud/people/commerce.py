@@ -10,11 +10,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from fleet.cloud.car_settings import PRIMARY
 from fleet.cloud.people.licences import activation
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
 from fleet.cloud.people.products import load_products
 from fleet.cloud.people.records import Account, CarPeople, Invoice, Purchase
-from fleet.cloud.people.sales import DATA_PLAN, PRIMARY, buyer_of, outputs_of_sale, purchased, sell, take_back
+from fleet.cloud.people.sales import DATA_PLAN, buyer_of, outputs_of_sale, purchased, sell, take_back
 from fleet.cloud.people.terms import covered_until
 from fleet.cloud.places import load_world
 from fleet.cloud.rule import Done, Proof, RuleOutput, SendReply
@@ -50,7 +51,7 @@ class CommercePart(Part):
     """Sells to the primary users of cars, in the app and on the cars' screens."""
 
     service = "store"
-    requests = frozenset({"store_purchase", "internet_radio"})
+    requests = frozenset({"store_purchase"})
 
     def actions(self) -> Mapping[str, Action]:
         return {
@@ -138,10 +139,7 @@ class CommercePart(Part):
         car = self.people.cars[request.vin]
         try:
             wanted = read_request(request.name, request.data)
-            if request.name == "store_purchase":
-                data, outputs = self._bought_in(car, wanted, now)
-            else:
-                data = _heard_in(car, wanted, now)
+            data, outputs = self._bought_in(car, wanted, now)
             reply = replace(reply, data=data)
         except Undecodable as error:
             reply = replace(reply, error=error.reason)
@@ -165,16 +163,6 @@ class CommercePart(Part):
         if user not in {PRIMARY, primary.id}:
             raise Refused("insufficient_rights", "the primary user alone buys")
         return primary
-
-
-def _heard_in(car: CarPeople, wanted: Any, now: Instant) -> dict[str, Any]:
-    over = DATA_PLAN if now < covered_until(car, DATA_PLAN) else "phone" if wanted.phone else None
-    if over is None:
-        raise Refused("no_data_plan", "the car has no data plan, and no phone shares its connection")
-    heard = load_world().station(wanted.station, over)
-    if heard is None:
-        raise Refused("not_found", "there is no such station")
-    return heard
 
 
 def _shown(purchase: Purchase) -> dict[str, Any]:

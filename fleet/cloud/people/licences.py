@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from fleet.cloud.people.mails import mail_to
+from fleet.cloud.people.models import model_of
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
 from fleet.cloud.people.people import People
 from fleet.cloud.people.products import load_products
@@ -66,7 +67,7 @@ class _Set(Words, frozen=True, kw_only=True):
     months: int = 12
 
 
-def for_enrolment(people: People, car: CarPeople, now: Instant) -> CarPeople:  # noqa: ARG001
+def for_enrolment(car: CarPeople, now: Instant) -> CarPeople:
     """Return the car with what an enrolment needs: a licence, or the free term that begins now. Raises Refused without one."""
     if any(held.state == "inactive" or (held.state == "active" and now < held.ends) for held in car.licences):
         return car
@@ -163,12 +164,10 @@ class LicencePart(Part):
         car = replace(
             car,
             country=words.country or car.country,
-            generation=words.generation or car.generation,
+            generation=words.generation or car.generation or model_of(car.vin).generation,
             navi=car.navi if words.navi is None else words.navi,
             equipment=car.equipment if words.equipment is None else words.equipment,
         )
-        if not car.generation:
-            raise Refused("malformed", "nobody knows the car yet: generation=G3 or G4 is needed, and navi=true with one")
         car = with_free_term(car, asking.now, words.months)
         self.people.put_car(car)
         return self._changed(car, asking.now)

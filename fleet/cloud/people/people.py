@@ -195,7 +195,8 @@ class People:
 
     def put_car(self, car: CarPeople) -> None:
         """Keep what is known of a car."""
-        self._leave(self.cars.get(car.vin))
+        before = self.cars.get(car.vin)
+        self._leave(before)
         self._enter(car)
         self.cars.put(car.vin, car)
         self._touched.add(car.vin)
@@ -204,7 +205,8 @@ class People:
 
     def drop_car(self, vin: str) -> None:
         """Keep nothing of a car."""
-        self._leave(self.cars.drop(vin))
+        before = self.cars.drop(vin)
+        self._leave(before)
         self._touched.add(vin)
         for follow in self._followers:
             follow(before, None)

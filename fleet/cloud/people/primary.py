@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from fleet.cloud.car_settings import Number
-from fleet.cloud.people import at_home
+from fleet.cloud.people import at_home, licences
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.models import model_of
 from fleet.cloud.people.part import Refused
@@ -42,11 +42,12 @@ def check_garage(people: People, vin: str, account_id: str) -> None:
 
 
 def make_primary(
-    people: People, car: CarPeople, account_id: str, number: Number, now: Instant, *, accepted: bool
-) -> list[RuleOutput]:
+    people: People, car: CarPeople, account_id: str, number: Number, now: Instant, *, accepted: bool, navi: bool | None = None
+) -> list[RuleOutput]:  # fmt: skip
     """Make somebody the primary user, by the message `number` of the car; who was a user before is none any more.
 
-    `accepted`: the person has accepted the texts on the way. Raises Refused, and then nothing has changed.
+    `accepted`: the person has accepted the texts on the way. `navi`: the car has the navi system, None where it has not said.
+    Raises Refused, and then nothing has changed.
     """
     account = check_person(people, car, account_id)
     if car.mode in SILENT_MODES and car.mode_by == "car":
@@ -58,10 +59,12 @@ def make_primary(
         managed=True,
         model=model.name,
         generation=model.generation,
+        navi=car.navi if navi is None else navi,
         country=car.country or account.country,
         forgetting=(),
         tell_again=None,
     )
+    car = licences.for_enrolment(car, now)
     people.put_car(at_home.with_user(car, account_id, CarUser(role="primary", since=now, given=number)))
     if accepted:
         texts = [
@@ -71,6 +74,7 @@ def make_primary(
         people.put_account(replace(account, consents=(*account.consents, *texts)))
     outputs: list[RuleOutput] = [
         at_home.welcome(people, car.vin, account_id),
+        *licences.activation(car, now),
         mail_to(account, "enrolled", vin=car.vin, model=model.name),
     ]
     for each, user in before.items():

@@ -21,7 +21,6 @@ from fleet.cloud.places import Offer, load_world
 from fleet.cloud.rule import Notify, RuleOutput
 from fleet.kernel.instants import Instant, format_instant
 
-PRIMARY: Final = "primary"
 DATA_PLAN: Final = "data_plan"
 
 
@@ -39,9 +38,7 @@ def buyer_of(people: People, asking: Asking) -> tuple[CarPeople, Account]:
     primary = people.accounts.get(car.primary)
     if primary is None:
         raise Refused("not_enrolled", "nobody has enrolled the car: it has no primary user who could buy")
-    named = asking.asked.request.user
-    trusted = named in {None, PRIMARY} and "session" not in asking.asked.proofs
-    if asking.asked.person != primary.id and not (trusted and asking.asked.person is None):
+    if asking.person_of(car) != primary.id:
         raise Refused("insufficient_rights", "the primary user of the car alone may do this")
     return car, primary
 

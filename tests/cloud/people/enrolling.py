@@ -81,8 +81,8 @@ class EnrolLab(PeopleLab):
         self.give(Event(vin=vin, boot=boot, seq=seq, captured_at=self.now, name=name, data=data))
 
     def asked_of_car(self) -> list[AskCar]:
-        """Return what the last input has the back end want of cars."""
-        return self.those(AskCar)
+        """Return what the last input has the back end want of cars, beside what their screens show."""
+        return [asked for asked in self.those(AskCar) if asked.name != "show_notice"]
 
     def told(self) -> list[tuple[str, str]]:
         """Return the mails that the last input brings: to whom, and which."""

@@ -98,7 +98,7 @@ def test_a_car_whose_buyer_is_listed_or_incomplete_or_that_nobody_has_buys_nothi
     lab = lab_with(car_of("p3"), replace(CAR, users={}))
     assert lab.request("store_purchase", vin=OTHER, product="navi_1_year").error == "sanctioned"
     assert [mail.kind for mail in lab.mails] == ["purchase_cancelled"]
-    assert lab.request("store_purchase", product="navi_1_year").error == "not_enrolled"
+    assert lab.request("store_purchase", product="navi_1_year").error == "insufficient_rights"
     lab.people.put_account(replace(lab.people.accounts["p3"], birth_date=""))
     assert lab.request("store_purchase", vin=OTHER, product="navi_1_year").error == "account_incomplete"
 
@@ -173,7 +173,10 @@ def test_the_next_owner_does_not_own_the_sim_of_the_last_one() -> None:
 
 
 def test_radio_goes_over_the_data_plan_and_without_one_over_a_phone() -> None:
-    lab = lab_with(CAR)
+    """The online services answer; what is paid for, they are told with the rights of the car."""
+    lab = anna_and_her_car()
+    centre = ServiceCentre((PeopleRule, OnlineRule), {RULE: lab.notes})
+    lab.centre = centre
     assert lab.request("internet_radio", station="jazz").error == "no_data_plan"
     assert lab.request("internet_radio", station="jazz", phone=True).data["over"] == "phone"
     lab.done("store", "data_plan", VIN, own_sim=True)

@@ -55,7 +55,6 @@ def test_the_free_term_begins_with_the_registration_and_only_once() -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ({}, "malformed"),
         ({"generation": "G5"}, "malformed"),
         ({"generation": "G3", "months": 11}, "argument_out_of_range"),
         ({"generation": "G3", "navi": "yes"}, "malformed"),
@@ -87,10 +86,10 @@ def test_a_licence_outlives_its_owner() -> None:
 def test_an_enrolment_wants_a_licence_or_begins_the_free_term() -> None:
     lab = anna_and_her_car()
     car = lab.people.cars[VIN]
-    assert for_enrolment(lab.people, car, START) is car
-    assert for_enrolment(lab.people, replace(CAR, licences=()), START).licences == car.licences
+    assert for_enrolment(car, START) is car
+    assert for_enrolment(replace(CAR, licences=()), START).licences == car.licences
     with pytest.raises(Refused) as caught:
-        for_enrolment(lab.people, car, END)
+        for_enrolment(car, END)
     assert caught.value.reason == "licence_expired"
 
 
@@ -237,7 +236,7 @@ def test_who_may_not_renew_or_what_cannot_be_renewed(person: str, words: dict[st
 
 
 def test_a_car_without_a_primary_user_is_renewed_by_nobody() -> None:
-    assert lab_with(with_free_term(replace(CAR, users={}), START)).ask("licence", "renew", VIN).reason == "not_enrolled"
+    assert lab_with(with_free_term(replace(CAR, users={}), START)).ask("licence", "renew", VIN).reason == "insufficient_rights"
 
 
 # --- withdrawal
@@ -365,6 +364,7 @@ def test_a_licence_set_on_a_car_without_people_makes_it_nobodys() -> None:
     lab.ask("licence", "set", VIN, product="connect_plus", state="expired")
     car: CarPeople = lab.people.cars[VIN]
     assert (car.managed, car.users) == (False, {})
+    assert (refused(lab), refused(lab, "remote")) == ("licence_expired", None)
 
 
 def test_the_list_tells_terms_and_states() -> None:

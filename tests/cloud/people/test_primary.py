@@ -187,3 +187,11 @@ def test_no_note_holds_a_code() -> None:
     lab = EnrolLab()
     lab.done("enrol", "begin", "VSSZZZKHZP6000001", person=ANNA, way="code")
     assert digest_of("x")[:7] in str(lab.again().notes)
+
+
+def test_an_enrolment_begins_the_free_term_and_shows_that_services_are_active() -> None:
+    lab = EnrolLab()
+    lab.enrols(ANNA, at_home=False)
+    assert [asked.parameters for asked in lab.those(AskCar) if asked.name == "show_notice"] == [{"kind": "activation"}]
+    car = lab.people.cars[BORN]
+    assert [(held.product, held.begins) for held in car.licences] == [("connect", car.registered)]
