@@ -234,14 +234,10 @@ def test_of_a_car_without_people_its_licences_count() -> None:
     assert [why("primary", name, car) for name in ("honk", "lock", "reset")] == ["licence_expired", "licence_expired", None]
     assert why("primary", "honk", car, NOW - 1) is None
     assert why("primary", "honk", car, NOW - 1, ReportedSettings(mode="offline")) == "privacy_offline"
-<<<<<<< HEAD
-    assert online(ANYBODY, "traffic", car) == "licence_missing"
     app = CarRights(terms=None, people=False, services_off=("honk",))
     assert [why("primary", name, app) for name in ("honk", "lock")] == ["service_deactivated", None]
-=======
     assert online(ANYBODY, "traffic", car) is None, "nobody has set a licence for that"
     assert online(ANYBODY, "traffic", msgspec.structs.replace(car, terms={"online": Terms()})) == "licence_missing"
->>>>>>> 6e7fd17 (An enrolment begins the free term; radio over the data plan is judged by the rights of the car)
 
 
 def test_a_car_of_whom_nobody_is_primary() -> None:

@@ -47,7 +47,7 @@ class _DataPlan(Words, frozen=True, kw_only=True):
     in_car: bool | None = None
 
 
-class CommercePart(Part):
+class Store(Part):
     """Sells to the primary users of cars, in the app and on the cars' screens."""
 
     service = "store"

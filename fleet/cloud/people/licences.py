@@ -81,7 +81,7 @@ def activation(car: CarPeople, now: Instant) -> list[RuleOutput]:
     return [AskCar(f"licence-activation-{car.vin}-{now}", car.vin, "show_notice", {"kind": "activation"})]
 
 
-class LicencePart(Part):
+class Licences(Part):
     """The licences of all cars. Its deadline is the next reminder of any of them."""
 
     service = "licence"

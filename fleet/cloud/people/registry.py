@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from fleet.cloud.people.accounts import Accounts
-from fleet.cloud.people.commerce import CommercePart
+from fleet.cloud.people.commerce import Store
 from fleet.cloud.people.enrolment import Enrolments
-from fleet.cloud.people.licences import LicencePart
+from fleet.cloud.people.licences import Licences
 from fleet.cloud.people.part import Part
 from fleet.cloud.people.privacy import Privacy
 from fleet.cloud.people.users import Users
@@ -17,7 +17,7 @@ PARTS: Final[tuple[type[Part], ...]] = (
     Enrolments,
     Users,
     Privacy,
-    LicencePart,
-    CommercePart,
+    Licences,
+    Store,
 )
 """In the order in which they are given an event that several of them want, and woken."""

@@ -59,6 +59,7 @@ def test_what_is_bought_is_active_for_its_duration() -> None:
     lab.done("store", "buy", VIN, offer="charging_map_1_year")
     rights = lab.rights()
     assert rights is not None
+    assert rights.terms is not None
     assert rights.terms["charging_map"].spans == ((START, months_later(START, 12, zone_of("DE"))),)
 
 

@@ -388,4 +388,5 @@ def test_terms_of_a_withdrawn_licence_are_none() -> None:
     lab.ask("licence", "withdraw", VIN, licence="g3_navi-1", statement=STATEMENT)
     rights = lab.rights()
     assert rights is not None
+    assert rights.terms is not None
     assert rights.terms["online"] == Terms()
