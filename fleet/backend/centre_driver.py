@@ -42,6 +42,7 @@ from fleet.cloud.rule import (
     SendReply,
     ServiceAsked,
     SessionUsed,
+    SpinLocked,
 )
 from fleet.cloud.spin_guard import MISPLACED, PRIMARY, looks_like_spin
 from fleet.kernel.instants import LATEST, Duration, Instant
@@ -88,6 +89,7 @@ class CentreDriver:
         desk.people = self._people
         desk.session_used = self._session_used
         desk.clock_moved = self._clock_moved
+        desk.spin_locked = self._spin_locked
 
     def _take_up(self, loaded: Loaded) -> Machine[CentreInput, CentreOutput]:
         """Begin from the store, and return the machine to drive."""
@@ -213,6 +215,10 @@ class CentreDriver:
         people = self._people()
         if people is not None and is_to_be_noted(people, session, self._clock.now()):
             self._give(SessionUsed(session))
+
+    def _spin_locked(self, account: str) -> None:
+        """Tell the centre that wrong tries have locked an S-PIN."""
+        self._give(SpinLocked(account))
 
     def _clock_moved(self, shift: Duration) -> None:
         """Tell the centre that scenario time jumped, where that matters."""

@@ -23,7 +23,7 @@ from fleet.backend.spin import SpinVault
 from fleet.backend.store import Loaded
 from fleet.cloud.car_settings import MODULE, ReportedSettings
 from fleet.cloud.centre import ASKED_BY_CENTRE
-from fleet.cloud.desk import LONGEST_ID, Desk
+from fleet.cloud.desk import LONGEST_ID, OF_ACCOUNTS, Desk
 from fleet.cloud.desk_io import (
     Answer,
     BackEndAsked,
@@ -92,6 +92,8 @@ class DeskDriver:
         """Called with the digest of a session in which a command is asked for."""
         self.clock_moved: Callable[[Duration], None] = lambda _shift: None
         """Called with how far scenario time jumped when it was announced."""
+        self.spin_locked: Callable[[str], None] = lambda _account: None
+        """Called with an account whose S-PIN wrong tries have locked."""
 
     def _take_up(self, loaded: Loaded) -> Machine[DeskInput, DeskOutput]:
         """Begin from the store, and return the machine to drive."""
@@ -224,6 +226,7 @@ class DeskDriver:
         pending = self._context.pending
         ended: list[CommandEnded] = []
         checked: list[SpinChecked] = []
+        locked: list[str] = []
         for output in outputs:
             match output:
                 case Transition():
@@ -243,6 +246,10 @@ class DeskDriver:
                     checked.append(output)
                 case CommandOpened() | LateResult() | StoreUser() | RemoveUser() | KeepSettings():
                     pending.write(output, self._context.wall_us())
+                    if isinstance(output, StoreUser) and output.user.locked and output.user.vin == OF_ACCOUNTS:
+                        locked.append(output.user.name)
+        for account in locked:
+            self.spin_locked(account)
         for end in ended:
             for hear in self._context.command_ended:
                 hear(end)

@@ -18,7 +18,7 @@ import structlog
 from fleet.backend.context import BackendContext
 from fleet.backend.passwords import PasswordVault, fault_of_length, fault_of_new
 from fleet.backend.spin import SpinVault
-from fleet.cloud.desk import LONGEST_ID
+from fleet.cloud.desk import LONGEST_ID, OF_ACCOUNTS
 from fleet.cloud.desk_io import SpinChecked
 from fleet.cloud.people.records import Account
 from fleet.cloud.people.tokens import digest_of
@@ -126,7 +126,7 @@ class Prover:
             case "new_spin":
                 if not is_spin(secret):
                     return Proof(refused=BAD_FORMAT.reason, detail=BAD_FORMAT.detail)
-                return _NOBODY if account is None else Proof(digest=self._spins.hash("", account.id, secret).text)
+                return _NOBODY if account is None else Proof(digest=self._spins.hash(OF_ACCOUNTS, account.id, secret).text)
             case _:
                 return Proof(refused="malformed", detail=f"there is no secret {name[:40]!r}")
 

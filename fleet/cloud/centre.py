@@ -35,6 +35,7 @@ from fleet.cloud.rule import (
     SendReply,
     ServiceAsked,
     SessionUsed,
+    SpinLocked,
     as_json,
 )
 from fleet.kernel.instants import MINUTE, Instant
@@ -132,6 +133,8 @@ class ServiceCentre:
                 return self._all(self._each(lambda rule: rule.clock_moved(shift, now), "clock_moved", now))
             case SessionUsed(session):
                 return self._all(self._each(lambda rule: rule.session_used(session, now), "session_used", now))
+            case SpinLocked(account):
+                return self._all(self._each(lambda rule: rule.spin_locked(account, now), "spin_locked", now))
             case _:
                 assert_never(message)
 

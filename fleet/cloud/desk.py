@@ -80,6 +80,8 @@ REMEMBERED: Final = 10_000
 REMEMBERED_SPINS: Final = 2_000
 """Requests to set an S-PIN, kept in memory for those that are repeated: more than can be under way."""
 OPEN_PER_CAR: Final = 64
+OF_ACCOUNTS: Final = ""
+"""Stands for a VIN where an S-PIN is that of an account, for all cars."""
 NOBODY: Final = "nobody"
 """Stands for whoever asks for a command of a car with people, and has no account."""
 LONGEST_ID: Final = 100
@@ -689,7 +691,7 @@ class Desk:
 
 def account_key(account: str) -> UserKey:
     """Return under what the S-PIN of an account is kept: it is one for all cars."""
-    return "", account
+    return OF_ACCOUNTS, account
 
 
 def _wants_spin(asked: CommandAsked | BackEndAsked) -> bool:

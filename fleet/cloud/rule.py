@@ -174,7 +174,14 @@ class SessionUsed:
     session: str = field(repr=False)
 
 
-CentreInput = Event | Request | RequestProven | ServiceAsked | CommandEnded | ClockMoved | SessionUsed
+@dataclass(frozen=True, slots=True)
+class SpinLocked:
+    """Wrong tries have locked the S-PIN of an account."""
+
+    account: str
+
+
+CentreInput = Event | Request | RequestProven | ServiceAsked | CommandEnded | ClockMoved | SessionUsed | SpinLocked
 """Inputs of a service centre. An event or a request is new: its sequence number was never seen before."""
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -334,6 +341,10 @@ class Rule:
 
     def session_used(self, session: str, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Note that somebody does something in a session."""
+        return ()
+
+    def spin_locked(self, account: str, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Take that the S-PIN of an account was locked by wrong tries."""
         return ()
 
     def deadline(self) -> Instant | None:

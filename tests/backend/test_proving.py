@@ -17,14 +17,13 @@ from fleet.backend.proving import MOST
 from fleet.cloud.desk_io import SpinChecked
 from fleet.cloud.people.people import RULE
 from fleet.cloud.people.sign_in import TRIES
-from fleet.wire.messages import DeskAnswer, ServiceRequest
-from tests.backend.lab import BackendLab, running
+from fleet.wire.messages import DeskAnswer, Reply, Request, ServiceRequest
+from fleet.wire.sealing import SIMULATED_CARS_SECRET, key_of, seal
+from tests.backend.lab import BOOT, DIALECT, BackendLab, car, running
 
 ANNA = "anna@example.com"
 PASSWORD = "correct horse"
-DETAILS = {
-    "first_name": "Anna", "last_name": "Ek", "birth_date": "1990-05-17", "country": "SE", "terms": "2026-1", "privacy": "2026-1",
-}  # fmt: skip
+G3 = "VSSZZZKLZPR000001"
 
 
 class PeopleBackend:
@@ -241,3 +240,62 @@ async def test_an_spin_of_an_account_is_set_checked_by_the_desk_and_unlocked_by_
         desk.check_spin("c9", "p1", "4711", told)
         await backend.lab.session.wait_for(lambda: len(outcomes) == 6)
         assert outcomes[-1] is None
+
+
+# --- cars
+
+
+def typed(seq: int, spin: str, user: str = "p1", **odd: Any) -> Request:
+    """Return the request of a car on whose screen somebody logs in to enrol."""
+    sealed = seal(key_of(SIMULATED_CARS_SECRET, G3), G3, f"q{seq}", spin)
+    data = {"way": "assistant", "step": "begin", "user": user, "sealed_spin": sealed}
+    return Request(vin=G3, boot=BOOT, seq=seq, captured_at=BOOT + seq, id=f"q{seq}", name="enrolment", data=data | odd)
+
+
+def replies(backend: PeopleBackend) -> dict[str, tuple[str | None, dict[str, Any]]]:
+    frames = [frame for frame in backend.lab.session.published if f"/{G3}/reply/" in frame.topic]
+    read = [reply for frame in frames if isinstance(reply := DIALECT.read_to_car(frame), Reply)]
+    return {reply.id: (reply.error, reply.data) for reply in read}
+
+
+async def told(backend: PeopleBackend, *asked: Request) -> list[str | None]:
+    for request in asked:
+        backend.lab.session.deliver(*car(request))
+    await backend.lab.session.wait_for(lambda: replies(backend).keys() >= {request.id for request in asked})
+    return [replies(backend)[request.id][0] for request in asked]
+
+
+async def with_spin(backend: PeopleBackend) -> None:
+    await backend.register()
+    secrets = {"password": PASSWORD, "new_spin": "4711"}
+    assert (await backend.answer("set_spin", user=ANNA, secrets=secrets)).state == "succeeded"
+
+
+async def test_an_spin_typed_in_a_car_counts_with_those_typed_elsewhere(tmp_path: Path) -> None:
+    async with people(tmp_path) as backend:
+        await with_spin(backend)
+        assert await told(backend, typed(1, "4711")) == ["address_not_confirmed"]
+        wrong = [typed(number, f"000{number}") for number in range(2, 5)]
+        assert await told(backend, *wrong) == ["spin_wrong"] * 3
+        assert await told(backend, typed(5, "4711")) == ["spin_locked"]
+        with backend.lab.reader() as reader:
+            assert [row.kind for row in reader.mails()] == ["spin_locked", "confirm_address"]
+
+
+async def test_what_was_not_sealed_for_this_request_is_no_try(tmp_path: Path) -> None:
+    """Such as the sealed text of an earlier request, which anybody may have seen."""
+    async with people(tmp_path) as backend:
+        await with_spin(backend)
+        seen = typed(1, "4711").data["sealed_spin"]
+        odd = [typed(2, "4711", sealed_spin=seen), typed(3, "4711", sealed_spin="x"), typed(4, "4711", sealed_spin=7)]
+        assert await told(backend, *odd) == ["malformed"] * 3
+        assert await told(backend, typed(5, "4711", user="p9"), typed(6, "12345")) == ["insufficient_rights", "malformed"]
+        assert await told(backend, typed(7, "4711")) == ["address_not_confirmed"]
+
+
+async def test_a_request_that_comes_again_counts_one_try(tmp_path: Path) -> None:
+    async with people(tmp_path) as backend:
+        await with_spin(backend)
+        request = typed(1, "0000")
+        assert await told(backend, *[request] * 5) == ["spin_wrong"] * 5
+        assert await told(backend, typed(2, "4711")) == ["address_not_confirmed"]

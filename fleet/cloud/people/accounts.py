@@ -6,21 +6,22 @@ is answered as if it were otherwise, and only its owner is told, by mail.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 from msgspec.structs import replace
 
 from fleet.cloud.countries import load_countries
 from fleet.cloud.desk_io import KeepSpin, UnlockSpin
-from fleet.cloud.people import links, names, sessions, sign_in
+from fleet.cloud.people import car_log_in, links, names, sessions, sign_in
 from fleet.cloud.people.consents import consented
 from fleet.cloud.people.mails import mail_to
-from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
+from fleet.cloud.people.part import Action, Asking, Part, Refused, Words, replied
 from fleet.cloud.people.personal import birth_date_fault, name_fault
 from fleet.cloud.people.records import Account
-from fleet.cloud.rule import Done, RuleOutput
-from fleet.kernel.instants import HOUR, Duration
+from fleet.cloud.rule import Done, Proof, RuleOutput
+from fleet.kernel.instants import HOUR, Duration, Instant
+from fleet.wire.messages import Request
 
 Language = Literal["en", "de", "es", "fr", "it", "cs", "sv"]
 Greeting = Literal["ms", "mr", "neutral"]
@@ -84,6 +85,7 @@ class Accounts(Part):
     """The account of a person, from the first mail to the last session."""
 
     service: ClassVar[str] = "account"
+    requests: ClassVar[frozenset[str]] = frozenset({car_log_in.REQUEST})
 
     def actions(self) -> Mapping[str, Action]:
         return {
@@ -104,6 +106,10 @@ class Accounts(Part):
             "delete_device": self._delete_device,
             "show": self._show,
         }
+
+    def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:
+        """Log somebody in on the screen of a car."""
+        return replied(request, now, lambda: (car_log_in.log_in(self.people, request, proofs), ()))
 
     def has_pending_times(self) -> bool:
         """Tell whether something is to move when scenario time is set anew."""
@@ -246,7 +252,7 @@ class Accounts(Part):
         account, spin = self._account(asking), asking.proof("new_spin")
         if asking.session is None:  # a trusted tool may speak for a person, but not choose its S-PIN
             sign_in.signed_in(self.people, asking, self._name(asking))
-        self.people.put_account(replace(account, spin_set=True))
+        self.people.put_account(replace(account, spin_set=True, spin_version=account.spin_version + 1))
         return Done([KeepSpin(account.id, spin.digest)], {"account": account.id})
 
     # --- the rest
@@ -296,7 +302,7 @@ class Accounts(Part):
         shown: dict[str, Any] = {
             name: getattr(account, name)
             for name in account.__struct_fields__
-            if name not in {"id", "password", "password_version", "consents"}
+            if name not in {"id", "password", "password_version", "spin_version", "consents"}
         }
         consents = [{"what": each.what, "version": each.version, "given": each.given, "at": each.at} for each in account.consents]
         held = [key for key in self.people.sessions.of(account.id) if self.people.in_session(key, asking.now) is not None]

@@ -21,14 +21,13 @@ from fleet.cloud.car_settings import Number
 from fleet.cloud.people import at_home
 from fleet.cloud.people.guessing import check_guesses, forget_guesses, wrong_guess
 from fleet.cloud.people.models import check_told, check_way
-from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
+from fleet.cloud.people.part import Action, Asking, Part, Refused, Words, replied
 from fleet.cloud.people.primary import TEXTS, check_person, make_primary, without_begun
 from fleet.cloud.people.records import CarPeople, Enrolment, QrCode, Way
 from fleet.cloud.people.tokens import digest_of, pairing_code_of
-from fleet.cloud.rule import Done, Proof, RuleOutput, SendReply
-from fleet.errors import Undecodable
+from fleet.cloud.rule import Done, Proof, RuleOutput
 from fleet.kernel.instants import DAY, MINUTE, Duration, Instant
-from fleet.wire.messages import Event, Reply, Request
+from fleet.wire.messages import Event, Request
 from fleet.wire.requests import read_request
 
 QR_LASTS: Final[Duration] = 5 * MINUTE
@@ -39,8 +38,6 @@ KEYS_LAST: Final[Duration] = 10 * MINUTE
 """How long both keys may take; meanwhile nobody else can begin with that car by its keys (ours)."""
 BEGUN_MOST: Final = 20
 """People who have begun to enrol the same car (ours)."""
-REPLY_LIFETIME: Final[Duration] = 5 * MINUTE
-"""Of a reply to a request that does not say until when somebody waits."""
 _STEPS: Final[dict[Way, Literal["consents", "keys", "code"]]] = {"qr": "consents", "two_keys": "keys", "code": "code"}
 _LASTS: Final[dict[Way, Duration]] = {"qr": BEGUN_LASTS, "assistant": BEGUN_LASTS, "two_keys": KEYS_LAST, "code": CODE_LASTS}
 _LONGEST_CODE: Final = 64
@@ -209,20 +206,7 @@ class Enrolments(Part):
 
     def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:
         """Take what somebody does in a car to enrol; what nobody waits for any more is not done."""
-        until = request.expires_at
-        if until is not None and now >= until:
-            return ()
-        outputs: Sequence[RuleOutput] = ()
-        data: dict[str, Any] = {}
-        error = None
-        try:
-            data, outputs = self._in_car(request, proofs, now)
-        except Refused as refused:
-            error = refused.reason
-        except Undecodable as undecodable:
-            error = undecodable.reason
-        reply = Reply(id=request.id, name=request.name, data=data, error=error)
-        return [*outputs, SendReply(request.vin, reply, REPLY_LIFETIME if until is None else until - now)]
+        return replied(request, now, lambda: self._in_car(request, proofs, now))
 
     def _in_car(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> tuple[dict[str, Any], Sequence[RuleOutput]]:
         words: Any = read_request(request.name, request.data)

@@ -36,5 +36,5 @@ MAILS: Final[dict[str, tuple[str, ...]]] = {
 
 def mail_to(account: Account, kind: str, *, secret: str = "", vin: str = "", **data: Any) -> Mail:
     """Return a mail to a person, in the language of the account. A car it is about stands in the data, too."""
-    about = {"vin": vin} if vin else {}
+    about = {"vin": vin} if "vin" in MAILS[kind] else {}
     return Mail(account.id, account.email, account.language, kind, {**about, **data}, vin=vin, secret=secret)

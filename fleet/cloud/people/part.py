@@ -8,12 +8,13 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from fleet.cloud.actions import load_actions
+from fleet.cloud.online import REPLY_LIFETIME
 from fleet.cloud.people.people import People
 from fleet.cloud.people.records import CarPeople
-from fleet.cloud.rule import CommandEnded, Done, Proof, RequestRefused, RuleOutput, ServiceAsked
-from fleet.errors import FleetError
+from fleet.cloud.rule import CommandEnded, Done, Proof, RequestRefused, RuleOutput, SendReply, ServiceAsked
+from fleet.errors import FleetError, Undecodable
 from fleet.kernel.instants import Duration, Instant
-from fleet.wire.messages import Event, Request
+from fleet.wire.messages import Event, Reply, Request
 from fleet.wire.services import misfit
 
 WordsT = TypeVar("WordsT", bound="Words")
@@ -152,6 +153,24 @@ class Part:
     def wake(self, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Do what is due."""
         return ()
+
+
+def replied(
+    request: Request, now: Instant, decide: Callable[[], tuple[dict[str, Any], Sequence[RuleOutput]]]
+) -> Sequence[RuleOutput]:  # fmt: skip
+    """Return what `decide` wants, and the reply with its data or the reason it raises. Nobody may wait for one any more."""
+    until = request.expires_at
+    if until is not None and now >= until:
+        return ()
+    data: dict[str, Any] = {}
+    outputs: Sequence[RuleOutput] = ()
+    error = None
+    try:
+        data, outputs = decide()
+    except (Refused, Undecodable) as refused:
+        error = refused.reason
+    reply = Reply(id=request.id, name=request.name, data=data, error=error)
+    return [*outputs, SendReply(request.vin, reply, REPLY_LIFETIME if until is None else until - now)]
 
 
 def ask(part: Part, asking: Asking) -> Done | RequestRefused:

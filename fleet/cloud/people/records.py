@@ -35,7 +35,8 @@ class Consent(Record, frozen=True, kw_only=True):
 class Account(Record, frozen=True, kw_only=True):
     """A person. `id` says nothing of it: that alone goes to cars and into journals.
 
-    `password` is a hash that names its own cost; `password_version` counts how often it was changed. Times are scenario µs.
+    `password` is a hash that names its own cost; `password_version` counts how often it was changed,
+    and `spin_version` the S-PIN. Times are scenario µs.
     `confirmed` is when the e-mail was, `identified` when a dealer has seen the person.
     """
 
@@ -55,6 +56,7 @@ class Account(Record, frozen=True, kw_only=True):
     confirmed: Instant | None = None
     identified: Instant | None = None
     spin_set: bool = False
+    spin_version: int = 0
     consents: tuple[Consent, ...] = ()
     devices: tuple[str, ...] = ()
     relogin_min: int | None = None
@@ -110,7 +112,7 @@ class CarUser(Record, frozen=True, kw_only=True):
 
     `given` is the newest message of the car by which the person is its user: a reset in the car takes away what was given before
     it, whenever it is heard of. `awaited`: the car was asked to have the person at home and has not said so yet; meanwhile
-    `deleted` is the newest deletion that was heard of.
+    `deleted` is the newest deletion that was heard of. `spin_typed` is the version of the S-PIN that was last typed in this car.
     """
 
     role: Role
@@ -119,6 +121,7 @@ class CarUser(Record, frozen=True, kw_only=True):
     given: Number = NEVER
     awaited: bool = False
     deleted: Number = NEVER
+    spin_typed: int = -1
 
 
 class Licence(Record, frozen=True, kw_only=True):

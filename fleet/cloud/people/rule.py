@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from fleet.cloud.desk_io import RightsChanged
 from fleet.cloud.people import sessions
+from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.part import Asking, Part, ask
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.people.registry import PARTS
@@ -89,6 +90,11 @@ class PeopleRule(Rule):
         """Note that a session goes on."""
         sessions.used(self.people, session, now)
         return ()
+
+    def spin_locked(self, account: str, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Tell the owner of an S-PIN that it is locked."""
+        owner = self.people.accounts.get(account)
+        return [] if owner is None else [mail_to(owner, "spin_locked")]
 
     def deadline(self) -> Instant | None:
         """Return when the first part has something to do."""

@@ -163,6 +163,12 @@ class PeopleLab:
         (reply,) = self.those(SendReply)
         return reply.reply
 
+    def late_request(self, name: str, vin: str = VIN, **data: Any) -> None:
+        """Have a car ask something for whose answer nobody waits any more."""
+        self._seq += 1
+        asked = Request(vin=vin, boot=1, seq=self._seq, captured_at=self.now - 9, id=f"q{self._seq}", name=name, data=data)
+        self.give(msgspec.structs.replace(asked, expires_at=self.now))
+
     def those(self, kind: type[OutputT]) -> list[OutputT]:
         """Return the outputs of the last input that are of a kind."""
         return [output for output in self.last if isinstance(output, kind)]
