@@ -48,6 +48,13 @@ _ROWS_SINCE: Final = (
 )
 
 
+_LAST_STORED: Final = (
+    "SELECT stored_at FROM message WHERE id = (SELECT max(id) FROM message)"
+    " UNION ALL SELECT wall_us FROM notice WHERE id = (SELECT max(id) FROM notice)"
+    " UNION ALL SELECT wall_us FROM command_transition WHERE id = (SELECT max(id) FROM command_transition)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class CarRow:
     """One line about a car. `captured_at` is scenario µs, `stored_at` wall µs; None is not known."""
@@ -284,6 +291,13 @@ class StoreReader:
                 if present is not None and captured_at > present + ahead_at(1.0 if clock is None else clock.factor):
                     found[vin] = ClockAhead(boot, seq, captured_at, present)
         return found
+
+    def present(self) -> int:
+        """Return the scenario time at which something was stored last, 0 when nothing was (scenario µs)."""
+        announced = self.meta().get(CLOCK)
+        clock = None if announced is None else msgspec.json.decode(announced, type=AnnounceClock)
+        stored = [wall_us for (wall_us,) in self._rows(_LAST_STORED)]
+        return (_present_at(clock, max(stored)) or 0) if stored else 0
 
     def _statuses(self, keys: list[int]) -> list[Status]:
         """Return the stored statuses of these ids."""

@@ -11,13 +11,12 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from fleet.backend.reader import StoreReader
 from fleet.cli.actions import help_text, page, show
 from fleet.cli.common import MOST_ROWS, WATCH, AsJson, StorePath, make_table, out
 from fleet.cli.completing import complete_action, complete_rule, complete_vin
 from fleet.cli.connecting import EVERYWHERE, BrokerOptions, without_effect
 from fleet.cli.printing import json_text
-from fleet.cli.tools import User, asking_desk, find_store, reach_desk, tell_outcome
+from fleet.cli.tools import As, User, asking_desk, reach_desk, seen, tell_outcome
 from fleet.cloud.actions import load_actions
 from fleet.errors import UnknownName, UsageError
 from fleet.kernel.instants import format_instant
@@ -39,6 +38,7 @@ def notices(
         str | None, typer.Argument(metavar="[VIN]", callback=_typed, help="Only of this car.", autocompletion=complete_vin)
     ] = None,
     store: StorePath = None,
+    person: As = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="Most rows to show, the newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +48,7 @@ def notices(
 
     fleet notices VIN --json
     """
-    with StoreReader(find_store(store)) as reader:
+    with seen(store, person, as_json=as_json) as reader:
         rows = reader.notices(vin=vin, limit=limit)
         unknown = vin is not None and not rows and reader.status(vin) is None
     if as_json:

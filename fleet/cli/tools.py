@@ -6,6 +6,8 @@ import asyncio
 import math
 import secrets
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Never
@@ -13,7 +15,8 @@ from typing import Annotated, Any, Final, Literal, Never
 import msgspec
 import typer
 
-from fleet.backend.reader import StoreReader
+from fleet.backend.reader import ClockAhead, StoreReader
+from fleet.backend.seeing import NotVisible, SeenBy
 from fleet.cli.common import MOST_ROWS, WATCH, AsJson, StorePath, Vin, err, make_table, out
 from fleet.cli.completing import LATEST, complete_command
 from fleet.cli.connecting import BrokerOptions, connecting, without_effect
@@ -50,9 +53,39 @@ def find_store(path: Path | None) -> Path:
     return latest
 
 
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="PERSON",
+        help="Only what this person may see: an account, e-mail, user name or mobile number, or 'primary'.",
+    ),
+]
+
+
+@contextmanager
+def seen(store: Path | None, person: str | None, *, as_json: bool) -> Iterator[StoreReader | SeenBy]:
+    """Open a store, as a person may see it; one that may see nothing of what is wanted is told why, with exit code 1."""
+    with StoreReader(find_store(store)) as reader:
+        try:
+            yield reader if person is None else SeenBy(reader, person)
+        except NotVisible as error:
+            if as_json:
+                out.print_json(json_text({"reason": error.reason, "detail": error.detail}))
+            else:
+                err.say(str(error))
+            raise typer.Exit(1) from None
+
+
+def ahead_of(reader: StoreReader | SeenBy, vins: Iterable[str]) -> dict[str, ClockAhead]:
+    """Return of these cars those whose clock was ahead; to whom a part alone is shown, nothing."""
+    return reader.clocks_ahead(vins) if isinstance(reader, StoreReader) else {}
+
+
 @app.command(rich_help_panel=WATCH)
 def cars(
     store: StorePath = None,
+    person: As = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="Most rows to show.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -61,10 +94,12 @@ def cars(
     Examples: fleet cars
 
     fleet cars --limit 5 --store runs/latest/store.sqlite
+
+    fleet cars --as anna@example.com
     """
-    with StoreReader(find_store(store)) as reader:
+    with seen(store, person, as_json=as_json) as reader:
         rows = reader.cars()
-        ahead = reader.clocks_ahead(row.vin for row in rows[:limit])
+        ahead = ahead_of(reader, (row.vin for row in rows[:limit]))
     if as_json:
         plain = [msgspec.to_builtins(row) | {"clock_ahead": row.vin in ahead} for row in rows[:limit]]
         out.print_json(msgspec.json.encode(plain).decode())
@@ -87,16 +122,16 @@ def _as_of(captured_at: int, *, is_ahead: bool) -> str:
 
 
 @app.command(rich_help_panel=WATCH)
-def status(vin: Vin, store: StorePath = None, as_json: AsJson = False) -> None:
+def status(vin: Vin, store: StorePath = None, person: As = None, as_json: AsJson = False) -> None:
     """Show the newest known state of a car.
 
     Examples: fleet status VIN
 
-    fleet status VIN --json
+    fleet status VIN --as anna@example.com --json
     """
-    with StoreReader(find_store(store)) as reader:
+    with seen(store, person, as_json=as_json) as reader:
         twin = reader.status(vin)
-        ahead = reader.clocks_ahead([vin]).get(vin)
+        ahead = ahead_of(reader, [vin]).get(vin)
     if twin is None:
         raise UsageError(f"nothing is stored of {vin}", hint="fleet cars lists the cars that are known.")
     plain = msgspec.to_builtins(twin)
@@ -139,6 +174,7 @@ def _shown(name: str, value: Any) -> str:
 def history(
     vin: Vin,
     store: StorePath = None,
+    person: As = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST_ROWS, help="Most rows to show, the newest first.")] = 20,
     kind: Annotated[
         Literal["status", "event", "response", "request"] | None, typer.Option(help="Only messages of this kind.")
@@ -151,7 +187,7 @@ def history(
 
     fleet history VIN --kind event --json
     """
-    with StoreReader(find_store(store)) as reader:
+    with seen(store, person, as_json=as_json) as reader:
         rows = reader.history(vin, limit=limit, kind=kind)
     if as_json:
         out.print_json(json_text([asdict(row) for row in rows]))
