@@ -12,12 +12,8 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fleet.addresses import NoAddress, read_address
-from fleet.backend.mail.address import BadAddress, wire_address
-from fleet.backend.mail.folder import Folder
+from fleet.backend.mail.address import SENDER, BadAddress, wire_address
 from fleet.backend.mail.letter import Way
-from fleet.backend.mail.message import SENDER
-from fleet.backend.mail.smtp import Smtp, SmtpServer
-from fleet.backend.mail.webhook import Webhook, signing_key
 from fleet.errors import UsageError
 from fleet.runtime.clocks import wall_us
 from fleet.scenario.text import read_text
@@ -51,9 +47,9 @@ def open_ways(
     known = os.environ if environment is None else environment
     ways: dict[str, Way] = {}
     if not is_local(mail):
-        ways["mail"] = Smtp(_server(mail, known))
+        ways["mail"] = _server(mail, known)
     elif mail != NOWHERE:
-        ways["mail"] = ways["push"] = Folder(_folder(mail))
+        ways["mail"] = ways["push"] = _folder(mail)
     if push is not None:
         secret = _secret(PUSH_SECRET, known)
         if secret is None:
@@ -61,20 +57,33 @@ def open_ways(
                 "--push needs a secret by which the receiver knows that a push is ours",
                 hint=f"Put it into {PUSH_SECRET}, or name its file in {PUSH_SECRET}_FILE.",
             )
-        ways["push"] = Webhook(push, signing_key(secret), now_wall_us)
+        ways["push"] = _webhook(push, secret, now_wall_us)
     return ways
 
 
-def _folder(mail: str) -> Path:
+# Templates, mail and HTTP take a tenth of a second to load: only where something is delivered.
+
+
+def _webhook(push: str, secret: str, now_wall_us: Callable[[], int]) -> Way:
+    from fleet.backend.mail.webhook import Webhook, signing_key  # noqa: PLC0415
+
+    return Webhook(push, signing_key(secret), now_wall_us)
+
+
+def _folder(mail: str) -> Way:
+    from fleet.backend.mail.folder import Folder  # noqa: PLC0415
+
     path = Path(mail)
     if not mail or (path.exists() and not path.is_dir()):
         raise UsageError(
             f"--mail {mail!r} is no folder", hint=f"Name a folder, an address such as smtp://HOST:PORT, or {NOWHERE}."
         )
-    return path
+    return Folder(path)
 
 
-def _server(mail: str, environment: Mapping[str, str]) -> SmtpServer:
+def _server(mail: str, environment: Mapping[str, str]) -> Way:
+    from fleet.backend.mail.smtp import Smtp, SmtpServer  # noqa: PLC0415
+
     try:
         parts = urlsplit(mail)
         kind = parts.scheme.lower()
@@ -104,7 +113,7 @@ def _server(mail: str, environment: Mapping[str, str]) -> SmtpServer:
             f"--mail names the user {user!r}, and there is no password",
             hint=f"Put it into {SMTP_PASSWORD}, or name its file in {SMTP_PASSWORD}_FILE.",
         )
-    return SmtpServer(host, port, kind == "smtps", unquote(user) if user else None, password, sender)
+    return Smtp(SmtpServer(host, port, kind == "smtps", unquote(user) if user else None, password, sender))
 
 
 def _shown(mail: str) -> str:

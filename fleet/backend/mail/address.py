@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import Final
 
+SENDER: Final = "no-reply@fleet.example"
+"""Mails are from there, unless another address is configured."""
 LONGEST: Final = 254
 """RFC 5321: a path has 256 octets, the angle brackets included."""
 LONGEST_LOCAL: Final = 64
@@ -30,7 +32,7 @@ def wire_address(address: str) -> tuple[str, bool]:
     if len(local.encode()) > LONGEST_LOCAL:
         raise BadAddress(f"what is left of the @ is longer than {LONGEST_LOCAL} bytes")
     try:
-        domain = domain.encode("idna").decode().lower()
+        domain = (domain if domain.isascii() else domain.encode("idna").decode()).lower()
     except UnicodeError:
         raise BadAddress("the domain of the address is none") from None
     if not domain or not all(_LABEL.fullmatch(label) for label in domain.split(".")):

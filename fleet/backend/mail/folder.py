@@ -60,7 +60,7 @@ def stem_of(letter: Letter) -> str:
 
 def content_of(letter: Letter) -> bytes:
     """Return the content of a letter's file. Raises NotDelivered."""
-    return message_of(letter).as_bytes() if letter.channel == "mail" else push_content(letter)
+    return message_of(letter) if letter.channel == "mail" else push_content(letter)
 
 
 def files_of(path: Path, letter: Letter) -> list[Path]:

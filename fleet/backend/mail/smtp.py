@@ -12,14 +12,12 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.policy import SMTP as WIRE
-from email.policy import SMTPUTF8
 from typing import Final
 
 from fleet.addresses import is_loopback
-from fleet.backend.mail.address import BadAddress, wire_address
+from fleet.backend.mail.address import SENDER, BadAddress, wire_address
 from fleet.backend.mail.letter import Letter, NotDelivered
-from fleet.backend.mail.message import SENDER, message_of
+from fleet.backend.mail.message import QUOTED, message_of
 
 ANSWER_S: Final = 60.0
 """Seconds that a server may take for each of its answers (RFC 5321 asks for minutes; a restart shall not wait so long)."""
@@ -51,7 +49,7 @@ class Smtp:
 
     def deliver(self, letter: Letter, hand_over: Callable[[], None]) -> None:
         """Send it. Raises NotDelivered."""
-        message = message_of(letter, self._server.sender)
+        content = message_of(letter, self._server.sender, QUOTED)
         address, is_wide = _address(letter)
         client = self._connected()
         try:
@@ -59,7 +57,6 @@ class Smtp:
                 self._offer(client, address, is_wide=is_wide)
             except OSError as error:
                 raise NotDelivered("unreachable", self._told(error)) from error
-            content = message.as_bytes(policy=(SMTPUTF8 if is_wide else WIRE).clone(cte_type="7bit"))
             hand_over()
             self._hand_over(client, content)
         finally:

@@ -129,7 +129,7 @@ def worded(letter: Letter) -> Text:
 
 def shown(value: Any) -> Any:
     """Return a value as it may be shown: text on one line, without what steers a terminal, and not without end."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (value.isprintable() and len(value) <= LONGEST_VALUE):
         return value
     one_line = "".join(" " if unicodedata.category(character) in _STEERING else character for character in value)
     return one_line if len(one_line) <= LONGEST_VALUE else one_line[: LONGEST_VALUE - 1] + "…"
