@@ -395,7 +395,7 @@ async def test_files_are_written_in_place(path: Path, tmp_path: Path) -> None:
 
 async def test_an_erased_mail_is_not_sent(path: Path) -> None:
     way = Told(["unreachable"])
-    async with running(path, **options(way, patience=Patience(first=20 * MILLISECOND))) as lab:
+    async with running(path, **options(way, patience=Patience(first=20 * MILLISECOND, at_once=1))) as lab:
         await post(lab, count=3)
         await until(lambda: lab.backend.mails.is_idle)
         tried = len(way.delivered)
