@@ -12,6 +12,7 @@ from fleet.kernel.instants import Instant
 from fleet.runtime.car_selector import CarHandle
 from fleet.runtime.lines import LineJudge
 from fleet.runtime.places import place_of
+from fleet.runtime.screen import on_screen
 from fleet.runtime.users import Answered, Users
 from fleet.scenario.actions import Action, BrokerAction, CarAction, Control, TimelineStep
 from fleet.vehicle import signals
@@ -132,6 +133,11 @@ class ActionExecutor:
                 | "follow_route" | "clear_routes" | "give_consent" | "withdraw_consent" | "fail_update"
             ):  # fmt: skip
                 handle.put(_PLAIN[do], at)
+            case (
+                "show_qr" | "use_key" | "enter_code" | "enrol_in_car" | "log_in" | "log_out" | "delete_user"
+                | "set_battery_protection"
+            ):  # fmt: skip
+                handle.put(on_screen(action, do, handle.car, draws), at)
             case "enrol" | "register":
                 pass  # people do not act as yet
             case _:

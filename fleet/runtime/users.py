@@ -23,6 +23,7 @@ from fleet.observe.histogram import Histogram
 from fleet.runtime.desk_client import DeskClient
 from fleet.runtime.naming import NAMED
 from fleet.runtime.places import placed
+from fleet.runtime.screen import another, spin_of
 from fleet.runtime.shard import CarOnLink, Shard
 from fleet.scenario.actions import Action, TimelineStep, draw_destination_m
 from fleet.scenario.drawn import Distances
@@ -350,7 +351,7 @@ class Users:
         """Return the S-PIN this user types; the right one is set at the desk before it is first used."""
         if kind is None:
             return None
-        right = f"{Draws(car.key, 'spin').integer(0, 9999):04d}"
+        right = spin_of(car)
         if car.vin not in self._with_spin or kind == "new":
             number = f"{self._spins_set}-" if car.vin in self._with_spin else ""
             self._with_spin.add(car.vin)
@@ -358,7 +359,7 @@ class Users:
             self._desk.ask(SetSpin(id=f"{self._run:016x}-spin-{number}{car.vin}", vin=car.vin, spin=right))
         if kind in {"none", "token"}:
             return None
-        return f"{(int(right) + 1) % 10_000:04d}" if kind == "wrong" else right
+        return another(right) if kind == "wrong" else right
 
     # --- the desk's client
 

@@ -30,6 +30,7 @@ from fleet.scenario.people_checks import check_acting
 from fleet.scenario.persons import whom_word
 from fleet.scenario.problems import Problem, check_known, check_name, unknown
 from fleet.scenario.schema import CommandLoad, Vocabulary
+from fleet.scenario.screen_checks import NAMING, TYPING, check_screen
 from fleet.scenario.words import check_values, check_words, lacking
 from fleet.transport.faults import FAULTS
 from fleet.vehicle.signals import SetHeater
@@ -122,21 +123,23 @@ def _check_action(
     for key, takes in (
         ("to", action.do in LED),
         ("door", action.do in OPENED),
-        ("level", action.do in LOWERED),
+        ("level", action.do in LOWERED or action.do == "set_battery_protection"),
         ("fault", action.do == "fault"),
         ("mode", action.do == "set_privacy"),
         ("named", action.do == "set_service"),
         ("switch", action.do in SWITCHED),
         ("sensor", action.do == "crash"),
-        ("user", action.do == "reset_car" or action.command is not None),
+        ("user", action.do == "reset_car" or action.do in NAMING or action.command is not None),
         ("request", action.do == "ask"),
         ("data", action.do == "ask" or "service" in given),
         ("parameters", action.command is not None or action.do == "set_heater"),
-        *((key, action.command is not None) for key in ("distance", "distance_from", "spin", "time_to_live")),
+        ("spin", action.command is not None or action.do in TYPING),
+        *((key, action.command is not None) for key in ("distance", "distance_from", "time_to_live")),
     ):
         if (given or looks) and not takes and getattr(action, key) not in (None, {}):
             yield Problem((key,), f"{what} takes no {key!r}", is_key=True)
     yield from check_acting(action, given=given)
+    yield from check_screen(action, what)
     if action.distance_from is not None and action.distance is None:
         yield Problem(("distance_from",), "without 'distance' nobody stands anywhere", "Such as 'distance: 500 m'.", is_key=True)
     if action.do in OPENED and action.door is None:

@@ -38,12 +38,16 @@ Control = Literal[
     "workshop_mode", "reset_car", "pair_car", "ask", "set_heater",
 ]  # fmt: skip
 """Actions of people at a car's own controls, and a crash."""
+ScreenAction = Literal[
+    "show_qr", "use_key", "enter_code", "enrol_in_car", "log_in", "log_out", "delete_user", "set_battery_protection",
+]  # fmt: skip
+"""Actions of people on a car's screen and with its keys: how they enrol there, log in, and what they set."""
 PersonAction = Literal["enrol", "register"]
 """Actions of a person, in the app and in the car, with all their steps."""
 CarAction = Literal[
     "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage", Control,
     "lose_coverage", "regain_coverage", "low_fuel", "plug_in", "unplug", "break_charge_point", "mend_charge_point",
-    "follow_route", "clear_routes", "give_consent", "withdraw_consent", "fail_update", PersonAction,
+    "follow_route", "clear_routes", "give_consent", "withdraw_consent", "fail_update", ScreenAction, PersonAction,
 ]  # fmt: skip
 """Actions of people and the world on a car."""
 CAR_ACTIONS: Final[tuple[CarAction, ...]] = get_args(CarAction)
@@ -61,7 +65,7 @@ LED: Final = frozenset({"drive", "park", "enter_garage"})
 """Actions that may lead to a place."""
 OPENED: Final = frozenset({"open", "close"})
 LOWERED: Final = frozenset({"low_fuel", "low_adblue", "low_12v"})
-SWITCHED: Final = frozenset({"set_service", "workshop_mode"})
+SWITCHED: Final = frozenset({"set_service", "workshop_mode", "set_battery_protection"})
 
 
 class GeoPoint(Element, frozen=True, kw_only=True):
@@ -167,7 +171,8 @@ class Action(Element, frozen=True, kw_only=True):
     `distance` is how far the user stands from the car, or (`distance_from: fix`) by the geodesic from the car's own last fix.
     `user` asks for the command, or is deleted by a reset; None is the primary one. Somebody of the scenario's people is a
     `person` by name, or `by` a role on the car; `in_session` asks with the token of that person's last log-in. `whom` it is done
-    to, and `wrong` secrets are other ones. Of those who enrol on a `way`, shares make a mistake first (`wrong_first`).
+    to, and `wrong` secrets are other ones. Of those who enrol on a `way`, shares make a mistake first (`wrong_first`). In
+    the car a `user` is the id of an account, who types a `code` or the S-PIN, which the car may `save`, and gives `consents`.
     """
 
     do: CarAction | None = None
@@ -196,6 +201,10 @@ class Action(Element, frozen=True, kw_only=True):
     wrong: tuple[SecretName, ...] | None = None
     way: EnrolWay | None = None
     wrong_first: dict[str, Share] | None = None
+    key: Literal["first", "second"] | None = None
+    code: str | None = None
+    consents: tuple[Literal["privacy", "terms", "contract"], ...] | None = None
+    save: bool | None = None
 
     @property
     def subject(self) -> str:

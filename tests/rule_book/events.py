@@ -12,8 +12,6 @@ from tests.rule_book.variations import OK
 NOT_CAUSED: Final = {
     "route_lapsed": "routes wait for seven days",
     "service_due": "whether an inspection is due is drawn with the car",
-    "qr_shown": "no word of scenarios does it yet",
-    "key_presented": "no word of scenarios does it yet",
     "user_enrolled": "by the back end, for somebody with an account",
     "user_logged_in": "by somebody with an account",
     "user_logged_out": "by somebody with an account",
@@ -30,6 +28,7 @@ def write_events(book: Book) -> None:
         ("drives and fuel", _drives),
         ("calls", _calls),
         ("what is switched, reset and paired", _switches),
+        ("how cars are enrolled, and who may not be", _enrolment),
         ("zones and speeds", _watching),
         ("timers of heater, ventilation and departures", _timers),
         ("charging and the 12 V battery", _charging),
@@ -166,6 +165,28 @@ def _switches(book: Book) -> None:
 
 def _zone(**more: Any) -> dict[str, Any]:
     return {"zones": [{"name": "home", "at": "home", "radius_m": 500, **more}]}
+
+
+def _enrolment(book: Book) -> None:
+    """Each model in its way, with a network and a privacy switch that lets it speak; also where nobody is at home."""
+    steps: dict[str, tuple[str, dict[str, Any]]] = {"qr_shown": ("show_qr", {}), "key_presented": ("use_key", {"key": "first"})}
+    for event, fleet, others in (("qr_shown", "born", ("leon", "plain", "ateca")), ("key_presented", "plain", ("born", "leon"))):
+        action, words = steps[event]
+        car = book.car(fleet)
+        _tells(car, event, f"by the way of its model ({fleet})", action, **words)
+        car.do("set_privacy", mode=MODES["G4" if fleet == "born" else "G3"][-1])
+        _silent(car, event, f"at maximum privacy ({fleet})", action, **words)
+        car.do("set_privacy", mode="online_with_location").do("lose_coverage")
+        _silent(car, event, f"without a network ({fleet})", action, **words)
+        car.do("regain_coverage").do("reset_car")
+        _tells(car, event, f"nobody is at home ({fleet})", action, **words)
+        for other in others:
+            _silent(book.car(other), event, f"a model that is enrolled in another way ({other})", action, **words)
+    failed = {"request": "enrolment", "reason": "not_equipped"}
+    _tells(book.car("leon"), "request_failed", "a code in a model of another way", "enter_code", data=failed, code="12345678")
+    _tells(book.car("plain"), "request_failed", "the assistant in a model of another way", "enrol_in_car", data=failed, user="p1")
+    short = {"request": "log_in", "reason": "spin_required"}
+    _tells(book.car("leon"), "request_failed", "a log-in without the S-PIN", "log_in", data=short, user="p1", spin="none")
 
 
 def _watching(book: Book) -> None:
