@@ -25,6 +25,7 @@ GROUPS: Final = {
     "running": ("run",),
     "tools": ("cars", "status", "history", "command", "user"),
     "centre": ("notices", "service"),
+    "people": ("account", "enrol", "users", "privacy", "licence", "store"),
     "mails": ("mail",),
     "catalogue": ("catalogue",),
     "scenarios": ("scenarios", "check", "regions", "schema"),

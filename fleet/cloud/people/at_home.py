@@ -18,7 +18,6 @@ from fleet.cloud.people.people import People
 from fleet.cloud.people.records import CarPeople, CarUser
 from fleet.cloud.rule import AskCar, Mail, RuleOutput
 from fleet.kernel.instants import DAY, Duration, Instant
-from fleet.wire.privacy import OPEN
 
 SERVICE: Final = "users"
 """The part that hears what becomes of commands: their ids begin so."""
@@ -26,6 +25,8 @@ TOLD_WITHIN: Final[Duration] = 7 * DAY
 """How long a command to the car waits for it."""
 AGAIN_AFTER: Final[Duration] = DAY
 """When a car is told once more what it has not taken (ours)."""
+BY_ENROLMENT: Final = "enrolment"
+"""Says in `car_reset` that a new primary user has taken the place of the one before, as the back end wanted it."""
 ALL: Final = ""
 """Stands for all users among those whom a car is to forget."""
 _ENROL, _FORGET = "enrol", "forget"
@@ -68,10 +69,8 @@ def without_users(car: CarPeople, accounts: Iterable[str]) -> CarPeople:
 
 
 def free(car: CarPeople) -> CarPeople:
-    """Return the car without users, and without all that was theirs: its licences stay, and what its own switch says."""
-    if car.mode_by == "app":
-        car = replace(car, mode=OPEN, mode_by=None)
-    return replace(car, users={}, services_off=(), switches=(), certificate="")
+    """Return the car without users, and without what was theirs; its licences stay."""
+    return replace(car, users={}, certificate="")
 
 
 def dismiss(people: People, vin: str, accounts: Sequence[str]) -> list[AskCar]:

@@ -12,6 +12,7 @@ from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.models import model_of
 from fleet.cloud.people.part import Refused
 from fleet.cloud.people.people import People
+from fleet.cloud.people.privacy import opened
 from fleet.cloud.people.records import Account, CarPeople, CarUser, Consent
 from fleet.cloud.rule import RuleOutput
 from fleet.kernel.instants import Instant
@@ -50,12 +51,12 @@ def make_primary(
     Raises Refused, and then nothing has changed.
     """
     account = check_person(people, car, account_id)
-    if car.mode in SILENT_MODES and car.mode_by == "car":
-        raise Refused("privacy_offline", f"the privacy mode of the car is {car.mode}")
+    if car.reported is not None and car.reported.mode in SILENT_MODES:
+        raise Refused("privacy_offline", f"the privacy mode of the car is {car.reported.mode}")
     model = model_of(car.vin)
     before = car.users
     car = replace(
-        at_home.free(without_begun(car, account_id)),
+        opened(at_home.free(without_begun(car, account_id)), now),
         managed=True,
         model=model.name,
         generation=model.generation,

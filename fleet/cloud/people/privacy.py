@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from fleet.cloud import car_settings
 from fleet.cloud.car_settings import ReportedSettings, reset_of
+from fleet.cloud.people.at_home import BY_ENROLMENT
 from fleet.cloud.people.consents import consented
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
@@ -195,7 +196,7 @@ class Privacy(Part):
         car = replace(car, reported=after)
         if event.name == "privacy_changed":
             car = _turned(car, before, after, event.captured_at)
-        elif (reset := reset_of(event)) is not None and reset.user is None:
+        elif (reset := reset_of(event)) is not None and reset.user is None and event.data.get("by") != BY_ENROLMENT:
             car = _forgotten(car, event.captured_at)
         self.people.put_car(car)
         return ()

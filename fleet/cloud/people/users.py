@@ -27,8 +27,6 @@ from fleet.wire.messages import Event
 
 USERS: Final = 5
 """Of a car: the primary user and up to four more."""
-BY_ENROLMENT: Final = "enrolment"
-"""Says in `car_reset` that a new primary user has taken the place of the one before, as the back end wanted it."""
 
 
 class Nothing(Words, frozen=True, kw_only=True):
@@ -163,11 +161,13 @@ class Users(Part):
 
     # --- told by the car
 
+    def hears(self, event: Event) -> bool:
+        """Want those of cars of which something is known."""
+        return event.vin in self.people.cars
+
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002 (numbers count, not times)
         """Take what a car says of its users."""
-        car = self.people.cars.get(event.vin)
-        if car is None:
-            return ()
+        car = self.people.cars[event.vin]
         try:
             after, more = self._after(car, event)
         except msgspec.ValidationError:
@@ -186,7 +186,7 @@ class Users(Part):
             if number < car.reset or self.people.accounts.get(user) is None:
                 return car, ()
             return car, at_home.dismiss(self.people, car.vin, [user])  # removed, and the car had not heard of it
-        if event.data.get("by") == BY_ENROLMENT:
+        if event.data.get("by") == at_home.BY_ENROLMENT:
             return car, ()
         gone = read_reset(event).user
         if gone is None or gone == car.primary:

@@ -11,9 +11,6 @@ CAR = CarPeople(
     vin=BORN,
     managed=True,
     users={ANNA: CarUser(role="primary", since=1, given=(1, 5)), BEA: CarUser(role="guest", since=2, given=(1, 7))},
-    mode="offline",
-    mode_by="app",
-    services_off=("honk",),
     certificate="C1",
 )
 
@@ -36,7 +33,7 @@ def test_without_its_primary_user_a_car_has_none_and_nothing_of_them() -> None:
     assert set(at_home.without_users(CAR, [BEA]).users) == {ANNA}
     assert at_home.without_users(CAR, [BEA]).certificate == "C1"
     left = at_home.without_users(CAR, [ANNA])
-    assert (left.users, left.services_off, left.certificate, left.mode) == ({}, (), "", "online_with_location")
+    assert (left.users, left.certificate) == ({}, "")
     assert left.managed
 
 

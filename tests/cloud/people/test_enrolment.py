@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from fleet.cloud.people.enrolment import BEGUN_LASTS, BEGUN_MOST, CODE_LASTS, KEYS_LAST, QR_LASTS
 from fleet.cloud.people.guessing import WRONG_IN_CAR
 from fleet.cloud.people.primary import GARAGE
+from fleet.cloud.people.privacy import with_mode
 from fleet.cloud.people.records import CarUser
 from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.rule import ClockMoved, Proof
@@ -215,9 +216,10 @@ def test_a_car_that_was_switched_to_maximum_privacy_is_not_enrolled() -> None:
     """What the previous owner has chosen in the app keeps nobody from taking the car over."""
     lab = EnrolLab()
     lab.accepts(ANNA)
-    lab.people.put_car(replace(lab.car(), mode="offline", mode_by="car"))
+    lab.event("privacy_changed", BORN, mode="offline", services_off=[])
     assert lab.refused("enrol", "scan", BORN, person=ANNA, code=lab.shows()) == "privacy_offline"
-    lab.people.put_car(replace(lab.car(), mode="offline", mode_by="app", services_off=("honk",)))
+    lab.event("privacy_changed", BORN, mode="online_with_location", services_off=[])
+    lab.people.put_car(replace(with_mode(lab.car(), "offline", lab.now), mode_by="app", services_off=("honk",)))
     lab.done("enrol", "scan", BORN, person=ANNA, code=lab.shows())
     rights = lab.rights(BORN)
     assert rights is not None
@@ -434,7 +436,7 @@ def fails(lab: EnrolLab, error: str) -> Reply:
                     lab.people.put_car(replace(lab.car(f"VSSZZZK1ZPP1{number:05}"), users=primary))
             else:
                 assert error == "privacy_offline"
-                lab.people.put_car(replace(car, mode="maximum_privacy", mode_by="car"))
+                lab.event("privacy_changed", LEON, mode="maximum_privacy", services_off=[])
             return lab.request("enrolment", LEON, way="two_keys")
 
 

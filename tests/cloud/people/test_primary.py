@@ -195,3 +195,14 @@ def test_an_enrolment_begins_the_free_term_and_shows_that_services_are_active() 
     assert [asked.parameters for asked in lab.those(AskCar) if asked.name == "show_notice"] == [{"kind": "activation"}]
     car = lab.people.cars[BORN]
     assert [(held.product, held.begins) for held in car.licences] == [("connect", car.registered)]
+
+
+def test_what_the_new_owner_keeps_private_stays_so_when_the_car_forgets_the_previous_one() -> None:
+    """Of the car's own settings nothing is left, and the app wins nothing by that."""
+    lab = sold()
+    lab.enrols(BEA, at_home=False)
+    lab.done("privacy", "set", BORN, person=BEA, mode="offline")
+    lab.event("car_reset", BORN, by="enrolment")
+    rights = lab.rights(BORN)
+    assert rights is not None
+    assert rights.mode == "offline"

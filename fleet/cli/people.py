@@ -1,0 +1,126 @@
+"""Asks the services about people, each as a command of its own: `fleet enrol begin VIN way=qr`. Made from their catalogue.
+
+No secret stands on a command line, where all who can list processes see it: passwords, S-PINs and links are asked for at the
+terminal or read from a pipe, a line for each, and a session is read from a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from fleet.cli.actions import described
+from fleet.cli.centre import read_data
+from fleet.cli.common import WATCH, AsJson, StorePath, out
+from fleet.cli.completing import complete_vin
+from fleet.cli.connecting import BrokerOptions
+from fleet.cli.printing import json_text
+from fleet.cli.tools import User, asking_desk, reach_desk, tell_outcome
+from fleet.cloud.actions import ActionEntry, load_actions
+from fleet.errors import UsageError
+from fleet.runtime.asking import ask_desk
+from fleet.wire.messages import DeskAnswer, ServiceRequest
+from fleet.wire.vin import typed_vin
+
+SERVICES: Final = ("account", "enrol", "users", "privacy", "licence", "store")
+"""The services that are commands, in the order of the help."""
+PATIENCE_S: Final = 60.0
+"""A password is slow to prove, and others may be waiting before it."""
+_OPTIONAL: Final = "?"
+
+Given = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[VIN] [KEY=VALUE]…", help="The car it is about, and the parameters.", autocompletion=complete_vin),
+]
+SessionFile = Annotated[
+    Path | None,
+    typer.Option("--session-file", metavar="FILE", help="Ask as the app whose session's token is in this file."),
+]
+
+
+def service_app(service: str) -> typer.Typer:
+    """Return the command of a service, with a command for each of its actions."""
+    entry = load_actions()[service]
+    app = typer.Typer(no_args_is_help=True, help=f"{entry.summary[0].upper()}{entry.summary[1:]}.")
+    for action, told in entry.actions.items():
+        app.command(action.replace("_", "-"), help=_help(service, action, told))(_asking(service, action, told))
+    return app
+
+
+def _help(service: str, action: str, entry: ActionEntry) -> str:
+    lines = [f"{entry.summary[0].upper()}{entry.summary[1:]}.", *(line.strip() for line in described(entry))]
+    return "\n\n".join([*lines, f"Example: fleet {service} {action.replace('_', '-')} {entry.example}".rstrip()])
+
+
+def _asked_for(secret: str) -> str:
+    name = secret.removesuffix(_OPTIONAL).replace("_", " ")
+    return f"{name} (none: an empty line)" if secret.endswith(_OPTIONAL) else name
+
+
+def _asking(service: str, action: str, entry: ActionEntry) -> Callable[..., None]:
+    @asking_desk
+    def ask(
+        *,
+        words: Given = None,
+        user: User = None,
+        session_file: SessionFile = None,
+        connection: BrokerOptions,
+        store: StorePath = None,
+        as_json: AsJson = False,
+    ) -> None:
+        given = list(words or ())
+        vin = typed_vin(given.pop(0)) if given and "=" not in given[0] else None
+        if entry.car and vin is None:
+            raise UsageError(f"{service} {action} is about a car", hint=f"Such as fleet {service} {action} {entry.example}")
+        if session_file is not None and user is not None:
+            raise UsageError("--user and --session-file exclude each other", hint="A session says whose it is.")
+        request = ServiceRequest(
+            id=secrets.token_hex(12),
+            service=service,
+            action=action,
+            vin=vin,
+            data=read_data(given),
+            user=user,
+            session=None if session_file is None else session_file.read_text(encoding="utf-8").strip(),
+            secrets=read_secrets(entry.secrets),
+        )
+        access = reach_desk(connection, store)
+        tell(f"{service} {action}", asyncio.run(ask_desk(access, request, timeout_s=PATIENCE_S)), as_json=as_json)
+
+    return ask
+
+
+def tell(what: str, answer: DeskAnswer, *, as_json: bool) -> None:
+    """Print an answer with all that it tells, and end with exit code 0 for success only."""
+    told: dict[str, Any] = {**(answer.data or {}), **(answer.secrets or {})}
+    if not as_json and told:
+        out.print_json(json_text(msgspec.to_builtins(told)))
+    tell_outcome(what, answer, as_json)
+
+
+def read_secrets(names: tuple[str, ...]) -> dict[str, str]:
+    """Ask for each secret without showing it, or read a line of what is piped in. Raises UsageError without a needed one."""
+    given: dict[str, str] = {}
+    for wanted in names:
+        name = wanted.removesuffix(_OPTIONAL)
+        if sys.stdin.isatty():
+            text = typer.prompt(_asked_for(wanted).capitalize(), hide_input=True, default="", show_default=False)
+        else:
+            text = sys.stdin.readline().rstrip("\r\n")
+        if text:
+            given[name] = text
+        elif wanted == name:
+            raise UsageError(f"no {name} was given", hint="Type it at the prompt, or pipe it in, a line for each secret.")
+    return given
+
+
+app = typer.Typer()
+for _service in SERVICES:
+    app.add_typer(service_app(_service), name=_service, rich_help_panel=WATCH)
