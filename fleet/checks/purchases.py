@@ -10,15 +10,22 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from fleet.checks.check import Check, Handlers, is_wiped
-from fleet.kernel.instants import DAY, SECOND, Instant
+from fleet.checks.people import KnownPeople
+from fleet.kernel.instants import DAY, HOUR, SECOND, Instant, format_instant
 from fleet.observe.journal import Begin, Input, Output
 
 CENTRE: Final = "centre"
 PRODUCTS: Final = {
-    "radio_1_year": (50, 12), "radio_2_years": (85, 24), "navi_1_year": (135, 12), "navi_2_years": (225, 24),
-    "data_plan_1_month": (15, 1),
+    "radio_1_year": (50, 12, "g3_radio"), "radio_2_years": (85, 24, "g3_radio"),
+    "navi_1_year": (135, 12, "g3_navi"), "navi_2_years": (225, 24, "g3_navi"),
+    "connect_1_year": (65, 12, "connect"), "connect_2_years": (110, 24, "connect"),
+    "connect_plus_1_year": (95, 12, "connect_plus"), "connect_plus_2_years": (160, 24, "connect_plus"),
+    "travel_assist_1_year": (49, 12, "travel_assist"), "charging_map_1_year": (29, 12, "charging_map"),
+    "online_maintenance_1_year": (19, 12, "online_maintenance"),
+    "apple_music_1_year": (0, 12, "apple_music"), "tidal_1_year": (0, 12, "tidal"),
+    "data_plan_1_month": (15, 1, "data_plan"),
 }  # fmt: skip
-"""Price in €, and months; the data plan is ours."""
+"""Price in €, months, and what the licence is for; all but those of radio and navi are ours."""
 CONFIDENTIAL: Final = frozenset({"home_address", "contacts", "last_destinations"})
 REMEMBERED: Final = 4_000
 
@@ -36,8 +43,9 @@ class PurchasesKept(Check):
     looks_at = "purchases, and users who log in"
     remembers = True
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, people: KnownPeople) -> None:
         super().__init__(begin)
+        self._people = people
         self._asked: dict[tuple[str, str], tuple[Data, Instant]] = {}
         self._active: dict[tuple[str, str], Instant] = {}
         self._saved: dict[tuple[str, str], dict[str, str]] = {}
@@ -78,13 +86,17 @@ class PurchasesKept(Check):
 
     def _bought(self, vin: str, told: Data, now: Instant) -> Iterator[str]:
         product = told["product"]
-        price, months = PRODUCTS.get(product, (None, 0))
+        price, months, kind = PRODUCTS.get(product, (None, 0, ""))
         if price is None:
             yield f"{product} is bought, which is not offered"
             return
         licence = product.split("_1_")[0].split("_2_")[0]
         if told["price_eur"] != price:
             yield f"{product} costs {told['price_eur']} €, expected {price}"
+        car = self._people.managed(vin)
+        if car is not None:
+            yield from _of_licence(car, kind, told["active_until"], months, now)
+            return
         begins = max(now, self._active.get((vin, licence), 0))
         self._active[vin, licence] = told["active_until"]
         expected = _months_later(begins, months)
@@ -102,6 +114,21 @@ class PurchasesKept(Check):
             hidden = name in CONFIDENTIAL and not asked.get("identified", False)
             if not hidden and shown.get(name) != value:
                 yield f"{name} was saved as {value}, and comes back as {shown.get(name)}"
+
+
+def _of_licence(car: Data, product: str, until: Instant, months: int, now: Instant) -> Iterator[str]:
+    """Judge what the people of a car have bought by the licences that are kept of it; the clocks of its market may change."""
+    active = [each for each in car.get("licences", ()) if each["product"] == product and each.get("state", "active") == "active"]
+    bought = [each for each in active if each["ends"] == until]
+    if not bought:
+        yield f"{product} is active until {format_instant(until)}, and no licence is"
+        return
+    begins = bought[-1]["begins"]
+    before = max((each["ends"] for each in active if each["ends"] < until), default=0)
+    if begins != max(now, before):
+        yield f"{product} begins on {format_instant(begins)}, expected {format_instant(max(now, before))}"
+    if abs(until - _months_later(begins, months)) > HOUR:
+        yield f"{product} is active for {(until - begins) / DAY:.1f} days, expected {months} months"
 
 
 def _months_later(at: Instant, months: int) -> Instant:

@@ -192,7 +192,7 @@ def _service_checks(
         RepliesFit(begin),
         RequestRule(begin, equipment),
         RepliesTrue(begin, equipment),
-        PurchasesKept(begin),
+        PurchasesKept(begin, people),
         PartnersTold(begin),
         CampaignsKept(begin),
         DeskSends(begin),

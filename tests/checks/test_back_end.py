@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,29 @@ def test_what_is_bought_has_its_price_and_its_time(tmp_path: Path, price: float,
     replied(
         paper, "store_purchase", {"product": "navi_1_year"}, {"product": "navi_1_year", "price_eur": price, "active_until": until}
     )
+    assert ("purchases" in broken(paper.judge(tmp_path))) is not holds
+
+
+@pytest.mark.parametrize(
+    ("begins", "days", "holds"), [(0, 365, True), (10, 365, True), (10, 400, False), (11, 365, False), (0, 30, False)]
+)
+def test_what_the_people_of_a_car_buy_begins_where_their_licence_ends(
+    tmp_path: Path, begins: int, days: int, holds: bool
+) -> None:  # fmt: skip
+    """The first licence ends in ten days, or ended yesterday."""
+    paper = Paper()
+    day = 24 * 3_600_000_000
+    asked = paper.now + 2_000_000  # two lines on
+    first = asked + (10 if begins else -1) * day
+    until = asked + (begins + days) * day
+    licences = [
+        {"id": "g3_navi-1", "product": "g3_navi", "begins": first - 365 * day, "ends": first},
+        {"id": "g3_navi-2", "product": "g3_navi", "begins": asked + begins * day, "ends": until},
+    ]
+    car = json.dumps({"vin": VIN, "managed": True, "licences": licences})
+    paper.write("centre", "out", "Keep", {"module": "people", "key": f"car/{VIN}", "value": car})
+    told = {"product": "navi_1_year", "price_eur": 135, "active_until": until}
+    replied(paper, "store_purchase", {"product": "navi_1_year"}, told)
     assert ("purchases" in broken(paper.judge(tmp_path))) is not holds
 
 
