@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from fleet.cloud.desk_io import RightsChanged
 from fleet.cloud.people import sessions
-from fleet.cloud.people.mails import mail_to
+from fleet.cloud.people.mails import mail_to, with_pushes
 from fleet.cloud.people.part import Asking, Part, ask
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.people.registry import PARTS
@@ -94,7 +94,7 @@ class PeopleRule(Rule):
     def spin_locked(self, account: str, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Tell the owner of an S-PIN that it is locked."""
         owner = self.people.accounts.get(account)
-        return [] if owner is None else [mail_to(owner, "spin_locked")]
+        return [] if owner is None else with_pushes([mail_to(owner, "spin_locked")], self.people.accounts.get)
 
     def deadline(self) -> Instant | None:
         """Return when the first part has something to do."""
@@ -110,11 +110,14 @@ class PeopleRule(Rule):
         return self._with_rights(outputs)
 
     def _with_rights(self, outputs: Sequence[RuleOutput]) -> list[RuleOutput]:
-        """Return the outputs, and before them the rights that have changed: who lost one must not be served by what follows."""
+        """Return the outputs, pushes beside mails, and before them the rights that have changed.
+
+        Who lost a right must not be served by what follows.
+        """
         changed: list[RuleOutput] = []
         for vin in self.people.take_touched():
             rights = self.people.rights_of(vin)
             if rights != self._told.get(vin):
                 self._told[vin] = rights
                 changed.append(RightsChanged(vin, rights))
-        return [*changed, *outputs]
+        return [*changed, *with_pushes(outputs, self.people.accounts.get)]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from importlib.resources import files
 from itertools import product
+from typing import get_args
 
 import pytest
 
 from fleet.backend.mail.letter import NotDelivered
 from fleet.backend.mail.texts import DEFAULT, GONE, LANGUAGES, LONGEST_VALUE, kinds_of, worded
 from fleet.cloud.people.mails import MAILS, WITH_SECRET
+from fleet.cloud.people.primary import TEXTS
+from fleet.cloud.people.products import load_products
+from fleet.cloud.rights import PURPOSES, Role
 from fleet.kernel.instants import DAY, HOUR
 from tests.backend.mail.lab import AT, DATA, SECRET, VIN, letter
 
@@ -100,6 +106,16 @@ def test_names_come_from_the_language_then_from_english_then_from_the_key() -> N
     assert "Rolle: Gast" in told("de", "guest")
     assert "Connected Travel Assist" in worded(letter("licence_withdrawn", language="sv", data={"product": "travel_assist"})).body
     assert "chief driver" in told("de", "chief_driver")
+
+
+def test_products_roles_and_consents_have_names() -> None:
+    """Those of products are names of their own in most languages; all others are words of the language."""
+    people = {*get_args(Role), *PURPOSES, *TEXTS}
+    for language in LANGUAGES:
+        source = files("fleet.backend").joinpath(f"mail_texts/{language}.toml").read_text(encoding="utf-8")
+        known = tomllib.loads(source)["names"].keys()
+        products = load_products().products.keys() if language == DEFAULT else {"g3_radio", "g3_navi", "data_plan"}
+        assert known >= people | products, language
 
 
 def test_what_others_have_typed_stays_on_its_line_and_is_not_endless() -> None:

@@ -152,7 +152,7 @@ def test_the_first_log_in_from_a_device_is_told_by_mail() -> None:
     lab.log_in(ANNA, "phone")
     assert mailed(lab) == []
     lab.log_in(ANNA, "tablet")
-    assert lab.those(Mail)[0].data == {"device": "tablet", "at": lab.now}
+    assert lab.those(Mail)[0].data == {"device": "tablet", "at": lab.now, "zone": "Europe/Stockholm"}
 
 
 def test_devices_are_bounded() -> None:
