@@ -23,10 +23,11 @@ from fleet.cloud.people.guessing import check_guesses, forget_guesses, wrong_gue
 from fleet.cloud.people.models import check_told, check_way
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words, replied
 from fleet.cloud.people.primary import TEXTS, check_person, make_primary, without_begun
-from fleet.cloud.people.records import CarPeople, Enrolment, QrCode, Way
+from fleet.cloud.people.records import CarPeople, Enrolment, QrCode
 from fleet.cloud.people.tokens import digest_of, pairing_code_of
 from fleet.cloud.rule import Done, Proof, RuleOutput
 from fleet.kernel.instants import DAY, MINUTE, Duration, Instant
+from fleet.wire.enrolment import Way
 from fleet.wire.messages import Event, Request
 from fleet.wire.requests import read_request
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 from fleet.cloud.people.part import Refused
+from fleet.wire.enrolment import Way, way_of
 
 Generation = Literal["G3", "G4"]
 MAKER: Final = "VSS"
@@ -15,19 +16,22 @@ MAKER: Final = "VSS"
 
 
 class Model(NamedTuple):
-    """A model, and the ways in which it is enrolled: without and with a navi system."""
+    """A model, as its VIN tells it."""
 
     name: str
     generation: Generation
-    ways: tuple[str, str]
+
+    def way(self, *, navi: bool) -> Way:
+        """Return how it is enrolled, with or without a navi system."""
+        return way_of(self.name, self.generation, navi=navi)
 
 
 _BY_VIN: Final = {
-    "KH": Model("Ateca", "G3", ("code", "assistant")),
-    "KL": Model("Leon", "G3", ("two_keys", "assistant")),
-    "KM": Model("Formentor", "G3", ("two_keys", "assistant")),  # with a radio (ours): as the Leon
-    "K1": Model("Born", "G4", ("qr", "qr")),
-    "KR": Model("Tavascan", "G4", ("qr", "qr")),
+    "KH": Model("Ateca", "G3"),
+    "KL": Model("Leon", "G3"),
+    "KM": Model("Formentor", "G3"),
+    "K1": Model("Born", "G4"),
+    "KR": Model("Tavascan", "G4"),
 }
 
 
@@ -40,18 +44,19 @@ def model_of(vin: str) -> Model:
     return model
 
 
-def check_way(vin: str, way: str) -> Model:
-    """Return the model of a car that is enrolled this way. Raises Refused for another way, or another car."""
+def check_way(vin: str, way: Way) -> Model:
+    """Return the model of a car that can be enrolled this way. Raises Refused for another way, or another car."""
     model = model_of(vin)
-    if way not in model.ways:
-        raise Refused("wrong_way", f"a {model.name} is enrolled by {' or '.join(dict.fromkeys(model.ways))}, not by {way}")
+    ways = dict.fromkeys(model.way(navi=navi) for navi in (False, True))
+    if way not in ways:
+        raise Refused("wrong_way", f"a {model.name} is enrolled by {' or '.join(ways)}, not by {way}")
     return model
 
 
-def check_told(model: Model, way: str, told: str | None, navi: bool | None) -> None:
+def check_told(model: Model, way: Way, told: str | None, navi: bool | None) -> None:
     """Hold what a car says of itself against its VIN. Raises Refused where they contradict each other."""
     if told is not None and told != model.name:
         raise Refused("incompatible_car", f"the car says that it is a {told[:40]}, and by its VIN it is a {model.name}")
-    if navi is not None and way != model.ways[navi]:
+    if navi is not None and way != model.way(navi=navi):
         fitted = "with a navi system" if navi else "without a navi system"
-        raise Refused("wrong_way", f"a {model.name} {fitted} is enrolled by {model.ways[navi]}, not by {way}")
+        raise Refused("wrong_way", f"a {model.name} {fitted} is enrolled by {model.way(navi=navi)}, not by {way}")

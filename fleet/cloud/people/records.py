@@ -9,10 +9,9 @@ import msgspec
 from fleet.cloud.car_settings import NEVER, Number, ReportedSettings
 from fleet.cloud.rights import Private, Role
 from fleet.kernel.instants import Instant
+from fleet.wire.enrolment import Way
 from fleet.wire.privacy import OPEN, PrivacyMode
 
-Way = Literal["qr", "assistant", "two_keys", "code"]
-"""The ways to enrol a car."""
 LicenceState = Literal["inactive", "active", "withdrawn"]
 """`inactive`: bought, and not activated. That one is over follows from the time."""
 Switcher = Literal["car", "app"]

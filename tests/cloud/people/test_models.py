@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from fleet.cloud.people.models import check_told, check_way, model_of
 from fleet.cloud.people.part import Refused
 from fleet.vehicle.catalogue import load_catalogue
+from fleet.wire.enrolment import Way
 from tests.cloud.people.enrolling import ATECA, BORN, FORMENTOR, LEON, TAVASCAN
 
 OF_MODELS = {"Ateca": ATECA, "Leon": LEON, "Formentor": FORMENTOR, "Born": BORN, "Tavascan": TAVASCAN}
@@ -42,7 +45,7 @@ def test_other_cars_have_no_such_services(vin: str) -> None:
     ],
 )
 def test_each_model_has_its_ways(vin: str, ways: set[str]) -> None:
-    for way in ("qr", "assistant", "two_keys", "code"):
+    for way in get_args(Way):
         if way in ways:
             check_way(vin, way)
             continue
@@ -66,7 +69,7 @@ def test_each_model_has_its_ways(vin: str, ways: set[str]) -> None:
     ],
 )
 def test_a_car_that_says_otherwise_than_its_vin_is_not_enrolled(
-    vin: str, way: str, told: str | None, navi: bool | None, reason: str | None
+    vin: str, way: Way, told: str | None, navi: bool | None, reason: str | None
 ) -> None:
     if reason is None:
         check_told(model_of(vin), way, told, navi)
