@@ -96,23 +96,24 @@ def machine() -> dict[str, Any]:
 
 def command_figures(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Return the commands by terminal state, and by reason where there is one; `open` only while some have no end."""
-    total = sum(sum(reasons.values()) for reasons in counts.values())
-
-    def whole(state: str) -> int:
-        return sum(counts.get(state, {}).values())
-
-    figures: dict[str, Any] = {
-        "total": total,
-        "succeeded": whole("succeeded"),
-        "rejected": dict(counts.get("rejected", {})),
-        "failed": dict(counts.get("failed", {})),
-        "expired": whole("expired"),
-        "unknown": whole("unknown"),
-    }
-    still_open = total - sum(whole(state) for state in ("succeeded", "rejected", "failed", "expired", "unknown"))
+    figures = outcome_figures(counts)
+    ends = {state: sum(counts.get(state, {}).values()) for state in ("expired", "unknown")}
+    figures |= ends
+    ended = figures["succeeded"] + sum(figures["rejected"].values()) + sum(figures["failed"].values()) + sum(ends.values())
+    still_open = figures["total"] - ended
     if still_open:
         figures["open"] = still_open
     return figures
+
+
+def outcome_figures(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Return how many things were asked, and what came of them: refusals and failures by their reasons."""
+    return {
+        "total": sum(sum(reasons.values()) for reasons in counts.values()),
+        "succeeded": sum(counts.get("succeeded", {}).values()),
+        "rejected": dict(counts.get("rejected", {})),
+        "failed": dict(counts.get("failed", {})),
+    }
 
 
 def judge(
@@ -233,6 +234,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             *([f"Counted by {report['counted_by']}."] if report.get("counted_by") else []),
             *_left_out(report.get("left_out_by")),
             "## Commands\n\n" + _table(("outcome", "count"), command_rows(report["commands"])),
+            *_of_people(report),
             f"## Latency in ms ({time}, from the due time)\n\n" + _table(("", *_FIGURES), latency_rows(report["latency_ms"])),
             "## Expectations\n\n" + _table(("expectation", "value", ""), expectation_rows(report["expectations"])),
             *(["## Stages\n\n" + _table(("stage", *_STAGE), stage_rows(report["stages"]))] if report.get("stages") else []),
@@ -242,6 +244,15 @@ def markdown(report: Mapping[str, Any]) -> str:
             "## Machine\n\n" + _table(("what", "value"), [(k, v) for k, v in report["machine"].items()]),
         )
     ) + "\n"  # fmt: skip
+
+
+def _of_people(report: Mapping[str, Any]) -> list[str]:
+    """Return the tables about people, where there are some."""
+    asked = [what for what in ("services", "enrolments") if what in report]
+    tables = [f"## {what.capitalize()}\n\n" + _table(("outcome", "count"), command_rows(report[what])) for what in asked]
+    if report.get("mails"):
+        tables.append("## Mails\n\n" + _table(("kind", "count"), sorted(report["mails"].items())))
+    return tables
 
 
 _FIGURES: Final = ("p50", "p90", "p99", "p999", "max")

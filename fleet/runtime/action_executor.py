@@ -14,7 +14,7 @@ from fleet.runtime.lines import LineJudge
 from fleet.runtime.places import place_of
 from fleet.runtime.screen import on_screen
 from fleet.runtime.users import Answered, Users
-from fleet.scenario.actions import Action, BrokerAction, CarAction, Control, TimelineStep
+from fleet.scenario.actions import Action, BrokerAction, Control, InputAction, TimelineStep
 from fleet.vehicle import signals
 from fleet.vehicle.car import Car
 from fleet.vehicle.region import Place
@@ -74,6 +74,8 @@ class ActionExecutor:
 
     def ask_service(self, step: TimelineStep, cars: Sequence[CarHandle], at: Instant, *, name: str, occasion: int) -> None:
         """Ask a service of the back end once, about all these cars or none. `name` is the step's own in the scenario."""
+        if not self._has_somebody(step, None):
+            return
         case = None if self._lines is None else self._lines.open(name, None, at)
         if self._users is not None:
             answered = None if case is None else case.answered
@@ -81,7 +83,9 @@ class ActionExecutor:
             self._users.ask_service(step, None, vins, number=f"{name}/{occasion}", answered=answered)
 
     def perform_step(self, step: TimelineStep, handle: CarHandle, at: Instant, *, draws: Draws, name: str, occasion: int) -> None:
-        """Do what a step says to one car, and hold what comes of it against what the step expects."""
+        """Do what a step says to one car that has the people for it, and hold what comes of it against what the step expects."""
+        if not self._has_somebody(step, handle.car.vin):
+            return
         case = None if self._lines is None else self._lines.open(name, handle.car, at)
         request = f"{name}/{occasion}/{handle.car.vin}" if step.id is None else f"{step.id}/{handle.car.vin}"
         self.perform(step, handle, at, draws, request, answered=None if case is None else case.answered)
@@ -91,7 +95,12 @@ class ActionExecutor:
     def perform(
         self, action: Action, handle: CarHandle, at: Instant, draws: Draws, request: str, *, answered: Answered | None = None
     ) -> None:
-        """Do it to one car as of `at`. `request` tells the commands of this scenario apart; `answered` hears how one ends."""
+        """Do it to one car as of `at`. `request` tells the commands of this scenario apart; `answered` hears how one ends.
+
+        Nothing is done where there is nobody who does it.
+        """
+        if not self._has_somebody(action, handle.car.vin):
+            return
         if action.command is not None:
             if self._users is not None:
                 self._users.ask(action.command, action, handle.car, draws=draws, at=at, number=request, answered=answered)
@@ -100,10 +109,20 @@ class ActionExecutor:
             if self._users is not None:
                 self._users.ask_service(action, handle.car.vin, (), number=request, answered=answered)
             return
-        if action.do is not None:
-            self._act(action, action.do, handle, at, draws)
+        match action.do:
+            case None:
+                return
+            case "enrol" | "register":
+                if self._users is not None and self._users.people is not None:
+                    self._users.people.do(action, handle.car, draws, answered)
+            case do:
+                self._act(action, do, handle, at, draws)
 
-    def _act(self, action: Action, do: CarAction, handle: CarHandle, at: Instant, draws: Draws) -> None:
+    def _has_somebody(self, action: Action, vin: str | None) -> bool:
+        people = None if self._users is None else self._users.people
+        return people is None or people.cast.can_act(action, vin)
+
+    def _act(self, action: Action, do: InputAction, handle: CarHandle, at: Instant, draws: Draws) -> None:
         """Do what people and the world do to a car."""
         match do:
             case "ask_status":
@@ -137,9 +156,10 @@ class ActionExecutor:
                 "show_qr" | "use_key" | "enter_code" | "enrol_in_car" | "log_in" | "log_out" | "delete_user"
                 | "set_battery_protection"
             ):  # fmt: skip
-                handle.put(on_screen(action, do, handle.car, draws), at)
-            case "enrol" | "register":
-                pass  # people do not act as yet
+                if self._users is not None and self._users.people is not None and _is_somebodys(action):
+                    self._users.people.on_screen(action, do, handle.car, draws)
+                else:
+                    handle.put(on_screen(action, do, handle.car, draws), at)
             case _:
                 handle.put(_control(action, do, draws), at)
 
@@ -183,6 +203,11 @@ def _control(action: Action, do: Control, draws: Draws) -> signals.ControlInput:
             return convert({name: values.draw(draws) for name, values in action.parameters.items()}, signals.SetHeater)
         case _:
             assert_never(do)
+
+
+def _is_somebodys(action: Action) -> bool:
+    """Tell whether it matters who does it."""
+    return (action.by or action.person or action.whom) is not None
 
 
 def _drive(action: Action, car: Car, at: Instant, draws: Draws, *, garage: bool = False) -> DriveTo:

@@ -15,6 +15,8 @@ from fleet.errors import UsageError
 from fleet.kernel.draws import Draws, stream_key
 from fleet.kernel.instants import SECOND, Instant
 from fleet.runtime.dialects import open_dialect
+from fleet.runtime.people.cast import Cast
+from fleet.runtime.people.casting import cast_of
 from fleet.scenario.following import tracks_begin
 from fleet.scenario.schema import Fleet, Scenario, Vocabulary
 from fleet.scenario.tracks import read_track
@@ -60,6 +62,11 @@ def vins(scenario: Scenario) -> list[str]:
 def equipment_of(scenario: Scenario) -> dict[str, Equipment]:
     """Return what each car is and has, by VIN."""
     return {vin: equipment for _, _, vin, equipment in _drawn(scenario)}
+
+
+def people_of(scenario: Scenario, *, index: int = 0, count: int = 1) -> Cast | None:
+    """Return the people of the cars of shard `index` of `count`; None in a scenario without people."""
+    return cast_of(scenario, _drawn(scenario), index=index, count=count)
 
 
 def privacy_of(scenario: Scenario) -> dict[str, PrivacyMode]:
@@ -137,6 +144,9 @@ class _Maker:
             )
             for fleet in scenario.fleets
         }
+        cast = people_of(scenario)
+        self._empty = frozenset(car.vin for car in cast.cars.values() if not car.enrolled) if cast is not None else frozenset()
+        """Cars in which nobody is at home as yet."""
         self._regions = {fleet.name: region_of(scenario.region_of(fleet)) for fleet in scenario.fleets}
         self._tracks = {fleet.name: _trips(scenario, fleet) for fleet in scenario.fleets if fleet.tracks is not None}
 
@@ -148,6 +158,8 @@ class _Maker:
         settings = self._settings[fleet.name]
         if fleet.privacy is not None:
             settings = replace(settings, privacy=_privacy(self._scenario, fleet, vin))
+        if vin in self._empty:
+            settings = replace(settings, at_home=False)
         return Car(
             vin=vin, key=driver.key, equipment=equipment, driver=driver, boot=self._boot, now=self._start, settings=settings
         )

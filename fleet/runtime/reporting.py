@@ -10,6 +10,8 @@ import msgspec
 
 from fleet import __version__
 from fleet.backend.reader import StoreReader
+from fleet.cloud.people.people import RULE, People
+from fleet.cloud.rule import Notes
 from fleet.errors import FleetError, StoreError, UsageError
 from fleet.kernel.instants import format_duration, format_instant
 from fleet.observe import report as reports
@@ -20,6 +22,7 @@ from fleet.runtime.assembly import vins, vocabulary
 from fleet.runtime.broker_findings import broker_findings
 from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.verdicts import Verdicts, line_outcomes, stage_figures, unjudged
+from fleet.scenario.expectations import OF_PEOPLE
 from fleet.scenario.following import followed_tracks, track_findings
 from fleet.scenario.schema import Scenario
 
@@ -76,6 +79,7 @@ def compose_report(
         **{name: result[name] for name in ("presences", "refusals", "left_out_by")},
         **told,
         "commands": reports.command_figures(commands),
+        **({} if scenario.people is None else {what: reports.outcome_figures(result.get(what, {})) for what in OF_PEOPLE}),
         "latency_ms": _latency(result, backend),
         "outages": [_outage(outage) for outage in result["outages"]],
         "faults": faults if faults is not None or harms_network(scenario) else {},
@@ -227,8 +231,20 @@ def _store_side(
             "notices": reader.notices_by_kind(),
             "replies": reader.replies_by_name(),
             "replies_failed": reader.replies_by_error(),
+            **_of_people(reader),
         }
         return account, reader.command_counts(), told
+
+
+def _of_people(reader: StoreReader) -> dict[str, Any]:
+    """Return what the store tells of people; nothing where it knows nobody."""
+    mails = {kind: sum(states.values()) for kind, states in reader.mail_counts().items()}
+    people = People(Notes(reader.service_state(RULE)))
+    told: dict[str, Any] = {"mails": mails} if mails else {}
+    if people.accounts or people.cars:
+        enrolled = sum(car.primary is not None for car in people.cars.values())
+        told["people"] = {"accounts": len(people.accounts), "enrolled": enrolled}
+    return told
 
 
 def _latency(result: Mapping[str, Any], backend: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,8 +32,14 @@ def another(spin: str) -> str:
     return f"{(int(spin) + 1) % 10_000:04d}"
 
 
-def on_screen(action: Action, do: ScreenAction, car: Car, draws: Draws) -> signals.PeopleInput | signals.SetBatteryProtection:
-    """Return what somebody does on the screen or with a key; which S-PIN is typed is drawn where the scenario gives shares."""
+def on_screen(
+    action: Action, do: ScreenAction, car: Car, draws: Draws, *, spin: str | None = None
+) -> signals.PeopleInput | signals.SetBatteryProtection:
+    """Return what somebody does on the screen or with a key; which S-PIN is typed is drawn where the scenario gives shares.
+
+    `spin` is the right one of somebody in particular.
+    """
+    right = spin_of(car) if spin is None else spin
     match do:
         case "show_qr":
             return signals.ShowQr()
@@ -45,9 +51,9 @@ def on_screen(action: Action, do: ScreenAction, car: Car, draws: Draws) -> signa
             return signals.EnterCode(action.code)
         case "enrol_in_car":
             consents = enrolment.CONSENTS if action.consents is None else action.consents
-            return signals.EnrolInCar(action.user or "", _typed(car, action.spin, draws), consents)
+            return signals.EnrolInCar(action.user or "", _typed(car, right, action.spin, draws), consents)
         case "log_in":
-            return signals.LogIn(action.user or "", _typed(car, action.spin, draws), action.save or False)
+            return signals.LogIn(action.user or "", _typed(car, right, action.spin, draws), action.save or False)
         case "log_out":
             return signals.LogOut()
         case "delete_user":
@@ -58,10 +64,9 @@ def on_screen(action: Action, do: ScreenAction, car: Car, draws: Draws) -> signa
             assert_never(do)
 
 
-def _typed(car: Car, mix: SpinMix | None, draws: Draws) -> str | None:
+def _typed(car: Car, right: str, mix: SpinMix | None, draws: Draws) -> str | None:
     """Return what is typed as the S-PIN, sealed; None for nothing."""
     kind = "right" if mix is None else mix.draw(draws)
     if kind == "none":
         return None
-    right = spin_of(car)
     return sealed(car, right if kind == "right" else another(right))

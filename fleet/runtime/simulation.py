@@ -18,7 +18,7 @@ from fleet.kernel.instants import DAY, SECOND, Duration, format_instant
 from fleet.kernel.schedule import Schedule
 from fleet.observe.journal import JournalWriter
 from fleet.runtime.action_executor import ActionExecutor
-from fleet.runtime.assembly import build_cars, vocabulary
+from fleet.runtime.assembly import build_cars, people_of, vocabulary
 from fleet.runtime.car_codec import status_writer_of
 from fleet.runtime.car_selector import CarSelector
 from fleet.runtime.clocks import ScaledClock, VirtualClock, wall_us
@@ -28,14 +28,16 @@ from fleet.runtime.health import GeneratorHealth
 from fleet.runtime.lines import LineJudge
 from fleet.runtime.link_plan import LinkPlan
 from fleet.runtime.naming import named
+from fleet.runtime.people.mailboxes import Mailboxes
+from fleet.runtime.people.seeding import seeds_of
 from fleet.runtime.phases import StageMarks, make_actors, stage_results
 from fleet.runtime.recorded_link import recorded_links
 from fleet.runtime.shard import Shard, wait_until
-from fleet.runtime.users import Users, schedule_commands
+from fleet.runtime.users import Users, by_state, schedule_commands
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import LinkFactory
 from fleet.wire.dialect import Dialect
-from fleet.wire.messages import AnnounceClock
+from fleet.wire.messages import AnnounceClock, Event
 
 SESSION_EXPIRY: Final = 7 * DAY
 WILL_DELAY: Final = 60 * SECOND
@@ -89,6 +91,8 @@ class SimulationConfig:
     """None: a new one, see `new_boot`."""
     memory: CommandMemory | None = None
     """Executed commands, which outlive this process; its opener closes it. None: nothing outlives it."""
+    mailboxes: Mailboxes | None = None
+    """Mails of the scenario's people; None where nobody can read them."""
     journal: JournalWriter | None = None
     """Where to write down what cars and links do; who made it closes it."""
 
@@ -122,6 +126,7 @@ class Simulation:
             remembers=config.memory is not None,
             write_status=status_writer_of(config.dialect, recorded=config.journal is not None),
         )
+        self._cast = people_of(scenario, index=config.index, count=config.count)
         self._lines = (
             LineJudge(scenario, now=self.clock.now) if any(step.expect is not None for step in scenario.steps()) else None
         )
@@ -131,7 +136,7 @@ class Simulation:
             links=config.cars,
             dialect=config.dialect,
             plan=self._link_plan(),
-            hears=None if self._lines is None else self._lines.heard,
+            hears=self._hears(),
             memory=config.memory,
             record=None if config.journal is None else config.journal.write,
         )
@@ -143,6 +148,20 @@ class Simulation:
         self._began_s = 0.0
         self._most_connected = 0
         self._phase: Literal["connecting", "living", "ending"] = "connecting"
+
+    def _hears(self) -> Callable[[Event], None] | None:
+        """Return who listens to the cars' events: lines and people."""
+        lines = None if self._lines is None else self._lines.heard
+        if self._cast is None:
+            return lines
+
+        def heard(event: Event) -> None:
+            if lines is not None:
+                lines(event)
+            if self.users is not None and self.users.people is not None:
+                self.users.people.heard(event)
+
+        return heard
 
     def _link_plan(self) -> LinkPlan:
         config, factor, again = self._config, self.clock.factor, self._config.scenario.reconnect
@@ -228,7 +247,11 @@ class Simulation:
             announce=AnnounceClock(
                 id=f"clock-{self.boot}", start=self._start, epoch_wall_us=self.clock.epoch_wall_us, factor=self.clock.factor
             ),
+            cast=self._cast,
+            mailboxes=config.mailboxes,
         )
+        if self.users.people is not None and self._cast is not None:
+            self.users.people.be_known(seeds_of(self._cast, seed=config.scenario.seed, start=self._start))
         self.users.on_all_answered = self._nothing_awaited.set
         self.users.open()
 
@@ -239,6 +262,8 @@ class Simulation:
             self.clock.begin()
         else:
             self.shard.add(self.users)
+            if self.users.people is not None:
+                self.shard.add(self.users.people)
         self._phase = "living"
         self._began_wall_us = self.clock.epoch_wall_us
         self._play()
@@ -406,6 +431,8 @@ class Simulation:
             "lines": [] if self._lines is None else self._lines.results(asked=users is not None),
             "outages": [msgspec.to_builtins(outage) for outage in counts.outages],
             "commands": users.whole.counts() if users else {},
+            "services": by_state(users.services) if users else {},
+            "enrolments": by_state(users.people.enrolments) if users and users.people else {},
             "commands_asked": users.asked if users else 0,
             "commands_waiting": users.waiting if users else 0,
             "commands_not_remembered": self._config.memory.failed if self._config.memory else 0,

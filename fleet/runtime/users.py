@@ -22,6 +22,11 @@ from fleet.kernel.instants import SECOND, Instant, format_instant
 from fleet.observe.histogram import Histogram
 from fleet.runtime.desk_client import DeskClient
 from fleet.runtime.naming import NAMED
+from fleet.runtime.people.acting import ActingPeople
+from fleet.runtime.people.cast import Cast
+from fleet.runtime.people.flows import InCar
+from fleet.runtime.people.mailboxes import Mailboxes, PostOffice
+from fleet.runtime.people.person import Person
 from fleet.runtime.places import placed
 from fleet.runtime.screen import another, spin_of
 from fleet.runtime.shard import CarOnLink, Shard
@@ -58,12 +63,15 @@ class ScheduledCommand:
 
 @dataclass(slots=True)
 class PendingCommand:
-    """A command on its way: when it was due in wall time, in which stage, what of which car, and whether the car has answered."""
+    """A command on its way: when it was due in wall time, in which stage, what of which car, and whether the car has answered.
+
+    `holder` is whose token it may bring: a person's, or that of the car's nameless user.
+    """
 
     due_wall_us: int
     stage: str
     what: str = ""
-    vin: str = ""
+    holder: str = ""
     answered: bool = False
 
 
@@ -79,6 +87,11 @@ class Outcomes:
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many ended in each state, by reason ("" without one)."""
         return by_state(self.outcomes)
+
+
+def outcome_of(answer: DeskAnswer) -> str:
+    """Return a final answer in a word, such as `rejected(too_far)`."""
+    return answer.state if answer.reason is None else f"{answer.state}({answer.reason})"
 
 
 def by_state(outcomes: Mapping[str, int]) -> dict[str, dict[str, int]]:
@@ -133,10 +146,12 @@ class Users:
     def __init__(
         self, *, scenario: Scenario, start: Instant, scheduled: list[ScheduledCommand], shard: Shard, links: LinkFactory,
         dialect: Dialect, key: int, client_id: str, password: str | None, announce: AnnounceClock | None,
+        cast: Cast | None = None, mailboxes: Mailboxes | None = None,
     ) -> None:  # fmt: skip
         """Take what is to be sent in a run from `start`; `announce` tells the back end the scenario time before all else.
 
-        What users do is drawn under `key`, the same in every run of a seed; `client_id` tells the runs apart.
+        What users do is drawn under `key`, the same in every run of a seed; `client_id` tells the runs apart. A `cast` are people
+        with names, accounts and mailboxes of their own.
         """
         self.whole = Outcomes()
         self.stages = {stage.name: Outcomes() for stage in scenario.stages}
@@ -150,7 +165,9 @@ class Users:
         self._next = 0
         self._shard = shard
         self._waiting: dict[str, PendingCommand] = {}
-        self._services: dict[str, str] = {}
+        self.services: Counter[str] = Counter()
+        """Outcomes of what services were asked, as those of commands."""
+        self._services: set[str] = set()
         self._told: dict[str, list[Answered]] = {}
         self._enrolled: set[str] = set()
         self._with_spin: set[str] = set()
@@ -168,6 +185,7 @@ class Users:
         )  # fmt: skip
         if announce is not None:
             self._desk.ask(announce)
+        self.people = ActingPeople(cast, self, mailboxes or PostOffice(), run=f"{self._run:016x}") if cast is not None else None
 
     def open(self) -> None:
         """Connect to the desk."""
@@ -265,14 +283,16 @@ class Users:
         self._enrol(car.vin)
         parameters = self._parameters(car, name, words, draws, at)
         kind = self._proof(name, words, draws)
+        person = self._asking(words, car.vin)
+        holder = car.vin if person is None else person.name
         request = CommandRequest(
             id=f"{self._run:016x}-{number}",
             vin=car.vin,
             name=name,
             parameters=parameters,
             user=words.user if isinstance(words, Action) else None,
-            spin=self._spin(car, kind),
-            token=self._tokens.get(car.vin) if kind == "token" else None,
+            spin=self._spin(car, kind) if person is None else None,
+            token=self._tokens.get(holder) if kind == "token" else None,
             ttl_s=words.time_to_live / SECOND if words.time_to_live is not None else None,
             due_wall_us=self._shard.clock.wall_us_at(at),
         )
@@ -281,12 +301,25 @@ class Users:
             outcomes.asked += 1
         if len(self._waiting) < WAITING_LIMIT:
             self._waiting[request.id] = PendingCommand(
-                request.due_wall_us or 0, stage, f"{name} of {car.vin}, asked {format_instant(at)[:19]}Z", car.vin
+                request.due_wall_us or 0, stage, f"{name} of {car.vin}, asked {format_instant(at)[:19]}Z", holder
             )
         else:
             self.unmeasured += 1
         self._listen(request.id, answered)
-        self._desk.ask(request, in_turn=name in COMMANDS and COMMANDS[name].needs_spin)
+        in_turn = name in COMMANDS and COMMANDS[name].needs_spin
+        if person is None or self.people is None:
+            self._desk.ask(request, in_turn=in_turn)
+        else:
+            in_session = isinstance(words, Action) and bool(words.in_session)
+            self.people.command(person, request, kind, self._desk.ask, in_session=in_session)
+
+    def _asking(self, words: CommandLoad | Action, vin: str) -> Person | None:
+        """Return who asks for a command; of a car with people its primary user, unless somebody else is named."""
+        if self.people is None:
+            return None
+        if isinstance(words, Action) and (words.by is not None or words.person is not None):
+            return self.people.cast.acting(words, vin)
+        return None if isinstance(words, Action) and words.user is not None else self.people.cast.of_role("primary", vin)
 
     def _listen(self, request_id: str, answered: Answered | None) -> None:
         if answered is not None:
@@ -301,16 +334,50 @@ class Users:
         for each in vins if vin is None else (vin,):
             self._enrol(each)
         data = dict(step.data.values) if step.data is not None else {}
+        if self.people is not None and (step.by or step.person or step.whom) is not None:
+            self.people.ask_step(step, vin, data, f"{self._run:016x}-{number}", answered or self._warned(step))
+            return
         parts = [list(vins[at : at + LIST_MOST]) for at in range(0, len(vins), LIST_MOST)]
         lists = [{"cars": part} for part in parts] if step.about == "list" else [{}]
         for part, cars in enumerate(lists):
             request = ServiceRequest(
                 id=f"{self._run:016x}-{number}/{part}", service=step.service, action=step.action, vin=vin, data=data | cars
             )
-            if answered is None:
-                self._services[request.id] = f"{step.service} {step.action}"
-            self._listen(request.id, answered)
-            self._desk.ask(request)
+            self.ask_desk(request, answered or self._warned(step))
+
+    @staticmethod
+    def _warned(step: TimelineStep) -> Answered:
+        """Return who says that a service has refused, where nobody else listens."""
+
+        def answered(answer: DeskAnswer) -> None:
+            if answer.state != "succeeded" or answer.detail:
+                told = f"{step.service} {step.action}"
+                log.warning("a service refused", service=told, reason=answer.reason, detail=answer.detail)
+
+        return answered
+
+    # --- where people act
+
+    def ask_desk(self, request: ServiceRequest, answered: Answered) -> None:
+        """Ask a service, and pass on the final answer."""
+        self._services.add(request.id)
+        self._listen(request.id, answered)
+        self._desk.ask(request)
+
+    def act_in_car(self, want: InCar) -> None:
+        """Do something in a car of this process."""
+        held = self._shard.cars.get(want.vin)
+        if held is not None:
+            held.put(want.message(held.car) if callable(want.message) else want.message)
+
+    def now(self) -> Instant:
+        """Return the scenario time."""
+        return self._shard.clock.now()
+
+    def rearm_people(self) -> None:
+        """Look at the deadline of the people."""
+        if self.people is not None:
+            self._shard.reschedule(self.people)
 
     def _enrol(self, vin: str) -> None:
         """Make the car known to the desk, so that it can be commanded before it was ever heard of."""
@@ -384,16 +451,16 @@ class Users:
         if answer.reason == "not_paired" and "-spin-" in answer.id:
             self._with_spin.discard(answer.id[-LENGTH:])  # it is set when there is somebody in the car again
         if answer.final:
+            if answer.id in self._services:
+                self._services.remove(answer.id)
+                self.services[outcome_of(answer)] += 1
             for answered in self._told.pop(answer.id, ()):
                 answered(answer)
         asked = self._waiting.get(answer.id)
         if asked is None:
-            service = self._services.pop(answer.id, None)
-            if service is not None and (answer.state != "succeeded" or answer.detail):
-                log.warning("a service refused", service=service, reason=answer.reason, detail=answer.detail)
             return
         if answer.token is not None:
-            self._tokens[asked.vin] = answer.token
+            self._tokens[asked.holder] = answer.token
         if answer.by == "car" and not asked.answered:
             asked.answered = True
             for outcomes in self._outcomes_of(asked.stage):
@@ -402,7 +469,7 @@ class Users:
         if answer.final:
             del self._waiting[answer.id]
             for outcomes in self._outcomes_of(asked.stage):
-                outcomes.outcomes[answer.state if answer.reason is None else f"{answer.state}({answer.reason})"] += 1
+                outcomes.outcomes[outcome_of(answer)] += 1
             if not self._waiting and self.on_all_answered is not None:
                 self.on_all_answered()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fleet.backend.config import BackendConfig
+from fleet.backend.mail.letter import Way
 from fleet.backend.service import Backend
 from fleet.errors import StoreError
 from fleet.kernel.draws import stream_key
@@ -27,6 +28,7 @@ from fleet.runtime.health import monotonic_us
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendRecorder, account_of_rows, backend_account, begin_of
 from fleet.runtime.limits import look_for_garbage_rarely
 from fleet.runtime.mail_ways import NOWHERE, open_ways
+from fleet.runtime.people.mailboxes import PostOffice
 from fleet.runtime.run import Hear, Message, Played, Run, RunConfig
 from fleet.runtime.shard import wait_until
 from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
@@ -55,6 +57,7 @@ class VirtualRunStage:
         self._network = VirtualNetwork(self._schedule, seed=config.scenario.seed, topics=self._dialect.access)
         self._simulation: Simulation | None = None
         self._boot = new_boot(config.scenario, self._schedule)
+        self._post = PostOffice() if config.scenario.people is not None else None
         self._broken = ""
 
     async def start(self) -> None:
@@ -146,9 +149,14 @@ class VirtualRunStage:
             virtual_backend(self._config.store, self._network.tool_links, self._schedule, key=key),
             dialect=self._dialect,
             announce_stored=until_stored,
-            ways=open_ways(self._config.mail or NOWHERE, None),
+            ways=self._ways(),
             batch_wait_s=BATCH_WAIT_STORED_S if until_stored else BATCH_WAIT_S,
         )
+
+    def _ways(self) -> dict[str, Way]:
+        """Return where mails go; the people of a scenario read theirs on the way."""
+        ways = open_ways(self._config.mail or NOWHERE, None)
+        return ways if self._post is None else self._post.before(ways)
 
     def _simulation_config(self, journal: JournalWriter | None) -> SimulationConfig:
         return SimulationConfig(
@@ -160,6 +168,7 @@ class VirtualRunStage:
             until_stored=self._config.until_stored,
             schedule=self._schedule,
             boot=self._boot,
+            mailboxes=self._post,
             journal=journal,
         )
 

@@ -17,6 +17,7 @@ from fleet.scenario.actions import (
     CAR_ACTIONS,
     LED,
     LOWERED,
+    OF_PERSONS,
     OPENED,
     SWITCHED,
     Action,
@@ -244,8 +245,8 @@ def _check_line(step: TimelineStep) -> Iterator[Problem]:
         return
     if not step.of_cars and (step.expect.then, step.expect.event, step.expect.no_event) != (None, None, None):
         yield Problem(("expect",), "what is not done to a car can have an 'outcome' alone", is_key=True)
-    if step.expect.outcome is not None and step.command is None and step.service is None:
-        yield Problem(("expect", "outcome"), "only a command or a service has an outcome", is_key=True)
+    if step.expect.outcome is not None and (step.command, step.service) == (None, None) and step.do not in OF_PERSONS:
+        yield Problem(("expect", "outcome"), "only a command, a service or an enrolment has an outcome", is_key=True)
 
 
 def check_expect(expect: Expect, _: Vocabulary) -> Iterator[Problem]:

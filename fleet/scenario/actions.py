@@ -42,14 +42,17 @@ ScreenAction = Literal[
     "show_qr", "use_key", "enter_code", "enrol_in_car", "log_in", "log_out", "delete_user", "set_battery_protection",
 ]  # fmt: skip
 """Actions of people on a car's screen and with its keys: how they enrol there, log in, and what they set."""
-PersonAction = Literal["enrol", "register"]
-"""Actions of a person, in the app and in the car, with all their steps."""
-CarAction = Literal[
+InputAction = Literal[
     "ask_status", "drive", "park", "engine_on", "engine_off", "open", "close", "enter_garage", Control,
     "lose_coverage", "regain_coverage", "low_fuel", "plug_in", "unplug", "break_charge_point", "mend_charge_point",
-    "follow_route", "clear_routes", "give_consent", "withdraw_consent", "fail_update", ScreenAction, PersonAction,
+    "follow_route", "clear_routes", "give_consent", "withdraw_consent", "fail_update", ScreenAction,
 ]  # fmt: skip
-"""Actions of people and the world on a car."""
+"""Actions of people and the world that are an input of a car."""
+CarAction = Literal[InputAction, "enrol", "register"]
+"""All of them, and those of a person in the app and in the car, with all their steps."""
+OF_PERSONS: Final = ("enrol", "register")
+OF_SOMEBODY: Final = frozenset({"enter_code", "enrol_in_car", "log_in", "delete_user"})
+"""Actions in a car for which it matters who does them: with whose account, S-PIN or pairing code."""
 CAR_ACTIONS: Final[tuple[CarAction, ...]] = get_args(CarAction)
 Opening = Literal["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
 Fault = Literal[

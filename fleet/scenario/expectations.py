@@ -20,20 +20,20 @@ from fleet.scenario.conditions import FIGURES
 from fleet.scenario.scalars import Misread, Readable, shown
 from fleet.transport.faults import FAULTS
 
+OF_PEOPLE: Final = ("services", "enrolments")
+"""Counts of what people have done, in scenarios that have some."""
 COUNTS: Final = (
     "cars", "connected", "created", "published", "acknowledged", "stored", "in_outbox", "dropped", "quarantined",
     "refused", "lost", "duplicates", "repeated", "statuses_engine_off", "statuses_asked",
     "rows_missing", "rows_twice", "stored_of_others",
     "commands.total", "commands.succeeded", "commands.rejected", "commands.failed", "commands.expired", "commands.unknown",
     "events", "notices", "replies", "replies_failed", "mails",
-    *(f"{what}.{figure}" for what in ("services", "enrolments") for figure in ("total", "succeeded", "rejected", "failed")),
+    *(f"{what}.{figure}" for what in OF_PEOPLE for figure in ("total", "succeeded", "rejected", "failed")),
     "people.accounts", "people.enrolled",
 )  # fmt: skip
 """Counts of a report; one that a report leaves out is 0, and one that is a table is the sum of it."""
 
-COUNTS_BY_REASON: Final = tuple(
-    f"{what}.{state}." for what in ("commands", "services", "enrolments") for state in ("rejected", "failed")
-)
+COUNTS_BY_REASON: Final = tuple(f"{what}.{state}." for what in ("commands", *OF_PEOPLE) for state in ("rejected", "failed"))
 """Followed by a reason: a count that is absent while the reason never came."""
 
 COUNTS_BY_NAME: Final = ("events.", "notices.", "replies.", "replies_failed.", "mails.")

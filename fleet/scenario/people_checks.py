@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fleet.kernel.instants import DAY
-from fleet.scenario.actions import Action, TimelineStep
+from fleet.scenario.actions import OF_PERSONS, OF_SOMEBODY, Action, TimelineStep
+from fleet.scenario.expectations import OF_PEOPLE
 from fleet.scenario.people import LANGUAGES, Household, NamedPerson
 from fleet.scenario.persons import MISTAKES, ROLES
 from fleet.scenario.problems import Problem, Steps, check_known, check_name, check_weights
@@ -51,6 +52,9 @@ def check_person(person: NamedPerson, vocabulary: Vocabulary) -> Iterator[Proble
 def check_people(scenario: Scenario, _: Vocabulary) -> Iterator[Problem]:
     """Check that names are used once, that fleets exist, and that steps name somebody there is."""
     people = scenario.people
+    for index, expectation in enumerate(scenario.expectations if people is None else ()):
+        if expectation.path.startswith(tuple(f"{what}." for what in OF_PEOPLE)):
+            yield Problem(("expectations", index), f"{expectation.path} is counted where the scenario has 'people'")
     names: set[str] = set()
     for index, person in enumerate(people.persons if people is not None else ()):
         if person.name in names:
@@ -75,13 +79,13 @@ def _check_known_people(action: Action, at: Steps, scenario: Scenario, names: se
 def check_acting(action: Action, *, given: list[str]) -> Iterator[Problem]:
     """Check the words about who does something, and how."""
     asks = action.command is not None or "service" in given
-    acts = action.do in ("enrol", "register")
+    acts = action.do in OF_PERSONS
     what = action.do or ("a command" if action.command is not None else "that" if given else "a step that only looks")
     for key, takes in (
-        ("person", asks or acts),
-        ("by", asks or acts),
+        ("person", asks or acts or action.do in OF_SOMEBODY),
+        ("by", asks or acts or action.do in OF_SOMEBODY),
         ("in_session", asks),
-        ("whom", "service" in given),
+        ("whom", "service" in given or action.do == "delete_user"),
         ("wrong", "service" in given),
         ("way", action.do == "enrol"),
         ("wrong_first", action.do == "enrol"),
@@ -104,12 +108,11 @@ def check_acting(action: Action, *, given: list[str]) -> Iterator[Problem]:
 
 
 def _check_enrolling(action: Action) -> Iterator[Problem]:
-    if action.way is None:
-        yield Problem((), "enrol lacks 'way': which one", hint=f"Known: {', '.join(MISTAKES)}.")
-        return
     wrong = action.wrong_first or {}
+    of_any_way = dict.fromkeys(name for names in MISTAKES.values() for name in names)
+    known = of_any_way if action.way is None else MISTAKES[action.way]
     for name, share in wrong.items():
-        yield from check_known(("wrong_first", name), f"mistake on the way {action.way}", name, MISTAKES[action.way], is_key=True)
+        yield from check_known(("wrong_first", name), f"mistake on the way {action.way or 'of a car'}", name, known, is_key=True)
         if not share > 0:
             yield Problem(("wrong_first", name), "a share above 0 is expected")
     if sum(wrong.values()) > 1 + 1e-9:

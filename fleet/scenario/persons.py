@@ -20,8 +20,8 @@ S-PIN on the car's screen."""
 MISTAKES: Final[dict[EnrolWay, tuple[Mistake, ...]]] = {
     "qr": ("wrong_vin", "consent_missing", "expired_code", "wrong_code"),
     "assistant": ("wrong_spin", "consent_missing"),
-    "two_keys": ("wrong_vin", "consent_missing", "second_key_first"),
-    "code": ("wrong_vin", "consent_missing", "wrong_code"),
+    "two_keys": ("wrong_vin", "second_key_first"),
+    "code": ("wrong_vin", "wrong_code"),
 }
 """What can go wrong on each way."""
 SecretName = Literal["password", "new_password", "spin", "new_spin", "link", "refresh", "code"]

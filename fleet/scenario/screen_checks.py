@@ -24,7 +24,7 @@ def check_screen(action: Action, what: str) -> Iterator[Problem]:
             yield Problem((key,), f"{what} takes no {key!r}", is_key=True)
     if action.do == "use_key" and action.key is None:
         yield Problem((), "use_key lacks 'key': which one", hint="Such as 'key: first'.")
-    if action.do == "enter_code" and action.code is None:
+    if action.do == "enter_code" and (action.code or action.person or action.by) is None:
         yield Problem((), "enter_code lacks 'code': what is typed", hint="Such as 'code: \"12345678\"'.")
     if action.do in NAMING and action.user is None and action.person is None and action.by is None and action.whom is None:
         yield Problem((), f"{action.do} lacks 'user': the id of an account", hint="Such as 'user: p1'.")

@@ -34,7 +34,8 @@ class CarSettings:
     registered, None for the one they live in. `privacy` is what their switch is set to at the start. `reply_time` is what a
     reply to a request may take at least: at a fast clock the way there and back takes longer than people would wait.
     With `remembers` they have it written down which commands they execute. With `write_status` a status that a load stage wants
-    again is sent as it was written. `status_intervals` are how often they report while they drive or charge.
+    again is sent as it was written. `status_intervals` are how often they report while they drive or charge. A car in which
+    nobody is `at_home` waits for its first user.
     """
 
     fleet: str = ""
@@ -44,6 +45,7 @@ class CarSettings:
     until_stored: bool = False
     registered_in: str | None = None
     privacy: PrivacyMode = OPEN
+    at_home: bool = True
     reply_time: Duration = 0
     remembers: bool = False
     write_status: Callable[[Status], Written] | None = None

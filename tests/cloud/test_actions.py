@@ -125,8 +125,9 @@ def outside(parameter: Parameter) -> list[Any]:
             return ["another"]
         case "flag":
             return ["perhaps"]
+        case "list" if parameter.of is None:
+            return [[], [{"colour": "red"}]]
         case "list":
-            assert parameter.of is not None
             return [*([[]] if parameter.fewest else []), *([value] for value in outside(parameter.each))]
         case "integer" | "number":
             step = 1 if parameter.type == "integer" else 0.001

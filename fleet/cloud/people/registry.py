@@ -10,6 +10,7 @@ from fleet.cloud.people.enrolment import Enrolments
 from fleet.cloud.people.licences import Licences
 from fleet.cloud.people.part import Part
 from fleet.cloud.people.privacy import Privacy
+from fleet.cloud.people.seeding import Seeding
 from fleet.cloud.people.users import Users
 
 PARTS: Final[tuple[type[Part], ...]] = (
@@ -19,5 +20,6 @@ PARTS: Final[tuple[type[Part], ...]] = (
     Privacy,
     Licences,
     Store,
+    Seeding,
 )
 """In the order in which they are given an event that several of them want, and woken."""

@@ -167,6 +167,9 @@ def begin(car: Ports, _now: Instant) -> None:
     if mode is not None and mode != OPEN:
         obtain(car, Privacy).mode = mode
         car.outbox.muted = mode in SILENT_MODES
+    if not car.settings.at_home:
+        obtain(car, Privacy).paired = False
+        car.outbox.muted = True
 
 
 def announce(car: Ports, now: Instant) -> None:

@@ -1,0 +1,105 @@
+"""The ways to an account and a car: what is asked and done, in order; a mistake that is taken fails the whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.kernel.instants import MINUTE
+from fleet.runtime.people.enrolling import enrol, log_in, register
+from fleet.scenario.persons import MISTAKES, WAYS, EnrolWay, Mistake
+from fleet.vehicle.signals import EnterCode, ShowQr, UseKey
+from tests.runtime.people.people_lab import START, VIN, PeopleWorld, anna, answer
+
+
+def world_of(way: EnrolWay) -> PeopleWorld:
+    """Return a world in which everything goes well."""
+    world = PeopleWorld()
+    home = world.event("user_enrolled", user="p1", role="primary")
+    world.shows = {
+        "ShowQr()": world.event("qr_shown", code="00AB"), repr(EnterCode("12345678")): home, "assistant": home,
+        repr(UseKey("second")): home,
+    }  # fmt: skip
+    world.follows["enrol scan"] = home
+    world.answers["enrol begin"] = [answer(secrets={"code": "12345678"})]
+    return world
+
+
+def enrolling(world: PeopleWorld, way: EnrolWay, mistake: Mistake | None = None) -> str | None:
+    person = anna()
+    person.account, person.has_spin, person.code = "p1", True, "12345678"
+    return world.run(enrol(person, VIN, way, mistake), person)
+
+
+def test_an_account_is_registered_confirmed_completed_and_known_to_a_dealer() -> None:
+    world, person = PeopleWorld(), anna(registered=False, language="sv")
+    world.links.append("the link")
+    assert world.run(register(person), person) is None
+    assert world.words == [f"account {word}" for word in ("register", "confirm", "complete", "set_spin", "identify")]
+    assert world.asked[0].data == {"email": person.email, "language": "sv"}
+    assert world.asked[1].given == {"link": "the link"}
+    assert person.registered
+
+
+def test_who_is_not_verified_does_not_go_to_a_dealer_and_without_mail_there_is_no_account() -> None:
+    world, person = PeopleWorld(), anna(registered=False, verified=False)
+    world.links.append("the link")
+    assert world.run(register(person), person) is None
+    assert "account identify" not in world.words
+    assert PeopleWorld().run(register(person), person) == "failed(no_mail)"
+
+
+def test_a_refusal_is_how_it_ends() -> None:
+    world = PeopleWorld()
+    world.answers["account log_in"] = [answer("too_many_tries")]
+    assert world.run(log_in(anna())) == "rejected(too_many_tries)"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_ends_at_home(way: EnrolWay) -> None:
+    assert enrolling(world_of(way), way) is None
+
+
+def test_by_qr_the_texts_come_before_the_code() -> None:
+    world = world_of("qr")
+    assert enrolling(world, "qr") is None
+    assert world.words == ["enrol begin", "enrol consents", "enrol scan"]
+    assert world.asked[-1].data == {"code": "00AB"}
+    assert [each.message for each in world.done] == [ShowQr()]
+
+
+def test_a_code_that_is_over_is_five_minutes_old() -> None:
+    world = world_of("qr")
+    world.answers["enrol scan"] = [answer("code_expired")]
+    assert enrolling(world, "qr", "expired_code") is None
+    assert world.at > START + 5 * MINUTE
+    assert [each.message for each in world.done] == [ShowQr(), ShowQr()]
+
+
+def test_a_wrong_pairing_code_is_the_next_number() -> None:
+    world = world_of("code")
+    world.shows[repr(EnterCode("12345679"))] = world.event("request_failed", reason="code_wrong")
+    assert enrolling(world, "code", "wrong_code") is None
+    assert [each.message for each in world.done] == [EnterCode("12345679"), EnterCode("12345678")]
+
+
+TAKEN = [(way, mistake) for way in WAYS for mistake in MISTAKES[way]]
+
+
+@pytest.mark.parametrize(("way", "mistake"), TAKEN)
+def test_a_mistake_that_is_taken_fails(way: EnrolWay, mistake: Mistake) -> None:
+    """With the rule taken out, nothing is refused: then enrolling fails, and says which mistake was taken."""
+    world = world_of(way)
+    world.shows[repr(EnterCode("12345679"))] = world.event("user_enrolled")
+    assert enrolling(world, way, mistake) == f"failed(taken_{mistake})"
+
+
+def test_who_has_no_account_gets_one_first() -> None:
+    world, person = PeopleWorld(), anna(registered=False)
+    assert world.run(enrol(person, VIN, "code"), person) == "failed(no_mail)"
+    assert world.words == ["account register"]
+
+
+def test_the_assistant_wants_an_spin_first() -> None:
+    world, person = world_of("assistant"), anna()
+    assert world.run(enrol(person, VIN, "assistant"), person) is None
+    assert world.words == ["account set_spin"]
