@@ -85,7 +85,7 @@ class PeopleRights(DeskRule):
             yield Verdict(self.LICENCE, permits=True, why=f"{name} needs no licence")
         else:
             package = LICENSED.get(name, "remote")
-            yield Verdict(self.LICENCE, *_licensed(car, package, now))
+            yield Verdict(self.LICENCE, *licensed(car, package, now))
 
 
 def _permits(role: str, name: str, allowed: Collection[str], *, oneself: bool) -> bool:
@@ -94,7 +94,7 @@ def _permits(role: str, name: str, allowed: Collection[str], *, oneself: bool) -
     return role == "additional" and (oneself or (name not in FOR_THE_PRIMARY and name in allowed))
 
 
-def _licensed(car: Data, package: str, now: Instant) -> tuple[bool, str]:
+def licensed(car: Data, package: str, now: Instant) -> tuple[bool, str]:
     """Tell whether one of the licences of a car opens a package now, and the fact that decides."""
     opening = [licence for licence in car.get("licences", ()) if package in licence["packages"]]
     active = [each for each in opening if each.get("state", "active") == "active" and each["begins"] <= now < each["ends"]]

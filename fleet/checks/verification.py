@@ -28,6 +28,8 @@ from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
 from fleet.checks.order import CapturedInOrder, Fuel, LinesKept, Odometer, TimeRuns
 from fleet.checks.people import KnownPeople
+from fleet.checks.people_contracts import MailsFit, MoneyAddsUp, RemindersSent
+from fleet.checks.people_requests import PeopleRequests
 from fleet.checks.people_rights import PeopleRights
 from fleet.checks.privacy import Modes, PositionKept, SilenceKept, Silences, SwitchRule
 from fleet.checks.purchases import PurchasesKept
@@ -178,7 +180,13 @@ def _car_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) ->
 
 def _people_checks(begin: Begin, people: KnownPeople) -> list[Check]:
     """Nobody does what is not theirs to do, and licences hold for what was paid."""
-    return [PeopleRights(begin, people)]
+    return [
+        PeopleRights(begin, people),
+        PeopleRequests(begin, people),
+        RemindersSent(begin, people),
+        MoneyAddsUp(begin, people),
+        MailsFit(begin, people),
+    ]
 
 
 def _service_checks(
