@@ -106,3 +106,21 @@ def test_a_hostile_name_steers_no_terminal(tmp_path: Path) -> None:
         done = call("mail", *words, "--store", str(path))
         assert done.code == 0
         assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--clock", "virtual", "--push", "https://push.example"), "a virtual run sends nothing to a server"),
+        (("--clock", "virtual", "--mail", "smtp://localhost"), "a virtual run sends nothing to a server"),
+        (("--no-backend", "--mail", "mails"), "--mail has no effect"),
+        (("--no-backend", "--push", "https://push.example"), "--push has no effect"),
+        (("--mail", "smtp://localhost:0"), "port"),
+        (("--push", "https://push.example"), "needs a secret"),
+    ],
+)
+def test_where_mails_go_is_checked_before_a_run_begins(tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    done = call("run", "rush-hour", "--out", str(tmp_path / "run"), *words)
+    assert done.code == 2
+    assert told in done.text
+    assert not (tmp_path / "run").exists()

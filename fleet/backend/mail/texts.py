@@ -51,7 +51,7 @@ class _Words:
         self._held = held = tomllib.loads(source)
         self._names: dict[str, str] = held["names"]
         # Plain text: there is no markup to escape.
-        environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)  # noqa: S701
+        environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
         environment.filters.update(
             day=pass_context(lambda context, instant: self._day(_local(context, instant))),
             moment=pass_context(lambda context, instant: self._moment(_local(context, instant))),

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,15 +18,21 @@ from fleet.backend.mail.letter import Letter, NotDelivered, Way
 from fleet.backend.mail.smtp import Smtp, SmtpServer
 from fleet.backend.mail.webhook import Webhook
 from fleet.backend.reader import MailRow, StoreReader
+from fleet.backend.service import Backend
 from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import Batch, Committed
 from fleet.cloud.dispatcher import Outcome, Patience
 from fleet.cloud.rule import Done, Mail, RequestRefused, Rule
 from fleet.kernel.instants import DAY, MILLISECOND, Instant
+from fleet.kernel.schedule import Schedule
+from fleet.runtime.backend_configs import virtual_backend
+from fleet.runtime.clocks import VirtualClock
 from fleet.runtime.shard import wait_until
+from fleet.runtime.virtual_loop import run_virtually
 from fleet.wire.messages import ServiceRequest
-from tests.backend.lab import BackendLab, running
-from tests.backend.mail.lab import DATA, SECRET, VIN
+from tests.backend.fake_link import FakeSession
+from tests.backend.lab import ANSWERS, DIALECT, BackendLab, running
+from tests.backend.mail.lab import AT, DATA, SECRET, VIN
 from tests.backend.mail.servers import HOST, Mailbox, Receiver, free_port, http_server, mail_server
 
 QUICK = Patience(first=MILLISECOND, longest=4 * MILLISECOND, tries=5)
@@ -391,6 +397,33 @@ async def test_files_are_written_in_place(path: Path, tmp_path: Path) -> None:
         assert lab.backend.mails.is_idle
     written = sorted(file.suffix for file in (tmp_path / "mail").iterdir())
     assert written == [".eml"] * 20 + [".json"]
+
+
+def test_a_virtual_run_writes_the_same_files_each_time(tmp_path: Path) -> None:
+    """Byte for byte, with their names: times and numbers come from the schedule."""
+
+    def mails_of(folder: Path) -> dict[str, bytes]:
+        folder.mkdir()
+        schedule, session = Schedule(AT), FakeSession()
+        clock = VirtualClock(schedule, AT, factor=1.0, epoch_wall_us=None)
+        made = virtual_backend(folder / "fleet.sqlite", session, schedule, key=1, clock=clock)
+        backend = Backend(replace(made, rules=(Post,), ways={"mail": Folder(folder / "mail")}, batch_wait_s=30.0))
+
+        async def main() -> None:
+            await backend.start()
+            for number in range(20):
+                asked = ServiceRequest(id=f"r{number}", service="post", action="send", data={"count": 2})
+                session.deliver(DIALECT.desk_request(asked, answer_topic=ANSWERS))
+                await asyncio.sleep(3600 * number)
+            await backend.stop(quiet_s=60)
+
+        run_virtually(main(), schedule)
+        assert [row.state for row in rows(folder / "fleet.sqlite")] == ["sent"] * 40
+        return {file.name: file.read_bytes() for file in (folder / "mail").iterdir()}
+
+    first = mails_of(tmp_path / "a")
+    assert len(first) == 40
+    assert mails_of(tmp_path / "b") == first
 
 
 async def test_an_erased_mail_is_not_sent(path: Path) -> None:
