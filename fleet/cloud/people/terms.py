@@ -79,7 +79,10 @@ def withdrawable_until(car: CarPeople, licence: Licence) -> Instant | None:
 
 
 def withdrawn(car: CarPeople, licence: Licence, now: Instant) -> CarPeople:
-    """Return the car without the licence from now on; terms of the product that had not begun move up (ours)."""
+    """Return the car without the licence from now on; terms of the product that had not begun move up (ours).
+
+    The withdrawal itself tells that services stop: of an end before it nobody is reminded any more.
+    """
     later = [held for held in car.licences if held.product == licence.product and held.state == "active" and held.begins > now]
     car = with_changed(car, replace(licence, state="withdrawn", ends=min(licence.ends, now), begins=min(licence.begins, now)))
     waiting = sorted((held for held in later if held.id != licence.id), key=lambda held: held.begins)
@@ -87,6 +90,9 @@ def withdrawn(car: CarPeople, licence: Licence, now: Instant) -> CarPeople:
         car = with_changed(car, replace(held, ends=0))
     for held in waiting:
         car = with_changed(car, _begun(car, held, max(now, covered_until(car, held.product)), now))
+    for held in reminded_of(car):
+        if held.product == licence.product:
+            car = with_changed(car, replace(held, reminded=tuple(over_by(car, held, now))))
     return car
 
 

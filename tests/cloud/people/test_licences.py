@@ -269,6 +269,16 @@ def test_the_fourteenth_day_is_in_time_and_the_fifteenth_is_not_across_a_change_
         assert lab.ask("licence", "withdraw", VIN, licence="g3_navi-1", statement=STATEMENT).reason == reason
 
 
+def test_after_a_withdrawal_nobody_is_reminded_of_an_end_before_it() -> None:
+    lab = anna_and_her_car()
+    lab.wait(END - DAY - START)
+    lab.ask("licence", "renew", VIN)
+    lab.wait(2 * DAY)
+    lab.ask("licence", "withdraw", VIN, licence="g3_navi-2", statement=STATEMENT)
+    lab.wait(500 * DAY)
+    assert [when for _, _, when in reminders(lab)] == WHEN[:3]
+
+
 def test_a_free_term_is_withdrawn_from_without_money() -> None:
     lab = anna_and_her_car()
     assert lab.ask("licence", "withdraw", VIN, licence="g3_navi-1", statement=STATEMENT).state == "succeeded"
