@@ -6,8 +6,9 @@ from typing import Final
 
 from mutants.back_end import BACK_END
 from mutants.cars import CARS
+from mutants.licences import LICENCES
 from mutants.mutant import Mutant
 from mutants.rules import RULES
 from mutants.telling import TELLING
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *TELLING, *BACK_END)
+MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *TELLING, *BACK_END, *LICENCES)

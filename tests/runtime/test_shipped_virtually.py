@@ -12,9 +12,10 @@ import pytest
 from msgspec.structs import replace as replace_struct
 
 from fleet.cloud import calls as cloud_calls
-from fleet.cloud import online, partners
+from fleet.cloud import online, partners, rights
 from fleet.cloud.campaigns import Campaign
 from fleet.cloud.countries import load_countries
+from fleet.cloud.people import licences, sales, terms
 from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
@@ -62,6 +63,7 @@ CARS = {
     "find-my-car": 48,
     "geofence-evening": 40,
     "heater-morning": 250,
+    "licence-year": 300,
     "long-weekend": 60,
     "online-day": 25,
     "ota-campaign": 200,
@@ -335,6 +337,22 @@ def engines_start_without_adblue(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Powertrain, "drain_adblue", lambda *_: None)
 
 
+def licences_never_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rights, "unlicensed", lambda *_: None)
+
+
+def reminders_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(licences.Licences, "_reminder", lambda *_: [])
+
+
+def the_fifteenth_day_counts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(terms, "WITHDRAWAL_DAYS", 15)
+
+
+def nobody_is_screened(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sales, "is_listed", lambda *_: False)
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something to be broken under a scenario, and one of the expectations that see it."""
@@ -383,6 +401,10 @@ FAULTS = (
     Fault("winter-week", timers_are_due_once, "events.heater_started / cars >= 155 %"),
     Fault("winter-week", comfort_empties_the_12_v_battery, "commands.rejected.battery_low / cars >= 28 %"),
     Fault("winter-week", climatisation_needs_no_charge, "commands.rejected.battery_low / cars >= 28 %"),
+    Fault("licence-year", licences_never_end, "commands.rejected.licence_expired == 115"),
+    Fault("licence-year", reminders_are_forgotten, "mails.licence_reminder == 1152"),
+    Fault("licence-year", the_fifteenth_day_counts, "services.rejected.withdrawal_over == 7"),
+    Fault("licence-year", nobody_is_screened, "services.rejected.sanctioned == 1"),
     Fault("ota-campaign", nobody_needs_to_agree, "notices.update_installed / cars <= 80 %"),
     Fault("ota-campaign", a_failed_wave_does_not_matter, "notices.campaign_halted == 1"),
     Fault("ota-campaign", a_download_begins_anew_after_each_pause, "notices.campaign_finished == 2"),
