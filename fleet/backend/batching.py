@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -28,7 +29,14 @@ BATCH_WAIT_S = 0.02
 
 LONGEST_PAUSE_S = 60.0
 
-Action = SendCommand | Answer | ReplyGiven
+
+class ClearPresence(NamedTuple):
+    """The broker is to retain the presence of a car no more."""
+
+    vin: str
+
+
+Action = SendCommand | Answer | ReplyGiven | ClearPresence
 """Published once a batch is stored."""
 _PATIENT = (Notify, Keep, ReplyPublished, AnswerPublished, MailPosted)
 """Writes that nobody waits for."""
@@ -77,7 +85,8 @@ class Pending(msgspec.Struct):
     def empty(self) -> bool:
         """True while there is nothing to commit, to acknowledge or to do."""
         batch = self.batch
-        return not (self.deliveries or self.actions or batch.writes or batch.meta or batch.arrivals or batch.quarantined)
+        waits = self.deliveries or self.actions or batch.writes or batch.meta or batch.arrivals or batch.quarantined
+        return not (waits or batch.forgotten)
 
     def write(self, write: StoredWrite, wall_us: int) -> None:
         """Add a decision of desk or centre; raises whatever keeps it from being stored."""

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from fleet.backend.batching import ClearPresence
 from fleet.backend.context import BackendContext
 from fleet.backend.decisions import ReplyGiven, ReplyPublished
 from fleet.backend.desk_driver import DeskDriver
@@ -18,9 +19,11 @@ from fleet.backend.store import Loaded
 from fleet.cloud.car_settings import ReportedSettings
 from fleet.cloud.centre import ServiceCentre, vins_of
 from fleet.cloud.desk import LONGEST_EXPIRY_S, LONGEST_ID, SHORTEST_EXPIRY_S
-from fleet.cloud.desk_io import Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
+from fleet.cloud.desk_io import Answer, CarForgotten, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
 from fleet.cloud.failures import FAILURE_KINDS
-from fleet.cloud.people.people import People
+from fleet.cloud.people.erasure import SERVICE as ERASURE
+from fleet.cloud.people.erasure import SUBJECT, subjects_of
+from fleet.cloud.people.people import RULE, People, erased_cars_in
 from fleet.cloud.people.privacy import Privacy
 from fleet.cloud.people.records import Account
 from fleet.cloud.people.rule import PeopleRule
@@ -33,6 +36,7 @@ from fleet.cloud.rule import (
     CentreOutput,
     ClockMoved,
     CommandEnded,
+    Erase,
     Keep,
     Mail,
     Notify,
@@ -97,6 +101,7 @@ class CentreDriver:
         self.wants = centre.wants
         """Tells whether the centre is to be given a message, should it be new."""
         self._unpublished = loaded.replies
+        self._context.forgotten.begin(erased_cars_in(loaded.services.get(RULE, {})))
         return self._context.recorder.centre(centre, loaded.services)
 
     def _people(self) -> People | None:
@@ -165,6 +170,8 @@ class CentreDriver:
             person = self._person(request, session)
             if session is not None:
                 proofs = {**proofs, "session": Proof(person is not None, None if person is None else person.id, digest=session)}
+            if request.service == ERASURE:
+                proofs = {**proofs, **self._subjects(request, person)}
             unknown = tuple(vin for vin in vins_of(request) if not self._desk.knows(vin))
             fresh = tuple(self._fresh() for _ in range(FRESH)) if request.service in PeopleRule.serves else ()
             self._context.pending.urgent = True
@@ -175,6 +182,15 @@ class CentreDriver:
         unproven = request.service not in PeopleRule.serves or self._centre.has_answered(request.id)
         secrets = {} if unproven else request.secrets
         self._prover.prove(f"service {request.id}", secrets, self._person(request, session), give)
+
+    def _subjects(self, request: ServiceRequest, person: Account | None) -> Proofs:
+        """Return the digests by which cars and people are known again once they are erased."""
+        people = self._people()
+        if people is None:
+            return {}
+        digest = self._context.forgotten.digest
+        named = subjects_of(people, request.vin, None if person is None else person.id)
+        return {SUBJECT + subject: Proof(digest=digest(subject)) for subject in named}
 
     def _person(self, request: ServiceRequest, session: str | None) -> Account | None:
         """Return who asks: whose session it is, or whom a trusted tool names; by default the car's primary user."""
@@ -267,12 +283,25 @@ class CentreDriver:
                     pending.answer(topic, answer, wall_us)
                 case Mail():
                     self._mails.post(output)
+                case Erase():
+                    self._erase(output)
                 case RightsChanged() | KeepSpin() | UnlockSpin() | ForgetSpin():
                     self._desk.feed(output)
                 case AskCar():
                     asked.append(output)
         for command in asked:  # last, since its end can come back at once
             self._desk.ask_car(command)
+
+    def _erase(self, erased: Erase) -> None:
+        """Have desk, store, outbox and broker forget it, and nothing of it come back."""
+        context = self._context
+        for vin in erased.vins:
+            self._desk.feed(CarForgotten(vin))
+        context.write(erased)
+        context.forgotten.note(erased.cars)
+        self._mails.erase(erased)
+        for vin in erased.vins:
+            context.after_commit(ClearPresence(vin))
 
     def _tell_failure(self, notice: Notify) -> None:
         told = notice.data

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, Literal
@@ -22,9 +22,11 @@ from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.context import BackendContext
 from fleet.backend.desk_driver import DeskDriver
 from fleet.backend.echo import Echo
+from fleet.backend.needles import Needle
 from fleet.backend.publisher import Publisher
 from fleet.backend.reading import UNANSWERED, FrameReader
 from fleet.backend.store import Arrival, Committed, Loaded
+from fleet.backend.wiping import Wiper
 from fleet.cloud.car_settings import EVENTS as SETTINGS_EVENTS
 from fleet.cloud.desk_io import INTERNAL, Answer, CarAnswered, CarSeen, CarSwitched, PresenceChanged
 from fleet.cloud.rule import Notify
@@ -106,6 +108,7 @@ class Consumer:
         self._echo_topic = echo_topic
         self._known = set(loaded.vins)
         self._presence_boot = loaded.presence_boots
+        self._forgotten = context.forgotten
         self._frames = FrameReader(dialect)
         self._read = self._frames.read
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-store")
@@ -115,6 +118,7 @@ class Consumer:
         self._arriving: deque[Delivery] | None = None
         self._abandon = asyncio.Event()
         self._committing = False
+        self._wiper = Wiper(context, self.publisher.send, self._copier, self._writer)
         self._echo = Echo()
         self._handled: set[tuple[str, int, int]] = set()
         self.stored = 0
@@ -153,7 +157,8 @@ class Consumer:
     def is_idle(self) -> bool:
         """True while nothing waits for a commit."""
         pending = self._context.pending
-        return pending.empty and not (pending.batch.presences or self._context.in_doubt or self._arriving)
+        busy = pending.batch.presences or self._context.in_doubt or self._arriving
+        return pending.empty and not busy and self._wiper.is_idle
 
     # --- LinkOwner
 
@@ -246,6 +251,9 @@ class Consumer:
     def _decide(self, message: FromCar, arrival: Arrival) -> None:
         """Give desk and centre what a car numbers."""
         vin = arrival.vin
+        if self._forgotten and self._forgotten.refuses(message, is_known=vin in self._known):
+            self._leave_forgotten(message, arrival)
+            return
         if vin not in self._known:
             self._hear_of(vin)
         if arrival.captured_at > self._latest_plausible:
@@ -258,10 +266,20 @@ class Consumer:
         elif type(message) is Event or type(message) is Request:
             self._serve(message)
 
+    def _leave_forgotten(self, message: FromCar, arrival: Arrival) -> None:
+        """Count a message of a car that was erased, and keep nothing of it; an answer tells the desk that the car has obeyed."""
+        mark = self._forgotten.mark(arrival.vin)
+        is_known = arrival.vin in self._known
+        self._context.pending.batch.forgotten.append((arrival, is_known or mark is None or not mark.whole))
+        if type(message) is Response:
+            self._desk.feed(CarAnswered(message))
+
     def _decide_unnumbered(self, message: Presence | DeskRequest, frame: Frame) -> None:
         """Give the desk a car's presence, and desk or centre a tool's request."""
         if type(message) is Presence:
             vin = message.vin
+            if self._forgotten and vin not in self._known and (mark := self._forgotten.mark(vin)) is not None and mark.whole:
+                return
             if vin not in self._known:
                 self._hear_of(vin)
             self._context.pending.batch.presences.append(message)
@@ -342,6 +360,7 @@ class Consumer:
         context = self._context
         while True:
             await context.wait_until_due()
+            await self._wiper.go_on(to_the_end=context.is_stopping)
             if self.is_idle:
                 if context.is_stopping:
                     return
@@ -359,13 +378,34 @@ class Consumer:
         """Commit what was collected, and let it have its effect; what fails is taken again. False once `abandon` was called."""
         pending = self._context.take_batch()
         try:
+            needles = self._needles_of(pending)
             committed = await self._commit(pending)
         except StoreGone:
             raise
         except Exception as error:  # noqa: BLE001 (if it is the store's fault, the next commit raises it again)
             self._context.doubt("a commit", error)
             return await self._take_again(pending)
-        return committed is not None and self._finish(pending, committed)
+        if committed is None:
+            return False
+        self._begin_to_wipe(pending, needles)
+        return self._finish(pending, committed)
+
+    def _needles_of(self, pending: Pending) -> list[Needle]:
+        """Return what is to be found no more once the batch is stored."""
+        return [needle for erased in pending.batch.erased for needle in self._store.needles_of(erased)]
+
+    def _begin_to_wipe(self, pending: Pending, needles: Sequence[Needle]) -> None:
+        """Look for traces of what was erased, and answer whoever asked for it after that."""
+        erased = pending.batch.erased
+        if not erased:
+            return
+        for vin in (vin for each in erased for vin in each.vins):
+            self._known.discard(vin)
+            self._presence_boot.pop(vin, None)
+        asked = {each.request for each in erased}
+        held = [action for action in pending.actions if isinstance(action, Answer) and action.answer.id in asked]
+        pending.actions = [action for action in pending.actions if action not in held]
+        self._wiper.begin(needles, held)
 
     async def _take_again(self, undone: Pending) -> bool:
         """Undo this batch and the one being collected, and commit their messages one by one. False once `abandon` was called.
@@ -395,13 +435,17 @@ class Consumer:
                 continue
             pending = context.take_batch()
             try:
+                needles = self._needles_of(pending)
                 committed = await self._commit(pending)
             except StoreGone:
                 raise
             except Exception as error:  # noqa: BLE001 (if it is the store's fault, the last step fails, too)
                 context.doubt(f"the commit of {where}", error)
             else:
-                return committed is not None and self._finish(pending, committed)
+                if committed is None:
+                    return False
+                self._begin_to_wipe(pending, needles)
+                return self._finish(pending, committed)
         assert context.cause is not None, "a step fails with an error"
         raise context.cause
 

@@ -16,6 +16,7 @@ import structlog
 from fleet.backend.announced_clock import AnnouncedClock
 from fleet.backend.batching import BATCH_MESSAGES, Action, Pending
 from fleet.backend.decisions import StoredWrite
+from fleet.backend.forgotten import ForgottenCars
 from fleet.backend.recorder import Recorder
 from fleet.backend.store import Store
 from fleet.cloud.rule import CommandEnded
@@ -44,6 +45,7 @@ class BackendContext:
         *,
         recorder: Recorder,
         batch_wait_s: float,
+        forgotten: ForgottenCars,
     ) -> None:
         """Take the shared parts; what nobody waits for is committed at the latest after `batch_wait_s`."""
         self.store = store
@@ -51,6 +53,7 @@ class BackendContext:
         self.clock = clock
         self.wall_us = wall_us
         self.recorder = recorder
+        self.forgotten = forgotten
         self.pending = Pending()
         self.due = asyncio.Event()
         self.is_stopping = False

@@ -8,15 +8,16 @@ commits, so that `restart_log` between two commits has little left to do.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from fleet.backend.known_numbers import BootKey, Seen
+from fleet.backend.needles import Needle, found_in
 from fleet.backend.rows import Part, write_messages, write_newest, write_rest, write_sequences
-from fleet.backend.schema import open_for_reading, open_for_writing, open_in_memory, store_error
+from fleet.backend.schema import BUSY_TIMEOUT_MS, open_for_reading, open_for_writing, open_in_memory, store_error
 from fleet.backend.store_file import HeldName, StoreFile
 from fleet.cloud.twin import Newest
 from fleet.errors import StoreError, StoreGone
@@ -138,6 +139,39 @@ class Database:
         """Copy the rest, so that the log can begin anew; in the thread of the commits."""
         with suppress(sqlite3.Error), self._file.writing():
             self.writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def truncate_log(self) -> bool:
+        """Copy all of the log back and empty it; in the thread of the commits. False while a reader needs what is in it."""
+        if not self.has_log:
+            return True
+        with self._in_words(), self._file.writing():
+            self.writer.execute("PRAGMA busy_timeout = 0")  # nobody waits here for a reader
+            try:
+                (busy, _, _) = self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self.writer.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        return not busy
+
+    def traces(self, needles: Sequence[Needle]) -> list[str]:
+        """Return which of these stand in the file or its log; in any thread."""
+        if self._medium is Medium.MEMORY:
+            return []
+        return sorted({what for ending in ("", "-wal") for what in found_in(Path(f"{self.path}{ending}"), needles)})
+
+    def rewrite(self) -> None:
+        """Write the whole file anew; in the thread of the commits, which waits for it."""
+        if self._medium is Medium.MEMORY:
+            return
+        with self._in_words(), self._file.writing():
+            self.writer.execute("VACUUM")
+        self.truncate_log()
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise store_error(error, self.path) from error
 
     def save(self) -> None:
         """Write a database in memory to its file, anew."""

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from fleet.backend.forgetting import forget
 from fleet.backend.mail.letter import Letter
 from fleet.backend.schema import NULL
 from fleet.cloud.car_settings import MODULE
 from fleet.cloud.desk_io import CommandOpened, KeepSettings, LateResult, RemoveUser, StoreUser, Transition
 from fleet.cloud.dispatcher import MailNoted, MailState
-from fleet.cloud.rule import Keep, Notify
+from fleet.cloud.rule import Erase, Keep, Notify
 from fleet.kernel.instants import Instant
 from fleet.wire.messages import TERMINAL_STATES, DeskAnswer, Reply
 
@@ -63,6 +64,7 @@ StoredWrite = (
     | KeepSettings
     | Notify
     | Keep
+    | Erase
     | ReplyGiven
     | ReplyPublished
     | AnswerGiven
@@ -135,6 +137,8 @@ def write_decision(connection: sqlite3.Connection, decision: Decided) -> None:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (user.vin, user.name, user.role, *spin, user.wrong_tries, user.locked, *user.given),
             )
+        case Erase():
+            forget(connection, write)
         case Notify() | Keep() | ReplyGiven() | ReplyPublished():
             _write_service(connection, write, text, wall_us)
         case AnswerGiven(topic=topic, answer=answer):

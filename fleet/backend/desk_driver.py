@@ -165,7 +165,8 @@ class DeskDriver:
                 earlier = None if self.desk.remembers(request.id) else self._context.store.find_command(request.id)
                 if earlier is None and len(self._awaited) < _AWAITED:
                     self._awaited.setdefault(request.id, request.due_wall_us or self._context.wall_us())
-                self.feed(self._in_person(CommandAsked(request, answer_topic, earlier)))
+                asked = CommandAsked(request, answer_topic, earlier, forgotten=self._is_forgotten(request.vin))
+                self.feed(self._in_person(asked))
             case SetSpin() if (told := self._told_again.get(request.id)) is not None:
                 self._context.answer(answer_topic, told)  # it was taken up before the restart, and comes again
             case SetSpin():
@@ -176,6 +177,13 @@ class DeskDriver:
                 self.feed(EnrolmentAsked(request, answer_topic))
             case AnnounceClock():
                 self._announced(request, answer_topic)
+
+    def _is_forgotten(self, vin: str) -> bool:
+        """Tell whether a car was erased, and has not been heard of again."""
+        if not self._context.forgotten or self.desk.knows(vin):
+            return False
+        mark = self._context.forgotten.mark(vin)
+        return mark is not None and mark.whole
 
     def _in_person(self, asked: CommandAsked) -> CommandAsked:
         """Add whose account it is that asks, by session or, of a trusted tool, by name; from here on it goes by its id."""

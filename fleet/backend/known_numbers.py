@@ -110,6 +110,16 @@ class KnownNumbers:
         self._hold(key, seen)
         return seen
 
+    def boots(self, vin: str) -> list[int]:
+        """Return the boots of a car, in their order."""
+        return list(self._boots[vin]) if vin in self._boots else self._stored_boots(vin)
+
+    def drop(self, vin: str) -> None:
+        """Let go of a car whose rows are deleted."""
+        for boot in self._held.pop(vin, ()):
+            self._seen.pop((vin, boot), None)
+        self._boots.pop(vin, None)
+
     def take_forgotten(self) -> list[BootKey]:
         """Return the boots that were forgotten since the last call: their rows are to be deleted."""
         forgotten, self._forgotten = self._forgotten, []

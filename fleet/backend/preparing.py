@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
-from fleet.backend.known_numbers import KnownNumbers, Seen
+from fleet.backend.known_numbers import GAPS_OF_BOOT, BootKey, KnownNumbers, Seen
 from fleet.backend.quarantine import PAYLOAD_KEPT, Room
 from fleet.backend.store import Arrival, Batch, Prepared, QuarantinedFrame
+from fleet.cloud.rule import Erase
+from fleet.cloud.sequence import SeenSequence
 from fleet.cloud.twin import Newest, origin_of
 from fleet.wire.messages import Presence, Status
 
@@ -43,6 +45,8 @@ class BatchPreparer:
         self._room = Room(connection)
         self.next_id = 1 + int(connection.execute(_LAST_ID).fetchone()[0])
         self.beyond: Counter[str] = Counter()
+        self._of_erased: dict[BootKey, Seen] = {}
+        """The numbers of cars of which no row is left: what comes again is counted once, as long as this process lives."""
         self._decode_status = msgspec.msgpack.Decoder(Status).decode
         self._decode_ids = msgspec.msgpack.Decoder(list[int]).decode
 
@@ -51,6 +55,7 @@ class BatchPreparer:
         self.numbers.clear()
         self._room = Room(self._connection)
         self._newest.clear()
+        self._of_erased.clear()
         self._began_empty = False
         self.next_id = 1 + int(self._connection.execute(_LAST_ID).fetchone()[0])
 
@@ -64,6 +69,8 @@ class BatchPreparer:
         for held in batch.quarantined:
             if held.vin and held.boot is not None and held.seq and (seen := known((held.vin, held.boot))) is not None:
                 sequences[held.vin, held.boot] = seen
+        if batch.forgotten or batch.writes:
+            self._look_up_erased(batch, sequences)
         for arrival in batch.arrivals:
             key = arrival[:2]
             if key not in sequences and (seen := known(key)) is not None:
@@ -90,14 +97,53 @@ class BatchPreparer:
             newest[presence.vin].take_presence(presence)
         for held in batch.quarantined:
             self._put_aside(held, prepared)
-        for seen in sequences.values():
-            if seen.numbers.floor and not seen.is_beyond:
-                seen.is_beyond = True
-                self.beyond[GAPS_GIVEN_UP] += 1
+        for arrival, has_row in batch.forgotten:
+            self._count_forgotten(arrival, prepared, has_row=has_row)
+        self._note_beyond(sequences.values())
         prepared.forgotten = self.numbers.take_forgotten()
         if prepared.forgotten:
             self.beyond[BOOTS_FORGOTTEN] += len(prepared.forgotten)
         return prepared
+
+    def _note_beyond(self, numbers: Iterable[Seen]) -> None:
+        for seen in numbers:
+            if seen.numbers.floor and not seen.is_beyond:
+                seen.is_beyond = True
+                self.beyond[GAPS_GIVEN_UP] += 1
+
+    def _look_up_erased(self, batch: Batch, sequences: dict[BootKey, Seen]) -> None:
+        """Read the numbers of messages that are not stored any more, and of cars before they are erased."""
+        for arrival, has_row in batch.forgotten:
+            if has_row and (seen := self.numbers.of(arrival[:2])) is not None:
+                sequences[arrival[:2]] = seen
+        for vin in (vin for erased in batch.erased for vin in erased.vins):
+            for boot in self.numbers.boots(vin):
+                if (seen := self.numbers.of((vin, boot))) is not None:
+                    self._of_erased[vin, boot] = seen
+
+    def forget_cars(self, erased: Iterable[Erase]) -> None:
+        """Let go of what is erased, once it is committed."""
+        for car in (car for each in erased for car in each.cars):
+            held = self._newest.pop(car.vin, None)
+            if car.whole:
+                self.numbers.drop(car.vin)
+            elif held is not None and held.presence is not None:
+                left = self._newest[car.vin] = Newest()
+                left.presence = held.presence
+        self._room = Room(self._connection)
+
+    def _count_forgotten(self, arrival: Arrival, prepared: Prepared, *, has_row: bool) -> None:
+        """Note the number of a message of an erased car as seen, so that the car need not send it again, and count it once."""
+        key = arrival[:2]
+        if has_row:
+            seen = prepared.sequences.get(key)
+        else:
+            seen = self._of_erased.setdefault(key, Seen(SeenSequence(gaps_most=GAPS_OF_BOOT)))
+            prepared.forgotten_sequences[key] = seen
+        if seen is None or not seen.numbers.add(arrival.seq):
+            return
+        count, noted = prepared.erased_counts.get(arrival.boot, (0, 0))
+        prepared.erased_counts[arrival.boot] = count + 1, noted + has_row
 
     def _not_new(self, arrival: Arrival, seen: Seen | None, prepared: Prepared) -> None:
         """Count a duplicate; or put aside what may be one, as its boot or its number is not known any more."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from fleet.backend.batching import Action
+from fleet.backend.batching import Action, ClearPresence
 from fleet.backend.centre_driver import CentreDriver
 from fleet.backend.context import BackendContext
 from fleet.backend.decisions import ReplyGiven
@@ -94,7 +94,7 @@ class Publisher:
             self.refusals[refusal] += 1
         if isinstance(action, SendCommand):
             self._outcome_of(action, None if error is None else error.name)
-        elif action is not None:
+        elif isinstance(action, Answer | ReplyGiven):
             self._is_over(action)
 
     def _outcome_of(self, action: SendCommand, refused: str | None) -> None:
@@ -134,6 +134,8 @@ class Publisher:
     def _failed(self, action: Action, error: Exception) -> None:
         """Warn of an action that cannot be published, and give whoever waits for it an answer that can."""
         self._context.warn(f"a {type(action).__name__} could not be published: {type(error).__name__}")
+        if isinstance(action, ClearPresence):
+            return
         if isinstance(action, SendCommand):
             self._outcome_of(action, INTERNAL)
             return
@@ -150,6 +152,8 @@ class Publisher:
     def _frame(self, action: Action) -> Frame:
         if isinstance(action, SendCommand):
             return self._dialect.to_car(action.command.vin, action.command, expiry_s=action.expiry_s)
+        if isinstance(action, ClearPresence):
+            return Frame(topic=self._dialect.topics.presence(action.vin), payload=b"", retain=True)
         if isinstance(action, ReplyGiven):
             return self._dialect.to_car(action.vin, action.reply, expiry_s=self._centre.expiry_s(action.expires_at))
         return self._dialect.desk_answer(action.answer, topic=action.topic)

@@ -213,10 +213,12 @@ class StoreAccount:
     `quarantined_rows` those that are kept: the store has room for so many.
 
     `stored` counts messages that have a row; `missing` are those that the store took for stored and has no row of, `twice` the
-    rows too many. `of_others` are stored messages of other cars or boots than were asked about.
+    rows too many. `erased` have none any more, or never had.
+    `of_others` are stored messages of other cars or boots than were asked about.
     """
 
     stored: int
+    erased: int
     missing: int
     twice: int
     of_others: int
@@ -226,6 +228,20 @@ class StoreAccount:
     quarantined_by_reason: dict[str, int]
     quarantined_rows: int
     boots: dict[tuple[str, int], BootAccount]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedCount:
+    """Messages of cars that were erased: that were stored before, and that were not stored any more.
+
+    Of both, `noted` are of cars whose numbers are still known. Of the others `duplicates` came again, and `quarantined` were.
+    """
+
+    stored: int
+    refused: int
+    noted: int
+    duplicates: int
+    quarantined: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,18 +453,29 @@ class StoreReader:
         by_reason = dict(self._rows(_HELD))
         ((rows,),) = self._rows("SELECT count(*) FROM quarantine")
         stored = sum(of_boots.values())
+        erased = self.erased(boots)
+        missing = sum(max(0, boot.arrived - held.get(key, 0) - of_boots.get(key, 0)) for key, boot in accounts.items())
         return StoreAccount(
             stored=stored,
-            missing=sum(max(0, boot.arrived - held.get(key, 0) - of_boots.get(key, 0)) for key, boot in accounts.items()),
+            erased=erased.stored + erased.refused,
+            missing=max(0, missing - erased.noted),
             twice=sum(rows - kept for rows, kept in found.values()),
             of_others=sum(kept for _, kept in found.values()) - stored,
-            duplicates=sum(account.duplicates for account in accounts.values()),
+            duplicates=sum(account.duplicates for account in accounts.values()) + erased.duplicates,
             quarantined=sum(by_reason.values()),
-            quarantined_of_boots=sum(held.values()),
+            quarantined_of_boots=sum(held.values()) + erased.quarantined,
             quarantined_by_reason=by_reason,
             quarantined_rows=rows,
             boots=accounts,
         )
+
+    def erased(self, boots: Collection[int] | None = None) -> ErasedCount:
+        """Return how many messages of erased cars there were, of all boots or of the given ones only."""
+        total = [0, 0, 0, 0, 0]
+        for boot, *counts in self._rows("SELECT boot, stored, refused, noted, duplicates, quarantined FROM erased_count"):
+            if boots is None or boot in boots:
+                total = [sum(pair) for pair in zip(total, counts, strict=True)]
+        return ErasedCount(*total)
 
     def rows_since(self, first_id: int) -> tuple[int, int]:
         """Return how many rows of messages there are from this id on, and how many of them are there again."""

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from fleet.backend.decisions import write_decision
+from fleet.backend.forgetting import count_refused
 from fleet.backend.known_numbers import BootKey, Seen
 from fleet.backend.schema import NULL
 from fleet.backend.store import Batch, Prepared
@@ -120,6 +121,8 @@ def write_rest(connection: sqlite3.Connection, batch: Batch, prepared: Prepared)
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             prepared.quarantined,
         )
+    if prepared.erased_counts:
+        count_refused(connection, prepared.erased_counts)
     for decision in batch.writes:
         write_decision(connection, decision)
     if batch.meta:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from fleet.backend.store_copies import keep_copy
 from fleet.errors import StoreError, StoreFull, StoreLocked, StoreTooNew, StoreTooOld
 
-SCHEMA: Final = 7
+SCHEMA: Final = 8
 """Kept in `PRAGMA user_version`, which can be read before anything is known of the tables. Tools read this one alone."""
 OLDEST_SCHEMA: Final = 3
 """The oldest that a writer brings to the present one."""
@@ -54,6 +54,12 @@ CREATE TABLE mail (
 CREATE INDEX mail_of_account ON mail (account, id);
 CREATE INDEX mail_unsent ON mail (state, channel, next_wall_us) WHERE state IN ('waiting', 'sending');
 """
+_ERASED: Final = """
+CREATE TABLE erased_count (
+    boot INTEGER PRIMARY KEY, stored INTEGER NOT NULL, refused INTEGER NOT NULL, noted INTEGER NOT NULL,
+    duplicates INTEGER NOT NULL, quarantined INTEGER NOT NULL);
+"""
+"""Messages of erased cars by boot: that were stored, and that were not stored any more; `noted` of both stand in `sequence`."""
 _TABLES: Final = (
     """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -114,12 +120,15 @@ CREATE TABLE service_state (
     + _GIVEN
     + _BOUNDS
     + _MAIL
+    + _ERASED
 )
-_MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN, 5: _BOUNDS + _COUNTED, 6: _MAIL}
+_MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN, 5: _BOUNDS + _COUNTED, 6: _MAIL, 7: _ERASED}
 """Statements that bring a store from a version to the next one."""
 
 CLOCK: Final = "clock"
 """Where meta keeps the last announcement of scenario time."""
+BUSY_TIMEOUT_MS: Final = 30_000
+"""How long SQLite waits for a lock."""
 NULL: Final = math.nan
 """SQLite keeps it as NULL. So it would None; but for each None, bool or `bytes` Python's sqlite3 looks for an adapter, which
 costs a tenth of a row. It does not for a float, an int or a `bytearray`."""
@@ -139,10 +148,11 @@ def open_for_writing(path: Path, *, created_by: str, survives_kill: bool = True)
     check_place(path)
     connection = None
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
         version = _check_identity(connection, path)
         connection.execute(f"PRAGMA journal_mode = {'WAL' if survives_kill else 'MEMORY'}")
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if survives_kill else 'OFF'}")
+        connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
         connection.execute("PRAGMA cache_size = -65536")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}")
         if not version:
@@ -204,7 +214,7 @@ def schema_of(path: Path) -> int:
 
 
 def _opened_for_reading(address: str, path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0)
+    connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
     try:
         version = _check_identity(connection, path)
         if not version:

@@ -17,6 +17,7 @@ from fleet.backend.config import BackendConfig
 from fleet.backend.consumer import Consumer
 from fleet.backend.context import BackendContext
 from fleet.backend.desk_driver import DeskDriver
+from fleet.backend.forgotten import ForgottenCars
 from fleet.backend.mail.deliverer import MailDeliverer
 from fleet.backend.passwords import PasswordVault
 from fleet.backend.proving import Prover
@@ -113,6 +114,7 @@ class Backend:
             config.wall_us,
             recorder=config.recorder,
             batch_wait_s=config.batch_wait_s,
+            forgotten=ForgottenCars(config.pepper),
         )
         self.desk = DeskDriver(context, loaded, spins)
         self.mails = MailDeliverer(context, loaded, config.ways, config.patience)

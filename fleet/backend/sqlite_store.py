@@ -7,7 +7,7 @@ found by the same code in each case.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +17,19 @@ from fleet.backend.database import Database
 from fleet.backend.decisions import AnswerGiven, ReplyGiven
 from fleet.backend.known_numbers import NUMBERS
 from fleet.backend.mail.letter import Letter
+from fleet.backend.needles import Needle, position_needle, text_needle
+from fleet.backend.positions import sample_of_positions
 from fleet.backend.preparing import BatchPreparer
 from fleet.backend.rows import Part
 from fleet.backend.schema import store_error
 from fleet.backend.store import Batch, Committed, Loaded, StoredMail
 from fleet.backend.write_buffer import AT_ONCE, WriteBuffer, WritePolicy
 from fleet.cloud.desk_io import CommandRecord, PresenceChanged, SpinHash, UserRecord
+from fleet.cloud.rule import Erase
 from fleet.wire.messages import DeskAnswer, Reply
 
+POSITIONS: Final = 8
+"""Positions of an erased car that are looked for afterwards."""
 _USER: Final = "SELECT vin, name, role, salt, digest, cost, wrong_tries, locked, given_boot, given_seq FROM user"
 _RECORD: Final = (
     "SELECT id, vin, name, user, parameters, answer_topic, asked_at, expires_at, due_wall_us, state, reason, detail,"
@@ -80,7 +85,11 @@ class SqliteStore:
             except sqlite3.Error as error:
                 raise store_error(error, self.path) from error
         self._buffer.take(Part(batch, prepared, stored_at))
-        return Committed(prepared.fresh, prepared.duplicates, prepared.sequences.items(), prepared.refused)
+        if erased := batch.erased:
+            self._buffer.flush()
+            self._preparer.forget_cars(erased)
+        numbers = [*prepared.sequences.items(), *prepared.forgotten_sequences.items()]
+        return Committed(prepared.fresh, prepared.duplicates, numbers, prepared.refused, prepared.erased_counts)
 
     def forget(self) -> None:
         self._buffer.flush()
@@ -95,6 +104,15 @@ class SqliteStore:
 
     def restart_log(self) -> None:
         self.database.restart_log()
+
+    def truncate_log(self) -> bool:
+        return self.database.truncate_log()
+
+    def traces(self, needles: Sequence[Needle]) -> list[str]:
+        return self.database.traces(needles)
+
+    def rewrite(self) -> None:
+        self.database.rewrite()
 
     # --- reading
 
@@ -149,6 +167,27 @@ class SqliteStore:
 
     def find_mail(self, mail_id: int) -> StoredMail | None:
         return next(iter(self._mails(_MAIL + " WHERE id = ?", (mail_id,))), None)
+
+    def mails_of(self, erased: Erase) -> list[Letter]:
+        found = {}
+        of_one = [("vin", vin) for vin in erased.vins] + [("address", word) for word in erased.words]
+        for column, value in [*of_one, *([("account", erased.account)] if erased.account else ())]:
+            for stored in self._mails(f"{_MAIL} WHERE {column} = ?", (value,)):
+                found[stored.letter.id] = stored.letter
+        return list(found.values())
+
+    def needles_of(self, erased: Erase) -> list[Needle]:
+        self._buffer.bring_up()
+        # The VIN of a car itself stays until it has obeyed: without it nobody could tell the car.
+        gone = [word for word in erased.telling if word not in erased.vins]
+        needles = [text_needle(f"name {number}", word) for number, word in enumerate(gone, 1)]
+        try:
+            for number, car in enumerate(erased.cars, 1):
+                places = sample_of_positions(self.database.reader, car.vin, car.until, POSITIONS)
+                needles += [position_needle(f"position {place} of car {number}", *at) for place, at in enumerate(places, 1)]
+        except sqlite3.Error as error:
+            raise store_error(error, self.path) from error
+        return needles
 
     def _mails(self, sql: str, parameters: tuple[Any, ...]) -> list[StoredMail]:
         self._buffer.bring_up()

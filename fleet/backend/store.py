@@ -6,7 +6,7 @@ Readers beside the back end (tools, reports) open a store by `fleet.backend.read
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -15,8 +15,10 @@ import msgspec
 from fleet.backend.decisions import AnswerGiven, Decided, ReplyGiven
 from fleet.backend.known_numbers import BootKey, Seen
 from fleet.backend.mail.letter import Letter
+from fleet.backend.needles import Needle
 from fleet.cloud.desk_io import CommandRecord, PresenceChanged, UserRecord
 from fleet.cloud.dispatcher import MailState
+from fleet.cloud.rule import Erase
 from fleet.cloud.twin import Newest, Origin
 from fleet.wire.messages import Presence, Stored
 
@@ -58,7 +60,11 @@ class QuarantinedFrame(NamedTuple):
 
 
 class Batch(msgspec.Struct):
-    """The messages and decisions that are committed together. `writes` are the decisions of desk and centre."""
+    """The messages and decisions that are committed together. `writes` are the decisions of desk and centre.
+
+    `forgotten` are messages of cars that were erased: they are counted, and not stored; each with whether its car is known
+    (again), and so has rows for its numbers.
+    """
 
     arrivals: list[Arrival] = []
     presences: list[Presence] = []
@@ -66,11 +72,17 @@ class Batch(msgspec.Struct):
     writes: list[Decided] = []
     meta: dict[str, str] = {}
     prepared: Prepared | None = None
+    forgotten: list[tuple[Arrival, bool]] = []
+
+    @property
+    def erased(self) -> list[Erase]:
+        """What is erased with it."""
+        return [decision.write for decision in self.writes if isinstance(decision.write, Erase)]
 
     @property
     def size(self) -> int:
         """About how many rows it will write."""
-        return len(self.arrivals) + len(self.presences) + len(self.quarantined) + len(self.writes)
+        return len(self.arrivals) + len(self.presences) + len(self.quarantined) + len(self.writes) + len(self.forgotten)
 
 
 class Prepared(msgspec.Struct):
@@ -84,6 +96,8 @@ class Prepared(msgspec.Struct):
     refused: list[tuple[Arrival, QuarantinedFrame]] = []
     forgotten: list[BootKey] = []
     put_aside: dict[str, int] = {}
+    forgotten_sequences: dict[BootKey, Seen] = {}
+    erased_counts: dict[int, tuple[int, int]] = {}
     duplicates: int = 0
 
     @property
@@ -95,13 +109,15 @@ class Prepared(msgspec.Struct):
 class Committed(msgspec.Struct):
     """The outcome of a commit: the messages that were new, how many were not, and the numbers that are now stored of each boot.
 
-    `refused` messages are in quarantine: nobody can tell any more whether they are new.
+    `refused` messages are in quarantine: nobody can tell any more whether they are new. `erased` counts by boot those that were
+    not stored, since their car was erased: all, and those of cars that are known (again).
     """
 
     fresh: list[Arrival]
     duplicates: int
     sequences: Iterable[tuple[BootKey, Seen]]
     refused: list[tuple[Arrival, QuarantinedFrame]] = []
+    erased: dict[int, tuple[int, int]] = {}
 
     @property
     def marks(self) -> list[tuple[str, Stored]]:
@@ -179,8 +195,28 @@ class Store(Protocol):
         """Return one mail, whatever its state; None when there is none."""
         ...
 
+    def mails_of(self, erased: Erase) -> list[Letter]:
+        """Return the committed letters to or about what is erased."""
+        ...
+
+    def needles_of(self, erased: Erase) -> list[Needle]:
+        """Return what is to be found no more once this is erased: names, VINs, and some of the positions that are stored."""
+        ...
+
     def save(self) -> None:
         """Write everything that was committed to where readers find it."""
+        ...
+
+    def truncate_log(self) -> bool:
+        """Have nothing in the log that was written up to now; between two commits. False while a reader needs it."""
+        ...
+
+    def traces(self, needles: Sequence[Needle]) -> list[str]:
+        """Return which of these its files hold, beside commits; in any thread."""
+        ...
+
+    def rewrite(self) -> None:
+        """Write the file anew without what nobody uses any more, and empty the log; between two commits."""
         ...
 
     def look(self) -> None:

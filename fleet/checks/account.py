@@ -1,6 +1,6 @@
 """Whether every numbered message is accounted for, and none is stored twice.
 
-Source: the account of the contract, created = stored + in_outbox + dropped + quarantined + refused + left_out + lost.
+Source: the account of the contract, created = stored + in_outbox + dropped + quarantined + refused + left_out + erased + lost.
 """
 
 from __future__ import annotations
@@ -133,13 +133,14 @@ class AccountHolds(Check):
     """
 
     name = "account"
-    rule = "created = stored + in_outbox + dropped + quarantined + refused + left_out + lost, and the records say the same"
+    rule = "created = stored + in_outbox + dropped + quarantined + refused + left_out + erased + lost, as the records say"
     looks_at = "messages"
     remembers = True
 
     def __init__(self, begin: Begin) -> None:
         super().__init__(begin)
         self._outboxes: dict[str, _Outbox] = {}
+        self._refused: set[tuple[str, int, int]] = set()
         self._counts = dict.fromkeys(
             ("published", "repeated", "acknowledged", "refused", "left_out", "left", "stored", "duplicates", "quarantined"), 0
         )
@@ -154,6 +155,7 @@ class AccountHolds(Check):
             ("in", "LinkUp"): self._goes_again,
             ("stored",): self._stored,
             ("duplicate",): self._duplicate,
+            ("erased",): self._erased,
             ("quarantine",): self._quarantined,
         }
 
@@ -242,6 +244,13 @@ class AccountHolds(Check):
     def _duplicate(self, record: StoredBatch, _line: int) -> None:
         self._counts["duplicates"] += len(record.messages)
 
+    def _erased(self, record: StoredBatch, _line: int) -> None:
+        """Messages of an erased car are taken, and not stored; again and again they count once."""
+        for vin, boot, seq, _ in record.messages:
+            if (vin, boot, seq) not in self._refused:
+                self._refused.add((vin, boot, seq))
+                self._note(self._of(CAR + vin), seq, _TAKEN)
+
     def _quarantined(self, record: Quarantined, _line: int) -> None:
         self._counts["quarantined"] += 1
         if record.vin is not None and record.seq:
@@ -274,7 +283,7 @@ class AccountHolds(Check):
 
     def _rows(self, account: dict[str, int], line: int) -> None:
         """Hold what the back end says that it stored against the rows of its store, where those were counted."""
-        kept = account.get("rows", 0) - account.get("rows_twice", 0)
+        kept = account.get("rows", 0) - account.get("rows_twice", 0) + account.get("rows_erased", 0)
         if "rows" in account and kept != self._counts["stored"]:
             self.breach(line, "run", f"{self._counts['stored']} messages are told as stored, but the store has rows of {kept}")
         if account.get("rows_twice"):
@@ -296,6 +305,10 @@ class AccountHolds(Check):
         lost = states.count(_SENT | _LEFT)
         kept = account["in_outbox"] - both - stays
         parts = {name: account.get(name, 0) for name in ("stored", "dropped", "quarantined", "refused", "left_out")}
+        # Those that were stored before their car was erased stand among the stored ones here.
+        parts["erased"] = account.get("erased", 0) - account.get("rows_erased", 0)
+        if parts["erased"] > len(self._refused):
+            self.breach(line, "run", f"{parts['erased']} messages of erased cars are counted, and {len(self._refused)} came")
         found = sum(parts.values()) + kept + lost
         if account["created"] != found:
             told = ", ".join(f"{count} {name}" for name, count in {**parts, "in_outbox": kept, "lost": lost}.items())

@@ -31,7 +31,7 @@ WHOLE_CAR: Final = frozenset({None, "primary"})
 DESK_INPUTS: Final = (
     "DeskStart", "Restored", "CommandAsked", "BackEndAsked", "SpinSettingAsked", "EnrolmentAsked", "SpinVerified", "SpinHashed",
     "SpinJobFailed", "CommandPublished", "CarAnswered", "CarSeen", "PresenceChanged", "CarSwitched", "RightsChanged", "SpinAsked",
-    "KeepSpin", "UnlockSpin", "ForgetSpin", "ClockChanged",
+    "KeepSpin", "UnlockSpin", "ForgetSpin", "CarForgotten", "ClockChanged",
 )  # fmt: skip
 """Inputs of the desk. Named one by one, since those of cars are far more."""
 KEPT: Final = 20

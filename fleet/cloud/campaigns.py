@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fleet.cloud.car_settings import NEVER, Number
-from fleet.cloud.rule import AskCar, CommandEnded, Done, Notes, Notify, RequestRefused, Rule, RuleOutput
+from fleet.cloud.rule import AskCar, CommandEnded, Done, Erase, Notes, Notify, RequestRefused, Rule, RuleOutput
 from fleet.kernel.draws import stream_key
 from fleet.kernel.instants import DAY, MINUTE, SECOND, Duration, Instant
 from fleet.wire.messages import Event, ServiceRequest
@@ -413,6 +413,23 @@ class CampaignRule(Rule):
             data = {"campaign": name, "version": campaign.plan.version}
             outputs.append(Notify(vin, "primary_user", "update_consent_wanted", data))
         return outputs
+
+    def forget(self, erased: Erase) -> None:
+        """Leave the cars out of all plans; a campaign of no other car is gone."""
+        vins = frozenset(erased.vins)
+        for key in [key for key in self.notes if key.split("/", 1)[0] in {"draft", "plan"}]:
+            plan = msgspec.convert(self.notes[key], Plan)
+            left = tuple(vin for vin in plan.cars if vin not in vins)
+            if left == plan.cars:
+                continue
+            if left:
+                self.notes[key] = msgspec.to_builtins(replace(plan, cars=left))
+            else:
+                for other in (key, f"phase/{plan.campaign}", f"added/{plan.campaign}"):
+                    self.notes.pop(other, None)
+        for key in [key for key in self.notes if key.startswith("added/")]:
+            self.notes[key] = [vin for vin in self.notes[key] if vin not in vins]
+        super().forget(erased)
 
     # --- what operators ask
 

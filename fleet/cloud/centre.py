@@ -22,6 +22,7 @@ from fleet.cloud.rule import (
     ClockMoved,
     CommandEnded,
     Done,
+    Erase,
     Keep,
     Mail,
     Notes,
@@ -120,21 +121,21 @@ class ServiceCentre:
                 outputs: list[CentreOutput] = []
                 for name in self._of_event.get(message.name, ()):
                     outputs += self._heard(name, message, now)
-                return self._all(outputs)
+                return self._all(outputs, now)
             case Request():
-                return self._all(self._requested(message, {}, now))
+                return self._all(self._requested(message, {}, now), now)
             case RequestProven(request, proofs):
-                return self._all(self._requested(request, proofs, now))
+                return self._all(self._requested(request, proofs, now), now)
             case ServiceAsked():
-                return self._all(self._asked(message, now))
+                return self._all(self._asked(message, now), now)
             case CommandEnded():
-                return self._all(self._command_ended(message, now))
+                return self._all(self._command_ended(message, now), now)
             case ClockMoved(shift):
-                return self._all(self._each(lambda rule: rule.clock_moved(shift, now), "clock_moved", now))
+                return self._all(self._each(lambda rule: rule.clock_moved(shift, now), "clock_moved", now), now)
             case SessionUsed(session):
-                return self._all(self._each(lambda rule: rule.session_used(session, now), "session_used", now))
+                return self._all(self._each(lambda rule: rule.session_used(session, now), "session_used", now), now)
             case SpinLocked(account):
-                return self._all(self._each(lambda rule: rule.spin_locked(account, now), "spin_locked", now))
+                return self._all(self._each(lambda rule: rule.spin_locked(account, now), "spin_locked", now), now)
             case _:
                 assert_never(message)
 
@@ -163,7 +164,7 @@ class ServiceCentre:
                 outputs += self._try(name, message, now, key)
             else:
                 self._failures.over(key)  # this version has no such rule
-        return self._all(outputs)
+        return self._all(outputs, now)
 
     # --- inputs
 
@@ -316,12 +317,33 @@ class ServiceCentre:
             due = 0
         return due if due is None or paused_until is None else max(due, paused_until)
 
-    def _all(self, outputs: Sequence[CentreOutput]) -> list[CentreOutput]:
-        """Return all notes, and then the other outputs."""
+    def _all(self, outputs: Sequence[CentreOutput], now: Instant) -> list[CentreOutput]:
+        """Return all notes, what is erased by then left out of them, and then the other outputs."""
+        for erased in [output for output in outputs if isinstance(output, Erase)]:
+            outputs = [*outputs, *self._forget(erased, now)]
         own: list[CentreOutput] = [Keep(_OWN, key, value) for key, value in self._own.take_changes()]
         own += [Keep(Failures.name, key, value) for key, value in self._failures.notes.take_changes()]
         kept = [output for output in outputs if isinstance(output, Keep)]
         return [*kept, *own, *(output for output in outputs if not isinstance(output, Keep))]
+
+    def _forget(self, erased: Erase, now: Instant) -> list[CentreOutput]:
+        """Have all other rules drop what is erased, and drop what was answered about it, and what waits for another try."""
+
+        def forget(rule: Rule) -> Sequence[RuleOutput]:
+            rule.forget(erased)
+            return ()
+
+        outputs: list[CentreOutput] = []
+        for name in self._kinds:
+            outputs += self._decide(name, forget, now)
+            self._rules[name] = self._made(name)
+        words = erased.telling
+        for key, kept in list(self._own.items()):
+            if key != _COUNT and any(word in as_json(kept) for word in words):
+                stripped = {name: value for name, value in kept.items() if name not in {"detail", "data"}} | {"detail": None}
+                self._own[key] = self._answered[kept["id"]] = stripped
+        self._failures.forget(erased.vins)
+        return outputs
 
 
 def _given(rule: Rule, message: Event | CommandEnded, now: Instant) -> Sequence[RuleOutput]:
@@ -343,6 +365,8 @@ def _fit(name: str, output: RuleOutput, now: Instant) -> RuleOutput:
         case Mail():
             as_json(output.data)
             return replace(output, at=now)
+        case Erase():
+            return replace(output, commands=tuple(f"{ASKED_BY_CENTRE}{name}-{each}" for each in output.commands))
         case RightsChanged() | KeepSpin() | UnlockSpin() | ForgetSpin():
             return output
         case _:

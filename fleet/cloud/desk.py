@@ -22,6 +22,7 @@ from fleet.cloud.desk_io import (
     BackEndAsked,
     By,
     CarAnswered,
+    CarForgotten,
     CarSeen,
     CarSwitched,
     ClockChanged,
@@ -58,6 +59,7 @@ from fleet.cloud.rights import refusal as rights_refusal
 from fleet.cloud.spin_guard import (
     BAD_FORMAT,
     BUSY,
+    FOREVER,
     MISPLACED,
     PRIMARY,
     Decision,
@@ -98,6 +100,7 @@ _ENDED: Final = 4
 _FROM_CAR: Final = frozenset({"accepted", "in_progress"}) | TERMINAL_STATES
 
 
+ERASED: Final = DeskRefusal("insufficient_rights", "all that was known of this car was erased")
 UNKNOWN_VIN: Final = DeskRefusal("unknown_vin", "nobody is enrolled on this car, and no message of it has ever arrived")
 NO_USER: Final = DeskRefusal("insufficient_rights", "this person is no user of the car any more")
 RESET: Final = "reset"
@@ -142,6 +145,8 @@ class Desk:
         self._guard = SpinGuard(users)
         self._rights = dict(rights or {})
         self._known = {*known_vins, *self._rights}
+        self._forgotten: set[str] = set()
+        """Cars of which nothing is known any more but that the back end itself may ask to forget, too."""
         self._presence = {entry.vin: entry for entry in presence}
         self._settings = dict(settings or {})
         self._open: dict[str, _Open] = {}
@@ -192,6 +197,8 @@ class Desk:
                 return self._switched(event, now)
             case RightsChanged(vin, rights):
                 return self._rights_changed(vin, rights, now)
+            case CarForgotten(vin):
+                return self._forget_car(vin, now)
             case ClockChanged():
                 self._clock_changed(message)
                 return []
@@ -303,7 +310,9 @@ class Desk:
         misplaced = any(map(looks_like_spin, (request.vin, request.name, request.user, request.parameters.get("user"))))
         if misplaced:
             request = replace(request, vin="", name="", user=None)
-        refusal = MISPLACED if misplaced else self._unfit(request)
+        refusal = MISPLACED if misplaced else self._unfit(request, by_back_end=by_back_end)
+        if isinstance(asked, CommandAsked) and asked.forgotten:
+            refusal, request = refusal or UNKNOWN_VIN, replace(request, vin="", user=None)
         user_name, key, outputs = BACK_END, (request.vin, BACK_END), list[DeskOutput]()
         if isinstance(asked, CommandAsked):
             user_name, key = self._asker(asked, request)
@@ -419,11 +428,30 @@ class Desk:
         detail = "whoever asked is no user of the car any more; whether the car obeys is not told"
         return self._move(held, "unknown", now, reason=NO_USER.reason, detail=detail)
 
-    def _unfit(self, request: CommandRequest) -> DeskRefusal | None:
-        """Return what is wrong with a request whoever asks."""
+    def _forget_car(self, vin: str, now: Instant) -> list[DeskOutput]:
+        """End what is under way, and know nothing more of the car, its switches, S-PINs and people."""
+        outputs: list[DeskOutput] = []
+        for command_id in sorted(self._by_vin.get(vin, ())):
+            held = self._open[command_id]
+            if held.record.state is None:
+                outputs += self._refuse(held, ERASED, now)
+            else:
+                outputs += self._move(held, "unknown", now, detail=ERASED.detail)
+        decisions, removed = self._guard.forget(vin, None, FOREVER)
+        outputs = self._decided(decisions, [*outputs, *removed], now)
+        for known in (self._presence, self._settings, self._rights):
+            known.pop(vin, None)
+        self._known.discard(vin)
+        self._forgotten.add(vin)
+        self._ended = OrderedDict((key, record) for key, record in self._ended.items() if record.vin != vin)
+        self._settings_of_spins = OrderedDict((key, held) for key, held in self._settings_of_spins.items() if held.key[0] != vin)
+        return outputs
+
+    def _unfit(self, request: CommandRequest, *, by_back_end: bool) -> DeskRefusal | None:
+        """Return what is wrong with a request whoever asks. The back end itself may ask a car that it has forgotten."""
         if (invalid := _invalid(request.vin)) is not None:
             return invalid
-        if request.vin not in self._known:
+        if request.vin not in self._known and not (by_back_end and request.vin in self._forgotten):
             return UNKNOWN_VIN
         try:
             read_parameters(request.name, request.parameters)

@@ -88,7 +88,7 @@ class CommandAsked(msgspec.Struct, frozen=True):
     """A user asks for a command. `stored` is what the store holds under the same id, where the driver looked it up.
 
     `person` is the account that asks, where there is one of that name or session; `in_session` tells that a session proved it.
-    A session that holds no more is `session_ended`.
+    A session that holds no more is `session_ended`. A car that is `forgotten` was erased: not even its VIN is kept.
     """
 
     request: CommandRequest
@@ -97,6 +97,7 @@ class CommandAsked(msgspec.Struct, frozen=True):
     person: str | None = None
     in_session: bool = False
     session_ended: bool = False
+    forgotten: bool = False
 
 
 class BackEndAsked(msgspec.Struct, frozen=True):
@@ -181,6 +182,12 @@ class RightsChanged(msgspec.Struct, frozen=True):
     rights: CarRights | None
 
 
+class CarForgotten(msgspec.Struct, frozen=True):
+    """All that is known of a car is erased; its open commands end."""
+
+    vin: str
+
+
 @dataclass(frozen=True, slots=True)
 class SpinAsked:
     """The S-PIN of an account is to be checked for the service centre: on a car's screen, or in the app."""
@@ -235,6 +242,7 @@ DeskInput = (
     | PresenceChanged
     | CarSwitched
     | RightsChanged
+    | CarForgotten
     | ClockChanged
     | Restored
     | SpinInput

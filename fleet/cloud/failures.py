@@ -6,6 +6,7 @@ at once, with the car and the content of the call.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -88,6 +89,13 @@ class Failures:
         """Return the notice to the operator."""
         data = {"rule": failed.rule, "at": called, "car": vin, "error": failed.error, **more}
         return Notify("", "operator", kind, data, now)
+
+    def forget(self, vins: Collection[str]) -> None:
+        """Try no message of these cars again."""
+        for key, held in list(self._waiting.items()):
+            message = held.event or held.ended
+            if message is not None and message.vin in vins:
+                self.over(key)
 
     # --- deadlines
 

@@ -24,7 +24,7 @@ from fleet.cloud.people.products import load_products
 from fleet.cloud.people.screening import is_listed
 from fleet.cloud.places import Position, WorldMap, load_world
 from fleet.cloud.rights import CarRights, unlicensed
-from fleet.cloud.rule import Done, Notes, Notify, RequestRefused, Rule, RuleOutput, SendReply
+from fleet.cloud.rule import Done, Erase, Notes, Notify, RequestRefused, Rule, RuleOutput, SendReply
 from fleet.errors import Undecodable
 from fleet.kernel.instants import MINUTE, Instant, to_datetime
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
@@ -410,6 +410,20 @@ class OnlineRule(Rule):
             self.notes[key] = max(_number(self.notes.get(key)), number)
             self._forget_profile(f"profile/{vin}/{user}", number)
         return ()
+
+    def forget(self, erased: Erase) -> None:
+        """Drop what is kept of the cars, and of the person as a user of other people's cars."""
+        super().forget(erased)
+        if not erased.account:
+            return
+        for key in [key for key in self.notes if key.endswith(f"/{erased.account}")]:
+            del self.notes[key]
+        for key in [key for key in self.notes if key.startswith("users/")]:
+            users = [user for user in self.notes[key] if user != erased.account]
+            if users:
+                self.notes[key] = users
+            else:
+                del self.notes[key]
 
     def _forget_users(self, vin: str, before: Number) -> None:
         """Forget the profiles of a car, and whom it deleted: what was kept before that is older than the reset, too."""

@@ -29,6 +29,7 @@ from fleet.cloud.desk_io import Answer, ForgetSpin, KeepSpin, RightsChanged, Unl
 from fleet.cloud.rights import CarRights
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import CommandState, Event, Reply, Request, ServiceRequest
+from fleet.wire.vin import is_vin
 
 Recipient = Literal[
     "primary_user", "user", "service_partner", "emergency_centre", "breakdown_centre", "info_centre", "operator"
@@ -101,7 +102,50 @@ class Keep:
     value: str | None
 
 
-RuleOutput = SendReply | Notify | AskCar | Mail | RightsChanged | KeepSpin | UnlockSpin | ForgetSpin
+@dataclass(frozen=True, slots=True)
+class ErasedCar:
+    """A car whose data are erased; `digest` is by what it is known again.
+
+    `whole`: its data go altogether, and nothing more is taken of it before it has somebody at home again. Otherwise the car stays
+    known, and what it has measured up to `until` (scenario µs) goes, whenever it comes.
+    """
+
+    vin: str
+    whole: bool
+    until: Instant
+    digest: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """All that is kept of these cars is to be forgotten, by each rule, by the desk, in the store, and by the broker.
+
+    `account` is the person who asked, whose traces as a user of other people's cars go, too; "" for none. `words` are names of
+    the person (e-mail, user name, mobile number). `commands` are to go as well, by their ids. `request` is the id of the request
+    that asked for it, answered once nothing is found any more.
+    """
+
+    id: str
+    at: Instant
+    cars: tuple[ErasedCar, ...] = ()
+    account: str = ""
+    words: tuple[str, ...] = field(default=(), repr=False)
+    commands: tuple[str, ...] = ()
+    request: str = ""
+
+    @property
+    def vins(self) -> tuple[str, ...]:
+        """The cars of which nothing stays."""
+        return tuple(car.vin for car in self.cars if car.whole)
+
+    @property
+    def telling(self) -> tuple[str, ...]:
+        """The words that mean nobody else wherever they stand: VINs, e-mail addresses and mobile numbers, but no user name."""
+        named = [word for word in self.words if "@" in word or word.removeprefix("+").isdigit() or is_vin(word)]
+        return (*self.vins, *named)
+
+
+RuleOutput = SendReply | Notify | AskCar | Mail | RightsChanged | KeepSpin | UnlockSpin | ForgetSpin | Erase
 CentreOutput = RuleOutput | Keep | Answer
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
@@ -346,6 +390,14 @@ class Rule:
     def spin_locked(self, account: str, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take that the S-PIN of an account was locked by wrong tries."""
         return ()
+
+    def forget(self, erased: Erase) -> None:
+        """Drop from the notes what belongs to cars or to a person that are erased; the rule is made anew from them afterwards.
+
+        As it stands: all entries whose key names such a car.
+        """
+        for key in [key for key in self.notes if any(vin in key for vin in erased.vins)]:
+            del self.notes[key]
 
     def deadline(self) -> Instant | None:
         """Return when to be woken, None while nothing is due."""

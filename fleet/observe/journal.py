@@ -187,7 +187,10 @@ class ReceivedFrame(Line, frozen=True):
 
 
 class StoredBatch(Line, frozen=True):
-    """A commit of the store: vin, boot, number and kind of each message that was new, or (`duplicate`) known before."""
+    """A commit of the store: vin, boot, number and kind of each message that was new, or (`duplicate`) known before.
+
+    Those of a car that was erased before are `erased`: they were not stored, and may be repetitions.
+    """
 
     messages: tuple[tuple[str, int, int, str], ...] = ()
 
@@ -238,6 +241,7 @@ KINDS: Final[dict[str, type[Record]]] = {
     "received": ReceivedFrame,
     "stored": StoredBatch,
     "duplicate": StoredBatch,
+    "erased": StoredBatch,
     "quarantine": Quarantined,
 }
 

@@ -41,8 +41,9 @@ BACKEND_LIMIT_PERCENT: Final = 90.0
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """created = stored + in_outbox + dropped + quarantined + refused + left_out + lost; the other figures stand beside it.
+    """created = stored + in_outbox + dropped + quarantined + refused + left_out + erased + lost; others stand beside it.
 
+    `erased` are messages of cars that were erased: stored before, or not taken any more.
     `left_out` are messages for which the cars' dialect has no place. Of a store that was looked into: `rows_missing` messages
     taken for stored have no row, and `rows_twice` rows are too many.
     """
@@ -57,13 +58,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     duplicates: int
     left_out: int = 0
+    erased: int = 0
     rows_missing: int = 0
     rows_twice: int = 0
 
     @property
     def lost(self) -> int:
         """Messages that the cars created and nobody has; below 0 the account itself is wrong."""
-        found = self.stored + self.in_outbox + self.dropped + self.quarantined + self.refused + self.left_out
+        found = self.stored + self.in_outbox + self.dropped + self.quarantined + self.refused + self.left_out + self.erased
         return self.created - found
 
 
@@ -268,6 +270,7 @@ _ACCOUNT: Final = (
     ("quarantined", "quarantined"),
     ("refused", "refused by the broker"),
     ("left_out", "left out by the dialect"),
+    ("erased", "erased"),
     ("lost", "lost"),
     ("duplicates", "stored once, came again"),
 )
@@ -278,7 +281,7 @@ def account_rows(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
     rows = [
         (text, "not looked at" if report[name] is None else report[name])
         for name, text in _ACCOUNT
-        if name != "left_out" or report.get(name)
+        if name not in {"left_out", "erased"} or report.get(name)
     ]
     presences = ", ".join(f"{count} {name}" for name, count in report.get("presences", {}).items())
     return [*rows, ("presence, in no account", presences)] if presences else rows

@@ -79,7 +79,7 @@ class DeskCodec:
         plain = plain_of(message)
         match message:
             case CommandAsked(request):
-                _leave_out_unset(plain, "person", "in_session", "session_ended")
+                _leave_out_unset(plain, "person", "in_session", "session_ended", "forgotten")
                 asked = _without_misplaced(plain["request"])
                 if request.spin is not None:
                     asked["spin"] = is_spin(request.spin)

@@ -128,6 +128,8 @@ class BackendRecorder:
         t, write = self.time(), self._write
         if done.fresh:
             write(StoredBatch(t, STORE, "stored", tuple(map(_NUMBER, done.fresh))))
+        if batch.forgotten:
+            write(StoredBatch(t, STORE, "erased", tuple(_NUMBER(arrival) for arrival, _ in batch.forgotten)))
         if done.duplicates:
             others = {id(arrival) for arrival in (*done.fresh, *(arrival for arrival, _ in done.refused))}
             known = tuple(_NUMBER(arrival) for arrival in batch.arrivals if id(arrival) not in others)
@@ -145,11 +147,14 @@ def backend_account(snapshot: Snapshot) -> dict[str, int]:
 def account_of_rows(backend: Backend) -> dict[str, int]:
     """Return what the store of a back end that has stopped has of what it stored; nothing where that cannot be read.
 
-    `stored` is what the back end says of itself, `rows` what is there: `rows_twice` of them are there again.
+    `stored` is what the back end says of itself, `rows` what is there: `rows_twice` of them are there again, and `rows_erased`
+    more were there before their cars were erased.
     """
     try:
         with StoreReader(backend.store) as reader:
             rows, twice = reader.rows_since(backend.first_id)
+            erased = reader.erased()
     except StoreError:
         return {}
-    return {"rows": rows, "rows_twice": twice}
+    of_erased = {"rows_erased": erased.stored, "erased": erased.stored + erased.refused}
+    return {"rows": rows, "rows_twice": twice} | (of_erased if any(of_erased.values()) else {})

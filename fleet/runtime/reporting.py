@@ -218,7 +218,8 @@ def _store_side(
             quarantined=store.quarantined_of_boots,
             duplicates=store.duplicates,
             # By the store's own notes, or by the count of the back end, whose store was empty when it began.
-            rows_missing=max(store.missing, backend.get("stored", 0) - store.stored - store.of_others),
+            rows_missing=max(store.missing, backend.get("stored", 0) - store.stored - store.of_others - reader.erased().stored),
+            erased=store.erased,
             rows_twice=store.twice,
         )
         triggers = reader.statuses_by_trigger()

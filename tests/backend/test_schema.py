@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fleet.backend import schema
 from fleet.backend.reader import StoreReader
 from fleet.backend.schema import APPLICATION_ID, OLDEST_SCHEMA, SCHEMA
 from fleet.backend.sqlite_store import SqliteStore
@@ -43,6 +42,7 @@ UNDONE = {
         "ALTER TABLE sequence DROP COLUMN floor",
         "ALTER TABLE sequence DROP COLUMN quarantined",
     ),
+    7: ("DROP TABLE erased_count",),
     6: ("DROP TABLE mail",),
 }
 """What makes a store of the next schema one of this."""
@@ -104,9 +104,13 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
     store.close()
     made_older(path, 5)
     before = tables_of(path)
+
+    def fails(_connection: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("the disk is gone")
+
     with monkeypatch.context() as broken:
-        broken.setitem(schema._MIGRATIONS, 5, schema._MIGRATIONS[5] + "INSERT INTO no_such_table VALUES (1);\n")
-        with pytest.raises(StoreError, match="no_such_table"):
+        broken.setattr("fleet.backend.schema._note_version", fails)
+        with pytest.raises(StoreError, match="the disk is gone"):
             SqliteStore(path)
     assert tables_of(path) == before
     SqliteStore(path).close()

@@ -18,7 +18,8 @@ import structlog
 
 from fleet.backend.context import BackendContext
 from fleet.backend.decisions import MailPosted
-from fleet.backend.mail.letter import CHANNELS, Letter, NotDelivered, Way
+from fleet.backend.mail.folder import Folder
+from fleet.backend.mail.letter import CHANNELS, Letter, NotDelivered, Way, is_about
 from fleet.backend.store import Loaded, StoredMail
 from fleet.cloud.desk import LONGEST_ID
 from fleet.cloud.dispatcher import (
@@ -34,7 +35,7 @@ from fleet.cloud.dispatcher import (
     Patience,
     TryEnded,
 )
-from fleet.cloud.rule import Mail
+from fleet.cloud.rule import Erase, Mail
 from fleet.errors import StoreError, error_place
 from fleet.kernel.deadline_timer import DeadlineTimer
 from fleet.kernel.instants import SECOND, Cancellable, Instant
@@ -147,6 +148,18 @@ class MailDeliverer:
         for letter in [letter for letter in self._letters.values() if is_erased(letter)]:
             del self._letters[letter.id]
             self._give(MailForgotten(letter.id))
+
+    def erase(self, erased: Erase) -> None:
+        """Send letters to or about what is erased no more; once that is committed, remove their files as well."""
+        written = self._context.store.mails_of(erased)
+        self._context.pending.stored.append(partial(self._remove_files, written))
+        self.forget(lambda letter: is_about(letter, erased))
+
+    def _remove_files(self, letters: Sequence[Letter]) -> None:
+        for way in self._ways.values():
+            if isinstance(way, Folder):
+                for letter in letters:
+                    way.remove(letter)
 
     def ask(self, request: ServiceRequest, answer_topic: str, now: Instant) -> None:
         """Take what a tool asks: to send a letter again (`retry`, `id`)."""

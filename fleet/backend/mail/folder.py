@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from email.parser import BytesHeaderParser
 from itertools import count
 from pathlib import Path
@@ -40,6 +41,12 @@ class Folder:
             self._write(letter, content)
         except OSError as error:
             raise NotDelivered("unreachable", f"{self._path}: {error.strerror}") from error
+
+    def remove(self, letter: Letter) -> None:
+        """Remove the files of a letter. One that cannot be removed stays; whoever looks for what is left finds it."""
+        with suppress(OSError):
+            for file in files_of(self._path, letter):
+                file.unlink(missing_ok=True)
 
     def _write(self, letter: Letter, content: bytes) -> None:
         stem, ending = stem_of(letter), _ENDINGS[letter.channel]

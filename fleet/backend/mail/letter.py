@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from fleet.cloud.dispatcher import Outcome
+from fleet.cloud.rule import Erase
 from fleet.kernel.instants import Instant
 from fleet.wire.intake import storable
 
@@ -35,6 +36,12 @@ class Letter:
     def name(self) -> str:
         """The letter's name, which no other has, in this store or another: a receiver knows a repetition by it."""
         return f"{self.channel}-{self.id}.{self.made}"
+
+
+def is_about(letter: Letter, erased: Erase) -> bool:
+    """Tell whether a letter is to somebody, or about a car, that is erased."""
+    to_person = bool(erased.account) and letter.account == erased.account
+    return to_person or letter.address in erased.words or letter.vin in erased.vins
 
 
 class NotDelivered(Exception):

@@ -14,7 +14,7 @@ import msgspec
 from fleet.cloud.people.names import folded
 from fleet.cloud.people.records import Account, CarPeople, Erasure, Invoice, Link, Purchase, Record, Session, Tries
 from fleet.cloud.rights import OPT_IN, CarRights, Private, Terms, UserRights
-from fleet.cloud.rule import Notes
+from fleet.cloud.rule import ErasedCar, Notes
 from fleet.kernel.instants import MINUTE, Instant
 from fleet.wire.privacy import OPEN
 
@@ -297,6 +297,12 @@ def _terms_of(car: CarPeople) -> dict[str, Terms]:
     return {
         package: Terms(tuple(sorted(spans.get(package, ()))), package in inactive) for package in sorted(spans.keys() | inactive)
     }
+
+
+def erased_cars_in(notes: Mapping[str, Any]) -> list[ErasedCar]:
+    """Return the cars that were erased by the notes of the rule, as a store has them; without their VINs."""
+    erasures = [msgspec.convert(value, Erasure) for key, value in notes.items() if key.startswith("erasure/")]
+    return [ErasedCar("", car.whole, car.until, car.digest) for erasure in erasures for car in erasure.cars]
 
 
 def _private_of(car: CarPeople) -> tuple[Private, ...]:

@@ -237,11 +237,28 @@ class Invoice(Record, frozen=True, kw_only=True):
     words: str = ""
 
 
+class CarDigest(Record, frozen=True, kw_only=True):
+    """A car that was erased, by the keyed digest of its VIN: the whole of it, or what it had measured `until` then."""
+
+    digest: str
+    whole: bool
+    until: Instant
+
+
 class Erasure(Record, frozen=True, kw_only=True):
-    """The record of an erasure itself; `subject` is a keyed digest of what was erased, by which it is known again."""
+    """The record of an erasure itself; `subject` is a keyed digest of what was erased, by which it is known again.
+
+    `cars` are those whose data went. `waiting` are the resets that cars have not answered yet: the id of the command, and the
+    VIN, which goes with the answer. `unasked` cars could not obey, and are asked again at `again`; so far it was `tries` times.
+    """
 
     id: str
     scope: Literal["car", "data", "person"]
     subject: str
     at: Instant
     counts: dict[str, int] = {}
+    cars: tuple[CarDigest, ...] = ()
+    waiting: dict[str, str] = {}
+    unasked: tuple[str, ...] = ()
+    again: Instant | None = None
+    tries: int = 0

@@ -7,6 +7,7 @@ from typing import Final
 from fleet.cloud.people.accounts import Accounts
 from fleet.cloud.people.commerce import Store
 from fleet.cloud.people.enrolment import Enrolments
+from fleet.cloud.people.erasure import Erasures
 from fleet.cloud.people.licences import Licences
 from fleet.cloud.people.part import Part
 from fleet.cloud.people.privacy import Privacy
@@ -21,5 +22,6 @@ PARTS: Final[tuple[type[Part], ...]] = (
     Licences,
     Store,
     Seeding,
+    Erasures,
 )
 """In the order in which they are given an event that several of them want, and woken."""

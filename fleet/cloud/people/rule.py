@@ -13,7 +13,7 @@ from fleet.cloud.people.part import Asking, Part, ask
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.people.registry import PARTS
 from fleet.cloud.rights import CarRights
-from fleet.cloud.rule import CommandEnded, Done, Notes, Proof, RequestRefused, Rule, RuleOutput, ServiceAsked
+from fleet.cloud.rule import CommandEnded, Done, Erase, Notes, Proof, RequestRefused, Rule, RuleOutput, ServiceAsked
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Event, Request
 
@@ -95,6 +95,9 @@ class PeopleRule(Rule):
         """Tell the owner of an S-PIN that it is locked."""
         owner = self.people.accounts.get(account)
         return [] if owner is None else with_pushes([mail_to(owner, "spin_locked")], self.people.accounts.get)
+
+    def forget(self, erased: Erase) -> None:
+        """Drop nothing: the part that wanted it has done so, and keeps what the law does."""
 
     def deadline(self) -> Instant | None:
         """Return when the first part has something to do."""
