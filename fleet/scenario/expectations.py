@@ -25,7 +25,7 @@ OF_PEOPLE: Final = ("services", "enrolments")
 COUNTS: Final = (
     "cars", "connected", "created", "published", "acknowledged", "stored", "in_outbox", "dropped", "quarantined",
     "refused", "lost", "duplicates", "repeated", "statuses_engine_off", "statuses_asked",
-    "rows_missing", "rows_twice", "stored_of_others",
+    "rows_missing", "rows_twice", "stored_of_others", "erased",
     "commands.total", "commands.succeeded", "commands.rejected", "commands.failed", "commands.expired", "commands.unknown",
     "events", "notices", "replies", "replies_failed", "mails",
     *(f"{what}.{figure}" for what in OF_PEOPLE for figure in ("total", "succeeded", "rejected", "failed")),
