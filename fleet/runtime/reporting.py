@@ -72,7 +72,7 @@ def compose_report(
     report: dict[str, Any] = {
         **_of_run(scenario),
         **{name: result[name] for name in ("wall_s", "cars", "connected")},
-        **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost")},
+        **{name: getattr(account, name) for name in (*account.__struct_fields__, "lost") if name != "erased" or account.erased},
         **dict.fromkeys(() if store is not None else _OF_ROWS if marked or confirmed is not None else _OF_STORE),
         "counted_by": BY_MARKS if marked else _counted_by(store, confirmed),
         "repeated": result["account"]["repeated"],
