@@ -228,7 +228,8 @@ class Enrolments(Part):
         self, car: CarPeople, words: Any, proofs: Mapping[str, Proof], number: Number, now: Instant
     ) -> tuple[dict[str, Any], Sequence[RuleOutput]]:
         """Have somebody log in with the S-PIN, and then accept the texts."""
-        account = words.user or ""
+        named = self.people.named(words.user or "")
+        account = "" if named is None else named.id
         if words.step == "begin":
             proof = proofs.get("spin")
             if proof is None or not proof.right or proof.account is None:

@@ -356,7 +356,7 @@ def test_by_the_assistant() -> None:
     reply = lab.request("enrolment", LEON, proofs=SPIN, way="assistant", user=ANNA)
     assert (reply.error, reply.data) == (None, {"state": "consents", "user": ANNA})
     assert lab.roles(LEON) == {}
-    reply = lab.request("enrolment", LEON, way="assistant", step="accept", user=ANNA, consents=list(ALL_TEXTS))
+    reply = lab.request("enrolment", LEON, way="assistant", step="accept", user="P1@example.com", consents=list(ALL_TEXTS))
     assert reply.data == {"state": "enrolled", "user": ANNA, "role": "primary"}
     assert len(lab.people.accounts[ANNA].consents) == 3
     assert lab.done("enrol", "show", person=ANNA).data["cars"][0]["vin"] == LEON  # type: ignore[index]
