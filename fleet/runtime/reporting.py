@@ -92,6 +92,11 @@ def compose_report(
             *_of_tracks(scenario),
             *unjudged(verdicts, lines),
             *_of_confirmations(confirmed, account),
+            *(
+                f"{count} mails are {state}: fleet mail list --state {state} tells why"
+                for state, count in told.get("mails_not_sent", {}).items()
+                if count
+            ),
             *(f"beyond the bounds of the back end: {count} {what}" for what, count in backend.get("beyond", {}).items()),
         ],
         "stages": stage_figures(result["stages"]),
@@ -239,9 +244,11 @@ def _store_side(
 
 def _of_people(reader: StoreReader) -> dict[str, Any]:
     """Return what the store tells of people; nothing where it knows nobody."""
-    mails = {kind: sum(states.values()) for kind, states in reader.mail_counts().items()}
+    by_kind = reader.mail_counts()
+    mails = {kind: sum(states.values()) for kind, states in by_kind.items()}
+    not_sent = {state: sum(states.get(state, 0) for states in by_kind.values()) for state in ("waiting", "failed", "unknown")}
     people = People(Notes(reader.service_state(RULE)))
-    told: dict[str, Any] = {"mails": mails} if mails else {}
+    told: dict[str, Any] = {"mails": mails, "mails_not_sent": not_sent} if mails else {}
     if people.accounts or people.cars:
         enrolled = sum(car.primary is not None for car in people.cars.values())
         told["people"] = {"accounts": len(people.accounts), "enrolled": enrolled}

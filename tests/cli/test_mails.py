@@ -124,3 +124,46 @@ def test_where_mails_go_is_checked_before_a_run_begins(tmp_path: Path, words: tu
     assert done.code == 2
     assert told in done.text
     assert not (tmp_path / "run").exists()
+
+
+REGISTERING = """\
+scenario: registering
+purpose: Somebody registers, and her mail has nowhere to go.
+seed: 1
+start: 2026-03-07T10:00
+duration: 30 h
+clock: virtual
+region: munich
+fleets:
+  - {name: city, count: 2, profile: parked, models: {Born: 1}}
+people:
+  persons:
+    - {name: anna, language: sv, registered: false}
+timeline:
+  - {at: 1 min, do: register, person: anna}
+expectations: [lost == 0]
+"""
+
+
+def test_mails_of_a_virtual_run_are_files_where_a_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one there are none; a folder that cannot be made is a finding of the report, once the tries are over."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "registering.yaml"
+    file.write_text(REGISTERING)
+    (tmp_path / "taken").touch()
+    runs = {
+        "none": (),
+        "mail": ("--mail", str(tmp_path / "mails")),
+        "out": ("--out", str(tmp_path / "out")),
+        "failing": ("--mail", str(tmp_path / "taken" / "mail"), "--out", str(tmp_path / "failing")),
+    }
+    for words in runs.values():
+        assert call("run", str(file), *words).code == 0
+    assert len(list((tmp_path / "mails").glob("*-confirm_address.eml"))) == 1
+    assert len(list((tmp_path / "out" / "mail").glob("*-confirm_address.eml"))) == 1
+    assert list((tmp_path / "runs").glob("*/mail")) == []
+    findings = json.loads((tmp_path / "failing" / "report.json").read_text())["findings"]
+    assert "2 mails are failed: fleet mail list --state failed tells why" in findings
+    assert "mails are" not in str(json.loads((tmp_path / "out" / "report.json").read_text())["findings"])
+    shown = call("mail", "list", "--state", "failed", "--store", str(tmp_path / "failing" / "store.sqlite"))
+    assert "given up after 20 tries" in shown.out
