@@ -18,7 +18,6 @@ import structlog
 
 from fleet.backend.context import BackendContext
 from fleet.backend.decisions import MailPosted
-from fleet.backend.mail.folder import Folder
 from fleet.backend.mail.letter import CHANNELS, Letter, NotDelivered, Way, is_about
 from fleet.backend.store import Loaded, StoredMail
 from fleet.cloud.desk import LONGEST_ID
@@ -152,14 +151,13 @@ class MailDeliverer:
     def erase(self, erased: Erase) -> None:
         """Send letters to or about what is erased no more; once that is committed, remove their files as well."""
         written = self._context.store.mails_of(erased)
-        self._context.pending.stored.append(partial(self._remove_files, written))
+        self._context.pending.stored.append(partial(self._remove, written))
         self.forget(lambda letter: is_about(letter, erased))
 
-    def _remove_files(self, letters: Sequence[Letter]) -> None:
-        for way in self._ways.values():
-            if isinstance(way, Folder):
-                for letter in letters:
-                    way.remove(letter)
+    def _remove(self, letters: Sequence[Letter]) -> None:
+        for letter in letters:
+            if (way := self._ways.get(letter.channel)) is not None:
+                way.remove(letter)
 
     def ask(self, request: ServiceRequest, answer_topic: str, now: Instant) -> None:
         """Take what a tool asks: to send a letter again (`retry`, `id`)."""

@@ -43,9 +43,9 @@ class Folder:
             raise NotDelivered("unreachable", f"{self._path}: {error.strerror}") from error
 
     def remove(self, letter: Letter) -> None:
-        """Remove the files of a letter. One that cannot be removed stays; whoever looks for what is left finds it."""
+        """Remove the files of a letter, and what a kill left of one; whoever looks for what is left finds those that stay."""
         with suppress(OSError):
-            for file in files_of(self._path, letter):
+            for file in (*files_of(self._path, letter), *self._path.glob(f".{stem_of(letter)}*.part")):
                 file.unlink(missing_ok=True)
 
     def _write(self, letter: Letter, content: bytes) -> None:

@@ -13,6 +13,8 @@ from fleet.wire.intake import storable
 
 Channel = Literal["mail", "push"]
 CHANNELS: Final[tuple[Channel, ...]] = ("mail", "push")
+KIND_HEADER: Final = "X-Fleet-Kind"
+"""Tells the kind of a mail, for whoever reads mails by machine."""
 _LONGEST_DETAIL: Final = 300
 
 
@@ -66,4 +68,8 @@ class Way(Protocol):
         whether it has arrived. A way whose receiver knows a repetition does not call it. It raises NotDelivered when the letter
         must stay.
         """
+        ...
+
+    def remove(self, letter: Letter) -> None:
+        """Take away what is kept here of a letter that is erased; nothing where what was delivered is out of reach."""
         ...

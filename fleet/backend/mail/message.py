@@ -11,12 +11,11 @@ from email.utils import format_datetime, formataddr
 from typing import Final
 
 from fleet.backend.mail.address import SENDER, BadAddress, wire_address
-from fleet.backend.mail.letter import Letter, NotDelivered
+from fleet.backend.mail.letter import KIND_HEADER, Letter, NotDelivered
 from fleet.backend.mail.texts import worded
 from fleet.kernel.instants import to_datetime
 
 SENDER_NAME: Final = "CUPRA CONNECT (fleet)"
-KIND_HEADER: Final = "X-Fleet-Kind"
 _SUBJECT_ON_A_LINE: Final = 68
 EIGHT_BIT: Final = "8bit"
 """Letters as they are, so that a search over files finds them."""

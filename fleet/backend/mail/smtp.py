@@ -62,6 +62,9 @@ class Smtp:
         finally:
             client.close()
 
+    def remove(self, letter: Letter) -> None:
+        """Do nothing: it is with its receiver."""
+
     def _connected(self) -> smtplib.SMTP:
         server = self._server
         client: smtplib.SMTP

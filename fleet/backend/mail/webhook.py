@@ -109,6 +109,9 @@ class Webhook:
             again = status >= 500 or status in _AGAIN
             raise NotDelivered("deferred" if again else "refused", f"{self._host} answered {status}")
 
+    def remove(self, letter: Letter) -> None:
+        """Do nothing: it is with its receiver."""
+
     def _post(self, content: bytes, headers: dict[str, str]) -> int:
         connection: http.client.HTTPConnection
         if self._scheme == "https":

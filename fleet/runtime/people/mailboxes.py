@@ -11,8 +11,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Final, Protocol
 
-from fleet.backend.mail.letter import CHANNELS, Letter, Way
-from fleet.backend.mail.message import KIND_HEADER
+from fleet.backend.mail.letter import CHANNELS, KIND_HEADER, Letter, Way
 from fleet.cloud.people.tokens import LENGTH, PREFIX
 
 _TOKEN: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{{LENGTH}}}")
@@ -36,10 +35,16 @@ class PostOffice:
 
     def before(self, ways: Mapping[str, Way]) -> dict[str, Way]:
         """Return these ways with this post office on each, and on channels that have none."""
-        return {channel: _Counter(self._keep, ways.get(channel)) for channel in CHANNELS}
+        return {channel: _Counter(self, ways.get(channel)) for channel in CHANNELS}
 
-    def _keep(self, letter: Letter) -> None:
+    def keep(self, letter: Letter) -> None:
+        """Put a letter into its mailbox."""
         self._letters.setdefault(letter.address or letter.account, []).append(letter)
+
+    def remove(self, letter: Letter) -> None:
+        """Take a letter out of its mailbox, if it is there."""
+        held = self._letters.get(letter.address or letter.account, [])
+        held[:] = [each for each in held if each.id != letter.id]
 
     def letters_to(self, *names: str) -> list[Letter]:
         """Return the letters to an address, and pushes to an account, in their order."""
@@ -60,8 +65,8 @@ class PostOffice:
 class _Counter:
     """A way of delivery through a post office."""
 
-    def __init__(self, keep: Callable[[Letter], None], behind: Way | None) -> None:
-        self._keep = keep
+    def __init__(self, office: PostOffice, behind: Way | None) -> None:
+        self._office = office
         self._behind = behind
         self.is_quick = behind is None or behind.is_quick
 
@@ -69,7 +74,12 @@ class _Counter:
         """Deliver on the way behind, then put it into its mailbox. Raises NotDelivered."""
         if self._behind is not None:
             self._behind.deliver(letter, hand_over)
-        self._keep(letter)
+        self._office.keep(letter)
+
+    def remove(self, letter: Letter) -> None:
+        self._office.remove(letter)
+        if self._behind is not None:
+            self._behind.remove(letter)
 
 
 class FolderOfMails:

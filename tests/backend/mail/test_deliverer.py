@@ -21,8 +21,8 @@ from fleet.backend.reader import MailRow, StoreReader
 from fleet.backend.service import Backend
 from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import Batch, Committed
-from fleet.cloud.dispatcher import Outcome, Patience
-from fleet.cloud.rule import Done, Mail, RequestRefused, Rule
+from fleet.cloud.dispatcher import MailNoted, Outcome, Patience
+from fleet.cloud.rule import Done, Erase, ErasedCar, Mail, RequestRefused, Rule
 from fleet.kernel.instants import DAY, MILLISECOND, Instant
 from fleet.kernel.schedule import Schedule
 from fleet.runtime.backend_configs import virtual_backend
@@ -61,6 +61,7 @@ class Told:
     hands: bool = False
     is_quick: bool = False
     delivered: list[Letter] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
     go: threading.Event | None = None
     """A try ends only when it is set."""
 
@@ -74,6 +75,9 @@ class Told:
             self.go.wait(30)
         if outcome != "sent":
             raise NotDelivered(outcome, f"told to be {outcome}")
+
+    def remove(self, letter: Letter) -> None:
+        self.removed.append(letter.id)
 
 
 class Faulty:
@@ -90,6 +94,9 @@ class Faulty:
         if self._hands:
             hand_over()
         raise ZeroDivisionError(letter.secret)
+
+    def remove(self, letter: Letter) -> None:
+        raise AssertionError("nothing is erased here")
 
 
 def options(way: Way, *, patience: Patience = QUICK, push: Way | None = None, **more: Any) -> dict[str, Any]:
@@ -437,6 +444,23 @@ async def test_an_erased_mail_is_not_sent(path: Path) -> None:
         await post(lab, "r2")
         await until(lambda: len(way.delivered) > tried)
         assert [letter.id for letter in way.delivered[tried:]] == [4]
+
+
+async def test_what_is_erased_is_taken_out_of_the_folder_once_that_is_stored(path: Path, tmp_path: Path) -> None:
+    """The mails to a person, and those about a car, to whomever; what is not committed has removed nothing."""
+    async with running(path, **options(Folder(tmp_path / "mail"))) as lab:
+        for number, account in enumerate(("p1", "p2", "p3")):
+            await post(lab, f"r{number}", account=account)
+        await until_states(lab, "sent", "sent", "sent")
+        lab.backend.mails.erase(Erase("e1", 0, account="p2"))
+        assert len(list((tmp_path / "mail").iterdir())) == 3
+        lab.backend.context.write(MailNoted(1, "sent", 1))
+        lab.backend.context.changed()
+        await until(lambda: len(list((tmp_path / "mail").iterdir())) == 2)
+        lab.backend.mails.erase(Erase("e2", 0, (ErasedCar(VIN, whole=True, until=0),)))
+        lab.backend.context.write(MailNoted(1, "sent", 1))
+        lab.backend.context.changed()
+        await until(lambda: not list((tmp_path / "mail").iterdir()))
 
 
 async def test_a_mail_that_is_erased_before_it_is_stored_is_not_sent(path: Path) -> None:

@@ -69,6 +69,17 @@ def test_the_file_of_another_store_stays(tmp_path: Path) -> None:
     assert files_of(tmp_path, replace(mine, id=18)) == []
 
 
+def test_an_erased_letter_leaves_no_file_and_no_half_of_one(tmp_path: Path) -> None:
+    """What a kill left in the middle of writing holds as much of a person as a whole file; those of others stay."""
+    folder = Folder(tmp_path)
+    for one in (letter(), letter(id=18)):
+        folder.deliver(one, not_called)
+    (tmp_path / ".20260301T080000Z-000017-licence_renewed.eml.part").write_bytes(b"To: anna@example.org")
+    folder.remove(letter())
+    folder.remove(letter())
+    assert names(tmp_path) == ["20260301T080000Z-000018-licence_renewed.eml"]
+
+
 def test_a_folder_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("a file where a folder is needed")
     with pytest.raises(NotDelivered) as caught:

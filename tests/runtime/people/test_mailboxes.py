@@ -53,12 +53,27 @@ def test_a_letter_that_its_own_way_refuses_is_in_no_mailbox() -> None:
         def deliver(self, letter: Letter, hand_over: object) -> None:
             raise NotDelivered("refused", "no such mailbox")
 
+        def remove(self, letter: Letter) -> None:
+            raise AssertionError
+
     post = PostOffice()
     way = post.before({"mail": Refusing()})["mail"]
     assert not way.is_quick
     with pytest.raises(NotDelivered):
         way.deliver(letter(0), stays)
     assert post.letters_to("anna@example.org") == []
+
+
+def test_a_letter_that_is_erased_is_in_no_mailbox_and_no_folder(tmp_path: Path) -> None:
+    """Also where it went on through the post office; the others stay."""
+    post = PostOffice()
+    way = post.before({"mail": Folder(tmp_path)})["mail"]
+    for number in range(3):
+        way.deliver(letter(number), stays)
+    way.remove(letter(1))
+    way.remove(letter(7, "address_known"))
+    assert [each.id for each in post.letters_to("anna@example.org")] == [0, 2]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_files_of_a_folder_are_read_as_they_come(tmp_path: Path) -> None:
