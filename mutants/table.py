@@ -6,9 +6,10 @@ from typing import Final
 
 from mutants.back_end import BACK_END
 from mutants.cars import CARS
+from mutants.in_car import IN_CAR
 from mutants.licences import LICENCES
 from mutants.mutant import Mutant
 from mutants.rules import RULES
 from mutants.telling import TELLING
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *TELLING, *BACK_END, *LICENCES)
+MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *TELLING, *BACK_END, *IN_CAR, *LICENCES)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from fleet.checks.check import Handlers, is_first
+from fleet.checks.reserves import Reserves
 from fleet.kernel.instants import HOUR, Instant
 from fleet.observe.journal import Input, Output, Wake
 from fleet.observe.story import CAR
@@ -209,6 +210,7 @@ class Cars:
         """Take how the cars begin, as far as it is known."""
         self._cars: dict[str, KnownCar] = {}
         self._beginnings = beginnings
+        self.reserves = Reserves()
 
     def of(self, machine: str) -> KnownCar:
         """Return the car that is this machine."""
@@ -238,6 +240,7 @@ class Cars:
             ("in", "DrainTo"): self._drained,
             ("in", "SetPlug"): self._plugged,
             ("out", "Transmit"): self._sends,
+            **self.reserves.handlers(),
         }
 
     def _lives(self, record: Input | Wake, _line: int) -> None:

@@ -9,18 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from fleet.checks.cars import LOW_PERCENT, ROUNDED_PERCENT, Cars, KnownCar
-from fleet.checks.check import ANSWER, CheckedRule, Handlers, is_first, is_wiped
+from fleet.checks.check import ANSWER, CheckedRule, Handlers, is_first
 from fleet.checks.command_rule import ENGINE_OFF, Answer, CommandRule, Parameters, Verdict, engine_off
 from fleet.checks.rules import MINUTES, equipped
 from fleet.checks.times import TIMERS, timers_fit
 from fleet.kernel.instants import Instant
-from fleet.observe.journal import Begin, Input, Output
+from fleet.observe.journal import Begin, Output
 from fleet.vehicle.catalogue import Equipment
 
-LEAST_CHARGE_PERCENT: Final = 20.0
-RESERVES: Final = (20.0, 50.0)
-"""The reserves that can be set in a car (ours)."""
-RESERVES_KEPT: Final = 64
 WAKE_UPS: Final = 40
 CLIMATISATION_PERCENT_PER_HOUR: Final = 100.0
 """An upper bound of the power that climatisation takes out of a battery: its half hour may empty it."""
@@ -87,41 +83,14 @@ class ClimatisationRule(CommandRule):
         super().__init__(begin, cars, equipment)
         self._takes: dict[str, bool] = {}
         """The cars whose climatisation runs, or may run."""
-        self._reserves: dict[str, list[tuple[Instant, float]]] = {}
 
     def handlers(self) -> Handlers:
-        return {
-            **super().handlers(),
-            ("out", "Transmit", "Event"): self._event,
-            ("in", "SetBatteryProtection"): self._protected,
-        }
-
-    def _protected(self, record: Input, _line: int) -> None:
-        percent = round(record.data.get("reserve", 0.2) * 100, 6)
-        lowest, highest = RESERVES
-        if lowest <= percent <= highest:
-            self._reserve(record.m, record.t, percent if record.data["on"] else LEAST_CHARGE_PERCENT)
-
-    def _reserve(self, machine: str, at: Instant, percent: float) -> None:
-        changes = self._reserves.setdefault(machine, [])
-        changes.append((at, percent))
-        changes.sort(key=lambda change: change[0])  # a reset may be told late
-        del changes[:-RESERVES_KEPT]
-
-    def _reserve_at(self, machine: str, at: Instant) -> float | None:
-        """Return the reserve in percent at an instant; None at one at which it was changed."""
-        changes = self._reserves.get(machine, ())
-        if any(since == at for since, _ in changes):
-            return None
-        before = [percent for since, percent in changes if since < at]
-        return before[-1] if before else None if len(changes) >= RESERVES_KEPT else LEAST_CHARGE_PERCENT
+        return {**super().handlers(), ("out", "Transmit", "Event"): self._event}
 
     def forget(self, machine: str) -> None:
         self._takes[machine] = True
 
     def _event(self, record: Output, _line: int) -> None:
-        if is_wiped(record.data["message"]):
-            self._reserve(record.m, record.data["message"]["captured_at"], LEAST_CHARGE_PERCENT)
         service, _, what = record.data["message"]["name"].rpartition("_")
         if service == "climatisation" and what == "started":
             self._takes[record.m] = True
@@ -156,7 +125,7 @@ class ClimatisationRule(CommandRule):
         if within is None or car.plugged_in is None:
             return Verdict(self.CHARGE, None, "the charge or the plug is not known")
         least, most = within
-        reserve = self._reserve_at(machine, answer["captured_at"])
+        reserve = self._cars.reserves.at(machine, answer["captured_at"])
         if reserve is None:
             return Verdict(self.CHARGE, None, "the reserve at this instant is not known")
         if most < reserve:

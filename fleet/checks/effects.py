@@ -39,7 +39,6 @@ FOLLOWED: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
 """With which trigger, and which groups, the status has that follows an event in the same instant."""
 COMFORT: Final = frozenset({"heater", "ventilation", "climatisation"})
 ROUNDED_PERCENT: Final = 0.051
-LEAST_CHARGE_PERCENT: Final = 20.0
 FULL_PERCENT: Final = 99.9
 WAKES_IN_S: Final = (1.0, 60.001)
 MEDIAN_S: Final = 15.0
@@ -68,8 +67,8 @@ class EffectsTold(Check):
     """A command that has changed the car is followed by the status of what it has changed, of the same instant.
 
     A stop of heater, ventilation or climatisation ends what runs, in the same instant. A heater leaves the reserve in the tank,
-    climatisation without a plug 20 % of the charge (ours). A station fills up; a system is installed in a locked car
-    alone. Judged of cars whose equipment is known.
+    climatisation without a plug 20 % of the charge, or the lowest reserve that was set in the car while it ran (ours). A station
+    fills up; a system is installed in a locked car alone. Judged of cars whose equipment is known.
     """
 
     name = "effects"
@@ -84,7 +83,8 @@ class EffectsTold(Check):
         self._due: dict[str, list[_Due]] = {}
         self._running: dict[str, str] = {}
         self._stopped: dict[str, _Due] = {}
-        self._took: dict[str, str] = {}
+        self._took: dict[str, tuple[str, Instant]] = {}
+        """The comfort service that has just ended, and when it had begun."""
         self._drained: dict[str, Instant] = {}
         self._plugged_in: dict[str, bool] = {}
         self._filled: dict[str, Instant] = {}
@@ -167,7 +167,7 @@ class EffectsTold(Check):
                 self._running.pop(machine, None)
             began = event["captured_at"] - int((event["data"]["minutes"] + 0.01) * MINUTE)
             if self._drained.get(machine, 0) < began:
-                self._took[machine] = service
+                self._took[machine] = service, began
 
     def _status(self, machine: str, message: dict[str, Any], line: int) -> None:
         due = self._due.get(machine, [])
@@ -181,13 +181,13 @@ class EffectsTold(Check):
                 self.breach(line, machine, f"a car was filled up, and tells {energy['fuel_level_percent']} % of fuel")
         if "charging" in message:
             self._plugged_in[machine] = message["charging"]["plugged_in"]
-        if message["trigger"] == self._took.get(machine):
-            self._left(machine, message, line)
-        self._took.pop(machine, None)
+        service, began = self._took.pop(machine, ("", 0))
+        if message["trigger"] == service:
+            self._left(machine, service, began, message, line)
 
-    def _left(self, machine: str, message: dict[str, Any], line: int) -> None:
+    def _left(self, machine: str, service: str, began: Instant, message: dict[str, Any], line: int) -> None:
         """Judge what heater or climatisation have left, at their end."""
-        service, energy, equipment = self._took[machine], message.get("energy", {}), self._equipment.get(message["vin"])
+        energy, equipment = message.get("energy", {}), self._equipment.get(message["vin"])
         if equipment is None:
             return
         if service == "heater" and "fuel_level_percent" in energy:
@@ -196,10 +196,9 @@ class EffectsTold(Check):
                 told = f"the heater has left {most_l:.2f} l of fuel at most; the reserve is {equipment.reserve_l:g} l"
                 self.breach(line, machine, told)
         charge = energy.get("charge_percent", 100.0) + ROUNDED_PERCENT
-        if service == "climatisation" and self._plugged_in.get(machine) is False and charge < LEAST_CHARGE_PERCENT:
-            self.breach(
-                line, machine, f"climatisation has left {charge:.1f} % of charge at most, expected {LEAST_CHARGE_PERCENT} %"
-            )
+        least = self._cars.reserves.lowest(machine, began, message["captured_at"])
+        if service == "climatisation" and self._plugged_in.get(machine) is False and charge < least:
+            self.breach(line, machine, f"climatisation has left {charge:.1f} % of charge at most, expected {least:g} %")
 
 
 class WakingTakes(Check):

@@ -199,10 +199,14 @@ class RepliesFit(Check):
         self._known = load_services().requests
 
     def handlers(self) -> Handlers:
-        return {("in", "Request"): self._given, ("out", "SendReply"): self._replied}
+        return {
+            ("in", "Request"): lambda record, _line: self._given(record.data),
+            ("in", "RequestProven"): lambda record, _line: self._given(record.data["request"]),
+            ("out", "SendReply"): self._replied,
+        }
 
-    def _given(self, record: Input, _line: int) -> None:
-        _remember(self._asked.setdefault(record.data["vin"], OrderedDict()), record.data["id"], record.data["name"])
+    def _given(self, request: Mapping[str, Any]) -> None:
+        _remember(self._asked.setdefault(request["vin"], OrderedDict()), request["id"], request["name"])
 
     def _replied(self, record: Output, line: int) -> None:
         vin, reply = record.data["vin"], record.data["reply"]

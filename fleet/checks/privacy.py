@@ -186,7 +186,7 @@ class SwitchCheck(Check):
         message = record.data["message"]
         if not (record.of == "Event" and is_wiped(message) and is_first(record)):
             return False
-        return record.m in self._deleting or message["data"]["by"] == "enrolment"
+        return record.m in self._deleting or message.get("data", {}).get("by") == "enrolment"
 
     def _deletes(self, record: Input, _line: int) -> None:
         self._deleting.add(record.m)

@@ -14,6 +14,8 @@ from fleet.wire.messages import TERMINAL_STATES
 
 UserKey = tuple[str, str]
 """VIN and user name."""
+OF_BACK_END: Final = frozenset({"enrol_user", "show_notice"})
+"""Commands that no user may send, enrolled or not."""
 
 
 class _Opened(NamedTuple):
@@ -202,7 +204,7 @@ class SpinRule(Check):
         """Return why a refusal is wrong, "" when it is right, None when that cannot be said."""
         user = opened.user
         if reason == "insufficient_rights":
-            return f"{user[1]} is enrolled" if user in self._enrolled else ""
+            return f"{user[1]} is enrolled" if user in self._enrolled and opened.name not in OF_BACK_END else ""
         if opened.name not in self.needing:
             return "it needs no S-PIN"
         if reason == "spin_locked":

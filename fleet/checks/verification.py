@@ -24,6 +24,7 @@ from fleet.checks.driving import DrivesAgree
 from fleet.checks.driving_data import DrivingDataAgrees
 from fleet.checks.effects import EffectsTold, WakingTakes
 from fleet.checks.frames import Acknowledgements, Connection, Frames
+from fleet.checks.in_car import EnrolledInCar
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
 from fleet.checks.online import RepliesFit, RepliesHeard, RequestEnds, RequestRule
 from fleet.checks.order import CapturedInOrder, Fuel, LinesKept, Odometer, TimeRuns
@@ -199,6 +200,7 @@ def _service_checks(
         RepliesHeard(begin),
         RepliesFit(begin),
         RequestRule(begin, equipment),
+        EnrolledInCar(begin, equipment),
         RepliesTrue(begin, equipment),
         PurchasesKept(begin, people),
         PartnersTold(begin),

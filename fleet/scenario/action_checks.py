@@ -168,7 +168,8 @@ def _check_request(action: Action) -> Iterator[Problem]:
     if action.request is None:
         yield Problem((), "ask lacks 'request': which online service", hint="Such as 'request: parking_places'.")
         return
-    wrong = list(check_known(("request",), "request", action.request, requests()))
+    askable = [name for name, known in requests().items() if not known.entry.is_of_screen]
+    wrong = list(check_known(("request",), "request", action.request, askable))
     yield from wrong
     if wrong or _is_meant_wrong(action):
         return

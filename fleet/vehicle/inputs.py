@@ -178,6 +178,6 @@ def _handle(car: Ports, message: ControlInput, now: Instant) -> None:
         case PairCar():
             reset.pair(car, now)
         case AskOnline(name, data):
-            online.ask(car, name, data, now)
+            online.ask_in_words(car, name, data, now)
         case _:
             assert_never(message)

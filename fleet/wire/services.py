@@ -209,6 +209,11 @@ class RequestEntry(_Entry, frozen=True, kw_only=True):
     enrols: bool = False
     parameters: dict[str, Parameter] = {}
 
+    @property
+    def is_of_screen(self) -> bool:
+        """Whether the car asks it for somebody at its screen, and nobody in words: an S-PIN is typed there."""
+        return "sealed_spin" in self.parameters
+
 
 class Services(_Entry, frozen=True, kw_only=True):
     """The whole catalogue."""

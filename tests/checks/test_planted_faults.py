@@ -36,6 +36,7 @@ ELSEWHERE = {
     *("alert rule", "area alerts", "speed alerts"),  # test_planted_watching.py
     *("route rule", "consent rule", "updates"),  # test_journeys.py
     *("campaigns", "purchases", "breakdown calls"),  # test_back_end.py
+    *("enrolled in the car", "people's rights"),  # test_in_car.py, test_people_rights.py
 }
 """Checks whose faults are planted into days of their own."""
 

@@ -182,6 +182,13 @@ def _enrolment(book: Book) -> None:
         _tells(car, event, f"nobody is at home ({fleet})", action, **words)
         for other in others:
             _silent(book.car(other), event, f"a model that is enrolled in another way ({other})", action, **words)
+    nothing = {"request": "enrolment", "reason": "nothing_begun"}
+    car = book.car("plain").do("use_key", key="second").do("use_key", key="first")
+    _tells(car, "request_failed", "the second key after the first", "use_key", data=nothing, key="second")
+    _silent(car, "request_failed", "the second key once more", "use_key", key="second")
+    _silent(car, "request_failed", "the first key", "use_key", key="first", then_s=660)
+    _silent(car, "request_failed", "the second key eleven minutes after the first", "use_key", key="second")
+    _tells(book.car("leon"), "request_failed", "nobody has begun", "log_in", data={"request": "log_in"}, user="p1")
     failed = {"request": "enrolment", "reason": "not_equipped"}
     _tells(book.car("leon"), "request_failed", "a code in a model of another way", "enter_code", data=failed, code="12345678")
     _tells(book.car("plain"), "request_failed", "the assistant in a model of another way", "enrol_in_car", data=failed, user="p1")

@@ -20,6 +20,7 @@ def write_own_rules(book: Book) -> None:
         ("lock: doors that stand open", _doors),
         ("heater, ventilation, climatisation: how long they run, what they exclude, fuel and batteries", _comfort),
         ("charging: plug, charge point, limit", _charging),
+        ("protection of the traction battery: its reserve", _protected),
         ("words that do not go together", _together),
         ("routes: a full list, one route, maps that end", _routes),
         ("updates: consent, one at a time, one that is installed", _updates),
@@ -131,6 +132,22 @@ def _charging(book: Book) -> None:
         ask(car, "charging", OK, f"below its limit ({fleet})")
         car.do("unplug")
         ask(car, "charging", "rejected(not_plugged_in)", f"the plug is taken out ({fleet})", then="car.charging == unplugged")
+
+
+def _protected(book: Book) -> None:
+    """A reserve of two fifths: climatisation leaves it, and below it a plugged car charges whatever the night window says."""
+    for level, outcome in (("40.01 %", OK), ("39.99 %", "rejected(battery_low)")):
+        car = book.car("born").do("unplug").do("low_fuel", level=level).do("set_battery_protection", switch="on", level="40 %")
+        after = {"event": "climatisation_ended", "data": {"reason": "battery_low"}} if outcome == OK else {}
+        ask(car, "climatisation", outcome, f"a reserve of 40 %, charged to {level}", then=None, **after)
+        car.do("set_battery_protection", switch="off")
+        ask(car, "climatisation", OK, f"without protection, charged to {level}", then=None)
+    car = book.car("born").do("low_fuel", level="30 %").do("plug_in")
+    car.do("set_battery_protection", switch="on", level="40 %")
+    ask(car, "charging_settings", OK, "a night window, and charge below the reserve", parameters={"night_window": True, **NIGHT})
+    car.expect("charging_settings", "it charges to the reserve", then="car.charging == charging")
+    car.do("set_battery_protection", switch="off")
+    car.expect("charging_settings", "without protection it waits for the night", then="car.charging == plugged_in")
 
 
 def _together(book: Book) -> None:

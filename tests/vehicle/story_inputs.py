@@ -251,7 +251,7 @@ def _draw_heater(draws: Draws) -> SetHeater:
 
 
 USERS: Final = ["p1", "p2", "p3"]
-SEALED: Final = [None, "c2VhbGVk", "c2VhbGVk"]
+SEALED: Final = [None, "c2VhbGVkIHdpdGggYSB0YWc=", "c2VhbGVkIHdpdGggYSB0YWc="]
 OPENINGS: Final[list[Any]] = ["front_left", "front_right", "rear_left", "rear_right", "bonnet", "boot"]
 WORLD_INPUTS: Final[dict[type[WorldInput], Callable[[Draws], WorldInput]]] = {
     DriveTo: lambda draws: DriveTo(draws.choice(PLACES)),

@@ -57,7 +57,8 @@ def way_in(car: Ports) -> Way:
 def show_qr(car: Ports, now: Instant) -> None:
     """Show a new QR code, which is worth something for five minutes."""
     if _is_ready(car, "qr"):
-        code = {"code": _draw_code(car.draws("qr", now)), "until": now + QR_LASTS}
+        number = now + car.outbox.created  # two of one instant differ by the message between them
+        code = {"code": _draw_code(car.draws("qr", number)), "until": now + QR_LASTS}
         car.send_event("qr_shown", now, code | online.model_facts(car))
 
 

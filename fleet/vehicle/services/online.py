@@ -70,6 +70,12 @@ def next_id(car: Ports) -> str:
     return f"{car.outbox.boot:x}-ask-{1 if online is None else online.made + 1}"
 
 
+def ask_in_words(car: Ports, name: str, given: dict[str, Any], now: Instant) -> None:
+    """Ask as somebody in the car says; what the screen asks by itself is nothing that can be said."""
+    known = requests().get(name)
+    ask(car, name, given, now, refused="unsupported" if known is not None and known.entry.is_of_screen else None)
+
+
 def ask(
     car: Ports, name: str, given: dict[str, Any], now: Instant, *, refused: str | None = None, then: Then | None = None
 ) -> None:

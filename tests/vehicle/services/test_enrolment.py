@@ -125,6 +125,13 @@ def test_a_qr_code_is_worth_something_for_five_minutes_and_the_next_is_another()
     assert (first["model"], first["navi"]) == ("Born", lab.car.equipment.navi_system)
 
 
+def test_two_codes_of_one_instant_differ() -> None:
+    lab = PeopleLab(of_way("qr"))
+    for _ in range(3):
+        lab.put(ShowQr())
+    assert len({data["code"] for data in lab.told("qr_shown")}) == 3
+
+
 def test_two_cars_show_different_codes() -> None:
     codes = set()
     for number in range(5):

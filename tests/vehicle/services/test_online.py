@@ -36,8 +36,6 @@ WORDS: dict[str, dict[str, Any]] = {
     "internet_radio": {"station": "jazz"},
     "store_purchase": {"product": "navi_1_year"},
     "plug_and_charge": {"station": "Voltalpin"},
-    "enrolment": {"way": "code"},
-    "log_in": {"user": "p1"},
 }
 """What the driver has to say; all the rest the car knows, or has a default."""
 
@@ -91,7 +89,7 @@ def answer(made: CarLab, request: Request, **more: Any) -> None:
 # --- what is sent
 
 
-@pytest.mark.parametrize("name", requests())
+@pytest.mark.parametrize("name", [name for name, known in requests().items() if not known.entry.is_of_screen])
 def test_each_service_is_asked_with_all_that_it_needs(name: str) -> None:
     """The car fills in where it is and what fits it; what the back end is sent can be read there."""
     energy = "e-hybrid" if "charging_socket" in requests()[name].entry.equipment else "petrol"
@@ -104,6 +102,11 @@ def test_each_service_is_asked_with_all_that_it_needs(name: str) -> None:
     assert request.expires_at == made.now + known.entry.time_out_s * SECOND
     required = {key for key, parameter in known.entry.parameters.items() if parameter.required}
     assert required <= request.data.keys() <= known.entry.parameters.keys()
+
+
+@pytest.mark.parametrize("name", ["enrolment", "log_in"])
+def test_what_the_screen_asks_by_itself_cannot_be_said(name: str) -> None:
+    assert refused(lab(), name, user="p1", way="code", sealed_spin="x" * 32) == "unsupported"
 
 
 @pytest.mark.parametrize(
