@@ -28,6 +28,7 @@ from fleet.runtime.shard_counts import Counts, Outage, account_of
 from fleet.runtime.shard_ports import Actor, Arrives, Memory
 from fleet.transport.link import BackOff, Delivery, Link, LinkFactory, LinkSettings, Will
 from fleet.vehicle.car import Car
+from fleet.vehicle.outbox import HELLO, UNTIL_HELLO
 from fleet.vehicle.signals import (
     Acknowledged,
     Announce,
@@ -217,6 +218,13 @@ class CarOnLink:
         self._resumes = session_present if self._resumes is None else False
         self._shard.link_came_up()
         self.put(LinkUp(session_present))
+        if self._end is not None:
+            self._greeted()  # another dialect may have no word for it
+
+    def _greeted(self) -> None:
+        """Have a car go on that waits for the broker's word on its presence."""
+        if self.car.outbox.held & UNTIL_HELLO:
+            self.put(Acknowledged(HELLO, refused=False))
 
     def link_down(self, error: LinkError | None) -> None:
         """Tell the car, count what broke, and see whether it was the last connection."""
@@ -235,6 +243,7 @@ class CarOnLink:
             presences = self._shard.counts.presences
             presences.acknowledged += error is None
             presences.refused += error is not None
+            self._greeted()
             return
         shard, outbox = self._shard, self.car.outbox
         if self._end is not None:

@@ -22,7 +22,7 @@ from fleet.vehicle.geo import offset
 from fleet.vehicle.inputs import apply_input
 from fleet.vehicle.journey import Journey
 from fleet.vehicle.low_voltage import DEEP_SLEEP_PERCENT, LOW_PERCENT, LowVoltageBattery
-from fleet.vehicle.outbox import URGENT_EVENTS, Outbox, is_priority
+from fleet.vehicle.outbox import UNTIL_HELLO, UNTIL_RESET, URGENT_EVENTS, Outbox, is_priority
 from fleet.vehicle.powertrain import Levels, Powertrain
 from fleet.vehicle.region import Place
 from fleet.vehicle.remote import Remote
@@ -187,8 +187,10 @@ class Car:
                 self._extend(self.outbox.repeat_unstored())
             case LeftOut(seq):
                 self._extend(self.outbox.leave_out(seq))
-            case LinkUp() if self.outbox.wants_connection:
+            case LinkUp(session_present) if self.outbox.wants_connection:
                 self._outputs.append(Announce(self._presence("online", None, now)))
+                if session_present and self.outbox.in_outbox:
+                    self.outbox.hold(UNTIL_HELLO)
                 self._extend(self.outbox.connection_made(now))
             case LinkDown():
                 self.outbox.connection_lost()
@@ -317,6 +319,10 @@ class Car:
     def unmute(self) -> None:
         """Let the outbox send what it had to hold back."""
         self._extend(self.outbox.unmute())
+
+    def release(self) -> None:
+        """Let the outbox send what it held back for a reset that has been judged."""
+        self._extend(self.outbox.release(UNTIL_RESET))
 
     def send_status(self, trigger: Trigger, now: Instant, groups: tuple[str, ...] | None = None) -> None:
         """Send the status, whole or some groups.

@@ -23,6 +23,11 @@ UNSTORED_LIMIT: Final = 1_000
 """Messages the broker took that are not yet known to be stored; beyond it the car waits before it sends more."""
 
 
+HELLO: Final = 0
+"""Number of the presence, which the outbox does not count: once the broker has acknowledged it, what it held has come before."""
+UNTIL_HELLO, UNTIL_RESET = 1, 2
+"""Why an outbox is held: the broker may hold a reset that the car has not seen, or the car is to wake for one."""
+
 LEGAL_EVENTS: Final = frozenset(name for name, entry in load_services().events.items() if entry.legal)
 URGENT_EVENTS: Final = frozenset(name for name, entry in load_services().events.items() if entry.legal or entry.enrols)
 URGENT_COMMANDS: Final = frozenset(name for name, each in COMMANDS.items() if each.entry.legal or each.entry.enrols)
@@ -71,12 +76,13 @@ class Outbox:
     created = done + refused + dropped + left_out + in_outbox, where done is `stored` or `acknowledged`.
 
     Priority messages stand before all else that waits. Numbers follow the order of sending: a priority message gets the
-    lowest number that was never sent, and those behind it move up by one. While the car is `muted` the rest stays here.
+    lowest number that was never sent, and those behind it move up by one. While the car is `muted` the rest stays here, and so it
+    does while it is `held` (bits of the causes): a reset that waits for the car is obeyed before anything of the past leaves it.
     """
 
     __slots__ = (
         "_highest_sent", "_in_flight", "_unstored", "_waiting", "acknowledged", "boot", "connected_since", "created", "dropped",
-        "is_connected", "left_out", "limit", "muted", "published", "reachable_since", "refused", "repeated", "stored",
+        "held", "is_connected", "left_out", "limit", "muted", "published", "reachable_since", "refused", "repeated", "stored",
         "uncovered", "until_stored", "wants_connection",
     )  # fmt: skip
 
@@ -89,6 +95,7 @@ class Outbox:
         self.wants_connection = False
         self.is_connected = False
         self.muted = False
+        self.held = 0
         self.reachable_since: Instant = 0
         self.connected_since: Instant = 0
         self.created = 0
@@ -122,7 +129,7 @@ class Outbox:
             self._in_flight is None
             and self._waiting is None
             and self.is_connected
-            and not self.muted
+            and not (self.muted or self.held)
             and (self._unstored is None or self._has_room())
         )
 
@@ -173,6 +180,17 @@ class Outbox:
         self.muted = False
         return self._next() if self._in_flight is None else None
 
+    def hold(self, cause: int) -> None:
+        """Send nothing but priority messages before `release` of this cause."""
+        self.held |= cause
+
+    def release(self, cause: int) -> Transmit | None:
+        """Go on unless there is another cause; returns what is sent now."""
+        if not self.held & cause:
+            return None
+        self.held &= ~cause
+        return self._next() if self._in_flight is None else None
+
     def _drop_oldest_status(self, newcomer: CarMessage) -> bool:
         """Make room; True when the newcomer itself is what has to go. Events and responses are never dropped.
 
@@ -198,6 +216,7 @@ class Outbox:
     def connection_lost(self) -> None:
         """Keep what was under way: it may not have arrived."""
         self.is_connected = False
+        self.held &= ~UNTIL_HELLO
 
     def repeat_unstored(self) -> Transmit | None:
         """Send again, in their order, all that was sent and may not be stored; priority messages first."""
@@ -211,7 +230,9 @@ class Outbox:
         return self._next()
 
     def acknowledge(self, seq: int, *, refused: bool) -> Transmit | None:
-        """Take the broker's word for the message under way when `seq` is its number, and send the next."""
+        """Take the broker's word for the message under way when `seq` is its number, or for the presence, and send the next."""
+        if seq == HELLO:
+            return self.release(UNTIL_HELLO)
         entry = self._in_flight
         if entry is None or entry.message.seq != seq:
             return None  # an answer to an earlier connection's copy
@@ -254,7 +275,7 @@ class Outbox:
     def _next(self) -> Transmit | None:
         if not self._waiting or not self.is_connected:
             return None
-        if (self.muted or self.unstored >= UNSTORED_LIMIT) and _waits(self._waiting[0]):
+        if (self.muted or self.held or self.unstored >= UNSTORED_LIMIT) and _waits(self._waiting[0]):
             return None
         entry = self._waiting.popleft()
         if not self._waiting:

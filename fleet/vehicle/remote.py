@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from fleet.errors import Undecodable
 from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.vehicle import rules
+from fleet.vehicle.outbox import UNTIL_RESET
 from fleet.vehicle.services import privacy
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.service import Refusal
@@ -27,6 +28,8 @@ REMEMBERED_MOST: Final = 1_000
 WAITING_LIMIT: Final = 16
 """Commands that may wait for the car to wake; more are rejected as `busy`."""
 
+RESET: Final = "reset"
+"""Nothing of the past leaves the car from when this arrives until it is judged."""
 COMMAND: Final = "command"
 """With its id: key of the timer of a command that is being executed."""
 
@@ -40,6 +43,9 @@ class Ports(rules.Ports, Protocol):
 
     def is_awake(self, now: Instant) -> bool:
         """Tell whether the car is awake."""
+
+    def release(self) -> None:
+        """Send what was held back for a reset."""
 
     def remember(self, done: Executed) -> None:
         """Have it written down what a command has come to."""
@@ -131,12 +137,15 @@ class Remote:
             self._end(car, command, "rejected", now, Refusal("busy", "too many commands wait for the car to wake"), awake=False)
             return
         self._waiting.append(command)
+        if command.name == RESET:
+            car.outbox.hold(UNTIL_RESET)
 
     def woken(self, car: Ports, now: Instant) -> None:
         """The car is awake: run what waited, in the order of arrival."""
         waiting, self._waiting = self._waiting or [], None
         for command in waiting:
             self._execute(car, command, now, awake=False)
+        car.release()
 
     # --- execution
 

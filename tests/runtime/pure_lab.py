@@ -23,6 +23,7 @@ from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, Delivery, LinkOwner, LinkSettings
 from fleet.vehicle.car import Car
+from fleet.vehicle.outbox import HELLO
 from fleet.wire.fleet_dialect import FleetDialect
 from fleet.wire.frame import Frame
 from fleet.wire.messages import AnnounceClock, Command, FromCar
@@ -134,6 +135,8 @@ class HandLink:
     def come_up(self) -> None:
         self._up = True
         self.owner.link_up(True)
+        if any(token == HELLO for _, token in self.published):
+            self.take(HELLO)
 
     def go_down(self, error: LinkError | None = None) -> None:
         self._up = False

@@ -18,6 +18,7 @@ from fleet.vehicle.car import Car
 from fleet.vehicle.catalogue import Equipment, draw_equipment, load_catalogue, make_vin
 from fleet.vehicle.driver import Driver, Profile
 from fleet.vehicle.driver import draw_driver as draw_any_driver
+from fleet.vehicle.outbox import HELLO, UNTIL_HELLO
 from fleet.vehicle.region import Place
 from fleet.vehicle.regions import region
 from fleet.vehicle.settings import CarSettings
@@ -173,7 +174,9 @@ class CarLab:
                     pass
 
     def link_up(self) -> list[CarOutput]:
-        return self.put(LinkUp(session_present=True))
+        """Connect; the broker acknowledges the presence of a car that waits for that."""
+        outputs = self.put(LinkUp(session_present=True))
+        return [*outputs, *self.put(Acknowledged(HELLO))] if self.car.outbox.held & UNTIL_HELLO else outputs
 
     # --- commands
 

@@ -20,7 +20,7 @@ from fleet.runtime.journalling import STORE
 from fleet.runtime.recording import Recorded
 from fleet.vehicle.catalogue import Equipment, make_vin
 from fleet.vehicle.driver import Driver
-from fleet.vehicle.outbox import is_priority
+from fleet.vehicle.outbox import HELLO, UNTIL_HELLO, is_priority
 from fleet.vehicle.services import privacy
 from fleet.vehicle.settings import CarSettings
 from fleet.vehicle.signals import (
@@ -157,7 +157,10 @@ class StoryLab(CarLab):
 
     def _comes_up(self) -> list[CarOutput]:
         self.journal.write(Up(self.now, self._link, "up"))
-        return list(self.machine.receive(LinkUp(session_present=True), self.now))
+        outputs = list(self.machine.receive(LinkUp(session_present=True), self.now))
+        if self.car.outbox.held & UNTIL_HELLO:
+            outputs += self.machine.receive(Acknowledged(HELLO), self.now)
+        return outputs
 
     def _take(self, output: Transmit) -> None:
         assert self.wanted
