@@ -39,8 +39,6 @@ PLUGS: Final = {"electric": "ccs", "e-hybrid": "type2"}
 LOT: Final = 10 * SECOND
 """Cars of a wave are asked in lots (ours)."""
 REMEMBERED: Final = 4_000
-NO_USER: Final = "insufficient_rights"
-"""The reason of a command that is given up before its time."""
 
 Data = dict[str, Any]
 
@@ -397,7 +395,11 @@ class DeskSends(Check):
         self._askers.clear()
 
     def _has_users(self, record: Input, _line: int) -> None:
-        self._users[record.data["vin"]] = frozenset((record.data["rights"] or {}).get("users", ()))
+        rights = record.data["rights"]
+        if rights is not None and rights.get("people", True):
+            self._users[record.data["vin"]] = frozenset(rights.get("users", ()))
+        else:
+            self._users.pop(record.data["vin"], None)
 
     def _opens(self, record: Output, _line: int) -> None:
         self._askers[record.data["record"]["id"]] = record.data["record"]["user"]
@@ -500,11 +502,7 @@ class DeskSends(Check):
         if len(self._given_up) > REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
         subject = f"command {moved['command_id']} of {held['vin']}"
-        if moved.get("reason") == NO_USER:
-            if moved["state"] != "unknown" or asker in self._users.get(held["vin"], {asker}):
-                self.breach(
-                    line, DESK, "it is given up for want of a right, and whoever asked is a user of the car", subject=subject
-                )
+        if moved["state"] == "unknown" and asker not in self._users.get(held["vin"], {asker}):
             return
         if moved["at"] < held["expires_at"]:
             self.breach(line, DESK, f"it is given up before {format_instant(held['expires_at'])}", subject=subject)

@@ -426,7 +426,7 @@ class Desk:
         if held.record.name == RESET:
             return []
         detail = "whoever asked is no user of the car any more; whether the car obeys is not told"
-        return self._move(held, "unknown", now, reason=NO_USER.reason, detail=detail)
+        return self._move(held, "unknown", now, detail=detail)
 
     def _forget_car(self, vin: str, now: Instant) -> list[DeskOutput]:
         """End what is under way, and know nothing more of the car, its switches, S-PINs and people."""

@@ -119,8 +119,8 @@ def switches(paper: Paper, **data: Any) -> None:
     paper.desk("in", "CarSwitched", event=event)
 
 
-def gives_up(paper: Paper, state: str, reason: str | None = None) -> None:
-    data = {"command_id": "1", "state": state, "reason": reason, "detail": None, "at": paper.now + 1, "by": "desk", "awake": None}
+def gives_up(paper: Paper, state: str) -> None:
+    data = {"command_id": "1", "state": state, "reason": None, "detail": None, "at": paper.now + 1, "by": "desk", "awake": None}
     paper.desk("out", "Transition", **data)
 
 
@@ -182,7 +182,7 @@ def test_a_command_is_given_up_at_once_when_whoever_asked_is_no_user_any_more(
     sends(paper, "refresh")
     if users is not None:
         paper.desk("in", "RightsChanged", vin=VIN, rights={"users": users})
-    gives_up(paper, state, "insufficient_rights")
+    gives_up(paper, state)
     assert ("desk" in broken(paper.judge(tmp_path))) is not wanted
 
 

@@ -15,7 +15,8 @@ from fleet.cloud import calls as cloud_calls
 from fleet.cloud import online, partners, rights
 from fleet.cloud.campaigns import Campaign
 from fleet.cloud.countries import load_countries
-from fleet.cloud.people import licences, sales, terms
+from fleet.cloud.desk import Desk
+from fleet.cloud.people import at_home, enrolment, licences, sales, terms
 from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
@@ -65,6 +66,7 @@ CARS = {
     "heater-morning": 250,
     "licence-year": 300,
     "long-weekend": 60,
+    "new-owner": 30,
     "online-day": 25,
     "ota-campaign": 200,
     "overnight-charging": 60,
@@ -353,6 +355,25 @@ def nobody_is_screened(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sales, "is_listed", lambda *_: False)
 
 
+def who_was_a_user_stays_one(patch: pytest.MonkeyPatch) -> None:
+    """A take-over adds a primary user."""
+    patch.setattr(at_home, "free", lambda car: car)
+
+
+def factory_settings_free_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(at_home, "reset", lambda car, _number: car)
+
+
+def what_is_open_is_still_told(patch: pytest.MonkeyPatch) -> None:
+    """To whoever asked, a user or not."""
+    patch.setattr(Desk, "_lost", lambda *_: [])
+
+
+def nobody_hears_of_the_keys(patch: pytest.MonkeyPatch) -> None:
+    """What is done in the car ends no enrolment."""
+    patch.setattr(enrolment, "_by_keys", lambda *_: "")
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something to be broken under a scenario, and one of the expectations that see it."""
@@ -405,6 +426,10 @@ FAULTS = (
     Fault("licence-year", reminders_are_forgotten, "mails.licence_reminder == 1152"),
     Fault("licence-year", the_fifteenth_day_counts, "services.rejected.withdrawal_over == 7"),
     Fault("licence-year", nobody_is_screened, "services.rejected.sanctioned == 1"),
+    Fault("new-owner", who_was_a_user_stays_one, "commands.rejected.insufficient_rights / cars >= 7.2"),
+    Fault("new-owner", factory_settings_free_nothing, "mails.taken_over / cars <= 75 %"),
+    Fault("new-owner", what_is_open_is_still_told, "commands.unknown / cars >= 20 %"),
+    Fault("new-owner", nobody_hears_of_the_keys, "enrolments.succeeded / cars == 1"),
     Fault("ota-campaign", nobody_needs_to_agree, "notices.update_installed / cars <= 80 %"),
     Fault("ota-campaign", a_failed_wave_does_not_matter, "notices.campaign_halted == 1"),
     Fault("ota-campaign", a_download_begins_anew_after_each_pause, "notices.campaign_finished == 2"),

@@ -75,7 +75,6 @@ def make_primary(
         people.put_account(replace(account, consents=(*account.consents, *texts)))
     outputs: list[RuleOutput] = [
         at_home.welcome(people, car.vin, account_id),
-        *licences.activation(car, now),
         mail_to(account, "enrolled", vin=car.vin, model=model.name),
     ]
     for each, user in before.items():

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fleet.cloud.car_settings import read_reset
-from fleet.cloud.people import at_home
+from fleet.cloud.people import at_home, licences
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
 from fleet.cloud.people.people import People
@@ -165,11 +165,11 @@ class Users(Part):
         """Want those of cars of which something is known."""
         return event.vin in self.people.cars
 
-    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002 (numbers count, not times)
+    def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:
         """Take what a car says of its users."""
         car = self.people.cars[event.vin]
         try:
-            after, more = self._after(car, event)
+            after, more = self._after(car, event, now)
         except msgspec.ValidationError:
             return ()  # no car of ours says that
         if after == car:
@@ -177,12 +177,14 @@ class Users(Part):
         self.people.put_car(after)
         return [*at_home.told_removed(self.people, car.vin, [each for each in car.users if each not in after.users]), *more]
 
-    def _after(self, car: CarPeople, event: Event) -> tuple[CarPeople, Sequence[RuleOutput]]:
+    def _after(self, car: CarPeople, event: Event, now: Instant) -> tuple[CarPeople, Sequence[RuleOutput]]:
         number = (event.boot, event.seq)
         if event.name == "user_enrolled":
             user = msgspec.convert(event.data, UserEnrolled).user
             if user in car.users:
-                return at_home.enrolled(car, user, number), ()
+                after = at_home.enrolled(car, user, number)
+                begins = car.users[user].awaited and car.primary == after.primary == user
+                return after, licences.activation(car, now) if begins else ()
             if number < car.reset or self.people.accounts.get(user) is None:
                 return car, ()
             return car, at_home.dismiss(self.people, car.vin, [user])  # removed, and the car had not heard of it

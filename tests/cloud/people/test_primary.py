@@ -191,8 +191,10 @@ def test_no_note_holds_a_code() -> None:
 
 def test_an_enrolment_begins_the_free_term_and_shows_that_services_are_active() -> None:
     lab = EnrolLab()
-    lab.enrols(ANNA, at_home=False)
+    lab.enrols(ANNA)
     assert [asked.parameters for asked in lab.those(AskCar) if asked.name == "show_notice"] == [{"kind": "activation"}]
+    lab.event("user_enrolled", BORN, user=ANNA, role="primary")
+    assert lab.those(AskCar) == [], "it is shown once"
     car = lab.people.cars[BORN]
     assert [(held.product, held.begins) for held in car.licences] == [("connect", car.registered)]
 
