@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from fleet.scenario.scalars import Share
 from fleet.vehicle import signals
 from fleet.wire.messages import Request
 from fleet.wire.sealing import SIMULATED_CARS_SECRET, key_of, unseal
+from tests.checks.lab import broken, judged, read_records, run_day
 from tests.vehicle.car_lab import CarLab
 
 DRAWS = Draws(1, "test")
@@ -65,3 +68,57 @@ def test_a_spin_that_is_typed_is_in_no_journal() -> None:
     assert "LogIn" in written
     assert f"'{spin}'" not in written
     assert f'"{spin}"' not in written
+
+
+FAMILY = """\
+scenario: in-the-car
+purpose: A family at the screen of its car.
+seed: 11
+start: 2026-03-02T07:00Z
+duration: 1 h
+clock: virtual
+region: munich
+fleets:
+  - {name: leons, count: 1, models: {Leon: 1}, energies: {Leon: {petrol: 1}}, profile: parked,
+     coverage: {garages: 0 %, holes: 0 %}, equipment: {media: navi_system}}
+people:
+  persons:
+    - {name: anna, role: primary, cars: {index: 0}}
+    - {name: bert, role: additional, cars: {index: 0}}
+    - {name: cleo, role: guest, cars: {index: 0}}
+timeline:
+  - {at: 2 min, do: log_in, person: anna, save: true, title: a typed S-PIN, expect: {event: user_logged_in, within: 10 s}}
+  - {at: 3 min, do: ask, request: personalisation, title: "the settings of whoever is logged in are kept",
+     data: {action: save, settings: [{name: seat, value: "7"}, {name: home_address, value: at home}]},
+     expect: {event: request_answered, within: 10 s}}
+  - {at: 5 min, do: log_in, person: bert, spin: wrong, title: a wrong S-PIN,
+     expect: {event: request_failed, data: {request: log_in, reason: spin_wrong}, within: 10 s}}
+  - {at: 6 min, do: log_in, person: bert, title: an additional user, expect: {event: user_logged_in, within: 10 s}}
+  - {at: 7 min, do: delete_user, whom: anna, title: who deletes nobody else, expect: {no_event: car_reset, within: 10 s}}
+  - {at: 8 min, do: log_in, person: anna, spin: none, title: a saved S-PIN, expect: {event: user_logged_in, within: 10 s}}
+  - {at: 10 min, do: log_in, person: cleo, title: a guest, expect: {event: user_logged_in, within: 10 s}}
+  - {at: 11 min, do: ask, request: internet_radio, data: {station: Isarwelle, phone: true}, title: who hears no radio,
+     expect: {event: request_failed, data: {reason: insufficient_rights}, within: 10 s}}
+  - {at: 12 min, do: delete_user, whom: cleo, title: and cannot leave, expect: {no_event: car_reset, within: 10 s}}
+  - {at: 13 min, do: log_in, person: anna, spin: none, title: the primary user, expect: {event: user_logged_in, within: 10 s}}
+  - {at: 14 min, do: delete_user, whom: cleo, title: who deletes anybody, expect: {event: car_reset, within: 10 s}}
+  - {at: 15 min, do: log_in, person: cleo, title: then one is no user,
+     expect: {event: request_failed, data: {request: log_in, reason: insufficient_rights}, within: 10 s}}
+"""
+
+
+def test_a_family_at_the_screen_of_its_car(tmp_path: Path) -> None:
+    """Log-ins, settings and deletions, from the screen through the broker to the back end and back."""
+    journal = run_day(tmp_path, FAMILY)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [line["text"] for line in report["expectations"] if not line["passed"]] == []
+    assert len(report["expectations"]) == 12
+    assert broken(judged(journal)) == set()
+    given = [
+        line
+        for line in read_records(journal)
+        if line.get("type") == "SendReply" and line["data"]["reply"]["name"] == "personalisation"
+    ]
+    kept = [line["data"]["reply"]["data"] for line in given if line["data"]["reply"].get("data", {}).get("settings")]
+    seat = {"name": "seat", "value": "7"}
+    assert kept == [{"settings": [seat], "hidden": 1}] * 2, "a saved S-PIN shows nothing confidential"
