@@ -15,6 +15,7 @@ import msgspec
 
 from fleet.checks.check import Check, Handlers
 from fleet.checks.geodesy import vincenty_m
+from fleet.checks.people import KnownPeople
 from fleet.kernel.instants import MINUTE, SECOND, Instant, format_instant
 from fleet.observe.journal import Begin, End, Input, Opened, Output, Wake
 from fleet.observe.story import CAR, LINK
@@ -47,7 +48,8 @@ class PartnersTold(Check):
     """A fault, or a service that is due, goes to the partner that the user has chosen, to be contacted as the user wants.
 
     To nobody where none is chosen, the chosen one is closed, or automatic scheduling is off. That a partner closes is told to
-    each user who had chosen it.
+    each user who had chosen it. For a car with people the primary user chooses, and consents to it; it wants a licence, and a
+    privacy mode that is not silent.
     """
 
     name = "partners"
@@ -56,8 +58,11 @@ class PartnersTold(Check):
     remembers = True
     EVENTS: Final = frozenset({"fault", "service_due"})
 
-    def __init__(self, begin: Begin) -> None:
+    PURPOSE: Final = "service_partner"
+
+    def __init__(self, begin: Begin, people: KnownPeople) -> None:
         super().__init__(begin)
+        self._people = people
         self._chosen: dict[str, tuple[str, str]] = {}
         self._off: set[str] = set()
         self._closed: set[str] = set()
@@ -76,7 +81,7 @@ class PartnersTold(Check):
         self._overdue(record, line)
         asked = record.data["request"]
         vin, data = asked.get("vin"), asked.get("data", {})
-        if asked["service"] != "partner" or record.m != CENTRE:
+        if asked["service"] != "partner" or record.m != CENTRE or not self._may_ask(record.data, vin):
             return
         match asked["action"]:
             case "choose" if vin and _is_name(data.get("partner")) and data["partner"] not in self._closed:
@@ -92,6 +97,28 @@ class PartnersTold(Check):
                         self._left.add(each)
                         self._due[each, "partner_closed"] = {"partner": partner}
 
+    def _may_ask(self, asked: Data, vin: str | None) -> bool:
+        """Tell whether whoever asks is the primary user of a car with people, and consents to what choosing is for."""
+        if vin is None or self._people.managed(vin) is None:
+            return True
+        primary, action = self._people.primary(vin), asked["request"]["action"]
+        if primary is None or asked.get("person", primary) != primary:
+            return False
+        return action != "choose" or self._people.consents(primary, self.PURPOSE)
+
+    def _may_be_told(self, vin: str, now: Instant) -> bool:
+        """Tell whether the people of a car let its partner be told."""
+        car = self._people.managed(vin)
+        if car is None:
+            return True
+        switches = self._people.switches(vin)
+        return (
+            self._people.consents(self._people.primary(vin), self.PURPOSE)
+            and self._people.licensed(vin, "safety", now)
+            and switches.mode not in SILENT_MODES
+            and "partner" not in switches.off
+        )
+
     def _event(self, record: Input, line: int) -> None:
         self._overdue(record, line)
         event = record.data
@@ -100,7 +127,8 @@ class PartnersTold(Check):
         self.looked_at += 1
         vin = event["vin"]
         chosen = self._chosen.get(vin)
-        if chosen is not None and vin not in self._off and vin not in self._left:
+        may = self._may_be_told(vin, record.now or record.t)
+        if may and chosen is not None and vin not in self._off and vin not in self._left:
             self._due[vin, event["name"]] = {"partner": chosen[0], "contact_by": chosen[1], "happened_at": event["captured_at"]}
 
     def _told(self, record: Output, line: int) -> None:

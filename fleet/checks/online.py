@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from fleet.checks.check import Check, Handlers, is_first, is_paired
+from fleet.checks.people import KnownPeople
 from fleet.kernel.instants import Instant, format_instant
 from fleet.observe.journal import Begin, Input, Output
 from fleet.vehicle.catalogue import Equipment
@@ -21,6 +22,11 @@ CENTRE: Final = "centre"
 ENDS: Final = frozenset({"request_answered", "request_failed", "request_timed_out"})
 ANYWHERE: Final = frozenset({"malformed", "argument_out_of_range", "unsupported", "internal"})
 """Errors that every request can get."""
+OF_PEOPLE: Final = frozenset({
+    "insufficient_rights", "consent_missing", "licence_missing", "licence_inactive", "licence_expired", "service_deactivated",
+    "privacy_location", "privacy_offline",
+})  # fmt: skip
+"""Errors that a request of a car with people, licences or switches of the app can get."""
 WITH_PLUG: Final = frozenset({"plug_and_charge"})
 """The only one of these services that needs a plug, and no navi system."""
 ANY_CAR: Final = frozenset({"enrolment", "log_in"})
@@ -193,8 +199,9 @@ class RepliesFit(Check):
     rule = "a request is replied at most once, to its car and under its name, with the fields or an error of the catalogue"
     looks_at = "replies"
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, people: KnownPeople) -> None:
         super().__init__(begin)
+        self._people = people
         self._asked: dict[str, OrderedDict[str, str]] = {}
         self._known = load_services().requests
 
@@ -219,12 +226,15 @@ class RepliesFit(Check):
         told = None
         if asked != name:
             told = "was not asked so, or is replied again" if asked is None else f"is replied, but {asked} was asked"
-        elif error is not None and error not in (*entry.errors, *ANYWHERE):
+        elif error is not None and error not in (*entry.errors, *ANYWHERE) and not self._is_of_people(vin, error):
             told = f"has the error {error}, which it cannot have"
         elif error is None and set(reply.get("data", {})) != set(entry.answer):
             told = f"is answered with {sorted(reply.get('data', {}))}, and not with {sorted(entry.answer)}"
         if told is not None:
             self.breach(line, CENTRE, f"{name} {reply['id']} {told}", subject=f"request of {vin}")
+
+    def _is_of_people(self, vin: str, error: str) -> bool:
+        return error in OF_PEOPLE and self._people.counts(vin)
 
 
 class RequestRule(Check):

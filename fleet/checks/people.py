@@ -12,6 +12,7 @@ import msgspec
 
 from fleet.checks.check import Handlers
 from fleet.checks.privacy import OPEN
+from fleet.kernel.instants import Instant
 from fleet.observe.journal import Input, Output
 
 PEOPLE: Final = "people"
@@ -75,6 +76,25 @@ class KnownPeople:
         if car is None:
             return NO_SWITCHES
         return Switches(car.get("mode", OPEN), frozenset(car.get("services_off", ())))
+
+    def counts(self, vin: str) -> bool:
+        """Tell whether something is known of a car by which people are refused: users, licences, switches of the app."""
+        car = self.of("car").get(vin, {})
+        return any(car.get(name) for name in ("managed", "licences", "mode", "services_off"))
+
+    def consents(self, account: str | None, purpose: str) -> bool:
+        """Tell whether somebody has given a consent, and not taken it back."""
+        given = [
+            each["given"] for each in self.of("account").get(account or "", {}).get("consents", ()) if each["what"] == purpose
+        ]
+        return bool(given and given[-1])
+
+    def licensed(self, vin: str, package: str, now: Instant) -> bool:
+        """Tell whether a licence of a car opens a package now."""
+        return any(
+            package in each["packages"] and each.get("state", "active") == "active" and each["begins"] <= now < each["ends"]
+            for each in self.of("car").get(vin, {}).get("licences", ())
+        )
 
     def primary(self, vin: str) -> str | None:
         """Return the account of the primary user of a car, None where there is none."""

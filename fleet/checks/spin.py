@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from fleet.checks.check import Check, CheckedRule, Handlers, desk_inputs
+from fleet.checks.people import KnownPeople
 from fleet.kernel.instants import SECOND
 from fleet.observe.journal import Begin, Input, Output
 from fleet.wire.messages import TERMINAL_STATES
 
 UserKey = tuple[str, str]
-"""VIN and user name."""
+"""VIN and user name; of an account, which has one S-PIN for all its cars, no VIN."""
 OF_BACK_END: Final = frozenset({"enrol_user", "show_notice"})
 """Commands that no user may send, enrolled or not."""
 
@@ -23,13 +24,15 @@ class _Opened(NamedTuple):
 
     user: UserKey
     name: str
+    vin: str
 
 
 class SpinRule(Check):
     """Locks, comfort and departures are commanded only for an enrolled user, after a right S-PIN or with a token of one.
 
     A token is worth five minutes, and nothing once a new S-PIN is set or three wrong tries have locked it; then no S-PIN
-    is right. What a restarted back end sends again was judged by the one before it.
+    is right. What a restarted back end sends again was judged by the one before it. An app that is logged in counts as S-PIN for
+    climatisation, and to stop the heater.
     """
 
     name = "S-PIN rule"
@@ -52,8 +55,9 @@ class SpinRule(Check):
     TOKEN: Final = 300 * SECOND
     MOST_WRONG: Final = 3
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, people: KnownPeople) -> None:
         super().__init__(begin)
+        self._people = people
         self._enrolled: dict[UserKey, bool] = {}
         """Whether a user has an S-PIN, of those who are enrolled."""
         self._opened: dict[str, _Opened] = {}
@@ -151,7 +155,9 @@ class SpinRule(Check):
 
     def _opens(self, record: Output, _line: int) -> None:
         opened = record.data["record"]
-        self._opened[opened["id"]] = _Opened((opened["vin"], opened["user"]), opened["name"])
+        vin = opened["vin"]
+        key = ("" if self._people.managed(vin) is not None else vin, opened["user"])
+        self._opened[opened["id"]] = _Opened(key, opened["name"], vin)
 
     def _sends(self, record: Output, line: int) -> None:
         command = record.data["command"]
@@ -172,6 +178,8 @@ class SpinRule(Check):
             return f"{user[1]} is not enrolled"
         if self._wrong.get(user, 0) >= self.MOST_WRONG:
             return "three wrong tries have locked the S-PIN"
+        if _session_is_enough(given):
+            return ""
         if given.type == "SpinVerified":
             return "" if self._tried == (user, True) else "no right S-PIN was given for it"
         valid = self._token_valid_until(user, given) >= (given.now or given.t)
@@ -197,14 +205,15 @@ class SpinRule(Check):
             return
         self.judged(rule.name, "refused")
         if told:
-            subject = f"command {change['command_id']} of {opened.user[0]}"
-            self.breach(line, f"car/{opened.user[0]}", f"{opened.name} is refused as {reason}, but {told}", subject=subject)
+            subject = f"command {change['command_id']} of {opened.vin}"
+            self.breach(line, f"car/{opened.vin}", f"{opened.name} is refused as {reason}, but {told}", subject=subject)
 
     def _wrongly_refused(self, opened: _Opened, reason: str, given: Input) -> str | None:
         """Return why a refusal is wrong, "" when it is right, None when that cannot be said."""
         user = opened.user
-        if reason == "insufficient_rights":
-            return f"{user[1]} is enrolled" if user in self._enrolled and opened.name not in OF_BACK_END else ""
+        if reason == "insufficient_rights":  # of an account the role decides, which others judge
+            wrongly = user[0] and user in self._enrolled and opened.name not in OF_BACK_END
+            return f"{user[1]} is enrolled" if wrongly else ""
         if opened.name not in self.needing:
             return "it needs no S-PIN"
         if reason == "spin_locked":
@@ -218,7 +227,17 @@ class SpinRule(Check):
             return None
         if self._token_valid_until(user, given) > (given.now or given.t):
             return "a valid token was given for it"
-        return "an S-PIN was given for it" if given.data["request"].get("spin") is not None else ""
+        proven = given.data["request"].get("spin") is not None or _session_is_enough(given)
+        return "an S-PIN, or a session that is enough, was given for it" if proven else ""
 
     def _breach(self, line: int, user: UserKey, told: str) -> None:
         self.breach(line, f"car/{user[0]}", told, subject=f"{user[1]} of {user[0]}")
+
+
+def _session_is_enough(given: Input) -> bool:
+    """Tell whether a command is asked for by an app that is logged in, and that counts as S-PIN for it."""
+    if given.type != "CommandAsked" or not given.data.get("in_session"):
+        return False
+    request = given.data["request"]
+    stops = (request.get("parameters") or {}).get("action") == "stop"
+    return request["name"] == "climatisation" or (request["name"] == "heater" and stops)

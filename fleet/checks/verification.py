@@ -128,7 +128,7 @@ def all_checks(
     """Return every check of the records, in the order in which findings are reported."""
     return [
         *_message_checks(begin, executions),
-        *_command_checks(begin, cars, equipment),
+        *_command_checks(begin, cars, people, equipment),
         *_car_checks(begin, cars, equipment),
         *_service_checks(begin, cars, people, equipment, privacy),
         *_people_checks(begin, people),
@@ -148,10 +148,10 @@ def _message_checks(begin: Begin, executions: Executions | None) -> list[Check]:
     ]
 
 
-def _command_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) -> list[Check]:
+def _command_checks(begin: Begin, cars: Cars, people: KnownPeople, equipment: Mapping[str, Equipment]) -> list[Check]:
     """Commands are permitted or refused by their rules."""
     return [
-        SpinRule(begin),
+        SpinRule(begin, people),
         HonkRule(begin, cars),
         LockRule(begin, cars),
         HeaterRule(begin, cars, equipment),
@@ -198,12 +198,12 @@ def _service_checks(
     return [
         RequestEnds(begin),
         RepliesHeard(begin),
-        RepliesFit(begin),
+        RepliesFit(begin, people),
         RequestRule(begin, equipment),
         EnrolledInCar(begin, equipment),
         RepliesTrue(begin, equipment),
         PurchasesKept(begin, people),
-        PartnersTold(begin),
+        PartnersTold(begin, people),
         CampaignsKept(begin),
         DeskSends(begin),
         *([WillSays(begin)] if begin.dialect is None else []),
