@@ -9,7 +9,8 @@ from mutants.cars import CARS
 from mutants.in_car import IN_CAR
 from mutants.licences import LICENCES
 from mutants.mutant import Mutant
+from mutants.people import PEOPLE
 from mutants.rules import RULES
 from mutants.telling import TELLING
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *TELLING, *BACK_END, *IN_CAR, *LICENCES)
+MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *TELLING, *BACK_END, *IN_CAR, *LICENCES, *PEOPLE)

@@ -12,11 +12,11 @@ import pytest
 from msgspec.structs import replace as replace_struct
 
 from fleet.cloud import calls as cloud_calls
-from fleet.cloud import online, partners, rights
+from fleet.cloud import entitlement, online, partners, rights
 from fleet.cloud.campaigns import Campaign
 from fleet.cloud.countries import load_countries
 from fleet.cloud.desk import Desk
-from fleet.cloud.people import at_home, enrolment, licences, sales, terms
+from fleet.cloud.people import at_home, enrolment, licences, people, sales, terms
 from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
@@ -64,7 +64,9 @@ CARS = {
     "find-my-car": 48,
     "geofence-evening": 40,
     "heater-morning": 250,
+    "family": 50,
     "licence-year": 300,
+    "privacy-day": 40,
     "long-weekend": 60,
     "new-owner": 30,
     "online-day": 25,
@@ -240,6 +242,23 @@ def what_nobody_waits_for_is_done(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         online.OnlineRule, "request", lambda rule, asked, now: request(rule, replace_struct(asked, expires_at=None), now)
     )
+
+
+def what_the_primary_user_allows_is_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rights, "ALLOWABLE", frozenset())
+
+
+def whoever_sits_in_a_car_is_its_primary_user(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(entitlement, "in_car", lambda car, _name: car.primary)
+
+
+def partners_want_no_consent_of_their_own(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(people, "OPT_IN", ())
+
+
+def nothing_is_switched_off(patch: pytest.MonkeyPatch) -> None:
+    """What the app wants is kept, and nothing follows from it."""
+    patch.setattr(rights, "unsent", lambda *_: None)
 
 
 def everybody_may_buy(patch: pytest.MonkeyPatch) -> None:
@@ -422,6 +441,12 @@ FAULTS = (
     Fault("winter-week", timers_are_due_once, "events.heater_started / cars >= 155 %"),
     Fault("winter-week", comfort_empties_the_12_v_battery, "commands.rejected.battery_low / cars >= 28 %"),
     Fault("winter-week", climatisation_needs_no_charge, "commands.rejected.battery_low / cars >= 28 %"),
+    Fault("family", what_the_primary_user_allows_is_nothing, "commands.rejected.insufficient_rights == 230"),
+    Fault(
+        "family", whoever_sits_in_a_car_is_its_primary_user, "ask: event request_failed (reason insufficient_rights) within 5 min"
+    ),
+    Fault("privacy-day", partners_want_no_consent_of_their_own, "services.rejected.consent_missing == 20"),
+    Fault("privacy-day", nothing_is_switched_off, "commands.rejected.privacy_offline == 80"),
     Fault("licence-year", licences_never_end, "commands.rejected.licence_expired == 115"),
     Fault("licence-year", reminders_are_forgotten, "mails.licence_reminder == 1152"),
     Fault("licence-year", the_fifteenth_day_counts, "services.rejected.withdrawal_over == 7"),
