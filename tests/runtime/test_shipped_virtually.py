@@ -441,7 +441,7 @@ FAULTS = (
     Fault("winter-week", timers_are_due_once, "events.heater_started / cars >= 155 %"),
     Fault("winter-week", comfort_empties_the_12_v_battery, "commands.rejected.battery_low / cars >= 28 %"),
     Fault("winter-week", climatisation_needs_no_charge, "commands.rejected.battery_low / cars >= 28 %"),
-    Fault("family", what_the_primary_user_allows_is_nothing, "commands.rejected.insufficient_rights == 230"),
+    Fault("family", what_the_primary_user_allows_is_nothing, "honk: rejected(insufficient_rights)"),
     Fault(
         "family", whoever_sits_in_a_car_is_its_primary_user, "ask: event request_failed (reason insufficient_rights) within 5 min"
     ),
