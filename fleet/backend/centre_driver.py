@@ -48,7 +48,7 @@ from fleet.cloud.rule import (
     SessionUsed,
     SpinLocked,
 )
-from fleet.cloud.spin_guard import MISPLACED, PRIMARY, looks_like_spin
+from fleet.cloud.spin_guard import MISPLACED, PRIMARY, DeskRefusal, looks_like_spin
 from fleet.kernel.instants import LATEST, Duration, Instant
 from fleet.kernel.machine import Machine
 from fleet.wire.messages import DeskAnswer, Event, Request, ServiceRequest
@@ -58,6 +58,9 @@ FRESH: Final = 2
 """Words that nobody can guess, for each request about people: a session and what renews it are the most that is made anew."""
 SEALED_SPIN: Final = "sealed_spin"
 CODE: Final = "code"
+SECRETS: Final = frozenset({"password", "new_password", "spin", "new_spin", "link", "refresh", "session", "token"})
+"""Names of secrets that are no parameter of any service about people."""
+SECRET_AMONG_WORDS: Final = DeskRefusal("malformed", "a secret stands among the parameters; it goes apart, and is kept nowhere")
 
 
 class CentreDriver:
@@ -154,9 +157,10 @@ class CentreDriver:
 
     def ask(self, request: ServiceRequest, answer_topic: str) -> None:
         """Take what a tool asks."""
-        if any(map(looks_like_spin, _words_of(request))):
+        misplaced = _misplaced(request)
+        if misplaced is not None:
             self._context.answer(answer_topic, DeskAnswer(
-                id=request.id[:LONGEST_ID], state="rejected", reason=MISPLACED.reason, detail=MISPLACED.detail, final=True,
+                id=request.id[:LONGEST_ID], state="rejected", reason=misplaced.reason, detail=misplaced.detail, final=True,
                 at=self._clock.now(),
             ))  # fmt: skip
             return
@@ -307,6 +311,13 @@ class CentreDriver:
         told = notice.data
         again = "; it is tried again" if "again_at" in told else ""
         self._context.warn(f"the service {told['rule']} failed at {told['at']} {told['car']}: {told['error']}{again}")
+
+
+def _misplaced(request: ServiceRequest) -> DeskRefusal | None:
+    """Return why a request is not even written down: something secret may stand where it does not belong."""
+    if any(map(looks_like_spin, _words_of(request))):
+        return MISPLACED
+    return SECRET_AMONG_WORDS if request.service in PeopleRule.serves and request.data.keys() & SECRETS else None
 
 
 def _words_of(request: ServiceRequest) -> tuple[object, ...]:

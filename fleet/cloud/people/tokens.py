@@ -19,6 +19,8 @@ SECRET: Final = re.compile(
 )
 """A token, the digest of one, or the hash of a password or an S-PIN."""
 _STAND_IN: Final = re.compile(rf"{PREFIX}0[0-9]{{{LENGTH - 1}}}")
+_NUMBER: Final = re.compile(rf"(?:{_HASH}0{{48}}|\$argon2id\$)([0-9]+)")
+"""What stands for a digest or a hash."""
 
 
 def digest_of(token: str) -> str:
@@ -32,18 +34,24 @@ def pairing_code_of(word: str) -> str:
 
 
 class StandIns:
-    """What stands for secrets where they must not: the same for the same, and a digest for the digest of its token."""
+    """What stands for secrets where they must not: the same for the same, and a digest for the digest of its token.
+
+    A stand-in stands for itself, and counts as what it stands for did: so where a journal is run again all get the same ones.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
+        self._tokens = 0
+        self._others = 0
 
     def of(self, token: str) -> str:
         """Return what stands for a token, and from now on for its digest."""
-        if _STAND_IN.fullmatch(token):
-            return token
         known = self._known.get(token)
         if known is None:
-            known = self._known[token] = f"{PREFIX}{len(self._known):0{LENGTH}}"
+            is_stand_in = _STAND_IN.fullmatch(token) is not None
+            known = token if is_stand_in else f"{PREFIX}{self._tokens:0{LENGTH}}"
+            self._tokens = int(known.removeprefix(PREFIX)) + 1
+            self._known[token] = known
             self._known[digest_of(token)] = digest_of(known)
             self._known[digest_of(pairing_code_of(token))] = digest_of(pairing_code_of(known))
         return known
@@ -58,7 +66,12 @@ class StandIns:
             return self.of(secret)
         known = self._known.get(secret)
         if known is None:
-            number = len(self._known)
-            known = self._known[secret] = f"{_HASH}{number:064x}" if secret.startswith(_HASH) else f"$argon2id${number}"
-            self._known[known] = known
+            number = _NUMBER.fullmatch(secret)
+            if number is None:
+                known = f"{_HASH}{self._others:064}" if secret.startswith(_HASH) else f"$argon2id${self._others}"
+                self._others += 1
+            else:
+                known = secret
+                self._others = int(number[1]) + 1
+            self._known[secret] = self._known[known] = known
         return known

@@ -31,6 +31,18 @@ def test_nothing_secret_is_left_in_a_text_and_all_else_is() -> None:
     assert left.endswith(" d fleet_sold e")
 
 
+def test_what_is_run_again_with_stand_ins_gets_the_same_ones() -> None:
+    """Whatever comes in between: tokens, digests that are known and others, hashes, codes."""
+    hashed = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub"
+    code = digest_of(pairing_code_of(OTHER))
+    texts = [TOKEN, digest_of("code"), digest_of(TOKEN), hashed, OTHER, code, digest_of(OTHER), hashed + "x"]
+    first, again = StandIns(), StandIns()
+    told = [first.without_secrets(text) for text in texts]
+    assert [again.without_secrets(text) for text in told] == told
+    assert len(set(told)) == len(told)
+    assert first.without_secrets("scrypt:2:1:1$ab$cd") == again.without_secrets("scrypt:4:1:1$ef$cd")
+
+
 def test_a_stand_in_stands_for_itself() -> None:
     first = StandIns()
     text = first.without_secrets(f"{TOKEN} {OTHER}")
