@@ -35,9 +35,10 @@ _FOLDER: Final = "mail_texts"
 
 
 class Text(NamedTuple):
-    """The words of a letter: one line of subject, and the body."""
+    """The words of a letter: one line of subject, what it says, and that with greeting and closing around it."""
 
     subject: str
+    core: str
     body: str
     language: str
 
@@ -51,18 +52,17 @@ class _Words:
         self._held = held = tomllib.loads(source)
         self._names: dict[str, str] = held["names"]
         # Plain text: there is no markup to escape.
-        environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701
+        environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701
         environment.filters.update(
             day=pass_context(lambda context, instant: self._day(_local(context, instant))),
             moment=pass_context(lambda context, instant: self._moment(_local(context, instant))),
             money=self._money,
             name=self.name,
         )
-        frame = f"{held['greeting']}\n\n{{}}\n\n{held['closing']}\n"
         self._templates: dict[str, tuple[Callable[..., str], Callable[..., str]]] = {
             kind: (
                 environment.from_string(text["subject"]).render,
-                environment.from_string(frame.format(text["body"].strip())).render,
+                environment.from_string(text["body"].strip()).render,
             )
             for kind, text in held.items()
             if isinstance(text, dict) and kind != "names"
@@ -74,7 +74,9 @@ class _Words:
 
     def text(self, kind: str, values: dict[str, Any]) -> Text:
         subject, body = self._templates[kind]
-        return Text(" ".join(subject(values).split()), body(values), self.language)
+        core = body(values)
+        framed = f"{self._held['greeting']}\n\n{core}\n\n{self._held['closing']}\n"
+        return Text(" ".join(subject(values).split()), core, framed, self.language)
 
     def name(self, key: str) -> str:
         """Return the name of a product, a role …; a key that none has is shown with blanks in it."""

@@ -39,7 +39,7 @@ def push_content(letter: Letter) -> bytes:
         "vin": letter.vin or None,
         "language": text.language,
         "title": text.subject,
-        "text": text.body,
+        "text": text.core[:1].upper() + text.core[1:],  # after a greeting some languages begin small
         "data": dict(letter.data),
         "at": letter.at,
     })  # fmt: skip

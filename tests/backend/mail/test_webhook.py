@@ -48,7 +48,7 @@ def test_a_push_is_posted_and_signed() -> None:
     assert content["vin"] == VIN
     assert content["language"] == "sv"
     assert content["title"] == "Du är inte längre användare av en bil"
-    assert VIN in content["text"]
+    assert content["text"] == f"Du har tagits bort som användare av bilen {VIN}. Den finns inte längre i ditt garage."
 
 
 def test_a_signature_as_the_standard_gives_it() -> None:
