@@ -222,7 +222,7 @@ class Enrolments(Part):
                 account = _by_keys(car, now)
             case _:
                 account = self._by_code(car, proofs, now)
-        return _enrolled(account), make_primary(self.people, car, account, number, now, accepted=False, navi=words.navi)
+        return _state("enrolled", account), make_primary(self.people, car, account, number, now, accepted=False, navi=words.navi)
 
     def _assistant(
         self, car: CarPeople, words: Any, proofs: Mapping[str, Proof], number: Number, now: Instant
@@ -237,13 +237,13 @@ class Enrolments(Part):
             check_person(self.people, car, proof.account)
             begun = Enrolment(account=proof.account, way="assistant", step="consents", began=now, until=now + BEGUN_LASTS)
             self.people.put_car(replace(car, enrolments=car.enrolments | {proof.account: begun}))
-            return {"state": "consents", "user": proof.account}, ()
+            return _state("consents", proof.account), ()
         waiting = car.enrolments.get(account)
         if waiting is None or waiting.way != "assistant" or now >= waiting.until:
             raise Refused("nothing_begun", "log in on the screen first")
         if set(TEXTS) - set(words.consents):
             raise Refused("consent_missing", "nobody is enrolled without accepting all texts")
-        return _enrolled(account), make_primary(self.people, car, account, number, now, accepted=True, navi=True)
+        return _state("enrolled", account), make_primary(self.people, car, account, number, now, accepted=True, navi=True)
 
     def _by_code(self, car: CarPeople, proofs: Mapping[str, Proof], now: Instant) -> str:
         """Return whose pairing code was typed into a car. Raises Refused; what is wrong counts."""
@@ -263,8 +263,8 @@ def _told(begun: Enrolment) -> dict[str, Any]:
     return {"way": begun.way, "step": begun.step, "until": begun.until}
 
 
-def _enrolled(account: str) -> dict[str, Any]:
-    return {"state": "enrolled", "user": account, "role": "primary"}
+def _state(state: Literal["consents", "enrolled"], account: str) -> dict[str, Any]:
+    return {"state": state, "user": account, "role": "primary"}
 
 
 def _without_ended(car: CarPeople, now: Instant) -> CarPeople:

@@ -354,7 +354,7 @@ def test_a_car_that_sends_no_code_has_the_wrong_one() -> None:
 def test_by_the_assistant() -> None:
     lab = EnrolLab()
     reply = lab.request("enrolment", LEON, proofs=SPIN, way="assistant", user=ANNA)
-    assert (reply.error, reply.data) == (None, {"state": "consents", "user": ANNA})
+    assert (reply.error, reply.data) == (None, {"state": "consents", "user": ANNA, "role": "primary"})
     assert lab.roles(LEON) == {}
     reply = lab.request("enrolment", LEON, way="assistant", step="accept", user="P1@example.com", consents=list(ALL_TEXTS))
     assert reply.data == {"state": "enrolled", "user": ANNA, "role": "primary"}
