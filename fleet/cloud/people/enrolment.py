@@ -98,7 +98,7 @@ class Enrolments(Part):
         if words.way == "assistant":
             raise Refused("wrong_way", "the assistant is in the car: log in on its screen with the S-PIN")
         car = _without_ended(self.people.car(vin), asking.now)
-        check_person(self.people, car, account)
+        check_person(self.people, car, account, asking.now)
         _check_room(car, account, words.way)
         if words.code is not None:
             car = _with_qr_used(car, words.code, asking.now)
@@ -111,9 +111,24 @@ class Enrolments(Part):
             until=asking.now + _LASTS[words.way],
             code=digest_of(code) if code else "",
         )
+        self._forget_ended(account, asking.now)
         self.people.put_car(replace(car, enrolments=car.enrolments | {account: begun}))
         told = _told(begun) | {"takes_over": car.primary is not None}
         return Done(data=told, secrets={"code": code} if code else None)
+
+    def _forget_ended(self, account: str, now: Instant) -> None:
+        """Keep nothing of what somebody has begun with other cars, and not ended in time."""
+        for vin in sorted(self.people.enrolling_of(account)):
+            car = self.people.cars[vin]
+            if now >= car.enrolments[account].until:
+                self._put(without_begun(car, account))
+
+    def _put(self, car: CarPeople) -> None:
+        """Keep what is known of a car, or nothing where that is nothing."""
+        if car == CarPeople(vin=car.vin):
+            self.people.drop_car(car.vin)
+        else:
+            self.people.put_car(car)
 
     def _consents(self, asking: Asking) -> Done:
         words, car = asking.words(Consents), self.people.car(asking.vin)
@@ -147,7 +162,7 @@ class Enrolments(Part):
         car = self.people.car(asking.vin)
         if asking.person not in car.enrolments:
             raise Refused("nothing_begun", f"nobody of that name is enrolling {car.vin}")
-        self.people.put_car(without_begun(car, asking.person))
+        self._put(without_begun(car, asking.person))
         return Done()
 
     def _remove(self, asking: Asking) -> Done:
@@ -157,7 +172,7 @@ class Enrolments(Part):
         if account not in car.users and account not in car.enrolments:
             raise Refused("insufficient_rights", f"{car.vin} is not in the garage of this person")
         car = without_begun(car, account)
-        self.people.put_car(car)
+        self._put(car)
         return Done([] if account not in car.users else at_home.remove(self.people, car, account))
 
     def _show(self, asking: Asking) -> Done:
@@ -234,7 +249,7 @@ class Enrolments(Part):
             proof = proofs.get("spin")
             if proof is None or not proof.right or proof.account is None:
                 raise Refused("spin_required" if proof is None else proof.refused or "spin_wrong", "the S-PIN was not proven")
-            check_person(self.people, car, proof.account)
+            check_person(self.people, car, proof.account, now)
             begun = Enrolment(account=proof.account, way="assistant", step="consents", began=now, until=now + BEGUN_LASTS)
             self.people.put_car(replace(car, enrolments=car.enrolments | {proof.account: begun}))
             return _state("consents", proof.account), ()

@@ -24,21 +24,21 @@ TEXTS: Final = {"privacy": "1", "terms": "1", "contract": "1"}
 """The texts that are accepted, each with its version; the contract is for 0 €."""
 
 
-def check_person(people: People, car: CarPeople, account_id: str) -> Account:
+def check_person(people: People, car: CarPeople, account_id: str, now: Instant) -> Account:
     """Return the account of somebody who can become the primary user of a car. Raises Refused."""
     account = people.accounts.get(account_id)
     if account is None or account.confirmed is None:
         raise Refused("address_not_confirmed", "follow the link in the mail first")
     if car.primary == account_id:
         raise Refused("already_enrolled", f"this person is the primary user of {car.vin}")
-    check_garage(people, car.vin, account_id)
+    check_garage(people, car.vin, account_id, now)
     return account
 
 
-def check_garage(people: People, vin: str, account_id: str) -> None:
+def check_garage(people: People, vin: str, account_id: str, now: Instant) -> None:
     """Raise Refused where the garage of a person has no room for a car."""
-    others = (people.cars_of(account_id) | people.enrolling_of(account_id)) - {vin}
-    if len(others) >= GARAGE:
+    begun = {each for each in people.enrolling_of(account_id) if now < people.cars[each].enrolments[account_id].until}
+    if len((people.cars_of(account_id) | begun) - {vin}) >= GARAGE:
         raise Refused("garage_full", f"a garage holds {GARAGE} cars; take one out of it first")
 
 
@@ -50,7 +50,7 @@ def make_primary(
     `accepted`: the person has accepted the texts on the way. `navi`: the car has the navi system, None where it has not said.
     Raises Refused, and then nothing has changed.
     """
-    account = check_person(people, car, account_id)
+    account = check_person(people, car, account_id, now)
     if car.reported is not None and car.reported.mode in SILENT_MODES:
         raise Refused("privacy_offline", f"the privacy mode of the car is {car.reported.mode}")
     model = model_of(car.vin)

@@ -96,7 +96,7 @@ class Users(Part):
             raise Refused("already_user", f"this person is a user of {car.vin}")
         if len(car.users) >= USERS:
             raise Refused("too_many_users", f"a car has one primary user and up to {USERS - 1} more; remove one first")
-        check_garage(self.people, car.vin, account.id)
+        check_garage(self.people, car.vin, account.id, asking.now)
         given = car.users[asking.person_of(car)].given
         self.people.put_car(at_home.with_user(car, account.id, CarUser(role=words.role, since=asking.now, given=given)))
         outputs: list[RuleOutput] = [

@@ -197,6 +197,19 @@ def test_a_garage_holds_fifty_cars() -> None:
     lab.done("enrol", "begin", TAVASCAN, person=ANNA, way="qr")
 
 
+def test_what_was_not_ended_in_time_takes_no_place_and_nothing_of_it_is_kept() -> None:
+    """Also of cars that do not exist: whoever types VINs fills nothing."""
+    lab = EnrolLab()
+    for number in range(GARAGE):
+        lab.done("enrol", "begin", f"VSSZZZK1ZPP1{number:05}", person=ANNA, way="qr")
+    assert lab.refused("enrol", "begin", BORN, person=ANNA, way="qr") == "garage_full"
+    lab.now += BEGUN_LASTS
+    lab.done("enrol", "begin", BORN, person=ANNA, way="qr")
+    assert set(lab.people.cars) == {BORN}
+    lab.done("enrol", "cancel", BORN, person=ANNA)
+    assert set(lab.people.cars) == set()
+
+
 def test_a_garage_that_has_filled_up_meanwhile_takes_no_car() -> None:
     lab = EnrolLab()
     lab.accepts(ANNA)
