@@ -20,6 +20,11 @@ def zone_of(country: str) -> tzinfo:
     return UTC if market is None else ZoneInfo(market.timezone)
 
 
+def local_text(at: Instant, zone: tzinfo) -> str:
+    """Return an instant as people of the market write it, to the minute."""
+    return to_datetime(at).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+
+
 def months_later(at: Instant, months: int, zone: tzinfo = UTC) -> Instant:
     """Return the same local time so many months later (before, if negative), or on that month's last day."""
     local = to_datetime(at).astimezone(zone)

@@ -99,7 +99,8 @@ class Store(Part):
             if not own:
                 raise Refused("not_found", f"there is no invoice {words.number[:40]!r} of this person")
         shown = [self._invoice(each) for each in sorted(own, key=lambda each: each.number)]
-        return Done(data={"invoices": shown, "sum_cents": sum(each.cents for each in own)})
+        lines = [f"{each.number} {each.cents / 100:.2f} €" for each in own]
+        return Done(data={"invoices": shown, "sum_cents": sum(each.cents for each in own)}, detail="; ".join(lines) or None)
 
     def _invoice(self, invoice: Invoice) -> dict[str, Any]:
         purchase = self.people.purchases.get(invoice.purchase)

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
+from fleet.cloud.calendar import local_text, zone_of
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.models import model_of
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
@@ -146,13 +147,13 @@ class Licences(Part):
 
     def _list(self, asking: Asking) -> Done:
         asking.words(Words)
-        return Done(data=self._shown(self.people.car(asking.vin), asking.now))
+        return self._changed(self.people.car(asking.vin), asking.now)
 
     def _shown(self, car: CarPeople, now: Instant) -> dict[str, Any]:
         return {"registered": car.registered, "licences": [shown(car, held, now) for held in car.licences]}
 
     def _changed(self, car: CarPeople, now: Instant, outputs: Sequence[RuleOutput] = ()) -> Done:
-        return Done(outputs, self._shown(car, now))
+        return Done(outputs, self._shown(car, now), in_words(car, now))
 
     def _register(self, asking: Asking) -> Done:
         """Begin the free term, as the warranty was signed."""
@@ -185,7 +186,8 @@ class Licences(Part):
         if offer is None:
             raise Refused("not_found", f"{product} is not offered for {words.years} years")
         sale = sell(self.people, car, buyer, offer, asking.now)
-        return Done(outputs_of_sale(self.people, sale, asking.now), self._shown(sale.car, asking.now) | _bought(sale))
+        data = self._shown(sale.car, asking.now) | _bought(sale)
+        return Done(outputs_of_sale(self.people, sale, asking.now), data, in_words(sale.car, asking.now))
 
     def _withdraw(self, asking: Asking) -> Done:
         words, (car, person) = asking.words(_Withdraw), buyer_of(self.people, asking)
@@ -242,6 +244,17 @@ def shown(car: CarPeople, licence: Licence, now: Instant) -> dict[str, Any]:
         **({} if until is None else {"withdrawable_until": until}),
         **({"months": licence.months} if licence.state == "inactive" else {}),
     }  # fmt: skip
+
+
+def in_words(car: CarPeople, now: Instant) -> str:
+    """Return the licences of a car in a line for people, by the clock of its market."""
+    zone = zone_of(car.country)
+    told = []
+    for held in car.licences:
+        state = shown(car, held, now)["state"]
+        term = f" {local_text(held.begins, zone)} to {local_text(held.ends, zone)}" if state != "inactive" else ""
+        told.append(f"{held.id} {state}{term}")
+    return "; ".join(told) or "the car has no licence"
 
 
 def _found(car: CarPeople, licence_id: str) -> Licence:

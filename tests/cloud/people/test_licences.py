@@ -387,6 +387,10 @@ def test_the_list_tells_terms_and_states() -> None:
     assert [(held["licence"], held["state"]) for held in answer.data["licences"]] == [
         ("g3_navi-1", "active"), ("g3_navi-2", "pending"), ("charging_map-1", "inactive"),
     ]  # fmt: skip
+    assert answer.detail == (
+        "g3_navi-1 active 2026-03-02 05:00 to 2027-03-02 05:00; "
+        "g3_navi-2 pending 2027-03-02 05:00 to 2028-03-02 05:00; charging_map-1 inactive"
+    ), "by the clock of the market"
     lab.wait(END - START)
     answer = lab.ask("licence", "list", VIN)
     assert answer.data is not None
