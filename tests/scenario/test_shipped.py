@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,8 @@ def test_fast_clocks_have_commands_that_live_long_enough(path: Path) -> None:
         time_to_live = written or vocabulary().commands[name].time_to_live
         if time_to_live == SECOND:
             continue
+        if scenario.clock == inf:
+            continue  # a virtual clock waits for everybody
         assert time_to_live / scenario.clock >= MINUTE / 60
         if scenario.clock >= 1000:
             assert time_to_live >= 30 * MINUTE
