@@ -56,7 +56,8 @@ _NEVER_HEARD_OF: Final = (
     "nobody is enrolled there, and no message of such a car has ever arrived; fleet cars lists those that are known"
 )
 _FAILED: Final = "the service failed at this; what it had begun was undone"
-_OWN: Final = "centre"
+OWN: Final = "centre"
+"""The name under which the centre keeps notes of its own: what it has answered."""
 _COUNT: Final = "asked"
 
 
@@ -73,7 +74,7 @@ class ServiceCentre:
         self._notes = {name: Notes(held.get(name)) for name in self._kinds}
         self._knowing = next((name for name, kind in self._kinds.items() if kind.knows_rights), None)
         self._rules = {name: self._made(name) for name in self._kinds}
-        self._own = Notes(held.get(_OWN))
+        self._own = Notes(held.get(OWN))
         self._answered = {kept["id"]: kept for key, kept in self._own.items() if key != _COUNT}
         self._failures = Failures(Notes(held.get(Failures.name)))
         self._of_event: dict[str, list[str]] = {}
@@ -321,7 +322,7 @@ class ServiceCentre:
         """Return all notes, what is erased by then left out of them, and then the other outputs."""
         for erased in [output for output in outputs if isinstance(output, Erase)]:
             outputs = [*outputs, *self._forget(erased, now)]
-        own: list[CentreOutput] = [Keep(_OWN, key, value) for key, value in self._own.take_changes()]
+        own: list[CentreOutput] = [Keep(OWN, key, value) for key, value in self._own.take_changes()]
         own += [Keep(Failures.name, key, value) for key, value in self._failures.notes.take_changes()]
         kept = [output for output in outputs if isinstance(output, Keep)]
         return [*kept, *own, *(output for output in outputs if not isinstance(output, Keep))]

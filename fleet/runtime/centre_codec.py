@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from fleet.cloud.centre import ServiceCentre
+from fleet.cloud.centre import OWN, ServiceCentre
 from fleet.cloud.desk_io import Answer, KeepSpin
 from fleet.cloud.people.people import RULE
 from fleet.cloud.people.tokens import StandIns
@@ -70,15 +70,18 @@ class CentreCodec:
     def output_record(self, output: CentreOutput) -> Output:
         plain = plain_of(output)
         match output:
-            case Keep(module=module, key=key, value=value) if module == RULE:
+            case Keep(module=module, key=key, value=value) if module in {RULE, OWN}:
                 plain["key"] = self._stand_ins.without_secrets(key)
                 plain["value"] = None if value is None else self._stand_ins.without_secrets(value)
             case KeepSpin():
                 plain["spin"] = True
             case Mail():
                 plain["secret"] = bool(output.secret)
-            case Answer(answer=answer) if answer.secrets:
-                plain["answer"]["secrets"] = dict.fromkeys(answer.secrets, True)
+            case Answer(answer=answer):
+                if answer.secrets:
+                    plain["answer"]["secrets"] = dict.fromkeys(answer.secrets, True)
+                if answer.data:  # such as the digest by which an erasure is known again
+                    plain["answer"]["data"] = self._without_secrets(plain["answer"]["data"])
             case _:
                 pass
         return Output(self._t, CENTRE, "out", type(output).__name__, None, plain)
