@@ -38,8 +38,8 @@ def complete_vin(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_command(incomplete: str) -> list[str]:
-    """Offer the remote commands."""
-    return [name for name in COMMANDS if name.startswith(incomplete)]
+    """Offer the remote commands that a user may send."""
+    return [name for name, known in COMMANDS.items() if known.entry.is_of_users and name.startswith(incomplete)]
 
 
 def complete_service(incomplete: str) -> list[str]:

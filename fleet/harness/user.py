@@ -96,7 +96,7 @@ class User:
         return lambda car, **words: self.command(car, name, **words)
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *COMMANDS]
+        return [*super().__dir__(), *(name for name, known in COMMANDS.items() if known.entry.is_of_users)]
 
     def command(
         self, car: HarnessCar, name: str, *, spin: str | None = _RIGHT, from_m: float | None = None, ttl_s: float | None = None,

@@ -15,7 +15,7 @@ from fleet.runtime.dialects import open_dialect
 from fleet.wire.dialect import CarEnd, CarFacts, Dialect, Heard
 from fleet.wire.frame import Frame
 from fleet.wire.messages import Command, Event, FromCar, Presence, Reply, Request, Response, Status, Stored, ToCar, Trigger
-from fleet.wire.services import load_services
+from fleet.wire.services import Parameter, load_services
 
 _BY_ENDING: Final[dict[str, Any]] = {"_at": 1_772_409_600_000_000, "_km": 12.5, "_percent": 40.0, "_days": 30, "count": 1}
 """Values for data of events that no sample has, by the end of their name."""
@@ -74,8 +74,9 @@ def _carried(day: Day) -> Iterator[Sample]:
 
 
 def _lacking(found: Sequence[Sample]) -> Iterator[Sample]:
-    """Yield events and statuses of the kinds that no car has sent."""
+    """Yield events and statuses of the kinds that no car has sent, and commands that the back end alone sends."""
     services = load_services()
+    commands = {each.message.name for each in found if isinstance(each.message, Command)}
     events = {each.message.name for each in found if isinstance(each.message, Event)}
     triggers = {each.message.trigger for each in found if isinstance(each.message, Status)}
     at, car, _ = found[-1]
@@ -85,11 +86,21 @@ def _lacking(found: Sequence[Sample]) -> Iterator[Sample]:
             seq += 1
             data = {key: _value_of(key) for key in entry.data}
             yield Sample(at, car, Event(vin=car.vin, boot=boot, seq=seq, captured_at=at, name=name, data=data))
+    for name, command in services.commands.items():
+        if name not in commands:
+            words = {key: _word_of(parameter) for key, parameter in command.parameters.items() if parameter.required}
+            expires_at = at + command.time_to_live
+            yield Sample(at, car, Command(id=name, vin=car.vin, name=name, issued_at=at, expires_at=expires_at, parameters=words))
     whole = next(each.message for each in reversed(found) if isinstance(each.message, Status) and each.message.position)
     for trigger in get_args(Trigger):
         if trigger not in triggers:
             seq += 1
             yield Sample(at, car, replace(whole, vin=car.vin, boot=boot, seq=seq, captured_at=at, trigger=trigger))
+
+
+def _word_of(parameter: Parameter) -> str:
+    """Return a word for what must be said: of the commands of the back end alone, a choice or a name."""
+    return parameter.choices[0] if parameter.choices else "p1"
 
 
 def _value_of(name: str) -> Any:
