@@ -23,6 +23,7 @@ from fleet.backend.sqlite_store import SqliteStore
 from fleet.backend.store import Batch, Committed
 from fleet.cloud.dispatcher import MailNoted, Outcome, Patience
 from fleet.cloud.rule import Done, Erase, ErasedCar, Mail, RequestRefused, Rule
+from fleet.errors import StoreFull
 from fleet.kernel.instants import DAY, MILLISECOND, Instant
 from fleet.kernel.schedule import Schedule
 from fleet.runtime.backend_configs import virtual_backend
@@ -353,6 +354,39 @@ async def test_the_note_comes_before_the_letter_leaves(path: Path) -> None:
         assert way.go is not None
         way.go.set()
         await until_states(lab, "sent")
+
+
+async def test_while_the_disk_is_full_no_letter_leaves(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be noted that it leaves; once there is room again it does, once."""
+    monkeypatch.setattr("fleet.backend.mail.deliverer.NOTE_S", 0.05)
+
+    class Full(SqliteStore):
+        is_full = True
+
+        def commit(self, batch: Batch, stored_at: int) -> Committed:
+            if Full.is_full and any(getattr(decided.write, "state", "") == "sending" for decided in batch.writes):
+                raise StoreFull(str(self.path))
+            return super().commit(batch, stored_at)
+
+    tried: list[str] = []
+
+    class Asking(Told):
+        def deliver(self, letter: Letter, hand_over: Callable[[], None]) -> None:
+            try:
+                super().deliver(letter, hand_over)
+            except NotDelivered as error:
+                tried.append(error.detail)
+                raise
+
+    way = Asking(hands=True)
+    async with running(path, **options(way, patience=Patience(first=MILLISECOND, tries=99), open_store=Full)) as lab:
+        await post(lab)
+        await until(lambda: bool(tried))
+        assert way.delivered == []
+        Full.is_full = False
+        await until_states(lab, "sent")
+    assert len(way.delivered) == 1
+    assert tried[0].startswith("the store could not note that it leaves")
 
 
 async def test_stopping_waits_for_what_is_under_way_and_begins_nothing_more(path: Path) -> None:
