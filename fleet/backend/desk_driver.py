@@ -55,6 +55,7 @@ from fleet.cloud.desk_io import (
 from fleet.cloud.people.people import RULE, People, rights_in
 from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.rule import AskCar, CommandEnded
+from fleet.cloud.spin_guard import PRIMARY
 from fleet.kernel.instants import SECOND, Duration
 from fleet.kernel.machine import Machine
 from fleet.wire.dialect import ANSWER_OF_USE_S
@@ -172,11 +173,22 @@ class DeskDriver:
             case SetSpin():
                 if answer_topic and not comes_again:
                     self._keep_in_case_of_a_kill(request, answer_topic)
-                self.feed(SpinSettingAsked(request, answer_topic))
+                self.feed(SpinSettingAsked(self._of_account(request), answer_topic))
             case EnrolCar():
                 self.feed(EnrolmentAsked(request, answer_topic))
             case AnnounceClock():
                 self._announced(request, answer_topic)
+
+    def _of_account(self, request: SetSpin) -> SetSpin:
+        """Return what sets the S-PIN of an account where a tool means a car with people: there it is one for all cars."""
+        people = self.people()
+        car = None if people is None else people.cars.get(request.vin)
+        if people is None or car is None or not car.managed:
+            return request
+        account = people.named(request.user) if request.user not in {None, PRIMARY} else people.accounts.get(car.primary)
+        if account is None or account.id not in car.users:
+            return request
+        return replace(request, vin=OF_ACCOUNTS, user=account.id)
 
     def _is_forgotten(self, vin: str) -> bool:
         """Tell whether a car was erased, and has not been heard of again."""

@@ -530,7 +530,9 @@ class Desk:
         if settings is not None and not settings.paired:
             return DeskRefusal(*NOT_PAIRED), []  # it would be a right of whoever had the car before
         user_name = request.user or PRIMARY
-        user, outputs = self._guard.enrol(request.vin, user_name, self._pairing(request.vin))
+        user, outputs = None, list[DeskOutput]()
+        if self._with_people(request.vin) is None:  # else it would have come as that of an account
+            user, outputs = self._guard.enrol(request.vin, user_name, self._pairing(request.vin))
         if user is None:
             return DeskRefusal("insufficient_rights", f"{user_name[:40]!r} is not enrolled on this car"), outputs
         return None, outputs

@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from fleet.backend.decisions import decided
+from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend
 from fleet.backend.spin import SpinVault
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch
+from fleet.cloud.car_settings import MODULE
+from fleet.cloud.people.records import CarUser
+from fleet.cloud.rule import Keep, as_json
 from fleet.wire.messages import EnrolCar, ServiceRequest, SetSpin
 from tests.backend.fake_link import FakeSession
 from tests.backend.lab import ANSWERS, DIALECT, VIN, BackendLab, car, changed, config, kept_answers, presence, running
+from tests.backend.test_seeing import with_people
 
 
 async def test_a_deadline_wakes_the_desk(path: Path) -> None:
@@ -90,3 +98,41 @@ async def test_a_kill_while_an_s_pin_is_hashed_is_answered_too(path: Path, monke
         again.session.deliver(changed(request, qos=1))  # the broker never heard our acknowledgement
         await again.session.wait_for(lambda: len(again.answers("pin")) == 2)
         assert {answer.state for answer in again.answers("pin")} == {"rejected"}
+
+
+async def test_whoever_is_named_is_an_account_to_the_desk_and_its_s_pin_is_one_for_all_cars(
+    store: SqliteStore, path: Path
+) -> None:
+    """By e-mail, by role or by nobody's name; what is kept of a command is the account."""
+    with_people(store, users={"p1": CarUser(role="primary", since=0), "p3": CarUser(role="guest", since=0)})
+    store.close()
+    async with running(path) as lab:
+        lab.ask(SetSpin(id="of-car", vin=VIN, spin="1234"))
+        await lab.state("of-car", "succeeded")
+        lab.ask(SetSpin(id="of-nobody", vin=VIN, spin="1234", user="bo@example.com"))
+        assert (await lab.state("of-nobody", "rejected")).reason == "insufficient_rights"
+        lab.command("by-mail", name="heater", spin="1234", user="Anna@example.com", parameters={"minutes": 10})
+        lab.command("by-role", name="refresh", user="primary")
+        lab.command("by-nobody", user="di@example.com")
+        lab.command("by-guest", user="cy@example.com")
+        await lab.state("by-mail", "queued")
+        await lab.state("by-role", "queued")
+        for refused in ("by-nobody", "by-guest"):
+            assert (await lab.state(refused, "rejected")).reason == "insufficient_rights"
+    with StoreReader(path) as reader:
+        assert {row.id: row.user for row in reader.commands()} == {
+            "by-mail": "p1", "by-role": "p1", "by-nobody": "nobody", "by-guest": "p3",
+        }  # fmt: skip
+
+
+async def test_the_service_of_privacy_is_told_what_the_car_says_of_its_switch(store: SqliteStore, path: Path) -> None:
+    with_people(store, users={"p1": CarUser(role="primary", since=0)})
+    store.commit(Batch(writes=[decided(Keep(MODULE, VIN, as_json({"boot": 1, "seq": 1, "mode": "offline"})), 1)]), 1)
+    store.close()
+    async with running(path) as lab:
+        lab.ask(ServiceRequest(id="a", service="privacy", action="set", vin=VIN, data={"mode": "online"}))
+        assert (await lab.state("a", "rejected")).reason == "switched_in_car"
+        lab.ask(ServiceRequest(id="b", service="privacy", action="show", vin=VIN))
+        shown = (await lab.state("b", "succeeded")).data
+        assert shown is not None
+        assert (shown["mode"], shown["in_car"], shown["in_app"]) == ("offline", "offline", "online_with_location")

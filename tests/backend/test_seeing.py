@@ -22,7 +22,7 @@ from fleet.cloud.rule import Keep, Notes, Notify, as_json
 from tests.backend.lab import OTHER, VIN, batch, event, status
 
 PLACE = {"latitude": 48.1, "longitude": 11.5, "accuracy_m": 5.0, "fixed_at": 1}
-FOR_EVER = Licence(id="l", product="connect", packages=("safety", "remote"), begins=0, ends=10**15)
+FOR_EVER = Licence(id="l", product="connect", packages=("safety", "remote"), begins=0, ends=10**17)
 
 
 def with_people(store: SqliteStore, **car: Any) -> None:
