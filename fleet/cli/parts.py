@@ -109,6 +109,10 @@ def simulate(
     ] = None,
     no_state: Annotated[bool, typer.Option("--no-state", help="Remember nothing for the next start.")] = False,
     journal: JournalFile = None,
+    read_mail: Annotated[
+        Path | None,
+        typer.Option("--read-mail", metavar="DIR", help="Folder of the back end's mails, which people of the scenario read."),
+    ] = None,
     dialect: ChosenDialect = None,
     as_json: AsJson = False,
     until_eof: UntilEof = False,
@@ -145,7 +149,7 @@ def simulate(
         simulator = partial(
             run_simulator, access, loaded, with_desk=not no_backend, keep_sessions=keep_sessions,
             until_stored=delivery is DeliveryMode.STORED, stop=stop_on_signals(until_eof=until_eof), state=memory,
-            journal=journal,
+            journal=journal, mails=read_mail,
         )  # fmt: skip
         if as_json:
             return await simulator(emit=emit_line)

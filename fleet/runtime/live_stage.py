@@ -30,6 +30,7 @@ from fleet.runtime.fault_injector import harms_network
 from fleet.runtime.health import CpuMeter, cpu_us_of, monotonic_us
 from fleet.runtime.last_words import result_of_dead
 from fleet.runtime.limits import run_fast
+from fleet.runtime.mail_ways import NOWHERE, is_local, mail_folder
 from fleet.runtime.mosquitto import PrivateMosquitto, has_mosquitto
 from fleet.runtime.reaching import look_for, look_in
 from fleet.runtime.run import Hear, Message, Played, Run, RunConfig
@@ -351,7 +352,7 @@ class LiveRunStage:
             [
                 "simulate", config.scenario.scenario, "--resolved", "--broker", self._cars, "--json", "--until-eof", "--no-state",
                 *(["--tools-broker", self._tools] if config.with_desk else ["--no-backend"]),
-                *(["--keep-sessions"] if options.keep_sessions else []),
+                *(["--keep-sessions"] if options.keep_sessions else []), *self._mailboxes(),
                 *self._shared_options(), *options.for_simulator,
                 *(["--journal", str(self._journals()[0])] if config.journal else []),
             ],
@@ -359,6 +360,12 @@ class LiveRunStage:
             listen=partial(self._heard_simulator, hear),
             first_line=encode(config.scenario),
         )  # fmt: skip
+
+    def _mailboxes(self) -> list[str]:
+        """Tell where the people of the scenario find their mail, if that is here."""
+        mail = mail_folder(self._config.store) if self._config.mail is None else self._config.mail
+        is_read = self._config.scenario.people is not None and is_local(mail) and mail != NOWHERE
+        return ["--read-mail", mail] if is_read else []
 
     @property
     def _secret_file(self) -> Path:

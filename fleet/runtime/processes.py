@@ -31,6 +31,7 @@ from fleet.runtime.executed import CommandMemory
 from fleet.runtime.journalling import SIMULATOR, BackendRecorder, account_of_rows, backend_account, begin_of, begin_of_backend
 from fleet.runtime.limits import look_for_garbage_rarely, need_open_files
 from fleet.runtime.mosquitto import PrivateMosquitto
+from fleet.runtime.people.mailboxes import FolderOfMails
 from fleet.runtime.shard import wait_until
 from fleet.runtime.signals import ending_signals
 from fleet.runtime.simulation import Simulation, SimulationConfig, new_boot
@@ -165,11 +166,12 @@ async def run_simulator(
     emit: Emit,
     state: Path | None = None,
     journal: Path | None = None,
+    mails: Path | None = None,
 ) -> dict[str, Any]:
     """Let the scenario's cars live against a broker until its end, or until `stop`; returns the result.
 
     `state` is the file in which commands outlive this process that cars have executed; `journal` the one in which everything is
-    written down that cars and users do.
+    written down that cars and users do. The scenario's people read their mail in the folder `mails`.
     """
     need_open_files(scenario.cars)
     with CommandMemory(state) if state is not None else nullcontext() as memory:
@@ -192,6 +194,7 @@ async def run_simulator(
             until_stored=until_stored,
             boot=boot,
             memory=memory,
+            mailboxes=None if mails is None else FolderOfMails(mails),
             journal=written,
         )
         return await _simulate(config, access.remarks, stop, emit)

@@ -36,6 +36,8 @@ from fleet.scenario.schema import CommandLoad, Scenario
 from fleet.transport.link import BackOff, LinkFactory
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
+from fleet.vehicle.kept import find
+from fleet.vehicle.services.online import Online, Shown
 from fleet.wire.commands import COMMANDS
 from fleet.wire.dialect import Dialect
 from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, EnrolCar, ServiceRequest, SetSpin
@@ -369,6 +371,12 @@ class Users:
         held = self._shard.cars.get(want.vin)
         if held is not None:
             held.put(want.message(held.car) if callable(want.message) else want.message)
+
+    def screen_of(self, vin: str) -> Shown | None:
+        """Return what the screen of a car of this process shows of an answer; None while somebody waits for one."""
+        held = self._shard.cars.get(vin)
+        online = None if held is None else find(held.car, Online)
+        return None if online is None or online.waiting else online.shown
 
     def now(self) -> Instant:
         """Return the scenario time."""

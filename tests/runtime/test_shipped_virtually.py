@@ -17,6 +17,8 @@ from fleet.cloud.campaigns import Campaign
 from fleet.cloud.countries import load_countries
 from fleet.cloud.desk import Desk
 from fleet.cloud.people import at_home, enrolment, licences, people, sales, terms
+from fleet.cloud.people.people import People
+from fleet.cloud.rights import CarRights
 from fleet.kernel.instants import DAY, Instant
 from fleet.runtime.assembly import vocabulary
 from fleet.runtime.resources import resource_dir
@@ -48,6 +50,8 @@ from fleet.vehicle.services import (
     updates,
     wear,
 )
+from fleet.vehicle.services import enrolment as car_enrolment
+from fleet.vehicle.services import online as car_online
 from fleet.vehicle.services.registry import SERVICES
 from fleet.vehicle.services.updates import Updates
 from fleet.vehicle.signals import Transmit
@@ -73,6 +77,7 @@ CARS = {
     "ota-campaign": 200,
     "overnight-charging": 60,
     "reconnect-storm": 100,
+    "registration-day": 200,
     "road-trip": 100,
     "rush-hour": 200,
     "underground-car-park": 60,
@@ -358,6 +363,42 @@ def engines_start_without_adblue(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Powertrain, "drain_adblue", lambda *_: None)
 
 
+def codes_never_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(enrolment, "QR_LASTS", DAY)
+
+
+def any_code_opens(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(enrolment, "compare_digest", lambda *_: True)
+
+
+def nobody_needs_to_accept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(enrolment, "TEXTS", {})
+
+
+def one_key_is_enough(patch: pytest.MonkeyPatch) -> None:
+    """The second key counts without the first."""
+
+    def use_key(car: Car, key: str, now: Instant) -> None:
+        car.send_event("key_presented", now, {"key": key})
+        if key == "second":
+            car_online.ask(car, "enrolment", {"way": "two_keys"}, now)
+
+    patch.setattr(car_enrolment, "use_key", use_key)
+
+
+def everybody_was_seen_by_a_dealer(patch: pytest.MonkeyPatch) -> None:
+    rights_of = People.rights_of
+
+    def identified(self: People, vin: str) -> CarRights | None:
+        found = rights_of(self, vin)
+        if found is None:
+            return None
+        users = {account: replace_struct(user, identified=True) for account, user in found.users.items()}
+        return replace_struct(found, users=users)
+
+    patch.setattr(People, "rights_of", identified)
+
+
 def licences_never_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rights, "unlicensed", lambda *_: None)
 
@@ -458,6 +499,11 @@ FAULTS = (
     Fault("ota-campaign", nobody_needs_to_agree, "notices.update_installed / cars <= 80 %"),
     Fault("ota-campaign", a_failed_wave_does_not_matter, "notices.campaign_halted == 1"),
     Fault("ota-campaign", a_download_begins_anew_after_each_pause, "notices.campaign_finished == 2"),
+    Fault("registration-day", codes_never_end, "enrolments.succeeded / cars == 1"),
+    Fault("registration-day", any_code_opens, "enrolments.succeeded / cars == 1"),
+    Fault("registration-day", nobody_needs_to_accept, "enrolments.succeeded / cars == 1"),
+    Fault("registration-day", one_key_is_enough, "enrolments.succeeded / cars == 1"),
+    Fault("registration-day", everybody_was_seen_by_a_dealer, "commands.rejected.user_not_verified / cars >= 1 %"),
     Fault("road-trip", waiting_routes_are_not_offered, "events.route_offered / cars == 80 %"),
     Fault("road-trip", the_list_has_no_end, "commands.rejected.list_full / cars == 30 %"),
 )

@@ -24,7 +24,8 @@ def test_the_promised_ones_are_there() -> None:
     assert set(listed) == {
         "rush-hour", "find-my-car", "underground-car-park", "reconnect-storm", "heater-morning", "broker-outage",
         "overnight-charging", "accident", "long-weekend", "command-storm", "geofence-evening", "border", "online-day",
-        "winter-week", "ota-campaign", "road-trip", "licence-year", "new-owner", "family", "privacy-day", "rule-book",
+        "winter-week", "ota-campaign", "road-trip", "licence-year", "new-owner", "family", "privacy-day", "registration-day",
+        "rule-book",
     }  # fmt: skip
     assert listed["rush-hour"].cars == 2000
     assert all(line.purpose for line in listed.values())

@@ -28,6 +28,7 @@ from fleet.runtime.screen import on_screen
 from fleet.scenario.actions import Action, ScreenAction, TimelineStep
 from fleet.scenario.persons import MISTAKES, EnrolWay, Mistake, whom_word
 from fleet.vehicle.car import Car
+from fleet.vehicle.services.online import Shown
 from fleet.vehicle.signals import WorldInput
 from fleet.wire.enrolment import way_of
 from fleet.wire.messages import CommandRequest, CommandState, DeskAnswer, Event, ServiceRequest
@@ -52,6 +53,10 @@ class Surroundings(Protocol):
 
     def act_in_car(self, want: InCar) -> None:
         """Do something in a car of this process."""
+        ...
+
+    def screen_of(self, vin: str) -> Shown | None:
+        """Return what the screen of a car of this process shows of an answer; None while somebody waits for one."""
         ...
 
     def now(self) -> Instant:
@@ -278,6 +283,10 @@ class ActingPeople:
     def act(self, want: InCar) -> None:
         """Do something in a car."""
         self._around.act_in_car(want)
+
+    def screen_of(self, vin: str) -> Shown | None:
+        """Return what a car's screen shows of an answer."""
+        return self._around.screen_of(vin)
 
     def take_link(self, person: Person, kind: str) -> str | None:
         """Return the link in somebody's newest mail of a kind, once."""

@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any, Final
 
 from fleet.kernel.instants import MINUTE, SECOND
-from fleet.runtime.people.flows import Ask, Flow, InCar, ReadMail, Seen, Wait, Want
+from fleet.runtime.people.flows import Ask, Flow, InCar, OnScreen, ReadMail, Seen, Wait, Want
 from fleet.runtime.people.person import Person
 from fleet.runtime.screen import sealed
 from fleet.scenario.persons import EnrolWay, Mistake
 from fleet.vehicle.car import Car
+from fleet.vehicle.services.online import Shown
 from fleet.vehicle.signals import EnrolInCar, EnterCode, ShowQr, UseKey, WorldInput
 from fleet.wire.messages import DeskAnswer, Event
 
@@ -23,12 +24,16 @@ TERMS: Final = {"terms": "1", "privacy": "1"}
 DEALER: Final = "Auto Nord"
 _A_MOMENT: Final = 20 * SECOND
 """So long somebody takes from one screen to the other."""
-_AT_HOME_WITHIN: Final = 10 * MINUTE
+_AT_HOME_WITHIN: Final = 30 * MINUTE
+TRIES: Final = 5
+"""So often somebody asks while the back end says that it is busy."""
+_BUSY: Final = "busy"
 _TOO_LATE: Final = 5 * MINUTE + SECOND
 _OTHER_QR: Final = "0" * 16
-_ENDS: Final = ("user_enrolled", "request_failed", "request_timed_out")
+_HOME: Final = ("user_enrolled",)
 
 Step = Generator[Want, Any, str | None]
+Does = WorldInput | Callable[[Car], WorldInput]
 
 
 def ended(answer: DeskAnswer) -> str | None:
@@ -37,7 +42,18 @@ def ended(answer: DeskAnswer) -> str | None:
 
 
 def _done(ask: Ask) -> Step:
-    return ended((yield ask))
+    return ended((yield from _patiently(ask)))
+
+
+def _patiently(ask: Ask) -> Generator[Want, Any, DeskAnswer]:
+    """Ask again, and wait longer each time, while the back end has too much to do."""
+    answer: DeskAnswer = yield ask
+    for tried in range(TRIES - 1):
+        if answer.reason != _BUSY:
+            break
+        yield Wait(MINUTE << tried)
+        answer = yield ask
+    return answer
 
 
 def register(person: Person) -> Flow:
@@ -99,7 +115,7 @@ def _taken(mistake: Mistake) -> str:
 
 def _refused(ask: Ask, mistake: Mistake, reason: str) -> Step:
     """Do something wrong; return None where it was refused for that reason."""
-    answer = yield ask
+    answer = yield from _patiently(ask)
     return None if ended(answer) == f"rejected({reason})" else _taken(mistake)
 
 
@@ -147,17 +163,15 @@ def _shown_qr(vin: str) -> Generator[Want, Any, str | None]:
 
 def _by_assistant(person: Person, vin: str, mistake: Mistake | None) -> Flow:
     if mistake == "wrong_spin":
-        yield InCar(vin, partial(_assistant, person, person.wrong_spin))
-        failed = yield from _refused_in_car(mistake, "spin_wrong")
+        failed = yield from _refused_in_car(vin, partial(_assistant, person, person.wrong_spin), mistake, "spin_wrong")
         if failed is not None:
             return failed
     if mistake == "consent_missing":
-        yield InCar(vin, partial(_assistant, person, person.spin, consents=()))
-        failed = yield from _refused_in_car(mistake, "consent_missing")
+        nothing = partial(_assistant, person, person.spin, consents=())
+        failed = yield from _refused_in_car(vin, nothing, mistake, "consent_missing")
         if failed is not None:
             return failed
-    yield InCar(vin, partial(_assistant, person, person.spin))
-    return (yield from _at_home())
+    return (yield from _taken_in_car(vin, partial(_assistant, person, person.spin)))
 
 
 def _assistant(person: Person, spin: str, car: Car, consents: tuple[Any, ...] = ("privacy", "terms", "contract")) -> WorldInput:
@@ -170,13 +184,10 @@ def _by_keys(_person: Person, vin: str, mistake: Mistake | None) -> Flow:
         return failed
     if mistake == "second_key_first":
         yield InCar(vin, UseKey("second"))
-        if (yield Seen(_ENDS, MINUTE)) is not None:
+        if (yield Seen(_HOME, MINUTE)) is not None:
             return _taken(mistake)
     yield Wait(_A_MOMENT)
-    yield InCar(vin, UseKey("first"))
-    yield Wait(_A_MOMENT)
-    yield InCar(vin, UseKey("second"))
-    return (yield from _at_home())
+    return (yield from _taken_in_car(vin, UseKey("first"), UseKey("second")))
 
 
 def _by_code(person: Person, vin: str, mistake: Mistake | None) -> Flow:
@@ -186,27 +197,45 @@ def _by_code(person: Person, vin: str, mistake: Mistake | None) -> Flow:
     code = person.code or ""
     yield Wait(_A_MOMENT)
     if mistake == "wrong_code":
-        yield InCar(vin, EnterCode(f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"))
-        failed = yield from _refused_in_car(mistake, "code_wrong")
+        other = EnterCode(f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}")
+        failed = yield from _refused_in_car(vin, other, mistake, "code_wrong")
         if failed is not None:
             return failed
-    yield InCar(vin, EnterCode(code))
+    return (yield from _taken_in_car(vin, EnterCode(code)))
+
+
+def _shown_in_car(vin: str, *does: Does) -> Generator[Want, Any, Shown | None]:
+    """Do something in a car, and return what its screen shows then; again while the back end has too much to do."""
+    shown: Shown | None = None
+    for tried in range(TRIES):
+        for each in does:
+            yield InCar(vin, each)
+            if each is not does[-1]:
+                yield Wait(_A_MOMENT)
+        shown = yield OnScreen(vin)
+        if shown is None or shown.reason != _BUSY:
+            break
+        yield Wait(MINUTE << tried)
+    return shown
+
+
+def _taken_in_car(vin: str, *does: Does) -> Step:
+    """Do something in a car, and wait until it says that its user is at home; or return why not."""
+    shown = yield from _shown_in_car(vin, *does)
+    if shown is None or shown.data is None:
+        return "failed(no_answer)" if shown is None or shown.reason is None else f"rejected({shown.reason})"
     return (yield from _at_home())
 
 
 def _at_home() -> Step:
-    """Wait until the car says that its user is at home, or why not."""
-    seen: Event | None = yield Seen(_ENDS, _AT_HOME_WITHIN)
-    if seen is None:
-        return "failed(not_at_home)"
-    return None if seen.name == "user_enrolled" else f"rejected({seen.data.get('reason', 'timed_out')})"
+    return "failed(not_at_home)" if (yield Seen(_HOME, _AT_HOME_WITHIN)) is None else None
 
 
-def _refused_in_car(mistake: Mistake, reason: str) -> Step:
-    seen: Event | None = yield Seen(_ENDS, 2 * MINUTE)
-    if seen is None:
+def _refused_in_car(vin: str, does: Does, mistake: Mistake, reason: str) -> Step:
+    shown = yield from _shown_in_car(vin, does)
+    if shown is None:
         return "failed(no_answer)"
-    return None if seen.data.get("reason") == reason else _taken(mistake)
+    return None if shown.reason == reason else _taken(mistake)
 
 
 _WAYS: Final[Mapping[EnrolWay, Callable[[Person, str, Mistake | None], Flow]]] = {

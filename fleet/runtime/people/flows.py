@@ -15,12 +15,14 @@ from typing import Any, Final, Protocol, assert_never
 from fleet.kernel.instants import MINUTE, SECOND, Duration, Instant
 from fleet.runtime.people.person import Person
 from fleet.vehicle.car import Car
+from fleet.vehicle.services.online import Shown
 from fleet.vehicle.signals import WorldInput
 from fleet.wire.messages import DeskAnswer, Event
 
 MAIL_WITHIN: Final = 10 * MINUTE
+ANSWER_WITHIN: Final = 10 * MINUTE
 LOOK_EVERY: Final = 5 * SECOND
-"""How often somebody looks into the mailbox."""
+"""How often somebody looks into the mailbox, or at a screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,14 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class OnScreen:
+    """Wait until a car's screen shows how that ended which was last asked in it; sent what it shows, or None in the end."""
+
+    vin: str
+    within: Duration = ANSWER_WITHIN
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Let time pass; sent nothing."""
 
@@ -70,7 +80,8 @@ class ReadMail:
     within: Duration = MAIL_WITHIN
 
 
-Want = Ask | InCar | Seen | Wait | ReadMail
+Want = Ask | InCar | Seen | OnScreen | Wait | ReadMail
+_Looks = OnScreen | ReadMail
 Flow = Generator[Want, Any, str | None]
 
 
@@ -87,6 +98,10 @@ class World(Protocol):
 
     def take_link(self, person: Person, kind: str) -> str | None:
         """Return the secret of the newest link of a kind in the person's mailbox, once."""
+        ...
+
+    def screen_of(self, vin: str) -> Shown | None:
+        """Return what a car's screen shows of an answer; None while somebody waits for one."""
         ...
 
     def now(self) -> Instant:
@@ -150,8 +165,8 @@ class Flows:
         """Go on with those whose time has come."""
         while (due := self.deadline()) is not None and due <= at:
             _, _, _, running = heappop(self._due)
-            if isinstance(running.want, ReadMail):
-                self._look_for_mail(running, running.want)
+            if isinstance(running.want, _Looks):
+                self._look(running, running.want)
             else:
                 self._go_on(running, None)
 
@@ -214,19 +229,20 @@ class Flows:
                     self._go_on(running, seen)
             case Wait(duration=duration):
                 self._wake_at(now + duration, running)
-            case ReadMail(within=within):
+            case OnScreen(within=within) | ReadMail(within=within):
                 running.until = now + within
-                self._look_for_mail(running, want)
+                self._look(running, want)
             case _:
                 assert_never(want)
 
-    def _look_for_mail(self, running: _Running, want: ReadMail) -> None:
-        secret = self._world.take_link(running.person, want.kind)
-        now = self._world.now()
-        if secret is None and now < running.until:
+    def _look(self, running: _Running, want: _Looks) -> None:
+        world = self._world
+        found = world.screen_of(want.vin) if isinstance(want, OnScreen) else world.take_link(running.person, want.kind)
+        now = world.now()
+        if found is None and now < running.until:
             self._wake_at(min(running.until, now + LOOK_EVERY), running)
         else:
-            self._go_on(running, secret)
+            self._go_on(running, found)
 
     def _wake_at(self, at: Instant, running: _Running) -> None:
         self._number += 1

@@ -57,3 +57,12 @@ def test_a_pairing_code_has_eight_digits_and_its_digest_the_stand_in_of_that_cod
     assert (len(code), code.isdecimal()) == (8, True)
     assert code != pairing_code_of(OTHER)
     assert stand_ins.without_secrets(digest_of(code)) == digest_of(pairing_code_of(told))
+
+
+def test_what_is_run_again_from_stand_ins_gets_the_same_for_what_it_makes_itself() -> None:
+    """The hash comes in, and a digest of something in clear comes out: here the secrets, and again with the stand-ins."""
+    hashed, made = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub", digest_of("an origin")
+    recorded, again = StandIns(), StandIns()
+    came = [recorded.of(TOKEN), recorded.without_secrets(hashed)]
+    assert [again.without_secrets(each) for each in came] == came
+    assert again.without_secrets(f"{made} {digest_of(came[0])}") == recorded.without_secrets(f"{made} {digest_of(TOKEN)}")

@@ -8,6 +8,7 @@ from typing import Any
 from fleet.kernel.instants import SECOND, Duration
 from fleet.runtime.people.flows import Ask, Flow, Flows, InCar
 from fleet.runtime.people.person import Manner, Person, make_person
+from fleet.vehicle.services.online import Shown
 from fleet.wire.messages import DeskAnswer, Event
 
 VIN = "VSSZZZKMZPR000001"
@@ -36,9 +37,12 @@ class PeopleWorld:
         self.answers: dict[str, list[DeskAnswer]] = {}
         self.shows: dict[str, Event] = {}
         """What a car tells when something is done in it, by how that is written."""
+        self.later: dict[str, Event] = {}
+        """What it tells when that is done, but not as the first thing."""
         self.follows: dict[str, Event] = {}
         """What it tells when something asked has succeeded."""
         self.links: list[str] = []
+        self.screens: list[Shown] = []
         self.outcomes: list[str | None] = []
         self.flows = Flows(self)
 
@@ -72,8 +76,13 @@ class PeopleWorld:
     def act(self, want: InCar) -> None:
         self.done.append(want)
         shown = self.shows.get("assistant" if callable(want.message) else repr(want.message))
+        shown = shown or (self.later.get(repr(want.message)) if len(self.done) > 1 else None)
         if shown is not None:
             self.flows.heard(shown)
+
+    def screen_of(self, vin: str) -> Shown | None:
+        assert vin == VIN
+        return self.screens.pop(0) if self.screens else None
 
     def take_link(self, person: Person, kind: str) -> str | None:
         return self.links.pop(0) if self.links else None

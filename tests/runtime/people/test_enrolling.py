@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fleet.kernel.instants import MINUTE
-from fleet.runtime.people.enrolling import enrol, log_in, register
+from fleet.runtime.people.enrolling import TRIES, enrol, log_in, register
 from fleet.scenario.persons import MISTAKES, WAYS, EnrolWay, Mistake
+from fleet.vehicle.services.online import Shown
 from fleet.vehicle.signals import EnterCode, ShowQr, UseKey
 from tests.runtime.people.people_lab import START, VIN, PeopleWorld, anna, answer
+
+ENROLLED = Shown("enrolment", None, {"state": "enrolled"})
 
 
 def world_of(way: EnrolWay) -> PeopleWorld:
@@ -20,6 +23,7 @@ def world_of(way: EnrolWay) -> PeopleWorld:
         repr(UseKey("second")): home,
     }  # fmt: skip
     world.follows["enrol scan"] = home
+    world.screens = [ENROLLED, ENROLLED]
     world.answers["enrol begin"] = [answer(secrets={"code": "12345678"})]
     return world
 
@@ -77,7 +81,7 @@ def test_a_code_that_is_over_is_five_minutes_old() -> None:
 
 def test_a_wrong_pairing_code_is_the_next_number() -> None:
     world = world_of("code")
-    world.shows[repr(EnterCode("12345679"))] = world.event("request_failed", reason="code_wrong")
+    world.screens[0] = Shown("enrolment", "code_wrong", None)
     assert enrolling(world, "code", "wrong_code") is None
     assert [each.message for each in world.done] == [EnterCode("12345679"), EnterCode("12345678")]
 
@@ -88,9 +92,40 @@ TAKEN = [(way, mistake) for way in WAYS for mistake in MISTAKES[way]]
 @pytest.mark.parametrize(("way", "mistake"), TAKEN)
 def test_a_mistake_that_is_taken_fails(way: EnrolWay, mistake: Mistake) -> None:
     """With the rule taken out, nothing is refused: then enrolling fails, and says which mistake was taken."""
-    world = world_of(way)
-    world.shows[repr(EnterCode("12345679"))] = world.event("user_enrolled")
-    assert enrolling(world, way, mistake) == f"failed(taken_{mistake})"
+    assert enrolling(world_of(way), way, mistake) == f"failed(taken_{mistake})"
+
+
+def test_what_the_screen_says_is_how_it_ends() -> None:
+    world = world_of("code")
+    world.screens = [Shown("enrolment", "garage_full", None)]
+    assert enrolling(world, "code") == "rejected(garage_full)"
+    silent = world_of("two_keys")
+    silent.screens = []
+    assert enrolling(silent, "two_keys") == "failed(no_answer)"
+    nowhere = world_of("qr")
+    nowhere.follows.clear()
+    assert enrolling(nowhere, "qr") == "failed(not_at_home)"
+
+
+def test_who_is_told_that_the_back_end_is_busy_asks_again() -> None:
+    world = world_of("code")
+    world.answers["enrol begin"] = [answer("busy"), answer("busy"), answer(secrets={"code": "12345678"})]
+    world.screens = [Shown("enrolment", "busy", None), ENROLLED]
+    assert enrolling(world, "code") is None
+    assert world.words == ["enrol begin"] * 3
+    assert [each.message for each in world.done] == [EnterCode("12345678")] * 2
+    never = world_of("code")
+    never.answers["enrol begin"] = [answer("busy")] * 9
+    assert enrolling(never, "code") == "rejected(busy)"
+    assert len(never.asked) == TRIES
+
+
+def test_both_keys_in_order_after_the_wrong_one() -> None:
+    world = world_of("two_keys")
+    shown = world.shows.pop(repr(UseKey("second")))
+    world.later[repr(UseKey("second"))] = shown
+    assert enrolling(world, "two_keys", "second_key_first") is None
+    assert [each.message for each in world.done] == [UseKey("second"), UseKey("first"), UseKey("second")]
 
 
 def test_who_has_no_account_gets_one_first() -> None:

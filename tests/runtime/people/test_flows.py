@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from fleet.kernel.instants import MINUTE, SECOND
-from fleet.runtime.people.flows import LOOK_EVERY, MAIL_WITHIN, Ask, Flow, InCar, ReadMail, Seen, Wait
+from fleet.runtime.people.flows import (
+    ANSWER_WITHIN,
+    LOOK_EVERY,
+    MAIL_WITHIN,
+    Ask,
+    Flow,
+    InCar,
+    OnScreen,
+    ReadMail,
+    Seen,
+    Wait,
+)
+from fleet.vehicle.services.online import Shown
 from fleet.vehicle.signals import ShowQr
 from tests.runtime.people.people_lab import START, VIN, PeopleWorld, anna, answer
 
@@ -87,6 +99,23 @@ def test_mail_is_looked_for_until_it_comes_or_nobody_waits_any_more() -> None:
     late = PeopleWorld()
     assert late.run(flow()) is None
     assert late.at == START + MAIL_WITHIN
+
+
+def test_a_screen_is_looked_at_until_it_shows_an_answer() -> None:
+    world = PeopleWorld()
+
+    def flow() -> Flow:
+        shown: Shown | None = yield OnScreen(VIN)
+        return None if shown is None else shown.reason
+
+    world.flows.start(anna(), flow(), vin=VIN, ended=world.outcomes.append)
+    world.screens.append(Shown("log_in", "spin_wrong", None))
+    world.at += LOOK_EVERY
+    world.flows.wake(world.at)
+    assert world.outcomes == ["spin_wrong"]
+    late = PeopleWorld()
+    assert late.run(flow()) is None
+    assert late.at == START + ANSWER_WITHIN
 
 
 def test_flows_at_the_same_car_see_the_same() -> None:
