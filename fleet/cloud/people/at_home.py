@@ -70,7 +70,7 @@ def without_users(car: CarPeople, accounts: Iterable[str]) -> CarPeople:
 
 def free(car: CarPeople) -> CarPeople:
     """Return the car without users, and without what was theirs; its licences stay."""
-    return replace(car, users={}, certificate="")
+    return replace(car, users={}, sim="", sim_in_car=False)
 
 
 def dismiss(people: People, vin: str, accounts: Sequence[str]) -> list[AskCar]:

@@ -14,8 +14,8 @@ from fleet.cloud.car_settings import PRIMARY
 from fleet.cloud.people.licences import activation
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
 from fleet.cloud.people.products import load_products
-from fleet.cloud.people.records import Account, CarPeople, Invoice, Purchase
-from fleet.cloud.people.sales import DATA_PLAN, buyer_of, outputs_of_sale, purchased, sell, take_back
+from fleet.cloud.people.records import CarPeople, Invoice, Purchase
+from fleet.cloud.people.sales import DATA_PLAN, buyer_of, outputs_of_sale, primary_of, purchased, sell, take_back
 from fleet.cloud.people.terms import covered_until
 from fleet.cloud.places import load_world
 from fleet.cloud.rule import Done, Proof, RuleOutput, SendReply
@@ -118,7 +118,8 @@ class Store(Part):
             if words.in_car and car.sim != person.id:
                 raise Refused("sim_not_owned", "who owns the SIM of the car allows it: own_sim=true")
             car = replace(car, sim_in_car=words.in_car)
-        self.people.put_car(car)
+        if car != self.people.cars[car.vin]:
+            self.people.put_car(car)
         until = covered_until(car, DATA_PLAN)
         shown = {"until": until} if until > asking.now else {}
         countries = list(load_products().data_plan.countries)
@@ -149,21 +150,14 @@ class Store(Part):
         return [*outputs, SendReply(request.vin, reply, _LIFETIME if until is None else until - now)]
 
     def _bought_in(self, car: CarPeople, wanted: Any, now: Instant) -> tuple[dict[str, Any], Sequence[RuleOutput]]:
-        primary = self._primary(car, wanted.user)
+        primary = primary_of(self.people, car)
+        if wanted.user not in {PRIMARY, primary.id}:
+            raise Refused("insufficient_rights", "the primary user alone buys")
         offer = load_world().store.get(wanted.product)
         if offer is not None and offer.product == DATA_PLAN and not car.sim_in_car:
             raise Refused("sim_not_owned", "data is bought in the app, until the owner of the SIM allows it in the car")
         sale = sell(self.people, car, primary, wanted.product, now, subscription=wanted.subscription)
         return {"purchase": int(sale.purchase.id[1:]), **purchased(sale)}, outputs_of_sale(self.people, sale, now)
-
-    def _primary(self, car: CarPeople, user: str) -> Account:
-        """Return the primary user. Raises Refused where somebody else is logged in in the car."""
-        primary = self.people.accounts.get(car.primary)
-        if primary is None:
-            raise Refused("not_enrolled", "the car has no primary user")
-        if user not in {PRIMARY, primary.id}:
-            raise Refused("insufficient_rights", "the primary user alone buys")
-        return primary
 
 
 def _shown(purchase: Purchase) -> dict[str, Any]:

@@ -157,6 +157,7 @@ class Licences(Part):
 
     def _register(self, asking: Asking) -> Done:
         """Begin the free term, as the warranty was signed."""
+        asking.not_in_an_app()
         words, car = asking.words(_Register), self.people.car(asking.vin)
         if car.registered is not None:
             raise Refused(
@@ -213,6 +214,7 @@ class Licences(Part):
 
     def _set(self, asking: Asking) -> Done:
         """Make the state that a test wants, in place of all licences of the product."""
+        asking.not_in_an_app()
         words, now = asking.words(_Set), asking.now
         if words.product not in load_products().products:
             raise Refused(

@@ -64,6 +64,12 @@ class Asking(msgspec.Struct, frozen=True):
             return car.primary
         return self.person
 
+    def not_in_an_app(self) -> None:
+        """Raise Refused where an app asks: it is for whoever runs the service, and for tests."""
+        if "session" in self.asked.proofs:
+            name = f"{self.asked.request.service} {self.asked.request.action}"
+            raise Refused("insufficient_rights", f"{name} is for whoever runs the service, and for no app")
+
     def words(self, kind: type[WordsT]) -> WordsT:
         """Read the words of the action, within the ranges of the catalogue. Raises Refused."""
         request = self.asked.request

@@ -200,7 +200,6 @@ class CarPeople(Record, frozen=True, kw_only=True):
     reset: Number = NEVER
     forgetting: tuple[str, ...] = ()
     tell_again: Instant | None = None
-    certificate: str = ""
     sim: str = ""
     sim_in_car: bool = False
 

@@ -17,7 +17,7 @@ from fleet.cloud.people.products import load_products
 from fleet.cloud.people.records import Account, CarPeople, Invoice, Licence, Purchase
 from fleet.cloud.people.screening import is_listed
 from fleet.cloud.people.terms import with_licence, withdrawable_until, withdrawn
-from fleet.cloud.places import Offer, load_world
+from fleet.cloud.places import load_world
 from fleet.cloud.rule import Notify, RuleOutput
 from fleet.kernel.instants import Instant, format_instant
 
@@ -32,30 +32,30 @@ class Sale(NamedTuple):
     licence: Licence
 
 
-def buyer_of(people: People, asking: Asking) -> tuple[CarPeople, Account]:
-    """Return the car and its primary user, who alone buys, renews and withdraws. Raises Refused for everybody else."""
-    car = people.car(asking.vin)
+def primary_of(people: People, car: CarPeople) -> Account:
+    """Return the primary user of a car. Raises Refused where nobody has enrolled it."""
     primary = people.accounts.get(car.primary)
     if primary is None:
         raise Refused("not_enrolled", "nobody has enrolled the car: it has no primary user who could buy")
+    return primary
+
+
+def buyer_of(people: People, asking: Asking) -> tuple[CarPeople, Account]:
+    """Return the car and its primary user, who alone buys, renews and withdraws. Raises Refused for everybody else."""
+    car = people.car(asking.vin)
+    primary = primary_of(people, car)
     if asking.person_of(car) != primary.id:
         raise Refused("insufficient_rights", "the primary user of the car alone may do this")
     return car, primary
-
-
-def offer_named(name: str) -> Offer:
-    """Return an offer. Raises Refused."""
-    offer = load_world().store.get(name)
-    if offer is None:
-        raise Refused("not_found", f"there is no offer {name[:40]!r}; fleet store offers VIN lists them")
-    return offer
 
 
 def sell(
     people: People, car: CarPeople, buyer: Account, name: str, now: Instant, *, subscription: str = "", active: bool = True
 ) -> Sale:
     """Sell an offer to the primary user, and keep it. Raises Refused; a buyer who is on a list is recorded all the same."""
-    offer = offer_named(name)
+    offer = load_world().store.get(name)
+    if offer is None:
+        raise Refused("not_found", f"there is no offer {name[:40]!r}; fleet store offers VIN lists them")
     product = load_products().products[offer.product]
     misfit = product.misfit(car)
     if misfit is not None:
@@ -66,17 +66,21 @@ def sell(
         raise Refused("sim_not_owned", "who owns the SIM of the car buys data for it: fleet store data_plan VIN own_sim=true")
     if not (buyer.first_name and buyer.last_name and buyer.birth_date):
         raise Refused("account_incomplete", "a purchase needs the name and date of birth of the account: fleet account settings")
-    number = people.next_number("purchase")
     purchase = Purchase(
-        id=f"b{number}", vin=car.vin, account=buyer.id, product=name, price_cents=offer.price_cents, at=now, months=offer.months
+        id=f"b{people.next_number('purchase')}",
+        vin=car.vin,
+        account=buyer.id,
+        product=name,
+        price_cents=offer.price_cents,
+        at=now,
+        months=offer.months,
     )
     if is_listed(f"{buyer.first_name} {buyer.last_name}", buyer.birth_date):
         people.purchases.put(purchase.id, replace(purchase, cancelled="sanctioned"))
         mail = mail_to(buyer, "purchase_cancelled", vin=car.vin, product=offer.product)
         raise Refused("sanctioned", f"the purchase {purchase.id} is cancelled: its buyer is on the list of sanctions", (mail,))
     car, licence = with_licence(car, offer.product, offer.months, now, purchase=purchase.id, active=active)
-    number_of_invoice = _invoice(people, purchase, purchase.price_cents, now)
-    purchase = replace(purchase, licence=licence.id, invoice=number_of_invoice)
+    purchase = replace(purchase, licence=licence.id, invoice=_invoice(people, purchase, purchase.price_cents, now))
     people.purchases.put(purchase.id, purchase)
     people.put_car(car)
     return Sale(car, purchase, licence)
@@ -94,11 +98,8 @@ def _invoice(people: People, purchase: Purchase, cents: int, now: Instant) -> st
 
 def purchased(sale: Sale) -> dict[str, Any]:
     """Return what the notice of a purchase, and the car that asked for it, are told."""
-    return {
-        "product": sale.purchase.product,
-        "price_eur": sale.purchase.price_cents / 100,
-        "active_until": sale.licence.ends,
-    }
+    told = {"product": sale.purchase.product, "price_eur": sale.purchase.price_cents / 100}
+    return told if sale.licence.state == "inactive" else {**told, "active_until": sale.licence.ends}
 
 
 def outputs_of_sale(people: People, sale: Sale, now: Instant) -> list[RuleOutput]:

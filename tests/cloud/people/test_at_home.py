@@ -11,7 +11,7 @@ CAR = CarPeople(
     vin=BORN,
     managed=True,
     users={ANNA: CarUser(role="primary", since=1, given=(1, 5)), BEA: CarUser(role="guest", since=2, given=(1, 7))},
-    certificate="C1",
+    sim=ANNA,
 )
 
 
@@ -31,9 +31,9 @@ def test_a_car_understands_what_it_is_told() -> None:
 
 def test_without_its_primary_user_a_car_has_none_and_nothing_of_them() -> None:
     assert set(at_home.without_users(CAR, [BEA]).users) == {ANNA}
-    assert at_home.without_users(CAR, [BEA]).certificate == "C1"
+    assert at_home.without_users(CAR, [BEA]).sim == ANNA
     left = at_home.without_users(CAR, [ANNA])
-    assert (left.users, left.certificate) == ({}, "")
+    assert (left.users, left.sim) == ({}, "")
     assert left.managed
 
 

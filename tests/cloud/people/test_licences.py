@@ -18,7 +18,7 @@ from fleet.cloud.rights import Terms, unlicensed
 from fleet.cloud.rule import AskCar, Mail, Notify
 from fleet.kernel.instants import DAY, HOUR, SECOND, Instant, from_datetime
 from tests.cloud.people.buyers import CAR, anna_and_her_car, car_of, lab_with
-from tests.cloud.people.lab import START, VIN, PeopleLab
+from tests.cloud.people.lab import PASSWORD, START, VIN, PeopleLab, _hash
 
 BERLIN = zone_of("DE")
 END = months_later(START, 12, BERLIN)
@@ -352,6 +352,19 @@ def test_a_test_sets_a_state_and_nobody_is_told(words: dict[str, Any], reason: s
     assert lab.ask("licence", "set", VIN, product="g3_navi", **words).state == "succeeded"
     assert refused(lab) == reason
     assert lab.mails == []
+
+
+@pytest.mark.parametrize(
+    ("action", "words"), [("set", {"product": "g3_navi", "days_left": 3_650}), ("register", {"generation": "G3", "months": 120})]
+)
+def test_no_app_gives_a_car_a_licence(action: str, words: dict[str, Any]) -> None:
+    """Whoever runs the service registers cars, and tests set states; a user in a session buys."""
+    lab = lab_with(CAR)
+    anna = lab.people.accounts["p1"]
+    lab.people.put_account(replace(anna, password=_hash(PASSWORD), password_version=1))
+    session = lab.log_in("anna@example.com")
+    assert lab.refused("licence", action, VIN, session=session, **words) == "insufficient_rights"
+    assert lab.people.cars[VIN].licences == ()
 
 
 def test_a_licence_that_ends_tonight() -> None:
