@@ -16,6 +16,7 @@ from fleet.cli.common import MOST_ROWS, WATCH, AsJson, StorePath, make_table, ou
 from fleet.cli.completing import complete_action, complete_rule, complete_vin
 from fleet.cli.connecting import EVERYWHERE, BrokerOptions, without_effect
 from fleet.cli.printing import json_text
+from fleet.cli.secrecy import read_secrets, refuse_secrets
 from fleet.cli.tools import As, User, asking_desk, reach_desk, seen, tell_outcome
 from fleet.cloud.actions import load_actions
 from fleet.errors import UnknownName, UsageError
@@ -104,8 +105,12 @@ def service(
     if action not in services[name].actions:
         raise UnknownName(f"action of {name}", action, services[name].actions)
     given = list(words or ())
+    refuse_secrets(given)
     vin = typed_vin(given.pop(0)) if given and "=" not in given[0] else None
-    request = ServiceRequest(id=secrets.token_hex(12), service=name, action=action, vin=vin, data=read_data(given), user=user)
+    request = ServiceRequest(
+        id=secrets.token_hex(12), service=name, action=action, vin=vin, data=read_data(given), user=user,
+        secrets=read_secrets(services[name].actions[action].secrets, {}),
+    )  # fmt: skip
     access = reach_desk(connection, store)
     answer = asyncio.run(ask_desk(access, request, timeout_s=FIRST_ANSWER_S))
     if not as_json and answer.data is not None:

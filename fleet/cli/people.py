@@ -1,14 +1,13 @@
 """Asks the services about people, each as a command of its own: `fleet enrol begin VIN way=qr`. Made from their catalogue.
 
-No secret stands on a command line, where all who can list processes see it: passwords, S-PINs and links are asked for at the
-terminal or read from a pipe, a line for each, and a session is read from a file.
+No secret stands on a command line: passwords, S-PINs and links are asked for at the terminal or read from a pipe, a line for
+each, and a session is kept in a file.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -22,6 +21,7 @@ from fleet.cli.common import WATCH, AsJson, StorePath, out
 from fleet.cli.completing import complete_vin
 from fleet.cli.connecting import BrokerOptions
 from fleet.cli.printing import json_text
+from fleet.cli.secrecy import REFRESH, read_secrets, read_session, refuse_secrets, write_session
 from fleet.cli.tools import User, asking_desk, reach_desk, tell_outcome
 from fleet.cloud.actions import ActionEntry, load_actions
 from fleet.errors import UsageError
@@ -33,7 +33,8 @@ SERVICES: Final = ("account", "enrol", "users", "privacy", "licence", "store")
 """The services that are commands, in the order of the help."""
 PATIENCE_S: Final = 60.0
 """A password is slow to prove, and others may be waiting before it."""
-_OPTIONAL: Final = "?"
+LOG_INS: Final = frozenset({("account", "log_in"), ("account", "refresh")})
+"""Actions that begin a session or renew one."""
 
 Given = Annotated[
     list[str] | None,
@@ -41,7 +42,9 @@ Given = Annotated[
 ]
 SessionFile = Annotated[
     Path | None,
-    typer.Option("--session-file", metavar="FILE", help="Ask as the app whose session's token is in this file."),
+    typer.Option(
+        "--session-file", metavar="FILE", help="Ask in the session of this file; log-in and refresh of an account write it there."
+    ),
 ]
 
 
@@ -59,11 +62,6 @@ def _help(service: str, action: str, entry: ActionEntry) -> str:
     return "\n\n".join([*lines, f"Example: fleet {service} {action.replace('_', '-')} {entry.example}".rstrip()])
 
 
-def _asked_for(secret: str) -> str:
-    name = secret.removesuffix(_OPTIONAL).replace("_", " ")
-    return f"{name} (none: an empty line)" if secret.endswith(_OPTIONAL) else name
-
-
 def _asking(service: str, action: str, entry: ActionEntry) -> Callable[..., None]:
     @asking_desk
     def ask(
@@ -79,8 +77,11 @@ def _asking(service: str, action: str, entry: ActionEntry) -> Callable[..., None
         vin = typed_vin(given.pop(0)) if given and "=" not in given[0] else None
         if entry.car and vin is None:
             raise UsageError(f"{service} {action} is about a car", hint=f"Such as fleet {service} {action} {entry.example}")
-        if session_file is not None and user is not None:
+        begins = (service, action) in LOG_INS
+        if session_file is not None and user is not None and not begins:
             raise UsageError("--user and --session-file exclude each other", hint="A session says whose it is.")
+        refuse_secrets(given)
+        held = {} if session_file is None or (begins and REFRESH not in entry.secrets) else read_session(session_file)
         request = ServiceRequest(
             id=secrets.token_hex(12),
             service=service,
@@ -88,11 +89,15 @@ def _asking(service: str, action: str, entry: ActionEntry) -> Callable[..., None
             vin=vin,
             data=read_data(given),
             user=user,
-            session=None if session_file is None else session_file.read_text(encoding="utf-8").strip(),
-            secrets=read_secrets(entry.secrets),
+            session=None if begins else held.get("session"),
+            secrets=read_secrets(entry.secrets, held),
         )
         access = reach_desk(connection, store)
-        tell(f"{service} {action}", asyncio.run(ask_desk(access, request, timeout_s=PATIENCE_S)), as_json=as_json)
+        answer = asyncio.run(ask_desk(access, request, timeout_s=PATIENCE_S))
+        if begins and session_file is not None and answer.secrets:
+            write_session(session_file, answer.secrets)
+            answer = msgspec.structs.replace(answer, secrets=None)
+        tell(f"{service} {action}", answer, as_json=as_json)
 
     return ask
 
@@ -103,22 +108,6 @@ def tell(what: str, answer: DeskAnswer, *, as_json: bool) -> None:
     if not as_json and told:
         out.print_json(json_text(msgspec.to_builtins(told)))
     tell_outcome(what, answer, as_json)
-
-
-def read_secrets(names: tuple[str, ...]) -> dict[str, str]:
-    """Ask for each secret without showing it, or read a line of what is piped in. Raises UsageError without a needed one."""
-    given: dict[str, str] = {}
-    for wanted in names:
-        name = wanted.removesuffix(_OPTIONAL)
-        if sys.stdin.isatty():
-            text = typer.prompt(_asked_for(wanted).capitalize(), hide_input=True, default="", show_default=False)
-        else:
-            text = sys.stdin.readline().rstrip("\r\n")
-        if text:
-            given[name] = text
-        elif wanted == name:
-            raise UsageError(f"no {name} was given", hint="Type it at the prompt, or pipe it in, a line for each secret.")
-    return given
 
 
 app = typer.Typer()

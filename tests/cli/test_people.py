@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import re
 import sys
@@ -14,10 +13,8 @@ import pytest
 import typer.main
 
 from fleet import cli
-from fleet.cli import people
 from fleet.cli.people import SERVICES
 from fleet.cloud.actions import load_actions
-from fleet.errors import UsageError
 from tests.cli.lab import call, clean_environment, running
 
 VIN = "VSSZZZKLZTR000000"
@@ -49,22 +46,14 @@ def test_each_action_of_a_service_is_a_command(service: str) -> None:
         (("enrol", "begin", VIN, "qr"), "neither a VIN in the first place nor KEY=VALUE"),
         (("enrol", "show", "--user", "1234"), "has the form of an S-PIN"),
         (("account", "log-in", "--user", "anna", "device=phone"), "no password was given"),
+        (("account", "log-in", "--user", "anna", "device=phone", "password=old horse"), "password is a secret"),
+        (("account", "show", "--session-file", "nowhere"), "nowhere cannot be read"),
     ],
 )
 def test_what_is_wrong_is_told_before_anybody_is_asked(words: tuple[str, ...], told: str) -> None:
     done = call(*words)
     assert done.code == 2
     assert told in done.err
-
-
-def test_secrets_are_lines_of_what_is_piped_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In their order; an empty line leaves one out that may be."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO("old horse\r\n\nnew horse\n"))
-    wanted = ("password", "spin?", "new_password")
-    assert people.read_secrets(wanted) == {"password": "old horse", "new_password": "new horse"}
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\nnew horse\n"))
-    with pytest.raises(UsageError, match="no password was given"):
-        people.read_secrets(wanted)
 
 
 def test_the_help_of_an_action_says_all_of_it() -> None:
