@@ -123,6 +123,7 @@ class Consumer:
         self._handled: set[tuple[str, int, int]] = set()
         self.stored = 0
         self.duplicates = 0
+        self.erased = 0
         self.unsafe_dropped = 0
         self.calls_left_out = 0
         self._unreadable_calls: Counter[str] = Counter()
@@ -555,6 +556,7 @@ class Consumer:
             (self.round_trip if awake else self.round_trip_waking).record(done_at - due)
         self.stored += len(committed.fresh)
         self.duplicates += committed.duplicates
+        self.erased += sum(count for count, _ in committed.erased.values())
         if pending.batch.arrivals:
             self.batch_messages.record(len(pending.batch.arrivals))
         return True

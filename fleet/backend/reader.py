@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from fleet.backend.mail.letter import Channel, Letter
+from fleet.backend.positions import sample_of_positions
 from fleet.backend.schema import CLOCK, open_for_reading, store_error
 from fleet.cloud.dispatcher import MailState
 from fleet.cloud.sequence import Gap
@@ -402,6 +403,11 @@ class StoreReader:
             key: msgspec.json.decode(value)
             for key, value in self._rows("SELECT key, value FROM service_state WHERE module = ? ORDER BY key", (module,))
         }
+
+    def sample_of_positions(self, vin: str, until: int, most: int) -> list[tuple[float, float]]:
+        """Return up to so many different positions of a car up to a scenario time, spread over its messages."""
+        with self._errors_in_words():
+            return sample_of_positions(self._connection, vin, until, most)
 
     def command_counts(self) -> dict[str, dict[str, int]]:
         """Return how many commands are in each state, by reason (empty where there is none)."""

@@ -47,6 +47,8 @@ class Snapshot:
     stored: int
     duplicates: int
     quarantined: dict[str, int]
+    erased: int
+    """Messages of cars that were erased: not stored."""
     unsafe_dropped: int
     beyond: dict[str, int]
     answers_dropped: int
@@ -270,6 +272,7 @@ class Backend:
             stored=consumer.stored,
             duplicates=consumer.duplicates,
             quarantined=dict(consumer.quarantined),
+            erased=consumer.erased,
             unsafe_dropped=consumer.unsafe_dropped,
             beyond=consumer.beyond,
             answers_dropped=publisher.dropped,

@@ -305,8 +305,7 @@ class AccountHolds(Check):
         lost = states.count(_SENT | _LEFT)
         kept = account["in_outbox"] - both - stays
         parts = {name: account.get(name, 0) for name in ("stored", "dropped", "quarantined", "refused", "left_out")}
-        # Those that were stored before their car was erased stand among the stored ones here.
-        parts["erased"] = account.get("erased", 0) - account.get("rows_erased", 0)
+        parts["erased"] = account.get("erased", 0)  # those that were stored before are among the stored ones here
         if parts["erased"] > len(self._refused):
             self.breach(line, "run", f"{parts['erased']} messages of erased cars are counted, and {len(self._refused)} came")
         found = sum(parts.values()) + kept + lost

@@ -37,6 +37,7 @@ GROUPS: Final = {
     "certifying": ("certificates",),
     "cleaning": ("clean",),
     "migrating": ("migrate",),
+    "erasing": ("export", "erase"),
 }
 """The modules and their commands, in the order of the groups in the help."""
 

@@ -19,6 +19,7 @@ from fleet.vehicle.catalogue import Equipment
 from fleet.vehicle.geo import geodesic_m, offset
 from fleet.vehicle.region import Place
 from fleet.vehicle.signals import (
+    AskStatus,
     ButtonName,
     Crash,
     DrainTo,
@@ -123,7 +124,7 @@ class HarnessCar:
 
     # --- what its driver does
 
-    def put(self, message: WorldInput | PowerOn) -> None:
+    def put(self, message: WorldInput | PowerOn | AskStatus) -> None:
         """Let something happen to it: any input of `fleet.vehicle.signals`."""
         self._world.steps.check()
         self._world.must_be_open()

@@ -141,7 +141,8 @@ class BackendRecorder:
 def backend_account(snapshot: Snapshot) -> dict[str, int]:
     """Return the back end's part of the account, for the last line of a journal."""
     quarantined = sum(snapshot.quarantined.values())
-    return {"stored": snapshot.stored, "duplicates": snapshot.duplicates, "quarantined": quarantined}
+    account = {"stored": snapshot.stored, "duplicates": snapshot.duplicates, "quarantined": quarantined}
+    return account | ({"erased": snapshot.erased} if snapshot.erased else {})
 
 
 def account_of_rows(backend: Backend) -> dict[str, int]:
@@ -156,5 +157,4 @@ def account_of_rows(backend: Backend) -> dict[str, int]:
             erased = reader.erased()
     except StoreError:
         return {}
-    of_erased = {"rows_erased": erased.stored, "erased": erased.stored + erased.refused}
-    return {"rows": rows, "rows_twice": twice} | (of_erased if any(of_erased.values()) else {})
+    return {"rows": rows, "rows_twice": twice} | ({"rows_erased": erased.stored} if erased.stored else {})
