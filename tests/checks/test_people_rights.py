@@ -63,7 +63,7 @@ def sides(found: Verification, rule: str) -> tuple[int, int]:
 @pytest.mark.parametrize(("name", "who", "permitted"), [
     ("honk", "p1", True), ("honk", "p2", True), ("honk", "p3", False), ("honk", "p9", False),
     ("heater", "p1", True), ("heater", "p2", False), ("heater", "p4", True),
-    ("reset", "p1", True), ("reset", "p4", False),
+    ("reset", "p1", True), ("reset", "p4", False), ("honk", "p4", False),
 ])  # fmt: skip
 def test_roles(paper: Paper, tmp_path: Path, name: str, who: str, *, permitted: bool) -> None:
     """What a role does not permit is refused, and nothing else is refused for it."""
