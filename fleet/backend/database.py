@@ -115,7 +115,10 @@ class Database:
                 for part in parts:
                     write_rest(connection, part.batch, part.prepared)
                 connection.execute("COMMIT")
-                self._written_id = max([self._written_id, *(part.prepared.last_id for part in parts)])
+                if any(part.batch.erased for part in parts):  # the last rows may be gone
+                    self._written_id = int(connection.execute(_LAST_ID).fetchone()[0])
+                else:
+                    self._written_id = max([self._written_id, *(part.prepared.last_id for part in parts)])
             finally:
                 self._file.end(alone=alone)
             if sum([part.batch.size for part in parts]) > _LOOK_AGAIN_ROWS:

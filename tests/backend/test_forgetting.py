@@ -112,6 +112,19 @@ def test_of_a_car_whose_data_alone_go_the_car_stays_known(store: SqliteStore, pa
     assert store.load().presence_boots == {VIN: BOOT}
 
 
+def test_a_store_whose_last_rows_were_erased_is_whole(store: SqliteStore, path: Path) -> None:
+    """It is looked through when somebody else has written to the file: what was erased is not missed."""
+    store.commit(filled(OTHER, 2, "p2", "bea@example.com"), 1)
+    store.commit(filled(VIN, 1, "p1", EMAIL), 1)
+    store.commit(Batch(writes=[decided(erase(), 1)]), 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.execute("PRAGMA user_version = 8")
+    store.commit(batch(status(9, OTHER)), 1)
+    store.rewrite()
+    store.commit(batch(status(10, OTHER)), 1)
+
+
 def test_in_other_peoples_cars_a_person_has_no_name_any_more(store: SqliteStore, path: Path) -> None:
     store.commit(Batch(writes=[decided(CommandOpened(command("c1", OTHER, "p1")), 1)]), 1)
     store.commit(Batch(writes=[decided(erase(), 1)]), 1)
