@@ -8,76 +8,25 @@ from typing import TYPE_CHECKING, Any, Final
 from geographiclib.geodesic import Geodesic
 
 from fleet.errors import UsageError
-from fleet.harness.durations import duration
-from fleet.harness.steps import Steps, step
+from fleet.harness.sent import Sent
 from fleet.harness.surroundings import Surroundings
 from fleet.wire.commands import COMMANDS, command_type
-from fleet.wire.messages import CommandRequest, DeskAnswer, EnrolCar, SetSpin
+from fleet.wire.messages import CommandRequest, EnrolCar, SetSpin
 
 if TYPE_CHECKING:
     from fleet.harness.car import HarnessCar
 
 RIGHT_SPIN: Final = "2580"
-_RIGHT: Final = "right"
+RIGHT: Final = "right"
+"""Stands for the right S-PIN, whichever that is."""
 
 
-class SentCommand:
+class SentCommand(Sent):
     """A command on its way; `outcome` is its end."""
 
     def __init__(self, world: Surroundings, car: HarnessCar, request: CommandRequest) -> None:
-        self._world = world
-        self._car = car
-        self.id = request.id
+        super().__init__(world, request.id, f"{request.name} of {car.vin}", car)
         self.name = request.name
-
-    @property
-    def steps(self) -> Steps:
-        return self._world.steps
-
-    @property
-    def states(self) -> list[str]:
-        """The states in the answers of the desk so far, oldest first."""
-        return [answer.state for answer in self._answers]
-
-    @property
-    def _answers(self) -> list[DeskAnswer]:
-        return self._world.asker.answers.get(self.id, [])
-
-    @step
-    async def outcome(self, *, within: str | float = "10 min") -> DeskAnswer:
-        """Return the final answer: `state` and `reason`. Time moves as far as needed, at most `within`."""
-        return await self._end(within)
-
-    async def _end(self, within: str | float) -> DeskAnswer:
-        def ended() -> bool:
-            return any(answer.final for answer in self._answers)
-
-        if not await self._world.until(ended, self._world.now + duration(within)):
-            told = " → ".join(self.states) or "nothing"
-            self._world.fail(f"{self.name} of {self._car.vin} has no outcome within {within}; the desk told {told}", self._car)
-        return next(answer for answer in self._answers if answer.final)
-
-    @step
-    async def succeeds(self, *, within: str | float = "10 min") -> DeskAnswer:
-        """Expect that it succeeds."""
-        answer = await self._end(within)
-        if answer.state != "succeeded":
-            self._world.fail(f"{self.name} of {self._car.vin} was expected to succeed, and is {_shown(answer)}", self._car)
-        return answer
-
-    @step
-    async def is_rejected(self, reason: str, *, within: str | float = "10 min") -> DeskAnswer:
-        """Expect that it is rejected for that reason."""
-        answer = await self._end(within)
-        if (answer.state, answer.reason) != ("rejected", reason):
-            told = f"{self.name} of {self._car.vin} was expected to be rejected({reason}), and is {_shown(answer)}"
-            self._world.fail(told, self._car)
-        return answer
-
-
-def _shown(answer: DeskAnswer) -> str:
-    reason = f"({answer.reason})" if answer.reason else ""
-    return f"{answer.state}{reason}" + (f": {answer.detail}" if answer.detail else "")
 
 
 class User:
@@ -99,7 +48,7 @@ class User:
         return [*super().__dir__(), *(name for name, known in COMMANDS.items() if known.entry.is_of_users)]
 
     def command(
-        self, car: HarnessCar, name: str, *, spin: str | None = _RIGHT, from_m: float | None = None, ttl_s: float | None = None,
+        self, car: HarnessCar, name: str, *, spin: str | None = RIGHT, from_m: float | None = None, ttl_s: float | None = None,
         **parameters: Any,
     ) -> SentCommand:  # fmt: skip
         """Send a command and return at once; it is on its way.
@@ -116,18 +65,21 @@ class User:
         for key in parameters:
             if key not in fields:
                 raise UsageError(f"{name} has no parameter {key!r}", hint=f"It has: {', '.join(fields) or 'none'}.")
-        self._enrol(car, with_spin=known.needs_spin)
         request = CommandRequest(
             id=self._world.new_id(name),
             vin=car.vin,
             name=name,
             parameters=parameters,
-            user=self._name,
-            spin=(RIGHT_SPIN if spin == _RIGHT else spin) if known.needs_spin else None,
             ttl_s=ttl_s,
+            **self._signed(car, spin, needs_spin=known.needs_spin),
         )
         self._world.ask(request)
         return SentCommand(self._world, car, request)
+
+    def _signed(self, car: HarnessCar, spin: str | None, *, needs_spin: bool) -> dict[str, Any]:
+        """Return who asks, as fields of a request, with the S-PIN where one is wanted."""
+        self._enrol(car, with_spin=needs_spin)
+        return {"user": self._name, "spin": (RIGHT_SPIN if spin == RIGHT else spin) if needs_spin else None}
 
     def _enrol(self, car: HarnessCar, *, with_spin: bool) -> None:
         if car.vin not in self._enrolled:

@@ -28,8 +28,10 @@ from fleet.harness.errors import ExpectationFailed, InvariantBroken
 from fleet.harness.faults import Faults
 from fleet.harness.gate import Gate
 from fleet.harness.inboxes import Inboxes
+from fleet.harness.mailbox import HarnessMailbox
 from fleet.harness.making import ModelCar
 from fleet.harness.matching import Matcher, as_matcher
+from fleet.harness.people import HarnessPeople, HarnessPerson, Role, SentRequest
 from fleet.harness.stages import LiveWorldStage, Reach, VirtualWorldStage, WorldStage
 from fleet.harness.steps import Steps, step
 from fleet.harness.surroundings import AnyCar
@@ -41,6 +43,8 @@ from fleet.observe.story import CAR, stories
 from fleet.runtime.dialects import foreign_name, open_dialect
 from fleet.runtime.journalling import BACKEND, SIMULATOR, BackendRecorder
 from fleet.runtime.link_plan import LinkPlan
+from fleet.runtime.people.mailboxes import PostOffice
+from fleet.runtime.people.person import Manner
 from fleet.runtime.shard import Shard
 from fleet.scenario.schema import RegionChoice
 from fleet.vehicle.car import Car
@@ -113,6 +117,8 @@ class World:
         self.faults = Faults(self)
         self.clock = HarnessClock(self)
         self.user = User(self)
+        self._office = PostOffice() if settings.backend is True else None
+        self.people = HarnessPeople(self, self._office, seed=settings.seed)
         self.folder = folder
         self.settings = settings
         self.seed = settings.seed
@@ -167,6 +173,8 @@ class World:
         hooks = BackendRecorder(self._journal, before=settings.start)
         hooks.follow(self.stage.clock.now)
         config = replace(self.stage.backend_config(store, settings.seed), announce_stored=settings.until_stored)
+        if self._office is not None:
+            config = replace(config, ways=self._office.before(config.ways))
         return BackendHere(Backend(hooks.applied(config)), store)
 
     def _tell_time(self) -> None:
@@ -439,6 +447,39 @@ class World:
             if self.faults.broker_works and not all(each.is_connected for each in made if each.simulated.outbox.has_coverage):
                 raise self.shard.first_error or UsageError("a car does not connect", hint="Is the broker running?")
         return made
+
+    # --- people
+
+    @step
+    async def person(
+        self,
+        /,
+        name: str,
+        role: Role | None = None,
+        car: HarnessCar | None = None,
+        *,
+        language: str = "en",
+        country: str = "DE",
+        verified: bool = True,
+        registered: bool = True,
+        allowed: Sequence[str] | None = None,
+        licence_age: str | float = 0,
+    ) -> HarnessPerson:
+        """Add somebody with an account, as a user of a car (None: the only one) or of none.
+
+        A car whose first person is no primary user gets one beside. `verified` by a dealer; `allowed` are the services that the
+        primary user allows an additional one. The free licences of a primary user's car began `licence_age` ago.
+        """
+        manner = Manner(language=language, country=country, verified=verified, registered=registered)
+        return await self.people.join(name, role, car, manner, allowed=allowed, licence_age=licence_age)
+
+    def mailbox(self, person: HarnessPerson) -> HarnessMailbox:
+        """Return what a person was sent."""
+        return self.people.mailbox(person)
+
+    def service(self, service: str, action: str, car: HarnessCar | None = None, **data: Any) -> SentRequest:
+        """Ask a service of the back end as a trusted tool, and return at once."""
+        return self.people.service(service, action, car, data)
 
     def new_id(self, what: str) -> str:
         """Return an id for a request, no other has it."""

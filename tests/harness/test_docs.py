@@ -15,6 +15,9 @@ from fleet.harness.backend import HarnessBackend
 from fleet.harness.car import HarnessCar
 from fleet.harness.clock import HarnessClock
 from fleet.harness.faults import Faults
+from fleet.harness.mailbox import HarnessMailbox
+from fleet.harness.people import HarnessPerson
+from fleet.harness.sent import Sent
 from fleet.harness.user import SentCommand
 
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
@@ -22,7 +25,7 @@ TUTORIAL, RECIPES, REFERENCE = (
     PAGE.partition(f"\n## {begin}\n")[2].partition("\n## ")[0]
     for begin in ("Test your back end in ten minutes", "Recipes", "Reference")
 )
-OF_THE_WORLD = {"steps", "mend", "cuts_off", "network_carries", "network_is_harmed"}
+OF_THE_WORLD = {"steps", "end", "mend", "cuts_off", "network_carries", "network_is_harmed"}
 """What the parts of a world ask each other, and no test does."""
 WORDS = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", REFERENCE))))
 
@@ -33,7 +36,9 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
         yield match[1], match[2]
 
 
-@pytest.mark.parametrize("kind", [HarnessBackend, HarnessCar, HarnessClock, Faults, SentCommand])
+@pytest.mark.parametrize(
+    "kind", [HarnessBackend, HarnessCar, HarnessClock, HarnessMailbox, HarnessPerson, Faults, Sent, SentCommand]
+)
 def test_the_reference_has_all_that_a_test_can_say(kind: type) -> None:
     missing = {name for name in vars(kind) if not name.startswith("_")} - WORDS - OF_THE_WORLD
     assert missing == set()
@@ -67,7 +72,7 @@ def test_the_recipes_run(pytester: pytest.Pytester) -> None:
     (ini,) = (block for before, block in blocks(TUTORIAL) if before == "`pytest.ini`")
     pytester.makeini(ini)
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-q")
-    done.assert_outcomes(passed=len(recipes) + 3)  # one has four parameters
+    done.assert_outcomes(passed=len(recipes) + 7)  # one has four parameters, and one five tests
 
 
 @pytest.mark.live
