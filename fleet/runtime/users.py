@@ -352,7 +352,7 @@ class Users:
         """Return who says that a service has refused, where nobody else listens."""
 
         def answered(answer: DeskAnswer) -> None:
-            if answer.state != "succeeded" or answer.detail:
+            if answer.state != "succeeded" or "unknown" in (answer.data or {}):
                 told = f"{step.service} {step.action}"
                 log.warning("a service refused", service=told, reason=answer.reason, detail=answer.detail)
 

@@ -9,6 +9,7 @@ from tests.rule_book.book import Book
 from tests.rule_book.commands import write_commands
 from tests.rule_book.events import TOLD_PARTNER, write_events
 from tests.rule_book.knowledge import FLEETS
+from tests.rule_book.licences import write_licences
 from tests.rule_book.own_rules import write_own_rules
 from tests.rule_book.requests import write_requests
 
@@ -50,7 +51,7 @@ _EXPECTATIONS: Final = (
 def book() -> Book:
     """Return the rule book with all its lines."""
     made = Book(FLEETS)
-    for write in (write_commands, write_own_rules, write_requests, write_events):
+    for write in (write_commands, write_own_rules, write_requests, write_events, write_licences):
         write(made)
     return made
 

@@ -78,7 +78,10 @@ def sell(
     if is_listed(f"{buyer.first_name} {buyer.last_name}", buyer.birth_date):
         people.purchases.put(purchase.id, replace(purchase, cancelled="sanctioned"))
         mail = mail_to(buyer, "purchase_cancelled", vin=car.vin, product=offer.product)
-        raise Refused("sanctioned", f"the purchase {purchase.id} is cancelled: its buyer is on the list of sanctions", (mail,))
+        told = Notify(car.vin, "operator", "purchase_cancelled", {"purchase": purchase.id, "account": buyer.id})
+        raise Refused(
+            "sanctioned", f"the purchase {purchase.id} is cancelled: its buyer is on the list of sanctions", (told, mail)
+        )
     car, licence = with_licence(car, offer.product, offer.months, now, purchase=purchase.id, active=active)
     purchase = replace(purchase, licence=licence.id, invoice=_invoice(people, purchase, purchase.price_cents, now))
     people.purchases.put(purchase.id, purchase)

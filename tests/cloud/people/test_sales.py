@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.cloud.people.people import People
-from fleet.cloud.rule import Mail
+from fleet.cloud.rule import Mail, Notify
 from fleet.kernel.instants import DAY, from_datetime
 from tests.cloud.people.buyers import ANNA, CAR, LISTED, anna_and_her_car, car_of, lab_with
 from tests.cloud.people.lab import OTHER, VIN, PeopleLab
@@ -77,6 +77,9 @@ def test_a_purchase_of_somebody_listed_is_cancelled_recorded_and_told() -> None:
     assert (kept.cancelled, kept.invoice, kept.licence) == ("sanctioned", "", "")
     assert [(mail.kind, mail.account, mail.data["product"]) for mail in lab.those(Mail)] == [
         ("purchase_cancelled", "p3", "g3_navi")
+    ]
+    assert [(told.to, told.kind, told.data["purchase"]) for told in lab.those(Notify)] == [
+        ("operator", "purchase_cancelled", "b1")
     ]
     assert len(lab.people.invoices) == 0
     assert lab.people.cars[OTHER].licences == ()
