@@ -3,7 +3,8 @@
 A service's own rules are a `Rule` in a module of their own, with one line in `registry.py` and an entry in `actions.toml`:
 
 - `events` and `requests` name what the rule is given; each (VIN, boot, number) comes once, also across restarts. Of rules that
-  answer the same request the first that `takes` it gets it. What is in `data` was written by a car: read it with `msgspec.convert`, and expect anything.
+  answer the same request the first that `takes` it gets it. What is in `data` was written by a car: read it with
+  `msgspec.convert`, and expect anything.
 - `asked` answers what tools and scenarios ask (`fleet service NAME ACTION [VIN] key=value …`), NAME being the rule's `name`. Of a
   list of `cars` it gets those that the back end knows; the answer names the others.
 - Each method returns outputs, in their order: `Notify` somebody, `AskCar` for a command, `SendReply` to a request.
