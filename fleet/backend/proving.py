@@ -7,6 +7,9 @@ hashed to be kept, of others there is a digest by which they are looked up. A se
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -28,6 +31,7 @@ from fleet.cloud.spin_guard import BAD_FORMAT, is_spin
 MOST: Final = 64
 """Requests that are proven at a time (ours): at the recommended cost, a few seconds of work."""
 WORKERS: Final = 2
+NICE: Final = 10
 LONGEST_WORD: Final = 200
 """Characters of a link, code or token."""
 Proofs = Mapping[str, Proof]
@@ -59,7 +63,7 @@ class Prover:
         self._passwords = passwords
         self._spins = spins
         self._check_spin = check_spin
-        self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="fleet-secrets")
+        self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="fleet-secrets", initializer=_give_way)
         self._tasks: dict[str, _Task] = {}
         self._work: set[asyncio.Future[Proofs]] = set()
 
@@ -163,6 +167,12 @@ class Prover:
             return
         del self._tasks[key]
         self._context.attempt("a request whose secrets were proven", task.done, task.proofs)
+
+
+def _give_way() -> None:
+    """Have this thread, and those that hash for it, give way to the event loop: who waits for a car goes before who logs in."""
+    if sys.platform == "linux":  # elsewhere the priority is that of the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _looked_up(secret: str) -> Proof:
