@@ -88,4 +88,13 @@ ENROLMENT: Final[tuple[Mutant, ...]] = (
         scenario="new-owner",
         caught_by=("enrolments.succeeded / cars == 1",),
     ),
+    Mutant(
+        name="partner-of-the-previous-owner",
+        told="the partner whom a previous owner has preferred hears of faults",
+        file="cloud/partners.py",
+        old=("        return kept if primary in {None, kept.by} else Preference()"),
+        new=("        return kept if primary in {None, primary} else Preference()"),
+        scenario="new-owner",
+        caught_by=("partners", "notices.fault / cars == 20 %"),
+    ),
 )

@@ -49,7 +49,7 @@ class PartnersTold(Check):
 
     To nobody where none is chosen, the chosen one is closed, or automatic scheduling is off. That a partner closes is told to
     each user who had chosen it. For a car with people the primary user chooses, and consents to it; it wants a licence, and a
-    privacy mode that is not silent.
+    privacy mode that is not silent. The next primary user chooses anew.
     """
 
     name = "partners"
@@ -67,6 +67,7 @@ class PartnersTold(Check):
         self._off: set[str] = set()
         self._closed: set[str] = set()
         self._left: set[str] = set()
+        self._by: dict[str, str] = {}
         self._due: dict[tuple[str, str], Data] = {}
 
     def handlers(self) -> Handlers:
@@ -85,17 +86,31 @@ class PartnersTold(Check):
             return
         match asked["action"]:
             case "choose" if vin and _is_name(data.get("partner")) and data["partner"] not in self._closed:
+                self._belongs_to_primary(vin)
                 if data.get("contact", "email") in {"email", "phone"} and not data.keys() - {"partner", "contact"}:
                     self._chosen[vin] = (data["partner"], data.get("contact", "email"))
                     self._left.discard(vin)
             case "automatic" if vin and isinstance(data.get("on"), bool):
+                self._belongs_to_primary(vin)
                 (self._off.discard if data["on"] else self._off.add)(vin)
             case "close" if _is_name(data.get("partner")):
                 self._closed.add(data["partner"])
                 for each, (partner, _) in self._chosen.items():
-                    if partner == data["partner"] and each not in self._left:
+                    if partner == data["partner"] and each not in self._left and self._is_of_primary(each):
                         self._left.add(each)
                         self._due[each, "partner_closed"] = {"partner": partner}
+
+    def _is_of_primary(self, vin: str) -> bool:
+        """Tell whether what was chosen for a car was so by who is its primary user now."""
+        return self._people.managed(vin) is None or self._by.get(vin, "") == (self._people.primary(vin) or "")
+
+    def _belongs_to_primary(self, vin: str) -> None:
+        """Forget what another one has chosen."""
+        if not self._is_of_primary(vin):
+            self._chosen.pop(vin, None)
+            self._off.discard(vin)
+            self._left.discard(vin)
+        self._by[vin] = (self._people.primary(vin) or "") if self._people.managed(vin) is not None else ""
 
     def _may_ask(self, asked: Data, vin: str | None) -> bool:
         """Tell whether whoever asks is the primary user of a car with people, and consents to what choosing is for."""
@@ -113,7 +128,8 @@ class PartnersTold(Check):
             return True
         switches = self._people.switches(vin)
         return (
-            self._people.consents(self._people.primary(vin), self.PURPOSE)
+            self._is_of_primary(vin)
+            and self._people.consents(self._people.primary(vin), self.PURPOSE)
             and self._people.licensed(vin, "safety", now)
             and switches.mode not in SILENT_MODES
             and "partner" not in switches.off

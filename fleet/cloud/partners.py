@@ -2,7 +2,7 @@
 
 The preferred partner is, and contacts the user by e-mail or phone. Without one nobody is told, until one is chosen; what came
 before is not told later (ours). When a partner closes, its users are told and choose again. Whoever switches automatic scheduling
-off is left alone.
+off is left alone. What the primary user of a car with people has chosen is nothing to the next one.
 """
 
 from __future__ import annotations
@@ -54,12 +54,13 @@ ACTIONS: Final[dict[str, type[_Asked]]] = {"choose": Choose, "automatic": Automa
 
 
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
-    """The choices of the user of a car."""
+    """The choices of the user of a car; `by` is the account of its primary user, "" where nobody knows who that is."""
 
     partner: str | None = None
     contact: Literal["email", "phone"] = "email"
     automatic: bool = True
     closed: bool = False
+    by: str = ""
 
     @property
     def state(self) -> State:
@@ -99,8 +100,15 @@ class PartnerRule(Rule):
     events: ClassVar[frozenset[str]] = frozenset(_TOLD)
 
     def preference(self, vin: str) -> Preference:
-        """Return what is preferred for a car; nothing yet for one that nobody has asked about."""
-        return msgspec.convert(self.notes.get(_CAR + vin, {}), Preference)
+        """Return what is preferred for a car; nothing for one that nobody has asked about, or that has another primary user."""
+        kept = msgspec.convert(self.notes.get(_CAR + vin, {}), Preference)
+        primary = self._primary(vin)
+        return kept if primary in {None, kept.by} else Preference()
+
+    def _primary(self, vin: str) -> str | None:
+        """Return the account of the primary user; None for a car without people, "" while a car with people has none."""
+        rights = self.rights_of(vin)
+        return None if rights is None or not rights.people else rights.primary or ""
 
     def event(self, event: Event, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002 (its own time counts)
         """Return a notice to the partner, if there is one."""
@@ -142,7 +150,8 @@ class PartnerRule(Rule):
         return self._keep(vin, msgspec.structs.replace(before, partner=words.partner, contact=words.contact, closed=False))
 
     def _keep(self, vin: str, preference: Preference) -> Done:
-        self.notes[_CAR + vin] = msgspec.to_builtins(preference)
+        kept = msgspec.to_builtins(msgspec.structs.replace(preference, by=self._primary(vin) or ""))
+        self.notes[_CAR + vin] = kept if kept["by"] else {name: value for name, value in kept.items() if name != "by"}
         return Done(data=_shown(preference))
 
     def _close(self, words: Close) -> Done | RequestRefused:

@@ -9,7 +9,8 @@ import pytest
 
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.partners import PartnerRule
-from fleet.cloud.rule import Keep, Notify, ServiceAsked
+from fleet.cloud.rights import CarRights, UserRights
+from fleet.cloud.rule import Done, Keep, Notes, Notify, ServiceAsked
 from fleet.wire.messages import Event, ServiceRequest
 
 NOW = 1_772_000_000_000_000
@@ -112,6 +113,38 @@ def test_a_partner_closes() -> None:
     assert (answer.state, answer.reason) == ("rejected", "partner_closed")
     lab.ask("choose", partner="Werkstatt Süd")
     assert [notice.data["partner"] for notice in lab.event()] == ["Werkstatt Süd"]
+
+
+def test_the_next_primary_user_of_a_car_chooses_anew() -> None:
+    """Nobody contacts somebody in the name of whom the car has left; what a nameless user has chosen is nothing either."""
+    rule = PartnerRule(Notes())
+
+    def has(users: dict[str, UserRights]) -> None:
+        rule.rights_of = lambda _: CarRights(users=users)
+
+    def asks(action: str, **data: Any) -> Any:
+        done = rule.asked(ServiceRequest(id="r", service="partner", action=action, vin=VIN, data=data), NOW)
+        assert isinstance(done, Done)
+        return done.data
+
+    def told() -> list[Any]:
+        event = Event(vin=VIN, boot=1, seq=1, captured_at=NOW, name="fault", data=FAULT)
+        return [notice.data["partner"] for notice in rule.event(event, NOW) if isinstance(notice, Notify)]
+
+    asks("choose", partner="North", contact="phone")
+    assert told() == ["North"]
+    has({"p1": UserRights("primary")})
+    assert told() == []
+    asks("choose", partner="West")
+    assert told() == ["West"]
+    has({"p2": UserRights("primary"), "p1": UserRights("additional")})
+    assert told() == []
+    assert rule.asked(ServiceRequest(id="r", service="partner", action="close", data={"partner": "West"}), NOW) == Done(
+        [], {"cars": 0}
+    )
+    assert asks("automatic", on=True) == {"state": "awaiting_activation", "partner": None, "contact": "email"}
+    has({})
+    assert told() == []
 
 
 def test_a_restart_forgets_nothing() -> None:
