@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -38,7 +38,7 @@ class ClearPresence(NamedTuple):
 
 Action = SendCommand | Answer | ReplyGiven | ClearPresence
 """Published once a batch is stored."""
-_PATIENT = (Notify, Keep, ReplyPublished, AnswerPublished, MailPosted)
+_PATIENT: Final = frozenset({Notify, Keep, ReplyPublished, AnswerPublished, MailPosted})
 """Writes that nobody waits for."""
 
 
@@ -49,11 +49,12 @@ def pause_s(failures: int) -> float:
 
 def _is_patient(write: StoredWrite) -> bool:
     """Tell whether nobody waits for it, as for the note that a command was sent. A mail leaves only when that is noted."""
+    kind = type(write)
+    if kind in _PATIENT:
+        return True
     if isinstance(write, Transition):
         return write.state == "sent"
-    if isinstance(write, MailNoted):
-        return write.state != "sending"
-    return isinstance(write, _PATIENT)
+    return isinstance(write, MailNoted) and write.state != "sending"
 
 
 class Pending(msgspec.Struct):

@@ -152,8 +152,8 @@ class Publisher:
     def _frame(self, action: Action) -> Frame:
         if isinstance(action, SendCommand):
             return self._dialect.to_car(action.command.vin, action.command, expiry_s=action.expiry_s)
-        if isinstance(action, ClearPresence):
-            return Frame(topic=self._dialect.topics.presence(action.vin), payload=b"", retain=True)
+        if isinstance(action, Answer):
+            return self._dialect.desk_answer(action.answer, topic=action.topic)
         if isinstance(action, ReplyGiven):
             return self._dialect.to_car(action.vin, action.reply, expiry_s=self._centre.expiry_s(action.expires_at))
-        return self._dialect.desk_answer(action.answer, topic=action.topic)
+        return Frame(topic=self._dialect.topics.presence(action.vin), payload=b"", retain=True)

@@ -77,7 +77,7 @@ class Batch(msgspec.Struct):
     @property
     def erased(self) -> list[Erase]:
         """What is erased with it."""
-        return [decision.write for decision in self.writes if isinstance(decision.write, Erase)]
+        return [write for decision in self.writes if type(write := decision.write) is Erase]
 
     @property
     def size(self) -> int:

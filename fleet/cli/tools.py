@@ -21,6 +21,7 @@ from fleet.cli.common import MOST_ROWS, WATCH, AsJson, StorePath, Vin, err, make
 from fleet.cli.completing import LATEST, complete_command
 from fleet.cli.connecting import BrokerOptions, connecting, without_effect
 from fleet.cli.printing import json_text
+from fleet.cli.secrecy import read_session
 from fleet.cli.words import lacking, read_words
 from fleet.cloud.spin_guard import looks_like_spin
 from fleet.errors import UsageError
@@ -328,6 +329,12 @@ def command(
     action: Annotated[Literal["start", "stop"] | None, typer.Option("--action", help="heater \\[default: start].")] = None,
     spin: Annotated[str | None, typer.Option("--spin", metavar="-", help="The car's S-PIN: '-' asks for it.")] = None,
     user: User = None,
+    session_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--session-file", metavar="FILE", help="Ask as the app whose session is in this file (fleet account log-in)."
+        ),
+    ] = None,
     ttl: Annotated[
         float | None, typer.Option("--ttl", metavar="SECONDS", callback=finite, help="Time in which the car may execute it.")
     ] = None,
@@ -342,7 +349,11 @@ def command(
     fleet command VIN lock --spin -
 
     fleet command VIN heater minutes=30 --spin -
+
+    fleet command VIN climatisation --session-file anna.session
     """
+    if session_file is not None and user is not None:
+        raise UsageError("--user and --session-file exclude each other", hint="A session says whose it is.")
     if spin is not None and not command_type(name).needs_spin:
         raise without_effect("--spin", f"{name} needs no S-PIN", "name a command that needs one")
     request = CommandRequest(
@@ -352,6 +363,7 @@ def command(
         parameters=_parameters(name, words or [], {"mode": mode, "minutes": minutes, "action": action}, position),
         spin=None if spin is None else given_spin(spin),
         user=user,
+        session=None if session_file is None else read_session(session_file)["session"],
         ttl_s=ttl,
     )
     access = reach_desk(connection, store)

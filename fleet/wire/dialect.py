@@ -285,9 +285,7 @@ def intervals_of(dialect: Dialect) -> StatusIntervals:
     return dialect.status_intervals if isinstance(dialect, Reporting) else NO_INTERVALS
 
 
-_SECRET: Final = ("spin", "token", "session", "secrets")
-
-
 def is_secret(request: DeskRequest) -> bool:
     """Tell whether no broker may keep a request: it holds something secret. Whoever asks repeats it until it is answered."""
-    return any(getattr(request, name, None) for name in _SECRET)
+    held = getattr(request, "spin", None) or getattr(request, "token", None) or getattr(request, "session", None)
+    return bool(held or getattr(request, "secrets", None))

@@ -43,6 +43,8 @@ def test_each_action_of_a_service_is_a_command(service: str) -> None:
         (("enrol", "begin", "way=qr"), "enrol begin is about a car"),
         (("enrol", "begin", "VSSZZZKLZTR00000O", "way=qr"), "is not a VIN: it holds 'O'"),
         (("enrol", "show", "--user", "anna", "--session-file", "here"), "exclude each other"),
+        (("command", VIN, "refresh", "--user", "anna", "--session-file", "here"), "exclude each other"),
+        (("command", VIN, "refresh", "--session-file", "not-here"), "cannot be read"),
         (("enrol", "begin", VIN, "qr"), "neither a VIN in the first place nor KEY=VALUE"),
         (("enrol", "show", "--user", "1234"), "has the form of an S-PIN"),
         (("account", "log-in", "--user", "anna", "device=phone"), "no password was given"),
