@@ -193,10 +193,11 @@ Role = Literal["primary", "additional", "guest"]
 
 
 class EnrolUser(_Parameters, frozen=True, kw_only=True):
-    """`user` is the id of an account: a car knows no e-mail."""
+    """`user` is the id of an account: a car knows no e-mail. `takes_over`: in place of another primary user."""
 
     user: str
     role: Role = "primary"
+    takes_over: bool = False
 
 
 class ShowNotice(_Parameters, frozen=True, kw_only=True):

@@ -122,3 +122,32 @@ def test_a_family_at_the_screen_of_its_car(tmp_path: Path) -> None:
     kept = [line["data"]["reply"]["data"] for line in given if line["data"]["reply"].get("data", {}).get("settings")]
     seat = {"name": "seat", "value": "7"}
     assert kept == [{"settings": [seat], "hidden": 1}] * 2, "a saved S-PIN shows nothing confidential"
+
+
+SOLD = """\
+scenario: sold
+purpose: Cars that have never heard of their owners are taken over.
+seed: 5
+start: 2026-03-02T07:00Z
+duration: 1 h
+clock: virtual
+region: munich
+fleets:
+  - {name: leons, count: 3, models: {Leon: 1}, energies: {Leon: {petrol: 1}}, profile: parked,
+     coverage: {garages: 0 %, holes: 0 %}, equipment: {media: media_system, build_week: 202310}}
+people: {drawn: [{buyers: 100 %}]}
+timeline:
+  - {at: 1 min, command: speed_alert, parameters: {limit_kmh: 30}, by: primary, title: an alert of the owner,
+     expect: {outcome: succeeded}}
+  - {at: 10 min, do: enrol, way: two_keys, by: buyer, title: a buyer, expect: {event: user_enrolled, within: 10 min}}
+  - {at: 20 min, do: drive, to: 10 km, title: which the buyer has not, expect: {no_event: speed_alert, within: 20 min}}
+"""
+
+
+def test_who_takes_a_car_over_has_nothing_of_the_owner_before(tmp_path: Path) -> None:
+    """Enrolled long ago and never logged in, the owner is known to the back end alone."""
+    journal = run_day(tmp_path, SOLD)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [line["text"] for line in report["expectations"] if not line["passed"]] == []
+    assert broken(judged(journal)) == set()
+    assert report["verdict"] == "passed"

@@ -37,8 +37,9 @@ _ENROL, _FORGET = "enrol", "forget"
 
 def welcome(people: People, vin: str, account: str) -> AskCar:
     """Have a user at home in the car."""
-    role = people.cars[vin].users[account].role
-    return AskCar(_id(people, _ENROL, account), vin, "enrol_user", {"user": account, "role": role}, TOLD_WITHIN)
+    user = people.cars[vin].users[account]
+    parameters = {"user": account, "role": user.role} | ({"takes_over": True} if user.takes_over else {})
+    return AskCar(_id(people, _ENROL, account), vin, "enrol_user", parameters, TOLD_WITHIN)
 
 
 def _forget(people: People, vin: str, account: str) -> AskCar:

@@ -55,6 +55,7 @@ def make_primary(
         raise Refused("privacy_offline", f"the privacy mode of the car is {car.reported.mode}")
     model = model_of(car.vin)
     before = car.users
+    takes_over = any(user.role == "primary" for user in before.values())
     car = replace(
         opened(at_home.free(without_begun(car, account_id)), now),
         managed=True,
@@ -66,7 +67,7 @@ def make_primary(
         tell_again=None,
     )
     car = licences.for_enrolment(car, now)
-    people.put_car(at_home.with_user(car, account_id, CarUser(role="primary", since=now, given=number)))
+    people.put_car(at_home.with_user(car, account_id, CarUser(role="primary", since=now, given=number, takes_over=takes_over)))
     if accepted:
         texts = [
             Consent(what=what, version=version, given=True, at=now, vin=car.vin if what == "contract" else "")

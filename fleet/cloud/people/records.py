@@ -111,7 +111,8 @@ class CarUser(Record, frozen=True, kw_only=True):
 
     `given` is the newest message of the car by which the person is its user: a reset in the car takes away what was given before
     it, whenever it is heard of. `awaited`: the car was asked to have the person at home and has not said so yet; meanwhile
-    `deleted` is the newest deletion that was heard of. `spin_typed` is the version of the S-PIN that was last typed in this car.
+    `deleted` is the newest deletion that was heard of. `takes_over`: another primary user was there before. `spin_typed` is the
+    version of the S-PIN that was last typed in this car.
     """
 
     role: Role
@@ -120,6 +121,7 @@ class CarUser(Record, frozen=True, kw_only=True):
     given: Number = NEVER
     awaited: bool = False
     deleted: Number = NEVER
+    takes_over: bool = False
     spin_typed: int = -1
 
 

@@ -16,7 +16,7 @@ from fleet.kernel.instants import MINUTE, Duration, Instant
 from fleet.vehicle import ports
 from fleet.vehicle.kept import drop, find, keep
 from fleet.vehicle.services import online, privacy, reset, users
-from fleet.vehicle.services.car_users import takes_over
+from fleet.vehicle.services.car_users import is_primary, takes_over
 from fleet.vehicle.services.listener import Listener
 from fleet.vehicle.services.service import Refusal, Service
 from fleet.wire.enrolment import Way, way_of
@@ -115,10 +115,14 @@ def _refusal(car: Ports, parameters: EnrolUser, _now: Instant) -> Refusal | None
 
 
 def _carry_out(car: Ports, parameters: EnrolUser, now: Instant) -> None:
-    """Have a user at home, as the back end says; the screen shows it."""
+    """Have a user at home, as the back end says; the screen shows it.
+
+    A primary user in place of another one finds the car as after a reset, once. The car need not know the other: whoever never
+    logged in, and enrolled elsewhere, it does not.
+    """
     user, role = parameters.user, parameters.role
     if role == "primary":
-        if takes_over(car, user):
+        if takes_over(car, user) or (parameters.takes_over and not is_primary(car, user)):
             reset.reset(car, None, "enrolment", now)
         privacy.come_home(car, now)
     users.know(car, user, role, now)

@@ -35,7 +35,7 @@ def test_who_takes_a_car_over_has_it_and_all_before_have_nothing() -> None:
     assert lab.told() == [(BEA, "enrolled"), (ANNA, "taken_over"), (CARL, "user_removed")]
     assert lab.people.cars_of(ANNA) == lab.people.cars_of(CARL) == frozenset()
     (asked,) = lab.asked_of_car()
-    assert asked.parameters == {"user": BEA, "role": "primary"}
+    assert asked.parameters == {"user": BEA, "role": "primary", "takes_over": True}
 
 
 def test_the_desk_hears_of_it_before_all_else() -> None:

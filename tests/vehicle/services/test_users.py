@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.kernel.instants import MINUTE
+from fleet.kernel.instants import DAY, MINUTE
 from fleet.vehicle.kept import find
 from fleet.vehicle.services.car_users import MOST, CarUsers
 from fleet.vehicle.services.hooks import not_forgotten
@@ -89,6 +89,15 @@ def test_who_takes_over_is_alone_in_the_car(lab: PeopleLab) -> None:
     assert not lab.car.outbox.muted
     lab.put(LogIn("p1"))
     assert lab.failures()[-1] == ("log_in", "spin_required")
+
+
+def test_a_car_that_does_not_know_its_primary_user_is_taken_over_all_the_same(lab: PeopleLab) -> None:
+    """The back end says that there was one; told again, it changes nothing more."""
+    for times in (1, 1, 1):
+        lab.command("enrol_user", ttl=DAY, user="p9", role="primary", takes_over=True)
+        assert lab.told("car_reset") == [{"by": "enrolment"}] * times
+    assert len(lab.told("user_enrolled")) == 3
+    assert roles(lab) == {"p9": "primary"}
 
 
 def test_the_same_primary_user_again_takes_nobody_over(lab: PeopleLab) -> None:
