@@ -258,6 +258,14 @@ class CentreDriver:
         """Return how many wall seconds the broker keeps what is of use until then."""
         return min(max(self._clock.wall_s_until(until), SHORTEST_EXPIRY_S), LONGEST_EXPIRY_S)
 
+    def deadline(self) -> Instant | None:
+        """Return when something is due, None while nothing is."""
+        return self._machine.deadline()
+
+    def look_at_clock(self) -> None:
+        """Do what is due by now, whatever the timer was set to."""
+        self._machine.look_at_clock()
+
     def clock_changed(self) -> None:
         """See when the next deadline comes now."""
         self._machine.cancel()

@@ -56,7 +56,7 @@ from fleet.cloud.people.people import RULE, People, rights_in
 from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.rule import AskCar, CommandEnded
 from fleet.cloud.spin_guard import PRIMARY
-from fleet.kernel.instants import SECOND, Duration
+from fleet.kernel.instants import SECOND, Duration, Instant
 from fleet.kernel.machine import Machine
 from fleet.wire.dialect import ANSWER_OF_USE_S
 from fleet.wire.messages import (
@@ -334,6 +334,10 @@ class DeskDriver:
         self.feed(ClockChanged(request.factor, shift))
         self.clock_moved(shift)
         self._context.answer(answer_topic, DeskAnswer(id=request.id, state="succeeded", final=True, at=self._clock.now()))
+
+    def deadline(self) -> Instant | None:
+        """Return when something is due, None while nothing is."""
+        return self._machine.deadline()
 
     def look_at_clock(self) -> None:
         """Do what is due by now, whatever the timer was set to."""

@@ -31,7 +31,7 @@ class MachineDriver(Generic[InputT, OutputT]):
         self._clock = context.clock
         self._perform = perform
         self._failures = 0
-        self._timer = DeadlineTimer(self._call_at, self._deadline, self._look, longest_wait_s=_LONGEST_WAIT_S)
+        self._timer = DeadlineTimer(self._call_at, self.deadline, self._look, longest_wait_s=_LONGEST_WAIT_S)
 
     def replace(self, machine: Machine[InputT, OutputT]) -> None:
         """Drive another machine from now on."""
@@ -55,7 +55,8 @@ class MachineDriver(Generic[InputT, OutputT]):
         self._timer.cancel()
         self._look()
 
-    def _deadline(self) -> Instant | None:
+    def deadline(self) -> Instant | None:
+        """Return when the machine wants to be woken, None while nothing is due."""
         return self._machine.deadline()
 
     def _call_at(self, at: Instant, callback: Callable[[], object], not_before_s: float, not_after_s: float) -> Cancellable:

@@ -203,7 +203,11 @@ class Backend:
     def look_at_clock(self) -> None:
         """Do what is due: the scenario time was moved by hand, which no timer can know."""
         self.desk.look_at_clock()
-        self._centre.clock_changed()
+        self._centre.look_at_clock()
+
+    def deadline(self) -> Instant | None:
+        """Return the scenario time at which something is due, None while nothing is: for whoever moves the time by hand."""
+        return min((due for part in (self.desk, self._centre) if (due := part.deadline()) is not None), default=None)
 
     async def start(self) -> None:
         """Begin connecting and storing; returns at once."""

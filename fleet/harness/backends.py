@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from fleet.backend.reader import StoreReader
 from fleet.backend.service import Backend
 from fleet.errors import LinkError, UsageError
+from fleet.kernel.instants import Instant
 from fleet.runtime.children import Child
 from fleet.runtime.journalling import backend_account
 
@@ -59,6 +60,10 @@ class OwnBackend(Protocol):
         ...
 
     def look_at_clock(self) -> None: ...
+    def deadline(self) -> Instant | None:
+        """When something is due in it by the cars' time, as far as can be known from here."""
+        ...
+
     def reader(self) -> StoreReader: ...
 
 
@@ -106,6 +111,9 @@ class BackendHere:
 
     def look_at_clock(self) -> None:
         self._backend.look_at_clock()
+
+    def deadline(self) -> Instant | None:
+        return self._backend.deadline()
 
     def reader(self) -> StoreReader:
         self._backend.flush()
@@ -187,6 +195,9 @@ class BackendProcess:
 
     def look_at_clock(self) -> None:
         self._clock_moved()
+
+    def deadline(self) -> Instant | None:
+        return None  # it has a clock of its own, which goes on by itself
 
     def reader(self) -> StoreReader:
         return StoreReader(self.store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, assert_never, get_args
 
 from fleet.cloud.actions import load_actions
 from fleet.errors import UnknownName, UsageError
@@ -17,12 +17,14 @@ from fleet.harness.user import RIGHT, User
 from fleet.kernel.draws import stream_key
 from fleet.runtime.people.cast import CarCast, Cast
 from fleet.runtime.people.enrolling import enrol, log_in, register, set_spin
-from fleet.runtime.people.flows import Ask, Flow, InCar, ReadMail, Seen, Wait
+from fleet.runtime.people.flows import Ask, Flow, InCar, OnScreen, ReadMail, Seen, Wait
 from fleet.runtime.people.mailboxes import PostOffice
 from fleet.runtime.people.person import Manner, Person, make_person
 from fleet.runtime.people.secrets import has_learnt, secrets_for
 from fleet.runtime.people.seeding import seeds_of
 from fleet.scenario.persons import WAYS, EnrolWay
+from fleet.vehicle.kept import find
+from fleet.vehicle.services.online import Online, Shown
 from fleet.wire.enrolment import way_of
 from fleet.wire.messages import DeskAnswer, Event, ServiceRequest
 
@@ -292,10 +294,16 @@ class HarnessPeople:
                     place = await self._seen(messages, since, names, within)
                     if place is not None:
                         value, since = messages[place], place + 1
+                case OnScreen(within=within):
+                    assert car is not None
+                    await world.until(lambda: _screen_of(car) is not None, world.now + within)
+                    value = _screen_of(car)
                 case Wait(duration=waited):
                     await world.until(lambda: False, world.now + waited)
                 case ReadMail(kind=kind, within=within):
                     value = await self._mail(who, kind, within)
+                case _:
+                    assert_never(want)
 
     async def _answered(self, who: Person, want: Ask, car: HarnessCar | None) -> DeskAnswer:
         sent = self.ask(who, want, car)
@@ -325,3 +333,9 @@ class HarnessPeople:
 
 def _is_event(message: object, names: Sequence[str]) -> bool:
     return isinstance(message, Event) and message.name in names
+
+
+def _screen_of(car: HarnessCar) -> Shown | None:
+    """Return what a car's screen shows of an answer, None while somebody waits for one."""
+    online = find(car.simulated, Online)
+    return None if online is None or online.waiting else online.shown

@@ -125,11 +125,15 @@ class SimulatedProcess:
 
 
 class WorldStage(Stage, Protocol):
-    """A place for cars, back end and watcher; `shard` is set before time moves, and `clock_moved` is called after it has."""
+    """A place for cars, back end and watcher; `shard` is set before time moves, and `clock_moved` is called after it has.
+
+    `backend_deadline` says when something is due in the back end.
+    """
 
     clock: ScaledClock
     shard: Shard
     clock_moved: Callable[[], None] | None
+    backend_deadline: Callable[[], Instant | None] | None
     broker: BrokerProcess | None
     launch: Launch | None
     car_links: LinkFactory
@@ -176,6 +180,7 @@ class LiveWorldStage:
     """Beside a real broker: the network's time is the wall's, the cars' is moved by hand."""
 
     clock_moved: Callable[[], None] | None = None
+    backend_deadline: Callable[[], Instant | None] | None = None
     shard: Shard
 
     def __init__(
@@ -245,10 +250,15 @@ class LiveWorldStage:
 
     async def until(self, condition: Callable[[], bool], limit: Instant, traffic: Traffic) -> bool:
         while not await self._happens(condition, traffic):
-            at = self.shard.next_deadline()
-            if self._clock.now() >= limit and (at is None or at > limit):
+            now, at = self._clock.now(), self.shard.next_deadline()
+            if now >= limit and (at is None or at > limit):
                 return False
-            self._move(limit if at is None else min(at, limit))
+            until = limit if at is None else min(at, limit)
+            due = None if self.backend_deadline is None else self.backend_deadline()
+            if due is not None and now < due <= until:
+                until = due
+                self._settled_at = -1  # the back end does something then: look whether all of it has arrived
+            self._move(until)
         return True
 
     async def wait(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:
@@ -300,6 +310,7 @@ class VirtualWorldStage:
     """In virtual time: a simulated broker and network, on the same schedule as the cars. No thread, no socket."""
 
     clock_moved: Callable[[], None] | None = None
+    backend_deadline: Callable[[], Instant | None] | None = None
     launch: Launch | None = None
     shard: Shard
 

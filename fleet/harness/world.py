@@ -158,7 +158,8 @@ class World:
         self.watcher = Watcher(stage.tool_links, stage.make_dialect(), password=stage.password_for("backend"), name=name)
         self.asker = Asker(stage.tool_links, stage.dialect, password=stage.password_for("tool"), name=name)
         self._backend = self._make_backend()
-        stage.clock_moved = self._backend.look_at_clock if self._backend is not None else None
+        if self._backend is not None:
+            stage.clock_moved, stage.backend_deadline = self._backend.look_at_clock, self._backend.deadline
 
     def _make_backend(self) -> OwnBackend | None:
         settings, store = self.settings, self.folder / "store.sqlite"
