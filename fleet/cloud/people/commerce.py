@@ -12,20 +12,16 @@ from msgspec.structs import replace
 
 from fleet.cloud.car_settings import PRIMARY
 from fleet.cloud.people.licences import activation
-from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
+from fleet.cloud.people.part import Action, Asking, Part, Refused, Words, replied
 from fleet.cloud.people.products import load_products
-from fleet.cloud.people.records import CarPeople, Invoice, Purchase
-from fleet.cloud.people.sales import DATA_PLAN, buyer_of, outputs_of_sale, primary_of, purchased, sell, take_back
+from fleet.cloud.people.records import Invoice, Purchase
+from fleet.cloud.people.sales import DATA_PLAN, buyer_of, customer_of, outputs_of_sale, primary_of, purchased, sell, take_back
 from fleet.cloud.people.terms import covered_until
 from fleet.cloud.places import load_world
-from fleet.cloud.rule import Done, Proof, RuleOutput, SendReply
-from fleet.errors import Undecodable
-from fleet.kernel.instants import MINUTE, Duration, Instant
-from fleet.wire.messages import Reply, Request
+from fleet.cloud.rule import Done, Proof, RuleOutput
+from fleet.kernel.instants import Instant
+from fleet.wire.messages import Request
 from fleet.wire.requests import read_request
-
-_LIFETIME: Duration = 5 * MINUTE
-"""Of a reply to a request that does not say until when somebody waits."""
 
 
 class _Buy(Words, frozen=True, kw_only=True):
@@ -76,14 +72,14 @@ class Store(Part):
         return Done(data={"offers": offers})
 
     def _buy(self, asking: Asking) -> Done:
-        words, (car, buyer) = asking.words(_Buy), buyer_of(self.people, asking)
+        words, (car, buyer) = asking.words(_Buy), customer_of(self.people, asking)
         sale = sell(self.people, car, buyer, words.offer, asking.now, subscription=words.subscription, active=words.activate)
         outputs = outputs_of_sale(self.people, sale, asking.now)
         outputs += activation(sale.car, asking.now) if words.activate else []
         return Done(outputs, _shown(sale.purchase))
 
     def _refund(self, asking: Asking) -> Done:
-        words, (car, person) = asking.words(_Refund), buyer_of(self.people, asking)
+        words, (car, person) = asking.words(_Refund), customer_of(self.people, asking)
         purchase = self.people.purchases.get(words.purchase)
         if purchase is None or purchase.vin != car.vin:
             raise Refused("not_found", f"nothing was bought for this car under {words.purchase[:40]!r}")
@@ -92,8 +88,8 @@ class Store(Part):
 
     def _invoices(self, asking: Asking) -> Done:
         """Show the invoices of a person, never those of another; with a number one of them, to be kept as a file."""
-        words, (_, person) = asking.words(_Invoices), buyer_of(self.people, asking)
-        own = [each for each in self.people.invoices.values() if each.account == person.id]
+        words, person = asking.words(_Invoices), asking.person
+        own = [each for each in self.people.invoices.values() if each.account == person]
         if words.number is not None:
             own = [each for each in own if each.number == words.number]
             if not own:
@@ -133,23 +129,10 @@ class Store(Part):
         return car is not None and car.managed
 
     def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
-        until = request.expires_at
-        if until is not None and now >= until:
-            return ()
-        outputs: Sequence[RuleOutput] = ()
-        reply = Reply(id=request.id, name=request.name)
-        car = self.people.cars[request.vin]
-        try:
-            wanted = read_request(request.name, request.data)
-            data, outputs = self._bought_in(car, wanted, now)
-            reply = replace(reply, data=data)
-        except Undecodable as error:
-            reply = replace(reply, error=error.reason)
-        except Refused as refused:
-            reply, outputs = replace(reply, error=refused.reason), refused.outputs
-        return [*outputs, SendReply(request.vin, reply, _LIFETIME if until is None else until - now)]
+        return replied(request, now, lambda: self._bought_in(request, now))
 
-    def _bought_in(self, car: CarPeople, wanted: Any, now: Instant) -> tuple[dict[str, Any], Sequence[RuleOutput]]:
+    def _bought_in(self, request: Request, now: Instant) -> tuple[dict[str, Any], Sequence[RuleOutput]]:
+        car, wanted = self.people.cars[request.vin], read_request(request.name, request.data)
         primary = primary_of(self.people, car)
         if wanted.user not in {PRIMARY, primary.id}:
             raise Refused("insufficient_rights", "the primary user alone buys")

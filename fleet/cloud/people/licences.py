@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from fleet.cloud.calendar import local_text, zone_of
+from fleet.cloud.countries import load_countries
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.models import model_of
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
@@ -159,6 +160,10 @@ class Licences(Part):
         """Begin the free term, as the warranty was signed."""
         asking.not_in_an_app()
         words, car = asking.words(_Register), self.people.car(asking.vin)
+        if words.country and words.country not in load_countries():
+            raise Refused(
+                "argument_out_of_range", f"country: {words.country!r} is no market; possible: {', '.join(load_countries())}"
+            )
         if car.registered is not None:
             raise Refused(
                 "already_registered", f"the car was registered on {format_instant(car.registered)[:10]}, once and for all"

@@ -173,8 +173,10 @@ def replied(
     error = None
     try:
         data, outputs = decide()
-    except (Refused, Undecodable) as refused:
-        error = refused.reason
+    except Refused as refused:
+        error, outputs = refused.reason, refused.outputs
+    except Undecodable as undecodable:
+        error = undecodable.reason
     reply = Reply(id=request.id, name=request.name, data=data, error=error)
     return [*outputs, SendReply(request.vin, reply, REPLY_LIFETIME if until is None else until - now)]
 

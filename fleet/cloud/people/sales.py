@@ -49,6 +49,20 @@ def buyer_of(people: People, asking: Asking) -> tuple[CarPeople, Account]:
     return car, primary
 
 
+def customer_of(people: People, asking: Asking) -> tuple[CarPeople, Account]:
+    """Return the car and who buys for it in the web shop: its primary user, or while it has none anybody with an account.
+
+    So a car whose licences are all over can get one, without which nobody enrols it. Raises Refused.
+    """
+    car = people.car(asking.vin)
+    if car.primary is not None:
+        return buyer_of(people, asking)
+    customer = people.accounts.get(asking.asked.person)
+    if customer is None or customer.confirmed is None:
+        raise Refused("not_enrolled", "nobody has enrolled the car, so who buys for it needs an account: --user, or log in")
+    return car, customer
+
+
 def sell(
     people: People, car: CarPeople, buyer: Account, name: str, now: Instant, *, subscription: str = "", active: bool = True
 ) -> Sale:

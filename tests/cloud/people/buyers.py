@@ -15,7 +15,15 @@ ANNA = Account(
     id="p1", email="anna@example.com", registered=START, first_name="Anna", last_name="Weiss", birth_date="1990-05-01",
     language="de", confirmed=START,
 )  # fmt: skip
-BEN = Account(id="p2", email="ben@example.com", registered=START, first_name="Ben", last_name="Adler", birth_date="1985-01-31")
+BEN = Account(
+    id="p2",
+    email="ben@example.com",
+    registered=START,
+    first_name="Ben",
+    last_name="Adler",
+    birth_date="1985-01-31",
+    confirmed=START,
+)
 LISTED = Account(
     id="p3", email="d@example.com", registered=START, first_name="Dmitriy", last_name="Wolkonin", birth_date="1961-08-23"
 )

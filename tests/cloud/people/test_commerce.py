@@ -10,10 +10,13 @@ from msgspec.structs import replace
 from fleet.cloud.calendar import months_later, zone_of
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.online import OnlineRule
+from fleet.cloud.people.licences import for_enrolment
+from fleet.cloud.people.part import Refused
 from fleet.cloud.people.people import RULE
 from fleet.cloud.people.rule import PeopleRule
+from fleet.cloud.people.terms import with_free_term
 from fleet.cloud.rule import Notify, SendReply
-from fleet.kernel.instants import SECOND
+from fleet.kernel.instants import DAY, SECOND
 from fleet.wire.messages import Request
 from fleet.wire.requests import requests
 from tests.cloud.people.buyers import CAR, anna_and_her_car, car_of, lab_with
@@ -128,6 +131,19 @@ def test_a_car_without_people_buys_from_the_online_services_as_before() -> None:
         assert {each.module for each in outputs if hasattr(each, "module")} == {kept}
 
 
+def test_for_a_car_that_nobody_has_anybody_buys_in_the_web_shop_and_then_can_enrol_it() -> None:
+    """The free term of a used car is over, and nobody is enrolled on a car without a licence."""
+    lab = lab_with(with_free_term(replace(CAR, users={}), START))
+    lab.wait(400 * DAY)
+    with pytest.raises(Refused, match="all licences of the car are over"):
+        for_enrolment(lab.people.cars[VIN], lab.now)
+    assert lab.refused("store", "buy", VIN, offer="navi_1_year") == "not_enrolled"
+    lab.done("store", "buy", VIN, person="ben@example.com", offer="navi_1_year")
+    assert for_enrolment(lab.people.cars[VIN], lab.now) is lab.people.cars[VIN]
+    assert lab.refused("store", "refund", VIN, person="anna@example.com", purchase="b1") == "insufficient_rights"
+    lab.done("store", "refund", VIN, person="ben@example.com", purchase="b1")
+
+
 # --- invoices
 
 
@@ -136,15 +152,15 @@ def test_everybody_sees_the_own_invoices_alone() -> None:
     lab.done("store", "buy", VIN, offer="navi_1_year")
     lab.done("store", "buy", OTHER, offer="navi_2_years")
     lab.done("store", "refund", VIN, purchase="b1")
-    own = lab.done("store", "invoices", VIN).data
+    own = lab.done("store", "invoices", person="anna@example.com").data
     assert own is not None
     assert [(each["number"], each["cents"]) for each in own["invoices"]] == [("00000001", 13_500), ("00000003", -13_500)]
     assert own["sum_cents"] == 0
-    one = lab.done("store", "invoices", VIN, number="00000003").data
+    one = lab.done("store", "invoices", person="anna@example.com", number="00000003").data
     assert one is not None
     assert [(each["offer"], each["vin"], each["purchase"]) for each in one["invoices"]] == [("navi_1_year", VIN, "b1")]
-    assert lab.refused("store", "invoices", VIN, number="00000002") == "not_found"
-    assert lab.refused("store", "invoices", VIN, person="ben@example.com") == "insufficient_rights"
+    assert lab.refused("store", "invoices", person="anna@example.com", number="00000002") == "not_found"
+    assert lab.refused("store", "invoices") == "insufficient_rights", "whose?"
 
 
 # --- data plan

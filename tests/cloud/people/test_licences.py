@@ -56,6 +56,7 @@ def test_the_free_term_begins_with_the_registration_and_only_once() -> None:
     ("words", "reason"),
     [
         ({"generation": "G5"}, "malformed"),
+        ({"country": "XX"}, "argument_out_of_range"),
         ({"generation": "G3", "months": 11}, "argument_out_of_range"),
         ({"generation": "G3", "navi": "yes"}, "malformed"),
     ],
