@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -17,7 +18,10 @@ from fleet.backend.proving import MOST
 from fleet.cloud.desk_io import SpinChecked
 from fleet.cloud.people.people import RULE
 from fleet.cloud.people.sign_in import TRIES
-from fleet.wire.messages import DeskAnswer, Reply, Request, ServiceRequest
+from fleet.cloud.people.tokens import digest_of
+from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
+from fleet.runtime.clocks import wall_us
+from fleet.wire.messages import AnnounceClock, DeskAnswer, Reply, Request, ServiceRequest
 from fleet.wire.sealing import SIMULATED_CARS_SECRET, key_of, seal
 from tests.backend.lab import BOOT, DIALECT, BackendLab, car, running
 
@@ -299,3 +303,75 @@ async def test_a_request_that_comes_again_counts_one_try(tmp_path: Path) -> None
         request = typed(1, "0000")
         assert await told(backend, *[request] * 5) == ["spin_wrong"] * 5
         assert await told(backend, typed(2, "4711")) == ["address_not_confirmed"]
+
+
+# --- sessions and the clock
+
+
+async def with_session(backend: PeopleBackend, relogin_min: int) -> str:
+    await backend.register()
+    session = ((await backend.log_in()).secrets or {})["session"]
+    done = await backend.answer("settings", session=session, data={"relogin_min": relogin_min})
+    assert done.state == "succeeded"
+    return session
+
+
+async def announce(backend: PeopleBackend, start: int, number: int) -> None:
+    """Set scenario time, so slow that it stands."""
+    request = AnnounceClock(id=f"clock-{number}", start=start, epoch_wall_us=wall_us(), factor=0.001)
+    backend.lab.ask(request)
+    await backend.lab.state(request.id, "succeeded")
+
+
+async def test_a_clock_that_is_announced_anew_leaves_a_session_what_was_left(tmp_path: Path) -> None:
+    async with people(tmp_path) as backend:
+        await announce(backend, BOOT, 1)
+        session = await with_session(backend, 5)
+        for number, start in enumerate((BOOT - 365 * DAY, BOOT + 365 * DAY), 2):
+            await announce(backend, start, number)
+            assert (await backend.answer("show", session=session)).state == "succeeded"
+            ends = backend.notes()[f"session/{digest_of(session)}"]["ends"]
+            assert abs(ends - start - HOUR) < SECOND
+
+
+class Minutes:
+    """Scenario time in the test's hand."""
+
+    factor = 1.0
+
+    def __init__(self) -> None:
+        self.at = BOOT
+
+    def now(self) -> int:
+        return self.at
+
+    def wall_us(self) -> int:
+        return wall_us()
+
+    def at_wall_us(self, wall_us: int) -> int:
+        return self.at
+
+    def wall_us_at(self, instant: int) -> int:
+        return wall_us()
+
+    def call_at(self, instant: int, callback: Any, not_before_s: float = 0.0, not_after_s: float = 0.0) -> Any:
+        return asyncio.get_running_loop().call_later(3600, callback)
+
+
+async def test_a_command_in_a_session_is_a_use_of_it(tmp_path: Path) -> None:
+    """Refused or not: somebody is there. It is noted when the last one is some seconds old, and not before."""
+    clock = Minutes()
+    known: dict[str, Any] = {"make_clock": lambda start, *, factor, epoch_wall_us: clock, "clock_is_known": True}
+    async with people(tmp_path, **known) as backend:
+        session = await with_session(backend, 5)
+        key = f"session/{digest_of(session)}"
+        for number in range(4):
+            clock.at += 4 * MINUTE
+            backend.lab.command(f"c{number}", "refresh", parameters={}, session=session)
+            await backend.lab.state(f"c{number}", "rejected")
+            clock.at += 10 * SECOND
+            backend.lab.command(f"d{number}", "refresh", parameters={}, session=session)
+            await backend.lab.state(f"d{number}", "rejected")
+            assert backend.notes()[key]["used"] == clock.at - 10 * SECOND
+        clock.at += 5 * MINUTE
+        assert (await backend.answer("show", session=session)).reason == "insufficient_rights"
