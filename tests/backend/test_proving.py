@@ -84,11 +84,20 @@ async def test_a_person_registers_logs_in_and_asks_in_the_session(tmp_path: Path
         assert (await backend.answer("show", session=session)).reason == "insufficient_rights"
 
 
-async def test_wrong_passwords_are_wrong_whoever_is_named(tmp_path: Path) -> None:
+async def test_wrong_passwords_are_wrong_and_as_slow_whoever_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_against: list[bool] = []
+    verify = PasswordVault.verify
+
+    def counting(vault: PasswordVault, password: str, against: str | None) -> bool:
+        held_against.append(against is not None)
+        return verify(vault, password, against)
+
     async with people(tmp_path) as backend:
         await backend.register()
+        monkeypatch.setattr(PasswordVault, "verify", counting)
         for user in (ANNA, "bo@example.com"):
             assert (await backend.log_in("wrong horse", user)).reason == "wrong_credentials"
+        assert held_against == [True, False]
 
 
 async def test_guesses_side_by_side_do_not_pass_the_bound(tmp_path: Path) -> None:

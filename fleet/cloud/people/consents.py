@@ -17,7 +17,7 @@ def consented(account: Account, what: str, version: str, *, given: bool, now: In
     """Return the account with one more record."""
     consents = (*account.consents, Consent(what=what, version=version, given=given, at=now))
     if len(consents) > KEPT:
-        newest = {each.what: each for each in consents}
-        surplus = next((each for each in consents if newest[each.what] is not each), consents[0])
+        newest = {(each.what, each.vin): each for each in consents}
+        surplus = next((each for each in consents if newest[each.what, each.vin] is not each), consents[0])
         consents = tuple(each for each in consents if each is not surplus)
     return replace(account, consents=consents)
