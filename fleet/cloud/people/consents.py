@@ -13,9 +13,9 @@ KEPT: Final = 200
 """Records of one account that are kept (ours): the newest for each text longest."""
 
 
-def consented(account: Account, what: str, version: str, *, given: bool, now: Instant) -> Account:
-    """Return the account with one more record."""
-    consents = (*account.consents, Consent(what=what, version=version, given=given, at=now))
+def consented(account: Account, what: str, version: str, *, given: bool, now: Instant, vin: str = "") -> Account:
+    """Return the account with one more record; `vin` is of the car that a contract is about."""
+    consents = (*account.consents, Consent(what=what, version=version, given=given, at=now, vin=vin))
     if len(consents) > KEPT:
         newest = {(each.what, each.vin): each for each in consents}
         surplus = next((each for each in consents if newest[each.what, each.vin] is not each), consents[0])

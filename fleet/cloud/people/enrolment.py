@@ -148,7 +148,7 @@ class Enrolments(Part):
         car = _with_qr_used(car, words.code, asking.now)
         assert car.qr is not None
         check_told(check_way(car.vin, "qr"), "qr", car.qr.model, car.qr.navi)
-        outputs = make_primary(self.people, car, begun.account, car.qr.number, asking.now, accepted=True, navi=car.qr.navi)
+        outputs = make_primary(self.people, car, begun.account, car.qr.number, asking.now, accepted=TEXTS, navi=car.qr.navi)
         return Done(outputs, _told(begun) | {"step": "enrolled"}, "choose a service partner: fleet service partner choose")
 
     def _begun(self, asking: Asking, car: CarPeople, way: Way) -> Enrolment:
@@ -237,7 +237,7 @@ class Enrolments(Part):
                 account = _by_keys(car, now)
             case _:
                 account = self._by_code(car, proofs, now)
-        return _state("enrolled", account), make_primary(self.people, car, account, number, now, accepted=False, navi=words.navi)
+        return _state("enrolled", account), make_primary(self.people, car, account, number, now, navi=words.navi)
 
     def _assistant(
         self, car: CarPeople, words: Any, proofs: Mapping[str, Proof], number: Number, now: Instant
@@ -258,7 +258,7 @@ class Enrolments(Part):
             raise Refused("nothing_begun", "log in on the screen first")
         if set(TEXTS) - set(words.consents):
             raise Refused("consent_missing", "nobody is enrolled without accepting all texts")
-        return _state("enrolled", account), make_primary(self.people, car, account, number, now, accepted=True, navi=True)
+        return _state("enrolled", account), make_primary(self.people, car, account, number, now, accepted=TEXTS, navi=True)
 
     def _by_code(self, car: CarPeople, proofs: Mapping[str, Proof], now: Instant) -> str:
         """Return whose pairing code was typed into a car. Raises Refused; what is wrong counts."""

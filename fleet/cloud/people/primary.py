@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec.structs import replace
 
 from fleet.cloud.car_settings import Number
 from fleet.cloud.people import at_home, licences
+from fleet.cloud.people.consents import consented
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.models import model_of
 from fleet.cloud.people.part import Refused
 from fleet.cloud.people.people import People
 from fleet.cloud.people.privacy import opened
-from fleet.cloud.people.records import Account, CarPeople, CarUser, Consent
+from fleet.cloud.people.records import Account, CarPeople, CarUser
 from fleet.cloud.rule import RuleOutput
 from fleet.kernel.instants import Instant
 from fleet.wire.privacy import SILENT_MODES
 
 GARAGE: Final = 50
 """Cars of which somebody is a user, or has begun to enrol."""
-TEXTS: Final = {"privacy": "1", "terms": "1", "contract": "1"}
-"""The texts that are accepted, each with its version; the contract is for 0 €."""
+CONTRACT: Final = "contract"
+TEXTS: Final = {"privacy": "1", "terms": "1", CONTRACT: "1"}
+"""The texts that are accepted, each with its version; the contract is for 0 €, and the only one that is about a car."""
 
 
 def check_person(people: People, car: CarPeople, account_id: str, now: Instant) -> Account:
@@ -43,11 +46,12 @@ def check_garage(people: People, vin: str, account_id: str, now: Instant) -> Non
 
 
 def make_primary(
-    people: People, car: CarPeople, account_id: str, number: Number, now: Instant, *, accepted: bool, navi: bool | None = None
+    people: People, car: CarPeople, account_id: str, number: Number, now: Instant, *,
+    accepted: Iterable[str] = (CONTRACT,), navi: bool | None = None,
 ) -> list[RuleOutput]:  # fmt: skip
     """Make somebody the primary user, by the message `number` of the car; who was a user before is none any more.
 
-    `accepted`: the person has accepted the texts on the way. `navi`: the car has the navi system, None where it has not said.
+    `accepted`: the texts that the person has accepted by that. `navi`: the car has the navi system, None where it has not said.
     Raises Refused, and then nothing has changed.
     """
     account = check_person(people, car, account_id, now)
@@ -68,12 +72,9 @@ def make_primary(
     )
     car = licences.for_enrolment(car, now)
     people.put_car(at_home.with_user(car, account_id, CarUser(role="primary", since=now, given=number, takes_over=takes_over)))
-    if accepted:
-        texts = [
-            Consent(what=what, version=version, given=True, at=now, vin=car.vin if what == "contract" else "")
-            for what, version in TEXTS.items()
-        ]
-        people.put_account(replace(account, consents=(*account.consents, *texts)))
+    for text in accepted:
+        account = consented(account, text, TEXTS[text], given=True, now=now, vin=car.vin if text == CONTRACT else "")
+    people.put_account(account)
     outputs: list[RuleOutput] = [
         at_home.welcome(people, car.vin, account_id),
         mail_to(account, "enrolled", vin=car.vin, model=model.name),

@@ -275,7 +275,7 @@ def test_by_both_keys() -> None:
     reply = lab.request("enrolment", LEON, way="two_keys")
     assert (reply.error, reply.data) == (None, {"state": "enrolled", "user": ANNA, "role": "primary"})
     assert lab.roles(LEON) == {ANNA: "primary"}
-    assert lab.people.accounts[ANNA].consents == ()
+    assert [(each.what, each.vin) for each in lab.people.accounts[ANNA].consents] == [("contract", LEON)]
 
 
 def test_the_second_key_first_enrols_nobody() -> None:
