@@ -91,7 +91,7 @@ class Pending(msgspec.Struct):
 
     def write(self, write: StoredWrite, wall_us: int) -> None:
         """Add a decision of desk or centre; raises whatever keeps it from being stored."""
-        self.batch.writes.append(decided(write, wall_us))
+        self.batch.add(decided(write, wall_us))
         self.urgent |= not _is_patient(write)
 
     def answer(self, topic: str, answer: DeskAnswer, wall_us: int) -> None:

@@ -63,7 +63,7 @@ class Batch(msgspec.Struct):
     """The messages and decisions that are committed together. `writes` are the decisions of desk and centre.
 
     `forgotten` are messages of cars that were erased: they are counted, and not stored; each with whether its car is known
-    (again), and so has rows for its numbers.
+    (again), and so has rows for its numbers. `erased` are those of its writes that erase something.
     """
 
     arrivals: list[Arrival] = []
@@ -73,11 +73,17 @@ class Batch(msgspec.Struct):
     meta: dict[str, str] = {}
     prepared: Prepared | None = None
     forgotten: list[tuple[Arrival, bool]] = []
+    erased: list[Erase] = []
 
-    @property
-    def erased(self) -> list[Erase]:
-        """What is erased with it."""
-        return [write for decision in self.writes if type(write := decision.write) is Erase]
+    def __post_init__(self) -> None:
+        """Know what is erased with the writes that it begins with."""
+        self.erased = [write for decision in self.writes if type(write := decision.write) is Erase]
+
+    def add(self, decision: Decided) -> None:
+        """Add a decision of desk or centre."""
+        self.writes.append(decision)
+        if type(decision.write) is Erase:
+            self.erased.append(decision.write)
 
     @property
     def size(self) -> int:

@@ -47,7 +47,7 @@ def service_refusal(rights: CarRights | None, asked: ServiceAsked, now: Instant)
     Contracts and switches are no service of the car: they want no licence, and hold in every privacy mode.
     """
     request = asked.request
-    service = load_actions().get(request.service)
+    service = None if rights is None else load_actions().get(request.service)
     action = None if service is None else service.actions.get(request.action)
     if rights is None or action is None or not action.may:
         return None
@@ -71,7 +71,7 @@ def in_person(rights: CarRights | None, asked: ServiceAsked) -> ServiceAsked:
 
 def event_refusal(rights: CarRights | None, rule: str, event: Event, now: Instant) -> Why | None:
     """Return why a rule does not get an event, so that nothing of it goes to anybody."""
-    entry = load_services().events.get(event.name)
+    entry = None if rights is None else load_services().events.get(event.name)
     if rights is None or entry is None or entry.package is None or entry.legal:
         return None
     service = load_actions().get(rule)
