@@ -36,7 +36,7 @@ CAR = CarPeople(
     licences=(LICENCE,),
 )
 FAULT: dict[str, Any] = {"id": "check_engine", "text": "engine", "category": "engine", "priority": 1, "mileage_km": 9.5}
-CHOSEN = {"partner": {f"car/{vin}": {"partner": "North"} for vin in (VIN, OTHER)}}
+CHOSEN = {"partner": {f"car/{vin}": {"partner": "North", "by": "p1"} for vin in (VIN, OTHER)}}
 BREAKDOWN: dict[str, Any] = {"id": "c1", "registered_in": "DE", "position": PLACE, "mileage_km": 9.5, "warnings": []}
 
 
