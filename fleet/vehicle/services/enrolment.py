@@ -117,13 +117,15 @@ def _refusal(car: Ports, parameters: EnrolUser, _now: Instant) -> Refusal | None
 def _carry_out(car: Ports, parameters: EnrolUser, now: Instant) -> None:
     """Have a user at home, as the back end says; the screen shows it.
 
-    A primary user in place of another one finds the car as after a reset, once. The car need not know the other: whoever never
-    logged in, and enrolled elsewhere, it does not.
+    A primary user in place of another one finds the car as after a reset, once, but for the enrolment on its screen. The car need
+    not know the other: whoever never logged in, and enrolled elsewhere, it does not.
     """
     user, role = parameters.user, parameters.role
     if role == "primary":
         if takes_over(car, user) or (parameters.takes_over and not is_primary(car, user)):
+            held = online.enrolling(car)
             reset.reset(car, None, "enrolment", now)
+            online.go_on_enrolling(car, held)
         privacy.come_home(car, now)
     users.know(car, user, role, now)
     car.send_event("user_enrolled", now, {"user": user, "role": role})

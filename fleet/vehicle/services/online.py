@@ -203,6 +203,31 @@ def clear_screen(car: Ports) -> None:
         online.shown = None
 
 
+class Enrolling(NamedTuple):
+    """What the driver sees of an enrolment, and waits for: it belongs to whoever enrols."""
+
+    shown: Shown | None
+    waiting: dict[str, Waiting]
+
+
+def enrolling(car: Ports) -> Enrolling:
+    """Return what of the requests is an enrolment's."""
+    online = find(car, Online) or Online()
+    shown = online.shown if online.shown is not None and _enrols(online.shown.request) else None
+    return Enrolling(shown, {key: each for key, each in online.waiting.items() if _enrols(each.name)})
+
+
+def _enrols(name: str) -> bool:
+    known = requests().get(name)
+    return known is not None and known.entry.enrols
+
+
+def go_on_enrolling(car: Ports, held: Enrolling) -> None:
+    """Show an enrolment again, and wait for it, in a car that has forgotten all."""
+    online = obtain(car, Online)
+    online.shown, online.waiting = held
+
+
 def forget(car: Ports, _now: Instant) -> None:
     """Forget what was asked and shown."""
     online = find(car, Online)

@@ -8,9 +8,12 @@ import pytest
 
 from fleet.kernel.instants import MINUTE
 from fleet.vehicle.catalogue import Equipment
+from fleet.vehicle.kept import obtain
 from fleet.vehicle.services.enrolment import QR_LASTS, SECOND_KEY_WITHIN
+from fleet.vehicle.services.online import Online, Shown
 from fleet.vehicle.signals import (
     Acknowledged,
+    AskOnline,
     CarInput,
     EnrolInCar,
     EnterCode,
@@ -205,6 +208,26 @@ def test_the_assistant_logs_in_and_then_accepts() -> None:
     lab.run_for(MINUTE)  # until it is awake
     assert len(lab.asked("enrolment")) == 2
     assert lab.told("user_enrolled") == [{"user": "p1", "role": "primary"}]
+
+
+@pytest.mark.parametrize("first", ["the reply", "the command"])
+def test_whoever_takes_a_car_over_sees_how_the_enrolment_ended(first: str) -> None:
+    """The car is as after a reset; the answer on the screen is the new user's, whichever comes first."""
+    lab = PeopleLab(of_way("code"))
+    lab.put(SwitchOn())
+    lab.enrol("p1")
+    lab.put(AskOnline("traffic"))
+    lab.put(EnterCode("12345678"))
+    answered = {"state": "enrolled", "user": "p2", "role": "primary"}
+    if first == "the reply":
+        lab.reply("enrolment", **answered)
+    lab.enrol("p2")
+    if first == "the command":
+        lab.reply("enrolment", **answered)
+    shown = obtain(lab.car, Online).shown
+    assert shown == Shown("enrolment", None, answered)
+    assert obtain(lab.car, Online).waiting == {}
+    assert lab.told("car_reset") == [{"by": "enrolment"}]
 
 
 def test_who_accepts_less_says_so() -> None:

@@ -10,7 +10,7 @@ from fleet.kernel.instants import DAY, MINUTE
 from fleet.vehicle.kept import find
 from fleet.vehicle.services.car_users import MOST, CarUsers
 from fleet.vehicle.services.hooks import not_forgotten
-from fleet.vehicle.signals import DeleteUser, LogIn, LogOut, PairCar, ResetCar, SetPrivacy, SwitchOn
+from fleet.vehicle.signals import AskOnline, DeleteUser, LogIn, LogOut, PairCar, ResetCar, SetPrivacy, SwitchOn
 from fleet.wire.messages import Event, Response
 from tests.vehicle.car_lab import equipment
 from tests.vehicle.services.people_lab import SPIN, PeopleLab
@@ -79,6 +79,7 @@ def test_who_takes_over_is_alone_in_the_car(lab: PeopleLab) -> None:
     lab.enrol("p2", "additional")
     lab.log_in("p1", save=True)
     lab.command("speed_alert", limit_kmh=130)
+    lab.put(AskOnline("a service that nobody knows"))
     before = len(lab.sent)
     lab.enrol("p9")
     assert roles(lab) == {"p9": "primary"}
