@@ -16,15 +16,15 @@ from fleet.harness.surroundings import Surroundings
 from fleet.harness.user import RIGHT, User
 from fleet.kernel.draws import stream_key
 from fleet.runtime.people.cast import CarCast, Cast
-from fleet.runtime.people.enrolling import enrol, log_in, register, set_spin
+from fleet.runtime.people.enrolling import enrol, log_in, log_in_car, register, set_spin
 from fleet.runtime.people.flows import Ask, Flow, InCar, OnScreen, ReadMail, Seen, Wait
 from fleet.runtime.people.mailboxes import PostOffice
 from fleet.runtime.people.person import Manner, Person, make_person
 from fleet.runtime.people.secrets import has_learnt, secrets_for
 from fleet.runtime.people.seeding import seeds_of
-from fleet.scenario.persons import WAYS, EnrolWay
-from fleet.vehicle.kept import find
-from fleet.vehicle.services.online import Online, Shown
+from fleet.runtime.screen import answer_shown
+from fleet.scenario.persons import MISTAKES, WAYS, EnrolWay, Mistake
+from fleet.vehicle.services.online import Shown
 from fleet.wire.enrolment import way_of
 from fleet.wire.messages import DeskAnswer, Event, ServiceRequest
 
@@ -120,20 +120,32 @@ class HarnessPerson(User):
         await self._people.do(self._who, register(self._who), None, f"{self.name} registers")
 
     @step
-    async def enrol(self, car: HarnessCar, *, by: EnrolWay | None = None, refused: str | None = None) -> None:
+    async def enrol(
+        self, car: HarnessCar, *, by: EnrolWay | None = None, mistake: Mistake | None = None, refused: str | None = None
+    ) -> None:  # fmt: skip
         """Become the primary user of a car, in the app and in the car: by qr, assistant, two_keys or code; without, its own way.
 
-        Expects that it succeeds, or that it is `refused` for a reason. Raises UsageError for an unknown way.
+        A `mistake` is made first, such as `expired_code`, and must be refused. Expects that it succeeds, or that it is `refused`
+        for a reason. Raises UsageError for an unknown way, and for a mistake that nobody can make on it.
         """
         if by is not None and by not in WAYS:
             raise UnknownName("way to enrol", by, WAYS)
         equipment = car.equipment
         way = by or way_of(equipment.model, equipment.generation, navi=equipment.navi_system)
+        if mistake is not None and mistake not in MISTAKES[way]:
+            raise UnknownName(f"mistake on the way {way}", mistake, MISTAKES[way])
         expected = None if refused is None else f"rejected({refused})"
         what = f"{self.name} enrols {car.vin} by {way}"
-        await self._people.do(self._who, enrol(self._who, car.vin, way), car, what, expected)
+        await self._people.do(self._who, enrol(self._who, car.vin, way, mistake), car, what, expected)
         if expected is None:
             self._people.took(self, car)
+
+    @step
+    async def log_in_car(self, car: HarnessCar, *, spin: Literal["right", "wrong"] = "right", refused: str | None = None) -> None:
+        """Log in on the screen of a car with the S-PIN. Expects that it succeeds, or that it is `refused` for a reason."""
+        flow = log_in_car(self._who, car.vin, is_right=spin == "right")
+        expected = None if refused is None else f"rejected({refused})"
+        await self._people.do(self._who, flow, car, f"{self.name} logs in to {car.vin}", expected)
 
     def _signed(self, car: HarnessCar, spin: str | None, *, needs_spin: bool) -> dict[str, Any]:  # noqa: ARG002
         who = self._who
@@ -296,8 +308,7 @@ class HarnessPeople:
                         value, since = messages[place], place + 1
                 case OnScreen(within=within):
                     assert car is not None
-                    await world.until(lambda: _screen_of(car) is not None, world.now + within)
-                    value = _screen_of(car)
+                    value = await self._on_screen(car, within)
                 case Wait(duration=waited):
                     await world.until(lambda: False, world.now + waited)
                 case ReadMail(kind=kind, within=within):
@@ -319,6 +330,11 @@ class HarnessPeople:
         await self.world.until(lambda: place() is not None, self.world.now + within)
         return place()
 
+    async def _on_screen(self, car: HarnessCar, within: int) -> Shown | None:
+        """Return what the screen of a car shows, once it has an answer to what was last asked there."""
+        await self.world.until(lambda: answer_shown(car.simulated) is not None, self.world.now + within)
+        return answer_shown(car.simulated)
+
     async def _mail(self, who: Person, kind: str, within: int) -> str | None:
         found: list[str] = []
 
@@ -333,9 +349,3 @@ class HarnessPeople:
 
 def _is_event(message: object, names: Sequence[str]) -> bool:
     return isinstance(message, Event) and message.name in names
-
-
-def _screen_of(car: HarnessCar) -> Shown | None:
-    """Return what a car's screen shows of an answer, None while somebody waits for one."""
-    online = find(car.simulated, Online)
-    return None if online is None or online.waiting else online.shown

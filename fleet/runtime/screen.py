@@ -12,6 +12,7 @@ from fleet.scenario.actions import Action, ScreenAction
 from fleet.scenario.drawn import SpinMix
 from fleet.vehicle import signals
 from fleet.vehicle.car import Car
+from fleet.vehicle.kept import find
 from fleet.vehicle.services import enrolment, online
 from fleet.vehicle.services.reserve import LEAST
 from fleet.wire.sealing import SIMULATED_CARS_SECRET, key_of, seal
@@ -30,6 +31,12 @@ def spin_of(car: Car) -> str:
 def another(spin: str) -> str:
     """Return an S-PIN that is not this one."""
     return f"{(int(spin) + 1) % 10_000:04d}"
+
+
+def answer_shown(car: Car) -> online.Shown | None:
+    """Return what the screen shows of an answer; None while somebody waits for one."""
+    asked = find(car, online.Online)
+    return None if asked is None or asked.waiting else asked.shown
 
 
 def on_screen(

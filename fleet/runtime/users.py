@@ -28,7 +28,7 @@ from fleet.runtime.people.flows import InCar
 from fleet.runtime.people.mailboxes import Mailboxes, PostOffice
 from fleet.runtime.people.person import Person
 from fleet.runtime.places import placed
-from fleet.runtime.screen import another, spin_of
+from fleet.runtime.screen import another, answer_shown, spin_of
 from fleet.runtime.shard import CarOnLink, Shard
 from fleet.scenario.actions import Action, TimelineStep, draw_destination_m
 from fleet.scenario.drawn import Distances
@@ -36,8 +36,7 @@ from fleet.scenario.schema import CommandLoad, Scenario
 from fleet.transport.link import BackOff, LinkFactory
 from fleet.vehicle.car import Car
 from fleet.vehicle.geo import offset
-from fleet.vehicle.kept import find
-from fleet.vehicle.services.online import Online, Shown
+from fleet.vehicle.services.online import Shown
 from fleet.wire.commands import COMMANDS
 from fleet.wire.dialect import Dialect
 from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, EnrolCar, ServiceRequest, SetSpin
@@ -375,8 +374,7 @@ class Users:
     def screen_of(self, vin: str) -> Shown | None:
         """Return what the screen of a car of this process shows of an answer; None while somebody waits for one."""
         held = self._shard.cars.get(vin)
-        online = None if held is None else find(held.car, Online)
-        return None if online is None or online.waiting else online.shown
+        return None if held is None else answer_shown(held.car)
 
     def now(self) -> Instant:
         """Return the scenario time."""

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.errors import UnknownName, UsageError
 from fleet.harness import ExpectationFailed, virtual_world
-from fleet.scenario.persons import EnrolWay
+from fleet.scenario.persons import MISTAKES, EnrolWay, Mistake
 
 
 async def test_a_guest_honks_and_is_refused() -> None:
@@ -49,7 +49,12 @@ async def test_an_additional_user_may_what_the_primary_allows() -> None:
 
 @pytest.mark.parametrize(
     ("model", "by", "media"),
-    [("Born", "qr", "navi_system"), ("Leon", "two_keys", "media_system"), ("Ateca", "code", "media_system")],
+    [
+        ("Born", "qr", "navi_system"),
+        ("Leon", "assistant", "navi_system"),
+        ("Leon", "two_keys", "media_system"),
+        ("Ateca", "code", "media_system"),
+    ],
 )
 async def test_somebody_enrols_a_car_and_another_takes_it_over(model: str, by: EnrolWay, media: str) -> None:
     """The token of the one before is worth nothing from then on; both are told."""
@@ -83,6 +88,28 @@ async def test_a_refusal_to_enrol_is_expected_or_told() -> None:
         await anna.enrol(car)
         with pytest.raises(ExpectationFailed, match=r"rejected\(wrong_way\) was expected"):
             await anna.enrol(car, refused="wrong_way")
+
+
+@pytest.mark.parametrize("mistake", MISTAKES["qr"])
+async def test_a_mistake_is_made_first_and_refused(mistake: Mistake) -> None:
+    async with virtual_world() as fleet:
+        car = await fleet.car("Born")
+        anna = await fleet.person("anna")
+        with pytest.raises(UnknownName, match="mistake on the way qr"):
+            await anna.enrol(car, mistake="second_key_first")
+        await anna.enrol(car, mistake=mistake)
+        await anna.lock(car).succeeds()
+
+
+async def test_somebody_logs_in_on_the_screen_of_a_car() -> None:
+    async with virtual_world() as fleet:
+        car = await fleet.car("Leon", media="navi_system")
+        anna = await fleet.person("anna", role="primary")
+        await anna.log_in_car(car, spin="wrong", refused="spin_wrong")
+        await anna.log_in_car(car)
+        await car.wait_for_event("user_logged_in", user=anna.account)
+        with pytest.raises(ExpectationFailed, match=r"logs in to .*rejected\(spin_wrong\)"):
+            await anna.log_in_car(car, spin="wrong")
 
 
 async def test_a_session_that_is_over_is_refused() -> None:

@@ -17,7 +17,7 @@ from fleet.runtime.screen import sealed
 from fleet.scenario.persons import EnrolWay, Mistake
 from fleet.vehicle.car import Car
 from fleet.vehicle.services.online import Shown
-from fleet.vehicle.signals import EnrolInCar, EnterCode, ShowQr, UseKey, WorldInput
+from fleet.vehicle.signals import EnrolInCar, EnterCode, LogIn, ShowQr, UseKey, WorldInput
 from fleet.wire.messages import DeskAnswer, Event
 
 TERMS: Final = {"terms": "1", "privacy": "1"}
@@ -90,6 +90,20 @@ def set_spin(_person: Person) -> Flow:
 def log_in(person: Person) -> Flow:
     """Log in with the app."""
     return (yield from _done(Ask("account", "log_in", data={"device": person.device})))
+
+
+def log_in_car(person: Person, vin: str, *, is_right: bool = True) -> Flow:
+    """Log in on the screen of a car, with the S-PIN or with another one."""
+    if not person.has_spin:
+        failed = yield from set_spin(person)
+        if failed is not None:
+            return failed
+    spin = person.spin if is_right else person.wrong_spin
+    shown = yield from _shown_in_car(vin, lambda car: LogIn(person.account, sealed(car, spin)))
+    if shown is None:
+        return "failed(no_answer)"
+    is_in = shown.reason is None or shown.request != "log_in"  # then the car has asked for that user's settings since
+    return None if is_in else f"rejected({shown.reason})"
 
 
 def enrol(person: Person, vin: str, way: EnrolWay, mistake: Mistake | None = None) -> Flow:

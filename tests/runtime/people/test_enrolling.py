@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.kernel.instants import MINUTE
-from fleet.runtime.people.enrolling import TRIES, enrol, log_in, register
+from fleet.runtime.people.enrolling import TRIES, enrol, log_in, log_in_car, register
 from fleet.scenario.persons import MISTAKES, WAYS, EnrolWay, Mistake
 from fleet.vehicle.services.online import Shown
 from fleet.vehicle.signals import EnterCode, ShowQr, UseKey
@@ -93,6 +93,20 @@ TAKEN = [(way, mistake) for way in WAYS for mistake in MISTAKES[way]]
 def test_a_mistake_that_is_taken_fails(way: EnrolWay, mistake: Mistake) -> None:
     """With the rule taken out, nothing is refused: then enrolling fails, and says which mistake was taken."""
     assert enrolling(world_of(way), way, mistake) == f"failed(taken_{mistake})"
+
+
+def test_a_log_in_on_a_screen_ends_as_the_screen_says() -> None:
+    """Whoever is in has the car ask for the own settings at once, and there may be none."""
+    outcomes = []
+    for shown in (
+        Shown("log_in", None, {"user": "p1"}), Shown("personalisation", "no_profile", None), Shown("log_in", "spin_wrong", None)
+    ):  # fmt: skip
+        world = PeopleWorld()
+        world.screens = [shown]
+        outcomes.append(world.run(log_in_car(anna(), VIN)))
+        assert world.words == ["account set_spin"]
+    assert outcomes == [None, None, "rejected(spin_wrong)"]
+    assert PeopleWorld().run(log_in_car(anna(), VIN)) == "failed(no_answer)"
 
 
 def test_what_the_screen_says_is_how_it_ends() -> None:
