@@ -13,10 +13,20 @@ CHUNK: Final = 1 << 20
 
 
 class Needle(NamedTuple):
-    """Something to look for: what it is in words, which do not contain it, and its forms as bytes."""
+    """Something to look for: what it is in words, which do not contain it, and its forms as bytes.
+
+    Each form holds one of the `hints`, so that where none of these is nothing else is looked for.
+    """
 
     what: str
     forms: tuple[bytes, ...]
+    hints: tuple[bytes, ...] = ()
+
+    def is_in(self, content: bytes) -> bool:
+        """Tell whether one of the forms is in there."""
+        if self.hints and not any(hint in content for hint in self.hints):
+            return False
+        return any(form in content for form in self.forms)
 
 
 def text_needle(what: str, text: str) -> Needle:
@@ -29,7 +39,8 @@ def position_needle(what: str, latitude: float, longitude: float) -> Needle:
     first, second = struct.pack(">d", latitude), struct.pack(">d", longitude)
     in_message = b"\xa8latitude\xcb" + first + b"\xa9longitude\xcb" + second
     in_json = f'"latitude":{latitude!r},"longitude":{longitude!r}'.encode()
-    return Needle(what, (in_message, first + second, in_json, in_json.replace(b":", b": ").replace(b",", b", ")))
+    spaced = in_json.replace(b":", b": ").replace(b",", b", ")
+    return Needle(what, (in_message, first + second, in_json, spaced), (first, repr(latitude).encode()))
 
 
 def found_in(path: Path, needles: Iterable[Needle]) -> list[str]:
@@ -41,7 +52,7 @@ def found_in(path: Path, needles: Iterable[Needle]) -> list[str]:
     found = []
     for chunk in _chunks(path, overlap):
         for needle in list(left.values()):
-            if any(form in chunk for form in needle.forms):
+            if needle.is_in(chunk):
                 found.append(needle.what)
                 del left[needle.what]
         if not left:

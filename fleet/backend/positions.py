@@ -13,17 +13,23 @@ _SHARE: Final = 4
 """Of so many messages for each position some have none."""
 
 
-def sample_of_positions(connection: sqlite3.Connection, vin: str, until: int, most: int) -> list[tuple[float, float]]:
-    """Return up to so many different positions (latitude, longitude in degrees) of a car, spread over its messages."""
+def sample_of_positions(
+    connection: sqlite3.Connection, vin: str, until: int, most: int, *, newest: bool = True
+) -> list[tuple[float, float]]:
+    """Return up to so many different positions (latitude, longitude in degrees) of a car, spread over its messages.
+
+    Without the `newest` one: a car that goes on may stand there still, and say so again.
+    """
     found: dict[tuple[float, float], None] = {}
-    newest = connection.execute("SELECT latitude, longitude FROM newest WHERE vin = ?", (vin,)).fetchone()
-    if newest is not None and None not in newest:
-        found[newest] = None
+    last = connection.execute("SELECT latitude, longitude FROM newest WHERE vin = ?", (vin,)).fetchone()
+    if newest and last is not None and None not in last:
+        found[last] = None
     ids = [row[0] for row in connection.execute(_IDS, (vin, until))]
     for message_id in ids[:: max(1, len(ids) // (most * _SHARE))]:
         row = connection.execute("SELECT payload FROM message WHERE id = ?", (message_id,)).fetchone()
         for place in () if row is None else positions_in(msgspec.msgpack.decode(row[0])):
-            found[place] = None
+            if newest or place != last:
+                found[place] = None
         if len(found) >= most:
             break
     return list(found)[:most]

@@ -404,10 +404,10 @@ class StoreReader:
             for key, value in self._rows("SELECT key, value FROM service_state WHERE module = ? ORDER BY key", (module,))
         }
 
-    def sample_of_positions(self, vin: str, until: int, most: int) -> list[tuple[float, float]]:
+    def sample_of_positions(self, vin: str, until: int, most: int, *, newest: bool = True) -> list[tuple[float, float]]:
         """Return up to so many different positions of a car up to a scenario time, spread over its messages."""
         with self._errors_in_words():
-            return sample_of_positions(self._connection, vin, until, most)
+            return sample_of_positions(self._connection, vin, until, most, newest=newest)
 
     def command_counts(self) -> dict[str, dict[str, int]]:
         """Return how many commands are in each state, by reason (empty where there is none)."""

@@ -28,7 +28,7 @@ from fleet.cloud.desk_io import CommandRecord, PresenceChanged, SpinHash, UserRe
 from fleet.cloud.rule import Erase
 from fleet.wire.messages import DeskAnswer, Reply
 
-POSITIONS: Final = 8
+POSITIONS: Final = 3
 """Positions of an erased car that are looked for afterwards."""
 _USER: Final = "SELECT vin, name, role, salt, digest, cost, wrong_tries, locked, given_boot, given_seq FROM user"
 _RECORD: Final = (
@@ -183,7 +183,7 @@ class SqliteStore:
         needles = [text_needle(f"name {number}", word) for number, word in enumerate(gone, 1)]
         try:
             for number, car in enumerate(erased.cars, 1):
-                places = sample_of_positions(self.database.reader, car.vin, car.until, POSITIONS)
+                places = sample_of_positions(self.database.reader, car.vin, car.until, POSITIONS, newest=car.whole)
                 needles += [position_needle(f"position {place} of car {number}", *at) for place, at in enumerate(places, 1)]
         except sqlite3.Error as error:
             raise store_error(error, self.path) from error

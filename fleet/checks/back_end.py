@@ -424,6 +424,7 @@ class DeskSends(Check):
             ("in", "DeskStart"): self._forgets,
             ("in", "Restored"): self._forgets,
             ("in", "RightsChanged"): self._has_users,
+            ("in", "CarForgotten"): self._is_forgotten,
             ("out", "CommandOpened"): self._opens,
             ("out", "SendCommand"): self._sends,
             ("out", "LateResult"): self._keeps,
@@ -442,8 +443,14 @@ class DeskSends(Check):
         rights = record.data["rights"]
         if rights is not None and rights.get("people", True):
             self._users[record.data["vin"]] = frozenset(rights.get("users", ()))
+        elif rights is None and record.data["vin"] in self._users:
+            self._users[record.data["vin"]] = frozenset()
         else:
             self._users.pop(record.data["vin"], None)
+
+    def _is_forgotten(self, record: Input, _line: int) -> None:
+        """Nobody is a user of a car that was erased."""
+        self._users[record.data["vin"]] = frozenset()
 
     def _opens(self, record: Output, _line: int) -> None:
         self._askers[record.data["record"]["id"]] = record.data["record"]["user"]

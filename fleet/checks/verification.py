@@ -23,6 +23,7 @@ from fleet.checks.desk_switches import DeskSwitches
 from fleet.checks.driving import DrivesAgree
 from fleet.checks.driving_data import DrivingDataAgrees
 from fleet.checks.effects import EffectsTold, WakingTakes
+from fleet.checks.erasure import ForgottenCars
 from fleet.checks.frames import Acknowledgements, Connection, Frames
 from fleet.checks.in_car import EnrolledInCar
 from fleet.checks.journeys import ConsentRule, RouteRule, UpdatesAgree
@@ -182,6 +183,7 @@ def _car_checks(begin: Begin, cars: Cars, equipment: Mapping[str, Equipment]) ->
 def _people_checks(begin: Begin, people: KnownPeople) -> list[Check]:
     """Nobody does what is not theirs to do, and licences hold for what was paid."""
     return [
+        ForgottenCars(begin),
         PeopleRights(begin, people),
         PeopleRequests(begin, people),
         RemindersSent(begin, people),

@@ -340,9 +340,14 @@ class ServiceCentre:
             self._rules[name] = self._made(name)
         words = erased.telling
         for key, kept in list(self._own.items()):
-            if key != _COUNT and any(word in as_json(kept) for word in words):
-                stripped = {name: value for name, value in kept.items() if name not in {"detail", "data"}} | {"detail": None}
-                self._own[key] = self._answered[kept["id"]] = stripped
+            if key == _COUNT or kept["id"] == erased.request or not any(word in as_json(kept) for word in words):
+                continue
+            if any(word in kept["id"] for word in words):
+                del self._own[key]
+                self._answered.pop(kept["id"], None)
+                continue
+            stripped = {name: value for name, value in kept.items() if name not in {"detail", "data"}} | {"detail": None}
+            self._own[key] = self._answered[kept["id"]] = stripped
         self._failures.forget(erased.vins)
         return outputs
 

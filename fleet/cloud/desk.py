@@ -302,6 +302,8 @@ class Desk:
             if held is not None:
                 held.record = replace(held.record, answer_topic=topic)
             return [] if earlier.state is None else [Answer(topic, _present(earlier))]
+        if message.forgotten:  # nothing of it is kept, not even that somebody has asked
+            return [_answer(topic, request.id, now, UNKNOWN_VIN.reason, UNKNOWN_VIN.detail)]
         return self._new_command(message, now)
 
     def _new_command(self, asked: CommandAsked | BackEndAsked, now: Instant) -> list[DeskOutput]:
@@ -311,8 +313,6 @@ class Desk:
         if misplaced:
             request = replace(request, vin="", name="", user=None)
         refusal = MISPLACED if misplaced else self._unfit(request, by_back_end=by_back_end)
-        if isinstance(asked, CommandAsked) and asked.forgotten:
-            refusal, request = refusal or UNKNOWN_VIN, replace(request, vin="", user=None)
         user_name, key, outputs = BACK_END, (request.vin, BACK_END), list[DeskOutput]()
         if isinstance(asked, CommandAsked):
             user_name, key = self._asker(asked, request)

@@ -62,7 +62,7 @@ def needles_of(reader: StoreReader, subject: Subject, *, whole: bool) -> list[Ne
     """Return what is to be found no more: of a `whole` erasure VINs and names, and in either case positions."""
     needles = needles_by_name(subject) if whole else []
     for vin in subject.vins:
-        places = reader.sample_of_positions(vin, _FOREVER, POSITIONS)
+        places = reader.sample_of_positions(vin, _FOREVER, POSITIONS, newest=whole)
         needles += [position_needle(f"position ({len(needles) + number})", *place) for number, place in enumerate(places, 1)]
     return needles
 
@@ -78,7 +78,7 @@ def search(files: Iterable[Path], needles: Sequence[Needle]) -> list[Trace]:
     found = []
     for file in files:
         inside = _in_packed(file, needles) if file.suffix in {ZSTD, GZIP} else found_in(file, needles)
-        by_name = [needle.what for needle in needles if any(form in str(file).encode() for form in needle.forms)]
+        by_name = [needle.what for needle in needles if needle.is_in(str(file).encode())]
         found += [Trace(str(file), what) for what in dict.fromkeys((*inside, *by_name))]
     return found
 
@@ -87,7 +87,7 @@ def _in_packed(file: Path, needles: Sequence[Needle]) -> list[str]:
     found: dict[str, None] = {}
     for line in journal_lines(file):
         for needle in needles:
-            if any(form in line for form in needle.forms):
+            if needle.is_in(line):
                 found[needle.what] = None
     return list(found)
 

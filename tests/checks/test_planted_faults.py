@@ -38,6 +38,7 @@ ELSEWHERE = {
     *("campaigns", "purchases", "breakdown calls"),  # test_back_end.py
     *("enrolled in the car", "people's rights"),  # test_in_car.py, test_people_rights.py
     *("people's requests", "reminders", "money", "mails"),  # test_people_requests.py, test_people_contracts.py
+    "forgotten cars",  # test_erasure.py
 }
 """Checks whose faults are planted into days of their own."""
 

@@ -82,8 +82,8 @@ class Erasures(Part):
         scope: Scope = asking.words(EraseWords).scope or ("person" if vin is None else "car")
         account = self._asker(asking, scope)
         if scope == "person":
-            if account is None or vin is not None:
-                raise Refused("malformed", "scope=person is about a person: name the account, and no car")
+            if account is None:
+                raise Refused("malformed", "scope=person is about a person: name the account")
             return self._erase_person(asking, account)
         vins = self._own(account, vin)
         if not vins:
