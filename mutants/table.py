@@ -7,6 +7,7 @@ from typing import Final
 from mutants.back_end import BACK_END
 from mutants.cars import CARS
 from mutants.enrolment import ENROLMENT
+from mutants.erasure import ERASURE
 from mutants.in_car import IN_CAR
 from mutants.licences import LICENCES
 from mutants.mutant import Mutant
@@ -14,4 +15,4 @@ from mutants.people import PEOPLE
 from mutants.rules import RULES
 from mutants.telling import TELLING
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *TELLING, *BACK_END, *IN_CAR, *LICENCES, *PEOPLE, *ENROLMENT)
+MUTANTS: Final[tuple[Mutant, ...]] = (*RULES, *CARS, *TELLING, *BACK_END, *IN_CAR, *LICENCES, *PEOPLE, *ENROLMENT, *ERASURE)

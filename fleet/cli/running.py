@@ -278,10 +278,11 @@ def _summarise(report: dict[str, Any], folder: Path, *, with_backend: bool) -> N
             "quarantined",
             "refused",
             "left_out",
+            "erased",
             "lost",
             "duplicates",
         )
-        if report.get(name) is not None and (name != "left_out" or report[name])
+        if report.get(name) is not None and (name not in {"left_out", "erased"} or report[name])
     )
     out.say(f"messages   {account}")
     out.say(f"counted    by {report['counted_by']}")

@@ -16,7 +16,7 @@ from fleet.cloud.desk_io import Answer, KeepSpin
 from fleet.cloud.people.people import RULE
 from fleet.cloud.people.tokens import StandIns
 from fleet.cloud.registry import RULES
-from fleet.cloud.rule import CentreInput, CentreOutput, Keep, Mail, RequestProven, ServiceAsked, SessionUsed
+from fleet.cloud.rule import CentreInput, CentreOutput, Erase, Keep, Mail, RequestProven, ServiceAsked, SessionUsed
 from fleet.kernel.instants import Instant
 from fleet.observe.journal import NOT_YET, Input, Output, Wake
 from fleet.runtime.recording import JournalTime, as_it_is, plain_of
@@ -75,6 +75,8 @@ class CentreCodec:
                 plain["value"] = None if value is None else self._stand_ins.without_secrets(value)
             case KeepSpin():
                 plain["spin"] = True
+            case Erase():
+                plain = self._without_secrets(plain)
             case Mail():
                 plain["secret"] = bool(output.secret)
             case Answer(answer=answer):
