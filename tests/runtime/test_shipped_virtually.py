@@ -11,12 +11,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace as replace_struct
 
+from fleet.backend.forgotten import ForgottenCars
 from fleet.cloud import calls as cloud_calls
 from fleet.cloud import entitlement, online, partners, rights
 from fleet.cloud.campaigns import Campaign
 from fleet.cloud.countries import load_countries
 from fleet.cloud.desk import Desk
 from fleet.cloud.people import at_home, enrolment, licences, people, sales, terms
+from fleet.cloud.people.erasure import Erasures
 from fleet.cloud.people.people import People
 from fleet.cloud.rights import CarRights
 from fleet.kernel.instants import DAY, Instant
@@ -78,6 +80,7 @@ CARS = {
     "overnight-charging": 60,
     "reconnect-storm": 100,
     "registration-day": 200,
+    "right-to-be-forgotten": 42,
     "road-trip": 100,
     "rush-hour": 200,
     "underground-car-park": 60,
@@ -113,6 +116,21 @@ def test_each_passes(name: str, tmp_path: Path) -> None:
     """With fewer cars, too: their expectations are shares."""
     report = run(loaded(name), tmp_path)
     assert (report["verdict"], unmet(report)) == ("passed", set())
+
+
+def erased_cars_are_not_told(patch: pytest.MonkeyPatch) -> None:
+    """No car hears that it is to forget its people."""
+    patch.setattr(Erasures, "_ask_cars", lambda _self, _erasure: [])
+
+
+def erased_cars_are_heard(patch: pytest.MonkeyPatch) -> None:
+    """Whatever comes of them is stored."""
+    patch.setattr(ForgottenCars, "refuses", lambda _self, _message, *, is_known: is_known and False)
+
+
+def whoever_was_erased_may_ask(patch: pytest.MonkeyPatch) -> None:
+    """The account stays."""
+    patch.setattr(People, "drop_account", lambda _self, _account: None)
 
 
 # --- what each shows, broken ----------------------------------------------------------------------------------------
@@ -504,6 +522,9 @@ FAULTS = (
     Fault("registration-day", nobody_needs_to_accept, "enrolments.succeeded / cars == 1"),
     Fault("registration-day", one_key_is_enough, "enrolments.succeeded / cars == 1"),
     Fault("registration-day", everybody_was_seen_by_a_dealer, "commands.rejected.user_not_verified / cars >= 1 %"),
+    Fault("right-to-be-forgotten", erased_cars_are_not_told, "dropped >= 100"),
+    Fault("right-to-be-forgotten", erased_cars_are_heard, "events.car_reset == 0"),
+    Fault("right-to-be-forgotten", whoever_was_erased_may_ask, "service account show: rejected(insufficient_rights)"),
     Fault("road-trip", waiting_routes_are_not_offered, "events.route_offered / cars == 80 %"),
     Fault("road-trip", the_list_has_no_end, "commands.rejected.list_full / cars == 30 %"),
 )
