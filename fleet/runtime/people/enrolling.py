@@ -226,7 +226,7 @@ def _shown_in_car(vin: str, *does: Does) -> Generator[Want, Any, Shown | None]:
             yield InCar(vin, each)
             if each is not does[-1]:
                 yield Wait(_A_MOMENT)
-        shown = yield OnScreen(vin)
+        shown = yield OnScreen(vin, over=_HOME)
         if shown is None or shown.reason != _BUSY:
             break
         yield Wait(MINUTE << tried)
@@ -236,8 +236,10 @@ def _shown_in_car(vin: str, *does: Does) -> Generator[Want, Any, Shown | None]:
 def _taken_in_car(vin: str, *does: Does) -> Step:
     """Do something in a car, and wait until it says that its user is at home; or return why not."""
     shown = yield from _shown_in_car(vin, *does)
-    if shown is None or shown.data is None:
-        return "failed(no_answer)" if shown is None or shown.reason is None else f"rejected({shown.reason})"
+    if shown is None:  # as after a take-over, by which the car forgets what it has shown
+        return "failed(no_answer)" if (yield Seen(_HOME, 0)) is None else None
+    if shown.data is None:
+        return "failed(no_answer)" if shown.reason is None else f"rejected({shown.reason})"
     return (yield from _at_home())
 
 

@@ -59,9 +59,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class OnScreen:
-    """Wait until a car's screen shows how that ended which was last asked in it; sent what it shows, or None in the end."""
+    """Wait until a car's screen shows how that ended which was last asked in it; sent what it shows, or None in the end.
+
+    An event of one of the names in `over` ends it, too: the car may show something else by then.
+    """
 
     vin: str
+    over: tuple[str, ...] = ()
     within: Duration = ANSWER_WITHIN
 
 
@@ -239,7 +243,8 @@ class Flows:
         world = self._world
         found = world.screen_of(want.vin) if isinstance(want, OnScreen) else world.take_link(running.person, want.kind)
         now = world.now()
-        if found is None and now < running.until:
+        is_over = isinstance(want, OnScreen) and any(event.name in want.over for event in running.events)
+        if found is None and now < running.until and not is_over:
             self._wake_at(min(running.until, now + LOOK_EVERY), running)
         else:
             self._go_on(running, found)

@@ -115,7 +115,11 @@ def test_what_the_screen_says_is_how_it_ends() -> None:
     assert enrolling(world, "code") == "rejected(garage_full)"
     silent = world_of("two_keys")
     silent.screens = []
+    silent.follows.clear()
     assert enrolling(silent, "two_keys") == "failed(no_answer)"
+    forgetful = world_of("two_keys")
+    forgetful.screens = []
+    assert enrolling(forgetful, "two_keys") is None, "who takes a car over finds it as after a reset, and at home"
     nowhere = world_of("qr")
     nowhere.follows.clear()
     assert enrolling(nowhere, "qr") == "failed(not_at_home)"
