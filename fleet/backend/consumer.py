@@ -379,7 +379,7 @@ class Consumer:
         """Commit what was collected, and let it have its effect; what fails is taken again. False once `abandon` was called."""
         pending = self._context.take_batch()
         try:
-            needles = self._needles_of(pending)
+            needles = self._needles_of(pending) if pending.batch.erased else []
             committed = await self._commit(pending)
         except StoreGone:
             raise
@@ -388,7 +388,8 @@ class Consumer:
             return await self._take_again(pending)
         if committed is None:
             return False
-        self._begin_to_wipe(pending, needles)
+        if pending.batch.erased:
+            self._begin_to_wipe(pending, needles)
         return self._finish(pending, committed)
 
     def _needles_of(self, pending: Pending) -> list[Needle]:
@@ -398,8 +399,6 @@ class Consumer:
     def _begin_to_wipe(self, pending: Pending, needles: Sequence[Needle]) -> None:
         """Look for traces of what was erased, and answer whoever asked for it after that."""
         erased = pending.batch.erased
-        if not erased:
-            return
         for vin in (vin for each in erased for vin in each.vins):
             self._known.discard(vin)
             self._presence_boot.pop(vin, None)
@@ -436,7 +435,7 @@ class Consumer:
                 continue
             pending = context.take_batch()
             try:
-                needles = self._needles_of(pending)
+                needles = self._needles_of(pending) if pending.batch.erased else []
                 committed = await self._commit(pending)
             except StoreGone:
                 raise
@@ -445,7 +444,8 @@ class Consumer:
             else:
                 if committed is None:
                     return False
-                self._begin_to_wipe(pending, needles)
+                if pending.batch.erased:
+                    self._begin_to_wipe(pending, needles)
                 return self._finish(pending, committed)
         assert context.cause is not None, "a step fails with an error"
         raise context.cause
@@ -556,7 +556,8 @@ class Consumer:
             (self.round_trip if awake else self.round_trip_waking).record(done_at - due)
         self.stored += len(committed.fresh)
         self.duplicates += committed.duplicates
-        self.erased += sum(count for count, _ in committed.erased.values())
+        if committed.erased:
+            self.erased += sum(count for count, _ in committed.erased.values())
         if pending.batch.arrivals:
             self.batch_messages.record(len(pending.batch.arrivals))
         return True

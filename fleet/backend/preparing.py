@@ -69,7 +69,7 @@ class BatchPreparer:
         for held in batch.quarantined:
             if held.vin and held.boot is not None and held.seq and (seen := known((held.vin, held.boot))) is not None:
                 sequences[held.vin, held.boot] = seen
-        if batch.forgotten or batch.writes:
+        if batch.forgotten or batch.erased:
             self._look_up_erased(batch, sequences)
         for arrival in batch.arrivals:
             key = arrival[:2]
