@@ -87,7 +87,7 @@ async def test_somebody_registers_and_begins_to_enrol_a_car(tmp_path: Path) -> N
         await ask(tmp_path, "account", "register", "email=anna@example.com", typed="correct horse battery\n")
         mails = tmp_path / "out" / "mail"
         await run.wait_for("the mail", lambda: any(mails.glob("*.eml")))
-        link = re.search(r"fleet_[\w-]{24}", next(mails.glob("*.eml")).read_text(encoding="utf-8").replace("=\n", ""))
+        link = re.search(r"https://\S+/fleet_[\w-]{24}", next(mails.glob("*.eml")).read_text(encoding="utf-8").replace("=\n", ""))
         assert link is not None
         refused = await ask(tmp_path, "enrol", "begin", VIN, "way=two_keys", "--user", "anna@example.com")
         assert refused["reason"] == "address_not_confirmed"
