@@ -115,7 +115,7 @@ def test_what_the_screen_says_is_how_it_ends() -> None:
     assert enrolling(world, "code") == "rejected(garage_full)"
     silent = world_of("two_keys")
     silent.screens = []
-    silent.follows.clear()
+    silent.shows.clear()
     assert enrolling(silent, "two_keys") == "failed(no_answer)"
     forgetful = world_of("two_keys")
     forgetful.screens = []
