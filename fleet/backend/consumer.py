@@ -119,6 +119,8 @@ class Consumer:
         self._abandon = asyncio.Event()
         self._committing = False
         self._wiper = Wiper(context, self.publisher.send, self._copier, self._writer)
+        if self._forgotten:  # the back end before this one may have been killed before the log was empty
+            self._wiper.begin((), ())
         self._echo = Echo()
         self._handled: set[tuple[str, int, int]] = set()
         self.stored = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 
 from fleet.backend.database import Database
-from fleet.backend.needles import Needle, found_in, text_needle
+from fleet.backend.needles import Needle, found_in, position_needle, text_needle
 from fleet.backend.reader import StoreReader
+from fleet.backend.wiping import Wiper
 from fleet.wire.messages import Event, ServiceRequest
 from tests.backend.fake_link import FakeSession
 from tests.backend.lab import BOOT, DIALECT, OTHER, VIN, BackendLab, car, presence, response, running, status
@@ -166,6 +168,31 @@ async def test_a_reader_that_holds_the_log_is_waited_for(path: Path) -> None:
         await lab.state("e", "succeeded")
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("SELECT count(*) FROM message WHERE vin = ?", (VIN,)).fetchone() == (0,)
+
+
+async def test_after_a_kill_the_next_back_end_empties_the_log(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows were gone with the commit; what the log still had of them goes when somebody works with it again."""
+    session = FakeSession()
+    killed = path.with_name("killed.sqlite")
+    with monkeypatch.context() as cut_short:
+        cut_short.setattr(Wiper, "begin", lambda _self, _needles, _answers: None)
+        async with running(path, session) as lab:
+            session.deliver(*car(*(status(seq, position=PLACE) for seq in range(1, 100))))
+            await stored(lab, 99)
+            lab.ask(ServiceRequest(id="e", service="erasure", action="erase", vin=VIN, data={}))
+            await session.wait_for(lambda: bool(lab.commands()))
+            for ending in ("", "-wal"):
+                shutil.copy(f"{path}{ending}", f"{killed}{ending}")
+    place = [position_needle("place", PLACE["latitude"], PLACE["longitude"])]
+
+    def left() -> list[str]:
+        return [what for ending in ("", "-wal") for what in found_in(Path(f"{killed}{ending}"), place)]
+
+    assert left() == ["place"]
+    async with running(killed, FakeSession()) as lab:
+        lab.session.deliver(*car(status(1, OTHER)))
+        await stored(lab, 1)
+        await lab.session.wait_for(lambda: not left())
 
 
 async def test_a_back_end_that_is_stopped_ends_what_it_has_begun(path: Path) -> None:
