@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from fleet.backend.passwords import PasswordVault
 from fleet.backend.proving import MOST
 from fleet.cloud.desk_io import SpinChecked
+from fleet.cloud.people.figures import Figures
 from fleet.cloud.people.people import RULE
-from fleet.cloud.people.sign_in import TRIES
 from fleet.cloud.people.tokens import digest_of
 from fleet.kernel.instants import DAY, HOUR, MINUTE, SECOND
 from fleet.runtime.clocks import wall_us
@@ -27,6 +27,7 @@ from tests.backend.lab import BOOT, DIALECT, BackendLab, car, running
 
 ANNA = "anna@example.com"
 PASSWORD = "correct horse"
+TRIES = Figures().tries
 G3 = "VSSZZZKLZPR000001"
 
 

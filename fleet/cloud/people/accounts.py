@@ -26,8 +26,6 @@ from fleet.wire.messages import Request
 Language = Literal["en", "de", "es", "fr", "it", "cs", "sv"]
 Greeting = Literal["ms", "mr", "neutral"]
 
-DEVICES: Final = 20
-"""Devices that an account remembers (ours); the oldest is forgotten for one more."""
 _TOLD_AGAIN: Final = HOUR
 """The owner of an address is told at most so often that somebody has tried to register it (ours)."""
 _LINK_SENT: Final = {"state": "link_sent"}
@@ -77,6 +75,22 @@ class Identify(Words, frozen=True, kw_only=True):
     dealer: str
 
 
+class Changed(Words, frozen=True, kw_only=True):
+    """Figures to be set; None leaves one as it is."""
+
+    tries: int | None = None
+    tries_of_origin: int | None = None
+    locked_min: int | None = None
+    token_min: int | None = None
+    renewed_days: int | None = None
+    sessions: int | None = None
+    devices: int | None = None
+    confirm_hours: int | None = None
+    reset_min: int | None = None
+    youngest: int | None = None
+    oldest: int | None = None
+
+
 class Nothing(Words, frozen=True, kw_only=True):
     """No words."""
 
@@ -105,6 +119,7 @@ class Accounts(Part):
             "identify": self._identify,
             "delete_device": self._delete_device,
             "show": self._show,
+            "figures": self._figures,
         }
 
     def request(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:
@@ -167,7 +182,7 @@ class Accounts(Part):
         first, last = words.first_name.strip(), words.last_name.strip()
         for what, name in (("first_name", first), ("last_name", last)):
             _object(what, name_fault(name), "malformed")
-        _object("birth_date", birth_date_fault(words.birth_date, asking.now), "argument_out_of_range")
+        _object("birth_date", birth_date_fault(words.birth_date, asking.now, self.people.figures), "argument_out_of_range")
         account = replace(
             account,
             first_name=first,
@@ -190,16 +205,16 @@ class Accounts(Part):
         account = sign_in.signed_in(self.people, asking, self._name(asking))
         outputs: list[RuleOutput] = []
         if device not in account.devices:
-            account = replace(account, devices=(*account.devices, device)[-DEVICES:])
+            account = replace(account, devices=(*account.devices, device)[-self.people.figures.devices :])
             self.people.put_account(account)
             outputs.append(mail_to(account, "new_device", device=device, at=asking.now))
         secrets = sessions.open_session(self.people, account, device, asking)
-        return Done(outputs, {**_of_session(account, device, asking), "new_device": bool(outputs)}, secrets=secrets)
+        return Done(outputs, {**self._of_session(account, device, asking), "new_device": bool(outputs)}, secrets=secrets)
 
     def _refresh(self, asking: Asking) -> Done:
         asking.words(Nothing)
         session, secrets = sessions.renew(self.people, asking)
-        return Done(data=_of_session(self.people.accounts[session.account], session.device, asking), secrets=secrets)
+        return Done(data=self._of_session(self.people.accounts[session.account], session.device, asking), secrets=secrets)
 
     def _log_out(self, asking: Asking) -> Done:
         asking.words(Nothing)
@@ -308,6 +323,19 @@ class Accounts(Part):
         held = [key for key in self.people.sessions.of(account.id) if self.people.in_session(key, asking.now) is not None]
         return Done(data={"account": account.id, **shown, "consents": consents, "sessions": len(held)})
 
+    def _figures(self, asking: Asking) -> Done:
+        words = asking.words(Changed)
+        given = {name: value for name in words.__struct_fields__ if (value := getattr(words, name)) is not None}
+        figures = replace(self.people.figures, **given)
+        if figures.youngest > figures.oldest:
+            raise Refused("argument_out_of_range", "youngest is above oldest")
+        if given:
+            self.people.set_figures(figures)
+        return Done(data={name: getattr(figures, name) for name in figures.__struct_fields__})
+
+    def _of_session(self, account: Account, device: str, asking: Asking) -> dict[str, Any]:
+        return {"account": account.id, "device": device, "ends": asking.now + self.people.figures.token_lifetime}
+
     # --- who asks
 
     def _account(self, asking: Asking) -> Account:
@@ -322,10 +350,6 @@ class Accounts(Part):
         if name is None and asking.session is None:
             raise Refused("malformed", f"{asking.asked.request.action} needs a user: an e-mail, a user name or a mobile number")
         return name or ""
-
-
-def _of_session(account: Account, device: str, asking: Asking) -> dict[str, Any]:
-    return {"account": account.id, "device": device, "ends": asking.now + sessions.TOKEN_LIFETIME}
 
 
 def _read(read: Callable[[str], str], text: str, what: str) -> str:

@@ -10,12 +10,10 @@ from fleet.cloud.people.people import People
 from fleet.cloud.people.records import Account, Link
 from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.rule import RuleOutput
-from fleet.kernel.instants import DAY, HOUR, MINUTE, Duration
+from fleet.kernel.instants import MINUTE
 
 Purpose = Literal["confirm", "reset"]
 
-LIFETIME: Final[dict[Purpose, Duration]] = {"confirm": 3 * DAY, "reset": HOUR}
-"""How long a link is of use (ours)."""
 PAUSE: Final = MINUTE
 """Who asks again within that time gets no second mail (ours): nobody's mailbox is flooded."""
 _MAIL: Final[dict[Purpose, str]] = {"confirm": "confirm_address", "reset": "password_reset"}
@@ -23,7 +21,7 @@ _MAIL: Final[dict[Purpose, str]] = {"confirm": "confirm_address", "reset": "pass
 
 def send_link(people: People, account: Account, purpose: Purpose, asking: Asking) -> list[RuleOutput]:
     """Return the mail with a new link; none so soon after the last one."""
-    until = asking.now + LIFETIME[purpose]
+    until = asking.now + people.figures.link_lifetime(purpose)
     for key, link in list(people.links.items()):
         is_of_the_kind = (link.account, link.purpose) == (account.id, purpose)
         if is_of_the_kind and until - link.until < PAUSE:

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from fleet.cloud.people.figures import Figures
 from fleet.cloud.people.names import folded
 from fleet.cloud.people.records import Account, CarPeople, Erasure, Invoice, Link, Purchase, Record, Session, Tries
 from fleet.cloud.rights import OPT_IN, CarRights, Private, Terms, UserRights
@@ -21,6 +22,7 @@ from fleet.wire.privacy import OPEN
 RULE: Final = "people"
 """The name of the rule, under which the store keeps its notes."""
 _COUNTS: Final = "counts"
+_FIGURES: Final = "figures"
 
 RecordT = TypeVar("RecordT", bound=Record)
 CarFollower = Callable[[CarPeople | None, CarPeople | None], None]
@@ -130,6 +132,7 @@ class People:
         self.purchases = Shelf(notes, "purchase", Purchase)
         self.invoices = Shelf(notes, "invoice", Invoice)
         self.erasures = Shelf(notes, "erasure", Erasure)
+        self.figures = msgspec.convert(notes.get(_FIGURES, {}), Figures)
         self._names: dict[str, str] = {}
         for account in self.accounts.values():
             self._names.update(dict.fromkeys(_names_of(account), account.id))
@@ -139,6 +142,11 @@ class People:
             self._enter(car)
         self._touched: set[str] = set()
         self._followers: list[CarFollower] = []
+
+    def set_figures(self, figures: Figures) -> None:
+        """Go by other figures from now on."""
+        self.figures = figures
+        self._notes[_FIGURES] = msgspec.to_builtins(figures)
 
     # --- accounts
 

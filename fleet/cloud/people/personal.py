@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
+from fleet.cloud.people.figures import STANDARD, Figures
 from fleet.kernel.instants import Instant, to_datetime
 
-YOUNGEST: Final = 16
-OLDEST: Final = 120
-"""Years of age."""
 LONGEST_NAME: Final = 80
 
 
@@ -20,7 +18,7 @@ def name_fault(name: str) -> str | None:
     return None if name.isprintable() else "it holds a line end or another sign that cannot be printed"
 
 
-def birth_date_fault(text: str, now: Instant) -> str | None:
+def birth_date_fault(text: str, now: Instant, figures: Figures = STANDARD) -> str | None:
     """Return what is wrong with a date of birth as of now."""
     try:
         born = date.fromisoformat(text)
@@ -32,4 +30,5 @@ def birth_date_fault(text: str, now: Instant) -> str | None:
     age = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
     if born > today:
         return "it is in the future"
-    return None if YOUNGEST <= age <= OLDEST else f"a person with an account is {YOUNGEST} to {OLDEST} years old"
+    youngest, oldest = figures.youngest, figures.oldest
+    return None if youngest <= age <= oldest else f"a person with an account is {youngest} to {oldest} years old"

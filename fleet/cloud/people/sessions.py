@@ -1,4 +1,4 @@
-"""Sessions of apps: opened by a log-in, renewed by a secret that does so once, ended by many things. All figures are ours.
+"""Sessions of apps: opened by a log-in, renewed by a secret that does so once, ended by many things. See `figures.py`, too.
 
 Of a session that ends when nobody uses it, each use would be a note in the store; so it is noted when the last one is some
 seconds old.
@@ -14,22 +14,16 @@ from fleet.cloud.people.part import Asking, Refused
 from fleet.cloud.people.people import People
 from fleet.cloud.people.records import Account, Session
 from fleet.cloud.people.tokens import digest_of
-from fleet.kernel.instants import DAY, HOUR, SECOND, Duration, Instant
+from fleet.kernel.instants import SECOND, Duration, Instant
 
-TOKEN_LIFETIME: Final = HOUR
-"""How long a token holds until it is renewed."""
-RENEWED_FOR: Final = 30 * DAY
-"""How long a session can be renewed, from the last time."""
-SESSIONS: Final = 10
-"""Sessions of one account; the oldest makes room for one more."""
 NOTED_EVERY: Final = 15 * SECOND
 """How old the last noted use is, at most, in a session that ends when nobody uses it."""
 
 
 def open_session(people: People, account: Account, device: str, asking: Asking) -> dict[str, str]:
     """Begin a session, and return its secrets: what to ask in it with, and what renews it."""
-    for key in people.sessions.of(account.id)[: 1 - SESSIONS]:
-        people.sessions.drop(key)
+    for key in people.sessions.of(account.id)[: 1 - people.figures.sessions or None]:
+        people.sessions.drop(key)  # the oldest make room
     return _put(people, Session(account=account.id, device=device, began=asking.now, used=0, ends=0), asking)
 
 
@@ -49,9 +43,9 @@ def _put(people: People, session: Session, asking: Asking) -> dict[str, str]:
     renewed = replace(
         session,
         used=asking.now,
-        ends=asking.now + TOKEN_LIFETIME,
+        ends=asking.now + people.figures.token_lifetime,
         refresh=digest_of(refresh),
-        refresh_ends=asking.now + RENEWED_FOR,
+        refresh_ends=asking.now + people.figures.renewed_for,
     )
     people.sessions.put(digest_of(token), renewed)
     return {"session": token, "refresh": refresh}

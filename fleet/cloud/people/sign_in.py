@@ -1,7 +1,7 @@
 """Proves who somebody is by a password, and bounds how often that can be tried: for each account, and for each origin.
 
 A try counts when its proof comes in, so guesses that are hashed side by side do not pass the bound. A name that nobody has is
-counted and refused as one that somebody has. All figures are ours.
+counted and refused as one that somebody has. All figures are ours, see `figures.py`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,10 @@ from fleet.cloud.people.names import folded
 from fleet.cloud.people.part import Asking, Refused
 from fleet.cloud.people.people import People
 from fleet.cloud.people.records import Account, Tries
-from fleet.kernel.instants import MINUTE, Instant
+from fleet.kernel.instants import Duration, Instant
 
-TRIES: Final = 5
-"""Wrong passwords of one account until it is locked for a while."""
-TRIES_OF_ORIGIN: Final = 20
-"""Wrong passwords from one origin, whosever."""
-LOCKED: Final = 15 * MINUTE
-"""How long, from the last wrong one."""
 KEPT: Final = 10_000
 """Counts that are kept: who tries more names than that has forgotten ones counted anew."""
-_TOO_MANY: Final = "too many wrong passwords; try again in 15 minutes, or reset it by a link to the e-mail"
 
 
 def signed_in(people: People, asking: Asking, name: str) -> Account:
@@ -34,12 +27,14 @@ def signed_in(people: People, asking: Asking, name: str) -> Account:
     proof = asking.proof("password")
     account = people.accounts.get(asking.asked.person)
     of_account, of_origin = _account_key(account, name), f"origin/{_short(asking.asked.request.origin or '')}"
-    for key, bound in ((of_account, TRIES), (of_origin, TRIES_OF_ORIGIN)):
+    figures = people.figures
+    for key, bound in ((of_account, figures.tries), (of_origin, figures.tries_of_origin)):
         if count_of(people, key, asking.now) >= bound:
-            raise Refused("too_many_tries", _TOO_MANY)
+            again = f"try again in {figures.locked_min} minutes, or reset it by a link to the e-mail"
+            raise Refused("too_many_tries", f"too many wrong passwords; {again}")
     if account is None or not proof.right or (proof.account, proof.against) != (account.id, account.password_version):
         for key in (of_account, of_origin):
-            count(people, key, asking.now, LOCKED)
+            count(people, key, asking.now, figures.locked)
         raise Refused("wrong_credentials", "the name or the password is wrong")
     people.tries.drop(of_account)
     return account
@@ -56,7 +51,7 @@ def count_of(people: People, key: str, now: Instant) -> int:
     return 0 if tries is None or now >= tries.until else tries.count
 
 
-def count(people: People, key: str, now: Instant, remembered: int) -> None:
+def count(people: People, key: str, now: Instant, remembered: Duration) -> None:
     """Count one more, to be remembered for so long from now."""
     before = count_of(people, key, now)
     if key not in people.tries and len(people.tries) >= KEPT:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from fleet.cloud.desk_io import KeepSpin, UnlockSpin
-from fleet.cloud.people.accounts import DEVICES
+from fleet.cloud.people.figures import Figures
 from fleet.cloud.rule import Mail, Proof
 from fleet.kernel.instants import DAY, HOUR, MINUTE
 from tests.cloud.people.lab import DETAILS, PASSWORD, PeopleLab
 
 ANNA = "anna@example.com"
 NEW = "another horse"
+DEVICES = Figures().devices
 
 
 def lab_with_anna(**details: Any) -> PeopleLab:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.cloud.people.links import LIFETIME, PAUSE
+from fleet.cloud.people.figures import Figures
+from fleet.cloud.people.links import PAUSE
 from fleet.cloud.rule import Mail
 from tests.cloud.people.lab import PeopleLab
 
 ANNA = "anna@example.com"
+CONFIRM = Figures().link_lifetime("confirm")
 
 
 def lab_with_link() -> tuple[PeopleLab, str]:
@@ -31,7 +33,7 @@ def test_a_link_is_of_use_once() -> None:
 @pytest.mark.parametrize(("late", "reason"), [(-1, None), (0, "link_invalid")])
 def test_a_link_is_of_use_for_three_days(late: int, reason: str | None) -> None:
     lab, secret = lab_with_link()
-    lab.wait(LIFETIME["confirm"] + late)
+    lab.wait(CONFIRM + late)
     assert confirm(lab, secret) == reason
 
 
@@ -69,6 +71,6 @@ def test_a_link_is_known_by_its_digest_alone() -> None:
 
 def test_links_that_are_over_are_kept_no_longer() -> None:
     lab, _ = lab_with_link()
-    lab.wait(LIFETIME["confirm"])
+    lab.wait(CONFIRM)
     lab.person("bo@example.com", confirmed=False, complete=False)
     assert {link.account for link in lab.people.links.values()} == {"p2"}

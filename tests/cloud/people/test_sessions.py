@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.cloud.people.sessions import RENEWED_FOR, SESSIONS, TOKEN_LIFETIME, is_to_be_noted, used
+from fleet.cloud.people.figures import Figures
+from fleet.cloud.people.sessions import is_to_be_noted, used
 from fleet.cloud.people.tokens import digest_of
 from fleet.kernel.instants import MINUTE, SECOND
 from tests.cloud.people.lab import PeopleLab
 
 ANNA = "anna@example.com"
+RENEWED_FOR, SESSIONS, TOKEN_LIFETIME = Figures().renewed_for, Figures().sessions, Figures().token_lifetime
 
 
 def lab_with_anna() -> PeopleLab:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from fleet.cloud.people import sign_in
-from fleet.cloud.people.sign_in import LOCKED, TRIES, TRIES_OF_ORIGIN
+from fleet.cloud.people.figures import Figures
 from fleet.cloud.rule import Proof
 from tests.cloud.people.lab import PASSWORD, PeopleLab
 
 ANNA = "anna@example.com"
+TRIES, TRIES_OF_ORIGIN, LOCKED = Figures().tries, Figures().tries_of_origin, Figures().locked
 
 
 def lab_with_anna() -> PeopleLab:
