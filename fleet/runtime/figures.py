@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from fleet.kernel.instants import Instant
-from fleet.runtime.users import Outcomes
+from fleet.runtime.outcomes import Outcomes
 from fleet.vehicle.car import Car
 
 ACCOUNT: Final = ("created", "published", "acknowledged", "refused", "dropped", "left_out", "in_outbox", "repeated")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fleet.observe.histogram import Histogram
 from fleet.runtime.figures import ACCOUNT
-from fleet.runtime.users import by_state
+from fleet.runtime.outcomes import by_state
 from fleet.scenario.schema import Scenario
 
 _HEALTH: Final = ("cpu_percent", "cpu_percent_peak", "cpu_percent_late", "memory_mb_peak")

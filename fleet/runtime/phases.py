@@ -11,8 +11,8 @@ from fleet.runtime.action_executor import ActionExecutor
 from fleet.runtime.car_selector import CarSelector
 from fleet.runtime.load import OpenLoop, make_loads
 from fleet.runtime.outages import NetworkOutages, make_outages
+from fleet.runtime.outcomes import Outcomes
 from fleet.runtime.timeline import Figures, TimedStep, make_timeline
-from fleet.runtime.users import Outcomes
 from fleet.scenario.schema import Scenario
 
 

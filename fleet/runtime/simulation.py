@@ -28,12 +28,14 @@ from fleet.runtime.health import GeneratorHealth
 from fleet.runtime.lines import LineJudge
 from fleet.runtime.link_plan import LinkPlan
 from fleet.runtime.naming import named
+from fleet.runtime.outcomes import by_state
 from fleet.runtime.people.mailboxes import Mailboxes
 from fleet.runtime.people.seeding import seeds_of
 from fleet.runtime.phases import StageMarks, make_actors, stage_results
 from fleet.runtime.recorded_link import recorded_links
+from fleet.runtime.scheduled import schedule_commands
 from fleet.runtime.shard import Shard, wait_until
-from fleet.runtime.users import Users, by_state, schedule_commands
+from fleet.runtime.users import Users
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import LinkFactory
 from fleet.wire.dialect import Dialect

@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,12 +22,14 @@ from fleet.kernel.instants import SECOND, Instant, format_instant
 from fleet.observe.histogram import Histogram
 from fleet.runtime.desk_client import DeskClient
 from fleet.runtime.naming import NAMED
+from fleet.runtime.outcomes import Outcomes, outcome_of
 from fleet.runtime.people.acting import ActingPeople
 from fleet.runtime.people.cast import Cast
 from fleet.runtime.people.flows import InCar
 from fleet.runtime.people.mailboxes import Mailboxes, PostOffice
 from fleet.runtime.people.person import Person
 from fleet.runtime.places import placed
+from fleet.runtime.scheduled import ScheduledCommand
 from fleet.runtime.screen import another, answer_shown, spin_of
 from fleet.runtime.shard import CarOnLink, Shard
 from fleet.scenario.actions import Action, TimelineStep, draw_destination_m
@@ -53,15 +55,6 @@ Answered = Callable[[DeskAnswer], None]
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledCommand:
-    """A command that a user will send: when, and of which of all the stages' loads it is the n-th."""
-
-    at: Instant
-    load: int
-    n: int
-
-
 @dataclass(slots=True)
 class PendingCommand:
     """A command on its way: when it was due in wall time, in which stage, what of which car, and whether the car has answered.
@@ -74,68 +67,6 @@ class PendingCommand:
     what: str = ""
     holder: str = ""
     answered: bool = False
-
-
-class Outcomes:
-    """Outcomes of commands, and how long their round trips took."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.outcomes: Counter[str] = Counter()
-        self.round_trip = Histogram()
-        self.round_trip_waking = Histogram()
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return how many ended in each state, by reason ("" without one)."""
-        return by_state(self.outcomes)
-
-
-def outcome_of(answer: DeskAnswer) -> str:
-    """Return a final answer in a word, such as `rejected(too_far)`."""
-    return answer.state if answer.reason is None else f"{answer.state}({answer.reason})"
-
-
-def by_state(outcomes: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Return counts of outcomes such as `rejected(too_far)` by state and reason ("" without one)."""
-    found: dict[str, dict[str, int]] = {}
-    for outcome, count in outcomes.items():
-        state, _, reason = outcome.removesuffix(")").partition("(")
-        found.setdefault(state, {})[reason] = count
-    return found
-
-
-def schedule_commands(scenario: Scenario, start: Instant, zone: str, *, share: float = 1.0) -> list[ScheduledCommand]:
-    """Draw when users send which command over the whole run; `share` is this shard's part of the fleet.
-
-    A rate per car is one per car of those that are commanded: of the fleet that is named, or of all.
-    """
-    scheduled: list[ScheduledCommand] = []
-    phases = [(phase, load) for phase in scenario.phases() for load in phase.commands]
-    for number, (phase, load) in enumerate(phases):
-        draws = Draws(stream_key(scenario.seed, "users", load.name, str(number)), "when")
-        begin = start + phase.after_us
-        spans = load.during.intervals(begin, phase.duration, zone) if load.during else [(begin, begin + phase.duration)]
-        seconds = sum(end - first for first, end in spans) / SECOND
-        rate = load.rate.per_second(scenario.cars_in(load.fleet)) if load.rate else 0.0
-        count = load.count if load.count is not None else _poisson(draws, rate * seconds)
-        scheduled.extend(ScheduledCommand(_within(spans, draws.unit()), number, n) for n in range(round(count * share)))
-    scheduled.sort(key=lambda each: (each.at, each.load, each.n))
-    return scheduled
-
-
-def _poisson(draws: Draws, mean: float) -> int:
-    """Return a Poisson count; by its normal approximation, which is what large counts have."""
-    return max(0, round(draws.normal(mean, mean**0.5)))
-
-
-def _within(spans: list[tuple[Instant, Instant]], point: float) -> Instant:
-    """Return the instant at `point` (0 to 1) of all spans joined."""
-    left = int(point * sum(end - begin for begin, end in spans))
-    for begin, end in spans:
-        if left < end - begin:
-            return begin + left
-        left -= end - begin
-    return spans[-1][1]
 
 
 class Users:

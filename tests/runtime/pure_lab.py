@@ -17,8 +17,9 @@ from fleet.runtime.assembly import build_cars, vocabulary
 from fleet.runtime.car_codec import status_writer_of
 from fleet.runtime.link_plan import LinkPlan
 from fleet.runtime.recording import Write
+from fleet.runtime.scheduled import ScheduledCommand
 from fleet.runtime.shard import Shard
-from fleet.runtime.users import ScheduledCommand, Users
+from fleet.runtime.users import Users
 from fleet.scenario.loader import parse
 from fleet.scenario.schema import Scenario
 from fleet.transport.link import BackOff, Delivery, LinkOwner, LinkSettings

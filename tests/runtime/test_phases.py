@@ -5,7 +5,7 @@ from __future__ import annotations
 from fleet.kernel.instants import MINUTE
 from fleet.observe.histogram import Histogram
 from fleet.runtime.phases import stage_results
-from fleet.runtime.users import schedule_commands
+from fleet.runtime.scheduled import schedule_commands
 from fleet.wire.messages import CommandRequest, DeskAnswer, Status
 from tests.runtime.pure_lab import DIALECT
 from tests.runtime.stage_lab import ZONE, StageLab, staged

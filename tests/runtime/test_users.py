@@ -8,7 +8,8 @@ import pytest
 
 from fleet.kernel.instants import HOUR, MINUTE
 from fleet.runtime.assembly import vocabulary
-from fleet.runtime.users import ScheduledCommand, Users, schedule_commands
+from fleet.runtime.scheduled import ScheduledCommand, schedule_commands
+from fleet.runtime.users import Users
 from fleet.scenario.schema import Scenario
 from fleet.vehicle.geo import distance_m
 from fleet.wire.messages import AnnounceClock, CommandRequest, DeskAnswer, DeskRequest, EnrolCar, SetSpin
