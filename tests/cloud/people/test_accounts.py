@@ -302,6 +302,15 @@ def test_a_dealer_identifies_a_person_who_has_a_name() -> None:
     assert lab.people.accounts["p1"].identified == lab.now
 
 
+def test_nobody_identifies_oneself_in_an_app_or_sets_the_figures_of_the_fleet() -> None:
+    lab = lab_with_anna()
+    session = lab.log_in(ANNA)
+    assert lab.refused("account", "identify", session=session, dealer="North") == "insufficient_rights"
+    assert lab.refused("account", "figures", session=session, tries=1_000) == "insufficient_rights"
+    assert lab.people.accounts["p1"].identified is None
+    assert lab.people.figures.tries == 5
+
+
 def test_what_is_shown_holds_no_secret() -> None:
     lab = lab_with_anna()
     lab.log_in(ANNA)
