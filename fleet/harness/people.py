@@ -44,14 +44,14 @@ class SentRequest(Sent):
         who = "" if person is None else f" by {person.name}"
         super().__init__(world, request.id, f"{request.service} {request.action}{who}", car)
         self._person = person
-        self._given = tuple(request.secrets)
+        self._given = request.secrets
 
     async def end(self, within: str | float = "10 min") -> DeskAnswer:
         answer = await super().end(within)
         told = next((each for each in self._answers if each.final and each.secrets), answer)  # secrets are told once
         if self._person is not None:
             has_learnt(self._person, self._given, told)
-            self._given = ()
+            self._given = {}
         return answer
 
 

@@ -273,10 +273,10 @@ class ActingPeople:
             secrets=secrets,
             origin=f"app of {person.number}",
         )
-        self._around.ask_desk(request, partial(self._answered, person, tuple(secrets), answered))
+        self._around.ask_desk(request, partial(self._answered, person, secrets, answered))
 
     @staticmethod
-    def _answered(person: Person, given: tuple[str, ...], answered: Answered, answer: DeskAnswer) -> None:
+    def _answered(person: Person, given: Mapping[str, str], answered: Answered, answer: DeskAnswer) -> None:
         has_learnt(person, given, answer)
         answered(answer)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from fleet.cloud.people.tokens import LENGTH, PREFIX
@@ -63,13 +63,16 @@ def _other_code(code: str | None) -> str:
     return f"{(int(code) + 1) % 100_000_000:08d}" if code is not None and code.isdecimal() else "00000000"
 
 
-def has_learnt(person: Person, given: Collection[str], answer: DeskAnswer) -> None:
-    """Have a person keep what came of a request in which these secrets were `given`."""
+def has_learnt(person: Person, given: Mapping[str, str], answer: DeskAnswer) -> None:
+    """Have a person keep what came of a request in which these secrets were `given`.
+
+    One that was set twice side by side is the same, and no other one.
+    """
     if answer.state != "succeeded":
         return
-    if "new_password" in given:
+    if given.get("new_password") == person.new_password:
         person.has_changed_password()
-    if "new_spin" in given:
+    if given.get("new_spin") == person.new_spin:
         person.has_set_spin()
     told, data = answer.secrets or {}, answer.data or {}
     person.session = told.get("session", person.session)

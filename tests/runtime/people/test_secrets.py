@@ -41,11 +41,20 @@ def test_a_wrong_one_is_another(name: str) -> None:
 
 def test_what_an_answer_tells_is_known_then() -> None:
     person = anna()
-    has_learnt(person, (), answer(secrets={"session": "s", "refresh": "r", "code": "12345678"}, account="p7"))
+    has_learnt(person, {}, answer(secrets={"session": "s", "refresh": "r", "code": "12345678"}, account="p7"))
     assert (person.session, person.refresh, person.code, person.account) == ("s", "r", "12345678", "p7")
-    has_learnt(person, ("new_spin",), answer("malformed"))
+    given = {"new_spin": person.new_spin, "new_password": person.new_password}
+    has_learnt(person, given, answer("malformed"))
     assert person.new_spin == person.spin, "it was refused, so the first one is still to be set"
-    has_learnt(person, ("new_spin", "new_password"), answer())
+    has_learnt(person, given, answer())
     assert person.has_spin
     assert person.password_key == person.key
     assert person.session == "s", "an old phone keeps its token"
+
+
+def test_what_was_set_twice_side_by_side_is_one() -> None:
+    person = anna()
+    given = {"new_spin": person.new_spin, "new_password": person.new_password}
+    for _ in range(2):
+        has_learnt(person, given, answer())
+    assert (person.spin, person.password) == (given["new_spin"], given["new_password"])
