@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, assert_never
 import msgspec
 
 from fleet.cloud.desk_io import INTERNAL, Answer, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
-from fleet.cloud.entitlement import event_refusal, in_person, request_refusal, service_refusal, without_place
+from fleet.cloud.entitlement import event_refusal, in_person, request_refusal, service_refusal, session_refusal, without_place
 from fleet.cloud.failures import Failures
 from fleet.cloud.rights import CarRights
 from fleet.cloud.rule import (
@@ -244,7 +244,7 @@ class ServiceCentre:
         """Have it done for the cars that are known, if whoever asks may, and tell which are not."""
         request, unknown = asked.request, asked.unknown
         rights = None if request.vin is None else self.rights_of(request.vin)
-        if (why := service_refusal(rights, asked, now)) is not None:
+        if (why := session_refusal(asked) or service_refusal(rights, asked, now)) is not None:
             return RequestRefused(*why)
         asked = in_person(rights, asked)
         if not unknown or rule.any_car:

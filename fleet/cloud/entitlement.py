@@ -21,6 +21,11 @@ from fleet.wire.services import load_services
 
 BECOMING_KNOWN: Final = frozenset({"enrolment", "log_in"})
 """Requests by which somebody becomes a user of a car, or says who is in it: their own rules judge them."""
+ACCOUNT: Final = "account"
+WITHOUT_SESSION: Final = frozenset(
+    {"register", "send_link", "confirm", "log_in", "refresh", "log_out", "forgot_password", "reset_password"}
+)
+"""Actions of an account that prove by themselves who asks, or are for anybody."""
 PLACE_DATA: Final = frozenset({"position", "latitude", "longitude"})
 """Names under which an event says where the car is."""
 
@@ -39,6 +44,14 @@ def in_car(rights: CarRights, name: object) -> str | None:
     if name == PRIMARY:
         return rights.primary
     return name if isinstance(name, str) and name in rights.users else ANYBODY
+
+
+def session_refusal(asked: ServiceAsked) -> Why | None:
+    """Return why what is asked in a session is not done: one that does not hold speaks for nobody, whatever it is about."""
+    proof, request = asked.proofs.get("session"), asked.request
+    if proof is None or proof.right or (request.service == ACCOUNT and request.action in WITHOUT_SESSION):
+        return None
+    return ("insufficient_rights", "the session is over; log in again")
 
 
 def service_refusal(rights: CarRights | None, asked: ServiceAsked, now: Instant) -> Why | None:

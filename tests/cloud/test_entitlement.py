@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fleet.cloud.actions import load_actions
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk_io import Answer
-from fleet.cloud.entitlement import BECOMING_KNOWN, in_car
+from fleet.cloud.entitlement import ACCOUNT, BECOMING_KNOWN, WITHOUT_SESSION, in_car
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.people.records import Account, CarPeople, CarUser, Consent, Licence
 from fleet.cloud.registry import RULES
@@ -173,6 +173,25 @@ def test_who_may_ask_what_about_a_car(service: str, action: str, data: dict[str,
     over = lab.ask(service, action, proofs={"session": Proof()}, **data)
     assert over.reason == "insufficient_rights", "a session that is over speaks for nobody"
     assert lab.ask(service, action, OTHER, **data).state == "succeeded"
+
+
+EVERY = [(service, action) for service, entry in load_actions().items() for action in entry.actions]
+
+
+@pytest.mark.parametrize("vin", [VIN, OTHER])
+@pytest.mark.parametrize(("service", "action"), EVERY)
+def test_a_session_that_does_not_hold_speaks_for_nobody(service: str, action: str, vin: str) -> None:
+    """Whatever is asked, of a car with people or without: nothing is done, but for what proves by itself who asks."""
+    lab = Lab()
+    given = lab.give(
+        ServiceAsked(
+            ServiceRequest(id="r", service=service, action=action, vin=vin, data={}), "t", (), None, {"session": Proof()}
+        )
+    )
+    (answer,) = [output.answer for output in given if isinstance(output, Answer)]
+    assert answer.state != "succeeded" or (service, action) == ("account", "send_link")
+    if service != ACCOUNT or action not in WITHOUT_SESSION:
+        assert answer.reason == "insufficient_rights"
 
 
 def test_a_driver_agrees_to_an_update_as_the_primary_user() -> None:
