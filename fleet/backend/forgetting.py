@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from fleet.backend.newest_rows import rebuild_newest
+from fleet.backend.schema import LAST_ID, LAST_OF_ERASED
 from fleet.cloud.car_settings import MODULE
 from fleet.cloud.rule import Erase
 
@@ -23,6 +25,9 @@ _OF_CAR: Final = ("sequence", "newest", "user", "notice", "reply", "mail")
 
 def forget(connection: sqlite3.Connection, erased: Erase) -> None:
     """Delete all rows of the cars and of the person, and count by boot how many messages there were."""
+    if erased.cars:
+        (last_id,) = connection.execute(LAST_ID).fetchone()
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (LAST_OF_ERASED, str(last_id)))
     for car in erased.cars:
         if car.whole:
             _forget_car(connection, car.vin)
@@ -61,6 +66,7 @@ def _forget_data(connection: sqlite3.Connection, vin: str, until: int) -> None:
     counted = run("SELECT boot, count(*) FROM message WHERE vin = ? AND captured_at <= ? GROUP BY boot", (vin, until)).fetchall()
     connection.executemany(_COUNT, [(boot, count, 0, count, 0, 0) for boot, count in counted])
     run("DELETE FROM message WHERE vin = ? AND captured_at <= ?", (vin, until))
+    rebuild_newest(connection, vin)
     run(
         "DELETE FROM command_transition WHERE command_id IN"
         " (SELECT id FROM command WHERE vin = ? AND asked_at <= ? AND ended_wall_us IS NOT NULL)",

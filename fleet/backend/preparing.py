@@ -12,22 +12,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import msgspec
-
 from fleet.backend.known_numbers import GAPS_OF_BOOT, BootKey, KnownNumbers, Seen
+from fleet.backend.newest_rows import load_newest
 from fleet.backend.quarantine import PAYLOAD_KEPT, Room
+from fleet.backend.schema import LAST_ID
 from fleet.backend.store import Arrival, Batch, Prepared, QuarantinedFrame
 from fleet.cloud.rule import Erase
 from fleet.cloud.sequence import SeenSequence
-from fleet.cloud.twin import Newest, origin_of
-from fleet.wire.messages import Presence, Status
+from fleet.cloud.twin import Newest
 
 BOOTS_FORGOTTEN: Final = "earlier boots of cars with too many were forgotten"
 GAPS_GIVEN_UP: Final = "boots leave out so many numbers that the earliest were given up"
 NOT_KEPT: Final = "messages in quarantine were counted, but not kept"
-_LAST_ID: Final = "SELECT coalesce(max(id), 0) FROM message"
 _ANY_CAR: Final = "SELECT EXISTS (SELECT 1 FROM sequence) OR EXISTS (SELECT 1 FROM newest)"
-_NEWEST: Final = "SELECT connection, connection_reason, connection_boot, connection_at, origins FROM newest WHERE vin = ?"
 _PUT_ASIDE: Final = "SELECT 1 FROM quarantine WHERE vin = ? AND boot = ? AND seq = ? AND seq > 0"
 
 
@@ -43,12 +40,10 @@ class BatchPreparer:
         self._began_empty = not connection.execute(_ANY_CAR).fetchone()[0]
         self.numbers = KnownNumbers(connection, empty=self._began_empty)
         self._room = Room(connection)
-        self.next_id = 1 + int(connection.execute(_LAST_ID).fetchone()[0])
+        self.next_id = 1 + int(connection.execute(LAST_ID).fetchone()[0])
         self.beyond: Counter[str] = Counter()
         self._of_erased: dict[BootKey, Seen] = {}
         """The numbers of cars of which no row is left: what comes again is counted once, as long as this process lives."""
-        self._decode_status = msgspec.msgpack.Decoder(Status).decode
-        self._decode_ids = msgspec.msgpack.Decoder(list[int]).decode
 
     def forget(self) -> None:
         """Begin anew from the rows."""
@@ -57,7 +52,7 @@ class BatchPreparer:
         self._newest.clear()
         self._of_erased.clear()
         self._began_empty = False
-        self.next_id = 1 + int(self._connection.execute(_LAST_ID).fetchone()[0])
+        self.next_id = 1 + int(self._connection.execute(LAST_ID).fetchone()[0])
 
     def prepare(self, batch: Batch) -> Prepared:
         """Tell new messages from known ones and merge them.
@@ -127,9 +122,8 @@ class BatchPreparer:
             held = self._newest.pop(car.vin, None)
             if car.whole:
                 self.numbers.drop(car.vin)
-            elif held is not None and held.presence is not None:
-                left = self._newest[car.vin] = Newest()
-                left.presence = held.presence
+            elif held is not None:
+                self._newest[car.vin] = load_newest(self._connection, car.vin)
         self._room = Room(self._connection)
 
     def _count_forgotten(self, arrival: Arrival, prepared: Prepared, *, has_row: bool) -> None:
@@ -187,18 +181,6 @@ class BatchPreparer:
         return self._connection.execute(_PUT_ASIDE, number).fetchone() is not None
 
     def _load_newest(self, vin: str) -> Newest:
-        newest = Newest() if self._began_empty else self._stored_newest(vin)
+        newest = Newest() if self._began_empty else load_newest(self._connection, vin)
         self._newest[vin] = newest
-        return newest
-
-    def _stored_newest(self, vin: str) -> Newest:
-        newest = Newest()
-        row = self._connection.execute(_NEWEST, (vin,)).fetchone()
-        if row is not None:
-            connection, reason, boot, at, origins = row
-            if connection is not None:
-                newest.presence = Presence(vin=vin, boot=boot, seq=0, captured_at=at, connection=connection, reason=reason)
-            for key in self._decode_ids(origins):
-                kept = self._connection.execute("SELECT payload FROM message WHERE id = ?", (key,)).fetchone()
-                newest.take(origin_of(self._decode_status(kept[0])), key)
         return newest

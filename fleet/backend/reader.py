@@ -290,7 +290,7 @@ class StoreReader:
             (vin,),
         ):
             twin = Twin(vin=vin, connection=connection, connection_reason=reason, connection_boot=boot, connection_at=at)
-            for status in self._statuses(msgspec.msgpack.decode(origins, type=list[int])):
+            for status in self._statuses(vin, msgspec.msgpack.decode(origins, type=list[int])):
                 merge_status(twin, status)
             return twin
         return None
@@ -316,10 +316,11 @@ class StoreReader:
         stored = [wall_us for (wall_us,) in self._rows(_LAST_STORED)]
         return (_present_at(clock, max(stored)) or 0) if stored else 0
 
-    def _statuses(self, keys: list[int]) -> list[Status]:
-        """Return the stored statuses of these ids."""
+    def _statuses(self, vin: str, keys: list[int]) -> list[Status]:
+        """Return the stored statuses of a car with these ids."""
         read = msgspec.msgpack.Decoder(Status).decode
-        return [read(row[0]) for key in keys for row in self._rows("SELECT payload FROM message WHERE id = ?", (key,))]
+        sql = "SELECT payload FROM message WHERE id = ? AND vin = ?"
+        return [read(row[0]) for key in keys for row in self._rows(sql, (key, vin))]
 
     def history(self, vin: str, *, limit: int = 20, since: int | None = None, kind: str | None = None) -> list[MessageRow]:
         """Return a car's messages measured at or after `since` (scenario µs), the newest first."""

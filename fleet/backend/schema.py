@@ -127,6 +127,13 @@ _MIGRATIONS: Final[dict[int, str]] = {3: _ANSWER, 4: _GIVEN, 5: _BOUNDS + _COUNT
 
 CLOCK: Final = "clock"
 """Where meta keeps the last announcement of scenario time."""
+LAST_OF_ERASED: Final = "last_id_of_erased"
+"""Where meta keeps the last id that any message had at an erasure: none is used twice, whatever was erased."""
+LAST_ID: Final = (
+    "SELECT max(coalesce((SELECT max(id) FROM message), 0),"
+    " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'last_id_of_erased'), 0))"
+)
+"""Asks for the last id that any message has or had, 0 without any."""
 BUSY_TIMEOUT_MS: Final = 30_000
 """How long SQLite waits for a lock."""
 NULL: Final = math.nan

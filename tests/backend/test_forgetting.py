@@ -112,6 +112,57 @@ def test_of_a_car_whose_data_alone_go_the_car_stays_known(store: SqliteStore, pa
     assert store.load().presence_boots == {VIN: BOOT}
 
 
+def positions(path: Path) -> list[tuple[float | None, float | None]]:
+    """Return where the car is said to be, by the list of cars and by its newest state."""
+    with StoreReader(path) as reader:
+        (row,) = [car for car in reader.cars() if car.vin == VIN]
+        twin = reader.status(VIN)
+        place = None if twin is None else twin.position
+        return [(row.latitude, row.longitude), (None, None) if place is None else (place.latitude, place.longitude)]
+
+
+@pytest.mark.parametrize("open_it", [SqliteStore, buffered])
+def test_when_all_data_of_a_car_go_it_stands_nowhere_and_is_stored_again(path: Path, open_it: OpenSqlite) -> None:
+    """Also in the back end that comes next; and no other car's message gets the number of one that is gone."""
+    store = open_it(path)
+    store.commit(filled(VIN, 1, "p1", EMAIL), 1)
+    store.commit(Batch(writes=[decided(erase(whole=False), 1)]), 1)
+    store.save()
+    store.close()
+    assert positions(path) == [(None, None), (None, None)]
+    store = open_it(path)
+    assert store.load().presence_boots == {VIN: BOOT}
+    assert store.first_id == 4
+    store.commit(batch(*[status(seq, OTHER, position=PLACE) for seq in (1, 2, 3)]), 2)
+    store.commit(Batch(presences=[presence("offline")]), 2)
+    store.save()
+    assert positions(path) == [(None, None), (None, None)]
+    store.commit(batch(status(1_001, position=PLACE)), 3)
+    store.save()
+    store.close()
+    assert positions(path) == [(PLACE["latitude"], PLACE["longitude"])] * 2
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_newest_state_of_a_present_owner_stays(path: Path, again: bool) -> None:
+    """What was said before the erasure's time goes out of it alone, in this process and in the next one."""
+    store = SqliteStore(path)
+    store.commit(filled(VIN, 1, "p1", EMAIL), 1)
+    store.commit(batch(status(4)), 1)
+    store.commit(Batch(writes=[decided(erase(whole=False, until=3_000), 1)]), 1)
+    assert positions(path) == [(None, None), (None, None)]
+    if again:
+        store.close()
+        store = SqliteStore(path)
+    place = PLACE | {"latitude": 59.5}
+    store.commit(batch(status(5, mileage_km=None, position=place)), 1)
+    assert positions(path) == [(59.5, PLACE["longitude"])] * 2
+    with StoreReader(path) as reader:
+        (car,) = [car for car in reader.cars() if car.vin == VIN]
+        assert car.mileage_km == 4.0
+    store.close()
+
+
 def test_a_store_whose_last_rows_were_erased_is_whole(store: SqliteStore, path: Path) -> None:
     """It is looked through when somebody else has written to the file: what was erased is not missed."""
     store.commit(filled(OTHER, 2, "p2", "bea@example.com"), 1)
