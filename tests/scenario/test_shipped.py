@@ -25,7 +25,7 @@ def test_the_promised_ones_are_there() -> None:
         "rush-hour", "find-my-car", "underground-car-park", "reconnect-storm", "heater-morning", "broker-outage",
         "overnight-charging", "accident", "long-weekend", "command-storm", "geofence-evening", "border", "online-day",
         "winter-week", "ota-campaign", "road-trip", "licence-year", "new-owner", "family", "privacy-day", "registration-day",
-        "right-to-be-forgotten",        "rule-book",
+        "right-to-be-forgotten", "rule-book",
     }  # fmt: skip
     assert listed["rush-hour"].cars == 2000
     assert all(line.purpose for line in listed.values())
