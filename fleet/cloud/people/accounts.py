@@ -183,6 +183,9 @@ class Accounts(Part):
         for what, name in (("first_name", first), ("last_name", last)):
             _object(what, name_fault(name), "malformed")
         _object("birth_date", birth_date_fault(words.birth_date, asking.now, self.people.figures), "argument_out_of_range")
+        before = (account.first_name, account.last_name, account.birth_date)
+        if account.last_name and (first, last, words.birth_date) != before:
+            account = replace(account, identified=None)  # no dealer has seen a person of this name (ours)
         account = replace(
             account,
             first_name=first,

@@ -311,6 +311,23 @@ def test_nobody_identifies_oneself_in_an_app_or_sets_the_figures_of_the_fleet() 
     assert lab.people.figures.tries == 5
 
 
+@pytest.mark.parametrize("change", [{"first_name": "Eva"}, {"last_name": "Falk"}, {"birth_date": "1990-05-18"}])
+def test_who_takes_another_name_or_date_of_birth_has_to_be_seen_again(change: dict[str, str]) -> None:
+    lab = PeopleLab()
+    lab.person(ANNA, identified=True)
+    lab.done("account", "complete", person=ANNA, **{**DETAILS, "country": "DE", "first_name": f" {DETAILS['first_name']} "})
+    assert lab.people.accounts["p1"].identified is not None, "the same person moves to another country"
+    lab.done("account", "complete", person=ANNA, **{**DETAILS, **change})
+    assert lab.people.accounts["p1"].identified is None
+
+
+def test_who_is_seeded_as_identified_stays_so_when_the_account_is_completed_first() -> None:
+    lab = PeopleLab()
+    lab.done("people", "seed", persons=[{"email": ANNA, "identified": True}], proofs=lab.secrets(new_password=PASSWORD))
+    lab.done("account", "complete", person=ANNA, **DETAILS)
+    assert lab.people.accounts["p1"].identified is not None
+
+
 def test_what_is_shown_holds_no_secret() -> None:
     lab = lab_with_anna()
     lab.log_in(ANNA)
