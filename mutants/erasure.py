@@ -56,7 +56,7 @@ ERASURE: Final[tuple[Mutant, ...]] = (
         name="anybody-erases-a-car",
         told="another user than the primary one has a car erased",
         file="cloud/people/erasure.py",
-        old=("asked.person != primary:"),
+        old=("asked.person not in {None, primary}:"),
         new=("False:"),
         scenario="right-to-be-forgotten",
         caught_by=("services.rejected.insufficient_rights >= 12", "service erasure erase: rejected(insufficient_rights)"),

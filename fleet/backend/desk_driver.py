@@ -52,6 +52,7 @@ from fleet.cloud.desk_io import (
     Transition,
     VerifySpin,
 )
+from fleet.cloud.people.erasure import asked_to_forget
 from fleet.cloud.people.people import RULE, People, rights_in
 from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.rule import AskCar, CommandEnded
@@ -105,6 +106,7 @@ class DeskDriver:
             presence=list(loaded.presence),
             settings=msgspec.convert(loaded.services.get(MODULE, {}), dict[str, ReportedSettings]),
             rights=rights_in(loaded.services.get(RULE, {})),
+            forgotten=asked_to_forget(loaded.services.get(RULE, {})),
         )
         self.desk = Desk.begin(start)
         self._to_restore = loaded.commands

@@ -335,9 +335,11 @@ class ServiceCentre:
             return ()
 
         outputs: list[CentreOutput] = []
-        for name in self._kinds:
-            outputs += self._decide(name, forget, now)
-            self._rules[name] = self._made(name)
+        for name in self._kinds if erased.cars or erased.account else ():
+            changed = self._decide(name, forget, now)
+            if changed:  # what it holds follows from its notes: of a rule about all people that is much
+                self._rules[name] = self._made(name)
+            outputs += changed
         words = erased.telling
         for key, kept in list(self._own.items()):
             if key == _COUNT or kept["id"] == erased.request or not any(word in as_json(kept) for word in words):

@@ -139,13 +139,14 @@ class Desk:
         presence: Iterable[PresenceChanged] = (),
         settings: Mapping[str, ReportedSettings] | None = None,
         rights: Mapping[str, CarRights] | None = None,
+        forgotten: Iterable[str] = (),
     ) -> None:
         """Start from what the store holds; `factor` is scenario seconds per wall second."""
         self._factor = factor
         self._guard = SpinGuard(users)
         self._rights = dict(rights or {})
         self._known = {*known_vins, *self._rights}
-        self._forgotten: set[str] = set()
+        self._forgotten = set(forgotten)
         """Cars of which nothing is known any more but that the back end itself may ask to forget, too."""
         self._presence = {entry.vin: entry for entry in presence}
         self._settings = dict(settings or {})
@@ -166,6 +167,7 @@ class Desk:
             presence=start.presence,
             settings=start.settings,
             rights=start.rights,
+            forgotten=start.forgotten,
         )
 
     # --- Machine

@@ -250,7 +250,10 @@ DeskInput = (
 
 
 class DeskStart(msgspec.Struct, frozen=True):
-    """The state in which a desk begins, as the store has it; `factor` is scenario seconds per wall second."""
+    """The state in which a desk begins, as the store has it; `factor` is scenario seconds per wall second.
+
+    `forgotten` are the cars of which nothing is known any more, and that the back end still asks to forget their people.
+    """
 
     factor: float
     users: list[UserRecord]
@@ -258,6 +261,7 @@ class DeskStart(msgspec.Struct, frozen=True):
     presence: list[PresenceChanged]
     settings: dict[str, ReportedSettings] = {}
     rights: dict[str, CarRights] = {}
+    forgotten: list[str] = []
 
 
 # --- outputs ------------------------------------------------------------------------------------------------------

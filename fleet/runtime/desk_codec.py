@@ -61,7 +61,7 @@ class DeskCodec:
         plain = plain_of(start)
         for entry in plain["users"]:
             entry["spin"] = entry["spin"] is not None
-        _leave_out_unset(plain, "rights")
+        _leave_out_unset(plain, "rights", "forgotten")
         return Input(self._at(NOT_YET)[0], DESK, "in", DeskStart.__name__, data=plain)
 
     def input_record(self, message: DeskInput, now: Instant) -> Input:

@@ -16,6 +16,7 @@ from fleet.cloud.desk_io import (
     CommandAsked,
     CommandOpened,
     CommandRecord,
+    DeskStart,
     LateResult,
     Restored,
     RightsChanged,
@@ -283,3 +284,14 @@ def test_the_switch_in_the_car_counts_beside_that_in_the_app() -> None:
     lab.give(CommandAsked(CommandRequest(id="a", vin=VIN, name="honk", parameters=WHERE), TOPIC, None, "p1"))
     assert outcome(lab.last("a")) == ("rejected", "service_deactivated")
     lab.wake(MINUTE)
+
+
+def test_a_car_that_was_forgotten_is_still_asked_to_forget_its_people_after_a_restart() -> None:
+    """A user may not: nothing is known of it."""
+    start = DeskStart(factor=1.0, users=[], known_vins=[], presence=[], forgotten=[VIN])
+    desk = Desk.begin(start)
+    reset = CommandRequest(id="centre-people-erasure-1", vin=VIN, name="reset")
+    assert any(isinstance(output, SendCommand) for output in desk.receive(BackEndAsked(reset), START))
+    asked = CommandAsked(CommandRequest(id="two", vin=VIN, name="refresh"), "t")
+    (change,) = [output for output in desk.receive(asked, START) if isinstance(output, Transition)]
+    assert change.reason == "unknown_vin"

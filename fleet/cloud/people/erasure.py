@@ -8,8 +8,9 @@ its number, amount and date, and the record of the erasure, in which digests sta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from fleet.cloud.desk_io import ForgetSpin
@@ -20,6 +21,7 @@ from fleet.cloud.people.people import People
 from fleet.cloud.people.records import Account, CarDigest, CarPeople, Erasure
 from fleet.cloud.rule import AskCar, CommandEnded, Done, Erase, ErasedCar, Mail, RuleOutput
 from fleet.kernel.instants import MINUTE, Duration, Instant
+from fleet.kernel.timers import TimerHeap
 from fleet.wire.commands import LONGEST_TIME_TO_LIVE
 
 SERVICE: Final = "erasure"
@@ -46,6 +48,16 @@ class Erasures(Part):
     """Exports and erasures, and the cars that are still to forget their people."""
 
     service: ClassVar[str] = SERVICE
+
+    def __init__(self, people: People) -> None:
+        super().__init__(people)
+        self._again: TimerHeap[str] = TimerHeap()
+        for kept in people.erasures.values():
+            self._again.set(kept.id, kept.again)
+
+    def _keep(self, erasure: Erasure) -> None:
+        self.people.erasures.put(erasure.id, erasure)
+        self._again.set(erasure.id, erasure.again)
 
     def actions(self) -> Mapping[str, Action]:
         return {"export": self._export, "erase": self._erase, "records": self._records}
@@ -104,8 +116,9 @@ class Erasures(Part):
             return self.people.accounts[asking.person]
         car = self.people.cars.get(vin)
         primary = None if car is None else car.primary
-        named = asked.request.user not in {None, "primary"} or "session" in asked.proofs
-        if scope != "person" and (named or asked.person is not None) and asked.person != primary:
+        if asked.person is None and (asked.request.user not in {None, "primary"} or "session" in asked.proofs):
+            raise Refused("insufficient_rights", "nobody of that name has an account, or the session is over; log in")
+        if scope != "person" and asked.person not in {None, primary}:
             raise Refused("insufficient_rights", "a car's data are those of its primary user")
         return self.people.accounts.get(asked.person or primary)
 
@@ -159,7 +172,7 @@ class Erasures(Part):
         return found
 
     def _forget_car(self, vin: str, counts: dict[str, int]) -> None:
-        """Drop all that is kept of a car: its users, licences and switches, and what was bought for it but its invoices."""
+        """Drop all that is kept of a car: its users, licences and switches. What somebody bought for it stays that person's."""
         people = self.people
         car = people.cars.get(vin) or CarPeople(vin=vin)
         people.drop_car(vin)
@@ -170,22 +183,18 @@ class Erasures(Part):
                 kept = tuple(consent for consent in user.consents if consent.vin != vin)
                 people.put_account(replace(user, consents=kept))
         counts["licences"] = counts.get("licences", 0) + len(car.licences)
-        self._strip_invoices([key for key, bought in people.purchases.items() if bought.vin == vin], counts)
+        for key, bought in list(people.purchases.items()):
+            if bought.vin == vin:
+                people.purchases.put(key, replace(bought, vin="", licence=""))
 
     def _forget_purchases(self, account: str, counts: dict[str, int]) -> None:
-        self._strip_invoices([key for key, bought in self.people.purchases.items() if bought.account == account], counts)
+        """Drop what a person bought; of the invoices and credit notes number, amount and date stay."""
+        bought = [key for key, bought in self.people.purchases.items() if bought.account == account]
+        for key in bought:
+            self.people.purchases.drop(key)
+        counts["purchases"] = len(bought)
         for number, invoice in list(self.people.invoices.items()):
             if invoice.account == account:
-                self.people.invoices.put(number, replace(invoice, account="", purchase="", words=""))
-                counts["invoices_kept"] = counts.get("invoices_kept", 0) + 1
-
-    def _strip_invoices(self, purchases: Sequence[str], counts: dict[str, int]) -> None:
-        """Drop purchases; of their invoices number, amount and date stay."""
-        gone = {bought.invoice for key in purchases if (bought := self.people.purchases.drop(key)) is not None}
-        counts["purchases"] = counts.get("purchases", 0) + len(purchases)
-        for number in sorted(gone):
-            invoice = self.people.invoices.get(number)
-            if invoice is not None:
                 self.people.invoices.put(number, replace(invoice, account="", purchase="", words=""))
                 counts["invoices_kept"] = counts.get("invoices_kept", 0) + 1
 
@@ -210,7 +219,7 @@ class Erasures(Part):
         """Have the cars that were not asked, or could not obey, forget their people."""
         asked = {f"{SERVICE}-{erasure.id}-{self.people.next_number('erasure_reset')}": vin for vin in erasure.unasked}
         kept = replace(erasure, unasked=(), waiting=erasure.waiting | asked, again=None, tries=erasure.tries + 1)
-        self.people.erasures.put(erasure.id, kept)
+        self._keep(kept)
         return [AskCar(command, vin, "reset", {}, LONGEST_TIME_TO_LIVE) for command, vin in asked.items()]
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:
@@ -219,20 +228,20 @@ class Erasures(Part):
         if erasure is None or ended.id not in erasure.waiting:
             return ()
         waiting = {command: vin for command, vin in erasure.waiting.items() if command != ended.id}
-        if ended.state == "succeeded" or ended.reason in {"unknown_vin", "not_paired"} or erasure.tries >= TRIES:
+        if ended.state == "succeeded" or ended.reason == "not_paired" or erasure.tries >= TRIES:
             erasure = replace(erasure, waiting=waiting)
         else:
             erasure = replace(erasure, waiting=waiting, unasked=(*erasure.unasked, ended.vin), again=now + AGAIN_AFTER)
-        self.people.erasures.put(erasure.id, erasure)
+        self._keep(erasure)
         is_over = ended.vin not in erasure.unasked and ended.vin not in self.people.cars
         return [Erase(erasure.id, now, words=(ended.vin,) if is_over else (), commands=(ended.id,))]
 
     def deadline(self) -> Instant | None:
-        return min((kept.again for kept in self.people.erasures.values() if kept.again is not None), default=None)
+        return self._again.next_deadline()
 
     def wake(self, now: Instant) -> Sequence[RuleOutput]:
-        due = [kept for kept in self.people.erasures.values() if kept.again is not None and kept.again <= now]
-        return [output for kept in due for output in self._ask_cars(kept)]
+        due = [kept for _, kept in self._again.pop_due(now, limit=len(self._again))]
+        return [output for kept in due for output in self._ask_cars(self.people.erasures[kept])]
 
     def has_pending_times(self) -> bool:
         return self.deadline() is not None
@@ -240,7 +249,13 @@ class Erasures(Part):
     def clock_moved(self, shift: Duration) -> None:
         for kept in list(self.people.erasures.values()):
             if kept.again is not None:
-                self.people.erasures.put(kept.id, replace(kept, again=kept.again + shift))
+                self._keep(replace(kept, again=kept.again + shift))
+
+
+def asked_to_forget(notes: Mapping[str, Any]) -> list[str]:
+    """Return the VINs of the cars that still have to forget their people, from the notes of the rule."""
+    kept = [msgspec.convert(note, Erasure) for key, note in notes.items() if key.startswith("erasure/")]
+    return sorted({vin for erasure in kept for vin in (*erasure.waiting.values(), *erasure.unasked)})
 
 
 def subjects_of(people: People, vin: str | None, person: str | None) -> list[str]:
