@@ -24,7 +24,6 @@ from fleet.cloud.failures import FAILURE_KINDS
 from fleet.cloud.people.erasure import SERVICE as ERASURE
 from fleet.cloud.people.erasure import SUBJECT, subjects_of
 from fleet.cloud.people.people import RULE, People, erased_cars_in
-from fleet.cloud.people.privacy import Privacy
 from fleet.cloud.people.records import Account
 from fleet.cloud.people.rule import PeopleRule
 from fleet.cloud.people.sessions import is_to_be_noted
@@ -179,7 +178,7 @@ class CentreDriver:
             unknown = tuple(vin for vin in vins_of(request) if not self._desk.knows(vin))
             fresh = tuple(self._fresh() for _ in range(FRESH)) if request.service in PeopleRule.serves else ()
             self._context.pending.urgent = True
-            asker, reported = None if person is None else person.id, self._reported(request)
+            asker, reported = None if person is None else person.id, self._reported(request.service, request.vin)
             self._give(ServiceAsked(bare, answer_topic, unknown, asker, proofs, fresh, reported))
 
         # What was answered is answered again, which wants no proof.
@@ -226,7 +225,7 @@ class CentreDriver:
 
         def give(proofs: Proofs) -> None:
             self._context.pending.urgent = True
-            self._give(RequestProven(bare, {**proofs, **unfit}))
+            self._give(RequestProven(bare, {**proofs, **unfit}, self._desk.reported(bare.vin)))
 
         self._prover.prove(f"request {request.vin} {request.boot} {request.seq}", secrets, person, give)
 
@@ -245,9 +244,10 @@ class CentreDriver:
         if self._centre.has_pending_times():
             self._give(ClockMoved(shift))
 
-    def _reported(self, request: ServiceRequest) -> ReportedSettings | None:
-        """Return what the car has said of its own switches, for the service that shows and turns those of the app beside them."""
-        return self._desk.reported(request.vin) if request.service == Privacy.service and request.vin is not None else None
+    def _reported(self, service: str, vin: str | None) -> ReportedSettings | None:
+        """Return what the car has said of its own switches, for services about people: it wins over what they switch, and may
+        have said so before they knew of the car."""
+        return self._desk.reported(vin) if service in PeopleRule.serves and vin is not None else None
 
     def replied(self, given: ReplyGiven) -> None:
         """Note that the broker knows of a reply."""

@@ -27,7 +27,6 @@ from fleet.cloud.rule import (
     Mail,
     Notes,
     Notify,
-    Proof,
     RequestProven,
     RequestRefused,
     Rule,
@@ -124,9 +123,9 @@ class ServiceCentre:
                     outputs += self._heard(name, message, now)
                 return self._all(outputs, now)
             case Request():
-                return self._all(self._requested(message, {}, now), now)
-            case RequestProven(request, proofs):
-                return self._all(self._requested(request, proofs, now), now)
+                return self._all(self._requested(message, lambda rule: rule.request(message, now), now), now)
+            case RequestProven(request):
+                return self._all(self._requested(request, lambda rule: rule.proven(message, now), now), now)
             case ServiceAsked():
                 return self._all(self._asked(message, now), now)
             case CommandEnded():
@@ -181,7 +180,10 @@ class ServiceCentre:
             return self._try(name, without_place(rights, event), now)
         return [_fit(name, output, now) for output in self._rules[name].refused(event, why[0])]
 
-    def _requested(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> list[CentreOutput]:
+    def _requested(
+        self, request: Request, step: Callable[[Rule], Sequence[RuleOutput]], now: Instant
+    ) -> list[CentreOutput]:  # fmt: skip
+        """Have the rule that takes a request of a car do its step, where the people of the car may ask that."""
         names = self._of_request.get(request.name, ())
         name = next((name for name in names if self._rules[name].takes(request)), None)
         if name is None:
@@ -194,9 +196,7 @@ class ServiceCentre:
             reply = Reply(id=request.id, name=request.name, error=why[0])
             return [SendReply(request.vin, reply, lifetime)] if lifetime > 0 else []
         try:
-            return self._decide(
-                name, lambda rule: rule.proven(request, proofs, now) if proofs else rule.request(request, now), now
-            )
+            return self._decide(name, step, now)
         except RuleFailed as failed:
             reply = Reply(id=request.id, name=request.name, error=INTERNAL)
             told = self._failures.told(failed, request.name, now, vin=request.vin)

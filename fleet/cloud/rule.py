@@ -199,10 +199,14 @@ class CommandEnded:
 
 @dataclass(frozen=True, slots=True)
 class RequestProven:
-    """A car's request with a secret in it, and what became of that; it comes in place of the request."""
+    """A car's request with a secret in it, and what became of that; it comes in place of the request.
+
+    `reported` is what the car has said of its own switches.
+    """
 
     request: Request
     proofs: Mapping[str, Proof]
+    reported: ReportedSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,9 +364,9 @@ class Rule:
         """Take a request of a car, and reply to it now or later."""
         return ()
 
-    def proven(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+    def proven(self, proven: RequestProven, now: Instant) -> Sequence[RuleOutput]:
         """Take a request of a car whose secrets were proven."""
-        return self.request(request, now)
+        return self.request(proven.request, now)
 
     def asked(self, request: ServiceRequest, now: Instant) -> Done | RequestRefused:  # noqa: ARG002
         """Take what a tool or a scenario asks. Its VIN, if any, is one by its form; nothing else of it has been checked."""

@@ -21,6 +21,7 @@ from tests.backend.fake_link import FakeSession
 from tests.backend.lab import (
     BOOT,
     DIALECT,
+    OTHER,
     VIN,
     BackendLab,
     OpenSqlite,
@@ -354,3 +355,28 @@ async def test_a_request_to_a_service_that_nests_deeply_is_refused(path: Path) -
         answer = await lab.state("a1", "rejected")
         assert answer.reason == "malformed"
         assert msgspec.json.encode(answer)
+
+
+async def test_who_asks_about_people_brings_what_the_car_has_said_of_its_switches(path: Path) -> None:
+    """Whoever asks with a secret in the car, and whoever asks with a tool: the record begins with what the desk knows."""
+
+    def turned(vin: str) -> Event:
+        return Event(
+            vin=vin, boot=BOOT, seq=1, captured_at=1, name="privacy_changed", data={"mode": "offline", "services_off": []}
+        )
+
+    async with running(path) as lab:
+        lab.session.deliver(*car(turned(VIN), turned(OTHER)))
+        await lab.session.wait_for_acknowledged(2)
+        lab.ask(ServiceRequest(id="r1", service="licence", action="register", vin=VIN, data={}))
+        await lab.state("r1", "succeeded")
+        shown = Event(vin=OTHER, boot=BOOT, seq=2, captured_at=2, name="qr_shown", data={"code": "C0DE", "until": 9})
+        typed = Request(
+            vin=OTHER, boot=BOOT, seq=3, captured_at=3, id="q", name="enrolment", data={"way": "code", "code": "12345678"}
+        )
+        lab.session.deliver(*car(shown, typed))
+        await wait_for_replies(lab.session, 1)
+    with lab.reader() as reader:
+        notes = reader.service_state("people")
+    for vin in (VIN, OTHER):
+        assert notes[f"car/{vin}"]["reported"]["mode"] == "offline"

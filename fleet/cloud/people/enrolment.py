@@ -125,7 +125,7 @@ class Enrolments(Part):
 
     def _put(self, car: CarPeople) -> None:
         """Keep what is known of a car, or nothing where that is nothing."""
-        if car == CarPeople(vin=car.vin):
+        if replace(car, reported=None) == CarPeople(vin=car.vin):
             self.people.drop_car(car.vin)
         else:
             self.people.put_car(car)

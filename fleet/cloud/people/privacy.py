@@ -18,6 +18,7 @@ from fleet.cloud.people.at_home import BY_ENROLMENT
 from fleet.cloud.people.consents import consented
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
+from fleet.cloud.people.people import People
 from fleet.cloud.people.records import CarPeople, Switch
 from fleet.cloud.rights import PRIMARY, PURPOSES, Private
 from fleet.cloud.rule import AskCar, Done, RuleOutput
@@ -66,6 +67,13 @@ def switchable() -> tuple[str, ...]:
 def opened(car: CarPeople, now: Instant) -> CarPeople:
     """Return a car whose app keeps nothing private from now on, as for a new owner."""
     return replace(with_mode(car, OPEN, now), services_off=())
+
+
+def know_switches(people: People, vin: str | None, reported: ReportedSettings | None) -> None:
+    """Take over what a car had said of its own switches before there was a record of it; of later turns `Privacy` hears."""
+    car = people.cars.get(vin)
+    if car is not None and car.reported is None and reported is not None:
+        people.put_car(replace(car, reported=reported))
 
 
 class Privacy(Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -11,9 +11,10 @@ from fleet.cloud.people import sessions
 from fleet.cloud.people.mails import mail_to, with_pushes
 from fleet.cloud.people.part import Asking, Part, ask
 from fleet.cloud.people.people import RULE, People
+from fleet.cloud.people.privacy import know_switches
 from fleet.cloud.people.registry import PARTS
 from fleet.cloud.rights import CarRights
-from fleet.cloud.rule import CommandEnded, Done, Erase, Notes, Proof, RequestRefused, Rule, RuleOutput, ServiceAsked
+from fleet.cloud.rule import CommandEnded, Done, Erase, Notes, RequestProven, RequestRefused, Rule, RuleOutput, ServiceAsked
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Event, Request
 
@@ -58,10 +59,14 @@ class PeopleRule(Rule):
 
     def request(self, request: Request, now: Instant) -> Sequence[RuleOutput]:
         """Give a request to its part."""
-        return self.proven(request, {}, now)
+        return self._with_rights(self._part_of(request).request(request, {}, now))
 
-    def proven(self, request: Request, proofs: Mapping[str, Proof], now: Instant) -> Sequence[RuleOutput]:
-        return self._with_rights(self._part_of(request).request(request, proofs, now))
+    def proven(self, proven: RequestProven, now: Instant) -> Sequence[RuleOutput]:
+        """Give a request whose secrets were proven to its part."""
+        request = proven.request
+        outputs = self._part_of(request).request(request, proven.proofs, now)
+        know_switches(self.people, request.vin, proven.reported)
+        return self._with_rights(outputs)
 
     def asked_by(self, asked: ServiceAsked, now: Instant) -> Done | RequestRefused:
         """Have the part of the service do the action; in a session that goes on by it."""
@@ -69,6 +74,7 @@ class PeopleRule(Rule):
         if asking.session is not None:
             sessions.used(self.people, asking.session, now)
         done = ask(self._of_service[asked.request.service], asking)
+        know_switches(self.people, asked.request.vin, asked.reported)
         return replace(done, outputs=self._with_rights(done.outputs))
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:

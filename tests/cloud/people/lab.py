@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from fleet.cloud import car_settings
+from fleet.cloud.car_settings import ReportedSettings
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk_io import Answer, RightsChanged
 from fleet.cloud.people.people import RULE, People
@@ -38,6 +40,8 @@ class PeopleLab:
         self.now = START
         self.outputs: list[CentreOutput] = []
         self.last: list[CentreOutput] = []
+        self.in_desk: dict[str, ReportedSettings] = {}
+        """What the desk knows of the switches in the cars."""
         self.notes: dict[str, Any] = dict(notes or {})
         self.centre = ServiceCentre((PeopleRule,), {RULE: self.notes})
         self._asked = 0
@@ -82,7 +86,8 @@ class PeopleLab:
         request = ServiceRequest(
             id=f"r{self._asked}", service=service, action=action, vin=vin, data=data, user=person, origin=origin
         )  # fmt: skip
-        self.give(ServiceAsked(request, TOPIC, unknown, account, proven, (self.word(), self.word())))
+        reported = None if vin is None else self.in_desk.get(vin)
+        self.give(ServiceAsked(request, TOPIC, unknown, account, proven, (self.word(), self.word()), reported))
         (answer,) = self.those(Answer)
         return answer.answer
 
@@ -153,13 +158,16 @@ class PeopleLab:
 
     def event(self, name: str, vin: str = VIN, **data: Any) -> list[CentreOutput]:
         self._seq += 1
-        return self.give(Event(vin=vin, boot=1, seq=self._seq, captured_at=self.now, name=name, data=data))
+        event = Event(vin=vin, boot=1, seq=self._seq, captured_at=self.now, name=name, data=data)
+        if (reported := car_settings.after(self.in_desk.get(vin), event)) is not None:
+            self.in_desk[vin] = reported
+        return self.give(event) if self.centre.wants(event) else []
 
     def request(self, name: str, vin: str = VIN, *, proofs: Mapping[str, Proof] | None = None, **data: Any) -> Reply:
         """Have a car ask, and return the reply."""
         self._seq += 1
         asked = Request(vin=vin, boot=1, seq=self._seq, captured_at=self.now, id=f"q{self._seq}", name=name, data=data)
-        self.give(asked if proofs is None else RequestProven(asked, proofs))
+        self.give(asked if proofs is None else RequestProven(asked, proofs, self.in_desk.get(vin)))
         (reply,) = self.those(SendReply)
         return reply.reply
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from fleet.cloud.desk_io import RightsChanged
+from fleet.cloud.people.primary import TEXTS
 from fleet.cloud.people.tokens import digest_of
-from fleet.cloud.rule import AskCar, Keep, Mail
+from fleet.cloud.rule import AskCar, Keep, Mail, Proof
 from fleet.kernel.instants import DAY
-from tests.cloud.people.enrolling import ANNA, BEA, BORN, CARL, EnrolLab
+from tests.cloud.people.enrolling import ANNA, ATECA, BEA, BORN, CARL, FORMENTOR, LEON, EnrolLab
 
 
 def sold() -> EnrolLab:
@@ -208,3 +209,40 @@ def test_what_the_new_owner_keeps_private_stays_so_when_the_car_forgets_the_prev
     rights = lab.rights(BORN)
     assert rights is not None
     assert rights.mode == "offline"
+
+
+# --- a car that is switched to silence is enrolled by nobody, also when it was before anybody knew of it
+
+
+def test_no_qr_code_enrols_a_silent_car() -> None:
+    lab = EnrolLab()
+    lab.event("privacy_changed", BORN, mode="offline", services_off=[])
+    assert BORN not in lab.people.cars
+    lab.accepts(ANNA)
+    assert lab.refused("enrol", "scan", BORN, person=ANNA, code=lab.shows()) == "privacy_offline"
+    lab.event("privacy_changed", BORN, mode="online", services_off=[])
+    lab.done("enrol", "scan", BORN, person=ANNA, code=lab.shows())
+
+
+def test_no_code_and_no_keys_enrol_a_silent_car() -> None:
+    lab = EnrolLab()
+    for vin in (ATECA, LEON):
+        lab.event("privacy_changed", vin, mode="maximum_privacy", services_off=[])
+    secrets = lab.done("enrol", "begin", ATECA, person=ANNA, way="code").secrets
+    assert secrets is not None
+    assert lab.types(secrets["code"]).error == "privacy_offline"
+    lab.done("enrol", "begin", LEON, person=ANNA, way="two_keys")
+    assert lab.request("enrolment", LEON, way="two_keys").error == "privacy_offline"
+    assert not lab.roles(ATECA)
+    assert not lab.roles(LEON)
+
+
+def test_no_assistant_enrols_a_silent_car() -> None:
+    lab = EnrolLab()
+    lab.event("privacy_changed", FORMENTOR, mode="maximum_privacy", services_off=[])
+    proofs = {"spin": Proof(right=True, account=ANNA)}
+    began = lab.request("enrolment", FORMENTOR, proofs=proofs, way="assistant", user=ANNA)
+    assert began.data.get("state") == "consents", began.error
+    reply = lab.request("enrolment", FORMENTOR, way="assistant", step="accept", user=ANNA, consents=[*TEXTS])
+    assert reply.error == "privacy_offline"
+    assert not lab.roles(FORMENTOR)

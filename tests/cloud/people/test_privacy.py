@@ -15,6 +15,7 @@ from fleet.cloud.rights import PURPOSES, Private
 from fleet.cloud.rule import AskCar, Mail, ServiceAsked
 from fleet.kernel.instants import DAY, HOUR, MINUTE
 from fleet.wire.messages import DeskAnswer, Event, ServiceRequest
+from tests.cloud.people.enrolling import ANNA, BORN, EnrolLab
 from tests.cloud.people.lab import OTHER, START, TOPIC, VIN, PeopleLab
 
 
@@ -335,3 +336,25 @@ def test_all_is_there_after_a_restart() -> None:
     lab.in_car("online_with_location", "honk")
     again = lab.again()
     assert again.people.car(VIN) == lab.people.car(VIN)
+
+
+def test_a_switch_that_was_turned_before_anybody_had_the_car_wins_with_its_next_turn_all_the_same() -> None:
+    lab = EnrolLab()
+    lab.event("privacy_changed", BORN, mode="online", services_off=[])
+    lab.wait(MINUTE)
+    lab.enrols(ANNA)
+    lab.done("privacy", "set", BORN, person=ANNA, mode="offline")
+    lab.wait(MINUTE)
+    lab.event("privacy_changed", BORN, mode="online_with_location", services_off=[])
+    assert lab.car(BORN).mode == "online_with_location"
+    turns = [(turn.by, turn.value, turn.at) for turn in lab.car(BORN).switches]
+    assert turns == [("app", "offline", START + MINUTE), ("car", "online_with_location", START + 2 * MINUTE)]
+
+
+def test_of_a_car_that_nobody_has_asked_about_nothing_is_kept_and_of_another_once() -> None:
+    lab = EnrolLab()
+    lab.event("privacy_changed", BORN, mode="offline", services_off=[])
+    lab.done("enrol", "begin", BORN, person=ANNA, way="qr")
+    assert lab.car(BORN).reported == lab.in_desk[BORN]
+    lab.done("enrol", "cancel", BORN, person=ANNA)
+    assert BORN not in lab.people.cars

@@ -11,7 +11,7 @@ from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
 from fleet.cloud.people.people import RULE
 from fleet.cloud.people.records import CarPeople, CarUser
 from fleet.cloud.people.rule import PeopleRule
-from fleet.cloud.rule import CentreOutput, Done, Keep, Notify, Proof, RuleOutput, SendReply, ServiceAsked
+from fleet.cloud.rule import CentreOutput, Done, Keep, Notify, Proof, RequestProven, RuleOutput, SendReply, ServiceAsked
 from fleet.kernel.instants import Instant
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
 
@@ -118,6 +118,6 @@ def test_events_and_requests_go_to_the_part_that_wants_them() -> None:
     rule = centre.find(GarageRule)
     assert rule is not None
     asked = Request(vin=VIN, boot=1, seq=2, captured_at=NOW, id="q", name="opening")
-    (reply,) = rule.proven(asked, {"spin": Proof(right=True)}, NOW)
+    (reply,) = rule.proven(RequestProven(asked, {"spin": Proof(right=True)}), NOW)
     assert isinstance(reply, SendReply)
     assert reply.reply.data == {"right": True}
