@@ -161,7 +161,7 @@ class Accounts(Part):
         key = f"known/{owner.id}"
         if sign_in.count_of(self.people, key, asking.now):
             return []
-        sign_in.count(self.people, key, asking.now, _TOLD_AGAIN)
+        sign_in.count(self.people, key, asking.now, _TOLD_AGAIN, 1)
         return [mail_to(owner, "address_known")]
 
     def _send_link(self, asking: Asking) -> Done:

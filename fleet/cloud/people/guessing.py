@@ -23,20 +23,24 @@ _ALL: Final = "code"
 
 def check_guesses(people: People, vin: str, now: Instant) -> None:
     """Raise Refused where no code is taken now."""
-    for key, most in ((_of_car(vin), WRONG_IN_CAR), (_ALL, WRONG_IN_ALL)):
+    for key, most in _bounds(vin):
         if count_of(people, key, now) >= most:
             raise Refused("code_locked", "too many wrong codes were typed; wait for a day")
 
 
 def wrong_guess(people: People, vin: str, now: Instant) -> None:
     """Count a wrong code."""
-    for key in (_of_car(vin), _ALL):
-        count(people, key, now, LOCKED)
+    for key, most in _bounds(vin):
+        count(people, key, now, LOCKED, most)
 
 
 def forget_guesses(people: People, vin: str) -> None:
     """Count anew in a car in which the right code was typed."""
     people.tries.drop(_of_car(vin))
+
+
+def _bounds(vin: str) -> tuple[tuple[str, int], ...]:
+    return (_of_car(vin), WRONG_IN_CAR), (_ALL, WRONG_IN_ALL)
 
 
 def _of_car(vin: str) -> str:

@@ -22,11 +22,12 @@ _MAIL: Final[dict[Purpose, str]] = {"confirm": "confirm_address", "reset": "pass
 def send_link(people: People, account: Account, purpose: Purpose, asking: Asking) -> list[RuleOutput]:
     """Return the mail with a new link; none so soon after the last one."""
     until = asking.now + people.figures.link_lifetime(purpose)
-    for key, link in list(people.links.items()):
-        is_of_the_kind = (link.account, link.purpose) == (account.id, purpose)
-        if is_of_the_kind and until - link.until < PAUSE:
-            return []
-        if is_of_the_kind or asking.now >= link.until:
+    people.links.drop_ended(asking.now)
+    for key in people.links.of(account.id):
+        link = people.links[key]
+        if link.purpose == purpose:
+            if until - link.until < PAUSE:
+                return []
             people.links.drop(key)
     secret = asking.fresh(0)
     people.links.put(digest_of(secret), Link(account=account.id, purpose=purpose, until=until))
@@ -46,6 +47,6 @@ def follow(people: People, purpose: Purpose, asking: Asking) -> Account:
 
 def forget_links(people: People, account: str, purpose: Purpose | None = None) -> None:
     """Drop the links of an account, of one purpose or of all."""
-    for key, link in list(people.links.items()):
-        if link.account == account and purpose in {None, link.purpose}:
+    for key in people.links.of(account):
+        if purpose in {None, people.links[key].purpose}:
             people.links.drop(key)

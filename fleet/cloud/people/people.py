@@ -6,14 +6,15 @@ a change concerns, and makes of each car's records the `CarRights` by which desk
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from fleet.cloud.people.figures import Figures
 from fleet.cloud.people.names import folded
-from fleet.cloud.people.records import Account, CarPeople, Erasure, Invoice, Link, Purchase, Record, Session, Tries
+from fleet.cloud.people.records import Account, CarPeople, Erasure, Invoice, Purchase, Session
+from fleet.cloud.people.shelves import Links, Sessions, Shelf, TriesShelf
 from fleet.cloud.rights import OPT_IN, CarRights, Private, Terms, UserRights
 from fleet.cloud.rule import ErasedCar, Notes
 from fleet.kernel.instants import MINUTE, Instant
@@ -24,98 +25,8 @@ RULE: Final = "people"
 _COUNTS: Final = "counts"
 _FIGURES: Final = "figures"
 
-RecordT = TypeVar("RecordT", bound=Record)
 CarFollower = Callable[[CarPeople | None, CarPeople | None], None]
 """Hears what was known of a car and what is: None for nothing."""
-
-
-class Shelf(Generic[RecordT]):
-    """The records of one kind, by key; a mapping that is changed by `put` and `drop` alone."""
-
-    def __init__(self, notes: Notes, name: str, kind: type[RecordT]) -> None:
-        """Read what the notes hold of this kind."""
-        self._notes = notes
-        self._prefix = f"{name}/"
-        self._held: dict[str, RecordT] = {
-            key.removeprefix(self._prefix): msgspec.convert(value, kind)
-            for key, value in notes.items()
-            if key.startswith(self._prefix)
-        }
-
-    def get(self, key: str | None) -> RecordT | None:
-        """Return the record of this key, None without one."""
-        return None if key is None else self._held.get(key)
-
-    def __getitem__(self, key: str) -> RecordT:
-        return self._held[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._held
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._held)
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def values(self) -> ValuesView[RecordT]:
-        return self._held.values()
-
-    def items(self) -> ItemsView[str, RecordT]:
-        return self._held.items()
-
-    def put(self, key: str, record: RecordT) -> None:
-        """Keep a record in place of the one before."""
-        self._held[key] = record
-        self._notes[self._prefix + key] = msgspec.to_builtins(record)
-
-    def drop(self, key: str) -> RecordT | None:
-        """Keep no record of this key any more, and return the one there was."""
-        record = self._held.pop(key, None)
-        if record is not None:
-            del self._notes[self._prefix + key]
-        return record
-
-
-class Sessions(Shelf[Session]):
-    """The sessions by the digests of their tokens; found by account, and by the digest of what renews them, too."""
-
-    def __init__(self, notes: Notes) -> None:
-        """Read what the notes hold."""
-        super().__init__(notes, "session", Session)
-        self._of: dict[str, dict[str, None]] = {}
-        self._renewed_by: dict[str, str] = {}
-        for key, session in self.items():
-            self._list(key, session)
-
-    def of(self, account: str) -> list[str]:
-        """Return the digests of the sessions of an account, the oldest first."""
-        return list(self._of.get(account, ()))
-
-    def renewed_by(self, refresh: str) -> str | None:
-        """Return the session that this renews, or None."""
-        return self._renewed_by.get(refresh)
-
-    def put(self, key: str, record: Session) -> None:
-        before = self.get(key)
-        if before is not None:
-            self._renewed_by.pop(before.refresh, None)
-        super().put(key, record)
-        self._list(key, record)
-
-    def drop(self, key: str) -> Session | None:
-        session = super().drop(key)
-        if session is not None:
-            self._renewed_by.pop(session.refresh, None)
-            self._of[session.account].pop(key)
-            if not self._of[session.account]:
-                del self._of[session.account]
-        return session
-
-    def _list(self, key: str, session: Session) -> None:
-        self._of.setdefault(session.account, {})[key] = None
-        if session.refresh:
-            self._renewed_by[session.refresh] = key
 
 
 class People:
@@ -126,8 +37,8 @@ class People:
         self._notes = notes
         self.accounts = Shelf(notes, "account", Account)
         self.sessions = Sessions(notes)
-        self.links = Shelf(notes, "link", Link)
-        self.tries = Shelf(notes, "tries", Tries)
+        self.links = Links(notes)
+        self.tries = TriesShelf(notes)
         self.cars = Shelf(notes, "car", CarPeople)
         self.purchases = Shelf(notes, "purchase", Purchase)
         self.invoices = Shelf(notes, "invoice", Invoice)

@@ -90,10 +90,11 @@ class Link(Record, frozen=True, kw_only=True):
 
 
 class Tries(Record, frozen=True, kw_only=True):
-    """Something of which only so much is allowed, until a time from which on it is counted anew."""
+    """Something of which only so much is allowed, until a time from which on it is counted anew; `locks`: no more is, by then."""
 
     count: int
     until: Instant
+    locks: bool = False
 
 
 class Switch(Record, frozen=True, kw_only=True):

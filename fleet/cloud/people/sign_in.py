@@ -16,7 +16,7 @@ from fleet.cloud.people.records import Account, Tries
 from fleet.kernel.instants import Duration, Instant
 
 KEPT: Final = 10_000
-"""Counts that are kept: who tries more names than that has forgotten ones counted anew."""
+"""Counts that are kept: who tries more names than that has forgotten ones counted anew, those that lock something last."""
 
 
 def signed_in(people: People, asking: Asking, name: str) -> Account:
@@ -28,13 +28,14 @@ def signed_in(people: People, asking: Asking, name: str) -> Account:
     account = people.accounts.get(asking.asked.person)
     of_account, of_origin = _account_key(account, name), f"origin/{_short(asking.asked.request.origin or '')}"
     figures = people.figures
-    for key, bound in ((of_account, figures.tries), (of_origin, figures.tries_of_origin)):
+    bounds = ((of_account, figures.tries), (of_origin, figures.tries_of_origin))
+    for key, bound in bounds:
         if count_of(people, key, asking.now) >= bound:
             again = f"try again in {figures.locked_min} minutes, or reset it by a link to the e-mail"
             raise Refused("too_many_tries", f"too many wrong passwords; {again}")
     if account is None or not proof.right or (proof.account, proof.against) != (account.id, account.password_version):
-        for key in (of_account, of_origin):
-            count(people, key, asking.now, figures.locked)
+        for key, bound in bounds:
+            count(people, key, asking.now, figures.locked, bound)
         raise Refused("wrong_credentials", "the name or the password is wrong")
     people.tries.drop(of_account)
     return account
@@ -51,18 +52,12 @@ def count_of(people: People, key: str, now: Instant) -> int:
     return 0 if tries is None or now >= tries.until else tries.count
 
 
-def count(people: People, key: str, now: Instant, remembered: Duration) -> None:
-    """Count one more, to be remembered for so long from now."""
-    before = count_of(people, key, now)
+def count(people: People, key: str, now: Instant, remembered: Duration, bound: int) -> None:
+    """Count one more, to be remembered for so long from now; at `bound` it locks."""
+    number = count_of(people, key, now) + 1
     if key not in people.tries and len(people.tries) >= KEPT:
-        _make_room(people, now)
-    people.tries.put(key, Tries(count=before + 1, until=now + remembered))
-
-
-def _make_room(people: People, now: Instant) -> None:
-    over = [key for key, tries in people.tries.items() if now >= tries.until]
-    for key in over or [min(people.tries, key=lambda each: people.tries[each].until)]:
-        people.tries.drop(key)
+        people.tries.make_room(now)
+    people.tries.put(key, Tries(count=number, until=now + remembered, locks=number >= bound))
 
 
 def _account_key(account: Account | None, name: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
+import pytest
 
 from fleet.cloud import car_settings
 from fleet.cloud.car_settings import ReportedSettings
@@ -14,6 +15,7 @@ from fleet.cloud.desk_io import Answer, RightsChanged
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.people.records import Account
 from fleet.cloud.people.rule import PeopleRule
+from fleet.cloud.people.shelves import Shelf
 from fleet.cloud.people.tokens import PREFIX, digest_of
 from fleet.cloud.rights import CarRights
 from fleet.cloud.rule import CentreInput, CentreOutput, ClockMoved, Keep, Mail, Proof, RequestProven, SendReply, ServiceAsked
@@ -31,6 +33,16 @@ DETAILS: Mapping[str, Any] = {
     "first_name": "Anna", "last_name": "Ek", "birth_date": "1990-05-17", "country": "SE", "terms": "2026-1", "privacy": "2026-1",
 }  # fmt: skip
 OutputT = TypeVar("OutputT")
+
+
+def forbid_walks(monkeypatch: pytest.MonkeyPatch, kind: type[Shelf[Any]]) -> None:
+    """Have a walk over a whole shelf of this kind fail."""
+
+    def walked(_: object) -> NoReturn:
+        pytest.fail("a whole shelf was walked")
+
+    for name in ("__iter__", "items", "values"):
+        monkeypatch.setattr(kind, name, walked)
 
 
 class PeopleLab:

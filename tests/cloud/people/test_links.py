@@ -6,8 +6,9 @@ import pytest
 
 from fleet.cloud.people.figures import Figures
 from fleet.cloud.people.links import PAUSE
+from fleet.cloud.people.shelves import Links
 from fleet.cloud.rule import Mail
-from tests.cloud.people.lab import PeopleLab
+from tests.cloud.people.lab import PeopleLab, forbid_walks
 
 ANNA = "anna@example.com"
 CONFIRM = Figures().link_lifetime("confirm")
@@ -74,3 +75,15 @@ def test_links_that_are_over_are_kept_no_longer() -> None:
     lab.wait(CONFIRM)
     lab.person("bo@example.com", confirmed=False, complete=False)
     assert {link.account for link in lab.people.links.values()} == {"p2"}
+
+
+def test_no_link_is_looked_for_among_those_of_all_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = PeopleLab()
+    for number in range(5):
+        lab.person(f"person{number}@example.com", confirmed=False, complete=False)
+    forbid_walks(monkeypatch, Links)
+    lab.wait(PAUSE)
+    lab.done("account", "send_link", person="person3@example.com")
+    lab.done("account", "forgot_password", person="person3@example.com")
+    secret = lab.those(Mail)[0].secret
+    lab.done("account", "reset_password", proofs=lab.secrets(link=secret, new_password="x" * 9))

@@ -6,8 +6,9 @@ import pytest
 
 from fleet.cloud.people import sign_in
 from fleet.cloud.people.figures import Figures
+from fleet.cloud.people.shelves import TriesShelf
 from fleet.cloud.rule import Proof
-from tests.cloud.people.lab import PASSWORD, PeopleLab
+from tests.cloud.people.lab import PASSWORD, PeopleLab, forbid_walks
 
 ANNA = "anna@example.com"
 TRIES, TRIES_OF_ORIGIN, LOCKED = Figures().tries, Figures().tries_of_origin, Figures().locked
@@ -112,3 +113,24 @@ def test_no_memory_is_filled_with_names(monkeypatch: pytest.MonkeyPatch) -> None
     for number in range(50):
         log_in(lab, f"person{number}@example.com", "wrong", origin=str(number))
     assert len(lab.people.tries) <= 10
+
+
+def test_a_lock_that_holds_outlives_names_that_are_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sign_in, "KEPT", 10)
+    lab = lab_with_anna()
+    for _ in range(TRIES):
+        log_in(lab, password="wrong")
+    lab.wait(1)
+    for number in range(50):
+        log_in(lab, f"person{number}@example.com", "wrong", origin=str(number))
+    assert log_in(lab) == "too_many_tries"
+    assert len(lab.people.tries) == 10
+
+
+def test_room_is_made_without_a_look_at_all_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sign_in, "KEPT", 10)
+    lab = lab_with_anna()
+    forbid_walks(monkeypatch, TriesShelf)
+    for number in range(20):
+        assert log_in(lab, f"person{number}@example.com", "wrong", origin=str(number)) == "wrong_credentials"
+    assert len(lab.people.tries) == 10
