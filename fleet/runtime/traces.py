@@ -9,9 +9,11 @@ from typing import Final, NamedTuple
 from fleet.backend.needles import Needle, found_in, position_needle, text_needle
 from fleet.backend.reader import StoreReader
 from fleet.backend.store_copies import copies_of
+from fleet.cloud.people.erasure import former_cars
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.rule import Notes
 from fleet.errors import FleetError, JournalError, UsageError
+from fleet.kernel.instants import Instant
 from fleet.observe.journal import journal_lines
 from fleet.observe.packing import GZIP, ZSTD
 from fleet.observe.redacting import redact
@@ -26,11 +28,15 @@ _JOURNAL_BEGINS: Final = b'"format":"fleet-journal/'
 
 
 class Subject(NamedTuple):
-    """Whom an erasure is about: the account, the VINs of the cars of their own, and the names that mean nobody else."""
+    """Whom an erasure is about: the account, the VINs of the cars of their own, and the names that mean nobody else.
+
+    `former` are cars that were their own once, each with when that was over (scenario µs).
+    """
 
     account: str
     vins: tuple[str, ...]
     names: tuple[str, ...]
+    former: tuple[tuple[str, Instant], ...] = ()
 
     @property
     def in_journals(self) -> tuple[str, ...]:
@@ -55,14 +61,18 @@ def subject_of(reader: StoreReader, name: str) -> Subject:
     if account is None:
         raise UsageError(f"nobody has an account by the name of {name!r}", hint="Give a VIN, or who it is as the account has it.")
     own = tuple(vin for vin in sorted(people.cars_of(account.id)) if people.cars[vin].primary == account.id)
-    return Subject(account.id, own, tuple(word for word in (account.email, account.mobile) if word))
+    names = tuple(word for word in (account.email, account.mobile) if word)
+    return Subject(account.id, own, names, tuple(former_cars(people, account, _FOREVER).items()))
 
 
 def needles_of(reader: StoreReader, subject: Subject, *, whole: bool) -> list[Needle]:
     """Return what is to be found no more: of a `whole` erasure VINs and names, and in either case positions."""
     needles = needles_by_name(subject) if whole else []
-    for vin in subject.vins:
-        places = reader.sample_of_positions(vin, _FOREVER, POSITIONS, newest=whole)
+    sought = [(vin, _FOREVER, whole) for vin in subject.vins]
+    if whole:  # a former car goes on, and may stand where it stood
+        sought += [(vin, until, False) for vin, until in subject.former]
+    for vin, until, newest in sought:
+        places = reader.sample_of_positions(vin, until, POSITIONS, newest=newest)
         needles += [position_needle(f"position ({len(needles) + number})", *place) for number, place in enumerate(places, 1)]
     return needles
 

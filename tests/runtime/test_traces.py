@@ -5,11 +5,17 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from fleet.backend.decisions import decided
 from fleet.backend.needles import text_needle
 from fleet.backend.reader import StoreReader
 from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch
+from fleet.cloud.people.people import RULE
+from fleet.cloud.people.records import Account, CarPeople, CarUser, Consent, Record
+from fleet.cloud.rule import Keep
 from fleet.errors import UsageError
 from fleet.observe.journal import Begin, JournalWriter
 from fleet.runtime.traces import Subject, files_of, needles_by_name, needles_of, rewrite, search, subject_of
@@ -73,3 +79,26 @@ def test_in_a_journal_an_account_stands_by_its_id() -> None:
 def test_nobody_of_that_name_is_told(folder: Path) -> None:
     with StoreReader(folder / "store.sqlite") as reader, pytest.raises(UsageError, match="nobody has an account"):
         subject_of(reader, "anna@example.com")
+
+
+def test_positions_of_former_cars_are_looked_for_up_to_when_the_next_one_had_them(tmp_path: Path) -> None:
+    """Their VINs are not, nor where such a car stands: they are somebody else's, or nobody's."""
+    contract = Consent(what="contract", version="1", given=True, at=1, vin=VIN)
+    bea = CarUser(role="primary", since=3_500)
+    notes: dict[str, Record] = {
+        "account/p1": Account(id="p1", email="anna@example.com", registered=1, consents=(contract,)),
+        f"car/{VIN}": CarPeople(vin=VIN, managed=True, users={"p2": bea}),
+    }
+    store = SqliteStore(tmp_path / "store.sqlite")
+    easts = (2.2345678, 2.3456789, 2.4567891, 2.5678912)
+    places = [{"latitude": 41.3851234, "longitude": east, "accuracy_m": 8.0, "fixed_at": 1} for east in easts]
+    store.commit(batch(*[status(seq, position=place) for seq, place in enumerate(places, 2)]), 1)
+    keeps = [Keep(RULE, key, msgspec.json.encode(record).decode()) for key, record in notes.items()]
+    store.commit(Batch(writes=[decided(keep, 1) for keep in keeps]), 1)
+    store.close()
+    with StoreReader(tmp_path / "store.sqlite") as reader:
+        subject = subject_of(reader, "anna@example.com")
+        assert subject == Subject("p1", (), ("anna@example.com",), ((VIN, 3_499),))
+        needles = needles_of(reader, subject, whole=True)
+        assert [needle.what for needle in needles] == ["a name of the person (1)", "position (2)", "position (3)"]
+        assert needles_of(reader, subject, whole=False) == []

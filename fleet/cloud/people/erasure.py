@@ -133,7 +133,7 @@ class Erasures(Part):
         """Forget a person: the cars of their own, their part in those of others, and all that is theirs."""
         people, now = self.people, asking.now
         own = self._own(account, None)
-        former = self._former(account)
+        former = former_cars(people, account, now)
         cars = [ErasedCar(vin, True, now, _digest(asking, vin)) for vin in own]
         cars += [ErasedCar(vin, False, until, _digest(asking, vin)) for vin, until in former.items()]
         counts = {"cars": len(own), "former_cars": len(former)}
@@ -160,16 +160,6 @@ class Erasures(Part):
         return self._done(
             asking, "person", _digest(asking, account.id), cars, counts, account=account.id, words=words, outputs=outputs
         )
-
-    def _former(self, account: Account) -> dict[str, Instant]:
-        """Return the cars that were the person's own once, each with when the time of its present user begins."""
-        named = {consent.vin for consent in account.consents if consent.vin} - self.people.cars_of(account.id)
-        found = {}
-        for vin in sorted(named):
-            car = self.people.cars.get(vin)
-            if car is not None and car.primary is not None:
-                found[vin] = car.users[car.primary].since - 1
-        return found
 
     def _forget_car(self, vin: str, counts: dict[str, int]) -> None:
         """Drop all that is kept of a car: its users, licences and switches. What somebody bought for it stays that person's."""
@@ -256,6 +246,25 @@ def asked_to_forget(notes: Mapping[str, Any]) -> list[str]:
     """Return the VINs of the cars that still have to forget their people, from the notes of the rule."""
     kept = [msgspec.convert(note, Erasure) for key, note in notes.items() if key.startswith("erasure/")]
     return sorted({vin for erasure in kept for vin in (*erasure.waiting.values(), *erasure.unasked)})
+
+
+def former_cars(people: People, account: Account, now: Instant) -> dict[str, Instant]:
+    """Return the cars that were the person's own once, each with when the person's time in it was over at the latest.
+
+    That is when somebody else made it their own, who has it still or has given it back; now where nobody has. By the contracts of
+    the accounts it is known who had a car; who was an additional user or a guest once is not followed (ours).
+    """
+    had = {consent.vin: consent.at for consent in account.consents if consent.vin and consent.given}
+    ends = {}
+    for vin in sorted(had):
+        car = people.car(vin)
+        if car.primary != account.id:
+            ends[vin] = now if car.primary is None else car.users[car.primary].since - 1
+    for other in people.accounts.values() if ends else ():
+        for consent in other.consents if other.id != account.id else ():
+            if consent.vin in ends and consent.given and consent.at > had[consent.vin]:
+                ends[consent.vin] = min(ends[consent.vin], consent.at - 1)
+    return ends
 
 
 def subjects_of(people: People, vin: str | None, person: str | None) -> list[str]:

@@ -15,7 +15,7 @@ from fleet.cloud.people.people import RULE, erased_cars_in
 from fleet.cloud.people.records import CarPeople, CarUser, Consent, Invoice, Licence, Purchase
 from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.registry import RULES
-from fleet.cloud.rule import AskCar, CommandEnded, Erase, Keep, Mail, Proof, ServiceAsked
+from fleet.cloud.rule import AskCar, CommandEnded, Erase, ErasedCar, Keep, Mail, Proof, ServiceAsked
 from fleet.kernel.instants import SECOND
 from fleet.wire.messages import DeskAnswer, ServiceRequest
 from tests.cloud.people.lab import OTHER, START, VIN, PeopleLab
@@ -121,6 +121,47 @@ def test_a_former_owner_takes_the_own_time_alone() -> None:
     lab.erase(scope="person")
     (erase,) = lab.those(Erase)
     assert {car.vin: (car.whole, car.until) for car in erase.cars} == {VIN: (True, lab.now), THIRD: (False, START + 76)}
+
+
+def had(lab: ErasureLab, person: str, vin: str, at: int) -> None:
+    """Have a person accept the contract for a car, as with an enrolment."""
+    account = lab.people.accounts[person]
+    contract = Consent(what="contract", version="1", given=True, at=at, vin=vin)
+    lab.people.put_account(replace(account, consents=(*account.consents, contract)))
+
+
+def former(lab: ErasureLab) -> dict[str, int]:
+    """Erase Anna, and return her former cars, each with up to when its data go."""
+    lab.erase(scope="person")
+    (erase,) = lab.those(Erase)
+    return {car.vin: car.until for car in erase.cars if not car.whole}
+
+
+def test_of_a_car_that_was_given_back_all_goes_that_was_measured_up_to_now() -> None:
+    """Nobody has it: neither where it is known, nor where nothing is left of it but the person's contract."""
+    lab = ErasureLab()
+    fourth = "VSSZZZKMZPR000004"
+    had(lab, lab.anna, THIRD, START)
+    had(lab, lab.anna, fourth, START)
+    lab.people.put_car(CarPeople(vin=THIRD, managed=True))
+    assert former(lab) == {THIRD: lab.now, fourth: lab.now}
+    assert set(erased_cars_in(lab.again().notes)) >= {ErasedCar("", False, lab.now, digest_of(THIRD))}
+
+
+def test_of_a_car_that_somebody_else_has_given_back_since_their_time_stays() -> None:
+    """And the time of whoever had it before does not end the person's own."""
+    lab = ErasureLab()
+    had(lab, lab.bea, THIRD, START - 9)
+    had(lab, lab.anna, THIRD, START - 5)
+    had(lab, lab.bea, THIRD, START - 2)
+    lab.people.put_car(CarPeople(vin=THIRD, managed=True))
+    assert former(lab) == {THIRD: START - 3}
+
+
+def test_a_former_owner_who_is_a_guest_now_takes_the_own_time() -> None:
+    lab = ErasureLab()
+    had(lab, lab.anna, OTHER, START)
+    assert former(lab) == {OTHER: START + 9}
 
 
 def test_only_the_primary_user_erases_a_car() -> None:
