@@ -109,9 +109,9 @@ PEOPLE: Final[tuple[Mutant, ...]] = (
     Mutant(
         name="alerts-without-consent",
         told="a watch goes on in the car when the consent to it is taken back",
-        file="cloud/people/privacy.py",
-        old=("            outputs += [stop for vin in mine for stop in self._stops(vin, names)]"),
-        new=("            outputs += []"),
+        file="cloud/people/consents.py",
+        old=("*(stop for vin in mine for stop in stops(people, vin, names))"),
+        new=(""),
         scenario="privacy-day",
         caught_by=("events.area_alert == 0",),
     ),

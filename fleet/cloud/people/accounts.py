@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from fleet.cloud.countries import load_countries
 from fleet.cloud.desk_io import KeepSpin, UnlockSpin
 from fleet.cloud.people import car_log_in, links, names, sessions, sign_in
-from fleet.cloud.people.consents import consented
+from fleet.cloud.people.consents import consented, decide
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words, replied
 from fleet.cloud.people.personal import birth_date_fault, name_fault
@@ -303,8 +303,7 @@ class Accounts(Part):
     def _consent(self, asking: Asking) -> Done:
         words, account = asking.words(ToText), self._account(asking)
         _object("what", name_fault(words.what), "malformed")
-        self.people.put_account(consented(account, words.what, words.version, given=words.given, now=asking.now))
-        return Done([] if words.given else [mail_to(account, "consent_withdrawn", what=words.what)])
+        return Done(decide(self.people, account, words.what, words.version, given=words.given, now=asking.now))
 
     def _identify(self, asking: Asking) -> Done:
         asking.words(Identify)

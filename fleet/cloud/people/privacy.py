@@ -15,13 +15,12 @@ from msgspec.structs import replace
 from fleet.cloud import car_settings
 from fleet.cloud.car_settings import ReportedSettings, reset_of
 from fleet.cloud.people.at_home import BY_ENROLMENT
-from fleet.cloud.people.consents import consented
-from fleet.cloud.people.mails import mail_to
+from fleet.cloud.people.consents import decide, stops
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
 from fleet.cloud.people.people import People
 from fleet.cloud.people.records import CarPeople, Switch
 from fleet.cloud.rights import PRIMARY, PURPOSES, Private
-from fleet.cloud.rule import AskCar, Done, RuleOutput
+from fleet.cloud.rule import Done, RuleOutput
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Event
 from fleet.wire.privacy import MODES, OPEN, PrivacyMode, mode_of
@@ -33,8 +32,6 @@ KEPT_SPANS: Final = 50
 """Private times of a car that are told apart (ours): of more, the two oldest become one that hides what either did."""
 MODE: Final = "mode"
 _RANK: Final[dict[PrivacyMode, int]] = {OPEN: 0, "online": 1, "offline": 2, "maximum_privacy": 2}
-_STOPS: Final[dict[str, dict[str, Any]]] = {"area_alert": {"zones": []}, "speed_alert": {"action": "stop"}}
-"""How services end in the car that go on there by themselves."""
 
 
 class SetMode(Words, frozen=True, kw_only=True):
@@ -120,35 +117,18 @@ class Privacy(Part):
         if off != set(car.services_off):
             car = replace(car, services_off=tuple(sorted(off)))
             self.people.put_car(_switched(car, words.name, "on" if words.on else "off", asking))
-            outputs += [] if words.on else self._stops(asking.vin, {words.name})
+            outputs += [] if words.on else stops(self.people, asking.vin, {words.name})
         return Done(outputs, self._shown(asking))
-
-    def _stops(self, vin: str, names: set[str]) -> list[RuleOutput]:
-        """Return what ends these services where they go on in the car by themselves."""
-        return [
-            AskCar(f"privacy-{self.people.next_number('stop')}", vin, name, parameters)
-            for name, parameters in _STOPS.items()
-            if name in names
-        ]
 
     # --- consents
 
     def _consent(self, asking: Asking) -> Done:
-        """Keep a consent; with one that is taken back, the services end that need it, wherever the person is the primary user."""
         words, account = asking.words(GiveConsent), self.people.accounts.get(asking.person)
         if account is None:
             raise Refused("insufficient_rights", "this person has no account")
         if words.purpose not in PURPOSES:
             raise Refused("argument_out_of_range", f"there is no purpose {words.purpose[:40]!r}; known: {', '.join(PURPOSES)}")
-        before = self._given(account.id)[words.purpose]
-        self.people.put_account(consented(account, words.purpose, words.version, given=words.given, now=asking.now))
-        outputs: list[RuleOutput] = []
-        if before and not words.given:
-            outputs.append(mail_to(account, "consent_withdrawn", what=words.purpose))
-            commands = load_services().commands
-            names = {name for name in _STOPS if commands[name].consent == words.purpose}
-            mine = [vin for vin in sorted(self.people.cars_of(account.id)) if self.people.car(vin).primary == account.id]
-            outputs += [stop for vin in mine for stop in self._stops(vin, names)]
+        outputs = decide(self.people, account, words.purpose, words.version, given=words.given, now=asking.now)
         return Done(outputs, {"consents": self._given(account.id)})
 
     def _given(self, account_id: str) -> dict[str, bool]:

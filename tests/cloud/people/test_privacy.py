@@ -250,6 +250,15 @@ def test_a_consent_taken_back_is_mailed_and_ends_what_it_was_for_in_the_persons_
     assert not lab.those(Mail), "told once"
 
 
+def test_a_purpose_that_is_taken_back_as_a_text_of_the_account_ends_the_same() -> None:
+    lab = Lab()
+    lab.done("account", "consent", person=lab.owner, what="location", version="1", given=False)
+    assert [mail.data for mail in lab.those(Mail)] == [{"what": "location"}]
+    assert [(asked.vin, asked.name) for asked in lab.those(AskCar)] == [(VIN, "area_alert"), (VIN, "speed_alert")]
+    lab.done("account", "consent", person=lab.owner, what="location", version="1", given=False)
+    assert not lab.those(Mail), "told once"
+
+
 def test_a_purpose_of_its_own_wants_a_word_of_its_own() -> None:
     lab = Lab()
     before, after = (
