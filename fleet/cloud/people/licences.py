@@ -227,14 +227,14 @@ class Licences(Part):
             )
         car = self.people.car(asking.vin)
         others = tuple(held for held in car.licences if held.product != words.product)
-        car, made = with_licence(replace(car, licences=others), words.product, words.months, now, active=False)
+        _, made = with_licence(car, words.product, words.months, now, active=False)
         if words.state != "inactive":
             ends = now + round(words.days_left * DAY) if words.state == "active" else now - DAY
             made = replace(made, state="active", begins=min(now, ends) - _BEFORE, ends=ends)
             made = replace(made, reminded=tuple(over_by(car, made, now)))
         if words.state == "missing":
             made = replace(made, state="withdrawn")
-        car = with_changed(car, made)
+        car = replace(car, licences=(*others, made))
         self.people.put_car(car)
         return self._changed(car, now)
 

@@ -16,7 +16,7 @@ from fleet.cloud.people.people import People
 from fleet.cloud.people.products import load_products
 from fleet.cloud.people.records import Account, CarPeople, Invoice, Licence, Purchase
 from fleet.cloud.people.screening import is_listed
-from fleet.cloud.people.terms import with_licence, withdrawable_until, withdrawn
+from fleet.cloud.people.terms import with_licence, withdrawable_until, withdrawal_end, withdrawn
 from fleet.cloud.places import load_world
 from fleet.cloud.rule import Notify, RuleOutput
 from fleet.kernel.instants import Instant, format_instant
@@ -142,16 +142,20 @@ def take_back(
     if purchase is None and licence is not None and licence.purchase:
         purchase = people.purchases.get(licence.purchase)
     if purchase is not None:
-        licence = next((held for held in car.licences if held.id == purchase.licence), None)
+        licence = next((held for held in car.licences if held.purchase == purchase.id), None)
         if purchase.account != person.id:
             raise Refused("insufficient_rights", f"{purchase.id} was bought by somebody else, who alone may withdraw from it")
         if purchase.refunded is not None or purchase.cancelled:
             raise Refused("already_refunded", f"{purchase.id} was refunded or cancelled before")
     outputs: list[RuleOutput] = []
+    until: Instant | None = None
     if licence is not None:
         until = withdrawable_until(car, licence)
-        if until is not None and now >= until:
-            raise Refused("withdrawal_over", f"one could withdraw until {format_instant(until)}; it ends by itself")
+    elif purchase is not None:  # what it brought is gone: the days count from the purchase (ours)
+        until = withdrawal_end(car, purchase.at)
+    if until is not None and now >= until:
+        raise Refused("withdrawal_over", f"one could withdraw until {format_instant(until)}; it ends by itself")
+    if licence is not None:
         car = withdrawn(car, licence, now)
         people.put_car(car)
         outputs.append(mail_to(person, "licence_withdrawn", vin=car.vin, product=licence.product))

@@ -42,9 +42,9 @@ def with_licence(
     car: CarPeople, product: str, months: int, now: Instant, *, purchase: str = "", active: bool = True
 ) -> tuple[CarPeople, Licence]:
     """Return the car with one licence more, which begins where the product's last one ends, or now; and that licence."""
-    count = sum(held.product == product for held in car.licences)
+    last = max((int(held.id.rpartition("-")[2]) for held in car.licences if held.product == product), default=0)
     licence = Licence(
-        id=f"{product}-{count + 1}", product=product, packages=load_products().products[product].packages,
+        id=f"{product}-{last + 1}", product=product, packages=load_products().products[product].packages,
         begins=0, ends=0, state="inactive", months=months, purchase=purchase,
     )  # fmt: skip
     if active:
@@ -75,7 +75,12 @@ def covered_until(car: CarPeople, product: str) -> Instant:
 
 def withdrawable_until(car: CarPeople, licence: Licence) -> Instant | None:
     """Return until when one may withdraw from a licence; None while nobody has activated it: at any time."""
-    return None if licence.activated is None else end_of_day(licence.activated, WITHDRAWAL_DAYS, zone_of(car.country))
+    return None if licence.activated is None else withdrawal_end(car, licence.activated)
+
+
+def withdrawal_end(car: CarPeople, since: Instant) -> Instant:
+    """Return until when one may withdraw from what has begun then."""
+    return end_of_day(since, WITHDRAWAL_DAYS, zone_of(car.country))
 
 
 def withdrawn(car: CarPeople, licence: Licence, now: Instant) -> CarPeople:

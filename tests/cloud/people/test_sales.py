@@ -158,3 +158,28 @@ def test_a_purchase_that_was_cancelled_is_not_refunded() -> None:
     lab = lab_with(car_of("p3"))
     lab.ask("store", "buy", OTHER, offer="navi_1_year")
     assert lab.refused("store", "refund", OTHER, purchase="b1") == "already_refunded"
+
+
+# --- of a purchase whose licence is gone
+
+
+def test_a_refund_never_takes_the_licence_of_another_purchase() -> None:
+    lab = anna_and_her_car()
+    lab.done("licence", "renew", VIN)
+    lab.done("licence", "set", VIN, product="g3_navi")
+    lab.done("licence", "renew", VIN)
+    lab.done("store", "refund", VIN, purchase="b1")
+    held = {licence.purchase: licence for licence in lab.people.cars[VIN].licences}
+    assert {purchase: licence.state for purchase, licence in held.items()} == {"": "active", "b2": "active"}
+    purchases = lab.people.purchases
+    assert purchases["b1"].licence != purchases["b2"].licence == held["b2"].id, "no number comes twice"
+    assert [invoice.purchase for invoice in lab.people.invoices.values() if invoice.cents < 0] == ["b1"]
+
+
+def test_a_purchase_whose_licence_is_gone_is_refunded_for_fourteen_days() -> None:
+    lab = anna_and_her_car()
+    lab.done("licence", "renew", VIN)
+    lab.done("licence", "set", VIN, product="g3_navi")
+    lab.wait(15 * DAY)
+    assert lab.refused("store", "refund", VIN, purchase="b1") == "withdrawal_over"
+    assert len(lab.people.invoices) == 1
