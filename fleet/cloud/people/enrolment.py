@@ -24,6 +24,7 @@ from fleet.cloud.people.models import check_told, check_way
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words, replied
 from fleet.cloud.people.primary import TEXTS, check_person, make_primary, without_begun
 from fleet.cloud.people.records import CarPeople, Enrolment, QrCode
+from fleet.cloud.people.sign_in import count, count_of
 from fleet.cloud.people.tokens import digest_of, pairing_code_of
 from fleet.cloud.rule import Done, Proof, RuleOutput
 from fleet.kernel.instants import DAY, MINUTE, Duration, Instant
@@ -36,9 +37,12 @@ CODE_LASTS: Final[Duration] = 365 * DAY
 BEGUN_LASTS: Final[Duration] = 30 * MINUTE
 """How long an enrolment by QR code or in the assistant may take (ours)."""
 KEYS_LAST: Final[Duration] = 10 * MINUTE
-"""How long both keys may take; meanwhile nobody else can begin with that car by its keys (ours)."""
+"""How long both keys may take; meanwhile nobody else can begin with that car by its keys (ours).
+
+Whoever begins again has no longer for it, and who has kept somebody else waiting leaves the car to others for as long afterwards.
+"""
 BEGUN_MOST: Final = 20
-"""People who have begun to enrol the same car (ours)."""
+"""People who have begun to enrol the same car (ours): of more, who began first makes room."""
 _STEPS: Final[dict[Way, Literal["consents", "keys", "code"]]] = {"qr": "consents", "two_keys": "keys", "code": "code"}
 _LASTS: Final[dict[Way, Duration]] = {"qr": BEGUN_LASTS, "assistant": BEGUN_LASTS, "two_keys": KEYS_LAST, "code": CODE_LASTS}
 _LONGEST_CODE: Final = 64
@@ -99,7 +103,12 @@ class Enrolments(Part):
             raise Refused("wrong_way", "the assistant is in the car: log in on its screen with the S-PIN")
         car = _without_ended(self.people.car(vin), asking.now)
         check_person(self.people, car, account, asking.now)
-        _check_room(car, account, words.way)
+        mine = car.enrolments.get(account)
+        if mine is not None and mine.way == "code" == words.way:
+            raise Refused("already_begun", f"the code for {vin} was told; take the car out of the garage to get another one")
+        until = asking.now + _LASTS[words.way]
+        if words.way == "two_keys":
+            until = self._check_keys(car, account, asking.now)
         if words.code is not None:
             car = _with_qr_used(car, words.code, asking.now)
         code = pairing_code_of(asking.fresh(0)) if words.way == "code" else ""
@@ -108,13 +117,27 @@ class Enrolments(Part):
             way=words.way,
             step=_STEPS[words.way],
             began=asking.now,
-            until=asking.now + _LASTS[words.way],
+            until=until,
             code=digest_of(code) if code else "",
         )
         self._forget_ended(account, asking.now)
-        self.people.put_car(replace(car, enrolments=car.enrolments | {account: begun}))
+        self.people.put_car(_with_begun(car, begun))
         told = _told(begun) | {"takes_over": car.primary is not None}
         return Done(data=told, secrets={"code": code} if code else None)
+
+    def _check_keys(self, car: CarPeople, account: str, now: Instant) -> Instant:
+        """Return until when somebody can use both keys of a car. Raises Refused where it is somebody else's turn."""
+        holder = next((each for each in car.enrolments.values() if each.way == "two_keys"), None)
+        if holder is not None and holder.account == account:
+            return holder.until
+        if holder is not None:
+            kept_waiting = f"keys/{car.vin}/{holder.account}"
+            if not count_of(self.people, kept_waiting, now):
+                count(self.people, kept_waiting, now, holder.until + KEYS_LAST - now, 1)
+        elif not count_of(self.people, f"keys/{car.vin}/{account}", now):
+            return now + KEYS_LAST
+        minutes = KEYS_LAST // MINUTE
+        raise Refused("busy", f"somebody else is enrolling {car.vin}, or waits for it; try again in {minutes} minutes")
 
     def _forget_ended(self, account: str, now: Instant) -> None:
         """Keep nothing of what somebody has begun with other cars, and not ended in time."""
@@ -287,14 +310,10 @@ def _without_ended(car: CarPeople, now: Instant) -> CarPeople:
     return replace(car, enrolments={account: begun for account, begun in car.enrolments.items() if now < begun.until})
 
 
-def _check_room(car: CarPeople, account: str, way: Way) -> None:
-    """Raise Refused where this person cannot begin now, for what is under way already."""
-    mine = car.enrolments.get(account)
-    if mine is not None and mine.way == "code" == way:
-        raise Refused("already_begun", f"the code for {car.vin} was told; take the car out of the garage to get another one")
-    others = [begun for begun in car.enrolments.values() if begun.account != account]
-    if len(others) >= BEGUN_MOST or (way == "two_keys" and any(begun.way == "two_keys" for begun in others)):
-        raise Refused("busy", f"somebody else is enrolling {car.vin}; try again in {KEYS_LAST // MINUTE} minutes")
+def _with_begun(car: CarPeople, begun: Enrolment) -> CarPeople:
+    """Return the car with one more who enrols it, in place of what the same person has begun before."""
+    others = sorted(without_begun(car, begun.account).enrolments.values(), key=lambda each: each.began)[1 - BEGUN_MOST :]
+    return replace(car, enrolments={each.account: each for each in (*others, begun)})
 
 
 def _with_qr_used(car: CarPeople, code: str, now: Instant) -> CarPeople:

@@ -239,16 +239,29 @@ def test_a_car_that_was_switched_to_maximum_privacy_is_not_enrolled() -> None:
     assert (rights.mode, rights.services_off) == ("online_with_location", ())
 
 
-def test_only_so_many_people_begin_with_one_car() -> None:
+def test_of_people_who_begin_with_one_car_the_oldest_makes_room() -> None:
+    """A VIN can be read through the windscreen: strangers who have begun keep the owner from nothing."""
     lab = EnrolLab()
     for number in range(BEGUN_MOST):
         lab.people.put_account(account_of(f"p1{number}"))
-        lab.done("enrol", "begin", BORN, person=f"p1{number}", way="qr")
-    assert lab.refused("enrol", "begin", BORN, person=ANNA, way="qr") == "busy"
-    lab.done("enrol", "begin", BORN, person="p11", way="qr")
+        lab.done("enrol", "begin", ATECA, person=f"p1{number}", way="code")
+        lab.now += SECOND
+    code = code_of(lab, ANNA)
+    assert [*lab.car(ATECA).enrolments] == [*(f"p1{number}" for number in range(1, BEGUN_MOST)), ANNA]
+    lab.now += 300 * DAY
+    assert lab.types(code).error is None
+    assert lab.roles(ATECA) == {ANNA: "primary"}
+
+
+def test_whoever_begins_again_takes_no_second_place() -> None:
+    lab = EnrolLab()
+    for person in (ANNA, BEA, ANNA):
+        lab.done("enrol", "begin", BORN, person=person, way="qr")
+        lab.now += SECOND
+    assert [*lab.car().enrolments] == [BEA, ANNA]
     lab.now += BEGUN_LASTS
-    lab.done("enrol", "begin", BORN, person=ANNA, way="qr")
-    assert set(lab.car().enrolments) == {ANNA}
+    lab.done("enrol", "begin", BORN, person=CARL, way="qr")
+    assert set(lab.car().enrolments) == {CARL}
 
 
 def test_the_garage_is_shown() -> None:
@@ -297,10 +310,21 @@ def test_keys_are_for_one_person_at_a_time() -> None:
     assert lab.refused("enrol", "begin", LEON, person=BEA, way="two_keys") == "busy"
     lab.now += KEYS_LAST - SECOND
     lab.done("enrol", "begin", LEON, person=ANNA, way="two_keys")
-    assert lab.refused("enrol", "begin", LEON, person=BEA, way="two_keys") == "busy"
-    lab.now += KEYS_LAST
+    lab.now += SECOND
+    assert lab.refused("enrol", "begin", LEON, person=ANNA, way="two_keys") == "busy", "Bea waits for it"
     lab.done("enrol", "begin", LEON, person=BEA, way="two_keys")
     assert lab.request("enrolment", LEON, way="two_keys").data["user"] == BEA
+
+
+def test_who_has_kept_nobody_waiting_begins_again_with_the_keys_at_once() -> None:
+    lab = EnrolLab()
+    for _ in range(3):
+        lab.done("enrol", "begin", LEON, person=ANNA, way="two_keys")
+        lab.now += KEYS_LAST
+    lab.done("enrol", "begin", LEON, person=ANNA, way="two_keys")
+    assert lab.refused("enrol", "begin", LEON, person=BEA, way="two_keys") == "busy"
+    lab.now += 2 * KEYS_LAST
+    lab.done("enrol", "begin", LEON, person=ANNA, way="two_keys")
 
 
 # --- by pairing code
