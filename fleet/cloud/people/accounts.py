@@ -1,7 +1,8 @@
 """Accounts: registered, confirmed by a link to the e-mail, completed; logged in, changed, shown. What is (ours) says so.
 
 Whoever asks learns of no address whether it has an account: registering one that has, and asking for a link to one that has none,
-is answered as if it were otherwise, and only its owner is told, by mail.
+is answered as if it were otherwise, and only its owner is told, by mail. User names and mobile numbers are one person's each:
+that one is taken is told, so that is bounded.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from fleet.cloud.people.part import Action, Asking, Part, Refused, Words, replie
 from fleet.cloud.people.personal import birth_date_fault, name_fault
 from fleet.cloud.people.records import Account
 from fleet.cloud.rule import Done, Proof, RuleOutput
-from fleet.kernel.instants import HOUR, Duration, Instant
+from fleet.kernel.instants import DAY, HOUR, Duration, Instant
 from fleet.wire.messages import Request
 
 Language = Literal["en", "de", "es", "fr", "it", "cs", "sv"]
@@ -28,6 +29,8 @@ Greeting = Literal["ms", "mr", "neutral"]
 
 _TOLD_AGAIN: Final = HOUR
 """The owner of an address is told at most so often that somebody has tried to register it (ours)."""
+NAMES_TRIED: Final = 10
+"""User names and mobile numbers of others that a person asks for until none is looked at for a day from the last (ours)."""
 _LINK_SENT: Final = {"state": "link_sent"}
 
 
@@ -288,15 +291,22 @@ class Accounts(Part):
             given["relogin_min"] = None
         for what, read in (("user_name", names.user_name), ("mobile", names.mobile_number)):
             if given.get(what):
-                given[what] = self._free(_read(read, given[what], what), account, what)
+                given[what] = self._free(_read(read, given[what], what), account, what, asking.now)
         self.people.put_account(replace(account, **given))
         if given.get("relogin_min") is not None:
             sessions.use_all(self.people, account.id, asking.now)
         return Done(data={"set": sorted(given)})
 
-    def _free(self, name: str, account: Account, what: str) -> str:
+    def _free(self, name: str, account: Account, what: str, now: Instant) -> str:
+        """Return a name that nobody else has. That one is taken tells that there is an account: nobody learns it often."""
         owner = self.people.named(name)
-        if owner is not None and owner.id != account.id:
+        if owner is not None and owner.id == account.id:
+            return name
+        taken = f"taken/{account.id}"
+        if sign_in.count_of(self.people, taken, now) >= NAMES_TRIED:
+            raise Refused("too_many_tries", f"{NAMES_TRIED} names were those of others; choose another one in a day")
+        if owner is not None:
+            sign_in.count(self.people, taken, now, DAY, NAMES_TRIED)
             raise Refused("name_taken", f"somebody else has this {what}")
         return name
 

@@ -13,7 +13,9 @@ _LOCAL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _USER_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]{2,39}")
 _LIKE_AN_ID: Final = re.compile(r"p[0-9]+")
-_RESERVED: Final = frozenset({"primary", "additional", "guest"})
+_RESERVED: Final = frozenset(
+    {"primary", "additional", "guest", "anybody", "back_end", "desk", "car", "erased"}  # roles, and who else asks and is named
+)
 _MOBILE: Final = re.compile(r"\+[1-9][0-9]{7,14}")
 _BETWEEN_DIGITS: Final = re.compile(r"[ ()/.-]+")
 

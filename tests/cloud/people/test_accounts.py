@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fleet.cloud.desk_io import KeepSpin, UnlockSpin
+from fleet.cloud.people.accounts import NAMES_TRIED
 from fleet.cloud.people.figures import Figures
 from fleet.cloud.rule import Mail, Proof
 from fleet.kernel.instants import DAY, HOUR, MINUTE
@@ -282,6 +283,24 @@ def test_a_name_belongs_to_one_person() -> None:
     lab.done("account", "settings", person="bo@example.com", user_name="anna")
     assert lab.refused("account", "settings", person=ANNA, user_name="p2") == "malformed"
     assert lab.refused("account", "settings", person=ANNA) == "malformed"
+
+
+@pytest.mark.parametrize(("what", "taken", "free"), [("user_name", "anna", "bosse"), ("mobile", "+46701740605", "+46701740606")])
+def test_nobody_asks_all_day_which_names_are_taken(what: str, taken: str, free: str) -> None:
+    """Ten that others have: then none is looked at for a day, taken or free, and the name of one's own stays one's own."""
+    lab = lab_with_anna()
+    lab.person("bo@example.com")
+    lab.done("account", "settings", person=ANNA, user_name="anna", mobile="+46701740605")
+    lab.done("account", "settings", person="bo@example.com", user_name="bo-ek")
+    for _ in range(NAMES_TRIED):
+        assert lab.refused("account", "settings", person="bo@example.com", **{what: taken}) == "name_taken"
+    lab.wait(DAY - 1)
+    for name in (taken, free):
+        assert lab.refused("account", "settings", person="bo@example.com", **{what: name}) == "too_many_tries"
+    lab.done("account", "settings", person="bo@example.com", user_name="bo-ek", greeting="mr")
+    lab.done("account", "settings", person=ANNA, user_name="anna-ek")
+    lab.wait(1)
+    lab.done("account", "settings", person="bo@example.com", **{what: free})
 
 
 def test_a_consent_that_is_taken_back_is_told_by_mail() -> None:

@@ -56,7 +56,26 @@ def test_a_user_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["an", "a" * 41, "1anna", "0815", "an na", "anna@example.com", "p1", "P12", "primary", "Guest", "ännä", "anna\n"]
+    "name",
+    [
+        "an",
+        "a" * 41,
+        "1anna",
+        "0815",
+        "an na",
+        "anna@example.com",
+        "p1",
+        "P12",
+        "primary",
+        "Guest",
+        "ännä",
+        "anna\n",
+        "back_end",
+        "Erased",
+        "desk",
+        "car",
+        "anybody",
+    ],
 )
 def test_what_could_be_taken_for_something_else_is_no_user_name(name: str) -> None:
     with pytest.raises(ValueError, match="user name"):
