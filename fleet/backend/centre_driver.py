@@ -309,6 +309,8 @@ class CentreDriver:
         context = self._context
         for vin in erased.vins:
             self._desk.feed(CarForgotten(vin))
+            for hear in context.car_erased:
+                hear(vin)
         context.write(erased)
         context.forgotten.note(erased.cars)
         self._mails.erase(erased)

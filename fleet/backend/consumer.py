@@ -109,6 +109,7 @@ class Consumer:
         self._known = set(loaded.vins)
         self._presence_boot = loaded.presence_boots
         self._forgotten = context.forgotten
+        context.car_erased.append(self._forget_car)
         self._frames = FrameReader(dialect)
         self._read = self._frames.read
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-store")
@@ -304,6 +305,11 @@ class Consumer:
         self._known.add(vin)
         self._desk.feed(CarSeen(vin))
 
+    def _forget_car(self, vin: str) -> None:
+        """Know a car no more, before the batch that erases it is committed: what comes meanwhile is of an erased car."""
+        self._known.discard(vin)
+        self._presence_boot.pop(vin, None)
+
     def _serve(self, message: Event | Request) -> None:
         """Give desk and service centre what is new. What comes of it is committed with the message: both once, or neither."""
         switch = message if isinstance(message, Event) and message.name in SETTINGS_EVENTS else None
@@ -400,11 +406,7 @@ class Consumer:
 
     def _begin_to_wipe(self, pending: Pending, needles: Sequence[Needle]) -> None:
         """Look for traces of what was erased, and answer whoever asked for it after that."""
-        erased = pending.batch.erased
-        for vin in (vin for each in erased for vin in each.vins):
-            self._known.discard(vin)
-            self._presence_boot.pop(vin, None)
-        asked = {each.request for each in erased}
+        asked = {each.request for each in pending.batch.erased}
         held = [action for action in pending.actions if isinstance(action, Answer) and action.answer.id in asked]
         pending.actions = [action for action in pending.actions if action not in held]
         self._wiper.begin(needles, held)

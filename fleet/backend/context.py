@@ -62,6 +62,8 @@ class BackendContext:
         self.warnings: deque[str] = deque(maxlen=_WARNINGS)
         self.command_ended: list[Callable[[CommandEnded], None]] = []
         """Called with the end of each command that the service centre sent."""
+        self.car_erased: list[Callable[[str], None]] = []
+        """Called with the VIN of each car of which nothing stays, as soon as that is decided."""
         self._batch_wait_s = batch_wait_s
         self._timer: asyncio.TimerHandle | None = None
         self._warned: dict[str, int] = {}

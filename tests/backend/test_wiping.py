@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from fleet.backend import consumer
 from fleet.backend.database import Database
 from fleet.backend.needles import Needle, found_in, position_needle, text_needle
 from fleet.backend.reader import StoreReader
+from fleet.backend.sqlite_store import SqliteStore
+from fleet.backend.store import Batch, Committed
 from fleet.backend.wiping import Wiper
 from fleet.wire.messages import Event, ServiceRequest
 from tests.backend.fake_link import FakeSession
@@ -203,3 +207,36 @@ async def test_a_back_end_that_is_stopped_ends_what_it_has_begun(path: Path) -> 
         lab.ask(ServiceRequest(id="e", service="erasure", action="erase", vin=VIN, data={}))
         await asyncio.sleep(0)
     assert [answer.state for answer in lab.answers("e")] == ["succeeded"]
+
+
+async def test_what_comes_while_an_erasure_is_committed_is_of_an_erased_car(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The car has measured it after the erasure, and nobody is at home in it: it does not bring the car back."""
+    gate = threading.Event()
+    begun = threading.Event()
+    gate.set()
+    commit = SqliteStore.commit
+
+    def gated(store: SqliteStore, batch: Batch, stored_at: int) -> Committed:
+        begun.set()
+        assert gate.wait(8)
+        return commit(store, batch, stored_at)
+
+    monkeypatch.setattr(SqliteStore, "commit", gated)
+    monkeypatch.setattr(consumer, "LOOP_ROWS_MAX", -1)  # each commit in the writer's thread
+    session = FakeSession()
+    async with running(path, session) as lab:
+        session.deliver(*car(presence(), status(1), status(1, OTHER)))
+        await stored(lab, 2)
+        gate.clear()
+        begun.clear()
+        lab.ask(ServiceRequest(id="e", service="erasure", action="erase", vin=VIN))
+        assert await asyncio.to_thread(begun.wait, 8)
+        later = lab.backend.clock.now() + 60_000_000
+        session.deliver(*car(presence("offline"), status(2, captured_at=later, position=PLACE)))
+        gate.set()
+        assert (await lab.state("e", "succeeded", "rejected")).state == "succeeded"
+        session.deliver(*car(status(2, OTHER)))
+        await stored(lab, 3)
+        with closing(sqlite3.connect(path)) as connection:
+            for table in ("message", "newest"):
+                assert connection.execute(f"SELECT count(*) FROM {table} WHERE vin = ?", (VIN,)).fetchone() == (0,)
