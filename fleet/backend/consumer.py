@@ -109,7 +109,6 @@ class Consumer:
         self._known = set(loaded.vins)
         self._presence_boot = loaded.presence_boots
         self._forgotten = context.forgotten
-        context.car_erased.append(self._forget_car)
         self._frames = FrameReader(dialect)
         self._read = self._frames.read
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-store")
@@ -305,7 +304,7 @@ class Consumer:
         self._known.add(vin)
         self._desk.feed(CarSeen(vin))
 
-    def _forget_car(self, vin: str) -> None:
+    def forget_car(self, vin: str) -> None:
         """Know a car no more, before the batch that erases it is committed: what comes meanwhile is of an erased car."""
         self._known.discard(vin)
         self._presence_boot.pop(vin, None)

@@ -139,6 +139,7 @@ class Backend:
             announce_stored=config.announce_stored,
             echo_topic=self._echo_topic,
         )
+        context.car_erased.append(self.consumer.forget_car)
 
     def _connect(self, owner: LinkOwner) -> Link:
         config = self._config
