@@ -11,7 +11,10 @@ ERASURE: Final[tuple[Mutant, ...]] = (
         name="late-messages-of-erased-cars-are-stored",
         told="a message that was measured before its car was erased is stored when it comes afterwards",
         file="backend/forgotten.py",
-        old=("        if message.captured_at <= mark.until:\n            return True\n"),
+        old=(
+            "        if message.captured_at <= mark.until or plausible < message.captured_at <= mark.ahead_until:\n"
+            "            return True\n"
+        ),
         new=(""),
         scenario="right-to-be-forgotten",
         caught_by=("forgotten cars",),

@@ -23,7 +23,7 @@ from fleet.cloud.desk_io import Answer, CarForgotten, ForgetSpin, KeepSpin, Righ
 from fleet.cloud.failures import FAILURE_KINDS
 from fleet.cloud.people.erasure import SERVICE as ERASURE
 from fleet.cloud.people.erasure import SUBJECT, subjects_of
-from fleet.cloud.people.people import RULE, People, erased_cars_in
+from fleet.cloud.people.people import RULE, People, erased_cars, erased_cars_in
 from fleet.cloud.people.records import Account
 from fleet.cloud.people.rule import PeopleRule
 from fleet.cloud.people.sessions import is_to_be_noted
@@ -243,6 +243,9 @@ class CentreDriver:
         """Tell the centre that scenario time jumped, where that matters."""
         if self._centre.has_pending_times():
             self._give(ClockMoved(shift))
+            people = self._people()
+            if people is not None and people.erasures:
+                self._context.forgotten.begin(erased_cars(people.erasures.values()))
 
     def _reported(self, service: str, vin: str | None) -> ReportedSettings | None:
         """Return what the car has said of its own switches, for services about people: it wins over what they switch, and may

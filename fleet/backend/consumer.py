@@ -254,9 +254,11 @@ class Consumer:
     def _decide(self, message: FromCar, arrival: Arrival) -> None:
         """Give desk and centre what a car numbers."""
         vin = arrival.vin
-        if self._forgotten and self._forgotten.refuses(message, is_known=vin in self._known):
-            self._leave_forgotten(message, arrival)
-            return
+        if self._forgotten:
+            plausible = self._clock.latest_plausible()
+            if self._forgotten.refuses(message, is_known=vin in self._known, plausible=plausible):
+                self._leave_forgotten(message, arrival)
+                return
         if vin not in self._known:
             self._hear_of(vin)
         if arrival.captured_at > self._latest_plausible:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from fleet.cloud.rule import ErasedCar
+from fleet.kernel.instants import Instant
 from fleet.wire.messages import Event, FromCar, Request
 
 SPEAKS_AGAIN: Final = frozenset(
@@ -49,11 +50,12 @@ class ForgottenCars:
         self.note(cars)
 
     def note(self, cars: Iterable[ErasedCar]) -> None:
-        """Know these from now on; of one that was erased before the later time holds."""
+        """Know these from now on; of one that was erased before the later times hold."""
         for car in cars:
-            before = self._marks.get(car.digest)
-            until = car.until if before is None else max(car.until, before.until)
-            self._marks[car.digest] = ErasedCar("", car.whole or (before is not None and before.whole), until, car.digest)
+            before = self._marks.get(car.digest, car)
+            self._marks[car.digest] = ErasedCar(
+                "", car.whole or before.whole, max(car.until, before.until), car.digest, max(car.ahead_until, before.ahead_until)
+            )
         self._known.clear()
 
     def mark(self, vin: str) -> ErasedCar | None:
@@ -67,12 +69,15 @@ class ForgottenCars:
         found = self._known[vin] = self._marks.get(self.digest(vin))
         return found
 
-    def refuses(self, message: FromCar, *, is_known: bool) -> bool:
-        """Tell whether a message is not kept; `is_known` says that the car has been heard of (again)."""
+    def refuses(self, message: FromCar, *, is_known: bool, plausible: Instant) -> bool:
+        """Tell whether a message is not kept; `is_known` says that the car has been heard of (again).
+
+        `plausible` is the latest time at which a car can have measured anything by now.
+        """
         mark = self.mark(message.vin)
         if mark is None:
             return False
-        if message.captured_at <= mark.until:
+        if message.captured_at <= mark.until or plausible < message.captured_at <= mark.ahead_until:
             return True
         return mark.whole and not is_known and not speaks_again(message)
 

@@ -108,13 +108,15 @@ class ErasedCar:
     """A car whose data are erased; `digest` is by what it is known again.
 
     `whole`: its data go altogether, and nothing more is taken of it before it has somebody at home again. Otherwise the car stays
-    known, and what it has measured up to `until` (scenario µs) goes, whenever it comes.
+    known, and what it has measured up to `until` (scenario µs) goes, whenever it comes. So goes what was measured up to
+    `ahead_until` by a clock that was set back since, as far as it is ahead of the present one.
     """
 
     vin: str
     whole: bool
     until: Instant
     digest: str = field(default="", repr=False)
+    ahead_until: Instant = 0
 
 
 @dataclass(frozen=True, slots=True)

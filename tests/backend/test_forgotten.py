@@ -10,6 +10,7 @@ from fleet.wire.messages import Event
 from tests.backend.lab import OTHER, VIN, status
 
 PEPPER = b"0123456789abcdef"
+NOW = 1_000_000
 
 
 def forgotten(*, whole: bool = True, until: int = 10_000) -> ForgottenCars:
@@ -25,25 +26,25 @@ def event(name: str, at: int) -> Event:
 def test_without_an_erasure_nothing_is_refused() -> None:
     cars = ForgottenCars(PEPPER)
     assert not cars
-    assert not cars.refuses(status(1), is_known=False)
+    assert not cars.refuses(status(1), is_known=False, plausible=NOW)
 
 
 def test_what_was_measured_before_is_never_taken() -> None:
     """To the microsecond; not of a car that somebody has now, and not with an emergency call."""
     for message in (status(10), event("ecall", 10_000), event("car_paired", 1)):
         for is_known in (True, False):
-            assert forgotten().refuses(message, is_known=is_known)
-            assert forgotten(whole=False).refuses(message, is_known=is_known)
+            assert forgotten().refuses(message, is_known=is_known, plausible=NOW)
+            assert forgotten(whole=False).refuses(message, is_known=is_known, plausible=NOW)
 
 
 def test_an_erased_car_speaks_again_with_somebody_at_home_or_when_it_calls_for_help() -> None:
     for name, refused in {"trip": True, "car_reset": True, "car_paired": False, "ecall": False, "qr_shown": False}.items():
-        assert forgotten().refuses(event(name, 10_001), is_known=False) is refused
-    assert not forgotten().refuses(status(11), is_known=True)
+        assert forgotten().refuses(event(name, 10_001), is_known=False, plausible=NOW) is refused
+    assert not forgotten().refuses(status(11), is_known=True, plausible=NOW)
 
 
 def test_a_car_whose_data_alone_went_goes_on() -> None:
-    assert not forgotten(whole=False).refuses(status(11), is_known=False)
+    assert not forgotten(whole=False).refuses(status(11), is_known=False, plausible=NOW)
 
 
 def test_no_vin_is_kept_and_no_digest_is_the_same_with_another_pepper() -> None:
@@ -60,3 +61,11 @@ def test_of_two_erasures_the_later_time_holds_and_whole_stays_whole() -> None:
     assert (mark.whole, mark.until) == (True, 10_000)
     cars.begin([])
     assert cars.mark(VIN) is None
+
+
+def test_after_the_clock_was_set_back_what_is_ahead_of_it_is_from_before() -> None:
+    """And what could have been measured by now is new, but for what is as old by either clock."""
+    cars = ForgottenCars(PEPPER)
+    cars.note([ErasedCar("", False, 3_000, cars.digest(VIN), 90_000), ErasedCar("", False, 4_000, cars.digest(VIN))])
+    taken = {4_000: False, 4_001: True, 20_000: True, 20_001: False, 90_000: False, 90_001: True}
+    assert {at: not cars.refuses(event("trip", at), is_known=True, plausible=20_000) for at in taken} == taken

@@ -125,7 +125,7 @@ def erased_cars_are_not_told(patch: pytest.MonkeyPatch) -> None:
 
 def erased_cars_are_heard(patch: pytest.MonkeyPatch) -> None:
     """Whatever comes of them is stored."""
-    patch.setattr(ForgottenCars, "refuses", lambda _self, _message, *, is_known: is_known and False)
+    patch.setattr(ForgottenCars, "refuses", lambda _self, _message, *, is_known, plausible: is_known and not plausible)
 
 
 def whoever_was_erased_may_ask(patch: pytest.MonkeyPatch) -> None:

@@ -234,12 +234,21 @@ class Erasures(Part):
         return [output for kept in due for output in self._ask_cars(self.people.erasures[kept])]
 
     def has_pending_times(self) -> bool:
-        return self.deadline() is not None
+        return bool(self.people.erasures)
 
     def clock_moved(self, shift: Duration) -> None:
         for kept in list(self.people.erasures.values()):
             if kept.again is not None:
                 self._keep(replace(kept, again=kept.again + shift))
+
+    def set_back(self, now: Instant) -> None:
+        """Have what cars measure from now on taken; what they had measured before, by the clock of then, still is not."""
+        for kept in list(self.people.erasures.values()):
+            if any(car.until > now for car in kept.cars):
+                cars = tuple(
+                    replace(car, until=min(car.until, now), ahead_until=max(car.ahead_until, car.until)) for car in kept.cars
+                )
+                self._keep(replace(kept, cars=cars))
 
 
 def asked_to_forget(notes: Mapping[str, Any]) -> list[str]:

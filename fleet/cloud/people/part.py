@@ -146,11 +146,14 @@ class Part:
         return ()
 
     def has_pending_times(self) -> bool:
-        """Tell whether `clock_moved` would move something."""
+        """Tell whether `clock_moved` or `set_back` would change something."""
         return False
 
     def clock_moved(self, shift: Duration) -> None:
         """Move what is still to come (no date of a calendar) by this, as scenario time was set anew by it."""
+
+    def set_back(self, now: Instant) -> None:
+        """Let nothing that was by the clock before stand in the way of what is new: scenario time was set back to `now`."""
 
     def deadline(self) -> Instant | None:
         """Return when something is due."""

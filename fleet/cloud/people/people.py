@@ -6,7 +6,7 @@ a change concerns, and makes of each car's records the `CarRights` by which desk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -220,8 +220,12 @@ def _terms_of(car: CarPeople) -> dict[str, Terms]:
 
 def erased_cars_in(notes: Mapping[str, Any]) -> list[ErasedCar]:
     """Return the cars that were erased by the notes of the rule, as a store has them; without their VINs."""
-    erasures = [msgspec.convert(value, Erasure) for key, value in notes.items() if key.startswith("erasure/")]
-    return [ErasedCar("", car.whole, car.until, car.digest) for erasure in erasures for car in erasure.cars]
+    return erased_cars(msgspec.convert(value, Erasure) for key, value in notes.items() if key.startswith("erasure/"))
+
+
+def erased_cars(erasures: Iterable[Erasure]) -> list[ErasedCar]:
+    """Return the cars of these erasures, without their VINs."""
+    return [ErasedCar("", car.whole, car.until, car.digest, car.ahead_until) for each in erasures for car in each.cars]
 
 
 def _private_of(car: CarPeople) -> tuple[Private, ...]:

@@ -240,11 +240,15 @@ class Invoice(Record, frozen=True, kw_only=True):
 
 
 class CarDigest(Record, frozen=True, kw_only=True):
-    """A car that was erased, by the keyed digest of its VIN: the whole of it, or what it had measured `until` then."""
+    """A car that was erased, by the keyed digest of its VIN: the whole of it, or what it had measured `until` then.
+
+    `ahead_until` is what that was before scenario time was set back: by that clock its messages from before may still come.
+    """
 
     digest: str
     whole: bool
     until: Instant
+    ahead_until: Instant = 0
 
 
 class Erasure(Record, frozen=True, kw_only=True):

@@ -86,11 +86,13 @@ class PeopleRule(Rule):
         """Tell whether a part has something to move."""
         return any(part.has_pending_times() for part in self._parts)
 
-    def clock_moved(self, shift: Duration, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
-        """Have each part move what is still to come."""
+    def clock_moved(self, shift: Duration, now: Instant) -> Sequence[RuleOutput]:
+        """Have each part move what is still to come, and let an earlier clock begin anew."""
         for part in self._parts:
             part.clock_moved(shift)
-        return ()
+            if shift < 0:
+                part.set_back(now)
+        return self._with_rights(())
 
     def session_used(self, session: str, now: Instant) -> Sequence[RuleOutput]:
         """Note that a session goes on."""

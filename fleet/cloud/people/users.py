@@ -6,6 +6,7 @@ description.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
@@ -207,13 +208,27 @@ class Users(Part):
         return at_home.told_removed(self.people, car.vin, [each for each in car.users if each not in after.users])
 
     def has_pending_times(self) -> bool:
-        return self._due.next_deadline() is not None
+        return self._due.next_deadline() is not None or any(car.users for car in self.people.cars.values())
 
     def clock_moved(self, shift: Duration) -> None:
         """Tell cars again as long after as it was."""
         for car in list(self.people.cars.values()):
             if car.tell_again is not None:
                 self._put(replace(car, tell_again=car.tell_again + shift))
+
+    def set_back(self, now: Instant) -> None:
+        """Have the users of cars see what is measured from now on.
+
+        But not where somebody else was the primary user before: what was measured in the time that comes again may be theirs
+        (ours), and is not told from what is measured now.
+        """
+        had = {(each.vin, account.id) for account in self.people.accounts.values() for each in account.consents if each.vin}
+        owners = Counter(vin for vin, _ in had)
+        for car in list(self.people.cars.values()):
+            others = owners[car.vin] - ((car.vin, car.primary) in had) or any(user.takes_over for user in car.users.values())
+            if not others and any(user.since > now for user in car.users.values()):
+                users = {account: replace(user, since=min(user.since, now)) for account, user in car.users.items()}
+                self._put(replace(car, users=users))
 
     def deadline(self) -> Instant | None:
         return self._due.next_deadline()

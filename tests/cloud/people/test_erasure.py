@@ -16,7 +16,7 @@ from fleet.cloud.people.records import CarPeople, CarUser, Consent, Invoice, Lic
 from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.registry import RULES
 from fleet.cloud.rule import AskCar, CommandEnded, Erase, ErasedCar, Keep, Mail, Proof, ServiceAsked
-from fleet.kernel.instants import SECOND
+from fleet.kernel.instants import DAY, SECOND
 from fleet.wire.messages import DeskAnswer, ServiceRequest
 from tests.cloud.people.lab import OTHER, START, VIN, PeopleLab
 
@@ -205,6 +205,18 @@ def test_what_is_waited_for_survives_a_restart_and_a_clock_that_is_set() -> None
     again = lab.again()
     again.set_clock(-3600 * SECOND)
     assert again.centre.deadline() == lab.now + AGAIN_AFTER - 3600 * SECOND
+
+
+def test_when_the_clock_is_set_back_the_record_says_from_when_on_a_car_is_heard_again() -> None:
+    """And up to when it had measured by the clock before; a clock that goes on changes nothing."""
+    lab = ErasureLab()
+    lab.erase(scope="data")
+    at = lab.now
+    lab.set_clock(DAY)
+    assert erased_cars_in(lab.again().notes) == [ErasedCar("", False, at, digest_of(VIN))]
+    for days in (31, 1):
+        lab.set_clock(-days * DAY)
+        assert erased_cars_in(lab.again().notes) == [ErasedCar("", False, lab.now, digest_of(VIN), at)]
 
 
 def test_the_record_is_kept_without_whom_it_was() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from fleet.cloud.desk_io import RightsChanged
 from fleet.cloud.people.at_home import AGAIN_AFTER
+from fleet.cloud.people.people import rights_in
 from fleet.cloud.people.users import USERS
 from fleet.cloud.rights import ALLOWABLE, command_doing, refusal
 from fleet.cloud.rule import ClockMoved
@@ -314,3 +316,40 @@ def test_a_garage_that_is_full_takes_no_car_of_others() -> None:
         vin = f"VSSZZZK1ZPP1{number:05}"
         lab.people.put_car(replace(lab.car(vin), users={CARL: lab.car().users[ANNA]}))
     assert lab.refused("users", "invite", BORN, person=ANNA, email="p3@example.com") == "garage_full"
+
+
+# --- scenario time
+
+
+def since(lab: EnrolLab) -> list[int]:
+    """Return since when the desk has each user of the car see what it measures."""
+    rights = lab.rights(BORN)
+    assert rights is not None
+    return [user.since for user in rights.users.values()]
+
+
+def test_after_the_clock_was_set_back_users_see_what_is_measured_now() -> None:
+    """The desk is told at once; a clock that is set forward changes nothing."""
+    lab = family()
+    begun = lab.now
+    lab.set_clock(DAY)
+    assert since(lab) == [begun, begun]
+    lab.set_clock(-31 * DAY)
+    assert len(lab.those(RightsChanged)) == 1
+    assert since(lab) == [lab.now, lab.now]
+    assert rights_in(lab.again().notes) == {BORN: lab.rights(BORN)}
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_who_had_the_car_before_is_not_seen_when_the_clock_is_set_back(given_back: bool) -> None:
+    """What the car of Anna measured in the days that come again is none of Bea's affair, whoever gave it to her."""
+    lab = EnrolLab()
+    lab.enrols(ANNA)
+    lab.wait(2 * DAY)
+    if given_back:
+        lab.done("enrol", "remove", BORN, person=ANNA)
+        lab.event("car_reset", BORN)
+    lab.enrols(BEA)
+    taken = lab.now
+    lab.set_clock(-DAY)
+    assert since(lab) == [taken]
