@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar, assert_never
 
 import msgspec
@@ -78,6 +79,7 @@ class ServiceCentre:
         self._failures = Failures(Notes(held.get(Failures.name)))
         self._of_event: dict[str, list[str]] = {}
         self._of_request: dict[str, list[str]] = {}
+        self._of_notice: dict[str, list[str]] = {}
         self._serving: dict[str, str] = {}
         for name, rule in self._kinds.items():
             self._serving.update(dict.fromkeys(rule.serves or {name}, name))
@@ -85,6 +87,8 @@ class ServiceCentre:
                 self._of_event.setdefault(event, []).append(name)
             for request in sorted(rule.requests):
                 self._of_request.setdefault(request, []).append(name)
+            for notice in sorted(rule.notices):
+                self._of_notice.setdefault(notice, []).append(name)
 
     def _made(self, name: str) -> Rule:
         """Make a rule from its notes."""
@@ -309,6 +313,19 @@ class ServiceCentre:
             raise RuleFailed(name, error) from error
         return [*kept, *wanted]
 
+    def _noticed(self, outputs: Sequence[CentreOutput], now: Instant) -> list[CentreOutput]:
+        """Return what rules add to the notices of others."""
+        added: list[CentreOutput] = []
+        for notice in outputs:
+            if not isinstance(notice, Notify):
+                continue
+            for name in self._of_notice.get(notice.kind, ()):
+                try:
+                    added += self._decide(name, partial(_added, notice, now), now)
+                except RuleFailed as failed:
+                    added.append(self._failures.told(failed, notice.kind, now, vin=notice.vin))
+        return added
+
     def _deadline_of(self, name: str) -> Instant | None:
         """Return when a rule is to be woken; one that failed at that waits for a while."""
         paused_until = self._failures.paused_until(name)
@@ -320,6 +337,7 @@ class ServiceCentre:
 
     def _all(self, outputs: Sequence[CentreOutput], now: Instant) -> list[CentreOutput]:
         """Return all notes, what is erased by then left out of them, and then the other outputs."""
+        outputs = [*outputs, *self._noticed(outputs, now)]
         for erased in [output for output in outputs if isinstance(output, Erase)]:
             outputs = [*outputs, *self._forget(erased, now)]
         own: list[CentreOutput] = [Keep(OWN, key, value) for key, value in self._own.take_changes()]
@@ -352,6 +370,10 @@ class ServiceCentre:
             self._own[key] = self._answered[kept["id"]] = stripped
         self._failures.forget(erased.vins)
         return outputs
+
+
+def _added(notice: Notify, now: Instant, rule: Rule) -> Sequence[RuleOutput]:
+    return rule.noticed(notice, now)
 
 
 def _given(rule: Rule, message: Event | CommandEnded, now: Instant) -> Sequence[RuleOutput]:

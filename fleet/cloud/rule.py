@@ -330,6 +330,7 @@ def nobodys(_vin: str) -> CarRights | None:
 class Rule:
     """The rules of one service, a small machine; the module's first lines say how to write one. Does nothing by itself.
 
+    `notices` are the kinds of other rules' notices to which it adds something.
     `serves` are the names under which it is asked; none: its own. With `any_car` it is asked about cars that nobody has heard of.
     `rights_of` tells the rights of a car, which what the rule gets was judged by; the rule that `knows_rights` tells it to all.
     """
@@ -337,6 +338,7 @@ class Rule:
     name: ClassVar[str]
     events: ClassVar[frozenset[str]] = frozenset()
     requests: ClassVar[frozenset[str]] = frozenset()
+    notices: ClassVar[frozenset[str]] = frozenset()
     serves: ClassVar[frozenset[str]] = frozenset()
     any_car: ClassVar[bool] = False
     knows_rights: ClassVar[bool] = False
@@ -377,6 +379,10 @@ class Rule:
     def asked_by(self, asked: ServiceAsked, now: Instant) -> Done | RequestRefused:
         """Take the same with who asks, and the proofs of what is secret in it; as a rule only the request counts."""
         return self.asked(asked.request, now)
+
+    def noticed(self, notice: Notify, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Add to a notice of another rule, such as a mail to the person whom it is for."""
+        return ()
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
         """Take the end of a command that this rule asked for."""

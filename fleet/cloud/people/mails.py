@@ -10,6 +10,7 @@ from fleet.cloud.calendar import zone_of
 from fleet.cloud.people.records import Account
 from fleet.cloud.rule import Mail, RuleOutput
 
+PARTNER_CLOSED: Final = "partner_closed"
 WITH_SECRET: Final = frozenset({"confirm_address", "password_reset"})
 """Kinds with a link that holds a secret."""
 MAILS: Final[dict[str, tuple[str, ...]]] = {
@@ -29,7 +30,7 @@ MAILS: Final[dict[str, tuple[str, ...]]] = {
     "invoice": ("number", "cents", "product", "vin"),
     "refund": ("number", "cents", "product", "vin"),
     "purchase_cancelled": ("product", "vin"),
-    "partner_closed": ("vin", "partner"),
+    PARTNER_CLOSED: ("vin", "partner"),
     "consent_withdrawn": ("what",),
     "export_ready": (),
     "erased": ("scope",),
@@ -40,7 +41,7 @@ With times there is a `zone`, in which they are told.
 """
 TIMES: Final = frozenset({"until", "at", "begins", "ends"})
 PUSHED: Final = frozenset({
-    "new_device", "spin_locked", "enrolled", "taken_over", "user_added", "user_removed", "licence_reminder", "partner_closed",
+    "new_device", "spin_locked", "enrolled", "taken_over", "user_added", "user_removed", "licence_reminder", PARTNER_CLOSED,
     "export_ready",
 })  # fmt: skip
 """Kinds that are pushed to the app, too, if the person wants that (ours): what calls for a look, and holds no secret."""

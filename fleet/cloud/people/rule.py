@@ -8,13 +8,24 @@ from typing import ClassVar
 
 from fleet.cloud.desk_io import RightsChanged
 from fleet.cloud.people import sessions
-from fleet.cloud.people.mails import mail_to, with_pushes
+from fleet.cloud.people.mails import PARTNER_CLOSED, mail_to, with_pushes
 from fleet.cloud.people.part import Asking, Part, ask
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.people.privacy import know_switches
 from fleet.cloud.people.registry import PARTS
 from fleet.cloud.rights import CarRights
-from fleet.cloud.rule import CommandEnded, Done, Erase, Notes, RequestProven, RequestRefused, Rule, RuleOutput, ServiceAsked
+from fleet.cloud.rule import (
+    CommandEnded,
+    Done,
+    Erase,
+    Notes,
+    Notify,
+    RequestProven,
+    RequestRefused,
+    Rule,
+    RuleOutput,
+    ServiceAsked,
+)
 from fleet.kernel.instants import Duration, Instant
 from fleet.wire.messages import Event, Request
 
@@ -26,6 +37,7 @@ class PeopleRule(Rule):
     parts: ClassVar[tuple[type[Part], ...]] = PARTS
     events: ClassVar[frozenset[str]] = frozenset(name for part in PARTS for name in part.events)
     requests: ClassVar[frozenset[str]] = frozenset(name for part in PARTS for name in part.requests)
+    notices: ClassVar[frozenset[str]] = frozenset({PARTNER_CLOSED})
     serves: ClassVar[frozenset[str]] = frozenset(part.service for part in PARTS)
     any_car: ClassVar[bool] = True
     knows_rights: ClassVar[bool] = True
@@ -76,6 +88,14 @@ class PeopleRule(Rule):
         done = ask(self._of_service[asked.request.service], asking)
         know_switches(self.people, asked.request.vin, asked.reported)
         return replace(done, outputs=self._with_rights(done.outputs))
+
+    def noticed(self, notice: Notify, now: Instant) -> Sequence[RuleOutput]:  # noqa: ARG002
+        """Mail the primary user of a car the same that the notice says."""
+        car = self.people.cars.get(notice.vin)
+        primary = None if car is None else self.people.accounts.get(car.primary)
+        if primary is None:
+            return ()
+        return self._with_rights([mail_to(primary, notice.kind, vin=notice.vin, **notice.data)])
 
     def command_ended(self, ended: CommandEnded, now: Instant) -> Sequence[RuleOutput]:
         """Give the end of a command to the part that asked for it."""

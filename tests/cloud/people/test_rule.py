@@ -7,11 +7,24 @@ from typing import Any, ClassVar
 
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk_io import Answer, RightsChanged
+from fleet.cloud.partners import PartnerRule
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
-from fleet.cloud.people.people import RULE
-from fleet.cloud.people.records import CarPeople, CarUser
+from fleet.cloud.people.people import RULE, People
+from fleet.cloud.people.records import Account, CarPeople, CarUser
 from fleet.cloud.people.rule import PeopleRule
-from fleet.cloud.rule import CentreOutput, Done, Keep, Notify, Proof, RequestProven, RuleOutput, SendReply, ServiceAsked
+from fleet.cloud.rule import (
+    CentreOutput,
+    Done,
+    Keep,
+    Mail,
+    Notes,
+    Notify,
+    Proof,
+    RequestProven,
+    RuleOutput,
+    SendReply,
+    ServiceAsked,
+)
 from fleet.kernel.instants import Instant
 from fleet.wire.messages import Event, Reply, Request, ServiceRequest
 
@@ -121,3 +134,48 @@ def test_events_and_requests_go_to_the_part_that_wants_them() -> None:
     (reply,) = rule.proven(RequestProven(asked, {"spin": Proof(right=True)}), NOW)
     assert isinstance(reply, SendReply)
     assert reply.reply.data == {"right": True}
+
+
+# --- notices of other rules
+
+
+def closes_a_partner(
+    users: dict[str, CarUser], *, push: bool = False, centre: type[PeopleRule] = PeopleRule
+) -> list[CentreOutput]:
+    """Have the partner close that was chosen for a car with these users, one of whom is p1, and for one without people."""
+    notes = Notes()
+    people = People(notes)
+    people.put_account(Account(id="p1", email="anna@example.com", registered=NOW, language="de", push=push))
+    people.put_car(CarPeople(vin=VIN, managed=True, users=users))
+    chosen = {f"car/{VIN}": {"partner": "North", "by": "p1"}, "car/VSSZZZKMZPR000002": {"partner": "North"}}
+    rules = ServiceCentre((PartnerRule, centre), {RULE: dict(notes), "partner": chosen})
+    close = ServiceRequest(id="c", service="partner", action="close", data={"partner": "North"})
+    return rules.receive(ServiceAsked(close, "t"), NOW)
+
+
+def test_the_primary_user_has_a_mail_that_the_partner_has_closed() -> None:
+    outputs = closes_a_partner({"p1": CarUser(role="primary", since=NOW)}, push=True)
+    assert [output.vin for output in outputs if isinstance(output, Notify)] == [VIN, "VSSZZZKMZPR000002"]
+    mails = [output for output in outputs if isinstance(output, Mail)]
+    assert [(mail.channel, mail.account, mail.address, mail.language, mail.kind, mail.vin, mail.at) for mail in mails] == [
+        ("mail", "p1", "anna@example.com", "de", "partner_closed", VIN, NOW),
+        ("push", "p1", "", "de", "partner_closed", VIN, NOW),
+    ]
+    assert mails[0].data == {"vin": VIN, "partner": "North"}
+
+
+def test_who_has_chosen_nothing_has_no_mail_that_a_partner_has_closed() -> None:
+    for users in ({}, {"p2": CarUser(role="primary", since=NOW), "p1": CarUser(role="additional", since=NOW)}):
+        assert not [output for output in closes_a_partner(users) if isinstance(output, Mail)]
+
+
+class FailingRule(PeopleRule):
+    def noticed(self, notice: Notify, now: Instant) -> Sequence[RuleOutput]:
+        raise ValueError
+
+
+def test_a_mail_that_fails_keeps_nobody_from_the_notice() -> None:
+    outputs = closes_a_partner({"p1": CarUser(role="primary", since=NOW)}, centre=FailingRule)
+    kinds = [output.kind for output in outputs if isinstance(output, Notify)]
+    assert kinds == ["partner_closed", "partner_closed", "rule_failed", "rule_failed"]
+    assert answer_of(outputs).data == {"cars": 2}
