@@ -69,6 +69,7 @@ def described(entry: ActionEntry) -> list[str]:
     if entry.answers_as is not None:
         lines.append(f"answers as {entry.answers_as}")
     lines += [f"of a car with people, for: {', '.join(entry.may)}"] if entry.may else []
+    lines += ["for whoever runs the service; no app may ask it"] if entry.operator else []
     lines += [f"consent: {entry.consent.replace('_', ' ')}"] if entry.consent else []
     lines += [f"own reasons: {', '.join(entry.reasons)}"] if entry.reasons else []
     lines += [f"secrets: {', '.join(entry.secrets)}".replace("?", " (may be left out)")] if entry.secrets else []

@@ -22,8 +22,8 @@ class ActionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     that of another action; `reasons` are why the service may refuse what is right by its form. With `plans_as` it may do that
     other action first: then it takes its parameters, too. `secrets` are those that it wants (`password`, `spin` …), by their
     names, beside its parameters; one with a `?` behind it may be left out. `may` are the roles that may ask it about a car with
-    people (none: a matter of its own rule, or of whoever runs the service), `consent` is the purpose to which they must have
-    consented.
+    people (none: a matter of its own rule), `consent` is the purpose to which they must have consented. With `operator` it is for
+    whoever runs the service, and for tests: no app may ask it.
     """
 
     summary: str
@@ -35,6 +35,7 @@ class ActionEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     answers_as: str | None = None
     reasons: tuple[str, ...] = ()
     may: tuple[Role, ...] = ()
+    operator: bool = False
     consent: str | None = None
     secrets: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from fleet.cloud.actions import load_actions
+from fleet.cloud.actions import ActionEntry, load_actions
 from fleet.cloud.rights import ANYBODY, EVERYBODY, PRIMARY, CarRights, Doing, Why, refusal, request_doing
 from fleet.cloud.rule import ServiceAsked
 from fleet.kernel.instants import Instant
@@ -47,11 +47,26 @@ def in_car(rights: CarRights, name: object) -> str | None:
 
 
 def session_refusal(asked: ServiceAsked) -> Why | None:
-    """Return why what is asked in a session is not done: one that does not hold speaks for nobody, whatever it is about."""
+    """Return why what is asked in a session is not done, whatever it is about.
+
+    One that does not hold speaks for nobody, and what is for whoever runs the service is for no app.
+    """
     proof, request = asked.proofs.get("session"), asked.request
-    if proof is None or proof.right or (request.service == ACCOUNT and request.action in WITHOUT_SESSION):
+    if proof is None:
         return None
-    return ("insufficient_rights", "the session is over; log in again")
+    if not proof.right:
+        by_itself = request.service == ACCOUNT and request.action in WITHOUT_SESSION
+        return None if by_itself else ("insufficient_rights", "the session is over; log in again")
+    action = _entry(asked)
+    if action is not None and action.operator:
+        name = f"{request.service} {request.action}"
+        return ("insufficient_rights", f"{name} is for whoever runs the service, and for no app")
+    return None
+
+
+def _entry(asked: ServiceAsked) -> ActionEntry | None:
+    service = load_actions().get(asked.request.service)
+    return None if service is None else service.actions.get(asked.request.action)
 
 
 def service_refusal(rights: CarRights | None, asked: ServiceAsked, now: Instant) -> Why | None:
@@ -60,8 +75,7 @@ def service_refusal(rights: CarRights | None, asked: ServiceAsked, now: Instant)
     Contracts and switches are no service of the car: they want no licence, and hold in every privacy mode.
     """
     request = asked.request
-    service = None if rights is None else load_actions().get(request.service)
-    action = None if service is None else service.actions.get(request.action)
+    action = _entry(asked)
     if rights is None or action is None or not action.may:
         return None
     doing = Doing(f"{request.service} {request.action}", frozenset(action.may), consent=action.consent, legal=True)

@@ -317,7 +317,6 @@ class Accounts(Part):
 
     def _identify(self, asking: Asking) -> Done:
         asking.words(Identify)
-        asking.not_in_an_app()
         account = self._account(asking)
         if not account.last_name:
             raise Refused("not_complete", "a dealer compares names and date of birth, and the account has none yet: complete it")
@@ -338,7 +337,6 @@ class Accounts(Part):
 
     def _figures(self, asking: Asking) -> Done:
         words = asking.words(Changed)
-        asking.not_in_an_app()
         given = {name: value for name in words.__struct_fields__ if (value := getattr(words, name)) is not None}
         figures = replace(self.people.figures, **given)
         if figures.youngest > figures.oldest:

@@ -61,8 +61,11 @@ class Store(Part):
     # --- outside of the car
 
     def _offers(self, asking: Asking) -> Done:
+        """Show what its users can buy for a car, or anybody with an account for one that nobody has."""
         asking.words(Words)
         car, products = self.people.car(asking.vin), load_products().products
+        if car.primary is not None or asking.asked.person not in self.people.accounts:
+            asking.as_user_of(car)
         offers = [
             {"offer": name, "product": offer.product, "price_cents": offer.price_cents, "months": offer.months}
             | ({"subscription": True} if products[offer.product].subscription else {})

@@ -147,8 +147,11 @@ class Licences(Part):
     # --- actions
 
     def _list(self, asking: Asking) -> Done:
+        """Show the licences of a car to its users: what they bought, and when, tells of them."""
         asking.words(Words)
-        return self._changed(self.people.car(asking.vin), asking.now)
+        car = self.people.car(asking.vin)
+        asking.as_user_of(car)
+        return self._changed(car, asking.now)
 
     def _shown(self, car: CarPeople, now: Instant) -> dict[str, Any]:
         return {"registered": car.registered, "licences": [shown(car, held, now) for held in car.licences]}
@@ -158,7 +161,6 @@ class Licences(Part):
 
     def _register(self, asking: Asking) -> Done:
         """Begin the free term, as the warranty was signed."""
-        asking.not_in_an_app()
         words, car = asking.words(_Register), self.people.car(asking.vin)
         if words.country and words.country not in load_countries():
             raise Refused(
@@ -219,7 +221,6 @@ class Licences(Part):
 
     def _set(self, asking: Asking) -> Done:
         """Make the state that a test wants, in place of all licences of the product."""
-        asking.not_in_an_app()
         words, now = asking.words(_Set), asking.now
         if words.product not in load_products().products:
             raise Refused(

@@ -64,11 +64,12 @@ class Asking(msgspec.Struct, frozen=True):
             return car.primary
         return self.person
 
-    def not_in_an_app(self) -> None:
-        """Raise Refused where an app asks: it is for whoever runs the service, and for tests."""
-        if "session" in self.asked.proofs:
-            name = f"{self.asked.request.service} {self.asked.request.action}"
-            raise Refused("insufficient_rights", f"{name} is for whoever runs the service, and for no app")
+    def as_user_of(self, car: CarPeople) -> None:
+        """Raise Refused for who is no user of the car; whoever runs the service asks outside of an app, and as nobody."""
+        asked = self.asked
+        by_operator = asked.request.user in {None, "primary"} and "session" not in asked.proofs
+        if not by_operator and asked.person not in car.users:
+            raise Refused("insufficient_rights", "this person is no user of the car")
 
     def words(self, kind: type[WordsT]) -> WordsT:
         """Read the words of the action, within the ranges of the catalogue. Raises Refused."""

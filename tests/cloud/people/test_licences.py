@@ -411,6 +411,23 @@ def test_the_list_tells_terms_and_states() -> None:
     assert [held["state"] for held in answer.data["licences"]] == ["expired", "active", "inactive"]
 
 
+@pytest.mark.parametrize(("service", "action"), [("licence", "list"), ("store", "offers")])
+def test_what_a_car_has_is_told_to_its_users_and_to_whoever_runs_the_service(service: str, action: str) -> None:
+    lab = anna_and_her_car()
+    for user in ("p1", "p2", None, "primary"):
+        lab.done(service, action, VIN, person=user)
+    for stranger in ("p3", "nobody@example.com"):
+        assert lab.refused(service, action, VIN, person=stranger) == "insufficient_rights"
+
+
+def test_of_a_car_that_nobody_has_anybody_with_an_account_sees_offers_but_nobody_what_others_bought() -> None:
+    lab = lab_with(with_free_term(replace(CAR, users={}), START))
+    lab.done("store", "offers", VIN, person="p3")
+    for service, action, person in (("licence", "list", "p3"), ("store", "offers", "nobody@example.com")):
+        assert lab.refused(service, action, VIN, person=person) == "insufficient_rights"
+    lab.done("licence", "list", VIN)
+
+
 def test_terms_of_a_withdrawn_licence_are_none() -> None:
     lab = anna_and_her_car()
     lab.ask("licence", "withdraw", VIN, licence="g3_navi-1", statement=STATEMENT)
