@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Literal
 from msgspec.structs import replace
 
 from fleet.cloud.countries import load_countries
-from fleet.cloud.desk_io import KeepSpin, UnlockSpin
+from fleet.cloud.desk_io import ForgetSpin, KeepSpin, UnlockSpin
 from fleet.cloud.people import car_log_in, links, names, sessions, sign_in
 from fleet.cloud.people.consents import consented, decide
 from fleet.cloud.people.mails import mail_to
@@ -146,9 +146,13 @@ class Accounts(Part):
     def _register(self, asking: Asking) -> Done:
         words, proof = asking.words(Register), asking.proof("new_password")
         address = _read(names.mail_address, words.email, "email")
+        sign_in.check_registrations(self.people, asking)
         owner = self.people.named(address)
+        outputs: list[RuleOutput] = []
         if owner is not None:
-            return Done(self._address_known(owner, asking), _LINK_SENT)
+            if not self._is_abandoned(owner, asking.now):
+                return Done(self._address_known(owner, asking), _LINK_SENT)
+            outputs.append(self._drop(owner))
         account = Account(
             id=f"p{self.people.next_number('account')}",
             email=address,
@@ -158,7 +162,20 @@ class Accounts(Part):
             language=words.language,
         )
         self.people.put_account(account)
-        return Done(links.send_link(self.people, account, "confirm", asking), _LINK_SENT)
+        return Done([*outputs, *links.send_link(self.people, account, "confirm", asking)], _LINK_SENT)
+
+    def _is_abandoned(self, account: Account, now: Instant) -> bool:
+        """Tell whether nobody has confirmed the address of an account in time: whoever registers it next begins anew."""
+        held = (self.people.links[key] for key in self.people.links.of(account.id))
+        return account.confirmed is None and not any(link.purpose == "confirm" and now < link.until for link in held)
+
+    def _drop(self, account: Account) -> RuleOutput:
+        """Keep nothing of an account that was never confirmed, and so has no car."""
+        sessions.end_sessions(self.people, account.id)
+        links.forget_links(self.people, account.id)
+        sign_in.unlock(self.people, account)
+        self.people.drop_account(account.id)
+        return ForgetSpin(account.id)
 
     def _address_known(self, owner: Account, asking: Asking) -> list[RuleOutput]:
         key = f"known/{owner.id}"

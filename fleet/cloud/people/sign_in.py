@@ -41,6 +41,20 @@ def signed_in(people: People, asking: Asking, name: str) -> Account:
     return account
 
 
+def check_registrations(people: People, asking: Asking) -> None:
+    """Count one more that registers from an origin. Raises Refused after as many as it may guess passwords, for as long.
+
+    A tool that names no origin is of whoever runs the service, and is not counted.
+    """
+    origin = asking.asked.request.origin
+    if origin is None:
+        return
+    key, figures = f"registers/{_short(origin)}", people.figures
+    if count_of(people, key, asking.now) >= figures.tries_of_origin:
+        raise Refused("too_many_tries", f"too many people register from there; try again in {figures.locked_min} minutes")
+    count(people, key, asking.now, figures.locked, figures.tries_of_origin, renews=False)
+
+
 def unlock(people: People, account: Account) -> None:
     """Count the wrong passwords of an account anew."""
     people.tries.drop(_account_key(account, ""))
@@ -52,12 +66,13 @@ def count_of(people: People, key: str, now: Instant) -> int:
     return 0 if tries is None or now >= tries.until else tries.count
 
 
-def count(people: People, key: str, now: Instant, remembered: Duration, bound: int) -> None:
-    """Count one more, to be remembered for so long from now; at `bound` it locks."""
-    number = count_of(people, key, now) + 1
+def count(people: People, key: str, now: Instant, remembered: Duration, bound: int, *, renews: bool = True) -> None:
+    """Count one more, to be remembered for so long from now, or from the first where none `renews` that; at `bound` it locks."""
+    before, number = people.tries.get(key), count_of(people, key, now) + 1
+    until = now + remembered if renews or before is None or number == 1 else before.until
     if key not in people.tries and len(people.tries) >= KEPT:
         people.tries.make_room(now)
-    people.tries.put(key, Tries(count=number, until=now + remembered, locks=number >= bound))
+    people.tries.put(key, Tries(count=number, until=until, locks=number >= bound))
 
 
 def _account_key(account: Account | None, name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.cloud.desk_io import KeepSpin, UnlockSpin
+from fleet.cloud.desk_io import ForgetSpin, KeepSpin, UnlockSpin
 from fleet.cloud.people.accounts import NAMES_TRIED
 from fleet.cloud.people.figures import Figures
 from fleet.cloud.rule import Mail, Proof
@@ -61,6 +61,48 @@ def test_an_address_that_exists_makes_no_second_account_and_only_its_owner_is_to
     lab.wait(HOUR)
     lab.done("account", "register", email=email, proofs=lab.secrets(new_password=PASSWORD))
     assert mailed(lab) == [("address_known", ANNA)]
+
+
+def test_an_address_that_nobody_has_confirmed_in_time_is_registered_anew() -> None:
+    """Whoever registered it first, by another password, has nothing of it then: no session, no link, no S-PIN."""
+    lab = PeopleLab()
+    lab.done("account", "register", email=ANNA, proofs=lab.secrets(new_password="of a stranger"))
+    lab.now += 3 * DAY - 1
+    lab.done("account", "register", email=ANNA, proofs=lab.secrets(new_password=PASSWORD))
+    assert mailed(lab) == [("address_known", ANNA)], "the link holds"
+    lab.log_in("p1", password="of a stranger")
+    lab.now += 1
+    lab.done("account", "forgot_password", person=ANNA)
+    lab.done("account", "register", email=ANNA, proofs=lab.secrets(new_password=PASSWORD))
+    assert mailed(lab) == [("confirm_address", ANNA)]
+    assert lab.those(ForgetSpin) == [ForgetSpin("p1")]
+    assert ([*lab.people.accounts], len(lab.people.sessions), len(lab.people.links)) == (["p2"], 0, 1)
+    lab.done("account", "confirm", proofs=lab.secrets(link=lab.those(Mail)[0].secret))
+    lab.now += 30 * DAY
+    lab.done("account", "register", email=ANNA, proofs=lab.secrets(new_password="of a stranger"))
+    assert mailed(lab) == [("address_known", ANNA)]
+    lab.log_in(ANNA)
+
+
+def test_so_many_register_from_one_origin() -> None:
+    """Known addresses count, too; another origin is not kept waiting, nor a tool that names none."""
+    lab = PeopleLab()
+
+    def register(number: int, origin: str | None) -> str | None:
+        email = f"a{number % 30}@example.com"
+        return lab.ask("account", "register", email=email, origin=origin, proofs=lab.secrets(new_password=PASSWORD)).reason
+
+    most = Figures().tries_of_origin
+    for number in range(most):
+        assert register(number % (most - 1), "a café") is None
+        lab.now += MINUTE // 2
+    assert register(most, "a café") == "too_many_tries"
+    assert len(lab.people.accounts) == most - 1
+    assert [register(30 + number, origin) for number, origin in enumerate(["at home", *[None] * (2 * most)])] == [None] * (
+        2 * most + 1
+    )
+    lab.now += Figures().locked - most * MINUTE // 2
+    assert register(most, "a café") is None, "a quarter of an hour after the first"
 
 
 def test_plus_makes_an_address_of_its_own_and_two_forms_of_a_domain_do_not() -> None:
