@@ -15,9 +15,9 @@ from fleet.kernel.instants import DAY, Duration, Instant
 WRONG_IN_CAR: Final = 5
 """Wrong codes in one car until it takes none for a while, right or wrong."""
 WRONG_IN_ALL: Final = 10_000
-"""Wrong codes in all cars together."""
+"""Wrong codes in all cars together, within a day from the first of them."""
 LOCKED: Final[Duration] = DAY
-"""How long, from the last wrong one."""
+"""How long, from the last wrong one in a car; all cars together until that day is over."""
 _ALL: Final = "code"
 
 
@@ -31,7 +31,7 @@ def check_guesses(people: People, vin: str, now: Instant) -> None:
 def wrong_guess(people: People, vin: str, now: Instant) -> None:
     """Count a wrong code."""
     for key, most in _bounds(vin):
-        count(people, key, now, LOCKED, most)
+        count(people, key, now, LOCKED, most, renews=key != _ALL)
 
 
 def forget_guesses(people: People, vin: str) -> None:

@@ -51,6 +51,16 @@ def test_all_cars_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lab.types(code).error is None
 
 
+def test_some_wrong_codes_each_day_add_up_to_no_lock_of_all_cars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody mistypes each day in a large fleet; each day is counted anew."""
+    lab, code = begun()
+    monkeypatch.setattr(guessing, "WRONG_IN_ALL", 20)
+    for number in range(100):
+        assert lab.types("00000000", f"VSSZZZKHZP61{number:05}").error == "code_wrong"
+        lab.now += LOCKED // 10
+    assert lab.types(code).error is None
+
+
 def test_the_right_code_lets_a_car_count_anew() -> None:
     lab, code = begun()
     for number in range(WRONG_IN_CAR - 1):

@@ -335,6 +335,9 @@ def test_a_clock_set_back_does_not_uncover_what_comes_while_a_mode_lasts() -> No
     assert part.has_pending_times()
     lab.set_clock(-DAY)
     assert lab.people.car(VIN).private == (Private(START - DAY, None, "online"),)
+    rights = lab.rights()
+    assert rights is not None
+    assert rights.private == (Private(START - DAY, None, "online"),), "the desk is told at once"
     lab.set_clock(2 * DAY)
     assert lab.people.car(VIN).private[0].begins == START - DAY, "and one set forward uncovers nothing that was hidden"
 
