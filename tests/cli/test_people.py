@@ -78,6 +78,11 @@ async def ask(folder: Path, *words: str, typed: str = "") -> dict[str, Any]:
     return answer
 
 
+DETAILS = (
+    "first_name=Anna", "last_name=Ek", "birth_date=1990-05-17", "country=SE", "terms=2026-1", "privacy=2026-1",
+)  # fmt: skip
+
+
 @pytest.mark.live
 async def test_somebody_registers_and_begins_to_enrol_a_car(tmp_path: Path) -> None:
     """On a running fleet: the link of the mail, the code that is told once, a session from a file."""
@@ -92,6 +97,9 @@ async def test_somebody_registers_and_begins_to_enrol_a_car(tmp_path: Path) -> N
         refused = await ask(tmp_path, "enrol", "begin", VIN, "way=two_keys", "--user", "anna@example.com")
         assert refused["reason"] == "address_not_confirmed"
         await ask(tmp_path, "account", "confirm", typed=f"{link.group()}\n")
+        refused = await ask(tmp_path, "enrol", "begin", VIN, "way=two_keys", "--user", "anna@example.com")
+        assert refused["reason"] == "consent_missing"
+        await ask(tmp_path, "account", "complete", "--user", "anna@example.com", *DETAILS)
         log_in = await ask(
             tmp_path, "account", "log-in", "--user", "anna@example.com", "device=phone", typed="correct horse battery\n"
         )

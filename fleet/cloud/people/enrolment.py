@@ -22,7 +22,7 @@ from fleet.cloud.people import at_home
 from fleet.cloud.people.guessing import check_guesses, forget_guesses, wrong_guess
 from fleet.cloud.people.models import check_told, check_way
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words, replied
-from fleet.cloud.people.primary import TEXTS, check_person, make_primary, without_begun
+from fleet.cloud.people.primary import TEXTS, check_person, check_texts, make_primary, without_begun
 from fleet.cloud.people.records import CarPeople, Enrolment, QrCode
 from fleet.cloud.people.sign_in import count, count_of
 from fleet.cloud.people.tokens import digest_of, pairing_code_of
@@ -102,7 +102,9 @@ class Enrolments(Part):
         if words.way == "assistant":
             raise Refused("wrong_way", "the assistant is in the car: log in on its screen with the S-PIN")
         car = _without_ended(self.people.car(vin), asking.now)
-        check_person(self.people, car, account, asking.now)
+        asks = check_person(self.people, car, account, asking.now)
+        if words.way != "qr":
+            check_texts(asks)
         mine = car.enrolments.get(account)
         if mine is not None and mine.way == "code" == words.way:
             raise Refused("already_begun", f"the code for {vin} was told; take the car out of the garage to get another one")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -25,6 +25,8 @@ GARAGE: Final = 50
 CONTRACT: Final = "contract"
 TEXTS: Final = {"privacy": "1", "terms": "1", CONTRACT: "1"}
 """The texts that are accepted, each with its version; the contract is for 0 €, and the only one that is about a car."""
+_OF_ACCOUNT: Final = ("privacy", "terms")
+"""Those that are accepted with an account, too: by keys and by code nobody is shown texts, so these must have been (ours)."""
 
 
 def check_person(people: People, car: CarPeople, account_id: str, now: Instant) -> Account:
@@ -38,6 +40,14 @@ def check_person(people: People, car: CarPeople, account_id: str, now: Instant) 
     return account
 
 
+def check_texts(account: Account, accepted: Iterable[str] = ()) -> None:
+    """Raise Refused unless terms and privacy notice are accepted: now, or before with the account and not taken back since."""
+    given = {each.what: each.given for each in account.consents} | dict.fromkeys(accepted, True)
+    missing = [text for text in _OF_ACCOUNT if not given.get(text)]
+    if missing:
+        raise Refused("consent_missing", f"this person has not accepted {' and '.join(missing)}; complete the account")
+
+
 def check_garage(people: People, vin: str, account_id: str, now: Instant) -> None:
     """Raise Refused where the garage of a person has no room for a car."""
     begun = {each for each in people.enrolling_of(account_id) if now < people.cars[each].enrolments[account_id].until}
@@ -47,14 +57,16 @@ def check_garage(people: People, vin: str, account_id: str, now: Instant) -> Non
 
 def make_primary(
     people: People, car: CarPeople, account_id: str, number: Number, now: Instant, *,
-    accepted: Iterable[str] = (CONTRACT,), navi: bool | None = None,
+    accepted: Collection[str] = (), navi: bool | None = None,
 ) -> list[RuleOutput]:  # fmt: skip
     """Make somebody the primary user, by the message `number` of the car; who was a user before is none any more.
 
-    `accepted`: the texts that the person has accepted by that. `navi`: the car has the navi system, None where it has not said.
+    `accepted`: the texts that the person has accepted by that; no others are recorded. `navi`: the car has the navi system, None
+    where it has not said.
     Raises Refused, and then nothing has changed.
     """
     account = check_person(people, car, account_id, now)
+    check_texts(account, accepted)
     if car.reported is not None and car.reported.mode in SILENT_MODES:
         raise Refused("privacy_offline", f"the privacy mode of the car is {car.reported.mode}")
     model = model_of(car.vin)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleet.cloud.centre import ASKED_BY_CENTRE
-from fleet.cloud.people.records import Account, CarPeople
+from fleet.cloud.people.records import Account, CarPeople, Consent
 from fleet.cloud.people.tokens import digest_of
 from fleet.cloud.rule import AskCar, CommandEnded, Mail, Proof
 from fleet.wire.messages import CommandState, Event, Reply
@@ -19,9 +19,13 @@ CODE = "8C0F2A6E5D417B93"
 ALL_TEXTS = {"privacy": True, "terms": True, "contract": True}
 
 
-def account_of(person: str, *, confirmed: bool = True) -> Account:
-    """Return an account, as it is after its address was confirmed."""
-    return Account(id=person, email=f"{person}@example.com", registered=1, confirmed=2 if confirmed else None, country="DE")
+def account_of(person: str, *, confirmed: bool = True, accepted: tuple[str, ...] = ("terms", "privacy")) -> Account:
+    """Return an account, as it is after its address was confirmed, and it was completed."""
+    consents = tuple(Consent(what=text, version="1", given=True, at=3, vin="") for text in accepted)
+    confirmed_at = 2 if confirmed else None
+    return Account(
+        id=person, email=f"{person}@example.com", registered=1, confirmed=confirmed_at, country="DE", consents=consents
+    )
 
 
 class EnrolLab(PeopleLab):
