@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -18,12 +19,12 @@ from fleet.cli.connecting import EVERYWHERE, BrokerOptions, without_effect
 from fleet.cli.printing import json_text
 from fleet.cli.secrecy import read_secrets, refuse_secrets
 from fleet.cli.tools import As, User, asking_desk, reach_desk, seen, tell_outcome
+from fleet.cli.words import lacking, read_words
 from fleet.cloud.actions import load_actions
 from fleet.errors import UnknownName, UsageError
 from fleet.kernel.instants import format_instant
 from fleet.runtime.asking import FIRST_ANSWER_S, ask_desk
 from fleet.wire.messages import ServiceRequest
-from fleet.wire.services import whole_number
 from fleet.wire.vin import typed_vin
 
 app = typer.Typer()
@@ -66,7 +67,7 @@ def notices(
 _OF_ASKING: Final = ("user", "broker", *EVERYWHERE, "store")
 _HELP: Final = (
     "Ask a service of the back end for an action; exit code 0 only for success.\n\n"
-    "Numbers, true/false and lists are read as JSON; a text that looks like one stands in quotes of its own. Without ACTION it "
+    "Each value is read as its parameter is declared: text as it stands, lists in JSON or with commas. Without ACTION it "
     "tells what can be asked of the service, without NAME of all of them.\n\nExamples:"
 )
 
@@ -108,7 +109,7 @@ def service(
     refuse_secrets(given)
     vin = typed_vin(given.pop(0)) if given and "=" not in given[0] else None
     request = ServiceRequest(
-        id=secrets.token_hex(12), service=name, action=action, vin=vin, data=read_data(given), user=user,
+        id=secrets.token_hex(12), service=name, action=action, vin=vin, data=read_data(name, action, given), user=user,
         secrets=read_secrets(services[name].actions[action].secrets, {}),
     )  # fmt: skip
     access = reach_desk(connection, store)
@@ -118,17 +119,35 @@ def service(
     tell_outcome(f"{name} {action}", answer, as_json)
 
 
-def read_data(words: Iterable[str]) -> dict[str, Any]:
-    """Read KEY=VALUE words; a value that is no JSON is text."""
-    given: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            raise UsageError(f"{word!r} is neither a VIN in the first place nor KEY=VALUE", hint="Such as name=value.")
-        if key in given:
-            raise UsageError(f"{key} is given twice", hint="Which of the two?")
-        try:
-            given[key] = json.loads(text, parse_int=whole_number)
-        except ValueError:
-            given[key] = text
-    return given
+def read_data(service: str, action: str, words: Iterable[str]) -> dict[str, Any]:
+    """Read KEY=VALUE words as the parameters of an action, each by its declared type; a text may stand in quotes of its own.
+
+    Raises UsageError, with the example of the action: for a word that it has not, a value of another type, a required one that
+    lacks.
+    """
+    entry = load_actions()[service]
+    given = [_unquoted(word) for word in words]
+    example = f"Such as fleet service {service} {action} {entry.actions[action].example}"
+    parameters = entry.parameters(action, [word.partition("=")[0] for word in given])
+    what = f"{service} {action}"
+    try:
+        data = read_words(what, given, parameters)
+    except UsageError as error:
+        raise UsageError(str(error), hint=f"{error.hint} {example}") from None
+    missing = lacking(parameters, data)
+    if missing is not None:
+        told = parameters.get(missing)
+        expected = "" if told is None else f": {told.range_text or told.summary}"
+        raise UsageError(f"{what} needs {missing}{expected}", hint=example)
+    return data
+
+
+def _unquoted(word: str) -> str:
+    """Return KEY=VALUE without the quotes around the value. Raises UsageError for what is no such word."""
+    key, equals, text = word.partition("=")
+    if not equals or not key:
+        raise UsageError(f"{word!r} is neither a VIN in the first place nor KEY=VALUE", hint="Such as name=value.")
+    if text.startswith('"'):
+        with suppress(ValueError):
+            text = json.loads(text)
+    return f"{key}={text}"

@@ -87,7 +87,7 @@ def _asking(service: str, action: str, entry: ActionEntry) -> Callable[..., None
             service=service,
             action=action,
             vin=vin,
-            data=read_data(given),
+            data=read_data(service, action, given),
             user=user,
             session=None if begins else held.get("session"),
             secrets=read_secrets(entry.secrets, held),

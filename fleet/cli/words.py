@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from fleet.errors import UnknownName, UsageError
 from fleet.wire.services import Parameter, whole_number
+
+_TEXT: Final = Parameter(type="text")
 
 
 def read_words(what: str, words: Iterable[str], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """Return the parameters that KEY=VALUE words give to `what`; raises UsageError for an unknown one or a value of another type.
 
-    Lists are written in JSON. Ranges are left to whoever acts on them.
+    Lists are written in JSON, those of plain values with commas, too. Ranges are left to whoever acts on them.
     """
     given: dict[str, Any] = {}
     for word in words:
@@ -58,11 +61,11 @@ def _value(key: str, text: str, parameter: Parameter) -> Any:
             case "integer":
                 return whole_number(text)
             case "number":
-                return float(text)
+                return _number(text)
             case "flag":
                 return {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}[text.lower()]
             case "list":
-                return _items(text)
+                return _items(text, parameter)
             case "choice" if text not in parameter.choices:
                 raise UnknownName(f"value of {key}", text, parameter.choices)
             case _:
@@ -72,14 +75,28 @@ def _value(key: str, text: str, parameter: Parameter) -> Any:
             "integer": "a whole number",
             "number": "a number",
             "flag": "yes or no",
-            "list": f"a list in JSON of {{{', '.join(parameter.items)}}}",
+            "list": f"a list in JSON of {{{', '.join(parameter.items)}}}"
+            if parameter.items
+            else "a list, with commas or in JSON,",
         }[parameter.type]
         told = f"Possible: {parameter.range_text}." if parameter.range_text else f"fleet catalogue tells more of {key!r}."
         raise UsageError(f"{key} is {text[:80]!r}, but {expected} is expected", hint=told) from None
 
 
-def _items(text: str) -> list[Any]:
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _items(text: str, parameter: Parameter) -> list[Any]:
+    if not text.lstrip().startswith("[") and not parameter.items:
+        each = _TEXT if parameter.of is None else parameter.each
+        return [_value("an item", item.strip(), each) for item in text.split(",")] if text else []
     items = json.loads(text, parse_int=whole_number)
     if not isinstance(items, list):
         raise ValueError  # noqa: TRY004 (text that is no list, whatever else it is)
+    if parameter.of == "text" and not all(isinstance(item, str) for item in items):
+        raise ValueError
     return items

@@ -13,6 +13,7 @@ import pytest
 import typer.main
 
 from fleet import cli
+from fleet.cli.centre import read_data
 from fleet.cli.people import SERVICES
 from fleet.cloud.actions import load_actions
 from tests.cli.lab import call, clean_environment, running
@@ -45,6 +46,18 @@ def test_each_action_of_a_service_is_a_command(service: str) -> None:
         (("enrol", "show", "--user", "anna", "--session-file", "here"), "exclude each other"),
         (("command", VIN, "refresh", "--user", "anna", "--session-file", "here"), "exclude each other"),
         (("command", VIN, "refresh", "--session-file", "not-here"), "cannot be read"),
+        (("enrol", "begin", VIN), "enrol begin needs way: qr, assistant, two_keys, code"),
+        (("enrol", "begin", VIN, "way=1"), "unknown value of way '1'"),
+        (("enrol", "begin", VIN, "way=qr", "wya=qr"), "unknown parameter of enrol begin 'wya'"),
+        (("enrol", "begin", VIN, "way=qr", "way=qr"), "way is given twice"),
+        (("enrol", "consents", VIN, "privacy=maybe"), "privacy is 'maybe', but yes or no is expected"),
+        (("licence", "renew", VIN, "years=two"), "years is 'two', but a whole number is expected"),
+        (("licence", "set", VIN, "product=connect", "days_left=1E999"), "days_left is '1E999', but a number is expected"),
+        (
+            ("users", "allow", VIN, "user=bea", "services=[1]"),
+            "services is '[1]', but a list, with commas or in JSON, is expected",
+        ),
+        (("service", "licence", "renew", VIN, "years=2.5"), "fleet service licence renew VIN years=2"),
         (("enrol", "begin", VIN, "qr"), "neither a VIN in the first place nor KEY=VALUE"),
         (("enrol", "show", "--user", "1234"), "has the form of an S-PIN"),
         (("account", "log-in", "--user", "anna", "device=phone"), "no password was given"),
@@ -56,6 +69,34 @@ def test_what_is_wrong_is_told_before_anybody_is_asked(words: tuple[str, ...], t
     done = call(*words)
     assert done.code == 2
     assert told in done.err
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "word", "value"),
+    [
+        ("enrol", "scan", "code=1234567890123456", "1234567890123456"),
+        ("enrol", "scan", "code=1234E56789012345", "1234E56789012345"),
+        ("enrol", "scan", "code=true", "true"),
+        ("account", "settings", "mobile=46701234567", "46701234567"),
+        ("account", "settings", "user_name=123456789", "123456789"),
+        ("account", "settings", "user_name=", ""),
+        ("account", "settings", "relogin_min=5", 5),
+        ("account", "settings", "push=false", False),
+        ("store", "buy", 'offer="radio_1_year"', "radio_1_year"),
+        ("campaign", "start", 'campaign="2026"', "2026"),
+        ("campaign", "start", "campaign=2026", "2026"),
+    ],
+)
+def test_the_declared_type_decides_how_a_value_is_read(service: str, action: str, word: str, value: Any) -> None:
+    assert read_data(service, action, [word]) == {word.partition("=")[0]: value}
+
+
+@pytest.mark.parametrize("services", ["honk,lock", "honk, lock", '["honk", "lock"]'])
+def test_a_list_is_written_in_json_or_with_commas(services: str) -> None:
+    read = read_data("users", "allow", ["user=bea", f"services={services}"])
+    assert read == {"user": "bea", "services": ["honk", "lock"]}
+    shares = read_data("campaign", "plan", ["campaign=c", "version=2.4", "size_mb=9", f"cars={VIN}", "waves=0.1,1"])
+    assert shares == {"campaign": "c", "version": "2.4", "size_mb": 9, "cars": [VIN], "waves": [0.1, 1.0]}
 
 
 def test_the_help_of_an_action_says_all_of_it() -> None:

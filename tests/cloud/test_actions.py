@@ -41,7 +41,7 @@ def entry_of(service: str, action: str) -> ActionEntry:
 def example(service: str, action: str) -> dict[str, Any]:
     """Return the data of the action's example."""
     words = shlex.split(entry_of(service, action).example.replace("VIN", VIN))
-    return read_data(word for word in words if "=" in word)
+    return read_data(service, action, [word for word in words if "=" in word])
 
 
 def rule_of(service: str, notes: dict[str, Any] | None = None) -> Rule:

@@ -7,14 +7,14 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from fleet.cloud.actions import load_actions
+from fleet.cloud.actions import ActionEntry, load_actions
 from fleet.cloud.online import REPLY_LIFETIME
 from fleet.cloud.people.people import People
 from fleet.cloud.people.records import CarPeople
 from fleet.cloud.rule import CommandEnded, Done, Proof, RequestRefused, RuleOutput, SendReply, ServiceAsked
 from fleet.errors import FleetError, Undecodable
 from fleet.kernel.instants import Duration, Instant
-from fleet.wire.messages import Event, Reply, Request
+from fleet.wire.messages import Event, Reply, Request, ServiceRequest
 from fleet.wire.services import misfit
 
 WordsT = TypeVar("WordsT", bound="Words")
@@ -74,12 +74,13 @@ class Asking(msgspec.Struct, frozen=True):
     def words(self, kind: type[WordsT]) -> WordsT:
         """Read the words of the action, within the ranges of the catalogue. Raises Refused."""
         request = self.asked.request
+        service = load_actions().get(request.service)
+        entry = None if service is None else service.actions.get(request.action)
         try:
             words = msgspec.convert(request.data, kind)
         except msgspec.ValidationError as error:
-            raise Refused("malformed", str(error)) from None
-        service = load_actions().get(request.service)
-        if service is not None and (entry := service.actions.get(request.action)) is not None:
+            raise Refused("malformed", str(error) if entry is None else _malformed(request, entry, error)) from None
+        if entry is not None:
             wrong = misfit(entry.parameters, words)
             if wrong is not None:
                 raise Refused("argument_out_of_range", wrong)
@@ -103,6 +104,20 @@ class Asking(msgspec.Struct, frozen=True):
     def fresh(self, number: int) -> str:
         """Return one of the words that nobody can guess."""
         return self.asked.fresh[number]
+
+
+def _malformed(request: ServiceRequest, entry: ActionEntry, error: msgspec.ValidationError) -> str:
+    """Return what is wrong with words, what was expected, and the example."""
+    takes = entry.parameters
+    unknown = next((name for name in request.data if name not in takes), None)
+    missing = next((name for name, each in takes.items() if each.required and name not in request.data), None)
+    if unknown is not None:
+        wrong = f"there is no {unknown[:40]!r}; it takes {', '.join(takes) or 'nothing'}"
+    elif missing is not None:
+        wrong = f"{missing} is missing: {takes[missing].range_text or takes[missing].summary}"
+    else:
+        wrong = str(error)
+    return f"{wrong}; such as fleet {request.service} {request.action} {entry.example}".rstrip()
 
 
 Action = Callable[[Asking], Done]

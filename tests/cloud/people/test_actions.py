@@ -67,7 +67,7 @@ def asked(
     person = words[words.index("--user") + 1] if "--user" in words else None
     data = {
         name: value
-        for name, value in read_data(word for word in words if "=" in word).items()
+        for name, value in read_data(service, action, [word for word in words if "=" in word]).items()
         if name not in {without, *(odd or {})}
     }
     wanted = {name: SECRETS[name] for name in entry.secrets if name in SECRETS}
@@ -148,7 +148,7 @@ def as_guest_of_another_car(service: str, action: str, *, of_car: bool = False, 
     lab.people.put_car(CarPeople(vin=OTHER, managed=True, users={gus: CarUser(role="guest", since=lab.now)}))
     token = lab.log_in(GUS)
     words = shlex.split(entry.example.replace("VIN", VIN))
-    data = {**read_data(word for word in words if "=" in word), **odd}
+    data = {**read_data(service, action, [word for word in words if "=" in word]), **odd}
     secrets = {name.rstrip("?"): SECRETS.get(name.rstrip("?"), "guessed") for name in entry.secrets}
     of_driver = {SUBJECT + each: Proof(digest=digest_of(each)) for each in (VIN, gus)}
     proofs = lab.secrets(GUS, **secrets) | of_driver

@@ -9,6 +9,7 @@ import pytest
 from fleet.cloud.people.part import Asking, Refused, Words
 from fleet.cloud.rule import Proof, ServiceAsked
 from fleet.wire.messages import ServiceRequest
+from tests.cloud.people.lab import VIN, PeopleLab
 
 
 class _Age(Words, frozen=True, kw_only=True):
@@ -46,3 +47,17 @@ def test_what_is_there_is_given() -> None:
 
 def test_a_proof_shows_no_digest() -> None:
     assert "abc" not in repr(Proof(digest="abc"))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({}, "way is missing: qr, assistant, two_keys, code; such as fleet enrol begin VIN way="),
+        ({"way": "qr", "wya": "qr"}, "there is no 'wya'; it takes way, code; such as"),
+        ({"way": "qr", "code": 5}, "`$.code`; such as fleet enrol begin VIN way="),
+    ],
+)
+def test_what_is_wrong_with_words_is_told_with_what_was_expected_and_the_example(data: dict[str, Any], told: str) -> None:
+    answer = PeopleLab().ask("enrol", "begin", VIN, **data)
+    assert answer.reason == "malformed"
+    assert told in (answer.detail or "")
