@@ -2,7 +2,7 @@
 
 Whoever asks learns of no address whether it has an account: registering one that has, and asking for a link to one that has none,
 is answered as if it were otherwise, and only its owner is told, by mail. User names and mobile numbers are one person's each:
-that one is taken is told, so that is bounded.
+that one is taken is told, so that is bounded; so is whether a user to be invited has an account (`users`).
 """
 
 from __future__ import annotations

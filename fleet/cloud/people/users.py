@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from fleet.cloud.car_settings import read_reset
 from fleet.cloud.people import at_home, licences
+from fleet.cloud.people.guessing import look_up_address
 from fleet.cloud.people.mails import mail_to
 from fleet.cloud.people.part import Action, Asking, Part, Refused, Words
 from fleet.cloud.people.people import People
@@ -90,6 +91,7 @@ class Users(Part):
     def _invite(self, asking: Asking) -> Done:
         words = asking.words(Invite)
         car = self._primarys(asking)
+        look_up_address(self.people, asking.person_of(car), asking.now)
         account = self.people.named(words.email)
         if account is None or account.confirmed is None or account.email.casefold() != words.email.strip().casefold():
             raise Refused("not_found", "nobody has a confirmed account of this e-mail; have the person register first")

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from fleet.cloud.desk_io import RightsChanged
 from fleet.cloud.people.at_home import AGAIN_AFTER
+from fleet.cloud.people.guessing import ADDRESSES
 from fleet.cloud.people.people import rights_in
 from fleet.cloud.people.users import USERS
 from fleet.cloud.rights import ALLOWABLE, command_doing, refusal
@@ -36,6 +37,20 @@ def may(lab: EnrolLab, person: str, command: str) -> bool:
 
 
 # --- named
+
+
+def test_an_owner_learns_of_some_addresses_a_day_whether_they_have_an_account_and_of_no_more() -> None:
+    lab = EnrolLab()
+    lab.enrols(ANNA)
+    for number in range(ADDRESSES):
+        assert lab.refused("users", "invite", BORN, person=ANNA, email=f"x{number}@example.com") == "not_found"
+    known, unknown = (lab.ask("users", "invite", BORN, person=ANNA, email=email) for email in (BEA_MAIL, "nobody@example.com"))
+    assert known.reason == "too_many_tries"
+    assert (known.reason, known.detail) == (unknown.reason, unknown.detail)
+    lab.enrols(CARL, TAVASCAN)
+    lab.done("users", "invite", TAVASCAN, person=CARL, email=BEA_MAIL)
+    lab.now += DAY
+    lab.done("users", "invite", BORN, person=ANNA, email=BEA_MAIL)
 
 
 def test_the_primary_user_names_another_one() -> None:
