@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -184,7 +185,7 @@ class CentreDriver:
         # What was answered is answered again, which wants no proof.
         unproven = request.service not in PeopleRule.serves or self._centre.has_answered(request.id)
         secrets = {} if unproven else request.secrets
-        self._prover.prove(f"service {request.id}", secrets, self._person(request, session), give)
+        self._prover.prove(f"service {request.id} {_kind(request, session)}", secrets, self._person(request, session), give)
 
     def _subjects(self, request: ServiceRequest, person: Account | None) -> Proofs:
         """Return the digests by which cars and people are known again once they are erased."""
@@ -324,6 +325,12 @@ class CentreDriver:
         told = notice.data
         again = "; it is tried again" if "again_at" in told else ""
         self._context.warn(f"the service {told['rule']} failed at {told['at']} {told['car']}: {told['error']}{again}")
+
+
+def _kind(request: ServiceRequest, session: str | None) -> str:
+    """Return a word by which two requests differ that others have given the same id."""
+    asked = (request.service, request.action, request.vin, request.user, session)
+    return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
 
 
 def _misplaced(request: ServiceRequest) -> DeskRefusal | None:

@@ -5,6 +5,7 @@ It gives each rule (see `rule.py`) what it is for, and undoes what fails, so tha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -59,6 +60,10 @@ _FAILED: Final = "the service failed at this; what it had begun was undone"
 OWN: Final = "centre"
 """The name under which the centre keeps notes of its own: what it has answered."""
 _COUNT: Final = "asked"
+_ASKED: Final = "asked"
+"""In what was answered, what was asked and by whom."""
+_ANYBODY: Final[list[str | None]] = []
+"""In its place, where nothing is left in the answer that is not for everybody."""
 
 
 RuleT = TypeVar("RuleT", bound=Rule)
@@ -213,7 +218,11 @@ class ServiceCentre:
             return [_answer(topic, request.id[:LONGEST_ID], refusal, now)]
         earlier = self._answered.get(request.id)
         if earlier is not None:
-            return [Answer(topic, DeskAnswer(final=True, **earlier))]
+            if not _is_again(message, earlier.get(_ASKED)):
+                refusal = RequestRefused("malformed", "this id belongs to another request; each has an id of its own")
+                return [_answer(topic, request.id, refusal, now)]
+            again = {name: value for name, value in earlier.items() if name != _ASKED}
+            return [Answer(topic, DeskAnswer(final=True, **again))]
         outputs: list[CentreOutput] = []
         done: Done | RequestRefused | None = self._unfit(request)
         if done is None:
@@ -232,7 +241,7 @@ class ServiceCentre:
                 return [told, Answer(topic, answer)]
             done = judged[0]
         given = _answer(topic, request.id, done, now)
-        self._remember(given.answer)  # without what is secret: that is told once
+        self._remember(given.answer, message)  # without what is secret: that is told once
         return [*outputs, given]
 
     def _unfit(self, request: ServiceRequest) -> RequestRefused | None:
@@ -263,14 +272,24 @@ class ServiceCentre:
             return done
         return replace(done, data={**(done.data or {}), "unknown": list(unknown[:NAMED])}, detail=f"left out: {told}")
 
-    def _remember(self, answer: DeskAnswer) -> None:
+    def _remember(self, answer: DeskAnswer, asked: ServiceAsked) -> None:
         """Keep what was answered, in place of what was answered long ago."""
         count = self._own.get(_COUNT, 0)
         key = f"{_COUNT}/{count % REMEMBERED}"
         if key in self._own:
             self._answered.pop(self._own[key]["id"], None)
-        kept = {"id": answer.id, "state": answer.state, "reason": answer.reason, "detail": answer.detail, "at": answer.at}
-        self._own[key] = self._answered[answer.id] = kept | ({} if answer.data is None else {"data": answer.data})
+        kept: dict[str, Any] = {
+            "id": answer.id,
+            "state": answer.state,
+            "reason": answer.reason,
+            "detail": answer.detail,
+            "at": answer.at,
+        }
+        kept |= {} if answer.data is None else {"data": answer.data}
+        asked_for = _asked_for(asked)
+        if asked_for[-1] or asked.person is not None:  # most is asked by nobody in particular
+            kept |= {_ASKED: asked_for}
+        self._own[key] = self._answered[answer.id] = kept
         self._own[_COUNT] = count + 1
 
     def _command_ended(self, ended: CommandEnded, now: Instant) -> list[CentreOutput]:
@@ -360,13 +379,16 @@ class ServiceCentre:
             outputs += changed
         words = erased.telling
         for key, kept in list(self._own.items()):
-            if key == _COUNT or kept["id"] == erased.request or not any(word in as_json(kept) for word in words):
+            if key == _COUNT or not any(word in as_json(kept) for word in words):
+                continue
+            if kept["id"] == erased.request:
+                self._own[key] = self._answered[kept["id"]] = kept | {_ASKED: _ANYBODY}
                 continue
             if any(word in kept["id"] for word in words):
                 del self._own[key]
                 self._answered.pop(kept["id"], None)
                 continue
-            stripped = {name: value for name, value in kept.items() if name not in {"detail", "data"}} | {"detail": None}
+            stripped = {name: value for name, value in kept.items() if name != "data"} | {"detail": None, _ASKED: _ANYBODY}
             self._own[key] = self._answered[kept["id"]] = stripped
         self._failures.forget(erased.vins)
         return outputs
@@ -374,6 +396,26 @@ class ServiceCentre:
 
 def _added(notice: Notify, now: Instant, rule: Rule) -> Sequence[RuleOutput]:
     return rule.noticed(notice, now)
+
+
+def _asked_for(asked: ServiceAsked) -> list[str | None]:
+    """Return service, action and car, and who asks: "" for a trusted tool that names nobody.
+
+    A session stands by its digest, a name that a trusted tool gives by a short one: neither says whose it is.
+    """
+    request, session = asked.request, asked.proofs.get("session")
+    by = ""
+    if session is not None:
+        by = session.digest
+    elif request.user is not None:
+        by = hashlib.sha256(f"{request.id}\0{request.user}".encode()).hexdigest()[:16]
+    return [request.service, request.action, request.vin, by]
+
+
+def _is_again(asked: ServiceAsked, before: list[str | None] | None) -> bool:
+    """Tell whether it is what was asked before under the same id; None was asked by nobody in particular."""
+    asked_for = _asked_for(asked)
+    return not asked_for[-1] if before is None else before in (asked_for, _ANYBODY)
 
 
 def _given(rule: Rule, message: Event | CommandEnded, now: Instant) -> Sequence[RuleOutput]:

@@ -44,7 +44,7 @@ class CentreCodec:
     def start_record(self, state: Mapping[str, Mapping[str, Any]]) -> Input:
         """Return the record of a beginning with these notes."""
         plain = plain_of(
-            {"state": {name: notes if name != RULE else self._without_secrets(notes) for name, notes in state.items()}}
+            {"state": {name: notes if name not in {RULE, OWN} else self._without_secrets(notes) for name, notes in state.items()}}
         )
         return Input(self._at(NOT_YET)[0], CENTRE, "in", CentreStart.__name__, data=plain)
 

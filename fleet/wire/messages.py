@@ -437,7 +437,7 @@ class ServiceRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `user` is None for the car's primary user; a trusted tool names any person by account, e-mail, user name or mobile number. An
     app does not: its `session` says whose it is. `secrets` are passwords, S-PINs, codes and links, by their names: the driver of
     the centre proves them, and no rule gets one. `origin` tells apart who asks, where tries are counted.
-    The same id asked again is answered again and done once.
+    The same asked again under its id, by the same session or name, is answered again and done once.
     """
 
     id: str

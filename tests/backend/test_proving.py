@@ -34,14 +34,16 @@ G3 = "VSSZZZKLZPR000001"
 class PeopleBackend:
     """A back end with accounts, and an app that asks it."""
 
+    _count = 0
+    """Of all, as ids stay with what was asked under them, also after a restart."""
+
     def __init__(self, lab: BackendLab) -> None:
         self.lab = lab
-        self._count = 0
 
     def ask(self, action: str, *, asked_as: str | None = None, service: str = "account", **request: Any) -> str:
         """Ask, and return the id."""
-        self._count += 1
-        request_id = asked_as or f"ask-{self._count}"
+        PeopleBackend._count += 1
+        request_id = asked_as or f"ask-{PeopleBackend._count}"
         self.lab.ask(ServiceRequest(id=request_id, service=service, action=action, **request))
         return request_id
 
@@ -83,6 +85,15 @@ async def test_a_person_registers_logs_in_and_asks_in_the_session(tmp_path: Path
         renewed = await backend.answer("refresh", secrets={"refresh": answer.secrets["refresh"]})
         assert (renewed.secrets or {})["session"] != session
         assert (await backend.answer("show", session=session)).reason == "insufficient_rights"
+
+
+async def test_two_who_ask_under_one_id_side_by_side_are_both_answered_and_one_is_told_nothing(tmp_path: Path) -> None:
+    async with people(tmp_path) as backend:
+        await backend.register()
+        await backend.register(email="bea@example.com")
+        for user in (ANNA, "bea@example.com"):
+            backend.ask("log_in", asked_as="x", user=user, data={"device": "phone"}, secrets={"password": PASSWORD})
+        await backend.lab.session.wait_for(lambda: {each.reason for each in backend.lab.answers("x")} == {None, "malformed"})
 
 
 async def test_wrong_passwords_are_wrong_and_as_slow_whoever_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,6 +21,7 @@ from fleet.cloud.rule import (
     Keep,
     Notes,
     Notify,
+    Proof,
     RequestRefused,
     Rule,
     RuleOutput,
@@ -30,6 +32,7 @@ from fleet.kernel.instants import MINUTE, SECOND, Instant
 from fleet.wire.messages import DeskAnswer, Event, Reply, Request, ServiceRequest
 
 VIN = "VSSZZZKMZPR000001"
+OTHER = "VSSZZZKMZPR000002"
 NOW = 1_772_000_000_000_000
 TOPIC = "fleet/v1/desk/answer/t"
 
@@ -244,6 +247,54 @@ def test_what_is_asked_again_is_answered_again_and_done_once_also_after_a_restar
         again = machine.receive(asked(), NOW + SECOND)
         assert len(again) == 1
         assert answer(again) == ("succeeded", None, {"count": 1})
+
+
+def by(asked: ServiceAsked, person: str | None = None, session: str | None = None, **more: Any) -> ServiceAsked:
+    """Return it as asked by somebody, in a session or as a trusted tool names the person."""
+    request = msgspec.structs.replace(asked.request, **more)
+    proofs = {} if session is None else {"session": Proof(person is not None, person, digest=f"sha256:{session * 64}")}
+    return replace(asked, request=request, person=person, proofs=proofs)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        by(asked(), "p2", "b"),
+        by(asked(), None, "0"),
+        by(asked(), "p1", "a", action="count"),
+        by(asked(), "p1", "a", service="listening"),
+        by(asked(), "p1", "a", vin=OTHER),
+        by(asked(), "p1"),
+        by(asked(), "p2", user="bea@example.com"),
+        by(asked(), None, user="nobody@example.com"),
+        asked(),
+    ],
+)
+def test_what_was_answered_is_told_to_nobody_who_asks_something_else_under_its_id(other: ServiceAsked) -> None:
+    held = centre()
+    told = held.receive(event(), NOW)
+    first = held.receive(by(asked(), "p1", "a"), NOW)
+    for machine in (held, centre(stored([*told, *first]))):
+        assert answer(machine.receive(other, NOW)) == ("rejected", "malformed", None)
+        assert answer(machine.receive(by(asked(), None, "a"), NOW)) == ("succeeded", None, {"count": 1}), "after its end"
+
+
+def test_a_name_that_a_tool_gives_is_told_what_was_answered_to_it_alone_and_an_app_nothing_of_a_tool() -> None:
+    held = centre()
+    first = held.receive(by(asked(), "p1", user="anna@example.com"), NOW)
+    assert "anna" not in str(stored(first)), "the name is not kept"
+    assert answer(held.receive(by(asked(), None, user="anna@example.com"), NOW))[0] == "succeeded"
+    assert answer(held.receive(by(asked(), "p2", user="bea@example.com"), NOW))[1] == "malformed"
+    held.receive(asked("a2"), NOW)
+    assert answer(held.receive(by(asked("a2"), "p2", "b"), NOW))[1] == "malformed"
+    assert answer(held.receive(asked("a2"), NOW))[0] == "succeeded"
+
+
+def test_what_a_tool_asks_for_a_primary_user_is_answered_again_also_when_there_is_none_any_more() -> None:
+    held = centre()
+    held.receive(by(asked(), "p1"), NOW)
+    assert answer(held.receive(asked(), NOW))[0] == "succeeded"
+    assert answer(held.receive(asked(vin=OTHER), NOW))[1] == "malformed"
 
 
 def test_answers_are_remembered_up_to_a_bound() -> None:
