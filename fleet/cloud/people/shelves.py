@@ -81,8 +81,8 @@ class Sessions(Shelf[Session]):
             self._list(key, session)
 
     def of(self, account: str) -> list[str]:
-        """Return the digests of the sessions of an account, the oldest first."""
-        return list(self._of.get(account, ()))
+        """Return the digests of the sessions of an account, the oldest first, whatever order a store has."""
+        return sorted(self._of.get(account, ()), key=lambda key: self._held[key].began)
 
     def renewed_by(self, refresh: str) -> str | None:
         """Return the session that this renews, or None."""

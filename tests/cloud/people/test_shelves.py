@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from fleet.cloud.people.records import Link, Tries
-from fleet.cloud.people.shelves import Links, TriesShelf
+from msgspec.structs import replace
+
+from fleet.cloud.people.records import Link, Session, Tries
+from fleet.cloud.people.shelves import Links, Sessions, TriesShelf
 from fleet.cloud.rule import Notes
 
 NOW = 1_000
 
 
+def session(began: int) -> Session:
+    return Session(account="p1", device="phone", began=began, used=began, ends=NOW)
+
+
 def link(account: str, until: int) -> Link:
     return Link(account=account, purpose="confirm", until=until)
+
+
+def test_the_sessions_of_an_account_are_in_the_order_of_their_times_however_a_store_has_them() -> None:
+    notes = Notes()
+    sessions = Sessions(notes)
+    for began, key in enumerate(("c", "a", "d", "b")):
+        sessions.put(key, session(began))
+    sessions.put("c", replace(session(0), used=NOW))
+    for held in (
+        sessions,
+        Sessions(Notes(dict(sorted(notes.items())))),
+        Sessions(Notes(dict(sorted(notes.items(), reverse=True)))),
+    ):
+        assert held.of("p1") == ["c", "a", "d", "b"]
 
 
 def test_links_are_found_by_account_also_after_a_restart() -> None:
