@@ -22,6 +22,7 @@ from fleet.cloud.centre import ServiceCentre, vins_of
 from fleet.cloud.desk import LONGEST_EXPIRY_S, LONGEST_ID, SHORTEST_EXPIRY_S
 from fleet.cloud.desk_io import Answer, CarForgotten, ForgetSpin, KeepSpin, RightsChanged, UnlockSpin
 from fleet.cloud.failures import FAILURE_KINDS
+from fleet.cloud.people.enrolment import FRESH_CODE, Enrolments
 from fleet.cloud.people.erasure import SERVICE as ERASURE
 from fleet.cloud.people.erasure import SUBJECT, subjects_of
 from fleet.cloud.people.people import RULE, People, erased_cars, erased_cars_in
@@ -178,6 +179,8 @@ class CentreDriver:
                 proofs = {**proofs, **self._subjects(request, person)}
             unknown = tuple(vin for vin in vins_of(request) if not self._desk.knows(vin))
             fresh = tuple(self._fresh() for _ in range(FRESH)) if request.service in PeopleRule.serves else ()
+            if _makes_code(request):
+                proofs = {**proofs, FRESH_CODE: self._prover.of_fresh_code(fresh[0])}
             self._context.pending.urgent = True
             asker, reported = None if person is None else person.id, self._reported(request.service, request.vin)
             self._give(ServiceAsked(bare, answer_topic, unknown, asker, proofs, fresh, reported))
@@ -325,6 +328,11 @@ class CentreDriver:
         told = notice.data
         again = "; it is tried again" if "again_at" in told else ""
         self._context.warn(f"the service {told['rule']} failed at {told['at']} {told['car']}: {told['error']}{again}")
+
+
+def _makes_code(request: ServiceRequest) -> bool:
+    """Tell whether a pairing code is made for it."""
+    return (request.service, request.action, request.data.get("way")) == (Enrolments.service, "begin", "code")
 
 
 def _kind(request: ServiceRequest, session: str | None) -> str:

@@ -65,6 +65,10 @@ class PasswordVault:
             return False
         return against is not None
 
+    def digest_of_code(self, code: str) -> str:
+        """Return by what a pairing code is looked up: quick to make, and without the pepper no code can be tried on it."""
+        return "sha256:" + hmac.digest(self._pepper, b"pairing code\0" + code.encode(), "sha256").hex()
+
     def _peppered(self, password: str) -> bytes:
         # The same letters can be written in two ways (RFC 8265 wants NFC).
         return hmac.digest(self._pepper, b"password\0" + unicodedata.normalize("NFC", password).encode(), "sha256")

@@ -24,7 +24,7 @@ from fleet.backend.spin import SpinVault
 from fleet.cloud.desk import LONGEST_ID, OF_ACCOUNTS
 from fleet.cloud.desk_io import SpinChecked
 from fleet.cloud.people.records import Account
-from fleet.cloud.people.tokens import digest_of
+from fleet.cloud.people.tokens import digest_of, pairing_code_of
 from fleet.cloud.rule import Proof
 from fleet.cloud.spin_guard import BAD_FORMAT, is_spin
 
@@ -93,7 +93,7 @@ class Prover:
         if key in self._tasks:
             return  # it was asked again
         slow = {name: secret for name, secret in secrets.items() if name not in _LOOKED_UP}
-        task = _Task(done, {name: _looked_up(name, secret) for name, secret in secrets.items() if name in _LOOKED_UP})
+        task = _Task(done, {name: self._looked_up(name, secret) for name, secret in secrets.items() if name in _LOOKED_UP})
         if not slow:
             done(task.proofs)
             return
@@ -109,6 +109,18 @@ class Prover:
             work.add_done_callback(partial(self._worked, key, task, tuple(slow)))
         if spin is not None:
             self._have_checked(key, task, spin, account)
+
+    def of_fresh_code(self, word: str) -> Proof:
+        """Return what is to be kept of the pairing code that a fresh word makes."""
+        return Proof(digest=self._passwords.digest_of_code(pairing_code_of(word)))
+
+    def _looked_up(self, name: str, secret: str) -> Proof:
+        """Return the digest of what is kept as one. Of a link its last word is the secret: people paste it whole."""
+        if name == "link":
+            secret = secret.strip().rpartition("/")[2]
+        if len(secret) > LONGEST_WORD:
+            return Proof(refused="malformed", detail=f"it has at most {LONGEST_WORD} characters")
+        return Proof(digest=self._passwords.digest_of_code(secret) if name == "code" else digest_of(secret))
 
     # --- in a thread
 
@@ -173,12 +185,3 @@ def _give_way() -> None:
     """Have this thread, and those that hash for it, give way to the event loop: who waits for a car goes before who logs in."""
     if sys.platform == "linux":  # elsewhere the priority is that of the whole process
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
-def _looked_up(name: str, secret: str) -> Proof:
-    """Return the digest of what is kept as one. Of a link its last word is the secret: people paste it whole."""
-    if name == "link":
-        secret = secret.strip().rpartition("/")[2]
-    if len(secret) > LONGEST_WORD:
-        return Proof(refused="malformed", detail=f"it has at most {LONGEST_WORD} characters")
-    return Proof(digest=digest_of(secret))

@@ -29,6 +29,7 @@ ANNA = "anna@example.com"
 PASSWORD = "correct horse"
 TRIES = Figures().tries
 G3 = "VSSZZZKLZPR000001"
+ATECA = "VSSZZZKHZP6000001"
 
 
 class PeopleBackend:
@@ -288,6 +289,27 @@ async def told(backend: PeopleBackend, *asked: Request) -> list[str | None]:
         backend.lab.session.deliver(*car(request))
     await backend.lab.session.wait_for(lambda: replies(backend).keys() >= {request.id for request in asked})
     return [replies(backend)[request.id][0] for request in asked]
+
+
+async def test_a_pairing_code_is_kept_in_a_way_that_the_store_alone_does_not_tell(tmp_path: Path) -> None:
+    def typed_code(seq: int, code: str) -> Request:
+        data = {"way": "code", "code": code}
+        return Request(vin=ATECA, boot=BOOT, seq=seq, captured_at=BOOT + seq, id=f"q{seq}", name="enrolment", data=data)
+
+    async with people(tmp_path) as backend:
+        seeded = await backend.answer(
+            "seed", service="people", data={"persons": [{"email": ANNA}]}, secrets={"new_password": PASSWORD}
+        )
+        assert seeded.state == "succeeded", seeded.detail
+        begun = await backend.answer("begin", service="enrol", vin=ATECA, user=ANNA, data={"way": "code"})
+        assert begun.secrets is not None, begun.detail
+        code = begun.secrets["code"]
+        kept = backend.notes()[f"car/{ATECA}"]["enrolments"]["p1"]["code"]
+        assert kept.startswith("sha256:")
+        assert kept != digest_of(code)
+        for number, each in enumerate(("00000000", code), 1):
+            backend.lab.session.deliver(*car(typed_code(number, each)))
+        await backend.lab.session.wait_for(lambda: backend.notes()[f"car/{ATECA}"].get("users", {}).keys() == {"p1"})
 
 
 async def with_spin(backend: PeopleBackend) -> None:

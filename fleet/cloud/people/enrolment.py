@@ -25,7 +25,7 @@ from fleet.cloud.people.part import Action, Asking, Part, Refused, Words, replie
 from fleet.cloud.people.primary import TEXTS, check_person, check_texts, make_primary, without_begun
 from fleet.cloud.people.records import CarPeople, Enrolment, QrCode
 from fleet.cloud.people.sign_in import count, count_of
-from fleet.cloud.people.tokens import digest_of, pairing_code_of
+from fleet.cloud.people.tokens import pairing_code_of
 from fleet.cloud.rule import Done, Proof, RuleOutput
 from fleet.kernel.instants import DAY, MINUTE, Duration, Instant
 from fleet.wire.enrolment import Way
@@ -46,6 +46,8 @@ BEGUN_MOST: Final = 20
 _STEPS: Final[dict[Way, Literal["consents", "keys", "code"]]] = {"qr": "consents", "two_keys": "keys", "code": "code"}
 _LASTS: Final[dict[Way, Duration]] = {"qr": BEGUN_LASTS, "assistant": BEGUN_LASTS, "two_keys": KEYS_LAST, "code": CODE_LASTS}
 _LONGEST_CODE: Final = 64
+FRESH_CODE: Final = "fresh_code"
+"""The name of the proof that says what is to be kept of the pairing code that the first fresh word makes."""
 
 
 class Begin(Words, frozen=True, kw_only=True):
@@ -120,7 +122,7 @@ class Enrolments(Part):
             step=_STEPS[words.way],
             began=asking.now,
             until=until,
-            code=digest_of(code) if code else "",
+            code=asking.proof(FRESH_CODE).digest if code else "",
         )
         self._forget_ended(account, asking.now)
         self.people.put_car(_with_begun(car, begun))

@@ -29,7 +29,10 @@ def digest_of(token: str) -> str:
 
 
 def pairing_code_of(word: str) -> str:
-    """Return the 8 digits that a word nobody can guess makes: the pairing code of a car."""
+    """Return the 8 digits that a word nobody can guess makes: the pairing code of a car.
+
+    So few are found by trying all, so `digest_of` is not for them: what is kept of one is made by the driver, with the pepper.
+    """
     return f"{int.from_bytes(hashlib.sha256(word.encode()).digest()) % 10**8:08}"
 
 
@@ -53,7 +56,6 @@ class StandIns:
             self._tokens = int(known.removeprefix(PREFIX)) + 1
             self._known[token] = known
             self._known[digest_of(token)] = digest_of(known)
-            self._known[digest_of(pairing_code_of(token))] = digest_of(pairing_code_of(known))
         return known
 
     def without_secrets(self, text: str) -> str:

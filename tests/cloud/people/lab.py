@@ -12,11 +12,12 @@ from fleet.cloud import car_settings
 from fleet.cloud.car_settings import ReportedSettings
 from fleet.cloud.centre import ServiceCentre
 from fleet.cloud.desk_io import Answer, RightsChanged
+from fleet.cloud.people.enrolment import FRESH_CODE
 from fleet.cloud.people.people import RULE, People
 from fleet.cloud.people.records import Account
 from fleet.cloud.people.rule import PeopleRule
 from fleet.cloud.people.shelves import Shelf
-from fleet.cloud.people.tokens import PREFIX, digest_of
+from fleet.cloud.people.tokens import PREFIX, digest_of, pairing_code_of
 from fleet.cloud.rights import CarRights
 from fleet.cloud.rule import CentreInput, CentreOutput, ClockMoved, Keep, Mail, Proof, RequestProven, SendReply, ServiceAsked
 from fleet.kernel.instants import Duration
@@ -99,7 +100,9 @@ class PeopleLab:
             id=f"r{self._asked}", service=service, action=action, vin=vin, data=data, user=person, origin=origin
         )  # fmt: skip
         reported = None if vin is None else self.in_desk.get(vin)
-        self.give(ServiceAsked(request, TOPIC, unknown, account, proven, (self.word(), self.word()), reported))
+        fresh = (self.word(), self.word())
+        proven.setdefault(FRESH_CODE, Proof(digest=digest_of(pairing_code_of(fresh[0]))))
+        self.give(ServiceAsked(request, TOPIC, unknown, account, proven, fresh, reported))
         (answer,) = self.those(Answer)
         return answer.answer
 

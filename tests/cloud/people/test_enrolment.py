@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fleet.cloud.people.enrolment import BEGUN_LASTS, BEGUN_MOST, CODE_LASTS, KEYS_LAST, QR_LASTS
+from fleet.cloud.people.enrolment import BEGUN_LASTS, BEGUN_MOST, CODE_LASTS, FRESH_CODE, KEYS_LAST, QR_LASTS
 from fleet.cloud.people.guessing import WRONG_IN_CAR
 from fleet.cloud.people.primary import GARAGE
 from fleet.cloud.people.privacy import with_mode
@@ -545,6 +545,16 @@ def test_two_who_end_in_the_same_instant_are_one_after_the_other() -> None:
         assert lab.roles(ATECA) == {person: "primary"}
     assert lab.told() == [(CARL, "enrolled"), (BEA, "taken_over")]
     assert digest_of(codes[0]) not in str(lab.car(ATECA))
+
+
+def test_of_a_pairing_code_what_the_driver_has_made_of_it_is_kept_and_compared() -> None:
+    lab = EnrolLab()
+    kept = Proof(digest="sha256:" + "5" * 64)
+    asked = {"person": ANNA, "proofs": {FRESH_CODE: kept}, "way": "code"}
+    secrets = lab.done("enrol", "begin", ATECA, **asked).secrets
+    assert lab.car(ATECA).enrolments[ANNA].code == kept.digest
+    assert lab.types((secrets or {})["code"]).error == "code_wrong", "as a bare digest"
+    assert lab.request("enrolment", ATECA, way="code", proofs={"code": kept}).error is None
 
 
 def test_formentor_goes_by_keys() -> None:
