@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from fleet.checks.check import Check, Handlers
+from fleet.checks.people import PEOPLE
 from fleet.observe.journal import Begin, Input, Output, StoredBatch
 from fleet.observe.story import CAR
 
@@ -45,6 +48,7 @@ class ForgottenCars(Check):
             ("out", "CommandOpened"): self._is_opened,
             ("out", "SendCommand"): self._is_commanded,
             ("in", "EnrolmentAsked"): self._is_enrolled,
+            ("out", "Keep"): self._has_somebody,
         }
 
     def _is_erased(self, record: Output, _line: int) -> None:
@@ -94,6 +98,15 @@ class ForgottenCars(Check):
         self.looked_at += 1
         if not (command_id.startswith(_OF_CENTRE) and name == RESET):
             self.breach(line, record.m, f"{name} of {vin} is kept or sent, and all of the car was erased")
+
+    def _has_somebody(self, record: Output, _line: int) -> None:
+        """Hear of a car that somebody has made their own; what it said itself may stand in another journal."""
+        note = record.data
+        vin = note["key"].removeprefix("car/")
+        if note["module"] != PEOPLE or vin not in self._erased or note["value"] is None:
+            return
+        if msgspec.json.decode(note["value"]).get("users"):
+            del self._erased[vin]
 
     def _is_enrolled(self, record: Input, _line: int) -> None:
         self._erased.pop(record.data["request"]["vin"], None)

@@ -26,8 +26,13 @@ REMINDED: Final = frozenset(
 """Products whose end is told; a data plan and apps simply stop (ours)."""
 BESIDE: Final[dict[str, Duration]] = {"month": 26 * HOUR, "15_days": 2 * HOUR, "48_hours": 0, "end": 0}
 """How far the time in a market's zone can lie beside that of UTC: where the clocks change, and where a month begins."""
-AFTERWARDS: Final = frozenset({"taken_over", "user_removed", "licence_withdrawn", "refund", "invoice", "erased", "spin_locked"})
-"""Mails about a car to somebody who is no user of it any more, or not as a user: what was theirs is over, or paid."""
+AFTERWARDS: Final = frozenset(
+    {
+        "taken_over", "user_removed", "licence_withdrawn", "licence_renewed", "refund", "invoice", "purchase_cancelled", "erased",
+        "spin_locked",
+    }
+)  # fmt: skip
+"""Mails about a car to somebody who is no user of it any more, or buys for one that nobody has: it is over, or paid."""
 REMEMBERED: Final = 4_000
 
 

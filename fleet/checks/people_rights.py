@@ -24,6 +24,8 @@ IN_G3: Final = FOR_ALL_BUT_GUESTS | {
 """The same of the third generation's secondary user."""
 FOR_THE_PRIMARY: Final = frozenset({"reset", "system_update"})
 """What the primary user cannot allow to others: users, and what the car is."""
+OF_THE_BACK_END: Final = frozenset({"enrol_user", "show_notice"})
+"""What the back end alone wants of a car: nobody's right."""
 IDENTIFIED: Final = frozenset({"lock", "unlock"})
 LICENSED: Final = {"route_import": "online", "system_update": "safety"}
 """The package of a command; that of all others is remote access."""
@@ -90,7 +92,7 @@ class PeopleRights(DeskRule):
 
 def _permits(role: str, name: str, allowed: Collection[str], *, oneself: bool) -> bool:
     if role == PRIMARY:
-        return True
+        return name not in OF_THE_BACK_END
     return role == "additional" and (oneself or (name not in FOR_THE_PRIMARY and name in allowed))
 
 

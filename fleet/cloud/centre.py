@@ -377,7 +377,7 @@ class ServiceCentre:
             if changed:  # what it holds follows from its notes: of a rule about all people that is much
                 self._rules[name] = self._made(name)
             outputs += changed
-        words = erased.telling
+        words = (*erased.telling, *((f'"{erased.account}"',) if erased.account else ()))
         for key, kept in list(self._own.items()):
             if key == _COUNT or not any(word in as_json(kept) for word in words):
                 continue

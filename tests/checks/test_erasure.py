@@ -24,6 +24,11 @@ def sent(seq: int, at: int, vin: str = VIN, name: str | None = None) -> Output:
     return out("Transmit", at, f"car/{vin}", message={"vin": vin, "boot": 1, "seq": seq, "captured_at": at, "name": name})
 
 
+def owned() -> Output:
+    """Somebody has made the car their own; what the car said itself stands in another journal."""
+    return out("Keep", module="people", key=f"car/{VIN}", value='{"users": {"p9": {"role": "primary"}}}')
+
+
 def stored(seq: int, vin: str = VIN) -> StoredBatch:
     return StoredBatch(30, "store", "stored", ((vin, 1, seq, "status"),))
 
@@ -48,6 +53,7 @@ def breaches(*records: Record) -> int:
         (erased(whole=False), sent(2, 20), stored(2)),
         (erased(), out("CommandOpened", m="desk", record={"id": "centre-people-erasure-e1-1", "vin": VIN, "name": "reset"})),
         (erased(), out("Notify", vin=OTHER, kind="fault")),
+        (erased(), owned(), out("CommandOpened", m="desk", record={"id": "c1", "vin": VIN, "name": "honk"})),
     ],
 )
 def test_what_may_be(records: tuple[Record, ...]) -> None:

@@ -94,7 +94,8 @@ class Erasures(Part):
         scope: Scope = asking.words(EraseWords).scope or ("person" if vin is None else "car")
         account = self._asker(asking, scope)
         if scope == "person":
-            if account is None:
+            is_named = asking.asked.request.user not in {None, "primary"} or "session" in asking.asked.proofs
+            if account is None or not is_named:
                 raise Refused("malformed", "scope=person is about a person: name the account")
             return self._erase_person(asking, account)
         vins = self._own(account, vin)

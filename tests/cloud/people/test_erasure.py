@@ -55,6 +55,11 @@ class ErasureLab(PeopleLab):
         proofs = {SUBJECT + each: Proof(digest=digest_of(each)) for each in subjects}
         return self.ask("erasure", "erase", vin, person=person, proofs=proofs, **data)
 
+    def remembered(self) -> str:
+        """Return what the centre remembers of its answers, as it was stored."""
+        kept = {output.key: output.value for output in self.outputs if isinstance(output, Keep) and output.module == "centre"}
+        return repr([value for value in kept.values() if value is not None])
+
     def text(self) -> str:
         """Return all notes of the rule, as the store has them after the outputs so far."""
         return repr(self.again().notes)
@@ -347,3 +352,19 @@ def test_the_answer_of_a_car_has_no_rule_made_anew() -> None:
     (command,) = [asked for asked in lab.those(AskCar) if asked.vin == VIN]
     lab.give(CommandEnded(command.id, VIN, "succeeded", None))
     assert lab.people is people
+
+
+def test_a_person_is_erased_by_name_alone() -> None:
+    """Whoever names a car and nobody means the car."""
+    lab = ErasureLab()
+    assert lab.refused("erasure", "erase", VIN, scope="person") == "malformed"
+    assert lab.anna in lab.people.accounts
+
+
+def test_what_was_answered_to_an_erased_person_is_kept_no_more() -> None:
+    """The answers stand apart from the notes of the rule, and tell the account by its id."""
+    lab = ErasureLab()
+    lab.ask("account", "show", person=ANNA)
+    assert f'"{lab.anna}"' in lab.remembered()
+    lab.erase(scope="person")
+    assert f'"{lab.anna}"' not in lab.remembered()
