@@ -17,6 +17,7 @@ from fleet.cloud.desk_io import (
     CommandOpened,
     CommandRecord,
     DeskStart,
+    KeepSpin,
     LateResult,
     Restored,
     RightsChanged,
@@ -27,7 +28,7 @@ from fleet.cloud.desk_io import (
 from fleet.cloud.rights import CarRights, Terms, UserRights
 from fleet.kernel.instants import DAY, MINUTE
 from fleet.wire.messages import CommandRequest, DeskAnswer, Event, SetSpin
-from tests.cloud.desk_lab import START, TOPIC, VIN, WHERE, DeskLab, outcome
+from tests.cloud.desk_lab import START, TOPIC, VIN, WHERE, DeskLab, fake_hash, outcome
 
 ALWAYS = {package: Terms(((START - DAY, START + DAY),)) for package in ("safety", "remote", "online")}
 USERS = {
@@ -295,3 +296,29 @@ def test_a_car_that_was_forgotten_is_still_asked_to_forget_its_people_after_a_re
     asked = CommandAsked(CommandRequest(id="two", vin=VIN, name="refresh"), "t")
     (change,) = [output for output in desk.receive(asked, START) if isinstance(output, Transition)]
     assert change.reason == "unknown_vin"
+
+
+def keeps(lab: PeopleDesk, spin: str) -> None:
+    """Set another S-PIN of the primary user, as the app does: its driver has hashed it."""
+    lab.give(KeepSpin("p1", fake_hash(spin).text))
+
+
+def test_a_token_of_the_s_pin_before_is_worth_nothing() -> None:
+    lab = PeopleDesk()
+    answer = lab.by("p1", "a", "lock", spin="1234")
+    assert answer is not None
+    assert outcome(lab.by("p1", "b", "lock", token=answer.token)) == ("queued", None)
+    keeps(lab, "4711")
+    assert outcome(lab.by("p1", "c", "lock", token=answer.token)) == ("rejected", "spin_required")
+    assert outcome(lab.by("p1", "d", "lock", spin="1234")) == ("rejected", "spin_wrong")
+    assert outcome(lab.by("p1", "e", "lock", spin="4711")) == ("queued", None)
+
+
+def test_an_s_pin_that_is_being_checked_while_another_is_set_has_to_be_asked_for_again() -> None:
+    """It was right when it was typed, and is not any more."""
+    lab = PeopleDesk(manual=True)
+    lab.by("p1", "a", "lock", spin="1234")
+    keeps(lab, "4711")
+    lab.work_off()
+    assert outcome(lab.last("a")) == ("rejected", "busy")
+    assert not lab.of(SendCommand)
